@@ -1,0 +1,300 @@
+//! Where the parts of a chart lie when it is drawn at a given size.
+
+use super::scale::{Scale, Steps};
+use super::{Chart, Here, Series, SeriesStyle};
+
+/// A chart laid out, in pixels from the top left corner.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Geometry {
+    pub width: f64,
+    pub height: f64,
+    /// Where data is drawn.
+    pub plot: Rect,
+    pub x_ticks: Vec<Tick>,
+    pub y_ticks: Vec<Tick>,
+    pub legend: Vec<LegendItem>,
+    pub reference: Option<PlacedLine>,
+    /// In drawing order: the most important comes last.
+    pub series: Vec<PlacedSeries>,
+    pub notes: Vec<PlacedNote>,
+    x: Scale,
+    y: Scale,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rect {
+    pub left: f64,
+    pub top: f64,
+    pub right: f64,
+    pub bottom: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tick {
+    pub at: f64,
+    pub label: String,
+}
+
+/// A series' name beside a sample of its line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LegendItem {
+    pub name: String,
+    pub style: SeriesStyle,
+    /// Left end of the sample, and the middle of the row.
+    pub x: f64,
+    pub y: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlacedLine {
+    pub y: f64,
+    pub label: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlacedSeries {
+    pub name: String,
+    pub style: SeriesStyle,
+    /// In the order of the data.
+    pub points: Vec<PlacedPoint>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlacedPoint {
+    pub x: f64,
+    pub y: f64,
+    /// Upper and lower end of the error bar, one standard error each way.
+    pub error: Option<(f64, f64)>,
+}
+
+/// A word beside a point of the first series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlacedNote {
+    pub x: f64,
+    pub y: f64,
+    pub text: String,
+    /// Whether the text ends at `x`, not starts.
+    pub is_left: bool,
+}
+
+impl LegendItem {
+    /// Length of the line sample.
+    pub const SAMPLE: f64 = 30.0;
+    const GAP: f64 = 8.0;
+
+    /// Where the name starts.
+    pub fn text_x(&self) -> f64 {
+        self.x + Self::SAMPLE + Self::GAP
+    }
+}
+
+const FONT_SIZE: f64 = 13.0;
+const ROW: f64 = 22.0;
+/// Height of the axis names above and below the plot.
+const AXIS_LABEL: f64 = 22.0;
+const TICK_LABEL: f64 = 22.0;
+
+impl Chart {
+    /// Lays the chart out; `width` should be 240 or more, `height` 200 or more.
+    pub fn geometry(&self, width: f64, height: f64) -> Geometry {
+        let (x_range, y_range) = (self.x_range(), self.y_range());
+        let x_steps = Steps::covering(x_range.0, x_range.1, (width / 90.0).clamp(2.0, 8.0) as usize);
+        let y_steps = Steps::covering(y_range.0, y_range.1, (height / 50.0).clamp(2.0, 8.0) as usize);
+        let y_labels = y_steps.labels(self.y.format);
+        let y_label_width = y_labels.iter().map(|label| text_width(label)).fold(0.0, f64::max);
+
+        let legend = self.legend(width);
+        let legend_height = legend.last().map_or(0.0, |item| item.y + ROW / 2.0);
+        let plot = Rect {
+            left: (y_label_width + 12.0).round(),
+            top: legend_height + AXIS_LABEL + 6.0,
+            right: width - 16.0,
+            bottom: height - TICK_LABEL - AXIS_LABEL,
+        };
+        let x = Scale::new(x_steps.domain(), (plot.left, plot.right));
+        let y = Scale::new(y_steps.domain(), (plot.bottom, plot.top));
+        let ticks = |steps: Steps, labels: Vec<String>, scale: Scale| -> Vec<Tick> {
+            let ticks = steps.ticks().zip(labels);
+            ticks.map(|(tick, label)| Tick { at: scale.place(tick), label }).collect()
+        };
+        Geometry {
+            width,
+            height,
+            plot,
+            x_ticks: ticks(x_steps, x_steps.labels(self.x.format), x),
+            y_ticks: ticks(y_steps, y_labels, y),
+            legend,
+            reference: self.reference.as_ref().map(|reference| PlacedLine {
+                y: y.place(reference.y),
+                label: reference.label.clone(),
+            }),
+            series: self.series.iter().rev().map(|series| place(series, x, y)).collect(),
+            notes: self.notes(plot, x, y),
+            x,
+            y,
+        }
+    }
+
+    fn x_range(&self) -> (f64, f64) {
+        let points = self.series.iter().flat_map(|series| &series.points);
+        range(points.map(|point| point.x))
+    }
+
+    fn y_range(&self) -> (f64, f64) {
+        let points = self.series.iter().flat_map(|series| &series.points);
+        let ends = points.flat_map(|point| {
+            let stderr = point.stderr.unwrap_or(0.0);
+            [point.y - stderr, point.y + stderr]
+        });
+        range(ends.chain(self.reference.iter().map(|reference| reference.y)))
+    }
+
+    /// Names in rows, as many to a row as fit.
+    fn legend(&self, width: f64) -> Vec<LegendItem> {
+        let (mut x, mut y) = (0.0, ROW / 2.0);
+        let items = self.series.iter().map(|series| {
+            let advance =
+                LegendItem::SAMPLE + LegendItem::GAP + text_width(&series.name) + 20.0;
+            if x > 0.0 && x + advance > width {
+                (x, y) = (0.0, y + ROW);
+            }
+            let item = LegendItem { name: series.name.clone(), style: series.style, x, y };
+            x += advance;
+            item
+        });
+        items.collect()
+    }
+
+    /// Words beside points, on the side where there is room.
+    fn notes(&self, plot: Rect, x: Scale, y: Scale) -> Vec<PlacedNote> {
+        let Some(series) = self.series.first() else { return Vec::new() };
+        let places: Vec<(f64, f64)> =
+            series.points.iter().map(|point| (x.place(point.x), y.place(point.y))).collect();
+        let noted = series.points.iter().enumerate();
+        let noted = noted.filter_map(|(index, point)| Some((index, point.note.clone()?)));
+        noted
+            .map(|(index, text)| {
+                let (at_x, at_y) = places[index];
+                let is_left = at_x + 10.0 + text_width(&text) > plot.right;
+                // Away from the line: it leaves the point towards its neighbour.
+                let neighbour = if is_left { index.checked_sub(1) } else { Some(index + 1) };
+                let neighbour = neighbour.and_then(|neighbour| places.get(neighbour));
+                let is_line_above = neighbour.is_some_and(|&(_, other_y)| other_y < at_y);
+                let above_y = at_y - 12.0;
+                let below_y = at_y + 12.0 + FONT_SIZE * 0.7;
+                let is_below = is_line_above && below_y < plot.bottom || above_y < plot.top;
+                PlacedNote {
+                    x: if is_left { at_x + 4.0 } else { at_x - 4.0 }.clamp(plot.left, plot.right),
+                    y: if is_below { below_y } else { above_y },
+                    text,
+                    is_left,
+                }
+            })
+            .collect()
+    }
+}
+
+impl Geometry {
+    /// Where the mark for `here` lies; on the axis when nothing was measured there.
+    pub fn place_here(&self, here: Here) -> (f64, f64) {
+        let x = self.x.place(here.x).clamp(self.plot.left, self.plot.right);
+        (x, here.y.map_or(self.plot.bottom, |y| self.y.place(y)))
+    }
+}
+
+impl PlacedSeries {
+    /// The line through the points, as an SVG path.
+    pub fn path(&self) -> String {
+        let corners = self.points.iter().map(|point| format!("{:.1} {:.1}", point.x, point.y));
+        let corners: Vec<String> = corners.collect();
+        if corners.is_empty() { String::new() } else { format!("M{}", corners.join("L")) }
+    }
+}
+
+impl PlacedPoint {
+    /// The error bar with its caps, as an SVG path; empty without an error worth drawing.
+    pub fn error_path(&self) -> String {
+        const CAP: f64 = 3.0;
+        match self.error {
+            Some((top, bottom)) if bottom - top > 0.5 => format!(
+                "M{x:.1} {top:.1}V{bottom:.1}M{left:.1} {top:.1}h{width}M{left:.1} {bottom:.1}h{width}",
+                x = self.x,
+                left = self.x - CAP,
+                width = 2.0 * CAP,
+            ),
+            _ => String::new(),
+        }
+    }
+}
+
+fn place(series: &Series, x: Scale, y: Scale) -> PlacedSeries {
+    let points = series.points.iter().map(|point| PlacedPoint {
+        x: x.place(point.x),
+        y: y.place(point.y),
+        error: point
+            .stderr
+            .map(|stderr| (y.place(point.y + stderr), y.place(point.y - stderr)))
+            .map(|(one, other)| (one.min(other), one.max(other))),
+    });
+    PlacedSeries { name: series.name.clone(), style: series.style, points: points.collect() }
+}
+
+fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
+    let finite = values.filter(|value| value.is_finite());
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+        (low.min(value), high.max(value))
+    });
+    if low <= high { (low, high) } else { (0.0, 1.0) }
+}
+
+/// About how wide a text is in a plain typeface; nothing here can measure it.
+fn text_width(text: &str) -> f64 {
+    text.chars().count() as f64 * FONT_SIZE * 0.56
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::two_series;
+    use super::*;
+
+    #[test]
+    fn every_point_lies_in_the_plot() {
+        for (width, height) in [(240.0, 200.0), (640.0, 360.0), (1600.0, 900.0)] {
+            let geometry = two_series().geometry(width, height);
+            let Rect { left, top, right, bottom } = geometry.plot;
+            for point in geometry.series.iter().flat_map(|series| &series.points) {
+                let (error_top, error_bottom) = point.error.unwrap_or((point.y, point.y));
+                assert!(left <= point.x && point.x <= right);
+                assert!(top <= error_top && error_bottom <= bottom);
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_series_is_drawn_last() {
+        let geometry = two_series().geometry(640.0, 360.0);
+        assert_eq!(geometry.series.last().unwrap().name, "ours");
+    }
+
+    #[test]
+    fn the_legend_breaks_into_rows_when_it_is_narrow() {
+        let rows = |width: f64| {
+            let legend = two_series().geometry(width, 360.0).legend;
+            legend.last().unwrap().y
+        };
+        assert!(rows(110.0) > rows(640.0));
+    }
+
+    #[test]
+    fn an_unmeasured_place_is_on_the_axis() {
+        let geometry = two_series().geometry(640.0, 360.0);
+        let (_, y) = geometry.place_here(Here { x: 15.0, y: None });
+        assert_eq!(y, geometry.plot.bottom);
+    }
+
+    #[test]
+    fn a_chart_without_points_still_has_axes() {
+        let chart = Chart { series: Vec::new(), reference: None, ..two_series() };
+        assert!(chart.geometry(320.0, 240.0).x_ticks.len() > 1);
+    }
+}

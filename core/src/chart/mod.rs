@@ -1,0 +1,164 @@
+//! Charts: data → geometry → SVG.
+//!
+//! One pure module draws for the page, the report and the command line. [`Chart`] is the data and
+//! what it says, [`Geometry`] is where everything lies at a given size, and [`svg`] writes that
+//! down as a file of its own. The page builds its nodes from the same geometry.
+
+mod geometry;
+mod scale;
+mod size_curve;
+mod svg;
+
+use serde::{Deserialize, Serialize};
+
+pub use geometry::{
+    Geometry, LegendItem, PlacedLine, PlacedNote, PlacedPoint, PlacedSeries, Rect, Tick,
+};
+pub use scale::{Format, Scale, Steps};
+pub use size_curve::{Measure, SizeAxis};
+
+/// Points in the plane, in named series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Chart {
+    /// The finding, as a sentence.
+    pub title: String,
+    /// What is plotted, for those who cannot see it.
+    pub description: String,
+    pub x: Axis,
+    pub y: Axis,
+    /// The first one is what the chart is about; it is drawn last, on top.
+    pub series: Vec<Series>,
+    pub reference: Option<Reference>,
+    pub here: Option<Here>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Axis {
+    pub label: String,
+    pub format: Format,
+}
+
+/// Points joined by a line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Series {
+    pub name: String,
+    pub style: SeriesStyle,
+    /// By ascending `x`.
+    pub points: Vec<Point>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    pub x: f64,
+    pub y: f64,
+    /// Standard error of `y`.
+    pub stderr: Option<f64>,
+    /// A word beside the point.
+    pub note: Option<String>,
+}
+
+/// Hue, marker and dash together: no meaning hangs on colour alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SeriesStyle {
+    First,
+    Second,
+    Third,
+}
+
+/// A level to compare with, such as guessing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reference {
+    pub y: f64,
+    pub label: String,
+}
+
+/// You are here.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Here {
+    pub x: f64,
+    /// `None` where nothing was measured.
+    pub y: Option<f64>,
+}
+
+impl SeriesStyle {
+    pub const ALL: [Self; 3] = [Self::First, Self::Second, Self::Third];
+
+    /// The class that gives the hue.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::First => "series-1",
+            Self::Second => "series-2",
+            Self::Third => "series-3",
+        }
+    }
+
+    /// `stroke-dasharray`.
+    pub fn dash(self) -> &'static str {
+        match self {
+            Self::First => "none",
+            Self::Second => "7 4",
+            Self::Third => "1.5 4",
+        }
+    }
+
+    /// The outline of a marker around `(x, y)`, as an SVG path.
+    pub fn marker(self, x: f64, y: f64, radius: f64) -> String {
+        match self {
+            // Two half circles, so that every marker is a path.
+            Self::First => format!(
+                "M{left:.1} {y:.1}a{radius} {radius} 0 1 0 {width} 0a{radius} {radius} 0 1 0 -{width} 0z",
+                left = x - radius,
+                width = 2.0 * radius,
+            ),
+            Self::Second => {
+                let half = radius * 0.9;
+                let (left, top, side) = (x - half, y - half, 2.0 * half);
+                format!("M{left:.1} {top:.1}h{side:.1}v{side:.1}h-{side:.1}z")
+            }
+            Self::Third => {
+                let (half, up, down) = (radius * 1.1, radius * 1.15, radius * 0.8);
+                format!(
+                    "M{x:.1} {top:.1}L{right:.1} {base:.1}H{left:.1}z",
+                    top = y - up,
+                    right = x + half,
+                    base = y + down,
+                    left = x - half,
+                )
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(in crate::chart) mod tests {
+    use super::*;
+
+    pub(in crate::chart) fn two_series() -> Chart {
+        let point = |x: f64, y: f64| Point { x, y, stderr: Some(0.02), note: None };
+        let series = |name: &str, style, ys: [f64; 2]| Series {
+            name: name.to_owned(),
+            style,
+            points: vec![point(10.0, ys[0]), point(20.0, ys[1])],
+        };
+        Chart {
+            title: "Ours grows & theirs < ours".to_owned(),
+            description: "Two lines.".to_owned(),
+            x: Axis { label: "size".to_owned(), format: Format::Count },
+            y: Axis { label: "accuracy".to_owned(), format: Format::Percent },
+            series: vec![
+                series("ours", SeriesStyle::First, [0.5, 0.7]),
+                series("theirs", SeriesStyle::Second, [0.3, 0.7]),
+            ],
+            reference: Some(Reference { y: 0.25, label: "guessing".to_owned() }),
+            here: Some(Here { x: 20.0, y: Some(0.7) }),
+        }
+    }
+
+    #[test]
+    fn markers_of_different_series_differ() {
+        let mut markers = SeriesStyle::ALL.map(|style| style.marker(0.0, 0.0, 4.0)).to_vec();
+        markers.dedup();
+        assert_eq!(markers.len(), SeriesStyle::ALL.len());
+    }
+}

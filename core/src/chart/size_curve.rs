@@ -1,0 +1,241 @@
+//! The chart of a [`SizeCurve`], and the sentence it says.
+
+use super::{Axis, Chart, Format, Point, Reference, Series, SeriesStyle};
+use crate::curve::{CurveStop, Estimate, Series as Measured, SizeCurve};
+
+/// What grows to the right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SizeAxis {
+    Parameters,
+    Layers,
+}
+
+/// What was measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// Mean over tasks.
+    Accuracy,
+    /// Nats a token.
+    Nats,
+}
+
+impl SizeAxis {
+    pub fn of(self, stop: &CurveStop) -> f64 {
+        match self {
+            Self::Parameters => stop.n_params as f64,
+            Self::Layers => stop.n_layers as f64,
+        }
+    }
+
+    fn axis(self) -> Axis {
+        let label = match self {
+            Self::Parameters => "parameters",
+            Self::Layers => "layers",
+        };
+        Axis { label: label.to_owned(), format: Format::Count }
+    }
+}
+
+impl Measure {
+    pub fn of(self, stop: &CurveStop) -> Option<Estimate> {
+        match self {
+            Self::Accuracy => stop.accuracy,
+            Self::Nats => stop.nats,
+        }
+    }
+
+    pub fn format(self) -> Format {
+        match self {
+            Self::Accuracy => Format::Percent,
+            Self::Nats => Format::Plain,
+        }
+    }
+
+    fn axis(self) -> Axis {
+        let label = match self {
+            Self::Accuracy => "mean accuracy (higher is better)",
+            Self::Nats => "nats per token (lower is better)",
+        };
+        Axis { label: label.to_owned(), format: self.format() }
+    }
+
+    fn subject(self) -> &'static str {
+        match self {
+            Self::Accuracy => "Accuracy",
+            Self::Nats => "Nats per token",
+        }
+    }
+}
+
+impl SizeCurve {
+    /// Size against quality; `None` when nothing of the kind was measured.
+    pub fn chart(&self, size: SizeAxis, measure: Measure) -> Option<Chart> {
+        let series = Measured::ALL.into_iter().zip(SeriesStyle::ALL);
+        let series: Vec<Series> = series
+            .filter_map(|(measured, style)| {
+                let points = self.chart_points(measured, size, measure);
+                let name = series_name(measured).to_owned();
+                (!points.is_empty()).then_some(Series { name, style, points })
+            })
+            .collect();
+        if series.is_empty() {
+            return None;
+        }
+        Some(Chart {
+            title: self.finding(measure),
+            description: format!(
+                "A line for each of: {}. Error bars are one standard error each way.",
+                series.iter().map(|series| series.name.as_str()).collect::<Vec<_>>().join("; "),
+            ),
+            x: size.axis(),
+            y: measure.axis(),
+            series,
+            reference: self.guessing().filter(|_| measure == Measure::Accuracy),
+            here: None,
+        })
+    }
+
+    fn chart_points(&self, measured: Measured, size: SizeAxis, measure: Measure) -> Vec<Point> {
+        let stops = self.stops(measured);
+        let last = stops.len().saturating_sub(1);
+        stops
+            .iter()
+            .enumerate()
+            .filter_map(|(index, stop)| {
+                let estimate = measure.of(stop)?;
+                let note = match index {
+                    _ if measured != Measured::Boomerang => None,
+                    0 => Some("student".to_owned()),
+                    index if index == last => Some("teacher".to_owned()),
+                    _ => None,
+                };
+                Some(Point {
+                    x: size.of(stop),
+                    y: estimate.mean,
+                    stderr: Some(estimate.stderr).filter(|stderr| *stderr > 0.0),
+                    note,
+                })
+            })
+            .collect()
+    }
+
+    /// What the measured points say, without a judgement.
+    fn finding(&self, measure: Measure) -> String {
+        let value = |stop: &CurveStop| {
+            measure.of(stop).map(|estimate| measure.format().value(estimate.mean))
+        };
+        let stops = self.stops(Measured::Boomerang);
+        let ends = stops.first().zip(stops.last()).filter(|_| stops.len() > 1);
+        let Some((student, teacher)) = ends else {
+            return format!("{} by model size", measure.subject());
+        };
+        let (Some(at_student), Some(at_teacher)) = (value(student), value(teacher)) else {
+            return format!("{} by model size", measure.subject());
+        };
+        let mut finding = format!(
+            "{}: {at_student} for the student of {} layers, {at_teacher} for the teacher of {}.",
+            measure.subject(),
+            student.n_layers,
+            teacher.n_layers,
+        );
+        let middle = &stops[stops.len() / 2];
+        let naive = self.stops(Measured::Naive);
+        let naive = naive.iter().find(|stop| stop.n_layers == middle.n_layers);
+        if let (true, Some(ours)) = (stops.len() > 2, value(middle)) {
+            finding.push_str(&format!(" Between them, {} layers reach {ours}", middle.n_layers));
+            if let Some(naive) = naive.and_then(value) {
+                finding.push_str(&format!("; the teacher cut to as many without training, {naive}"));
+            }
+            finding.push('.');
+        }
+        finding
+    }
+
+    /// The mean chance level over tasks.
+    fn guessing(&self) -> Option<Reference> {
+        let point = self.points.iter().find(|point| !point.score.tasks.is_empty())?;
+        let tasks = &point.score.tasks;
+        let chance = tasks.values().map(|task| task.chance).sum::<f64>() / tasks.len() as f64;
+        (chance > 0.0).then(|| Reference { y: chance, label: "guessing".to_owned() })
+    }
+}
+
+fn series_name(measured: Measured) -> &'static str {
+    match measured {
+        Measured::Boomerang => "boomerang: distilled once, then patched",
+        Measured::Naive => "naive: layers dropped, no training",
+        Measured::Random => "random start, distilled and patched",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::curve::CurvePoint;
+    use crate::evaluate::{Accuracy, Score};
+
+    fn point(series: Measured, n_layers: usize, acc: f64) -> CurvePoint {
+        let accuracy = Accuracy {
+            acc,
+            acc_norm: acc,
+            acc_stderr: 0.01,
+            acc_norm_stderr: 0.01,
+            n_questions: 100,
+            chance: 0.25,
+        };
+        CurvePoint {
+            series,
+            order: "last".to_owned(),
+            seed: 0,
+            n_patched: n_layers - 3,
+            n_layers,
+            n_params: n_layers * 1000,
+            size_bytes: n_layers * 2000,
+            score: Score {
+                perplexity: None,
+                tasks: BTreeMap::from([("arithmetic".to_owned(), accuracy)]),
+            },
+        }
+    }
+
+    fn curve() -> SizeCurve {
+        SizeCurve::new(vec![
+            point(Measured::Boomerang, 3, 0.4),
+            point(Measured::Boomerang, 4, 0.55),
+            point(Measured::Boomerang, 5, 0.7),
+            point(Measured::Naive, 4, 0.3),
+        ])
+    }
+
+    #[test]
+    fn the_title_states_the_finding() {
+        let chart = curve().chart(SizeAxis::Parameters, Measure::Accuracy).unwrap();
+        assert_eq!(
+            chart.title,
+            "Accuracy: 40.0 % for the student of 3 layers, 70.0 % for the teacher of 5. Between \
+             them, 4 layers reach 55.0 %; the teacher cut to as many without training, 30.0 %."
+        );
+    }
+
+    #[test]
+    fn only_the_ends_of_the_family_are_named() {
+        let chart = curve().chart(SizeAxis::Layers, Measure::Accuracy).unwrap();
+        let notes: Vec<_> =
+            chart.series[0].points.iter().map(|point| point.note.as_deref()).collect();
+        assert_eq!(notes, [Some("student"), None, Some("teacher")]);
+        assert!(chart.series[1].points.iter().all(|point| point.note.is_none()));
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_chart() {
+        assert_eq!(curve().chart(SizeAxis::Layers, Measure::Nats), None);
+    }
+
+    #[test]
+    fn guessing_is_a_level_of_accuracy() {
+        let chart = curve().chart(SizeAxis::Layers, Measure::Accuracy).unwrap();
+        assert_eq!(chart.reference.unwrap().y, 0.25);
+    }
+}

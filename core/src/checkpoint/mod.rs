@@ -1,0 +1,174 @@
+//! Named tensors in safetensors bytes, in one file or in several.
+//!
+//! Bytes in, values out: opening files is left to the doors. Nothing is reserved on the word of a
+//! header; every size is checked against the bytes that are there.
+
+mod names;
+mod read;
+mod write;
+
+use std::collections::BTreeMap;
+
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+use serde_json::Value;
+use thiserror::Error;
+
+pub use names::{Names, Orientation};
+pub use write::{Precision, layer_to_bytes, model_to_bytes, tensors_to_bytes};
+
+/// The tensors of a model, borrowed from the bytes of its files.
+pub struct Checkpoint<'bytes> {
+    shards: Vec<Shard<'bytes>>,
+}
+
+struct Shard<'bytes> {
+    name: String,
+    tensors: SafeTensors<'bytes>,
+}
+
+/// Why bytes are not the weights they should be.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    #[error("{file} is not a safetensors file")]
+    Format { file: String, source: SafeTensorError },
+    #[error("tensor {name:?} is missing; the file holds {n_tensors} others{}", closest(.similar))]
+    MissingTensor { name: String, n_tensors: usize, similar: Option<String> },
+    #[error("tensor {name:?} has shape {found:?}; the model config asks for {expected:?}")]
+    Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
+    #[error("tensor {name:?} has dtype {found:?}; supported: F32, F16, BF16")]
+    Dtype { name: String, found: Dtype },
+    #[error("parameter {path:?} has no name in this architecture's checkpoints")]
+    Unnamed { path: String },
+    #[error(
+        "the config ties the head to the embedding, but \"lm_head.weight\" differs from it; \
+         transformers 4 and 5 read such a file differently: set tie_word_embeddings to false or \
+         remove the tensor"
+    )]
+    TiedButDifferent,
+    #[error("writing safetensors failed")]
+    Write(#[source] SafeTensorError),
+    #[error("the index is not usable: {0}")]
+    Index(String),
+}
+
+fn closest(similar: &Option<String>) -> String {
+    similar.as_ref().map(|name| format!(" (closest: {name:?})")).unwrap_or_default()
+}
+
+impl<'bytes> Checkpoint<'bytes> {
+    /// One or more safetensors files that together hold a model; the names are for messages.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Format`] names the file.
+    pub fn parse(
+        files: impl IntoIterator<Item = (String, &'bytes [u8])>,
+    ) -> Result<Self, CheckpointError> {
+        let shards = files.into_iter().map(|(name, bytes)| {
+            let tensors = SafeTensors::deserialize(bytes)
+                .map_err(|source| CheckpointError::Format { file: name.clone(), source })?;
+            Ok(Shard { name, tensors })
+        });
+        Ok(Self { shards: shards.collect::<Result<_, _>>()? })
+    }
+
+    /// The tensor's dtype, shape and bytes.
+    ///
+    /// # Errors
+    /// [`CheckpointError::MissingTensor`].
+    pub fn tensor(&self, name: &str) -> Result<TensorView<'_>, CheckpointError> {
+        self.shards.iter().find_map(|shard| shard.tensors.tensor(name).ok()).ok_or_else(|| {
+            CheckpointError::MissingTensor {
+                name: name.to_owned(),
+                n_tensors: self.names().count(),
+                similar: self.similar(name),
+            }
+        })
+    }
+
+    pub fn contains(&self, name: &str) -> bool {
+        self.shards.iter().any(|shard| shard.tensors.tensor(name).is_ok())
+    }
+
+    /// Names of all tensors, file by file.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.shards.iter().flat_map(|shard| shard.tensors.names())
+    }
+
+    /// Bytes of all tensors as stored.
+    pub fn n_bytes(&self) -> usize {
+        let tensors = self.shards.iter().flat_map(|shard| shard.tensors.iter());
+        tensors.map(|(_, view)| view.data().len()).sum()
+    }
+
+    /// The dtype that most of the bytes have; new files of the family are written in it.
+    pub fn main_dtype(&self) -> Option<Dtype> {
+        let mut n_bytes = BTreeMap::<String, (usize, Dtype)>::new();
+        for (_, view) in self.shards.iter().flat_map(|shard| shard.tensors.iter()) {
+            let entry = n_bytes.entry(format!("{:?}", view.dtype()));
+            entry.or_insert((0, view.dtype())).0 += view.data().len();
+        }
+        n_bytes.into_values().max_by_key(|entry| entry.0).map(|entry| entry.1)
+    }
+
+    pub fn file_names(&self) -> impl Iterator<Item = &str> {
+        self.shards.iter().map(|shard| shard.name.as_str())
+    }
+
+    /// The tensor whose name ends alike, for the message about a missing one.
+    fn similar(&self, name: &str) -> Option<String> {
+        let shared = |other: &str| {
+            other.bytes().rev().zip(name.bytes().rev()).take_while(|(a, b)| a == b).count()
+        };
+        let best = self.names().max_by_key(|other| shared(other))?;
+        (shared(best) * 2 > name.len()).then(|| best.to_owned())
+    }
+}
+
+/// File names in a `model.safetensors.index.json`, each once.
+///
+/// # Errors
+/// [`CheckpointError::Index`] for anything but plain names in the same folder: an index must not
+/// lead out of the model's directory.
+pub fn shard_names(index_json: &str) -> Result<Vec<String>, CheckpointError> {
+    let index: Value = serde_json::from_str(index_json)
+        .map_err(|error| CheckpointError::Index(error.to_string()))?;
+    let map = index
+        .get("weight_map")
+        .and_then(Value::as_object)
+        .ok_or_else(|| CheckpointError::Index("expected an object \"weight_map\"".to_owned()))?;
+    let mut names = Vec::new();
+    for (tensor, file) in map {
+        let Some(file) = file.as_str() else {
+            return Err(CheckpointError::Index(format!("{tensor:?} has no file name")));
+        };
+        if file.is_empty() || file.starts_with('.') || file.contains(['/', '\\', ':', '\0']) {
+            return Err(CheckpointError::Index(format!(
+                "{file:?} is not a plain file name; expected e.g. model-00001-of-00002.safetensors"
+            )));
+        }
+        names.push(file.to_owned());
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_cannot_lead_out_of_its_folder() {
+        for file in ["../x", "/etc/passwd", "a/../../b", "..", "C:x", "a\\b"] {
+            let index = serde_json::json!({"weight_map": {"t": file}}).to_string();
+            assert!(shard_names(&index).is_err(), "{file} was accepted");
+        }
+    }
+
+    #[test]
+    fn each_shard_is_named_once() {
+        let index = r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors", "c": "1.safetensors"}}"#;
+        assert_eq!(shard_names(index).unwrap(), ["1.safetensors", "2.safetensors"]);
+    }
+}

@@ -1,0 +1,265 @@
+//! The generated corpus: short lines about an invented world, whose entropy is known exactly.
+//!
+//! A model of a few hundred thousand parameters learns it in minutes, which no natural text allows:
+//! there are facts to remember, lists to copy, small sums, and grammar. Every line, an [`Item`],
+//! starts with `<s>`, ends with `.`, and carries the bits that were drawn to write it. Those bits
+//! give the loss that no model can beat on average, so that (loss - floor) is the exact distance
+//! from perfect.
+//!
+//! Here are the world, its vocabulary and its tokenizer, training rows and multiple-choice tasks.
+//! What a token stream or a score is to a model is left to training and evaluation.
+//!
+//! Everything follows from seeds through ChaCha8, alike on every machine and in the browser.
+
+mod draft;
+mod family;
+mod grammar;
+mod knowledge;
+mod lists;
+mod names;
+mod rows;
+mod sums;
+mod tasks;
+mod vocabulary;
+mod words;
+mod world;
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use draft::Draft;
+pub use family::Family;
+pub use rows::{LONGEST_ITEM, Row, entropy_floor_of};
+pub use tasks::{TASKS, Task};
+use vocabulary::Vocabulary;
+use world::World;
+
+/// A fixed world of people and words from which items are drawn.
+pub struct Corpus {
+    vocabulary: Vocabulary,
+    world: World,
+}
+
+impl Corpus {
+    /// The world of a seed: its names, and what is true of its people.
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Stream::World.rng(seed);
+        let names = names::Names::invent(&mut rng);
+        let vocabulary = Vocabulary::new(&names);
+        let world = World::new(&mut rng, &names, &vocabulary);
+        Self { vocabulary, world }
+    }
+
+    /// Every word; its place is its token id. The padding token is number 0.
+    pub fn vocabulary(&self) -> &[String] {
+        self.vocabulary.words()
+    }
+
+    /// The vocabulary as a Hugging Face `tokenizer.json`: one token per word, split at white space.
+    pub fn tokenizer_json(&self) -> String {
+        self.vocabulary.tokenizer_json()
+    }
+
+    /// The words of `tokens`, joined by single spaces.
+    ///
+    /// # Panics
+    /// If a token is not an index into [`Corpus::vocabulary`].
+    pub fn text(&self, tokens: &[u32]) -> String {
+        let words: Vec<&str> = tokens.iter().map(|&token| self.vocabulary.word(token)).collect();
+        words.join(" ")
+    }
+
+    /// One item, its family drawn by [`Family::weight`].
+    pub fn item(&self, rng: &mut impl Rng) -> Item {
+        let mut ticket = rng.random_range(0..Family::total_weight());
+        let family = Family::ALL.into_iter().find(|family| {
+            let drawn = ticket < family.weight();
+            ticket = ticket.saturating_sub(family.weight());
+            drawn
+        });
+        self.item_of(family.expect("a ticket is below the total weight"), rng)
+    }
+
+    /// One item of the given family. Its bits are the same as if [`Corpus::item`] had drawn it.
+    pub fn item_of(&self, family: Family, rng: &mut impl Rng) -> Item {
+        self.write(family, &mut |n| rng.random_range(0..n))
+    }
+
+    /// Writes an item; `draw(n)` makes each random choice, a number below `n`.
+    fn write(&self, family: Family, draw: &mut dyn FnMut(usize) -> usize) -> Item {
+        let mut draft = Draft::new(&self.vocabulary, &self.world, draw);
+        match family {
+            Family::Fact => knowledge::fact(&mut draft),
+            Family::Friend => knowledge::friend(&mut draft),
+            Family::Sum => sums::sum(&mut draft),
+            Family::Count => lists::count(&mut draft),
+            Family::Sort => lists::sort(&mut draft),
+            Family::Say => lists::say(&mut draft),
+            Family::Brackets => grammar::brackets(&mut draft),
+            Family::Agree => grammar::agree(&mut draft),
+            Family::Rhyme => knowledge::rhyme(&mut draft),
+        }
+        draft.finish(family)
+    }
+}
+
+/// One line of the corpus.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item {
+    /// From `<s>` to `.`.
+    pub tokens: Vec<u32>,
+    /// Minus log2 of the probability of this item, the choice of its family included.
+    pub bits: f64,
+    /// Where the item can be turned into a question, in the order of the tokens.
+    pub answers: Vec<Answer>,
+    pub family: Family,
+}
+
+/// A token that follows from what stands before it, and the tokens it could be confused with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The [`Task::name`] this answer is scored under.
+    pub task: &'static str,
+    /// Index in [`Item::tokens`].
+    pub position: usize,
+    /// All different; exactly one of them is right.
+    pub choices: Vec<u32>,
+    /// Index of the right one in `choices`.
+    pub gold: usize,
+}
+
+/// What random numbers are for. One seed gives each purpose a stream of its own, so that the world,
+/// the training rows and the tasks of the same seed have nothing in common.
+#[derive(Clone, Copy)]
+enum Stream {
+    World,
+    Rows,
+    Tasks,
+}
+
+impl Stream {
+    fn rng(self, seed: u64) -> ChaCha8Rng {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(self as u64);
+        rng
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    /// Every item of a family, by trying every value of every choice.
+    fn all_items(corpus: &Corpus, family: Family) -> Vec<Item> {
+        let mut items = Vec::new();
+        // The choices of the last item as (drawn, n); the next item counts up by one.
+        let mut path: Vec<(usize, usize)> = Vec::new();
+        loop {
+            let mut depth = 0;
+            items.push(corpus.write(family, &mut |n| {
+                if depth == path.len() {
+                    path.push((0, n));
+                }
+                depth += 1;
+                path[depth - 1].0
+            }));
+            while path.pop_if(|(drawn, n)| *drawn + 1 == *n).is_some() {}
+            match path.last_mut() {
+                Some((drawn, _)) => *drawn += 1,
+                None => return items,
+            }
+        }
+    }
+
+    fn sample(corpus: &Corpus, n: usize) -> Vec<Item> {
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        (0..n).map(|_| corpus.item(&mut rng)).collect()
+    }
+
+    /// Families with few enough items to write all of them.
+    const SMALL: [Family; 6] =
+        [Family::Fact, Family::Friend, Family::Sum, Family::Sort, Family::Brackets, Family::Rhyme];
+
+    #[test]
+    fn different_choices_write_different_items() {
+        let corpus = Corpus::new(1);
+        for family in SMALL {
+            let items = all_items(&corpus, family);
+            let texts: HashSet<&[u32]> = items.iter().map(|item| &*item.tokens).collect();
+            assert_eq!(texts.len(), items.len(), "{family:?}");
+        }
+    }
+
+    #[test]
+    fn the_probabilities_of_all_items_of_a_family_sum_to_its_own() {
+        let corpus = Corpus::new(1);
+        for family in SMALL {
+            let items = all_items(&corpus, family);
+            let probability: f64 = items.iter().map(|item| (-item.bits).exp2()).sum();
+            let expected = f64::from(family.weight()) / f64::from(Family::total_weight());
+            assert!((probability - expected).abs() < 1e-9, "{family:?}: {probability}");
+        }
+    }
+
+    #[test]
+    fn the_bits_of_a_fact_are_the_log2_of_the_number_of_facts() {
+        let corpus = Corpus::new(1);
+        // 600 people, 5 * 4 * 3 ways to choose what is told of them, and the family.
+        let expected = (600.0 * 60.0_f64).log2() + Family::Fact.bits();
+        let item = corpus.item_of(Family::Fact, &mut ChaCha8Rng::seed_from_u64(0));
+        assert!((item.bits - expected).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_item_starts_with_its_start_token_and_ends_with_a_full_stop() {
+        let corpus = Corpus::new(1);
+        for item in sample(&corpus, 1_000) {
+            let text = corpus.text(&item.tokens);
+            assert!(text.starts_with("<s> ") && text.ends_with(" ."), "{text}");
+            assert_eq!(text.matches(['<', '.']).count(), 2, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_stands_at_its_position_in_the_item() {
+        for item in sample(&Corpus::new(1), 1_000) {
+            for answer in item.answers {
+                assert_eq!(item.tokens[answer.position], answer.choices[answer.gold]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_choices_of_an_answer_are_different() {
+        for answer in sample(&Corpus::new(1), 1_000).into_iter().flat_map(|item| item.answers) {
+            let different: HashSet<u32> = answer.choices.iter().copied().collect();
+            assert_eq!(different.len(), answer.choices.len(), "{}", answer.task);
+        }
+    }
+
+    #[test]
+    fn the_items_of_a_seed_never_change() {
+        let corpus = Corpus::new(5);
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let texts = Family::ALL.map(|family| {
+            let item = corpus.item_of(family, &mut rng);
+            corpus.text(&item.tokens)
+        });
+        // With other random numbers, a trained model would meet a world of other facts.
+        assert_eq!(texts, ITEMS_OF_WORLD_5);
+    }
+
+    const ITEMS_OF_WORLD_5: [&str; 9] = [
+        "<s> onus works as fisher , likes yellow , has friend gona .",
+        "<s> friend of udet works as mason , lives in ganford .",
+        "<s> 2 + 6 is 8 .",
+        "<s> count horse horse bear horse bear horse bear : bear 3 , horse 4 .",
+        "<s> sort 8 1 5 : 1 5 8 .",
+        "<s> say bu du li lo again : bu du li lo .",
+        "<s> ( [ ( { } ) ] ) ( ) .",
+        "<s> the duck is happy so it plays .",
+        "<s> the mat rhymes with cat .",
+    ];
+}

@@ -1,0 +1,221 @@
+//! Size against quality: one point for each member of a series.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use crate::evaluate::Score;
+
+/// The family's curve, with the baselines measured beside it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SizeCurve {
+    /// Of this format.
+    pub version: u32,
+    pub points: Vec<CurvePoint>,
+}
+
+/// One model, measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    pub series: Series,
+    /// Name of the patch order: `first`, `last`, or the search that found it.
+    pub order: String,
+    /// Seed of the distillation behind the point.
+    pub seed: u64,
+    /// Student layers patched.
+    pub n_patched: usize,
+    pub n_layers: usize,
+    pub n_params: usize,
+    /// Weights as stored.
+    pub size_bytes: usize,
+    pub score: Score,
+}
+
+/// What kind of family a point belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Series {
+    /// The distilled student, patched.
+    Boomerang,
+    /// The teacher's own layers, dropped and put back without any training.
+    Naive,
+    /// A randomly initialised student, distilled on the same budget and patched.
+    Random,
+}
+
+impl Series {
+    pub const ALL: [Self; 3] = [Self::Boomerang, Self::Naive, Self::Random];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Boomerang => "boomerang",
+            Self::Naive => "naive",
+            Self::Random => "random",
+        }
+    }
+}
+
+/// A mean over seeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    pub mean: f64,
+    /// Standard error of the mean: over seeds when there are several, else that of the measurement.
+    pub stderr: f64,
+}
+
+/// Points of one series and size, seeds taken together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CurveStop {
+    pub n_patched: usize,
+    pub n_layers: usize,
+    pub n_params: usize,
+    pub size_bytes: usize,
+    /// Nats a token.
+    pub nats: Option<Estimate>,
+    /// Mean over tasks.
+    pub accuracy: Option<Estimate>,
+}
+
+impl SizeCurve {
+    pub const VERSION: u32 = 1;
+
+    pub fn new(points: Vec<CurvePoint>) -> Self {
+        Self { version: Self::VERSION, points }
+    }
+
+    /// The stops of a series from the smallest to the largest, seeds taken together.
+    pub fn stops(&self, series: Series) -> Vec<CurveStop> {
+        let mut sizes: Vec<(usize, usize)> = self
+            .points
+            .iter()
+            .filter(|point| point.series == series)
+            .map(|point| (point.n_layers, point.n_patched))
+            .collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
+            .into_iter()
+            .filter_map(|size| {
+                let points: Vec<&CurvePoint> = self
+                    .points
+                    .iter()
+                    .filter(|point| point.series == series)
+                    .filter(|point| (point.n_layers, point.n_patched) == size)
+                    .collect();
+                CurveStop::of(&points)
+            })
+            .collect()
+    }
+
+    /// `curve.csv`: one row for each point.
+    pub fn to_csv(&self) -> String {
+        let mut csv = String::from(
+            "series,order,n_patched,n_layers,n_params,size_bytes,perplexity,accuracy,\
+             accuracy_stderr,seed,nats_per_token,nats_stderr,bits_per_byte\n",
+        );
+        for point in &self.points {
+            let perplexity = point.score.perplexity;
+            let accuracy = point.score.mean_accuracy();
+            let number = |value: Option<f64>| value.map(|value| format!("{value:.6}"));
+            let cells = [
+                Some(point.series.name().to_owned()),
+                Some(point.order.clone()),
+                Some(point.n_patched.to_string()),
+                Some(point.n_layers.to_string()),
+                Some(point.n_params.to_string()),
+                Some(point.size_bytes.to_string()),
+                number(perplexity.map(|perplexity| perplexity.perplexity())),
+                number(accuracy.map(|accuracy| accuracy.0)),
+                number(accuracy.map(|accuracy| accuracy.1)),
+                Some(point.seed.to_string()),
+                number(perplexity.map(|perplexity| perplexity.nats_per_token)),
+                number(perplexity.map(|perplexity| perplexity.nats_stderr)),
+                number(perplexity.map(|perplexity| perplexity.bits_per_byte)),
+            ];
+            let cells = cells.map(Option::unwrap_or_default).join(",");
+            // Writing to a string cannot fail.
+            let _ = writeln!(csv, "{cells}");
+        }
+        csv
+    }
+}
+
+impl CurveStop {
+    fn of(points: &[&CurvePoint]) -> Option<Self> {
+        let first = points.first()?;
+        let nats = points
+            .iter()
+            .filter_map(|point| point.score.perplexity)
+            .map(|perplexity| (perplexity.nats_per_token, perplexity.nats_stderr));
+        let accuracy = points.iter().filter_map(|point| point.score.mean_accuracy());
+        Some(Self {
+            n_patched: first.n_patched,
+            n_layers: first.n_layers,
+            n_params: first.n_params,
+            size_bytes: first.size_bytes,
+            nats: Estimate::of(&nats.collect::<Vec<_>>()),
+            accuracy: Estimate::of(&accuracy.collect::<Vec<_>>()),
+        })
+    }
+}
+
+impl Estimate {
+    /// From one `(value, standard error)` for each seed.
+    fn of(values: &[(f64, f64)]) -> Option<Self> {
+        let n_values = values.len() as f64;
+        let mean = values.iter().map(|value| value.0).sum::<f64>() / n_values;
+        match values {
+            [] => None,
+            [(_, stderr)] => Some(Self { mean, stderr: *stderr }),
+            _ => {
+                let squares: f64 = values.iter().map(|value| (value.0 - mean).powi(2)).sum();
+                let over_seeds = (squares / (n_values - 1.0) / n_values).sqrt();
+                // All seeds answer the same questions, so the questions' own error does not shrink.
+                let of_measurement = values.iter().map(|value| value.1).sum::<f64>() / n_values;
+                Some(Self { mean, stderr: over_seeds.hypot(of_measurement) })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::evaluate::Perplexity;
+
+    fn point(n_layers: usize, seed: u64, nats: f64) -> CurvePoint {
+        let perplexity = Perplexity {
+            nats_per_token: nats,
+            nats_stderr: 0.0,
+            bits_per_byte: 1.0,
+            n_tokens: 10,
+        };
+        CurvePoint {
+            series: Series::Boomerang,
+            order: "first".to_owned(),
+            seed,
+            n_patched: 0,
+            n_layers,
+            n_params: 100,
+            size_bytes: 200,
+            score: Score { perplexity: Some(perplexity), tasks: BTreeMap::new() },
+        }
+    }
+
+    #[test]
+    fn seeds_of_one_size_are_averaged() {
+        let curve = SizeCurve::new(vec![point(4, 0, 1.0), point(3, 0, 2.0), point(3, 1, 4.0)]);
+        let stops = curve.stops(Series::Boomerang);
+        assert_eq!(stops.iter().map(|stop| stop.n_layers).collect::<Vec<_>>(), [3, 4]);
+        assert_eq!(stops[0].nats, Some(Estimate { mean: 3.0, stderr: 1.0 }));
+    }
+
+    #[test]
+    fn a_missing_score_is_an_empty_cell() {
+        let csv = SizeCurve::new(vec![point(3, 0, 0.0)]).to_csv();
+        let row = csv.lines().nth(1).unwrap();
+        assert!(row.starts_with("boomerang,first,0,3,100,200,1.000000,,,0,"), "{row}");
+    }
+}

@@ -1,0 +1,149 @@
+//! Token sequences as the tensors of one forward pass.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::model::AttentionMask;
+
+/// One row of a batch: tokens, and which of them belong together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub tokens: Vec<u32>,
+    /// The document of each token, 0 for padding.
+    pub segments: Vec<u32>,
+}
+
+/// Rows of equal length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    rows: Vec<Row>,
+    layout: Layout,
+}
+
+/// How documents lie in rows, which decides what attends to what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Layout {
+    /// Several documents to a row; they do not attend to each other.
+    #[default]
+    Packed,
+    /// One document to a row, padded on the right: the reference implementation's.
+    Padded,
+}
+
+/// A batch on a device.
+#[derive(Clone, Debug)]
+pub struct BatchTensors {
+    /// `[batch, seq]`
+    pub tokens: Tensor<2, Int>,
+    pub mask: AttentionMask,
+    /// The next token at each position, `[batch * seq]`; anything where there is none.
+    pub targets: Tensor<1, Int>,
+    /// 1 where the next token counts, else 0, `[batch * seq]`.
+    pub has_target: Tensor<1>,
+    /// 1 for a token, 0 for padding, `[batch * seq]`.
+    pub is_token: Tensor<1>,
+    pub n_targets: usize,
+    pub n_tokens: usize,
+}
+
+impl Row {
+    /// A single document, padded on the right with `pad` to `len`, or cut.
+    pub fn padded(tokens: &[u32], len: usize, pad: u32) -> Self {
+        let n_tokens = tokens.len().min(len);
+        let mut row = Self { tokens: tokens[..n_tokens].to_vec(), segments: vec![1; n_tokens] };
+        row.tokens.resize(len, pad);
+        row.segments.resize(len, 0);
+        row
+    }
+
+    /// Whether the token after `position` is to be predicted from it.
+    pub fn has_target(&self, position: usize) -> bool {
+        let segment = self.segments[position];
+        segment != 0 && self.segments.get(position + 1) == Some(&segment)
+    }
+}
+
+impl Batch {
+    /// Rows are padded on the right to the longest one.
+    ///
+    /// # Panics
+    /// When a row has not as many segments as tokens, or there is no token at all.
+    pub fn new(mut rows: Vec<Row>, layout: Layout) -> Self {
+        let seq = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
+        assert!(seq > 0, "a batch needs at least one token");
+        for row in &mut rows {
+            assert_eq!(row.tokens.len(), row.segments.len(), "one segment for each token");
+            row.tokens.resize(seq, 0);
+            row.segments.resize(seq, 0);
+        }
+        Self { rows, layout }
+    }
+
+    pub fn n_rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Positions of a row, padding included.
+    pub fn seq(&self) -> usize {
+        self.rows[0].tokens.len()
+    }
+
+    /// Tokens without padding.
+    pub fn n_tokens(&self) -> usize {
+        self.rows.iter().flat_map(|row| &row.segments).filter(|&&segment| segment != 0).count()
+    }
+
+    pub fn to_device(&self, device: &Device) -> BatchTensors {
+        let (batch, seq) = (self.n_rows(), self.seq());
+        let rows = &self.rows;
+        let ints = |values: Vec<i64>| -> Tensor<2, Int> {
+            Tensor::from_data(TensorData::new(values, [batch, seq]), device)
+        };
+        let flags = |values: &[bool]| -> Tensor<1> {
+            let values: Vec<f32> = values.iter().map(|&flag| f32::from(u8::from(flag))).collect();
+            Tensor::from_data(TensorData::new(values, [batch * seq]), device)
+        };
+        let tokens: Vec<i64> =
+            rows.iter().flat_map(|row| &row.tokens).map(|&token| i64::from(token)).collect();
+        let segments: Vec<i64> =
+            rows.iter().flat_map(|row| &row.segments).map(|&segment| i64::from(segment)).collect();
+        let has_target: Vec<bool> =
+            rows.iter().flat_map(|row| (0..seq).map(|position| row.has_target(position))).collect();
+        let is_token: Vec<bool> = segments.iter().map(|&segment| segment != 0).collect();
+        // The target of a position is the token one place on; the last one wraps and never counts.
+        let targets: Vec<i64> =
+            (0..batch * seq).map(|place| tokens[(place + 1) % (batch * seq)]).collect();
+
+        let segments = ints(segments);
+        let mask = match self.layout {
+            Layout::Packed => AttentionMask::packed(segments),
+            Layout::Padded => AttentionMask::padded(segments),
+        };
+        BatchTensors {
+            tokens: ints(tokens),
+            mask,
+            targets: Tensor::from_data(TensorData::new(targets, [batch * seq]), device),
+            has_target: flags(&has_target),
+            is_token: flags(&is_token),
+            n_targets: has_target.iter().filter(|&&flag| flag).count(),
+            n_tokens: is_token.iter().filter(|&&flag| flag).count(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_token_of_a_document_is_nobodys_target() {
+        let row = Row { tokens: vec![5, 6, 7, 8, 0], segments: vec![1, 1, 2, 2, 0] };
+        let targets: Vec<bool> = (0..5).map(|position| row.has_target(position)).collect();
+        assert_eq!(targets, [true, false, true, false, false]);
+    }
+
+    #[test]
+    fn padding_is_no_token() {
+        let batch = Batch::new(vec![Row::padded(&[1, 2], 4, 9)], Layout::Padded);
+        assert_eq!((batch.seq(), batch.n_tokens()), (4, 2));
+    }
+}

@@ -1,0 +1,121 @@
+//! Training a small teacher from scratch: the same step with cross-entropy alone.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, TensorData};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::batch::Batch;
+use super::loss::{self, LossWeights};
+use super::report::{self, PendingTerms, StepReport};
+use super::update::{UpdateSettings, Updater};
+use super::last_rows;
+use crate::config::ModelConfig;
+use crate::model::LanguageModel;
+use crate::model::parameters::Parameter;
+
+/// A model in training on text alone.
+pub struct Pretrainer {
+    updater: Updater,
+}
+
+impl Pretrainer {
+    pub fn new(model: LanguageModel, settings: UpdateSettings) -> Self {
+        Self { updater: Updater::new(model, settings, 0) }
+    }
+
+    pub fn n_steps(&self) -> usize {
+        self.updater.step()
+    }
+
+    /// The model as it is now, off the training graph.
+    pub fn model(&self) -> LanguageModel {
+        self.updater.model().clone().without_gradients()
+    }
+
+    /// One step of the optimizer over the gradients of some micro-batches.
+    pub async fn step(&mut self, batches: &[Batch]) -> StepReport {
+        let device = self.updater.model().device().inner();
+        let learning_rate = self.updater.learning_rate();
+        let weights = LossWeights { kl: 0.0, alignment: 0.0, ..LossWeights::default() };
+        let mut pending = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let batch = batch.to_device(&device);
+            let states = self.updater.model().hidden_states(batch.tokens.clone(), &batch.mask);
+            let log_probs = log_softmax(self.updater.model().logits(last_rows(&states)), 1);
+            let cross_entropy =
+                loss::cross_entropy(log_probs, batch.targets, batch.has_target, batch.n_targets);
+            let terms = PendingTerms::weigh(Some(cross_entropy), None, Vec::new(), &weights);
+            self.updater.accumulate(&terms.total);
+            pending.push(terms.detached());
+        }
+        let grad_norm = self.updater.apply();
+        let n_tokens = batches.iter().map(Batch::n_tokens).sum();
+        let reduction = self.updater.settings().reduction;
+        report::read(pending, grad_norm, reduction, learning_rate, n_tokens).await
+    }
+}
+
+/// How random weights are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initialization {
+    /// Normal with deviation 0.02, norms 1, biases 0: what transformers gives a model made from its
+    /// config alone. The paper's random baseline.
+    HuggingFace,
+    /// For training a small model quickly: deviation `d_input^-0.5`, projections into the residual
+    /// stream smaller by `sqrt(2 * n_layers)`, a head of zeros.
+    Scaled,
+}
+
+impl LanguageModel {
+    /// A model with random weights; the same seed gives the same model on every platform.
+    pub fn random(
+        config: &ModelConfig,
+        initialization: Initialization,
+        seed: u64,
+        device: &Device,
+    ) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let draw = |parameter: &Parameter| {
+            let deviation = initialization.deviation(parameter, config);
+            let is_norm = parameter.path.ends_with(".gamma");
+            let n_values = parameter.shape.iter().product();
+            let values: Vec<f32> = (0..n_values)
+                .map(|_| if is_norm { 1.0 } else { deviation * standard_normal(&mut rng) })
+                .collect();
+            Ok::<_, std::convert::Infallible>(TensorData::new(values, parameter.shape.clone()))
+        };
+        match Self::build(config, device, draw) {
+            Ok(model) => model,
+            Err(never) => match never {},
+        }
+    }
+}
+
+impl Initialization {
+    fn deviation(self, parameter: &Parameter, config: &ModelConfig) -> f32 {
+        let path = parameter.path.as_str();
+        if path.ends_with(".bias") {
+            return 0.0;
+        }
+        match self {
+            Self::HuggingFace => 0.02,
+            Self::Scaled if path.starts_with("head.") => 0.0,
+            Self::Scaled if path.starts_with("embedding.") => 0.02,
+            Self::Scaled => {
+                let d_input = parameter.shape[0] as f32;
+                let into_residual =
+                    path.ends_with("output.weight") || path.ends_with("down.weight");
+                let shrink = if into_residual { (2.0 * config.n_layers as f32).sqrt() } else { 1.0 };
+                d_input.powf(-0.5) / shrink
+            }
+        }
+    }
+}
+
+/// Box and Muller's transform: exact enough, and the same on every platform.
+fn standard_normal(rng: &mut impl Rng) -> f32 {
+    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+    let angle = std::f64::consts::TAU * rng.random::<f64>();
+    (radius * angle.cos()) as f32
+}

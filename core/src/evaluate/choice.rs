@@ -1,0 +1,162 @@
+//! Multiple choice by log-likelihood, in lm-evaluation-harness's terms.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::request::{Likelihood, Request};
+use crate::tokenizer::{Tokenizer, TokenizerError};
+
+/// A question with its possible continuations.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChoiceDoc {
+    /// Questions of one task are averaged together.
+    pub task: String,
+    pub context: String,
+    /// Continuations; a leading space belongs to the text but not to its length.
+    pub choices: Vec<String>,
+    /// Which choice is right.
+    pub gold: usize,
+}
+
+/// A question that cannot be asked.
+#[derive(Debug, Error)]
+pub enum ChoiceError {
+    #[error("question {number}: {reason}")]
+    Unusable { number: usize, reason: String },
+    #[error("question {number} cannot be encoded")]
+    Tokenizer { number: usize, source: TokenizerError },
+}
+
+/// How often a model chose right.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Accuracy {
+    /// By log-likelihood.
+    pub acc: f64,
+    /// By log-likelihood divided by the length of the choice in characters.
+    pub acc_norm: f64,
+    pub acc_stderr: f64,
+    pub acc_norm_stderr: f64,
+    pub n_questions: usize,
+    /// What guessing would reach.
+    pub chance: f64,
+}
+
+impl ChoiceDoc {
+    /// One request for each choice.
+    ///
+    /// Blanks at the end of the context move to the choice, and the context's tokens are those at
+    /// the start of context and choice together, as in lm-evaluation-harness.
+    pub(super) fn requests(
+        &self,
+        tokenizer: &Tokenizer,
+        max_seq: usize,
+        number: usize,
+    ) -> Result<Vec<Request>, ChoiceError> {
+        let unusable = |reason: String| ChoiceError::Unusable { number, reason };
+        if self.choices.len() < 2 || self.gold >= self.choices.len() {
+            return Err(unusable(format!(
+                "expected at least two choices and gold among them, found {} choices and gold {}",
+                self.choices.len(),
+                self.gold
+            )));
+        }
+        let encode = |text: &str| {
+            tokenizer.encode(text, true).map_err(|source| ChoiceError::Tokenizer { number, source })
+        };
+        let context = self.context.trim_end();
+        let blanks = &self.context[context.len()..];
+        let n_context = encode(context)?.len();
+        let request = |choice: &String| {
+            let tokens = encode(&format!("{context}{blanks}{choice}"))?;
+            let n_tokens = tokens.len();
+            if n_context == 0 {
+                return Err(unusable(
+                    "the context is blank and this tokenizer has no BOS token to stand for it"
+                        .to_owned(),
+                ));
+            }
+            if n_tokens.saturating_sub(n_context) > max_seq {
+                return Err(unusable(format!(
+                    "a choice of {} tokens is longer than the model's window of {max_seq}",
+                    n_tokens - n_context
+                )));
+            }
+            // Too long a context loses its beginning.
+            let cut = n_tokens.saturating_sub(max_seq + 1).min(n_context - 1);
+            Request::new(tokens[cut..].to_vec(), n_context - cut..n_tokens - cut)
+                .ok_or_else(|| unusable(format!("the choice {choice:?} has no tokens")))
+        };
+        self.choices.iter().map(request).collect()
+    }
+
+    /// Whether the likeliest choice is right: by likelihood, and by likelihood per character.
+    pub(super) fn judge(&self, likelihoods: &[Likelihood]) -> (bool, bool) {
+        let best = |score: &dyn Fn(usize) -> f64| {
+            // The first of equals, as numpy's argmax.
+            (1..likelihoods.len())
+                .fold(0, |best, choice| if score(choice) > score(best) { choice } else { best })
+        };
+        let by_likelihood = best(&|choice| likelihoods[choice].log_likelihood);
+        let by_character = best(&|choice| {
+            let n_characters = self.choices[choice].trim_start().chars().count();
+            likelihoods[choice].log_likelihood / n_characters.max(1) as f64
+        });
+        (by_likelihood == self.gold, by_character == self.gold)
+    }
+}
+
+impl Accuracy {
+    /// From each question's verdicts and number of choices.
+    pub(super) fn of(verdicts: &[((bool, bool), usize)]) -> Self {
+        let n_questions = verdicts.len();
+        let share = |right: &dyn Fn(&(bool, bool)) -> bool| {
+            let n_right = verdicts.iter().filter(|(verdict, _)| right(verdict)).count();
+            n_right as f64 / n_questions.max(1) as f64
+        };
+        let stderr = |share: f64| {
+            // Of the mean of a 0/1 sample; unknown for a single question.
+            if n_questions < 2 {
+                return f64::NAN;
+            }
+            (share * (1.0 - share) / (n_questions - 1) as f64).sqrt()
+        };
+        let (acc, acc_norm) = (share(&|verdict| verdict.0), share(&|verdict| verdict.1));
+        let chance: f64 = verdicts.iter().map(|&(_, n_choices)| 1.0 / n_choices as f64).sum();
+        Self {
+            acc,
+            acc_norm,
+            acc_stderr: stderr(acc),
+            acc_norm_stderr: stderr(acc_norm),
+            n_questions,
+            chance: chance / n_questions.max(1) as f64,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn likelihood(log_likelihood: f64) -> Likelihood {
+        Likelihood { log_likelihood, n_tokens: 1, is_greedy: false }
+    }
+
+    #[test]
+    fn length_counts_for_the_normalised_choice_only() {
+        let doc = ChoiceDoc {
+            task: String::new(),
+            context: "q".to_owned(),
+            choices: vec![" ab".to_owned(), " abcdefgh".to_owned()],
+            gold: 1,
+        };
+        assert_eq!(doc.judge(&[likelihood(-3.0), likelihood(-4.0)]), (false, true));
+    }
+
+    #[test]
+    fn the_standard_error_is_that_of_a_sample() {
+        let verdicts = [((true, true), 4), ((false, true), 4), ((true, true), 4), ((true, true), 4)];
+        let accuracy = Accuracy::of(&verdicts);
+        assert_eq!((accuracy.acc, accuracy.chance), (0.75, 0.25));
+        assert!((accuracy.acc_stderr - 0.25).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,178 @@
+//! Scores of many members at once.
+
+mod choice;
+mod perplexity;
+mod prefix_tree;
+mod request;
+mod walk;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use choice::{Accuracy, ChoiceDoc, ChoiceError};
+pub use perplexity::{Perplexity, TextDoc};
+pub use prefix_tree::{PrefixTree, Stack};
+pub use request::{Likelihood, Request};
+pub use walk::{ReadBackError, answer};
+
+use crate::model::LanguageModel;
+use crate::tokenizer::Tokenizer;
+
+/// What one member scored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// `None` without texts.
+    pub perplexity: Option<Perplexity>,
+    /// By task; empty without questions.
+    pub tasks: BTreeMap<String, Accuracy>,
+}
+
+impl Score {
+    /// Mean accuracy over tasks, with its standard error; `None` without questions.
+    pub fn mean_accuracy(&self) -> Option<(f64, f64)> {
+        let n_tasks = self.tasks.len() as f64;
+        let mean = self.tasks.values().map(|task| task.acc).sum::<f64>() / n_tasks;
+        let variance: f64 = self.tasks.values().map(|task| task.acc_stderr.powi(2)).sum();
+        (n_tasks > 0.0).then(|| (mean, variance.sqrt() / n_tasks))
+    }
+}
+
+/// Texts and questions, ready to be asked.
+#[derive(Clone, Debug, Default)]
+pub struct Examination {
+    requests: Vec<Request>,
+    /// Number of requests of each text, and its bytes.
+    texts: Vec<(usize, usize)>,
+    questions: Vec<ChoiceDoc>,
+}
+
+impl Examination {
+    /// `max_seq` is the window of the models.
+    ///
+    /// # Errors
+    /// [`ChoiceError`] for the first question that cannot be asked.
+    pub fn new(
+        texts: &[TextDoc],
+        questions: &[ChoiceDoc],
+        tokenizer: Option<&Tokenizer>,
+        max_seq: usize,
+    ) -> Result<Self, ChoiceError> {
+        let mut examination = Self::default();
+        for text in texts {
+            let requests = text.requests(max_seq);
+            examination.texts.push((requests.len(), text.n_bytes));
+            examination.requests.extend(requests);
+        }
+        for (number, question) in questions.iter().enumerate() {
+            let Some(tokenizer) = tokenizer else {
+                let reason = "questions are text, and there is no tokenizer".to_owned();
+                return Err(ChoiceError::Unusable { number, reason });
+            };
+            examination.requests.extend(question.requests(tokenizer, max_seq, number)?);
+            examination.questions.push(question.clone());
+        }
+        Ok(examination)
+    }
+
+    pub fn n_requests(&self) -> usize {
+        self.requests.len()
+    }
+
+    pub fn n_tokens(&self) -> usize {
+        self.requests.iter().map(|request| request.input().len()).sum()
+    }
+
+    /// The scores of every member, in one walk of the tree for each batch of requests.
+    ///
+    /// `tokens_per_batch` bounds the size of a batch, padding included; `progress` is told the
+    /// requests answered so far.
+    ///
+    /// # Errors
+    /// [`ReadBackError`] when the device is lost.
+    pub async fn score(
+        &self,
+        models: &[&LanguageModel],
+        tree: &PrefixTree,
+        tokens_per_batch: usize,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Score>, ReadBackError> {
+        let mut answers = vec![vec![Likelihood::default(); self.requests.len()]; tree.n_members()];
+        let mut n_answered = 0;
+        for batch in self.batches(tokens_per_batch) {
+            let requests: Vec<Request> =
+                batch.iter().map(|&place| self.requests[place].clone()).collect();
+            for (member, likelihoods) in
+                answer(models, tree, &requests).await?.into_iter().enumerate()
+            {
+                for (&place, likelihood) in batch.iter().zip(likelihoods) {
+                    answers[member][place] = likelihood;
+                }
+            }
+            n_answered += batch.len();
+            progress(n_answered);
+        }
+        Ok(answers.iter().map(|likelihoods| self.judge(likelihoods)).collect())
+    }
+
+    /// Places of requests, those of like length together, so that little is spent on padding, and
+    /// those with the same input side by side, so that it runs once.
+    fn batches(&self, tokens_per_batch: usize) -> Vec<Vec<usize>> {
+        let input = |place: usize| self.requests[place].input();
+        let mut places: Vec<usize> = (0..self.requests.len()).collect();
+        places.sort_by(|&a, &b| {
+            input(b).len().cmp(&input(a).len()).then_with(|| input(a).cmp(input(b)))
+        });
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        let mut n_rows = 0;
+        for place in places {
+            // The first of a batch is its longest.
+            let (seq, is_same) = batches.last().map_or((0, false), |batch| {
+                let last = batch[batch.len() - 1];
+                (input(batch[0]).len(), input(last) == input(place))
+            });
+            match batches.last_mut() {
+                Some(batch) if is_same => batch.push(place),
+                Some(batch) if (n_rows + 1) * seq <= tokens_per_batch => {
+                    batch.push(place);
+                    n_rows += 1;
+                }
+                _ => {
+                    batches.push(vec![place]);
+                    n_rows = 1;
+                }
+            }
+        }
+        batches
+    }
+
+    fn judge(&self, likelihoods: &[Likelihood]) -> Score {
+        let mut rest = likelihoods;
+        let mut take = |n_requests: usize| {
+            let (taken, left) = rest.split_at(n_requests);
+            rest = left;
+            taken
+        };
+        let texts: Vec<(Likelihood, usize)> = self
+            .texts
+            .iter()
+            .map(|&(n_windows, n_bytes)| {
+                let windows = take(n_windows);
+                let text = Likelihood {
+                    log_likelihood: windows.iter().map(|window| window.log_likelihood).sum(),
+                    n_tokens: windows.iter().map(|window| window.n_tokens).sum(),
+                    is_greedy: windows.iter().all(|window| window.is_greedy),
+                };
+                (text, n_bytes)
+            })
+            .collect();
+        let mut verdicts: BTreeMap<String, Vec<((bool, bool), usize)>> = BTreeMap::new();
+        for question in &self.questions {
+            let n_choices = question.choices.len();
+            let verdict = question.judge(take(n_choices));
+            verdicts.entry(question.task.clone()).or_default().push((verdict, n_choices));
+        }
+        let tasks = verdicts.iter().map(|(task, verdicts)| (task.clone(), Accuracy::of(verdicts)));
+        Score { perplexity: Perplexity::of(&texts), tasks: tasks.collect() }
+    }
+}

@@ -1,0 +1,94 @@
+//! How surprised a model is by a text.
+
+use serde::{Deserialize, Serialize};
+
+use super::request::{Likelihood, Request};
+
+/// A text to be scored, as tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextDoc {
+    /// Everything after the first token is scored; a tokenizer without BOS should put its
+    /// end-of-text token first.
+    pub tokens: Vec<u32>,
+    /// Length of the text, for bits per byte.
+    pub n_bytes: usize,
+}
+
+/// Surprise over a set of texts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Perplexity {
+    /// Mean negative log-likelihood of a token, in nats.
+    pub nats_per_token: f64,
+    /// Standard error of `nats_per_token`, over texts.
+    pub nats_stderr: f64,
+    pub bits_per_byte: f64,
+    pub n_tokens: usize,
+}
+
+impl Perplexity {
+    /// `exp(nats_per_token)`, at least 1.
+    pub fn perplexity(&self) -> f64 {
+        self.nats_per_token.exp()
+    }
+
+    /// From the likelihoods of each text's windows.
+    pub(super) fn of(texts: &[(Likelihood, usize)]) -> Option<Self> {
+        let n_tokens: usize = texts.iter().map(|(text, _)| text.n_tokens).sum();
+        if n_tokens == 0 {
+            return None;
+        }
+        let nats = -texts.iter().map(|(text, _)| text.log_likelihood).sum::<f64>();
+        let n_bytes: usize = texts.iter().map(|(_, n_bytes)| n_bytes).sum();
+        let nats_per_token = nats / n_tokens as f64;
+        // A ratio of two sums: each text's part of the numerator less what the mean predicts.
+        let squares: f64 = texts
+            .iter()
+            .map(|(text, _)| -text.log_likelihood - nats_per_token * text.n_tokens as f64)
+            .map(|residual| residual * residual)
+            .sum();
+        let n_texts = texts.len() as f64;
+        let correction = if n_texts > 1.0 { n_texts / (n_texts - 1.0) } else { f64::NAN };
+        Some(Self {
+            nats_per_token,
+            nats_stderr: (squares * correction).sqrt() / n_tokens as f64,
+            bits_per_byte: nats / std::f64::consts::LN_2 / n_bytes.max(1) as f64,
+            n_tokens,
+        })
+    }
+}
+
+impl TextDoc {
+    /// Windows of at most `max_seq` inputs that score each token but the first once; a window
+    /// begins with the last token of the one before it.
+    pub(super) fn requests(&self, max_seq: usize) -> Vec<Request> {
+        let n_tokens = self.tokens.len();
+        (0..n_tokens.saturating_sub(1))
+            .step_by(max_seq.max(1))
+            .filter_map(|start| {
+                let window = &self.tokens[start..n_tokens.min(start + max_seq + 1)];
+                Request::new(window.to_vec(), 1..window.len())
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_score_every_token_but_the_first_once() {
+        let doc = TextDoc { tokens: (0..10).collect(), n_bytes: 10 };
+        let scored: Vec<u32> =
+            doc.requests(4).iter().flat_map(|request| request.targets().to_vec()).collect();
+        assert_eq!(scored, (1..10).collect::<Vec<_>>());
+        assert!(doc.requests(4).iter().all(|request| request.input().len() <= 4));
+    }
+
+    #[test]
+    fn texts_that_are_all_alike_have_no_standard_error() {
+        let text = Likelihood { log_likelihood: -6.0, n_tokens: 3, is_greedy: false };
+        let perplexity = Perplexity::of(&[(text.clone(), 8), (text, 8)]).unwrap();
+        assert_eq!((perplexity.nats_per_token, perplexity.nats_stderr), (2.0, 0.0));
+    }
+}

@@ -1,0 +1,141 @@
+//! Many members in one walk: a prefix of layers that several members share runs once.
+//!
+//! A member is a sequence of parts: an embedding, layers, and a norm with a head. The sequences of
+//! all members form a tree; the walk goes down it depth first and keeps the hidden state at each
+//! fork. What a member answers is what it would answer alone, bit for bit, since the same layers see
+//! the same input.
+
+use crate::model::LanguageModel;
+use crate::plan::{LayerSource, Owner, Recipe};
+
+/// A member as indices into a list of models, so that several families can share one walk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stack {
+    /// Model that gives the embedding.
+    pub embedding: usize,
+    /// Model and layer, first layer first.
+    pub layers: Vec<(usize, usize)>,
+    /// Model that gives the final norm and the head.
+    pub head: usize,
+}
+
+impl Stack {
+    /// The recipe's member, when `teacher` and `student` are the models' places in the list.
+    pub fn new(recipe: &Recipe, teacher: usize, student: usize) -> Self {
+        let owner = |owner| match owner {
+            Owner::Teacher => teacher,
+            Owner::Student => student,
+        };
+        let layers = recipe.layers.iter().map(|source| match *source {
+            LayerSource::Teacher(layer) => (teacher, layer),
+            LayerSource::Student(layer) => (student, layer),
+        });
+        Self {
+            embedding: owner(recipe.embedding),
+            layers: layers.collect(),
+            head: owner(recipe.head),
+        }
+    }
+
+    /// A model as it is.
+    pub fn whole(place: usize, model: &LanguageModel) -> Self {
+        let layers = (0..model.n_layers()).map(|layer| (place, layer)).collect();
+        Self { embedding: place, layers, head: place }
+    }
+}
+
+/// The members' sequences with common prefixes merged.
+#[derive(Clone, Debug)]
+pub struct PrefixTree {
+    /// One root for each embedding.
+    pub(super) roots: Vec<(usize, Node)>,
+    n_members: usize,
+    n_layer_calls_alone: usize,
+}
+
+/// What follows a prefix.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Node {
+    pub(super) children: Vec<((usize, usize), Node)>,
+    /// Members whose last layer this is: the head's model, and their places in the list.
+    pub(super) ends: Vec<(usize, Vec<usize>)>,
+}
+
+impl PrefixTree {
+    pub fn new(members: &[Stack]) -> Self {
+        let mut roots: Vec<(usize, Node)> = Vec::new();
+        for (place, member) in members.iter().enumerate() {
+            let mut node = child(&mut roots, member.embedding);
+            for &layer in &member.layers {
+                node = child(&mut node.children, layer);
+            }
+            match node.ends.iter_mut().find(|end| end.0 == member.head) {
+                Some(end) => end.1.push(place),
+                None => node.ends.push((member.head, vec![place])),
+            }
+        }
+        let n_layer_calls_alone = members.iter().map(|member| member.layers.len()).sum();
+        Self { roots, n_members: members.len(), n_layer_calls_alone }
+    }
+
+    pub fn n_members(&self) -> usize {
+        self.n_members
+    }
+
+    /// Layers run for one batch of requests.
+    pub fn n_layer_calls(&self) -> usize {
+        self.roots.iter().map(|(_, root)| root.n_layers()).sum()
+    }
+
+    /// Layers that would be run if each member were evaluated alone.
+    pub fn n_layer_calls_alone(&self) -> usize {
+        self.n_layer_calls_alone
+    }
+}
+
+impl Node {
+    fn n_layers(&self) -> usize {
+        self.children.iter().map(|(_, node)| 1 + node.n_layers()).sum()
+    }
+}
+
+fn child<K: PartialEq>(children: &mut Vec<(K, Node)>, key: K) -> &mut Node {
+    let place = children.iter().position(|(other, _)| *other == key).unwrap_or(children.len());
+    if place == children.len() {
+        children.push((key, Node::default()));
+    }
+    &mut children[place].1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{KeepRule, LayerPlan, PatchOrder};
+
+    fn calls(order: PatchOrder) -> (usize, usize) {
+        let plan = LayerPlan::by_rule(KeepRule::default(), 36).unwrap();
+        let members: Vec<Stack> = order
+            .path(&plan)
+            .unwrap()
+            .iter()
+            .map(|patch| Stack::new(&plan.recipe(patch), 0, 1))
+            .collect();
+        let tree = PrefixTree::new(&members);
+        (tree.n_layer_calls(), tree.n_layer_calls_alone())
+    }
+
+    #[test]
+    fn the_family_of_qwen3_4b_saves_most_in_first_order() {
+        let (last, alone) = calls(PatchOrder::Last);
+        let (first, same) = calls(PatchOrder::First);
+        assert_eq!(alone, same);
+        assert!(alone as f64 / last as f64 > 1.4, "{alone} / {last}");
+        assert!(alone as f64 / first as f64 > 2.0, "{alone} / {first}");
+    }
+
+    #[test]
+    fn the_same_member_twice_costs_nothing() {
+        let stack = Stack { embedding: 0, layers: vec![(0, 0), (0, 1)], head: 0 };
+        assert_eq!(PrefixTree::new(&[stack.clone(), stack]).n_layer_calls(), 2);
+    }
+}

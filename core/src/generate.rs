@@ -1,0 +1,138 @@
+//! Text, one token at a time.
+
+use burn::tensor::{Int, Tensor, TensorData};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::evaluate::ReadBackError;
+use crate::model::{KvCache, LanguageModel};
+
+/// How the next token is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sampling {
+    /// Always the likeliest.
+    Greedy,
+    /// Drawn at random; a temperature below 1 sharpens the distribution, above 1 flattens it.
+    Random { temperature: f64, seed: u64 },
+}
+
+/// A text that cannot be continued.
+#[derive(Debug, Error)]
+pub enum GenerateError {
+    #[error("the prompt is empty; the model needs at least one token to continue")]
+    EmptyPrompt,
+    #[error("the prompt has {n_tokens} tokens, the model's window {max_seq}: shorten it to {room} or fewer", room = max_seq - 1)]
+    PromptTooLong { n_tokens: usize, max_seq: usize },
+    #[error("token {token} is outside the model's vocabulary of {vocab}")]
+    OutsideVocabulary { token: u32, vocab: usize },
+    #[error(transparent)]
+    ReadBack(#[from] ReadBackError),
+}
+
+/// A text in the making.
+pub struct Generation<'model> {
+    model: &'model LanguageModel,
+    cache: KvCache,
+    /// Tokens the model has not seen yet: the prompt, then the last token.
+    unseen: Vec<u32>,
+    n_left: usize,
+    sampling: Sampling,
+    rng: ChaCha8Rng,
+}
+
+impl<'model> Generation<'model> {
+    /// Continues `prompt` by at most `n_tokens`, fewer when the model's window ends.
+    ///
+    /// # Errors
+    /// [`GenerateError`] when the prompt does not fit the model.
+    pub fn new(
+        model: &'model LanguageModel,
+        prompt: &[u32],
+        n_tokens: usize,
+        sampling: Sampling,
+    ) -> Result<Self, GenerateError> {
+        let (max_seq, vocab) = (model.config().max_seq, model.config().vocab);
+        if prompt.is_empty() {
+            return Err(GenerateError::EmptyPrompt);
+        }
+        if prompt.len() >= max_seq {
+            return Err(GenerateError::PromptTooLong { n_tokens: prompt.len(), max_seq });
+        }
+        if let Some(&token) = prompt.iter().find(|&&token| token as usize >= vocab) {
+            return Err(GenerateError::OutsideVocabulary { token, vocab });
+        }
+        let n_left = n_tokens.min(max_seq - prompt.len());
+        let cache = KvCache::new(model.config(), 1, prompt.len() + n_left, &model.device());
+        let seed = match sampling {
+            Sampling::Greedy => 0,
+            Sampling::Random { seed, .. } => seed,
+        };
+        let rng = ChaCha8Rng::seed_from_u64(seed);
+        Ok(Self { model, cache, unseen: prompt.to_vec(), n_left, sampling, rng })
+    }
+
+    /// The next token; `None` when there are enough.
+    ///
+    /// # Errors
+    /// [`GenerateError::ReadBack`] when the device is lost.
+    pub async fn next(&mut self) -> Result<Option<u32>, GenerateError> {
+        if self.n_left == 0 {
+            return Ok(None);
+        }
+        let unseen: Vec<i64> = self.unseen.iter().map(|&token| i64::from(token)).collect();
+        let shape = [1, unseen.len()];
+        let tokens =
+            Tensor::<2, Int>::from_data(TensorData::new(unseen, shape), &self.model.device());
+        let logits = self.model.next_logits(tokens, &mut self.cache);
+        let token = match self.sampling {
+            Sampling::Greedy => argmax(logits).await?,
+            Sampling::Random { temperature, .. } => {
+                let logits = logits.into_data_async().await.map_err(ReadBackError::new)?;
+                draw(&logits.iter::<f64>().collect::<Vec<_>>(), temperature, self.rng.random())
+            }
+        };
+        self.unseen = vec![token];
+        self.n_left -= 1;
+        Ok(Some(token))
+    }
+}
+
+/// Chosen on the device, so that one number is read back and not the vocabulary.
+async fn argmax(logits: Tensor<2>) -> Result<u32, ReadBackError> {
+    let best = logits.argmax(1).into_data_async().await.map_err(ReadBackError::new)?;
+    Ok(best.iter::<u32>().next().unwrap_or(0))
+}
+
+/// The token at `point`, in `0..1`, of the softened distribution.
+fn draw(logits: &[f64], temperature: f64, point: f64) -> u32 {
+    let temperature = temperature.max(1e-3);
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights = logits.iter().map(|logit| ((logit - largest) / temperature).exp());
+    let mut left = point * weights.clone().sum::<f64>();
+    for (token, weight) in weights.enumerate() {
+        left -= weight;
+        if left < 0.0 {
+            return token as u32;
+        }
+    }
+    logits.len().saturating_sub(1) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cold_draw_takes_the_likeliest() {
+        assert_eq!(draw(&[0.0, 2.0, 1.9], 0.0, 0.99), 1);
+    }
+
+    #[test]
+    fn the_point_walks_through_the_distribution() {
+        let drawn: Vec<u32> = [0.1, 0.4, 0.6, 0.9].map(|point| draw(&[0.0, 0.0], 1.0, point)).into();
+        assert_eq!(drawn, [0, 0, 1, 1]);
+    }
+}

@@ -1,0 +1,95 @@
+//! Which positions a query may look at.
+
+use burn::tensor::{Bool, Device, Int, Tensor};
+
+/// Added to the attention scores: 0 where a query may look, a very large negative number where it
+/// may not. Shape `[batch or 1, 1, query, key]`.
+#[derive(Clone, Debug)]
+pub struct AttentionMask {
+    bias: Tensor<4>,
+}
+
+/// Finite, so that a row without any visible key becomes uniform instead of NaN.
+const HIDDEN: f32 = f32::MIN;
+
+impl AttentionMask {
+    /// Each of `seq` new positions sees itself and everything before it, `past` positions of a
+    /// cache included.
+    pub fn causal(seq: usize, past: usize, device: &Device) -> Self {
+        let query = positions(past, seq, device).reshape([1, 1, seq, 1]);
+        let key = positions(0, past + seq, device).reshape([1, 1, 1, past + seq]);
+        Self::where_hidden(key.greater(query))
+    }
+
+    /// Causal within each document of a row; documents do not see each other.
+    ///
+    /// Shape: `segments` is `[batch, seq]` and holds a document's number at each of its positions.
+    pub fn packed(segments: Tensor<2, Int>) -> Self {
+        let [batch, seq] = segments.dims();
+        let causal = hidden_future(seq, &segments.device());
+        let query = segments.clone().reshape([batch, 1, seq, 1]);
+        let other = segments.reshape([batch, 1, 1, seq]).not_equal(query);
+        Self::where_hidden(other.bool_or(causal.expand([batch, 1, seq, seq])))
+    }
+
+    /// Causal, and nobody sees padding. Hugging Face's `attention_mask`.
+    ///
+    /// Shape: `valid` is `[batch, seq]`, 1 for a token and 0 for padding.
+    pub fn padded(valid: Tensor<2, Int>) -> Self {
+        let [batch, seq] = valid.dims();
+        let causal = hidden_future(seq, &valid.device());
+        let padding = valid.reshape([batch, 1, 1, seq]).equal_scalar(0);
+        let shape = [batch, 1, seq, seq];
+        Self::where_hidden(padding.expand(shape).bool_or(causal.expand(shape)))
+    }
+
+    fn where_hidden(hidden: Tensor<4, Bool>) -> Self {
+        let shape = hidden.dims();
+        let bias = Tensor::zeros(shape, &hidden.device()).mask_fill(hidden, HIDDEN);
+        Self { bias }
+    }
+
+    /// Shapes: `scores` and the result are `[batch, heads, query, key]`.
+    pub fn apply(&self, scores: Tensor<4>) -> Tensor<4> {
+        scores + self.bias.clone()
+    }
+}
+
+fn positions(start: usize, len: usize, device: &Device) -> Tensor<1, Int> {
+    Tensor::arange(start as i64..(start + len) as i64, device)
+}
+
+/// `[1, 1, seq, seq]`, true where the key comes after the query.
+fn hidden_future(seq: usize, device: &Device) -> Tensor<4, Bool> {
+    let query = positions(0, seq, device).reshape([1, 1, seq, 1]);
+    positions(0, seq, device).reshape([1, 1, 1, seq]).greater(query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visible(mask: &AttentionMask) -> Vec<bool> {
+        mask.bias.to_data().iter::<f32>().map(|bias| bias == 0.0).collect()
+    }
+
+    #[test]
+    fn new_positions_see_the_cache_and_themselves() {
+        let mask = AttentionMask::causal(2, 1, &Device::flex());
+        assert_eq!(visible(&mask), [true, true, false, true, true, true]);
+    }
+
+    #[test]
+    fn documents_in_a_row_do_not_see_each_other() {
+        let segments = Tensor::<2, Int>::from_data([[1, 1, 2]], &Device::flex());
+        let expected = [true, false, false, true, true, false, false, false, true];
+        assert_eq!(visible(&AttentionMask::packed(segments)), expected);
+    }
+
+    #[test]
+    fn nobody_sees_padding() {
+        let valid = Tensor::<2, Int>::from_data([[1, 1, 0]], &Device::flex());
+        let expected = [true, false, false, true, true, false, true, true, false];
+        assert_eq!(visible(&AttentionMask::padded(valid)), expected);
+    }
+}

@@ -1,0 +1,166 @@
+//! Every parameter of a module by its path: the one way in which weights enter and leave a model.
+//!
+//! A path is the fields that lead to the parameter, `layers.3.attention.query.weight`. Reading a
+//! checkpoint, random initialisation, writing and counting all go through here.
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// Which parameter is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// The fields that lead to it, joined by dots.
+    pub path: String,
+    pub shape: Vec<usize>,
+}
+
+/// Gives every parameter of `module` the values that `source` has for it, on `device`.
+///
+/// The module may be lazy: what it was initialised with is never computed.
+///
+/// # Errors
+/// The first error of `source`.
+pub fn fill<M: Module, E>(
+    module: M,
+    prefix: &str,
+    device: &Device,
+    source: impl FnMut(&Parameter) -> Result<TensorData, E>,
+) -> Result<M, E> {
+    let path = prefix.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let mut filler = Filler { path, device, source, error: None };
+    let module = module.map(&mut filler);
+    filler.error.map_or(Ok(module), Err)
+}
+
+/// Calls `visit` with every parameter of `module`, in the order of its fields.
+pub fn for_each<M: Module>(module: &M, visit: impl FnMut(&Parameter, &dyn AnyTensor)) {
+    module.visit(&mut Each { path: Vec::new(), visit });
+}
+
+/// The module with its parameters on the training graph, under the ids of their paths; those that
+/// `trains` turns down keep their values.
+pub(crate) fn make_trainable<M: Module>(module: M, trains: impl Fn(&str) -> bool) -> M {
+    module.map(&mut OntoGraph { path: Vec::new(), trains })
+}
+
+/// A tensor of any rank.
+pub trait AnyTensor {
+    /// Row-major values, read back from the device; blocks, so not for WebGPU in a browser.
+    fn to_data(&self) -> TensorData;
+    fn id(&self) -> ParamId;
+}
+
+struct Filler<'a, F, E> {
+    path: Vec<String>,
+    device: &'a Device,
+    source: F,
+    error: Option<E>,
+}
+
+impl<F, E> ModuleMapper for Filler<'_, F, E>
+where
+    F: FnMut(&Parameter) -> Result<TensorData, E>,
+{
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.error.is_some() {
+            return param;
+        }
+        let parameter =
+            Parameter { path: self.path.join("."), shape: param.lazy_shape().as_slice().to_vec() };
+        match (self.source)(&parameter) {
+            Ok(data) => {
+                let tensor = Tensor::from_data(data, self.device);
+                Param::initialized(id_of(&parameter.path), tensor)
+            }
+            Err(error) => {
+                self.error = Some(error);
+                param
+            }
+        }
+    }
+}
+
+/// The same parameter has the same id in every model and every run, so that the state of an
+/// optimizer can be saved and found again.
+fn id_of(path: &str) -> ParamId {
+    // 64-bit FNV-1a: stable across platforms and releases, which the standard hasher is not.
+    let hash = path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    ParamId::from(hash)
+}
+
+struct OntoGraph<F> {
+    path: Vec<String>,
+    trains: F,
+}
+
+impl<F: Fn(&str) -> bool> ModuleMapper for OntoGraph<F> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.join(".");
+        let tensor = param.into_value().inner().autodiff();
+        let tensor = tensor.set_require_grad((self.trains)(&path));
+        Param::initialized(id_of(&path), tensor)
+    }
+}
+
+/// The module with its parameters off the training graph.
+pub(crate) fn off_graph<M: Module>(module: M) -> M {
+    module.map(&mut OffGraph)
+}
+
+struct OffGraph;
+
+impl ModuleMapper for OffGraph {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let id = param.id;
+        Param::initialized(id, param.into_value().inner().set_require_grad(false))
+    }
+}
+
+struct Each<F> {
+    path: Vec<String>,
+    visit: F,
+}
+
+impl<F: FnMut(&Parameter, &dyn AnyTensor)> ModuleVisitor for Each<F> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let parameter =
+            Parameter { path: self.path.join("."), shape: param.lazy_shape().as_slice().to_vec() };
+        (self.visit)(&parameter, param);
+    }
+}
+
+impl<const D: usize> AnyTensor for Param<Tensor<D>> {
+    fn to_data(&self) -> TensorData {
+        self.val().inner().to_data()
+    }
+
+    fn id(&self) -> ParamId {
+        self.id
+    }
+}

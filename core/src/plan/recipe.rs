@@ -1,0 +1,90 @@
+//! What one member is made of: which layer of which parent, in which place.
+
+use serde::{Deserialize, Serialize};
+
+use super::{LayerPlan, Patch, PatchOrder, PlanError};
+
+/// Whose weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    Student,
+    Teacher,
+}
+
+impl Owner {
+    fn teacher_if(teacher: bool) -> Self {
+        if teacher { Self::Teacher } else { Self::Student }
+    }
+}
+
+/// Where one layer of a member comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LayerSource {
+    Student(usize),
+    Teacher(usize),
+}
+
+/// A member as a list of parts, before any weight is touched.
+///
+/// The paper's rule: the embedding comes from whichever parent gives the first layer, the final
+/// norm and the head from whichever gives the last.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Recipe {
+    pub embedding: Owner,
+    /// First layer first.
+    pub layers: Vec<LayerSource>,
+    /// Final norm and language-model head.
+    pub head: Owner,
+}
+
+impl LayerPlan {
+    /// The member in which the patched student layers have given way to their teacher blocks.
+    pub fn recipe(&self, patch: &Patch) -> Recipe {
+        let layers = (0..self.n_student_layers())
+            .flat_map(|layer| {
+                if patch.contains(layer) {
+                    self.block(layer).map(LayerSource::Teacher).collect()
+                } else {
+                    vec![LayerSource::Student(layer)]
+                }
+            })
+            .collect();
+        Recipe {
+            embedding: Owner::teacher_if(patch.contains(0)),
+            layers,
+            head: Owner::teacher_if(patch.contains(self.n_student_layers() - 1)),
+        }
+    }
+
+    /// Naive pruning: the same layers as `recipe`, but the teacher's own in the student's places.
+    pub fn naive(&self, recipe: &Recipe) -> Recipe {
+        let layers = recipe.layers.iter().map(|source| match *source {
+            LayerSource::Student(layer) => LayerSource::Teacher(self.block(layer).start),
+            teacher @ LayerSource::Teacher(_) => teacher,
+        });
+        Recipe { embedding: Owner::Teacher, layers: layers.collect(), head: Owner::Teacher }
+    }
+
+    /// The reference implementation's `k = 0`: of the student's size, but the embedding (first
+    /// order) or the norm and head (last order) are the teacher's, with the single-layer blocks
+    /// next to them. No patch gives this member when there are no such blocks.
+    ///
+    /// # Errors
+    /// As [`PatchOrder::layers`].
+    pub fn reference_k0(&self, order: &PatchOrder) -> Result<Recipe, PlanError> {
+        let singles: Vec<usize> = order
+            .layers(self)?
+            .into_iter()
+            .take_while(|&layer| self.block(layer).len() == 1)
+            .collect();
+        let mut recipe = self.recipe(&Patch::of(&singles, self)?);
+        match order {
+            PatchOrder::First => recipe.embedding = Owner::Teacher,
+            PatchOrder::Last => recipe.head = Owner::Teacher,
+            PatchOrder::Found(_) => {}
+        }
+        Ok(recipe)
+    }
+}

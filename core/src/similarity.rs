@@ -1,0 +1,40 @@
+//! How alike the student's states are to the teacher's at the ends of its blocks.
+//!
+//! A student layer that imitates its block well can be patched at little risk.
+
+use burn::tensor::Tensor;
+
+use crate::distill::{Batch, loss::alignment_loss};
+use crate::evaluate::ReadBackError;
+use crate::prune::Family;
+
+/// Mean cosine between each student layer's output and the output of its teacher block, first layer
+/// first, from -1 to 1. Both models run on their own states.
+///
+/// # Errors
+/// [`ReadBackError`] when the device is lost.
+pub async fn block_similarity(
+    family: &Family,
+    batches: &[Batch],
+) -> Result<Vec<f64>, ReadBackError> {
+    let device = family.teacher().model().device();
+    let pairs: Vec<(usize, usize)> = family.plan().alignment().into_iter().skip(1).collect();
+    let mut sums = vec![0.0; pairs.len()];
+    let mut n_tokens = 0;
+    for batch in batches {
+        let batch = batch.to_device(&device);
+        let student = family.student().model().hidden_states(batch.tokens.clone(), &batch.mask);
+        let teacher = family.teacher().model().hidden_states(batch.tokens.clone(), &batch.mask);
+        let distances = pairs.iter().map(|&(student_state, teacher_state)| {
+            let states = (student[student_state].clone(), teacher[teacher_state].clone());
+            alignment_loss(states.0, states.1, batch.is_token.clone(), batch.n_tokens)
+        });
+        let distances = Tensor::cat(distances.collect(), 0).into_data_async().await;
+        let distances = distances.map_err(ReadBackError::new)?;
+        for (sum, distance) in sums.iter_mut().zip(distances.iter::<f64>()) {
+            *sum += (1.0 - distance) * batch.n_tokens as f64;
+        }
+        n_tokens += batch.n_tokens;
+    }
+    Ok(sums.into_iter().map(|sum| sum / n_tokens.max(1) as f64).collect())
+}

@@ -1,0 +1,61 @@
+//! `cargo xtask ci`: everything that has to hold before a change is taken in.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::page;
+use crate::run::{Workspace, run};
+use crate::setup;
+use crate::tally::Tally;
+use crate::test::{close, run_tests};
+
+/// Runs the stages one after the other and stops at the first that fails.
+///
+/// Prints `N passed, N failed` as its last line, whatever happens.
+pub(crate) fn ci(workspace: &Workspace) -> ExitCode {
+    close(stages(workspace))
+}
+
+fn stages(workspace: &Workspace) -> Result<Tally> {
+    let cargo = |args: &str| run(workspace.cargo().args(args.split_whitespace()));
+
+    stage("format", || cargo("fmt --all --check"))?;
+    stage("clippy", || cargo("clippy --workspace --all-targets -- -D warnings"))?;
+    stage("docs", || {
+        let mut doc = workspace.cargo();
+        doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
+        run(&mut doc)
+    })?;
+    let tools = stage("setup", || setup::for_tests(workspace))?;
+    stage("core for wasm", || {
+        let mut check = tools.page.wasm.cargo(workspace);
+        check.args(["check", "--package", "boomerang-core", "--target", setup::WASM_TARGET]);
+        run(&mut check)
+    })?;
+    stage("page", || page::build(workspace, &tools.page, page::Mode::Release))?;
+    let tally = stage("tests", || run_tests(workspace, &tools, &[]))?;
+    if tally.failed > 0 {
+        println!("== tests: failed; their output is above");
+    }
+    Ok(tally)
+}
+
+/// Runs one stage and prints its name and its seconds, before and after.
+fn stage<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("== {name}");
+    let start = Instant::now();
+    let outcome = work();
+    let seconds = start.elapsed().as_secs_f32();
+    match outcome {
+        Ok(value) => {
+            println!("== {name}: ended after {seconds:.1} s");
+            Ok(value)
+        }
+        Err(error) => {
+            println!("== {name}: failed after {seconds:.1} s");
+            Err(error).with_context(|| format!("stage {name:?}"))
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask demo`: from nothing to a trained family in the browser.
+
+use anyhow::{Result, bail};
+
+use crate::backend::{Backend, build_boomerang};
+use crate::page;
+use crate::run::{Workspace, run};
+use crate::setup;
+
+/// Where `boomerang demo` writes, from the top of the repository.
+const RUN_FOLDER: &str = "runs/demo";
+const BUNDLE: &str = "runs/demo/bundle";
+
+/// What was asked for on the command line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    after: After,
+    /// Everything else, for `boomerang demo`
+    passed_on: Vec<String>,
+}
+
+/// What happens when the results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// Serve the page and open it
+    Explore,
+    /// Say where the results are
+    Stop,
+}
+
+impl Options {
+    pub(crate) fn parse(args: &[String]) -> Self {
+        let mut options = Self { after: After::Explore, passed_on: Vec::new() };
+        for arg in args {
+            match arg.as_str() {
+                "--once" => options.after = After::Stop,
+                "--wgpu" => options.pass_on("--device=wgpu"),
+                "--cpu" => options.pass_on("--device=cpu"),
+                "--" => {}
+                other => options.pass_on(other),
+            }
+        }
+        options
+    }
+
+    fn pass_on(&mut self, arg: &str) {
+        self.passed_on.push(arg.to_owned());
+    }
+}
+
+/// Sets up, trains, builds the page and shows it.
+pub(crate) fn demo(workspace: &Workspace, options: &Options) -> Result<()> {
+    // First of all: nobody wants to hear about a missing tool after the training.
+    let tools = setup::for_page(workspace)?;
+    let boomerang = build_boomerang(workspace, Backend::choose(&options.passed_on))?;
+
+    let mut train = workspace.command(&boomerang);
+    run(train.args(["demo", "--out", RUN_FOLDER]).args(&options.passed_on))?;
+    page::build(workspace, &tools, page::Mode::Release)?;
+
+    if !workspace.root.join(BUNDLE).exists() {
+        bail!("`boomerang demo` ended well but wrote no {BUNDLE}: that is a bug in it");
+    }
+    let mut explore = workspace.command(&boomerang);
+    explore.args(["explore", BUNDLE, "--site", "dist", "--open"]);
+    match options.after {
+        After::Explore => run(&mut explore),
+        After::Stop => {
+            println!("Results: {RUN_FOLDER} (the family in {BUNDLE}); the page: dist/index.html");
+            println!("Look at them: {}", crate::run::show(&explore));
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_ours_goes_to_boomerang_in_order() {
+        let args = ["--seeds", "3", "--once", "--cpu", "--", "--steps", "10"].map(str::to_owned);
+        let expected = ["--seeds", "3", "--device=cpu", "--steps", "10"].map(str::to_owned);
+        assert_eq!(
+            Options::parse(&args),
+            Options { after: After::Stop, passed_on: expected.to_vec() }
+        );
+    }
+}

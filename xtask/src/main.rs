@@ -1,0 +1,96 @@
+//! Set-up, demo, tests and CI of this repository, as one program without shell scripts.
+//!
+//! Only the usage text and the choice of a command are here; each command has its own file.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this program's whole work is to run others and to say what it does"
+)]
+
+mod backend;
+mod ci;
+mod demo;
+mod page;
+mod regenerate;
+mod run;
+mod setup;
+mod tally;
+mod test;
+mod version;
+
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::run::{Workspace, report};
+
+const USAGE: &str = "\
+Usage: cargo xtask <command>
+
+  setup                 Install what is missing for the page and the tests, and say what and how
+  demo [options] [...]  Train the small family, build the page and open it in a browser
+      --once            Stop when the results are written: no server, no browser
+      --wgpu, --cpu     Use a GPU or the CPU, instead of what is found on this machine
+      --seeds N         Train N families (this and all other options go to `boomerang demo`)
+  page [--debug]        Build the page into dist/
+  test [filter...]      Run all tests, or those whose name contains a filter
+  ci                    Format, clippy, docs, wasm build, page and tests: what .ci/run does
+  fixtures              Make the reference values in tests/fixtures again, with python3
+  teacher [--wgpu|--cpu]
+                        Train the teacher in assets/teacher again
+
+Environment:
+  CARGO_TARGET_DIR      Where everything is built; the user's cache folder if it is not set
+  CHROMIUM, CHROMEDRIVER
+                        The browser and its driver for the tests, if they are not on the PATH
+  CI                    If set: no colors, no progress bars
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    dispatch(&args).unwrap_or_else(|error| report(&error))
+}
+
+fn dispatch(args: &[String]) -> Result<ExitCode> {
+    let Some((command, rest)) = args.split_first() else {
+        eprint!("{USAGE}");
+        return Ok(ExitCode::from(2));
+    };
+    let asks_for_help = |arg: &String| matches!(arg.as_str(), "-h" | "--help" | "help");
+    if asks_for_help(command) || rest.first().is_some_and(asks_for_help) {
+        print!("{USAGE}");
+        return Ok(ExitCode::SUCCESS);
+    }
+
+    let workspace = Workspace::find()?;
+    match command.as_str() {
+        "setup" => {
+            no_more(rest)?;
+            setup::for_tests(&workspace)?;
+            println!("Everything is there. Next: cargo xtask demo, or cargo xtask test");
+        }
+        "demo" => demo::demo(&workspace, &demo::Options::parse(rest))?,
+        "page" => page::page(&workspace, page::Mode::parse(rest)?)?,
+        "test" => return Ok(test::test(&workspace, rest)),
+        "ci" => {
+            no_more(rest)?;
+            return Ok(ci::ci(&workspace));
+        }
+        "fixtures" => {
+            no_more(rest)?;
+            regenerate::fixtures(&workspace)?;
+        }
+        "teacher" => regenerate::teacher(&workspace, rest)?,
+        unknown => bail!("there is no command {unknown:?}; `cargo xtask help` lists them"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn no_more(rest: &[String]) -> Result<()> {
+    match rest.first() {
+        None => Ok(()),
+        Some(arg) => bail!("unexpected argument {arg:?}; see `cargo xtask help`"),
+    }
+}

@@ -1,0 +1,32 @@
+//! `cargo install` into a folder of our own, so that the reader's tools stay as they are.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::run::{Workspace, cargo, plain_output, run};
+
+/// Installs a program of a crate into the tools folder, in place of another version of it.
+pub(super) fn install(
+    workspace: &Workspace,
+    package: &str,
+    version: &str,
+    options: &[&str],
+) -> Result<()> {
+    let tools = &workspace.tools;
+    fs::create_dir_all(tools).with_context(|| format!("creating {}", tools.display()))?;
+    println!("This takes some minutes, once. It goes to {}", tools.join("bin").display());
+
+    let mut command = Command::new(cargo());
+    command.args(["install", package, "--version", version]).args(options).arg("--root").arg(tools);
+    // Not in the repository, whose cargo settings are for the page; and without a target folder, so
+    // that cargo takes one that it removes afterwards.
+    command.current_dir(tools).env_remove("CARGO_TARGET_DIR");
+    if plain_output() {
+        command.env("CARGO_TERM_PROGRESS_WHEN", "never").env("CARGO_TERM_COLOR", "never");
+    }
+    run(&mut command).with_context(|| {
+        format!("installing {package} {version}; if this machine is offline, put it on the PATH")
+    })
+}

@@ -1,0 +1,77 @@
+//! `cargo xtask test`: every test of the workspace, and their number as the last line.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ExitCode, Stdio};
+
+use anyhow::{Context, Result};
+
+use crate::page;
+use crate::run::{Workspace, check, report, run, show};
+use crate::setup::{self, TestTools};
+use crate::tally::Tally;
+
+/// Sets up, builds the page and everything else, runs the tests.
+///
+/// Prints `N passed, N failed` as its last line, whatever happens.
+pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> ExitCode {
+    let outcome = prepare(workspace).and_then(|tools| run_tests(workspace, &tools, filters));
+    close(outcome)
+}
+
+/// All tests, or those whose name contains a filter, with the page as it lies in dist/.
+pub(crate) fn run_tests(
+    workspace: &Workspace,
+    tools: &TestTools,
+    filters: &[String],
+) -> Result<Tally> {
+    // Apart from the run, so that what does not compile is not looked for among the tests.
+    run(workspace.cargo().args(["test", "--workspace", "--no-run"]))?;
+
+    let separator = (!filters.is_empty()).then_some("--");
+    let mut command = workspace.cargo();
+    command
+        .args(["test", "--workspace", "--no-fail-fast"])
+        .args(separator)
+        .args(filters)
+        .env("BOOMERANG_SITE", workspace.site())
+        .env("CHROMIUM", &tools.browser.chromium)
+        .env("CHROMEDRIVER", &tools.browser.chromedriver)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let shown = show(&command);
+    println!("$ {shown}");
+    let mut child = command.spawn().with_context(|| format!("starting `{shown}`"))?;
+
+    let mut tally = Tally::default();
+    let mut output = BufReader::new(child.stdout.take().context("the tests have no output")?);
+    let mut line = Vec::new();
+    while output.read_until(b'\n', &mut line)? > 0 {
+        tally.add_line(&String::from_utf8_lossy(&line));
+        std::io::stdout().write_all(&line)?;
+        line.clear();
+    }
+
+    let status = child.wait()?;
+    if tally.failed == 0 && !status.success() {
+        // A test program that crashed, or a doc test that does not compile, has no result line.
+        tally.failed = 1;
+        report(&check(&shown, status).err().context("the tests failed without a failed test")?);
+    }
+    Ok(tally)
+}
+
+/// Prints the error, if there is one, and then the closing line.
+pub(crate) fn close(outcome: Result<Tally>) -> ExitCode {
+    let tally = outcome.unwrap_or_else(|error| {
+        report(&error);
+        Tally::NO_TEST_RAN
+    });
+    println!("{tally}");
+    if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn prepare(workspace: &Workspace) -> Result<TestTools> {
+    let tools = setup::for_tests(workspace)?;
+    page::build(workspace, &tools.page, page::Mode::Release)?;
+    Ok(tools)
+}
