@@ -12,6 +12,8 @@ pub struct Geometry {
     pub plot: Rect,
     pub x_ticks: Vec<Tick>,
     pub y_ticks: Vec<Tick>,
+    /// Base line of the vertical axis's name, which stands above the axis.
+    pub y_label_at: f64,
     pub legend: Vec<LegendItem>,
     pub reference: Option<PlacedLine>,
     /// In drawing order: the most important comes last.
@@ -88,18 +90,23 @@ impl LegendItem {
     }
 }
 
-const FONT_SIZE: f64 = 13.0;
-const ROW: f64 = 22.0;
+const FONT_SIZE: f64 = 14.0;
+const ROW: f64 = 24.0;
 /// Height of the axis names above and below the plot.
-const AXIS_LABEL: f64 = 22.0;
-const TICK_LABEL: f64 = 22.0;
+const AXIS_LABEL: f64 = 26.0;
+const TICK_LABEL: f64 = 24.0;
+/// Room above the plot for the words of the mark.
+const HERE_LABEL: f64 = 22.0;
 
 impl Chart {
     /// Lays the chart out; `width` should be 240 or more, `height` 200 or more.
     pub fn geometry(&self, width: f64, height: f64) -> Geometry {
         let (x_range, y_range) = (self.x_range(), self.y_range());
-        let x_steps = Steps::covering(x_range.0, x_range.1, (width / 90.0).clamp(2.0, 8.0) as usize);
-        let y_steps = Steps::covering(y_range.0, y_range.1, (height / 50.0).clamp(2.0, 8.0) as usize);
+        let n_steps = |pixels: f64, apart: f64| (pixels / apart).clamp(2.0, 8.0) as usize;
+        let x_steps =
+            Steps::covering(x_range.0, x_range.1, n_steps(width, 90.0), self.x.format);
+        let y_steps =
+            Steps::covering(y_range.0, y_range.1, n_steps(height, 50.0), self.y.format);
         let y_labels = y_steps.labels(self.y.format);
         let y_label_width = y_labels.iter().map(|label| text_width(label)).fold(0.0, f64::max);
 
@@ -107,7 +114,7 @@ impl Chart {
         let legend_height = legend.last().map_or(0.0, |item| item.y + ROW / 2.0);
         let plot = Rect {
             left: (y_label_width + 12.0).round(),
-            top: legend_height + AXIS_LABEL + 6.0,
+            top: legend_height + AXIS_LABEL + HERE_LABEL,
             right: width - 16.0,
             bottom: height - TICK_LABEL - AXIS_LABEL,
         };
@@ -123,6 +130,7 @@ impl Chart {
             plot,
             x_ticks: ticks(x_steps, x_steps.labels(self.x.format), x),
             y_ticks: ticks(y_steps, y_labels, y),
+            y_label_at: plot.top - HERE_LABEL - 3.0,
             legend,
             reference: self.reference.as_ref().map(|reference| PlacedLine {
                 y: y.place(reference.y),

@@ -48,9 +48,9 @@ impl Scale {
 
 impl Steps {
     /// At most `n_steps` steps that cover `low..=high`; a single value gets room on both sides.
-    pub fn covering(low: f64, high: f64, n_steps: usize) -> Self {
-        let (low, high) = if high > low { (low, high) } else { widened(low) };
-        let mut step = round_up((high - low) / n_steps.max(1) as f64);
+    pub fn covering(low: f64, high: f64, n_steps: usize, format: Format) -> Self {
+        let (low, high) = if high > low { (low, high) } else { widened(low, format) };
+        let mut step = round_up((high - low) / n_steps.max(1) as f64).max(format.least_step());
         loop {
             // A value that lies on a tick must not open another step because of its last bit.
             let first = (low / step + 1e-9).floor() as i64;
@@ -85,6 +85,14 @@ impl Steps {
 }
 
 impl Format {
+    /// There is no half a layer.
+    fn least_step(self) -> f64 {
+        match self {
+            Self::Count => 1.0,
+            Self::Percent | Self::Plain => 0.0,
+        }
+    }
+
     /// A value on its own, to about three digits.
     pub fn value(self, value: f64) -> String {
         match self {
@@ -105,8 +113,9 @@ impl Format {
     }
 }
 
-fn widened(value: f64) -> (f64, f64) {
+fn widened(value: f64, format: Format) -> (f64, f64) {
     let margin = if value == 0.0 { 1.0 } else { value.abs() * 0.1 };
+    let margin = margin.max(format.least_step());
     (value - margin, value + margin)
 }
 
@@ -139,16 +148,23 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers() {
-        let steps = Steps::covering(0.233, 0.71, 6);
+        let steps = Steps::covering(0.233, 0.71, 6, Format::Percent);
         assert_eq!(steps.labels(Format::Percent), ["20 %", "30 %", "40 %", "50 %", "60 %", "70 %", "80 %"]);
-        let steps = Steps::covering(1.11e9, 1.66e9, 4);
+        let steps = Steps::covering(1.11e9, 1.66e9, 4, Format::Count);
         assert_eq!(steps.labels(Format::Count), ["1.0 B", "1.2 B", "1.4 B", "1.6 B", "1.8 B"]);
     }
 
     #[test]
     fn a_single_value_gets_room_on_both_sides() {
-        let (low, high) = Steps::covering(3.0, 3.0, 5).domain();
+        let (low, high) = Steps::covering(3.0, 3.0, 5, Format::Plain).domain();
         assert!(low < 3.0 && 3.0 < high);
+    }
+
+    #[test]
+    fn counts_have_no_halves() {
+        let steps = Steps::covering(5.0, 8.0, 8, Format::Count);
+        assert_eq!(steps.labels(Format::Count), ["5", "6", "7", "8"]);
+        assert_eq!(Steps::covering(2.0, 2.0, 8, Format::Count).labels(Format::Count), ["1", "2", "3"]);
     }
 
     #[test]
@@ -166,9 +182,9 @@ mod tests {
             span in 1e-6..1e9_f64,
             n_steps in 2..12_usize,
         ) {
-            let steps = Steps::covering(low, low + span, n_steps);
+            let steps = Steps::covering(low, low + span, n_steps, Format::Plain);
             let (first, last) = steps.domain();
-            let slack = span * 1e-6;
+            let slack = span * 1e-6 + low.abs() * 1e-12;
             prop_assert!(first <= low + slack && low + span <= last + slack);
             prop_assert!(steps.ticks().count() <= n_steps + 1);
             let mut labels = steps.labels(Format::Plain);

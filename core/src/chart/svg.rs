@@ -6,7 +6,7 @@ use super::{Chart, Geometry, LegendItem, PlacedNote, PlacedSeries, SeriesStyle};
 
 /// The same hues as on the page; whoever includes the file may set `color-scheme`.
 const STYLE: &str = "\
-svg{color-scheme:light dark;font:13px system-ui,sans-serif;fill:#26262b;background:#fffdf9}\
+svg{color-scheme:light dark;font:14px system-ui,sans-serif;fill:#26262b;background:#fffdf9}\
 .grid{stroke:#e6e1d8}.axis{stroke:#8b877f}.quiet{fill:#63605a}.reference{stroke:#8b877f;stroke-dasharray:2 3}\
 .line{fill:none;stroke-width:2;stroke-linejoin:round}.error{fill:none;stroke-width:1.25}\
 .marker{stroke-width:1.5;stroke:#fffdf9}.here{fill:none;stroke:#26262b;stroke-width:2}\
@@ -69,7 +69,7 @@ fn write_svg(svg: &mut String, chart: &Chart, geometry: &Geometry) -> fmt::Resul
             text = escape(&tick.label),
         )?;
     }
-    writeln!(svg, "<text x=\"0\" y=\"{:.1}\">{}</text>", plot.top - 12.0, escape(&chart.y.label))?;
+    writeln!(svg, "<text x=\"0\" y=\"{:.1}\">{}</text>", geometry.y_label_at, escape(&chart.y.label))?;
     writeln!(
         svg,
         "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",

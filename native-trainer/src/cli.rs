@@ -1,0 +1,129 @@
+//! The command line: every command with its arguments, in pipeline order.
+
+use std::path::PathBuf;
+
+use boomerang_core::config::ModelConfig;
+use boomerang_core::plan::{KeepRule, LayerPlan, PatchOrder, PlanError};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+use crate::device::DeviceChoice;
+
+/// One distillation, every model size
+#[derive(Debug, Parser)]
+#[command(name = "boomerang", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The whole story on the embedded teacher: prune, distill, patch, evaluate, plot
+    Demo(commands::demo::DemoArgs),
+    /// Train a small teacher from scratch on the generated corpus
+    Pretrain(commands::pretrain::PretrainArgs),
+    /// Cut a student out of a teacher
+    Prune(commands::prune::PruneArgs),
+    /// Train a student to imitate its teacher
+    Distill(commands::distill::DistillArgs),
+    /// Write sizes of a family as models of their own
+    Patch(commands::patch::PatchArgs),
+    /// Measure every size of a family
+    Eval(commands::eval::EvalArgs),
+    /// Pack a family for the explorer
+    Bundle(commands::bundle::BundleArgs),
+    /// Serve the explorer with a bundle from this machine
+    Explore(commands::explore::ExploreArgs),
+    /// Continue a text
+    Generate(commands::generate::GenerateArgs),
+    /// Write a model's logits and hidden states, to compare with another implementation
+    Trace(commands::trace::TraceArgs),
+    /// Say what this machine has and which device would be used
+    Doctor(commands::doctor::DoctorArgs),
+}
+
+/// Which layers of the teacher the student keeps.
+#[derive(Args, Clone, Debug)]
+pub struct KeepArgs {
+    /// Teacher layers the student keeps, e.g. 0,2,4,5; wins over the rule below
+    #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
+    pub keep: Vec<usize>,
+    /// Leading layers kept one by one
+    #[arg(long, default_value_t = 1, alias = "first_layers_to_keep", value_name = "N")]
+    pub keep_first: usize,
+    /// Trailing layers kept one by one
+    #[arg(long, default_value_t = 2, alias = "last_layers_to_keep", value_name = "N")]
+    pub keep_last: usize,
+    /// In between, one layer of every N is kept
+    #[arg(long, default_value_t = 2, alias = "alternate_every_n_layers", value_name = "N")]
+    pub keep_every: usize,
+}
+
+impl KeepArgs {
+    pub fn rule(&self) -> KeepRule {
+        KeepRule { first: self.keep_first, last: self.keep_last, every: self.keep_every }
+    }
+
+    /// # Errors
+    /// [`PlanError`] when the layers do not make a student.
+    pub fn plan(&self, n_teacher_layers: usize) -> Result<LayerPlan, PlanError> {
+        if self.keep.is_empty() {
+            LayerPlan::by_rule(self.rule(), n_teacher_layers)
+        } else {
+            LayerPlan::keep(&self.keep, n_teacher_layers)
+        }
+    }
+}
+
+/// A teacher, a student, and the order in which the student is patched.
+#[derive(Args, Clone, Debug)]
+pub struct FamilyArgs {
+    /// Folder of the teacher (config.json, model.safetensors)
+    #[arg(long, alias = "teacher_model_name_or_path")]
+    pub teacher: PathBuf,
+    /// Folder of the student (also with student_config.json)
+    #[arg(long, alias = "student_model_name_or_path")]
+    pub student: PathBuf,
+    /// Which layers are patched first: first, last, or student layers such as 3,0,2,1
+    /// [default: what the paper found best for the architecture]
+    #[arg(long, value_parser = parse_order)]
+    pub order: Option<PatchOrder>,
+}
+
+impl FamilyArgs {
+    pub fn order(&self, config: &ModelConfig) -> PatchOrder {
+        self.order.clone().unwrap_or_else(|| config.architecture.default_order())
+    }
+}
+
+/// Where to compute.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct DeviceArgs {
+    /// auto takes a real GPU when there is one, else the CPU
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    pub device: DeviceChoice,
+}
+
+/// A set of defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// Correct alignment, averaged gradients, packed documents
+    Default,
+    /// The reference implementation to the last detail, its quirks included
+    Paper,
+}
+
+fn parse_order(text: &str) -> Result<PatchOrder, String> {
+    match text {
+        "first" => Ok(PatchOrder::First),
+        "last" => Ok(PatchOrder::Last),
+        _ => {
+            let layers: Result<Vec<usize>, _> =
+                text.split(',').map(|layer| layer.trim().parse()).collect();
+            layers.map(PatchOrder::Found).map_err(|_| {
+                "expected first, last, or each student layer once, e.g. 3,0,2,1".to_owned()
+            })
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! `boomerang demo`: the whole story on the embedded teacher and the generated corpus.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use boomerang_core::bundle::BundleContents;
+use boomerang_core::checkpoint::{Checkpoint, Precision, model_to_bytes};
+use boomerang_core::config::ModelConfig;
+use boomerang_core::corpus::Corpus;
+use boomerang_core::curve::Series;
+use boomerang_core::distill::loss::LossWeights;
+use boomerang_core::distill::{
+    Batch, DistillSettings, Distiller, Initialization, Layout, Row, Schedule, UpdateSettings,
+};
+use boomerang_core::evaluate::{ChoiceDoc, Examination, TextDoc};
+use boomerang_core::model::LanguageModel;
+use boomerang_core::plan::{KeepRule, LayerPlan, PatchOrder};
+use boomerang_core::prune::{Family, Student, StudentConfig, Teacher};
+use boomerang_core::similarity::block_similarity;
+use boomerang_core::tokenizer::Tokenizer;
+use burn::tensor::Device;
+use futures_lite::future::block_on;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::cli::DeviceArgs;
+use crate::data::similarity_batches;
+use crate::device;
+use crate::exit::{Exit, OrExit as _};
+use crate::family_run::{Candidate, measure, print_table, write_bundle, write_curve};
+use crate::files::OutputFolder;
+use crate::progress::{Progress, print, tell};
+use crate::run_folder::at_least_one;
+
+/// The whole story on the embedded teacher: prune, distill, patch, evaluate, plot
+#[derive(Clone, Debug, clap::Args)]
+pub struct DemoArgs {
+    /// Folder for the results
+    #[arg(long, default_value = "runs/demo")]
+    pub out: PathBuf,
+    /// Students distilled, each from other data
+    #[arg(long, default_value_t = 3)]
+    pub seeds: u64,
+    /// Steps of distillation
+    #[arg(long, default_value_t = STEPS)]
+    pub steps: usize,
+    /// Distill for 300 steps instead, so long that the student outgrows its teacher's layers: an
+    /// instructive failure
+    #[arg(long, conflicts_with = "steps")]
+    pub too_long: bool,
+    /// Which layers are patched first
+    #[arg(long, value_enum, default_value_t = OrderChoice::First)]
+    pub order: OrderChoice,
+    /// Replace the results of an earlier demo
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OrderChoice {
+    First,
+    Last,
+}
+
+/// The student sees 1 to 2 % of the tokens the teacher saw. Much longer, and patching a teacher
+/// block into a student that has learnt to do without it makes things worse before better.
+const STEPS: usize = 40;
+const TOO_LONG: usize = 300;
+const LEARNING_RATE: f64 = 2e-3;
+/// More than the paper's 2: at this size alignment is what makes teacher layers fit.
+const ALIGNMENT: f64 = 20.0;
+const ROWS: usize = 8;
+const HELD_OUT_ROWS: usize = 96;
+
+/// The teacher that comes with the program; `boomerang pretrain` made it.
+struct Embedded {
+    config: &'static str,
+    weights: &'static [u8],
+    tokenizer: &'static [u8],
+    tasks: &'static str,
+    made: &'static str,
+}
+
+const EMBEDDED: Embedded = Embedded {
+    config: include_str!("../../../assets/teacher/config.json"),
+    weights: include_bytes!("../../../assets/teacher/model.safetensors"),
+    tokenizer: include_bytes!("../../../assets/teacher/tokenizer.json"),
+    tasks: include_str!("../../../assets/teacher/tasks.jsonl"),
+    made: include_str!("../../../assets/teacher/made.json"),
+};
+
+/// How the embedded teacher was made, as far as the demo needs it.
+#[derive(Deserialize)]
+struct Made {
+    corpus_seed: u64,
+    seq_len: usize,
+    entropy_floor: f64,
+}
+
+/// Everything the demo starts from.
+struct Story {
+    made: Made,
+    corpus: Corpus,
+    teacher: Teacher,
+    plan: LayerPlan,
+    examination: Examination,
+    texts: Vec<TextDoc>,
+}
+
+pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
+    at_least_one("--steps", args.steps).or_exit(Exit::Usage)?;
+    at_least_one("--seeds", args.seeds as usize).or_exit(Exit::Usage)?;
+    let started = Instant::now();
+    let device = device::choose(args.device.device)?;
+    tell(&format!("device: {} ({})", device.description, device.reason));
+    let out = OutputFolder::create(&args.out, args.force)?;
+    let story = Story::open(&device.device)?;
+    let steps = if args.too_long { TOO_LONG } else { args.steps };
+    tell(&format!(
+        "teacher: {} layers, {} parameters; student keeps {:?}",
+        story.plan.n_teacher_layers(),
+        story.teacher.model().n_params(),
+        story.plan.kept()
+    ));
+
+    let candidates = distill_all(args.seeds, steps, &story, &device.device)?;
+    let order = match args.order {
+        OrderChoice::First => PatchOrder::First,
+        OrderChoice::Last => PatchOrder::Last,
+    };
+    let measured = measure(
+        &story.teacher,
+        &candidates,
+        &order,
+        &story.examination,
+        Precision::F16,
+        8192,
+    )?;
+
+    // The bundle holds the first student; the curve beside it tells of all.
+    let student = candidates[0].student.clone();
+    let family = Family::new(story.teacher.clone(), student)?;
+    let batches = similarity_batches(&story.texts, story.made.seq_len);
+    let similarity = block_on(block_similarity(&family, &batches))?;
+    write_curve(&out, &measured)?;
+    out.write("similarity.json", format!("{}\n", serde_json::to_string(&similarity)?).as_bytes())?;
+    write_models(&out, &family)?;
+    let contents = BundleContents {
+        name: "Boomerang demo",
+        order,
+        precision: Precision::F16,
+        tokenizer_json: EMBEDDED.tokenizer,
+        curve: measured.curve.clone(),
+        similarity,
+        prompts: prompts(),
+    };
+    write_bundle(&out, Path::new("bundle"), &family, contents)?;
+    let run = json!({
+        "command": "demo",
+        "steps": steps,
+        "seeds": args.seeds,
+        "order": format!("{order:?}", order = args.order).to_lowercase(),
+        "learning_rate": LEARNING_RATE,
+        "alignment_weight": ALIGNMENT,
+        "rows": ROWS,
+        "device": device.description,
+        "entropy_floor": story.made.entropy_floor,
+    });
+    out.write("run.json", format!("{run:#}\n").as_bytes())?;
+    out.commit()?;
+
+    print_table(&measured);
+    print(&format!(
+        "no model can lose less than {:.3} nats a token on this corpus",
+        story.made.entropy_floor
+    ));
+    print(&format!(
+        "written to {} in {:.0} s; look at it with: boomerang explore {}",
+        args.out.display(),
+        started.elapsed().as_secs_f64(),
+        args.out.join("bundle").display()
+    ));
+    Ok(())
+}
+
+impl Story {
+    fn open(device: &Device) -> anyhow::Result<Self> {
+        let made: Made = serde_json::from_str(EMBEDDED.made)?;
+        let config = ModelConfig::from_json(EMBEDDED.config)?;
+        let weights = Checkpoint::parse([("the embedded teacher".to_owned(), EMBEDDED.weights)])?;
+        let teacher = Teacher::new(weights.read_model(&config, device)?);
+        let plan = LayerPlan::by_rule(KeepRule::default(), config.n_layers)?;
+        let corpus = Corpus::new(made.corpus_seed);
+        let tokenizer = Tokenizer::from_json(EMBEDDED.tokenizer)?;
+        let questions: Vec<ChoiceDoc> =
+            EMBEDDED.tasks.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let texts = held_out(&corpus, made.seq_len);
+        let examination =
+            Examination::new(&texts, &questions, Some(&tokenizer), config.max_seq)?;
+        Ok(Self { made, corpus, teacher, plan, examination, texts })
+    }
+}
+
+/// Lines that neither teacher nor students were trained on, one text each.
+fn held_out(corpus: &Corpus, seq_len: usize) -> Vec<TextDoc> {
+    /// Far from the seeds of training.
+    const SEED: u64 = 1_000_003;
+    let mut texts = Vec::new();
+    for row in corpus.rows(SEED, seq_len).take(HELD_OUT_ROWS) {
+        let tokens = row.tokens.iter().zip(&row.segments);
+        let mut lines: Vec<Vec<u32>> = Vec::new();
+        for (&token, &segment) in tokens.filter(|(_, segment)| **segment != 0) {
+            if segment as usize > lines.len() {
+                lines.push(Vec::new());
+            }
+            lines[segment as usize - 1].push(token);
+        }
+        texts.extend(lines.into_iter().map(|tokens| {
+            let n_bytes = corpus.text(&tokens[1..]).len();
+            TextDoc { tokens, n_bytes }
+        }));
+    }
+    texts
+}
+
+/// For each seed a student that starts from the teacher's layers, and one that starts from noise.
+fn distill_all(
+    n_seeds: u64,
+    steps: usize,
+    story: &Story,
+    device: &Device,
+) -> anyhow::Result<Vec<Candidate>> {
+    let mut candidates = Vec::new();
+    for seed in 0..n_seeds {
+        let student = story.teacher.prune(&story.plan)?;
+        let config = student.model().config().clone();
+        let noise = LanguageModel::random(&config, Initialization::HuggingFace, seed, device);
+        let random = Student::new(noise, story.plan.clone())?;
+        for (series, student) in [(Series::Boomerang, student), (Series::Random, random)] {
+            let label = format!("distill {} {}/{n_seeds}", series.name(), seed + 1);
+            let student = distill(student, &label, seed, steps, story)?;
+            candidates.push(Candidate { series, seed, student });
+        }
+    }
+    Ok(candidates)
+}
+
+fn distill(
+    student: Student,
+    label: &str,
+    seed: u64,
+    steps: usize,
+    story: &Story,
+) -> anyhow::Result<Student> {
+    let schedule = Schedule::cosine(LEARNING_RATE, steps);
+    let settings = DistillSettings {
+        loss: LossWeights { alignment: ALIGNMENT, ..LossWeights::default() },
+        update: UpdateSettings::new(schedule),
+        alignment: None,
+    };
+    let mut distiller = Distiller::new(story.teacher.clone(), student, settings, 0);
+    // Other lines than the teacher's own, whose stream has a smaller seed.
+    let mut rows = story.corpus.rows(1000 + seed, story.made.seq_len);
+    let mut progress = Progress::new(label, steps);
+    while distiller.n_steps() < steps {
+        let batch = rows.by_ref().take(ROWS);
+        let batch = batch.map(|row| Row { tokens: row.tokens, segments: row.segments });
+        let batch = Batch::new(batch.collect(), Layout::Packed);
+        let report = block_on(distiller.step(&[batch]));
+        if !report.is_finite() {
+            return Err(anyhow::anyhow!("the loss is no number any more")).or_exit(Exit::Diverged);
+        }
+        progress.set(distiller.n_steps(), || format!("loss {:.3}", report.terms.total));
+    }
+    progress.finish();
+    Ok(distiller.student())
+}
+
+/// Teacher and first student as folders that every other command, and transformers, can read.
+fn write_models(out: &OutputFolder, family: &Family) -> anyhow::Result<()> {
+    let models = [("teacher", family.teacher().model()), ("student", family.student().model())];
+    for (name, model) in models {
+        let mut write = |file: &str, bytes: &[u8]| out.write(&format!("{name}/{file}"), bytes);
+        write("config.json", model.config().to_json().as_bytes())?;
+        write("model.safetensors", &model_to_bytes(model, Precision::F16)?)?;
+        write("tokenizer.json", EMBEDDED.tokenizer)?;
+    }
+    let plan = StudentConfig::of(family.plan()).to_json();
+    out.write("student/student_config.json", plan.as_bytes())
+}
+
+/// Beginnings that show what the teacher knows and the student has forgotten.
+fn prompts() -> Vec<String> {
+    ["sort 7 2 9 4 :", "say ka lo mi backwards :", "2 + 3 + 1", "the bell rhymes with"]
+        .map(str::to_owned)
+        .to_vec()
+}

@@ -1,0 +1,177 @@
+//! `boomerang doctor`: what this machine has, and which device would be used.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::device::{self, Adapter, DeviceChoice, Target};
+use crate::progress::print;
+
+/// Say what this machine has and which device would be used
+#[derive(Clone, Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Everything a report about a problem should say of the machine.
+#[derive(Debug, Serialize)]
+struct Findings<'machine> {
+    version: &'static str,
+    os: &'static str,
+    architecture: &'static str,
+    n_threads: usize,
+    /// `None` where the system does not say.
+    memory: Option<Memory>,
+    built_with_wgpu: bool,
+    adapters: &'machine [Adapter],
+    /// What `--device auto` takes.
+    device: String,
+    reason: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct Memory {
+    total_bytes: u64,
+    free_bytes: u64,
+}
+
+/// # Errors
+/// None that is known: a doctor answers on every machine.
+pub fn run(args: &DoctorArgs) -> anyhow::Result<()> {
+    let findings = look()?;
+    if args.json {
+        print(&serde_json::to_string_pretty(&findings)?);
+    } else {
+        print(findings.to_text().trim_end());
+    }
+    Ok(())
+}
+
+fn look() -> anyhow::Result<Findings<'static>> {
+    let adapters = device::adapters();
+    let decision = device::decide(DeviceChoice::Auto, adapters)?;
+    Ok(Findings {
+        version: env!("CARGO_PKG_VERSION"),
+        os: std::env::consts::OS,
+        architecture: std::env::consts::ARCH,
+        n_threads: std::thread::available_parallelism().map_or(1, usize::from),
+        memory: std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| parse_memory(&text)),
+        built_with_wgpu: device::HAS_WGPU,
+        adapters,
+        device: match decision.target {
+            Target::Adapter(adapter) => adapter.to_string(),
+            Target::Cpu => "CPU".to_owned(),
+            Target::Cuda => "CUDA".to_owned(),
+        },
+        reason: decision.reason,
+    })
+}
+
+impl Findings<'_> {
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |label: &str, value: String| {
+            // A string takes all that is written to it.
+            let _ = writeln!(text, "{label:<9} {value}");
+        };
+        line("boomerang", self.version.to_owned());
+        line("system", format!("{} {}, {} threads", self.os, self.architecture, self.n_threads));
+        line("memory", self.memory.map_or_else(|| "unknown".to_owned(), Memory::to_text));
+        match self.adapters {
+            [] if !self.built_with_wgpu => line("GPUs", "built without GPU support".to_owned()),
+            [] => line("GPUs", "no adapter was found; is the GPU's driver installed?".to_owned()),
+            adapters => {
+                for (number, adapter) in adapters.iter().enumerate() {
+                    line(if number == 0 { "GPUs" } else { "" }, adapter.to_string());
+                    line("", format!("  {}", limits(adapter)));
+                    line("", format!("  {}", abilities(adapter)));
+                }
+            }
+        }
+        line("device", format!("{} ({})", self.device, self.reason));
+        text
+    }
+}
+
+fn limits(adapter: &Adapter) -> String {
+    let limits = &adapter.limits;
+    let [x, y, z] = limits.max_workgroup_size;
+    format!(
+        "buffers up to {}, tensors in a shader up to {}, workgroups up to {x}·{y}·{z} and {} in all",
+        size(limits.max_buffer_bytes),
+        size(limits.max_storage_binding_bytes),
+        limits.max_workgroup_invocations
+    )
+}
+
+fn abilities(adapter: &Adapter) -> String {
+    let f16 = if adapter.f16 { "yes" } else { "no" };
+    let subgroups = match adapter.subgroups {
+        None => "no".to_owned(),
+        Some((least, most)) if least == most => format!("of {least}"),
+        Some((least, most)) => format!("of {least} to {most}"),
+    };
+    format!("f16 in shaders: {f16}; subgroups: {subgroups}")
+}
+
+impl Memory {
+    fn to_text(self) -> String {
+        format!("{}, of which {} free", size(self.total_bytes), size(self.free_bytes))
+    }
+}
+
+/// Reads Linux's `/proc/meminfo`.
+fn parse_memory(text: &str) -> Option<Memory> {
+    let bytes = |key: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim();
+        let n_kibibytes: u64 = value.strip_suffix("kB")?.trim().parse().ok()?;
+        n_kibibytes.checked_mul(1024)
+    };
+    Some(Memory { total_bytes: bytes("MemTotal:")?, free_bytes: bytes("MemAvailable:")? })
+}
+
+/// Bytes for people, in powers of 1000 as on the label of a disk.
+fn size(n_bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "kB", "MB", "GB", "TB"];
+    let n_bytes = n_bytes as f64;
+    let steps = UNITS.iter().zip([1.0, 1e3, 1e6, 1e9, 1e12]);
+    // 2^64 and its neighbours mean "no limit".
+    match steps.rev().find(|(_, unit)| n_bytes >= *unit) {
+        Some((name, unit)) if n_bytes < 1e15 => format!("{:.1} {name}", n_bytes / unit),
+        Some(_) => "any size".to_owned(),
+        None => "0 bytes".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_proc_meminfo() {
+        let text = "MemTotal:       16303412 kB\nMemFree: 1 kB\nMemAvailable:    9012345 kB\n";
+        let memory = parse_memory(text).unwrap();
+        assert_eq!(memory.total_bytes, 16_303_412 * 1024);
+        assert_eq!(memory.to_text(), "16.7 GB, of which 9.2 GB free");
+    }
+
+    #[test]
+    fn memory_that_is_not_told_is_unknown() {
+        assert_eq!(parse_memory("MemTotal: much\n"), None);
+    }
+
+    #[test]
+    fn sizes_are_rounded_for_people() {
+        assert_eq!([0, 134_217_728, u64::MAX].map(size), ["0 bytes", "134.2 MB", "any size"]);
+    }
+
+    #[test]
+    fn every_machine_gets_an_answer() {
+        let text = look().unwrap().to_text();
+        for label in ["boomerang ", "system ", "memory ", "GPUs ", "device "] {
+            assert!(text.contains(label), "{label} is missing in\n{text}");
+        }
+    }
+}

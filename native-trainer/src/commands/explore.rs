@@ -1,0 +1,139 @@
+//! `boomerang explore`: the page with a family's bundle, served from this machine.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::exit::Exit;
+use crate::progress::{print, tell};
+use crate::serve::Server;
+
+/// Serve the explorer with a bundle from this machine
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExploreArgs {
+    /// The family's bundle: the folder that `boomerang bundle` wrote
+    #[arg(value_name = "DIR")]
+    pub bundle: PathBuf,
+    /// The built page [default: dist in the current folder, else share/boomerang/site beside the
+    /// program]
+    #[arg(long, value_name = "DIR")]
+    pub site: Option<PathBuf>,
+    /// Port; 0 takes any that is free
+    #[arg(long, value_name = "N", default_value_t = 8642)]
+    pub port: u16,
+    /// Let other machines of this network look, too
+    #[arg(long)]
+    pub lan: bool,
+    /// Open the page in the browser
+    #[arg(long)]
+    pub open: bool,
+}
+
+/// Serves until Ctrl-C.
+///
+/// # Errors
+/// When the bundle or the page is not there, or the port is taken.
+pub fn run(args: &ExploreArgs) -> anyhow::Result<()> {
+    let site = args.site.clone().map_or_else(find_site, Ok)?;
+    let server = Server::start(&site, &args.bundle, address(args))?;
+    print(&format!("{} is served at", args.bundle.display()));
+    print(&format!("  {}", server.url()));
+    if args.lan {
+        for ip in lan_addresses() {
+            print(&format!(
+                "  http://{}/ (this network)",
+                SocketAddr::new(ip, server.address().port())
+            ));
+        }
+        print("Other machines compute on their CPU: browsers keep WebGPU for https and localhost.");
+    }
+    print("Ctrl-C ends it.");
+    if args.open {
+        open_browser(&server.url());
+    }
+    server.wait_for_interrupt()
+}
+
+fn address(args: &ExploreArgs) -> SocketAddr {
+    let ip = if args.lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    SocketAddr::new(ip.into(), args.port)
+}
+
+fn find_site() -> anyhow::Result<PathBuf> {
+    let installed = std::env::current_exe().ok().and_then(|program| {
+        Some(program.parent()?.parent()?.join("share").join("boomerang").join("site"))
+    });
+    let places = [Some(PathBuf::from("dist")), installed];
+    let is_site = |place: &PathBuf| place.join("index.html").is_file();
+    places.into_iter().flatten().find(is_site).ok_or_else(|| {
+        Exit::Usage.error(
+            "the page is not built: there is no dist/index.html here; build it with \
+             `cargo xtask page`, or say where it is with --site",
+        )
+    })
+}
+
+/// Addresses of this machine in private networks.
+fn lan_addresses() -> BTreeSet<IpAddr> {
+    // Connecting a datagram socket sends nothing: it only asks which way a packet would leave.
+    let source_towards = |target: Ipv4Addr| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+        socket.connect((target, 9)).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    [[10, 254, 254, 253], [172, 30, 254, 253], [192, 168, 254, 253]]
+        .into_iter()
+        .filter_map(|target| source_towards(target.into()))
+        .filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+        .collect()
+}
+
+fn open_browser(url: &str) {
+    let program = if cfg!(target_os = "macos") {
+        "open"
+    } else if cfg!(windows) {
+        "explorer"
+    } else {
+        "xdg-open"
+    };
+    let started = Command::new(program)
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if let Err(error) = started {
+        tell(&format!("no browser was opened ({program}: {error}); open the address above"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args() -> ExploreArgs {
+        ExploreArgs {
+            bundle: PathBuf::from("bundle"),
+            site: None,
+            port: 8642,
+            lan: false,
+            open: false,
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_served_by_default() {
+        assert!(address(&args()).ip().is_loopback());
+    }
+
+    #[test]
+    fn the_network_is_let_in_when_asked() {
+        assert_eq!(address(&ExploreArgs { lan: true, ..args() }).to_string(), "0.0.0.0:8642");
+    }
+
+    #[test]
+    fn addresses_for_others_are_not_this_machines_own() {
+        assert!(lan_addresses().iter().all(|ip| !ip.is_loopback()));
+    }
+}

@@ -1,0 +1,181 @@
+//! `boomerang pretrain`: a small teacher from scratch, on the generated corpus.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use boomerang_core::checkpoint::{Precision, model_to_bytes};
+use boomerang_core::config::ModelConfig;
+use boomerang_core::corpus::Corpus;
+use boomerang_core::distill::{
+    Batch, Decay, DecayRule, Initialization, Layout, Pretrainer, Row, Schedule, UpdateSettings,
+};
+use boomerang_core::model::LanguageModel;
+use futures_lite::future::block_on;
+use serde_json::json;
+
+use crate::cli::DeviceArgs;
+use crate::device;
+use crate::exit::{Exit, OrExit as _};
+use crate::files::OutputFolder;
+use crate::progress::{Progress, print, tell};
+use crate::run_folder::at_least_one;
+use crate::train_loop::Interrupt;
+
+/// Train a small teacher from scratch on the generated corpus
+#[derive(Clone, Debug, clap::Args)]
+pub struct PretrainArgs {
+    /// Where to write the teacher: a Hugging Face folder, with the corpus's seed and held-out tasks
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Of the world that the corpus tells of
+    #[arg(long, default_value_t = 5)]
+    pub corpus_seed: u64,
+    /// Of the initial weights and the order of the lines
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[arg(long, default_value_t = 12)]
+    pub layers: usize,
+    /// Width of the residual stream
+    #[arg(long, default_value_t = 48)]
+    pub d_model: usize,
+    #[arg(long, default_value_t = 3)]
+    pub heads: usize,
+    /// Width of the feed-forward network
+    #[arg(long, default_value_t = 128)]
+    pub d_ff: usize,
+    /// Share one matrix between embedding and head
+    #[arg(long)]
+    pub tied: bool,
+    #[arg(long, default_value_t = 2600)]
+    pub steps: usize,
+    /// Rows of a step
+    #[arg(long, default_value_t = 8)]
+    pub rows: usize,
+    /// Tokens of a row
+    #[arg(long, default_value_t = 128)]
+    pub seq_len: usize,
+    #[arg(long, default_value_t = 3e-3)]
+    pub lr: f64,
+    /// Share of the steps, at the end, over which the learning rate goes down to zero
+    #[arg(long, default_value_t = 0.6)]
+    pub tail: f64,
+    /// Questions of each held-out task
+    #[arg(long, default_value_t = 100)]
+    pub questions: usize,
+    /// Replace what is there
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
+    for (flag, number) in [("--steps", args.steps), ("--rows", args.rows)] {
+        at_least_one(flag, number).or_exit(Exit::Usage)?;
+    }
+    let device = device::choose(args.device.device)?;
+    tell(&format!("device: {} ({})", device.description, device.reason));
+    let corpus = Corpus::new(args.corpus_seed);
+    let floor = corpus.entropy_floor();
+    let config = config(args, &corpus)?;
+    let out = OutputFolder::create(&args.out, args.force)?;
+    let model =
+        LanguageModel::random(&config, Initialization::Scaled, args.seed, &device.device);
+    let n_params = model.n_params();
+    tell(&format!("{n_params} parameters; no model can lose less than {floor:.3} nats a token"));
+
+    let schedule = Schedule {
+        peak: args.lr,
+        warmup_steps: 50.min(args.steps / 10),
+        total_steps: args.steps,
+        decay: Decay::LinearTail { share: args.tail },
+    };
+    let settings =
+        UpdateSettings { decay_rule: DecayRule::Matrices, ..UpdateSettings::new(schedule) };
+    let mut pretrainer = Pretrainer::new(model, settings);
+    let mut rows = corpus.rows(args.seed, args.seq_len);
+    let interrupt = Interrupt::listen()?;
+    let mut progress = Progress::new("pretrain", args.steps);
+    let started = Instant::now();
+    let (mut n_tokens, mut smooth_loss) = (0, None);
+    while pretrainer.n_steps() < args.steps {
+        if interrupt.is_asked() {
+            return Err(anyhow::anyhow!("interrupted; nothing was written")).or_exit(Exit::Interrupted);
+        }
+        let batch = rows.by_ref().take(args.rows);
+        let batch = batch.map(|row| Row { tokens: row.tokens, segments: row.segments });
+        let report = block_on(pretrainer.step(&[Batch::new(batch.collect(), Layout::Packed)]));
+        if !report.is_finite() {
+            let step = pretrainer.n_steps();
+            return Err(anyhow::anyhow!("the loss is no number any more at step {step}; lower --lr"))
+                .or_exit(Exit::Diverged);
+        }
+        n_tokens += report.n_tokens;
+        let loss = smooth_loss.map_or(report.terms.total, |smooth: f64| {
+            smooth + 0.02 * (report.terms.total - smooth)
+        });
+        smooth_loss = Some(loss);
+        progress.set(pretrainer.n_steps(), || format!("loss {loss:.3} (floor {floor:.3})"));
+    }
+    progress.finish();
+    let seconds = started.elapsed().as_secs_f64();
+
+    let final_loss = smooth_loss.unwrap_or(f64::NAN);
+    out.write("config.json", config.to_json().as_bytes())?;
+    out.write("model.safetensors", &model_to_bytes(&pretrainer.model(), Precision::F16)?)?;
+    out.write("tokenizer.json", corpus.tokenizer_json().as_bytes())?;
+    let tasks = corpus.tasks(args.corpus_seed, args.questions);
+    let tasks: Vec<String> = tasks.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    out.write("tasks.jsonl", format!("{}\n", tasks.join("\n")).as_bytes())?;
+    let made = json!({
+        "corpus_seed": args.corpus_seed,
+        "seed": args.seed,
+        "layers": args.layers,
+        "d_model": args.d_model,
+        "heads": args.heads,
+        "d_ff": args.d_ff,
+        "tied": args.tied,
+        "steps": args.steps,
+        "rows": args.rows,
+        "seq_len": args.seq_len,
+        "lr": args.lr,
+        "tail": args.tail,
+        "n_params": n_params,
+        "n_tokens": n_tokens,
+        "final_training_loss": (final_loss * 1e4).round() / 1e4,
+        "entropy_floor": (floor * 1e4).round() / 1e4,
+    });
+    out.write("made.json", format!("{made:#}\n").as_bytes())?;
+    out.commit()?;
+    print(&format!(
+        "teacher written to {}: loss {final_loss:.3} (floor {floor:.3}) after {n_tokens} tokens in \
+         {seconds:.0} s",
+        args.out.display()
+    ));
+    Ok(())
+}
+
+fn config(args: &PretrainArgs, corpus: &Corpus) -> anyhow::Result<ModelConfig> {
+    let id = |word: &str| corpus.vocabulary().iter().position(|other| other == word);
+    let config = json!({
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "vocab_size": corpus.vocabulary().len(),
+        "hidden_size": args.d_model,
+        "intermediate_size": args.d_ff,
+        "num_hidden_layers": args.layers,
+        "num_attention_heads": args.heads,
+        "num_key_value_heads": args.heads,
+        "head_dim": args.d_model / args.heads.max(1),
+        "hidden_act": "silu",
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 10000.0,
+        "max_position_embeddings": args.seq_len,
+        "tie_word_embeddings": args.tied,
+        "attention_bias": false,
+        "bos_token_id": id("<s>"),
+        "eos_token_id": id("."),
+        "torch_dtype": "float16",
+    });
+    ModelConfig::from_json(&config.to_string()).or_exit(Exit::Usage)
+}

@@ -1,0 +1,61 @@
+//! `boomerang trace`: what a model computes, for comparison with another implementation.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use boomerang_core::checkpoint::{Precision, tensors_to_bytes};
+use boomerang_core::distill::{Batch, Layout, Row};
+use burn::tensor::Tensor;
+
+use crate::cli::DeviceArgs;
+use crate::device;
+use crate::files::{ModelFolder, Overwrite, write_atomic};
+use crate::progress::print;
+
+/// Write a model's logits and hidden states, to compare with another implementation
+#[derive(Clone, Debug, clap::Args)]
+pub struct TraceArgs {
+    /// Folder of the model
+    #[arg(long)]
+    pub model: PathBuf,
+    /// Token ids of the input, e.g. 1,17,4
+    #[arg(long, value_delimiter = ',', required = true)]
+    pub ids: Vec<u32>,
+    /// File to write: logits [seq, vocab], hidden_states.0 … [seq, d_model], as f32 safetensors
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Replace what is there
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
+    let device = device::choose(args.device.device)?;
+    let model = ModelFolder::open(&args.model)?.model(&device.device)?;
+    let vocab = model.config().vocab;
+    if let Some(id) = args.ids.iter().find(|&&id| id as usize >= vocab) {
+        ensure!(false, "token {id} is outside the model's vocabulary of {vocab}");
+    }
+    let row = Row { tokens: args.ids.clone(), segments: vec![1; args.ids.len()] };
+    let batch = Batch::new(vec![row], Layout::Padded).to_device(&device.device);
+    let trace = model.trace(batch.tokens, &batch.mask);
+
+    let values = |tensor: Tensor<3>| {
+        let [_, rows, columns] = tensor.dims();
+        (vec![rows, columns], tensor.into_data().iter::<f32>().collect::<Vec<_>>())
+    };
+    let mut tensors = Vec::new();
+    for (number, state) in trace.hidden_states.into_iter().enumerate() {
+        let (shape, values) = values(state);
+        tensors.push((format!("hidden_states.{number}"), shape, values));
+    }
+    let (shape, values) = values(trace.logits);
+    tensors.push(("logits".to_owned(), shape, values));
+    let n_states = tensors.len() - 1;
+    let bytes = tensors_to_bytes(tensors, Precision::F32)?;
+    write_atomic(&args.out, &bytes, Overwrite::when(args.force))?;
+    print(&format!("{}: logits and {n_states} hidden states", args.out.display()));
+    Ok(())
+}

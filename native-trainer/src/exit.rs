@@ -1,0 +1,207 @@
+//! With which code a command ends, and the sentence it ends with.
+//!
+//! Scripts and batch systems read the code: try again, free some space, or give up. Printing is
+//! left to `main.rs`.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+
+use anyhow::anyhow;
+use boomerang_core::checkpoint::CheckpointError;
+use boomerang_core::config::ConfigError;
+use boomerang_core::plan::PlanError;
+use boomerang_core::prune::{FamilyError, StudentConfigError};
+use boomerang_core::tokenizer::TokenizerError;
+
+/// What a command came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Success,
+    /// Something that no other code stands for.
+    Failed,
+    /// The arguments or the run's settings cannot be followed.
+    Usage,
+    /// A model or data is missing, damaged, or of a kind that is not supported.
+    Unusable,
+    OutOfMemory,
+    /// No space, no quota, or nothing may be written there.
+    Disk,
+    /// The loss is no longer a number.
+    Diverged,
+    VerificationFailed,
+    /// The time limit was reached; the run can be resumed.
+    TimeLimit,
+    Interrupted,
+}
+
+/// An error that knows its exit code.
+///
+/// It reads as the error inside; the code is looked up with [`code_of`].
+#[derive(Debug)]
+pub struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Exit {
+    /// The number for the operating system.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Unusable => 3,
+            Self::OutOfMemory => 4,
+            Self::Disk => 5,
+            Self::Diverged => 6,
+            Self::VerificationFailed => 8,
+            Self::TimeLimit => 75,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// An error of this kind with a sentence of its own.
+    pub fn error(self, message: impl Into<String>) -> anyhow::Error {
+        Failure { exit: self, error: anyhow!(message.into()) }.into()
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(formatter)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Says which exit code a failed step stands for.
+pub trait OrExit<T> {
+    /// # Errors
+    /// The error there was, with `exit` as its code; its sentence stays as it is.
+    fn or_exit(self, exit: Exit) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
+    fn or_exit(self, exit: Exit) -> anyhow::Result<T> {
+        self.map_err(|error| Failure { exit, error: error.into() }.into())
+    }
+}
+
+/// What a command's outcome came to.
+pub fn status(outcome: &anyhow::Result<()>) -> Exit {
+    outcome.as_ref().map_or_else(code_of, |()| Exit::Success)
+}
+
+/// The code of an error: the one it was given, else the one its type stands for.
+pub fn code_of(error: &anyhow::Error) -> Exit {
+    let given = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+    given
+        .map(|failure| failure.exit)
+        .or_else(|| error.chain().find_map(by_type))
+        .unwrap_or(Exit::Failed)
+}
+
+fn by_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if let Some(error) = cause.downcast_ref::<io::Error>() {
+        return by_kind(error.kind());
+    }
+    if cause.is::<PlanError>() {
+        return Some(Exit::Usage);
+    }
+    let unusable = cause.is::<CheckpointError>()
+        || cause.is::<ConfigError>()
+        || cause.is::<FamilyError>()
+        || cause.is::<StudentConfigError>()
+        || cause.is::<TokenizerError>();
+    unusable.then_some(Exit::Unusable)
+}
+
+fn by_kind(kind: ErrorKind) -> Option<Exit> {
+    match kind {
+        ErrorKind::StorageFull
+        | ErrorKind::QuotaExceeded
+        | ErrorKind::FileTooLarge
+        | ErrorKind::ReadOnlyFilesystem => Some(Exit::Disk),
+        ErrorKind::OutOfMemory => Some(Exit::OutOfMemory),
+        ErrorKind::Interrupted => Some(Exit::Interrupted),
+        _ => None,
+    }
+}
+
+/// The error and its causes as one sentence.
+///
+/// A cause that the message before it already quotes is not said again.
+pub fn describe(error: &anyhow::Error) -> String {
+    let mut messages = Vec::<String>::new();
+    for message in error.chain().map(ToString::to_string) {
+        if !messages.last().is_some_and(|previous| previous.contains(&message)) {
+            messages.push(message);
+        }
+    }
+    messages.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    fn storage_full() -> io::Error {
+        ErrorKind::StorageFull.into()
+    }
+
+    #[test]
+    fn a_full_disk_is_recognised_below_the_context() {
+        let error = anyhow::Error::new(storage_full()).context("writing a.json").context("saving");
+        assert_eq!(code_of(&error), Exit::Disk);
+    }
+
+    #[test]
+    fn a_given_code_is_found_below_the_context() {
+        let error: anyhow::Result<()> = Err(storage_full()).or_exit(Exit::VerificationFailed);
+        let error = error.context("verifying").unwrap_err();
+        assert_eq!(code_of(&error), Exit::VerificationFailed);
+    }
+
+    #[test]
+    fn giving_a_code_changes_no_word() {
+        let plain = anyhow::Error::new(storage_full()).context("writing a.json");
+        let sentence = describe(&plain);
+        let given = Err::<(), _>(plain).or_exit(Exit::Usage).unwrap_err();
+        assert_eq!(describe(&given), sentence);
+    }
+
+    #[test]
+    fn a_broken_plan_is_a_wrong_argument_and_a_broken_config_a_wrong_model() {
+        assert_eq!(code_of(&PlanError::NothingKept.into()), Exit::Usage);
+        assert_eq!(code_of(&ConfigError::Missing { key: "model_type" }.into()), Exit::Unusable);
+    }
+
+    #[test]
+    fn a_plan_that_a_file_holds_is_the_files_fault() {
+        let error = StudentConfigError::from(PlanError::NothingKept);
+        assert_eq!(code_of(&error.into()), Exit::Unusable);
+    }
+
+    #[test]
+    fn an_unknown_error_ends_with_1() {
+        assert_eq!(code_of(&anyhow!("what?")).code(), 1);
+    }
+
+    #[test]
+    fn a_quoted_cause_is_said_once() {
+        let error = anyhow!("not a number").context("line 3: not a number").context("reading x");
+        assert_eq!(describe(&error), "reading x: line 3: not a number");
+    }
+}

@@ -1,0 +1,180 @@
+//! Reading and writing without harm.
+//!
+//! What fails leaves the old file or folder as it was. Every message names the path.
+
+mod folder;
+mod model;
+#[cfg(test)]
+mod testing;
+mod weights;
+mod write;
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::ops::Deref;
+use std::path::Path;
+
+use anyhow::Context;
+use memmap2::Mmap;
+
+pub use folder::OutputFolder;
+pub use model::ModelFolder;
+pub use write::{Overwrite, write_atomic, write_atomic_with};
+
+use crate::exit::Exit;
+
+/// A file's bytes, read from disk as they are looked at.
+///
+/// A file that another program shortens meanwhile ends this one; nothing else can.
+pub struct Mapped {
+    // The system maps no empty files.
+    bytes: Option<Mmap>,
+}
+
+impl Deref for Mapped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.bytes.as_deref().unwrap_or_default()
+    }
+}
+
+/// Maps a file for reading.
+///
+/// # Errors
+/// Names the path and the reason.
+pub fn map(path: &Path) -> anyhow::Result<Mapped> {
+    let file = File::open(path).map_err(|error| unreadable(path, error))?;
+    let metadata = file.metadata().map_err(|error| unreadable(path, error))?;
+    if metadata.is_dir() {
+        return Err(unreadable(path, ErrorKind::IsADirectory.into()));
+    }
+    if metadata.len() == 0 {
+        return Ok(Mapped { bytes: None });
+    }
+    // SAFETY: the mapping is read-only and lives as long as the value that owns it. The bytes may
+    // change when another program writes to the file; whoever parses them checks every size.
+    let bytes = unsafe { Mmap::map(&file) }.map_err(|error| unreadable(path, error))?;
+    Ok(Mapped { bytes: Some(bytes) })
+}
+
+/// # Errors
+/// Names the path and the reason.
+pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    fs::read(path).map_err(|error| unreadable(path, error))
+}
+
+/// # Errors
+/// As [`read`], and when the file is not UTF-8.
+pub fn read_text(path: &Path) -> anyhow::Result<String> {
+    String::from_utf8(read(path)?).map_err(|error| {
+        let position = error.utf8_error().valid_up_to();
+        Exit::Unusable
+            .error(format!("{}: not a text file; byte {position} is not UTF-8", path.display()))
+    })
+}
+
+/// `None` for a file that is not there.
+fn read_if_present(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unreadable(path, error)),
+    }
+}
+
+fn unreadable(path: &Path, error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        ErrorKind::NotFound => Exit::Unusable.error(format!(
+            "{}: no such file; {}",
+            path.display(),
+            describe_folder(parent(path))
+        )),
+        ErrorKind::IsADirectory => {
+            Exit::Unusable.error(format!("{} is a folder; expected a file", path.display()))
+        }
+        _ => anyhow::Error::new(error).context(format!("{} cannot be read", path.display())),
+    }
+}
+
+/// What a reader who mistyped a name wants to know.
+fn describe_folder(folder: &Path) -> String {
+    const N_NAMED: usize = 6;
+    let Ok(entries) = fs::read_dir(folder) else {
+        return format!("the folder {} does not exist either", folder.display());
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    names.sort();
+    let more = if names.len() > N_NAMED { ", …" } else { "" };
+    names.truncate(N_NAMED);
+    if names.is_empty() {
+        return format!("the folder {} is empty", folder.display());
+    }
+    format!("the folder {} holds {}{more}", folder.display(), names.join(", "))
+}
+
+/// The folder that holds `path`; `.` for a bare name.
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn create_parent(path: &Path) -> anyhow::Result<()> {
+    let folder = parent(path);
+    fs::create_dir_all(folder)
+        .with_context(|| format!("the folder {} cannot be created", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::{code_of, describe};
+
+    #[test]
+    fn an_empty_file_maps_to_no_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("empty");
+        fs::write(&path, "").unwrap();
+        assert!(map(&path).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_mapping_holds_the_files_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::write(&path, "abc").unwrap();
+        assert_eq!(&*map(&path).unwrap(), b"abc");
+    }
+
+    #[test]
+    fn a_missing_file_is_answered_with_what_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("config.json"), "{}").unwrap();
+        let error = read(&folder.path().join("confg.json")).unwrap_err();
+        assert!(describe(&error).contains("no such file"), "{error}");
+        assert!(describe(&error).contains("holds config.json"), "{error}");
+        assert_eq!(code_of(&error), Exit::Unusable);
+    }
+
+    #[test]
+    fn a_folder_is_not_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for error in [map(folder.path()).err(), read(folder.path()).err()] {
+            assert!(describe(&error.unwrap()).ends_with("is a folder; expected a file"));
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        fs::write(&path, b"{\xff}").unwrap();
+        assert!(describe(&read_text(&path).unwrap_err()).ends_with("byte 1 is not UTF-8"));
+    }
+}

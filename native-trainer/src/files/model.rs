@@ -1,0 +1,243 @@
+//! A model's folder as Hugging Face lays it out.
+//!
+//! Finds and maps the files; what their bytes mean is `boomerang-core`'s to say.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use boomerang_core::checkpoint::Checkpoint;
+use boomerang_core::config::ModelConfig;
+use boomerang_core::model::LanguageModel;
+use boomerang_core::plan::LayerPlan;
+use boomerang_core::prune::{Student, StudentConfig, Teacher};
+use boomerang_core::tokenizer::Tokenizer;
+use burn::tensor::Device;
+
+use super::{Mapped, read_if_present, read_text, weights};
+use crate::exit::Exit;
+
+/// A folder with a `config.json` that Boomerang can run and weights that are all there.
+pub struct ModelFolder {
+    path: PathBuf,
+    config: ModelConfig,
+    /// File name and bytes.
+    weights: Vec<(String, Mapped)>,
+}
+
+const CONFIG: &str = "config.json";
+const STUDENT_CONFIG: &str = "student_config.json";
+const TOKENIZER: &str = "tokenizer.json";
+
+/// What belongs to a model beside its weights and config, and is the same for the whole family.
+const EXTRAS: &[&str] = &[
+    TOKENIZER,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "tokenizer.model",
+    "generation_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "LICENSE",
+];
+
+impl ModelFolder {
+    /// Reads `config.json` and maps the weights, in one file or in those an index names.
+    ///
+    /// # Errors
+    /// Says what is missing, or which part of the config is not supported.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if !path.is_dir() {
+            return Err(not_a_folder(path));
+        }
+        let config_path = path.join(CONFIG);
+        if !config_path.exists() {
+            return Err(weights::lacks(path, CONFIG));
+        }
+        let config = ModelConfig::from_json(&read_text(&config_path)?)
+            .with_context(|| config_path.display().to_string())?;
+        Ok(Self { path: path.to_owned(), config, weights: weights::map_all(path)? })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The tensors, read from disk when they are used.
+    ///
+    /// # Errors
+    /// When a file is not safetensors.
+    pub fn checkpoint(&self) -> anyhow::Result<Checkpoint<'_>> {
+        let files = self.weights.iter().map(|(name, bytes)| (name.clone(), &**bytes));
+        Checkpoint::parse(files).with_context(|| self.path.display().to_string())
+    }
+
+    /// # Errors
+    /// When the weights do not fit the config.
+    pub fn model(&self, device: &Device) -> anyhow::Result<LanguageModel> {
+        let model = self.checkpoint()?.read_model(&self.config, device);
+        model.with_context(|| self.path.display().to_string())
+    }
+
+    /// # Errors
+    /// As [`ModelFolder::model`].
+    pub fn teacher(&self, device: &Device) -> anyhow::Result<Teacher> {
+        Ok(Teacher::new(self.model(device)?))
+    }
+
+    /// The model with the plan that made it.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::model`], and when there is no plan or it is for other layers.
+    pub fn student(&self, device: &Device) -> anyhow::Result<Student> {
+        let plan = self.plan()?.ok_or_else(|| {
+            Exit::Unusable.error(format!(
+                "{STUDENT_CONFIG} is missing in {}, so its {} layers have no place in a teacher; \
+                 expected a folder that `boomerang prune` or `boomerang distill` wrote",
+                self.path.display(),
+                self.config.n_layers
+            ))
+        })?;
+        Student::new(self.model(device)?, plan).with_context(|| self.path.display().to_string())
+    }
+
+    /// The plan that made this student; `None` for a model that says nothing of one.
+    ///
+    /// # Errors
+    /// When `student_config.json` is there and is not a plan.
+    pub fn plan(&self) -> anyhow::Result<Option<LayerPlan>> {
+        let path = self.path.join(STUDENT_CONFIG);
+        let Some(bytes) = read_if_present(&path)? else { return Ok(None) };
+        let plan = StudentConfig::plan_from_json(&String::from_utf8_lossy(&bytes));
+        Ok(Some(plan.with_context(|| path.display().to_string())?))
+    }
+
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn tokenizer_json(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        read_if_present(&self.path.join(TOKENIZER))
+    }
+
+    /// # Errors
+    /// When `tokenizer.json` is there and is not a tokenizer.
+    pub fn tokenizer(&self) -> anyhow::Result<Option<Tokenizer>> {
+        let Some(json) = self.tokenizer_json()? else { return Ok(None) };
+        let path = self.path.join(TOKENIZER);
+        Ok(Some(Tokenizer::from_json(&json).with_context(|| path.display().to_string())?))
+    }
+
+    /// Copies tokenizer, chat template, generation settings and license, whichever are there.
+    ///
+    /// # Errors
+    /// Names the file that cannot be copied.
+    pub fn copy_extras_to(&self, folder: &Path) -> anyhow::Result<()> {
+        for name in EXTRAS.iter().filter(|name| self.path.join(name).is_file()) {
+            fs::copy(self.path.join(name), folder.join(name))
+                .with_context(|| format!("{name} cannot be copied to {}", folder.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn not_a_folder(path: &Path) -> anyhow::Error {
+    let advice = if path.is_file() {
+        "is a file; expected the model's folder, with config.json and model.safetensors in it"
+            .to_owned()
+    } else if is_hub_id(path) {
+        let id = path.display();
+        format!("is not a folder here; fetch it first: hf download {id} --local-dir {id}")
+    } else {
+        "does not exist; expected a folder with config.json and model.safetensors".to_owned()
+    };
+    Exit::Unusable.error(format!("{} {advice}", path.display()))
+}
+
+/// `owner/name`, as models are called on the Hugging Face Hub.
+fn is_hub_id(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    let parts: Vec<&str> = text.split('/').collect();
+    parts.len() == 2 && parts.iter().all(|part| !part.is_empty() && !part.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{folder_of, names};
+    use super::*;
+    use crate::exit::{code_of, describe};
+
+    const LLAMA: &[u8] = br#"{"model_type": "llama", "vocab_size": 8, "hidden_size": 4,
+        "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}"#;
+
+    /// A safetensors file with no tensors.
+    const EMPTY: &[u8] = b"\x02\0\0\0\0\0\0\0{}";
+
+    fn refusal(folder: &Path) -> String {
+        let Err(error) = ModelFolder::open(folder) else { panic!("{} opened", folder.display()) };
+        assert_eq!(code_of(&error), Exit::Unusable);
+        describe(&error)
+    }
+
+    #[test]
+    fn a_model_in_one_file_opens() {
+        let folder = folder_of(&[(CONFIG, LLAMA), (weights::WEIGHTS, EMPTY)]);
+        let model = ModelFolder::open(folder.path()).unwrap();
+        let checkpoint = model.checkpoint().unwrap();
+        assert_eq!(model.config().n_layers, 2);
+        assert_eq!(checkpoint.file_names().collect::<Vec<_>>(), [weights::WEIGHTS]);
+    }
+
+    #[test]
+    fn a_model_may_come_without_a_plan_and_a_tokenizer() {
+        let folder = folder_of(&[(CONFIG, LLAMA), (weights::WEIGHTS, EMPTY)]);
+        let model = ModelFolder::open(folder.path()).unwrap();
+        assert!(model.plan().unwrap().is_none());
+        assert!(model.tokenizer().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_model_without_a_plan_is_no_student() {
+        let folder = folder_of(&[(CONFIG, LLAMA), (weights::WEIGHTS, EMPTY)]);
+        let error = ModelFolder::open(folder.path()).unwrap().student(&Device::flex()).unwrap_err();
+        assert!(describe(&error).starts_with("student_config.json is missing in"));
+        assert_eq!(code_of(&error), Exit::Unusable);
+    }
+
+    #[test]
+    fn an_unsupported_config_is_named_with_its_path() {
+        let folder =
+            folder_of(&[(CONFIG, br#"{"model_type": "mamba"}"#), (weights::WEIGHTS, EMPTY)]);
+        let sentence = refusal(folder.path());
+        assert!(sentence.contains("config.json") && sentence.contains("mamba"), "{sentence}");
+    }
+
+    #[test]
+    fn a_name_from_the_hub_is_answered_with_the_command_that_fetches_it() {
+        let sentence = refusal(Path::new("Qwen/Qwen3-0.6B-Base"));
+        assert!(sentence.contains("hf download Qwen/Qwen3-0.6B-Base"), "{sentence}");
+    }
+
+    #[test]
+    fn a_students_plan_and_tokenizer_travel_with_it() {
+        let plan = br#"{"copied_teacher_layers": [0, 2], "pruned_teacher_layers": [1, 3]}"#;
+        let folder = folder_of(&[
+            (CONFIG, LLAMA),
+            (weights::WEIGHTS, EMPTY),
+            (STUDENT_CONFIG, plan),
+            (TOKENIZER, b"{}"),
+        ]);
+        let model = ModelFolder::open(folder.path()).unwrap();
+        assert_eq!(model.plan().unwrap().unwrap().kept(), [0, 2]);
+
+        let copy = tempfile::tempdir().unwrap();
+        model.copy_extras_to(copy.path()).unwrap();
+        assert_eq!(names(copy.path()), [TOKENIZER]);
+    }
+}

@@ -1,0 +1,122 @@
+//! The files that hold a model's weights: one, or those that an index names.
+
+use std::path::Path;
+
+use anyhow::Context;
+use boomerang_core::checkpoint::shard_names;
+
+use super::{Mapped, describe_folder, map, read_text};
+use crate::exit::{Exit, OrExit};
+
+pub(super) const WEIGHTS: &str = "model.safetensors";
+pub(super) const INDEX: &str = "model.safetensors.index.json";
+
+/// Maps the weights in `folder`: file names and bytes, in the order of the names.
+///
+/// # Errors
+/// Names the file that is missing, or says why one is not weights.
+pub(super) fn map_all(folder: &Path) -> anyhow::Result<Vec<(String, Mapped)>> {
+    let names = find(folder)?;
+    names.into_iter().map(|name| Ok((name.clone(), map_one(&folder.join(name))?))).collect()
+}
+
+fn find(folder: &Path) -> anyhow::Result<Vec<String>> {
+    if folder.join(WEIGHTS).exists() {
+        return Ok(vec![WEIGHTS.to_owned()]);
+    }
+    let index = folder.join(INDEX);
+    if !index.exists() {
+        return Err(lacks(folder, WEIGHTS));
+    }
+    let names = shard_names(&read_text(&index)?).with_context(|| index.display().to_string())?;
+    let missing: Vec<&str> =
+        names.iter().filter(|name| !folder.join(name).exists()).map(String::as_str).collect();
+    if names.is_empty() {
+        return Err(Exit::Unusable.error(format!("{} names no files", index.display())));
+    }
+    if !missing.is_empty() {
+        return Err(Exit::Unusable.error(format!(
+            "{}: {} of {} weight files are missing ({}); download the model again",
+            folder.display(),
+            missing.len(),
+            names.len(),
+            missing.join(", ")
+        )));
+    }
+    Ok(names)
+}
+
+fn map_one(path: &Path) -> anyhow::Result<Mapped> {
+    let bytes = map(path).or_exit(Exit::Unusable)?;
+    if bytes.starts_with(b"version https://git-lfs") {
+        return Err(Exit::Unusable.error(format!(
+            "{} is only a pointer to the weights; run `git lfs pull` in its folder",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+/// `name` is missing in a folder that should be a model's.
+pub(super) fn lacks(folder: &Path, name: &str) -> anyhow::Error {
+    let advice = if folder.join("pytorch_model.bin").exists() {
+        "; pytorch_model.bin is not read, because opening such a file runs code from it: \
+         save the model as safetensors first"
+    } else {
+        ""
+    };
+    Exit::Unusable.error(format!(
+        "{name} is missing: {}, and a model's folder holds config.json and model.safetensors{advice}",
+        describe_folder(folder)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::folder_of;
+    use super::*;
+    use crate::exit::{code_of, describe};
+
+    const TWO_SHARDS: &[u8] = br#"{"weight_map": {"a": "2.safetensors", "b": "1.safetensors"}}"#;
+
+    fn refusal(folder: &Path) -> String {
+        let Err(error) = map_all(folder) else { panic!("{} was accepted", folder.display()) };
+        assert_eq!(code_of(&error), Exit::Unusable);
+        describe(&error)
+    }
+
+    #[test]
+    fn shards_come_in_the_order_of_their_names() {
+        let folder =
+            folder_of(&[(INDEX, TWO_SHARDS), ("1.safetensors", b"one"), ("2.safetensors", b"two")]);
+        let files = map_all(folder.path()).unwrap();
+        let found: Vec<(&str, &[u8])> =
+            files.iter().map(|(name, bytes)| (name.as_str(), &**bytes)).collect();
+        assert_eq!(found, [("1.safetensors", &b"one"[..]), ("2.safetensors", b"two")]);
+    }
+
+    #[test]
+    fn a_missing_shard_is_named() {
+        let folder = folder_of(&[(INDEX, TWO_SHARDS), ("1.safetensors", b"")]);
+        assert!(refusal(folder.path()).contains("1 of 2 weight files are missing (2.safetensors)"));
+    }
+
+    #[test]
+    fn a_pointer_to_weights_is_not_taken_for_weights() {
+        let pointer = b"version https://git-lfs.example/spec/v1\noid sha256:00\n";
+        let folder = folder_of(&[(WEIGHTS, pointer)]);
+        assert!(refusal(folder.path()).contains("git lfs pull"));
+    }
+
+    #[test]
+    fn pickled_weights_are_refused_with_the_reason() {
+        let folder = folder_of(&[("pytorch_model.bin", b"")]);
+        assert!(refusal(folder.path()).contains("save the model as safetensors"));
+    }
+
+    #[test]
+    fn an_index_that_leads_out_of_the_folder_is_refused() {
+        let folder = folder_of(&[(INDEX, br#"{"weight_map": {"a": "../secret"}}"#)]);
+        assert!(refusal(folder.path()).contains("not a plain file name"));
+    }
+}

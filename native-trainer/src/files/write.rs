@@ -1,0 +1,163 @@
+//! One file, written whole or not at all.
+
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::Path;
+
+use anyhow::Context;
+use tempfile::{Builder, NamedTempFile};
+
+use super::{create_parent, parent};
+use crate::exit::Exit;
+
+/// Whether a result that is already there may give way to the new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overwrite {
+    Refused,
+    Allowed,
+}
+
+impl Overwrite {
+    /// What the flag `--force` stands for.
+    pub fn when(force: bool) -> Self {
+        if force { Self::Allowed } else { Self::Refused }
+    }
+}
+
+/// Writes a file under a temporary name in the same folder, and renames it when it is safe on disk.
+///
+/// # Errors
+/// When the file exists and may not be replaced, or the disk refuses; the old file stays.
+pub fn write_atomic(path: &Path, bytes: &[u8], overwrite: Overwrite) -> anyhow::Result<()> {
+    write_atomic_with(path, overwrite, |file| file.write_all(bytes))
+}
+
+/// As [`write_atomic`], for contents that are never in memory as a whole.
+///
+/// # Errors
+/// As [`write_atomic`], and whatever `write` fails with.
+pub fn write_atomic_with(
+    path: &Path,
+    overwrite: Overwrite,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    if path.is_dir() {
+        return Err(Exit::Usage.error(format!("{} is a folder; name a file", path.display())));
+    }
+    // Before the work, so that a long run is not lost at its end; once more when renaming.
+    if overwrite == Overwrite::Refused && path.symlink_metadata().is_ok() {
+        return Err(exists(path));
+    }
+    create_parent(path)?;
+    let unwritten = || format!("{} cannot be written", path.display());
+    let file = fill_temporary(path, write).with_context(unwritten)?;
+    match overwrite {
+        Overwrite::Allowed => file.persist(path),
+        Overwrite::Refused => file.persist_noclobber(path),
+    }
+    .map_err(|failed| match failed.error.kind() {
+        ErrorKind::AlreadyExists => exists(path),
+        _ => anyhow::Error::new(failed.error).context(unwritten()),
+    })?;
+    sync_folder(parent(path));
+    Ok(())
+}
+
+fn fill_temporary(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<NamedTempFile> {
+    let prefix = hidden_prefix(path);
+    let mut builder = Builder::new();
+    builder.prefix(&prefix).suffix(".partial");
+    // The user's umask decides, as for any other file; the default is to hide it from others.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(parent(path))?;
+    let mut buffered = BufWriter::new(file.as_file_mut());
+    write(&mut buffered)?;
+    buffered.flush()?;
+    drop(buffered);
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// `.name.`: a leftover after a power cut says what it was to become.
+pub(super) fn hidden_prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{name}.")
+}
+
+pub(super) fn exists(path: &Path) -> anyhow::Error {
+    Exit::Usage.error(format!("{} exists; add --force to replace it", path.display()))
+}
+
+/// Makes a rename last through a power cut, on the systems that can.
+pub(super) fn sync_folder(folder: &Path) {
+    // The rename has happened; there is nothing left to report to anyone.
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::testing::names;
+    use super::*;
+    use crate::exit::{code_of, describe};
+
+    #[test]
+    fn an_existing_file_is_kept_without_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write_atomic(&path, b"old", Overwrite::Refused).unwrap();
+        let error = write_atomic(&path, b"new", Overwrite::Refused).unwrap_err();
+        assert!(describe(&error).ends_with("a.json exists; add --force to replace it"));
+        assert_eq!((code_of(&error), fs::read(&path).unwrap()), (Exit::Usage, b"old".to_vec()));
+    }
+
+    #[test]
+    fn an_existing_file_gives_way_to_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        for content in [b"old", b"new"] {
+            write_atomic(&path, content, Overwrite::Allowed).unwrap();
+        }
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        write_atomic(&path, b"old", Overwrite::Refused).unwrap();
+        let error = write_atomic_with(&path, Overwrite::Allowed, |file| {
+            file.write_all(b"half of the n")?;
+            Err(ErrorKind::StorageFull.into())
+        })
+        .unwrap_err();
+        assert_eq!(code_of(&error), Exit::Disk);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["a.json"]);
+    }
+
+    #[test]
+    fn folders_on_the_way_are_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs/first/a.json");
+        write_atomic(&path, b"{}", Overwrite::Refused).unwrap();
+        assert_eq!(names(path.parent().unwrap()), ["a.json"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn others_may_read_a_file_as_the_umask_says() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let [usual, ours] = ["usual", "ours"].map(|name| folder.path().join(name));
+        fs::write(&usual, "").unwrap();
+        write_atomic(&ours, b"", Overwrite::Refused).unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&ours), mode(&usual));
+    }
+}

@@ -1,0 +1,38 @@
+//! Train, patch and evaluate a family of model sizes on this machine.
+//!
+//! A thin door to `boomerang-core`: this crate opens files, chooses a device, runs loops, and tells
+//! what happens. Every command opens, computes, writes; there is no tensor arithmetic here.
+
+pub mod cli;
+pub mod commands;
+pub mod data;
+pub mod device;
+pub mod exit;
+pub mod family_run;
+pub mod files;
+pub mod progress;
+pub mod run_folder;
+pub mod serve;
+pub mod train_loop;
+
+pub use cli::{Cli, Command};
+
+/// Runs one command.
+///
+/// # Errors
+/// Whatever stopped it; [`exit::code_of`] says with which code the process should end.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Demo(args) => commands::demo::run(&args),
+        Command::Pretrain(args) => commands::pretrain::run(&args),
+        Command::Prune(args) => commands::prune::run(&args),
+        Command::Distill(args) => commands::distill::run(&args),
+        Command::Patch(args) => commands::patch::run(&args),
+        Command::Eval(args) => commands::eval::run(&args),
+        Command::Bundle(args) => commands::bundle::run(&args),
+        Command::Explore(args) => commands::explore::run(&args),
+        Command::Generate(args) => commands::generate::run(&args),
+        Command::Trace(args) => commands::trace::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
+    }
+}

@@ -1,0 +1,89 @@
+//! Progress for people: a bar with the time left on a terminal, plain lines in a pipe.
+
+use std::io::{IsTerminal as _, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// How often a line is written when nobody watches a terminal.
+const PLAIN_EVERY: Duration = Duration::from_secs(10);
+
+/// The progress of one long piece of work, on standard error.
+pub struct Progress {
+    bar: ProgressBar,
+    plain: Option<Plain>,
+}
+
+struct Plain {
+    label: String,
+    total: u64,
+    started: Instant,
+    told: Instant,
+}
+
+impl Progress {
+    pub fn new(label: &str, total: usize) -> Self {
+        let total = total as u64;
+        if !stderr().is_terminal() {
+            let now = Instant::now();
+            let plain = Plain { label: label.to_owned(), total, started: now, told: now };
+            return Self { bar: ProgressBar::hidden(), plain: Some(plain) };
+        }
+        let style = ProgressStyle::with_template(
+            "{prefix:<22} {bar:32} {pos:>6}/{len}  {elapsed}  left {eta}  {msg}",
+        );
+        let bar = ProgressBar::new(total).with_prefix(label.to_owned());
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        Self { bar, plain: None }
+    }
+
+    /// `done` of the total, with a word on how it goes.
+    pub fn set(&mut self, done: usize, message: impl FnOnce() -> String) {
+        match &mut self.plain {
+            None => {
+                self.bar.set_message(message());
+                self.bar.set_position(done as u64);
+            }
+            Some(plain) => plain.tell(done as u64, message),
+        }
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish();
+    }
+}
+
+impl Plain {
+    fn tell(&mut self, done: u64, message: impl FnOnce() -> String) {
+        let is_last = done == self.total;
+        if self.told.elapsed() < PLAIN_EVERY && !is_last {
+            return;
+        }
+        self.told = Instant::now();
+        let elapsed = self.started.elapsed().as_secs_f64();
+        let left = elapsed * self.total.saturating_sub(done) as f64 / done.max(1) as f64;
+        tell(&format!(
+            "{}  {done}/{}  {elapsed:.0} s, left {left:.0} s  {}",
+            self.label,
+            self.total,
+            message()
+        ));
+    }
+}
+
+/// One line on standard error.
+pub fn tell(line: &str) {
+    #[allow(clippy::print_stderr, reason = "the one place that writes progress")]
+    {
+        eprintln!("{line}");
+    }
+}
+
+/// One line of a result on standard output.
+pub fn print(line: &str) {
+    use std::io::Write as _;
+    // A reader that went away (`| head`) is no error of ours.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

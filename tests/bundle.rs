@@ -1,0 +1,114 @@
+use boomerang_core::bundle::{BundleError, BundleLoader, MANIFEST, Manifest};
+use boomerang_core::corpus::Corpus;
+use boomerang_core::curve::Series;
+use boomerang_core::evaluate::{ChoiceDoc, Examination, PrefixTree, Stack};
+use boomerang_core::prune::Family;
+use boomerang_core::tokenizer::Tokenizer;
+use boomerang_native_trainer::device::cpu;
+use boomerang_tests::{block_on, read, root};
+
+fn folder() -> std::path::PathBuf {
+    root().join("assets/demo/bundle")
+}
+
+fn load() -> (Manifest, Tokenizer, Family) {
+    let text = String::from_utf8(read(folder().join(MANIFEST))).unwrap();
+    let manifest = Manifest::from_json(&text).unwrap();
+    let mut loader = BundleLoader::new(manifest.clone(), cpu()).unwrap();
+    for file in manifest.files() {
+        loader.add(file, &read(folder().join(&file.path))).unwrap();
+    }
+    loader.finish().unwrap()
+}
+
+#[test]
+fn the_committed_curve_is_what_a_fresh_evaluation_gives() {
+    let (manifest, tokenizer, family) = load();
+    let tasks = String::from_utf8(read(root().join("assets/teacher/tasks.jsonl"))).unwrap();
+    let questions: Vec<ChoiceDoc> =
+        tasks.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let max_seq = family.teacher().model().config().max_seq;
+    let examination = Examination::new(&[], &questions, Some(&tokenizer), max_seq).unwrap();
+    let plan = family.plan();
+    let sizes = manifest.order.path(plan).unwrap();
+    let stacks: Vec<Stack> =
+        sizes.iter().map(|patch| Stack::new(&plan.recipe(patch), 0, 1)).collect();
+    let models = [family.teacher().model(), family.student().model()];
+    let tree = PrefixTree::new(&stacks);
+    let scores = block_on(examination.score(&models, &tree, 8192, &mut |_| {})).unwrap();
+    for (patch, score) in sizes.iter().zip(scores) {
+        let point = manifest
+            .curve
+            .points
+            .iter()
+            .find(|point| {
+                point.series == Series::Boomerang
+                    && point.seed == 0
+                    && point.n_patched == patch.layers().len()
+            })
+            .expect("every size of the bundle is on its curve");
+        let (fresh, committed) = (score.mean_accuracy().unwrap(), point.score.mean_accuracy().unwrap());
+        // The bundle is in f16, the measurement was made in f32: a question or two may tip.
+        assert!((fresh.0 - committed.0).abs() < 0.005, "{fresh:?}, committed {committed:?}");
+    }
+}
+
+#[test]
+fn the_committed_curve_shows_the_phenomenon() {
+    let (manifest, ..) = load();
+    let stops = |series| manifest.curve.stops(series);
+    let boomerang = stops(Series::Boomerang);
+    assert!(boomerang.len() >= 6, "the dial has at least six stops");
+    let (student, teacher) = (&boomerang[0], &boomerang[boomerang.len() - 1]);
+    let accuracy = |stop: &boomerang_core::curve::CurveStop| stop.accuracy.unwrap();
+    assert!(
+        accuracy(student).mean + 0.1 < accuracy(teacher).mean,
+        "the student is clearly weaker than the teacher"
+    );
+    for pair in boomerang.windows(2) {
+        let (smaller, larger) = (accuracy(&pair[0]), accuracy(&pair[1]));
+        let error = smaller.stderr.hypot(larger.stderr);
+        assert!(larger.mean > smaller.mean - 2.0 * error, "accuracy climbs within its error");
+        let (smaller, larger) = (pair[0].nats.unwrap(), pair[1].nats.unwrap());
+        let error = smaller.stderr.hypot(larger.stderr);
+        assert!(larger.mean < smaller.mean + 2.0 * error, "loss falls within its error");
+    }
+    // One dropped layer costs little, so the size next to the teacher proves nothing.
+    let naive = stops(Series::Naive);
+    for (ours, naive) in boomerang.iter().zip(&naive).take(boomerang.len() - 2) {
+        assert!(ours.nats.unwrap().mean < naive.nats.unwrap().mean, "better than naive pruning");
+    }
+    let random = stops(Series::Random);
+    let intermediate = &random[..random.len() - 1];
+    let best = intermediate.iter().map(|stop| accuracy(stop).mean).fold(0.0, f64::max);
+    assert!(best < accuracy(student).mean, "a random student stays below a distilled one");
+}
+
+#[test]
+fn the_bundle_is_small_enough_to_embed() {
+    let (manifest, ..) = load();
+    assert!(manifest.n_bytes() < 4 << 20, "{} bytes", manifest.n_bytes());
+    let embedded = read(root().join("assets/teacher/model.safetensors")).len();
+    assert!(embedded < 4 << 20, "{embedded} bytes");
+}
+
+#[test]
+fn the_embedded_tokenizer_is_the_corpus_own() {
+    let made = boomerang_tests::read_json(root().join("assets/teacher/made.json"));
+    let corpus = Corpus::new(made["corpus_seed"].as_u64().unwrap());
+    let committed = read(root().join("assets/teacher/tokenizer.json"));
+    assert!(corpus.tokenizer_json().as_bytes() == committed);
+}
+
+#[test]
+fn a_damaged_file_is_named() {
+    let text = String::from_utf8(read(folder().join(MANIFEST))).unwrap();
+    let manifest = Manifest::from_json(&text).unwrap();
+    let mut loader = BundleLoader::new(manifest.clone(), cpu()).unwrap();
+    let file = &manifest.student.layers[0];
+    let mut bytes = read(folder().join(&file.path));
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    let error = loader.add(file, &bytes).unwrap_err();
+    assert!(matches!(&error, BundleError::Hash { path } if *path == file.path), "{error}");
+}

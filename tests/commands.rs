@@ -1,0 +1,184 @@
+use std::fs;
+
+use boomerang_native_trainer::Cli;
+use boomerang_native_trainer::device::cpu;
+use boomerang_native_trainer::files::ModelFolder;
+use boomerang_tests::commands::{boomerang, write_ids, write_model};
+use boomerang_tests::{fixture_tensor, ids, read, read_json, tiny_config, tiny_family, tiny_model, values};
+use clap::CommandFactory as _;
+use expect_test::expect;
+
+#[test]
+fn the_command_line_is_well_formed() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn help_lists_the_commands_in_pipeline_order() {
+    let expected = expect![[r#"
+        demo      The whole story on the embedded teacher: prune, distill, patch, evaluate, plot
+        pretrain  Train a small teacher from scratch on the generated corpus
+        prune     Cut a student out of a teacher
+        distill   Train a student to imitate its teacher
+        patch     Write sizes of a family as models of their own
+        eval      Measure every size of a family
+        bundle    Pack a family for the explorer
+        explore   Serve the explorer with a bundle from this machine
+        generate  Continue a text
+        trace     Write a model's logits and hidden states, to compare with another implementation
+        doctor    Say what this machine has and which device would be used
+    "#]];
+    let command = Cli::command();
+    let lines = command.get_subcommands().map(|command| {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        format!("{:<9} {about}\n", command.get_name())
+    });
+    expected.assert_eq(&lines.collect::<String>());
+}
+
+#[test]
+fn pruning_keeps_the_teachers_tensors_byte_for_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    write_model(&tiny_model(&tiny_config(), 1, &cpu()), &dir.path().join("teacher"));
+    let line = "prune --teacher {dir}/teacher --keep 0,3,5 --out {dir}/student";
+    boomerang(line, &[("dir", dir.path())]).unwrap();
+
+    let plan = read_json(dir.path().join("student/student_config.json"));
+    assert_eq!(plan["copied_teacher_layers"], serde_json::json!([0, 3, 5]));
+    assert_eq!(plan["pruned_teacher_layers"], serde_json::json!([1, 2, 4]));
+    let config = read_json(dir.path().join("student/config.json"));
+    assert_eq!(config["num_hidden_layers"], 3);
+    let teacher = read(dir.path().join("teacher/model.safetensors"));
+    let student = read(dir.path().join("student/model.safetensors"));
+    for (ours, theirs) in [(0, 0), (1, 3), (2, 5)] {
+        let name = |layer: usize| format!("model.layers.{layer}.mlp.down_proj.weight");
+        assert_eq!(fixture_tensor(&student, &name(ours)), fixture_tensor(&teacher, &name(theirs)));
+    }
+}
+
+#[test]
+fn every_written_size_reads_back_as_the_member_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    let family = tiny_family(&cpu());
+    write_model(family.teacher().model(), &dir.path().join("teacher"));
+    write_model(family.student().model(), &dir.path().join("student"));
+    let plan = boomerang_core::prune::StudentConfig::of(family.plan()).to_json();
+    fs::write(dir.path().join("student/student_config.json"), plan).unwrap();
+    let line = "patch --teacher {dir}/teacher --student {dir}/student --order first --all --out {dir}/sizes";
+    boomerang(line, &paths).unwrap();
+
+    let order = boomerang_core::plan::PatchOrder::First;
+    for patch in order.path(family.plan()).unwrap() {
+        let member = family.member(&patch);
+        let folder = dir.path().join(format!("sizes/layers-{:02}", member.n_layers()));
+        let read = ModelFolder::open(&folder).unwrap().model(&cpu()).unwrap();
+        let logits = |model: &boomerang_core::model::LanguageModel| {
+            let mask = boomerang_core::model::AttentionMask::causal(5, 0, &cpu());
+            values(model.trace(ids(&[1, 2, 3, 4, 5], &cpu()), &mask).logits)
+        };
+        assert_eq!(logits(&read), logits(&member));
+        assert_eq!(read.n_params(), member.n_params());
+    }
+}
+
+#[test]
+fn a_distilled_student_and_its_teacher_are_measured_at_every_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    write_model(&tiny_model(&tiny_config(), 1, &cpu()), &dir.path().join("teacher"));
+    write_ids(&dir.path().join("data.jsonl"), 6, 12);
+    boomerang(
+        "distill --teacher {dir}/teacher --data {dir}/data.jsonl --steps 3 --rows 2 --out {dir}/run \
+         --device cpu",
+        &paths,
+    )
+    .unwrap();
+    boomerang(
+        "distill --teacher {dir}/teacher --data {dir}/data.jsonl --steps 3 --rows 2 --init random \
+         --out {dir}/random --device cpu",
+        &paths,
+    )
+    .unwrap();
+    boomerang(
+        "eval --teacher {dir}/teacher --student {dir}/run/student --order last \
+         --random-student {dir}/random/student --data {dir}/data.jsonl --out {dir}/eval --device cpu",
+        &paths,
+    )
+    .unwrap();
+
+    let csv = String::from_utf8(read(dir.path().join("eval/curve.csv"))).unwrap();
+    let header = csv.lines().next().unwrap();
+    assert!(header.starts_with(
+        "series,order,n_patched,n_layers,n_params,size_bytes,perplexity,accuracy,accuracy_stderr"
+    ));
+    for series in ["boomerang", "naive", "random"] {
+        let layers: Vec<&str> = csv
+            .lines()
+            .filter(|line| line.starts_with(series))
+            .map(|line| line.split(',').nth(3).unwrap())
+            .collect();
+        assert_eq!(layers, ["4", "5", "6"], "{series}");
+    }
+    // The largest size of every series is the teacher.
+    let largest: std::collections::BTreeSet<&str> = csv
+        .lines()
+        .filter(|line| line.split(',').nth(3) == Some("6"))
+        .map(|line| line.split(',').nth(6).unwrap())
+        .collect();
+    assert_eq!(largest.len(), 1);
+    let similarity = read_json(dir.path().join("eval/similarity.json"));
+    assert_eq!(similarity.as_array().unwrap().len(), 4);
+    let svg = String::from_utf8(read(dir.path().join("eval/loss.svg"))).unwrap();
+    assert!(svg.contains("<svg") && svg.contains("boomerang"));
+}
+
+#[test]
+fn metrics_name_every_loss_term() {
+    let dir = tempfile::tempdir().unwrap();
+    write_model(&tiny_model(&tiny_config(), 1, &cpu()), &dir.path().join("teacher"));
+    write_ids(&dir.path().join("data.jsonl"), 6, 12);
+    let line = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --steps 2 --rows 2 --out {dir}/run --device cpu";
+    boomerang(line, &[("dir", dir.path())]).unwrap();
+    let metrics = String::from_utf8(read(dir.path().join("run/metrics.jsonl"))).unwrap();
+    let first: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+    for key in ["step", "loss", "ce", "kl", "cosine", "grad_norm", "lr", "tokens", "tokens_per_second"] {
+        assert!(first[key].is_number(), "{key} is {}", first[key]);
+    }
+    // Four layers and the embedding.
+    assert_eq!(first["cosine_by_state"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn a_trace_holds_what_the_model_computes() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = tiny_model(&tiny_config(), 1, &cpu());
+    write_model(&model, &dir.path().join("model"));
+    let line = "trace --model {dir}/model --ids 1,2,3 --out {dir}/trace.safetensors --device cpu";
+    boomerang(line, &[("dir", dir.path())]).unwrap();
+    let bytes = read(dir.path().join("trace.safetensors"));
+    let mask = boomerang_core::model::AttentionMask::causal(3, 0, &cpu());
+    let expected = values(model.trace(ids(&[1, 2, 3], &cpu()), &mask).logits);
+    assert_eq!(fixture_tensor(&bytes, "logits"), (vec![3, 31], expected));
+    assert_eq!(fixture_tensor(&bytes, "hidden_states.6").0, [3, 16]);
+}
+
+#[test]
+fn a_frozen_embedding_is_not_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    let teacher = tiny_model(&tiny_config(), 1, &cpu());
+    write_model(&teacher, &dir.path().join("teacher"));
+    write_ids(&dir.path().join("data.jsonl"), 6, 12);
+    let line = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --steps 3 --rows 2 --lr 1e-2 \
+                --freeze embedding,head --out {dir}/run --device cpu";
+    boomerang(line, &paths).unwrap();
+    let tensor = |folder: &str| {
+        fixture_tensor(&read(dir.path().join(folder).join("model.safetensors")), "model.embed_tokens.weight")
+    };
+    assert_eq!(tensor("run/student"), tensor("teacher"));
+    let layer = "model.layers.0.mlp.down_proj.weight";
+    let trained = read(dir.path().join("run/student/model.safetensors"));
+    let before = read(dir.path().join("teacher/model.safetensors"));
+    assert_ne!(fixture_tensor(&trained, layer), fixture_tensor(&before, layer));
+}

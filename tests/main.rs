@@ -1,0 +1,28 @@
+//! What is true of Boomerang as a whole. Unit tests stand beside the code; here is what crosses
+//! modules and crates.
+
+/// Each way in which input can be wrong, and the sentence that answers it.
+mod bad_input;
+/// The bundle that comes with the repository loads, and its curve is what a fresh evaluation gives.
+mod bundle;
+/// The commands, run as a user runs them.
+mod commands;
+/// Losses and weights of six steps equal those of an independent implementation.
+mod distill_parity;
+/// Scores of the prefix tree equal those of stand-alone models.
+mod evaluation;
+/// A software GPU computes what the CPU computes.
+#[cfg(feature = "wgpu")]
+mod gpu;
+/// The repository keeps its own rules.
+mod house;
+/// Size 0 is the student and the last size the teacher, bit for bit.
+mod identities;
+/// The page in a real browser.
+mod page;
+/// Logits, hidden states and patched models equal those of transformers.
+mod parity;
+/// A run that is stopped and resumed ends in the same bytes.
+mod resume;
+/// From a teacher to a curve, as the README tells it.
+mod story;

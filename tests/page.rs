@@ -1,0 +1,144 @@
+use boomerang_core::bundle::{BundleLoader, MANIFEST, Manifest};
+use boomerang_core::generate::{Generation, Sampling};
+use boomerang_native_trainer::device::cpu;
+use boomerang_tests::browser::Page;
+use boomerang_tests::{block_on, read, root};
+use serde_json::json;
+
+const PROMPT: &str = "sort 7 2 9 4 :";
+const N_TOKENS: usize = 12;
+const SOFTWARE_GPU: [&str; 2] = ["--enable-unsafe-webgpu", "--enable-features=WebGPU"];
+
+fn manifest() -> Manifest {
+    let path = root().join("assets/demo/bundle").join(MANIFEST);
+    Manifest::from_json(&String::from_utf8(read(path)).unwrap()).unwrap()
+}
+
+/// Tokens that native code adds to the prompt at each stop of the dial, until a text ends.
+fn native_tokens() -> Vec<Vec<u32>> {
+    let folder = root().join("assets/demo/bundle");
+    let manifest = manifest();
+    let mut loader = BundleLoader::new(manifest.clone(), cpu()).unwrap();
+    for file in manifest.files() {
+        loader.add(file, &read(folder.join(&file.path))).unwrap();
+    }
+    let (manifest, tokenizer, family) = loader.finish().unwrap();
+    let prompt = tokenizer.encode(PROMPT, true).unwrap();
+    let ends = family.teacher().model().config().end_tokens();
+    let sizes = manifest.order.path(family.plan()).unwrap();
+    let generate = |patch| {
+        let member = family.member(patch);
+        let mut generation =
+            Generation::new(&member, &prompt, N_TOKENS, Sampling::Greedy).unwrap();
+        let mut tokens = Vec::new();
+        while let Some(token) = block_on(generation.next()).unwrap() {
+            tokens.push(token);
+            if ends.contains(&token) {
+                break;
+            }
+        }
+        tokens
+    };
+    sizes.iter().map(generate).collect()
+}
+
+/// Tokens that the page shows for one stop of the dial.
+async fn tokens_at(page: &Page, stop: usize) -> Vec<u32> {
+    page.set("#size-dial", &stop.to_string()).await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    page.set("#prompt", PROMPT).await;
+    page.set("#n-tokens", &N_TOKENS.to_string()).await;
+    page.click("#generate").await;
+    page.wait_for("#output", "data-finished", &["true"]).await;
+    let ids = page.attribute("#output", "data-token-ids").await;
+    ids.split(',').filter(|id| !id.is_empty()).map(|id| id.parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_webgpu_every_size_gives_the_tokens_of_native_code() {
+    let page = Page::open(&[], "").await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    assert_eq!(page.attribute("main", "data-backend").await, "cpu");
+    for (stop, expected) in native_tokens().iter().enumerate() {
+        assert_eq!(tokens_at(&page, stop).await, *expected, "stop {stop}");
+    }
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_software_gpu_student_and_teacher_give_the_tokens_of_native_code() {
+    let page = Page::open(&SOFTWARE_GPU, "?device=webgpu").await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    assert_eq!(page.attribute("main", "data-backend").await, "webgpu");
+    let expected = native_tokens();
+    // The software adapter takes seconds a token; the ends of the dial use every layer there is.
+    for stop in [0, expected.len() - 1] {
+        assert_eq!(tokens_at(&page, stop).await, expected[stop], "stop {stop}");
+    }
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_software_gpu_is_not_chosen_by_itself() {
+    let page = Page::open(&SOFTWARE_GPU, "").await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    assert_eq!(page.attribute("main", "data-backend").await, "cpu");
+    let text = page.text("main").await;
+    assert!(text.contains("software"), "the reason is on the page:\n{text}");
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_mark_on_the_curve_follows_the_dial() {
+    let page = Page::open(&[], "").await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    let place = "return document.querySelector('#here-mark').getBoundingClientRect().x;";
+    page.set("#size-dial", "0").await;
+    let student = page.run(place, Vec::new()).await.as_f64().unwrap();
+    let last = manifest().order.path(&manifest().plan).unwrap().len() - 1;
+    page.set("#size-dial", &last.to_string()).await;
+    let teacher = page.run(place, Vec::new()).await.as_f64().unwrap();
+    assert!(teacher > student + 50.0, "the mark went from {student} to {teacher}");
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_on_a_layer_patches_it() {
+    let page = Page::open(&[], "").await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    page.set("#size-dial", "0").await;
+    let pressed = "#layer-strip button[aria-pressed=true]";
+    let count = "return document.querySelectorAll(arguments[0]).length;";
+    assert_eq!(page.run(count, vec![json!(pressed)]).await, 0);
+    page.click("#layer-strip button:nth-of-type(1)").await;
+    assert_eq!(page.run(count, vec![json!(pressed)]).await, 1);
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn generation_stops_when_asked() {
+    let page = Page::open(&[], "").await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    page.set("#prompt", PROMPT).await;
+    page.set("#n-tokens", "100").await;
+    page.click("#generate").await;
+    page.run("document.querySelector('#stop')?.click();", Vec::new()).await;
+    page.wait_for("#output", "data-finished", &["true"]).await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_asks_nobody_else() {
+    let page = Page::open(&[], "").await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    let foreign = page
+        .run(
+            "return performance.getEntriesByType('resource').map(e => e.name)\
+             .filter(name => !name.startsWith(location.origin) && !name.startsWith('blob:'));",
+            Vec::new(),
+        )
+        .await;
+    assert_eq!(foreign, json!([]));
+    page.close().await;
+}

@@ -1,0 +1,111 @@
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use boomerang_native_trainer::device::cpu;
+use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
+use boomerang_tests::{read, tiny_config, tiny_model};
+
+const SETTINGS: &str = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --seq-len 16 \
+                        --rows 2 --micro-batches 2 --lr 1e-2 --save-every 4 --device cpu";
+
+fn prepare(dir: &Path) {
+    write_model(&tiny_model(&tiny_config(), 1, &cpu()), &dir.join("teacher"));
+    write_ids(&dir.join("data.jsonl"), 11, 16);
+}
+
+fn student(dir: &Path, run: &str) -> Vec<u8> {
+    read(dir.join(run).join("student/model.safetensors"))
+}
+
+#[test]
+fn twenty_steps_equal_ten_and_a_resume_and_ten() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    prepare(dir.path());
+    boomerang(&format!("{SETTINGS} --steps 20 --out {{dir}}/whole"), &paths).unwrap();
+    let halves = format!("{SETTINGS} --steps 20 --out {{dir}}/halves");
+    boomerang(&format!("{halves} --stop-after 10"), &paths).unwrap();
+    boomerang(&format!("{halves} --resume"), &paths).unwrap();
+    assert!(student(dir.path(), "whole") == student(dir.path(), "halves"));
+    let without_speed = |run: &str| {
+        let text = String::from_utf8(read(dir.path().join(run).join("metrics.jsonl"))).unwrap();
+        let lines = text.lines().map(|line| {
+            let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line.as_object_mut().unwrap().remove("tokens_per_second");
+            line
+        });
+        lines.collect::<Vec<_>>()
+    };
+    assert_eq!(without_speed("whole"), without_speed("halves"));
+    assert_eq!(without_speed("whole").len(), 20);
+}
+
+#[test]
+fn a_resume_with_other_settings_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    prepare(dir.path());
+    let run = format!("{SETTINGS} --steps 8 --out {{dir}}/run");
+    boomerang(&format!("{run} --stop-after 4"), &paths).unwrap();
+    let (message, code) = failure(&format!("{run} --resume --kl-weight 0.5"), &paths);
+    assert!(message.contains("kl = 0.1, this command says 0.5"), "{message}");
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn a_run_that_exists_is_not_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    prepare(dir.path());
+    let run = format!("{SETTINGS} --steps 2 --out {{dir}}/run");
+    boomerang(&run, &paths).unwrap();
+    let before = student(dir.path(), "run");
+    let (message, code) = failure(&run, &paths);
+    assert!(message.contains("--resume") && message.contains("--force"), "{message}");
+    assert_eq!(code, 2);
+    assert!(student(dir.path(), "run") == before);
+}
+
+/// The binary that `cargo xtask test` built; beside the tests when cargo is run by hand.
+fn binary() -> std::path::PathBuf {
+    let beside = || {
+        let mut path = std::env::current_exe().unwrap();
+        path.pop();
+        path.pop();
+        path.join(format!("boomerang{}", std::env::consts::EXE_SUFFIX))
+    };
+    let path = std::env::var_os("BOOMERANG_BIN").map_or_else(beside, Into::into);
+    assert!(path.exists(), "{} is missing; `cargo xtask test` builds it", path.display());
+    path
+}
+
+#[test]
+fn a_run_that_was_killed_goes_on_to_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    prepare(dir.path());
+    boomerang(&format!("{SETTINGS} --steps 400 --out {{dir}}/whole"), &paths).unwrap();
+
+    let line = format!("{SETTINGS} --steps 400 --out {{dir}}/killed");
+    let words = line.split_whitespace().map(|word| word.replace("{dir}", &dir.path().to_string_lossy()));
+    let mut child = Command::new(binary())
+        .args(words)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Killed after its first checkpoint, in the middle of whatever it does then.
+    let checkpoints = dir.path().join("killed/checkpoints");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while std::fs::read_dir(&checkpoints).map_or(0, Iterator::count) < 2 {
+        assert!(Instant::now() < deadline, "no checkpoint within a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!dir.path().join("killed/student").exists(), "it was killed too late to matter");
+
+    boomerang(&format!("{line} --resume"), &paths).unwrap();
+    assert!(student(dir.path(), "whole") == student(dir.path(), "killed"));
+}

@@ -1,0 +1,157 @@
+//! The built page in a real, headless browser.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use boomerang_native_trainer::serve::Server;
+use fantoccini::{Client, ClientBuilder, Locator};
+use serde_json::{Value, json};
+
+use crate::root;
+
+/// How long a state of the page may take: a software GPU compiles its shaders on two cores.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A browser with the page open, and everything that stands behind it.
+pub struct Page {
+    pub client: Client,
+    _server: Server,
+    _driver: Driver,
+    _turn: MutexGuard<'static, ()>,
+}
+
+/// One browser at a time; they would only slow each other down.
+static TURN: Mutex<()> = Mutex::new(());
+
+struct Driver {
+    child: Child,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Page {
+    /// Opens the page with the committed bundle. `flags` go to the browser, `query` to the page.
+    pub async fn open(flags: &[&str], query: &str) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let site = std::env::var_os("BOOMERANG_SITE").map_or_else(|| root().join("dist"), PathBuf::from);
+        assert!(
+            site.join("index.html").exists(),
+            "{} holds no page; build it with `cargo xtask page`",
+            site.display()
+        );
+        let bundle = root().join("assets/demo/bundle");
+        let address = ([127, 0, 0, 1], 0).into();
+        let server = Server::start(&site, &bundle, address).expect("the page can be served");
+        let (driver, port) = start_driver();
+        let mut arguments = vec![
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--disable-dev-shm-usage",
+            "--window-size=1280,1000",
+        ];
+        arguments.extend(flags);
+        let mut options = json!({"args": arguments});
+        if let Some(chromium) = std::env::var_os("CHROMIUM") {
+            options["binary"] = chromium.to_string_lossy().into();
+        }
+        let capabilities = json!({"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}});
+        let Value::Object(capabilities) = capabilities else { unreachable!("it is an object") };
+        let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(&format!("http://127.0.0.1:{port}"))
+            .await
+            .expect("chromedriver starts a browser");
+        client.goto(&format!("{}{query}", server.url())).await.expect("the page opens");
+        Self { client, _server: server, _driver: driver, _turn: turn }
+    }
+
+    /// Waits until an attribute of an element has one of these values; returns which.
+    pub async fn wait_for(&self, selector: &str, attribute: &str, values: &[&str]) -> String {
+        let started = std::time::Instant::now();
+        let mut last = String::new();
+        while started.elapsed() < PATIENCE {
+            if let Ok(element) = self.client.find(Locator::Css(selector)).await
+                && let Ok(Some(value)) = element.attr(attribute).await
+            {
+                if values.contains(&value.as_str()) {
+                    return value;
+                }
+                last = value;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let text = self.text("body").await;
+        panic!("{selector} has {attribute}={last:?}, expected one of {values:?}; the page says:\n{text}");
+    }
+
+    pub async fn attribute(&self, selector: &str, attribute: &str) -> String {
+        let element = self.client.find(Locator::Css(selector)).await;
+        let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        element.attr(attribute).await.expect("an attribute can be read").unwrap_or_default()
+    }
+
+    pub async fn text(&self, selector: &str) -> String {
+        match self.client.find(Locator::Css(selector)).await {
+            Ok(element) => element.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
+    pub async fn click(&self, selector: &str) {
+        let element = self.client.find(Locator::Css(selector)).await;
+        let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        element.click().await.unwrap_or_else(|error| panic!("clicking {selector}: {error}"));
+    }
+
+    /// Sets a form control as a person does, so that the page hears of it.
+    pub async fn set(&self, selector: &str, value: &str) {
+        let script = "const e = document.querySelector(arguments[0]); e.value = arguments[1]; \
+                      e.dispatchEvent(new Event('input', {bubbles: true})); \
+                      e.dispatchEvent(new Event('change', {bubbles: true}));";
+        self.run(script, vec![json!(selector), json!(value)]).await;
+    }
+
+    pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.client.execute(script, arguments).await.expect("the script runs")
+    }
+
+    /// Ends the browser.
+    pub async fn close(self) {
+        let _ = self.client.clone().close().await;
+    }
+}
+
+fn start_driver() -> (Driver, u16) {
+    let path = std::env::var_os("CHROMEDRIVER").unwrap_or_else(|| "chromedriver".into());
+    let mut child = Command::new(&path)
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| {
+            panic!("{}: {error}; `cargo xtask test` installs it", path.to_string_lossy())
+        });
+    let output = child.stdout.take().expect("the output is piped");
+    let port = BufReader::new(output)
+        .lines()
+        .map_while(Result::ok)
+        .find_map(|line| {
+            let rest = line.split("started successfully on port ").nth(1)?;
+            rest.trim_end_matches('.').parse().ok()
+        })
+        .expect("chromedriver says its port");
+    (Driver { child }, port)
+}

@@ -1,0 +1,82 @@
+//! The page in reading order.
+
+use std::sync::Arc;
+
+use leptos::prelude::*;
+
+use crate::backend::Backend;
+use crate::components::curve_chart::CurveChart;
+use crate::components::engine_status::EngineStatus;
+use crate::components::intro::Intro;
+use crate::components::layer_strip::LayerStrip;
+use crate::components::output::Output;
+use crate::components::prompt_box::PromptBox;
+use crate::components::size_dial::SizeDial;
+use crate::dial::Dial;
+use crate::family::FamilyCard;
+use crate::session::{Session, Stage};
+
+#[component]
+pub fn App() -> impl IntoView {
+    let session = Session::open();
+    let state = move || session.stage.with(Stage::name);
+    let backend = move || session.choice.with(|choice| choice.as_ref().map(|it| it.backend.name()));
+    let stop_on_escape = window_event_listener(leptos::ev::keydown, move |event| {
+        if event.key() == "Escape" {
+            session.stop();
+        }
+    });
+    on_cleanup(move || stop_on_escape.remove());
+
+    view! {
+        <a class="skip-link" href="#bench">"Skip to the bench"</a>
+        <Intro/>
+        <main id="bench" tabindex="-1" data-state=state data-backend=backend>
+            <EngineStatus session/>
+            {move || session.family.get().map(|family| view! { <Bench session family/> })}
+        </main>
+        <Foot session/>
+    }
+}
+
+/// Everything that needs a family.
+#[component]
+fn Bench(session: Session, family: Arc<FamilyCard>) -> impl IntoView {
+    let dial = Dial::new(family);
+    view! {
+        <section class="panel size-panel" aria-labelledby="size-heading">
+            <SizeDial dial/>
+            <LayerStrip dial/>
+        </section>
+        <div class="columns">
+            <section class="panel" aria-labelledby="curve-heading">
+                <CurveChart dial/>
+            </section>
+            <section class="panel" aria-labelledby="prompt-heading">
+                <PromptBox session dial/>
+                <Output session/>
+            </section>
+        </div>
+    }
+}
+
+#[component]
+fn Foot(session: Session) -> impl IntoView {
+    let name = move || {
+        session.family.with(|family| {
+            family.as_ref().map(|family| format!("Model: {}. ", family.manifest().name))
+        })
+    };
+    let where_it_runs = move || {
+        session.choice.with(|choice| match choice.as_ref().map(|choice| choice.backend) {
+            Some(Backend::WebGpu) => "It runs on this machine's GPU; no text leaves it.",
+            Some(Backend::Cpu) => "It runs on this machine's CPU; no text leaves it.",
+            None => "It runs on this machine; no text leaves it.",
+        })
+    };
+    view! {
+        <footer class="foot">
+            <p>{name} {where_it_runs}</p>
+        </footer>
+    }
+}

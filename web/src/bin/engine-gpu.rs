@@ -1,0 +1,14 @@
+//! The model on the GPU through WebGPU, in a web worker.
+
+use boomerang_web::engine::worker::serve;
+use boomerang_web::notice::{Notice, chain};
+use burn::tensor::Device;
+
+fn main() {
+    serve(async {
+        Device::wgpu_options().init_async().await.map_err(|error| {
+            let next = "Use the CPU instead.";
+            Notice::new("The GPU cannot be used.", chain(&error), next)
+        })
+    });
+}

@@ -1,0 +1,287 @@
+//! Size against quality, with the chosen size marked.
+
+use std::sync::Arc;
+
+use boomerang_core::chart::{
+    Chart, Format, Geometry, Here, LegendItem, Measure, PlacedSeries, SizeAxis,
+};
+use boomerang_core::curve::Series;
+use leptos::html;
+use leptos::prelude::*;
+
+use super::choice::Choice;
+use super::curve_table::CurveTable;
+use super::width::width_of;
+use crate::dial::Dial;
+
+/// Taller than this share of its width, a chart looks cramped.
+const HEIGHT_PER_WIDTH: f64 = 0.62;
+/// Up to this width a chart keeps its size, above it grows, at most by the factor below.
+const WIDTH_AS_IS: f64 = 480.0;
+const LARGEST: f64 = 1.2;
+const MARKER_RADIUS: f64 = 5.0;
+
+#[component]
+pub fn CurveChart(dial: Dial) -> impl IntoView {
+    let measures = [(Measure::Accuracy, "Accuracy"), (Measure::Nats, "Nats per token")];
+    let is_measured = |measure: Measure| {
+        dial.family.with_value(|family| {
+            family.manifest().curve.chart(SizeAxis::Layers, measure).is_some()
+        })
+    };
+    let measures: Vec<_> =
+        measures.into_iter().filter(|&(measure, _)| is_measured(measure)).collect();
+    let Some(&(first_measure, _)) = measures.first() else {
+        return view! {
+            <h2 id="curve-heading">"Size and quality"</h2>
+            <p class="quiet">"This bundle comes without measurements."</p>
+        }
+        .into_any();
+    };
+    let measure = RwSignal::new(first_measure);
+    let size_axis = RwSignal::new(SizeAxis::Parameters);
+    let chart = Memo::new(move |_| {
+        let (size_axis, measure) = (size_axis.get(), measure.get());
+        dial.family.with_value(|family| family.manifest().curve.chart(size_axis, measure))
+    });
+
+    let figure = NodeRef::<html::Div>::new();
+    let width = width_of(figure);
+    let geometry = Memo::new(move |_| {
+        // A wide chart is drawn somewhat larger, text and all, and a narrow one is not drawn smaller.
+        let width = width.get() / (width.get() / WIDTH_AS_IS).clamp(1.0, LARGEST);
+        let height = (width * HEIGHT_PER_WIDTH).clamp(320.0, 560.0);
+        chart.with(|chart| chart.as_ref().map(|chart| Arc::new(chart.geometry(width, height))))
+    });
+    let title = move || chart.with(|chart| chart.as_ref().map(|chart| chart.title.clone()));
+    let drawing = move || {
+        let (chart, geometry) = (chart.get()?, geometry.get()?);
+        Some(view! { <Drawing chart geometry dial size_axis measure/> })
+    };
+    view! {
+        <div class="panel-head">
+            <h2 id="curve-heading">"Size and quality"</h2>
+            <div class="choices">
+                {(measures.len() > 1).then(|| view! {
+                    <Choice legend="Measured as" options=measures.clone() chosen=measure/>
+                })}
+                <Choice
+                    legend="Size as"
+                    options=vec![(SizeAxis::Parameters, "Parameters"), (SizeAxis::Layers, "Layers")]
+                    chosen=size_axis
+                />
+            </div>
+        </div>
+        <figure class="curve">
+            <div node_ref=figure>{drawing}</div>
+            <figcaption>{title}</figcaption>
+        </figure>
+        <Saves dial chart/>
+        <CurveTable dial/>
+    }
+    .into_any()
+}
+
+/// The chart at one size; only the mark moves with the dial.
+#[component]
+fn Drawing(
+    chart: Chart,
+    geometry: Arc<Geometry>,
+    dial: Dial,
+    size_axis: RwSignal<SizeAxis>,
+    measure: RwSignal<Measure>,
+) -> impl IntoView {
+    let plot = geometry.plot;
+    let x_ticks = geometry.x_ticks.iter().map(|tick| {
+        view! {
+            <path class="axis" d=format!("M{:.1} {:.1}v5", tick.at, plot.bottom)></path>
+            <text class="quiet" x=tick.at y=plot.bottom + 19.0 text-anchor="middle">
+                {tick.label.clone()}
+            </text>
+        }
+    });
+    let y_ticks = geometry.y_ticks.iter().map(|tick| {
+        view! {
+            <path class="grid" d=format!("M{:.1} {:.1}H{:.1}", plot.left, tick.at, plot.right)></path>
+            <text class="quiet" x=plot.left - 8.0 y=tick.at dy=".35em" text-anchor="end">
+                {tick.label.clone()}
+            </text>
+        }
+    });
+    let reference = geometry.reference.clone().map(|reference| {
+        let line = format!("M{:.1} {:.1}H{:.1}", plot.left, reference.y, plot.right);
+        view! {
+            <path class="reference" d=line></path>
+            <text class="quiet" x=plot.right y=reference.y - 5.0 text-anchor="end">
+                {reference.label}
+            </text>
+        }
+    });
+    let notes = geometry.notes.iter().map(|note| {
+        let anchor = if note.is_left { "end" } else { "start" };
+        view! { <text class="note" x=note.x y=note.y text-anchor=anchor>{note.text.clone()}</text> }
+    });
+    let legend = geometry.legend.iter().map(|item| view! { <LegendEntry item=item.clone()/> });
+    let values = |name: &str| -> Vec<(f64, f64)> {
+        let series = chart.series.iter().find(|series| series.name == name);
+        let points = series.map(|series| series.points.as_slice()).unwrap_or_default();
+        points.iter().map(|point| (point.x, point.y)).collect()
+    };
+    let series = geometry.series.iter().map(|series| {
+        let values = values(&series.name);
+        view! { <Line series=series.clone() values y_format=chart.y.format dial size_axis/> }
+    });
+    view! {
+        <svg
+            id="curve"
+            role="img"
+            aria-label=chart.title.clone()
+            viewBox=format!("0 0 {} {}", geometry.width, geometry.height)
+        >
+            {legend.collect_view()}
+            {y_ticks.collect_view()}
+            <path class="axis" d=format!("M{:.1} {:.1}H{:.1}", plot.left, plot.bottom, plot.right)></path>
+            {x_ticks.collect_view()}
+            <text class="axis-name" x="0" y=geometry.y_label_at>{chart.y.label.clone()}</text>
+            <text class="axis-name" x=plot.right y=geometry.height - 4.0 text-anchor="end">
+                {chart.x.label.clone()}
+            </text>
+            {reference}
+            {series.collect_view()}
+            {notes.collect_view()}
+            <HereMark geometry=geometry.clone() dial size_axis measure/>
+        </svg>
+    }
+}
+
+#[component]
+fn LegendEntry(item: LegendItem) -> impl IntoView {
+    let LegendItem { style, x, y, .. } = item;
+    let text_x = item.text_x();
+    view! {
+        <g class=style.class()>
+            <path
+                class="line"
+                stroke-dasharray=style.dash()
+                d=format!("M{x:.1} {y:.1}h{}", LegendItem::SAMPLE)
+            ></path>
+            <path class="marker" d=style.marker(x + LegendItem::SAMPLE / 2.0, y, MARKER_RADIUS)></path>
+        </g>
+        <text x=text_x y=y dy=".35em">{item.name}</text>
+    }
+}
+
+/// A series; its points set the dial.
+#[component]
+fn Line(
+    series: PlacedSeries,
+    /// In data units, point by point.
+    values: Vec<(f64, f64)>,
+    y_format: Format,
+    dial: Dial,
+    size_axis: RwSignal<SizeAxis>,
+) -> impl IntoView {
+    let style = series.style;
+    let points = series.points.iter().zip(values).map(|(point, (x, y))| {
+        let go = move |_| go_to(dial, size_axis.get_untracked(), x);
+        let what = format!("{} at {}", y_format.value(y), Format::Count.value(x));
+        view! {
+            <path class="error" d=point.error_path()></path>
+            <g class="point" on:click=go>
+                <title>{what}</title>
+                <circle class="target" cx=point.x cy=point.y r="14"></circle>
+                <path class="marker" d=style.marker(point.x, point.y, MARKER_RADIUS)></path>
+            </g>
+        }
+    });
+    view! {
+        <g class=style.class()>
+            <path class="line" stroke-dasharray=style.dash() d=series.path()></path>
+            {points.collect_view()}
+        </g>
+    }
+}
+
+/// Turns the dial to the stop that is measured at `x`.
+fn go_to(dial: Dial, size_axis: SizeAxis, x: f64) {
+    let stop = dial.family.with_value(|family| {
+        let measured = Series::ALL.map(|series| family.manifest().curve.stops(series)).concat();
+        let stop = measured.iter().find(|stop| size_axis.of(stop) == x)?;
+        family.stop_with_layers(stop.n_layers)
+    });
+    if let Some(stop) = stop {
+        dial.turn_to(stop);
+    }
+}
+
+/// You are here: filled where it was measured, hollow and on the axis where it was not.
+#[component]
+fn HereMark(
+    geometry: Arc<Geometry>,
+    dial: Dial,
+    size_axis: RwSignal<SizeAxis>,
+    measure: RwSignal<Measure>,
+) -> impl IntoView {
+    let plot = geometry.plot;
+    let here = Memo::new(move |_| {
+        let size = dial.size.get();
+        let x = match size_axis.get() {
+            SizeAxis::Parameters => size.n_params as f64,
+            SizeAxis::Layers => size.n_layers as f64,
+        };
+        let estimate =
+            dial.score.with(|score| score.as_ref().and_then(|score| measure.get().of(score)));
+        Here { x, y: estimate.map(|estimate| estimate.mean) }
+    });
+    let is_measured = move || here.get().y.is_some();
+    let place = move || geometry.place_here(here.get());
+    let place = Memo::new(move |_| place());
+    let words = move || if is_measured() { "you are here" } else { "you are here, not measured" };
+    // The words stand on the side where there is room.
+    let is_right = move || place.get().0 > (plot.left + plot.right) / 2.0;
+    view! {
+        <g
+            id="here-mark"
+            data-measured=move || is_measured().to_string()
+            data-layers=move || dial.size.get().n_layers.to_string()
+            class:is-unmeasured=move || !is_measured()
+        >
+            <g class="here-x" style:transform=move || format!("translateX({:.1}px)", place.get().0)>
+                <path class="here-line" d=format!("M0 {:.1}V{:.1}", plot.top - 18.0, plot.bottom)></path>
+                <text
+                    class="here-words"
+                    x=move || if is_right() { -7.0 } else { 7.0 }
+                    y=plot.top - 7.0
+                    text-anchor=move || if is_right() { "end" } else { "start" }
+                >
+                    {words}
+                </text>
+                <circle
+                    class="here-ring"
+                    r="10"
+                    style:transform=move || format!("translateY({:.1}px)", place.get().1)
+                ></circle>
+            </g>
+        </g>
+    }
+}
+
+/// The chart and its numbers as files.
+#[component]
+fn Saves(dial: Dial, chart: Memo<Option<Chart>>) -> impl IntoView {
+    let svg = move || {
+        let svg = chart.with(|chart| chart.as_ref().map(|chart| chart.to_svg(800.0, 500.0)));
+        data_url("image/svg+xml", &svg.unwrap_or_default())
+    };
+    let csv = dial.family.with_value(|family| family.manifest().curve.to_csv());
+    view! {
+        <p class="saves">
+            <a download="curve.svg" href=svg>"Save as SVG"</a>
+            <a download="curve.csv" href=data_url("text/csv", &csv)>"Save as CSV"</a>
+        </p>
+    }
+}
+
+fn data_url(kind: &str, text: &str) -> String {
+    format!("data:{kind};charset=utf-8,{}", js_sys::encode_uri_component(text))
+}

@@ -1,0 +1,69 @@
+//! The curve in numbers, for those who would rather read than look.
+
+use boomerang_core::curve::{CurveStop, Estimate, Series};
+use leptos::prelude::*;
+
+use crate::dial::Dial;
+use crate::format;
+
+#[component]
+pub fn CurveTable(dial: Dial) -> impl IntoView {
+    let rows: Vec<(Series, CurveStop)> = dial.family.with_value(|family| {
+        let stops = |series| {
+            let stops = family.manifest().curve.stops(series);
+            stops.into_iter().map(move |stop| (series, stop)).collect::<Vec<_>>()
+        };
+        Series::ALL.into_iter().flat_map(stops).collect()
+    });
+    let row = move |(series, stop): (Series, CurveStop)| {
+        let n_layers = stop.n_layers;
+        let is_here = move || {
+            let here = dial.score.with(|score| score.as_ref().map(|score| score.n_layers));
+            series == Series::Boomerang && here == Some(n_layers)
+        };
+        view! {
+            <tr class:is-here=is_here aria-current=move || is_here().then_some("true")>
+                <th scope="row">{series.name()}</th>
+                <td>{stop.n_layers}</td>
+                <td>{format::params(stop.n_params)}</td>
+                <td>{accuracy(stop.accuracy)}</td>
+                <td>{nats(stop.nats)}</td>
+            </tr>
+        }
+    };
+    view! {
+        <details class="curve-table">
+            <summary>"Show table"</summary>
+            <div class="table-scroll" tabindex="0" role="region" aria-label="Measurements">
+                <table>
+                    <thead>
+                        <tr>
+                            <th scope="col">"Series"</th>
+                            <th scope="col">"Layers"</th>
+                            <th scope="col">"Parameters"</th>
+                            <th scope="col">"Accuracy"</th>
+                            <th scope="col">"Nats per token"</th>
+                        </tr>
+                    </thead>
+                    <tbody>{rows.into_iter().map(row).collect_view()}</tbody>
+                </table>
+            </div>
+        </details>
+    }
+}
+
+fn accuracy(estimate: Option<Estimate>) -> String {
+    estimate.map_or_else(
+        || "–".to_owned(),
+        |Estimate { mean, stderr }| {
+            format!("{} ± {:.1}", format::percent(mean), stderr * 100.0)
+        },
+    )
+}
+
+fn nats(estimate: Option<Estimate>) -> String {
+    estimate.map_or_else(
+        || "–".to_owned(),
+        |Estimate { mean, stderr }| format!("{mean:.3} ± {stderr:.3}"),
+    )
+}

@@ -1,0 +1,116 @@
+//! Where the model runs and why, and how much of it is here.
+
+use leptos::prelude::*;
+
+use super::notice_box::NoticeBox;
+use crate::backend::{Backend, BackendChoice};
+use crate::format;
+use crate::session::{Progress, Session, Stage};
+
+#[component]
+pub fn EngineStatus(session: Session) -> impl IntoView {
+    let backend = move || {
+        session.choice.with(|choice| {
+            let BackendChoice { backend, reason, .. } = choice.as_ref()?;
+            let place = match backend {
+                Backend::Cpu => "CPU",
+                Backend::WebGpu => "WebGPU",
+            };
+            Some(view! {
+                <p class="backend" id="backend">
+                    <span class="badge">{place}</span>
+                    " " {reason.clone()}
+                </p>
+            })
+        })
+    };
+    // Chunks and tokens come often; what is shown here changes seldom.
+    let seldom = Memo::new(move |_| match session.stage.get() {
+        Stage::Loading(_) | Stage::Ready | Stage::Generating => Stage::Ready,
+        other => other,
+    });
+    let seldom = move || match seldom.get() {
+        Stage::Opening => view! { <p class="quiet">"Opening the bundle …"</p> }.into_any(),
+        Stage::Offered => view! { <Offer session/> }.into_any(),
+        Stage::Failed(notice) => view! {
+            <NoticeBox notice>
+                <Ways session/>
+            </NoticeBox>
+        }
+        .into_any(),
+        Stage::Loading(_) | Stage::Ready | Stage::Generating => ().into_any(),
+    };
+    let progress = Memo::new(move |_| match session.stage.get() {
+        Stage::Loading(progress) => Some(progress),
+        _ => None,
+    });
+    let is_loading = Memo::new(move |_| progress.with(Option::is_some));
+    view! {
+        <div class="engine-status">
+            {seldom}
+            <Show when=move || is_loading.get()>
+                <Loading progress=Signal::derive(move || progress.get().unwrap_or_default())/>
+            </Show>
+            {backend}
+        </div>
+    }
+}
+
+/// A byte-accurate bar.
+#[component]
+fn Loading(progress: Signal<Progress>) -> impl IntoView {
+    let words = move || {
+        progress.with(|Progress { bytes, total, .. }| {
+            if *total == 0 {
+                "Starting the model's worker …".to_owned()
+            } else {
+                format!("{} of {}", format::bytes(*bytes), format::bytes(*total))
+            }
+        })
+    };
+    let bytes = move || progress.with(|progress| progress.bytes.to_string());
+    let total = move || progress.with(|progress| progress.total.max(1).to_string());
+    view! {
+        <div class="loading">
+            <label for="progress">"Loading the model"</label>
+            <progress id="progress" value=bytes max=total></progress>
+            <p class="loading-words">
+                <span>{words}</span>
+                <span class="quiet loading-path">{move || progress.with(|it| it.path.clone())}</span>
+            </p>
+        </div>
+    }
+}
+
+#[component]
+fn Offer(session: Session) -> impl IntoView {
+    let size = session.family.with_untracked(|family| {
+        family.as_ref().map_or(0, |family| family.manifest().n_bytes())
+    });
+    view! {
+        <div class="offer">
+            <p>"The dial and the curve work already. To write texts, load the model."</p>
+            <button class="primary" id="load" on:click=move |_| session.load()>
+                "Load the model (" {format::bytes(size)} ")"
+            </button>
+        </div>
+    }
+}
+
+/// Ways on after a failure.
+#[component]
+fn Ways(session: Session) -> impl IntoView {
+    let has_family = session.family.with_untracked(Option::is_some);
+    let was_gpu = session.choice.with_untracked(|choice| {
+        choice.as_ref().is_some_and(|choice| choice.backend == Backend::WebGpu)
+    });
+    let retry = has_family.then(|| {
+        view! { <button on:click=move |_| session.load()>"Try again"</button> }
+    });
+    let cpu = (has_family && was_gpu).then(|| {
+        view! {
+            <button id="use-cpu" on:click=move |_| session.load_on_cpu()>"Use the CPU"</button>
+        }
+    });
+    view! { <p class="button-row">{cpu} {retry}</p> }
+}

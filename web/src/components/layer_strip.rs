@@ -1,0 +1,117 @@
+//! The model's layers, first to last: student layers hatched, teacher layers solid.
+
+use leptos::prelude::*;
+
+use crate::dial::Dial;
+use crate::family::Block;
+
+#[component]
+pub fn LayerStrip(dial: Dial) -> impl IntoView {
+    let blocks = dial.family.with_value(|family| family.blocks());
+    let has_similarity = blocks.iter().any(|block| block.similarity.is_some());
+    let block = move |block| view! { <BlockButton block dial/> };
+    view! {
+        <div class="strip-head">
+            <p class="strip-hint" id="strip-hint">
+                "Press a block to exchange it: any set of them is a model."
+            </p>
+            <ul class="strip-legend" aria-label="Patterns">
+                <li><span class="swatch student"></span>"student layer"</li>
+                <li><span class="swatch teacher"></span>"teacher layer"</li>
+            </ul>
+        </div>
+        <div class="strip">
+            <span class="strip-end" aria-hidden="true">"text"</span>
+            <ol id="layer-strip" aria-describedby="strip-hint">
+                {blocks.into_iter().map(block).collect_view()}
+            </ol>
+            <span class="strip-end" aria-hidden="true">"next word"</span>
+        </div>
+        <div class="strip-foot">
+            {has_similarity.then(|| view! {
+                <p class="quiet">
+                    "Under each block: how alike the student layer's output is to that of the \
+                    teacher layers it stands for (cosine, 1 is the same)."
+                </p>
+            })}
+            <OffPath dial/>
+        </div>
+    }
+}
+
+/// One block: a student layer, or the teacher layers in its place.
+#[component]
+fn BlockButton(block: Block, dial: Dial) -> impl IntoView {
+    let Block { layer, teacher_layers, similarity } = block;
+    let is_patched = Memo::new(move |_| dial.patch.with(|patch| patch.contains(layer)));
+    let n_teacher_layers = teacher_layers.len();
+    let (first, last) = (teacher_layers.start, teacher_layers.end - 1);
+    let label = move || {
+        let stands_for = if first == last {
+            format!("teacher layer {first}")
+        } else {
+            format!("teacher layers {first} to {last}")
+        };
+        format!("Block {layer}: {stands_for} in place of student layer {layer}")
+    };
+    let cells = move || {
+        if is_patched.get() {
+            let cell = |layer: usize| {
+                view! { <span class="cell teacher"><b>{format!("T{layer}")}</b></span> }
+            };
+            teacher_layers.clone().map(cell).collect_view().into_any()
+        } else {
+            view! { <span class="cell student"><b>{format!("S{layer}")}</b></span> }.into_any()
+        }
+    };
+    let toggle = move |_| dial.patch.update(|patch| *patch = patch.toggled(layer));
+    view! {
+        <li class="block" style:flex-grow=n_teacher_layers.to_string()>
+            <button
+                type="button"
+                class="block-button"
+                aria-pressed=move || is_patched.get().to_string()
+                aria-label=label
+                title=label
+                on:click=toggle
+            >
+                {cells}
+            </button>
+            {similarity.map(|similarity| view! { <Similarity similarity/> })}
+        </li>
+    }
+}
+
+#[component]
+fn Similarity(similarity: f64) -> impl IntoView {
+    let percent = format!("{:.1}%", similarity.clamp(0.0, 1.0) * 100.0);
+    view! {
+        <div class="similarity">
+            <div class="similarity-bar" aria-hidden="true">
+                <span style:width=percent></span>
+            </div>
+            <span class="similarity-value">
+                <span class="visually-hidden">"similarity "</span>
+                {format!("{similarity:.2}")}
+            </span>
+        </div>
+    }
+}
+
+/// What to know about a set of blocks that the dial does not have.
+#[component]
+fn OffPath(dial: Dial) -> impl IntoView {
+    let is_off_path = Memo::new(move |_| dial.stop.get().is_none());
+    let back = move |_| dial.turn_to(dial.position());
+    view! {
+        <div class="off-path" role="status">
+            <Show when=move || is_off_path.get()>
+                <p>
+                    "This set of blocks is a model too, but not one of the dial's: nobody has \
+                    measured it. "
+                    <button type="button" class="link" on:click=back>"Back to the dial"</button>
+                </p>
+            </Show>
+        </div>
+    }
+}

@@ -1,0 +1,130 @@
+//! The text that is being written, and what other sizes wrote before.
+
+use leptos::prelude::*;
+
+use super::notice_box::NoticeBox;
+use crate::engine::messages::{Ending, RunReport};
+use crate::format;
+use crate::session::{Run, Session};
+
+#[component]
+pub fn Output(session: Session) -> impl IntoView {
+    let run = session.run;
+    let token_ids = move || run.with(|run| run.as_ref().map(Run::token_ids).unwrap_or_default());
+    let prompt = move || run.with(|run| run.as_ref().map(|run| run.prompt.clone()));
+    // A new text starts from an empty list; its tokens are never seen as another's.
+    let pieces = move || {
+        run.with(|run| {
+            let run = run.as_ref()?;
+            let pieces = run.pieces.iter().enumerate();
+            Some(pieces.map(|(index, piece)| ((run.id, index), piece.clone())).collect::<Vec<_>>())
+        })
+        .unwrap_or_default()
+    };
+    let heading = move || {
+        run.with(|run| {
+            run.as_ref().map(|run| view! { <RunHeading run=run.clone()/> })
+        })
+    };
+    let refusal = move || session.refusal.get().map(|notice| view! { <NoticeBox notice/> });
+    view! {
+        <div class="output-box" aria-busy=move || session.is_generating().to_string()>
+            {heading}
+            <p id="output" data-token-ids=token_ids class:is-writing=move || session.is_generating()>
+                <span class="output-prompt">{prompt}</span>
+                <For
+                    each=pieces
+                    key=|(key, piece)| (*key, piece.text.len())
+                    children=|(_, piece)| view! { <span class="token">{piece.text}</span> }
+                />
+            </p>
+            <Spoken session/>
+            {refusal}
+            <Earlier session/>
+        </div>
+    }
+}
+
+/// Which size this is, and how fast it was.
+#[component]
+fn RunHeading(run: Run) -> impl IntoView {
+    view! {
+        <p class="run-heading">
+            <strong>{format::count(run.size.n_layers, "layer")}</strong>
+            " · " {format::params(run.size.n_params)} " parameters"
+            <span class="quiet run-report">{run.report.map(in_words)}</span>
+        </p>
+    }
+}
+
+fn in_words(report: RunReport) -> String {
+    let tokens = format::count(report.n_tokens, "token");
+    let speed = report.tokens_per_second().map_or_else(String::new, |per_second| {
+        format!(", {} a second", format::speed(per_second))
+    });
+    let ending = match report.ending {
+        Ending::Length => "",
+        Ending::Window => ", the window is full",
+        Ending::EndOfText => ", ended by itself",
+        Ending::Stopped => ", stopped",
+    };
+    format!("{tokens}{speed}{ending}")
+}
+
+/// The text for screen readers: sentence by sentence, since a voice cannot follow single tokens.
+#[component]
+fn Spoken(session: Session) -> impl IntoView {
+    let spoken = Memo::new(move |_| {
+        session.run.with(|run| {
+            let run = run.as_ref()?;
+            let text = run.text();
+            let n_whole = if run.report.is_some() { text.len() } else { whole_sentences(&text) };
+            Some(text[..n_whole].to_owned())
+        })
+    });
+    view! { <p class="visually-hidden" role="status" aria-live="polite">{move || spoken.get()}</p> }
+}
+
+/// Bytes up to the last end of a sentence.
+fn whole_sentences(text: &str) -> usize {
+    let ends = text.char_indices().filter(|(_, character)| matches!(character, '.' | '!' | '?' | '\n'));
+    ends.last().map_or(0, |(index, character)| index + character.len_utf8())
+}
+
+/// What was written before, mostly by other sizes.
+#[component]
+fn Earlier(session: Session) -> impl IntoView {
+    let item = |run: Run| {
+        view! {
+            <li>
+                <RunHeading run=run.clone()/>
+                <p class="earlier-text">
+                    <span class="output-prompt">{run.prompt.clone()}</span> {run.text()}
+                </p>
+            </li>
+        }
+    };
+    let has_runs = Memo::new(move |_| session.earlier_runs.with(|runs| !runs.is_empty()));
+    view! {
+        <Show when=move || has_runs.get()>
+            <section class="earlier" aria-labelledby="earlier-heading">
+                <h3 id="earlier-heading">"Earlier texts"</h3>
+                <ol>
+                    <For each=move || session.earlier_runs.get() key=|run| run.id children=item/>
+                </ol>
+            </section>
+        </Show>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_sentences;
+
+    #[test]
+    fn only_whole_sentences_are_spoken() {
+        let text = "A cat. A d";
+        assert_eq!(&text[..whole_sentences(text)], "A cat.");
+        assert_eq!(whole_sentences("no end yet"), 0);
+    }
+}

@@ -1,0 +1,106 @@
+//! What page and worker say to each other, as JSON.
+
+use boomerang_core::generate::Sampling;
+use boomerang_core::plan::Patch;
+use serde::{Deserialize, Serialize};
+
+use crate::notice::Notice;
+
+/// Page and worker are cached as separate files; this number tells two builds apart.
+pub const PROTOCOL: u32 = 1;
+
+/// The page to the worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Request {
+    /// Fetch and keep everything the manifest lists.
+    Load {
+        /// Files are fetched relative to it.
+        manifest_url: String,
+        manifest: String,
+    },
+    /// Continue a text. Ids ascend.
+    Generate { id: u32, patch: Patch, prompt: String, n_tokens: usize, sampling: Sampling },
+    /// End this text and all before it.
+    Stop { id: u32 },
+}
+
+/// The worker to the page.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reply {
+    /// The worker runs and listens; nothing that was sent before this was heard.
+    Ready { protocol: u32 },
+    /// More bytes have arrived.
+    Progress { bytes: u64, total: u64, path: String },
+    Loaded,
+    /// The prompt has been read as these tokens.
+    Started { id: u32, prompt_tokens: Vec<u32> },
+    /// The text may be empty while a character is incomplete.
+    Token { id: u32, token: u32, text: String },
+    /// With what was held back of the text.
+    Done { id: u32, text: String, report: RunReport },
+    /// The text `id` has failed; without an id, the worker has.
+    Failed { id: Option<u32>, notice: Notice },
+}
+
+/// How a text came about.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    pub n_tokens: usize,
+    /// From the prompt to the first token.
+    pub first_millis: f64,
+    /// From the first token to the last.
+    pub rest_millis: f64,
+    pub ending: Ending,
+}
+
+/// Why a text ends where it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// As long as it was asked to be.
+    Length,
+    /// The model's window is full.
+    Window,
+    /// The model said so.
+    EndOfText,
+    /// The reader said so.
+    Stopped,
+}
+
+impl RunReport {
+    /// `None` for a single token, whose time is that of the prompt.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let is_timed = self.n_tokens > 1 && self.rest_millis > 0.0;
+        is_timed.then(|| (self.n_tokens - 1) as f64 * 1000.0 / self.rest_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_survives_the_way_to_the_worker() {
+        let patch: Patch = serde_json::from_str("[true, false]").unwrap();
+        let request = Request::Generate {
+            id: 7,
+            patch,
+            prompt: "\u{1F600} \"quoted\"".to_owned(),
+            n_tokens: 5,
+            sampling: Sampling::Random { temperature: 0.8, seed: 3 },
+        };
+        let json = serde_json::to_string(&request).unwrap();
+        assert_eq!(serde_json::from_str::<Request>(&json).unwrap(), request);
+    }
+
+    #[test]
+    fn the_first_token_does_not_count_towards_the_speed() {
+        let report = RunReport {
+            n_tokens: 11,
+            first_millis: 5000.0,
+            rest_millis: 500.0,
+            ending: Ending::Length,
+        };
+        assert_eq!(report.tokens_per_second(), Some(20.0));
+        assert_eq!(RunReport { n_tokens: 1, ..report }.tokens_per_second(), None);
+    }
+}

@@ -1,0 +1,246 @@
+//! What the page can say of a family from its manifest alone: its sizes, the path through them,
+//! and what was measured.
+
+use std::ops::Range;
+
+use boomerang_core::bundle::{BundleError, Manifest};
+use boomerang_core::config::ModelConfig;
+use boomerang_core::curve::{CurveStop, Series};
+use boomerang_core::plan::{LayerSource, Owner, Patch, Recipe};
+
+/// A family, seen from its manifest.
+///
+/// Invariant: the path is not empty; it starts with the student and ends with the teacher.
+#[derive(Debug)]
+pub struct FamilyCard {
+    manifest: Manifest,
+    config: ModelConfig,
+    path: Vec<Patch>,
+    measured: Vec<CurveStop>,
+}
+
+/// How big one member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberSize {
+    pub n_layers: usize,
+    pub n_params: usize,
+    /// As stored in the bundle.
+    pub n_bytes: u64,
+}
+
+/// One student layer and the teacher layers that can take its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    pub layer: usize,
+    pub teacher_layers: Range<usize>,
+    /// Cosine of the student layer's output with the block's, where it was measured.
+    pub similarity: Option<f64>,
+}
+
+impl FamilyCard {
+    /// # Errors
+    /// [`BundleError`] when the text is not a usable manifest.
+    pub fn from_json(manifest: &str) -> Result<Self, BundleError> {
+        let manifest = Manifest::from_json(manifest)?;
+        let config = manifest.config()?;
+        let path = manifest.order.path(&manifest.plan)?;
+        let measured = manifest.curve.stops(Series::Boomerang);
+        Ok(Self { manifest, config, path, measured })
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Tokens that fit into the model's window.
+    pub fn max_seq(&self) -> usize {
+        self.config.max_seq
+    }
+
+    /// Every size on the dial, student first, teacher last.
+    pub fn path(&self) -> &[Patch] {
+        &self.path
+    }
+
+    pub fn last_stop(&self) -> usize {
+        self.path.len() - 1
+    }
+
+    /// The stop of the dial that is exactly this patch.
+    pub fn stop_of(&self, patch: &Patch) -> Option<usize> {
+        self.path.iter().position(|on_path| on_path == patch)
+    }
+
+    /// The largest stop that is not larger than this patch.
+    pub fn stop_below(&self, patch: &Patch) -> usize {
+        let n_layers = |patch: &Patch| self.manifest.plan.recipe(patch).layers.len();
+        let size = n_layers(patch);
+        self.path.iter().rposition(|on_path| n_layers(on_path) <= size).unwrap_or(0)
+    }
+
+    /// What was measured of this patch; only patches on the path were.
+    pub fn score(&self, patch: &Patch) -> Option<&CurveStop> {
+        self.stop_of(patch)?;
+        let n_layers = self.manifest.plan.recipe(patch).layers.len();
+        self.measured.iter().find(|stop| stop.n_layers == n_layers)
+    }
+
+    /// The stop of the dial with that many layers.
+    pub fn stop_with_layers(&self, n_layers: usize) -> Option<usize> {
+        let has_size = |patch: &Patch| self.manifest.plan.recipe(patch).layers.len() == n_layers;
+        self.path.iter().position(has_size)
+    }
+
+    pub fn size(&self, patch: &Patch) -> MemberSize {
+        let recipe = self.manifest.plan.recipe(patch);
+        let n_params = self.n_params(&recipe);
+        let n_bytes = n_params as u64 * self.bytes_per_param();
+        MemberSize { n_layers: recipe.layers.len(), n_params, n_bytes }
+    }
+
+    pub fn blocks(&self) -> Vec<Block> {
+        let plan = &self.manifest.plan;
+        let block = |layer: usize| Block {
+            layer,
+            teacher_layers: plan.block(layer),
+            similarity: self.manifest.similarity.get(layer).copied(),
+        };
+        (0..plan.n_student_layers()).map(block).collect()
+    }
+
+    /// The member's layers in short, first to last: `S0 T2 T3 S2`.
+    pub fn stack(&self, patch: &Patch) -> String {
+        let layers = self.manifest.plan.recipe(patch).layers;
+        let names = layers.iter().map(|source| match source {
+            LayerSource::Student(layer) => format!("S{layer}"),
+            LayerSource::Teacher(layer) => format!("T{layer}"),
+        });
+        names.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The largest matrix, in bytes on the device, where weights are 32 bits each.
+    pub fn largest_tensor_bytes(&self) -> u64 {
+        let rows = self.config.vocab.max(self.config.d_ff);
+        (rows * self.config.d_model) as u64 * 4
+    }
+
+    fn n_params(&self, recipe: &Recipe) -> usize {
+        let Self { config, manifest, .. } = self;
+        let is_tied = |owner: Owner| match owner {
+            Owner::Student => manifest.student.tied,
+            Owner::Teacher => manifest.teacher.tied,
+        };
+        let shares_matrix = recipe.embedding == recipe.head && is_tied(recipe.head);
+        let n_matrices = if shares_matrix { 1 } else { 2 };
+        let ends = n_matrices * config.vocab * config.d_model + config.d_model;
+        ends + recipe.layers.len() * n_layer_params(config)
+    }
+
+    /// 4 or 2; a weight file is little else than its weights.
+    fn bytes_per_param(&self) -> u64 {
+        let layer = self.manifest.teacher.layers.first();
+        let n_bytes = layer.map_or(0, |layer| layer.bytes);
+        if n_bytes >= 4 * n_layer_params(&self.config) as u64 { 4 } else { 2 }
+    }
+}
+
+fn n_layer_params(config: &ModelConfig) -> usize {
+    let d_query = config.n_heads * config.d_head;
+    let d_key_value = config.n_kv_heads * config.d_head;
+    let when = |condition: bool, size: usize| if condition { size } else { 0 };
+    let attention = config.d_model * (2 * d_query + 2 * d_key_value)
+        + when(config.query_key_value_bias, d_query + 2 * d_key_value)
+        + when(config.attention_output_bias, config.d_model)
+        + when(config.query_key_norm, 2 * config.d_head);
+    let mlp = 3 * config.d_model * config.d_ff
+        + when(config.mlp_bias, 2 * config.d_ff + config.d_model);
+    let norms = 2 * config.d_model;
+    attention + mlp + norms
+}
+
+#[cfg(test)]
+mod tests {
+    use boomerang_core::bundle::{BundleContents, bundle_files};
+    use boomerang_core::checkpoint::Precision;
+    use boomerang_core::curve::SizeCurve;
+    use boomerang_core::model::LanguageModel;
+    use boomerang_core::plan::{LayerPlan, PatchOrder};
+    use boomerang_core::prune::{Family, Teacher};
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    const TOKENIZER: &str = r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
+
+    fn family(tied: bool) -> Family {
+        let config = format!(
+            r#"{{"model_type": "qwen3", "hidden_size": 8, "intermediate_size": 12,
+                "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
+                "num_hidden_layers": 6, "vocab_size": 11, "tie_word_embeddings": {tied}}}"#
+        );
+        let config = ModelConfig::from_json(&config).unwrap();
+        let zeros = |parameter: &boomerang_core::model::parameters::Parameter| {
+            Ok::<_, ()>(TensorData::zeros::<f32, _>(parameter.shape.clone()))
+        };
+        let teacher = Teacher::new(LanguageModel::build(&config, &Device::flex(), zeros).unwrap());
+        let student = teacher.prune(&LayerPlan::keep(&[0, 2, 4, 5], 6).unwrap()).unwrap();
+        Family::new(teacher, student).unwrap()
+    }
+
+    fn card(family: &Family, precision: Precision) -> FamilyCard {
+        let contents = BundleContents {
+            name: "tiny",
+            order: PatchOrder::Last,
+            precision,
+            tokenizer_json: TOKENIZER.as_bytes(),
+            curve: SizeCurve::new(Vec::new()),
+            similarity: vec![0.5; 4],
+            prompts: Vec::new(),
+        };
+        let files = bundle_files(family, contents).unwrap();
+        let (_, manifest) = files.last().unwrap();
+        FamilyCard::from_json(std::str::from_utf8(manifest).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_models_themselves() {
+        for tied in [true, false] {
+            let family = family(tied);
+            let card = card(&family, Precision::F32);
+            let plan = family.plan().clone();
+            let subsets = [vec![], vec![0], vec![3], vec![0, 3], vec![1, 2], vec![0, 1, 2, 3]];
+            for patch in subsets.map(|layers| Patch::of(&layers, &plan).unwrap()) {
+                let member = family.member(&patch);
+                let size = card.size(&patch);
+                assert_eq!(size.n_params, member.n_params(), "{patch:?}, tied: {tied}");
+                assert_eq!(size.n_layers, member.n_layers());
+            }
+        }
+    }
+
+    #[test]
+    fn half_precision_halves_the_bytes() {
+        let family = family(true);
+        let sizes = [Precision::F32, Precision::F16].map(|precision| {
+            card(&family, precision).size(&Patch::all(family.plan())).n_bytes
+        });
+        assert_eq!(sizes[0], 2 * sizes[1]);
+    }
+
+    #[test]
+    fn a_patch_off_the_path_lies_between_two_stops() {
+        let family = family(true);
+        let card = card(&family, Precision::F32);
+        let off_path = Patch::of(&[0], family.plan()).unwrap();
+        assert_eq!(card.stop_of(&off_path), None);
+        assert_eq!(card.stop_below(&off_path), 1);
+        assert_eq!(card.stop_of(&card.path()[card.last_stop()]), Some(2));
+    }
+
+    #[test]
+    fn the_stack_names_every_layer() {
+        let family = family(true);
+        let patch = Patch::of(&[1], family.plan()).unwrap();
+        assert_eq!(card(&family, Precision::F32).stack(&patch), "S0 T2 T3 S2 S3");
+    }
+}

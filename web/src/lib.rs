@@ -1,0 +1,18 @@
+//! The explorer: a size dial for a family of models, in the browser.
+//!
+//! The page never computes with tensors. It asks [`engine`], a web worker, which runs the same
+//! `core` as the command line; there is one build of it for the CPU and one for WebGPU.
+//!
+//! [`app`] is the page in reading order, [`session`] its state, [`components`] its parts;
+//! [`family`] and [`format`] are the plain functions behind the numbers.
+
+pub mod app;
+pub mod backend;
+pub mod bundle_source;
+pub mod components;
+pub mod dial;
+pub mod engine;
+pub mod family;
+pub mod format;
+pub mod notice;
+pub mod session;
