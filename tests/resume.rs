@@ -67,19 +67,6 @@ fn a_run_that_exists_is_not_overwritten() {
     assert!(student(dir.path(), "run") == before);
 }
 
-/// The binary that `cargo xtask test` built; beside the tests when cargo is run by hand.
-fn binary() -> std::path::PathBuf {
-    let beside = || {
-        let mut path = std::env::current_exe().unwrap();
-        path.pop();
-        path.pop();
-        path.join(format!("boomerang{}", std::env::consts::EXE_SUFFIX))
-    };
-    let path = std::env::var_os("BOOMERANG_BIN").map_or_else(beside, Into::into);
-    assert!(path.exists(), "{} is missing; `cargo xtask test` builds it", path.display());
-    path
-}
-
 #[test]
 fn a_run_that_was_killed_goes_on_to_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
@@ -89,7 +76,7 @@ fn a_run_that_was_killed_goes_on_to_the_same_bytes() {
 
     let line = format!("{SETTINGS} --steps 400 --out {{dir}}/killed");
     let words = line.split_whitespace().map(|word| word.replace("{dir}", &dir.path().to_string_lossy()));
-    let mut child = Command::new(binary())
+    let mut child = Command::new(env!("CARGO_BIN_EXE_boomerang-under-test"))
         .args(words)
         .stdout(Stdio::null())
         .stderr(Stdio::null())

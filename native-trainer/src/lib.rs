@@ -3,6 +3,10 @@
 //! A thin door to `boomerang-core`: this crate opens files, chooses a device, runs loops, and tells
 //! what happens. Every command opens, computes, writes; there is no tensor arithmetic here.
 
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
 pub mod cli;
 pub mod commands;
 pub mod data;
@@ -16,6 +20,15 @@ pub mod serve;
 pub mod train_loop;
 
 pub use cli::{Cli, Command};
+
+/// Runs the command that the process was started with; says what went wrong, if something did.
+pub fn main() -> ExitCode {
+    let outcome = run(Cli::parse());
+    if let Err(error) = &outcome {
+        progress::tell(&format!("boomerang: {}", exit::describe(error)));
+    }
+    exit::status(&outcome).into()
+}
 
 /// Runs one command.
 ///

@@ -44,15 +44,15 @@ pub fn App() -> impl IntoView {
 fn Bench(session: Session, family: Arc<FamilyCard>) -> impl IntoView {
     let dial = Dial::new(family);
     view! {
-        <section class="panel size-panel" aria-labelledby="size-heading">
-            <SizeDial dial/>
-            <LayerStrip dial/>
-        </section>
-        <div class="columns">
-            <section class="panel" aria-labelledby="curve-heading">
+        <div class="bench">
+            <section class="panel size-panel" aria-labelledby="size-heading">
+                <SizeDial dial/>
+                <LayerStrip dial/>
+            </section>
+            <section class="panel curve-panel" aria-labelledby="curve-heading">
                 <CurveChart dial/>
             </section>
-            <section class="panel" aria-labelledby="prompt-heading">
+            <section class="panel write-panel" aria-labelledby="prompt-heading">
                 <PromptBox session dial/>
                 <Output session/>
             </section>

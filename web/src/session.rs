@@ -290,6 +290,10 @@ impl Session {
 
     /// The engine is dead, or as good as dead. The prompt and the texts stay.
     fn fail(self, notice: Notice) {
+        // A worker that panics says so, and then its death is reported too: the first says more.
+        if self.stage.with_untracked(|stage| matches!(stage, Stage::Failed(_))) {
+            return;
+        }
         let gives_way = self.choice.with_untracked(|choice| {
             choice
                 .as_ref()
@@ -297,12 +301,13 @@ impl Session {
         });
         if gives_way {
             self.stage.set(Stage::Loading(Progress::default()));
-            // Not from inside a message of the worker that this ends.
+            // Not at once: this is called from a message of the worker that it ends.
             spawn_local(async move {
                 self.start_engine(BackendChoice::after_failure(&notice.why));
             });
         } else {
             self.stage.set(Stage::Failed(notice));
+            spawn_local(async move { self.engine.set_value(None) });
         }
     }
 }

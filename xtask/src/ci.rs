@@ -29,11 +29,7 @@ fn stages(workspace: &Workspace) -> Result<Tally> {
         run(&mut doc)
     })?;
     let tools = stage("setup", || setup::for_tests(workspace))?;
-    stage("core for wasm", || {
-        let mut check = tools.page.wasm.cargo(workspace);
-        check.args(["check", "--package", "boomerang-core", "--target", setup::WASM_TARGET]);
-        run(&mut check)
-    })?;
+    // The page and its workers are the wasm build of `core`.
     stage("page", || page::build(workspace, &tools.page, page::Mode::Release))?;
     let tally = stage("tests", || run_tests(workspace, &tools, &[]))?;
     if tally.failed > 0 {

@@ -74,7 +74,7 @@ impl SizeCurve {
         let series: Vec<Series> = series
             .filter_map(|(measured, style)| {
                 let points = self.chart_points(measured, size, measure);
-                let name = series_name(measured).to_owned();
+                let name = words_for(measured).0.to_owned();
                 (!points.is_empty()).then_some(Series { name, style, points })
             })
             .collect();
@@ -83,10 +83,7 @@ impl SizeCurve {
         }
         Some(Chart {
             title: self.finding(measure),
-            description: format!(
-                "A line for each of: {}. Error bars are one standard error each way.",
-                series.iter().map(|series| series.name.as_str()).collect::<Vec<_>>().join("; "),
-            ),
+            description: self.description(measure),
             x: size.axis(),
             y: measure.axis(),
             series,
@@ -151,6 +148,21 @@ impl SizeCurve {
         finding
     }
 
+    /// What each line is.
+    fn description(&self, measure: Measure) -> String {
+        let is_measured = |series: &Measured| {
+            self.stops(*series).iter().any(|stop| measure.of(stop).is_some())
+        };
+        let mut sentences: Vec<String> = Measured::ALL
+            .into_iter()
+            .filter(is_measured)
+            .map(words_for)
+            .map(|(name, meaning)| format!("{name}: {meaning}."))
+            .collect();
+        sentences.push("Bars: one standard error each way.".to_owned());
+        sentences.join(" ")
+    }
+
     /// The mean chance level over tasks.
     fn guessing(&self) -> Option<Reference> {
         let point = self.points.iter().find(|point| !point.score.tasks.is_empty())?;
@@ -160,11 +172,14 @@ impl SizeCurve {
     }
 }
 
-fn series_name(measured: Measured) -> &'static str {
+/// A series' name on the page, and what it means.
+fn words_for(measured: Measured) -> (&'static str, &'static str) {
     match measured {
-        Measured::Boomerang => "boomerang: distilled once, then patched",
-        Measured::Naive => "naive: layers dropped, no training",
-        Measured::Random => "random start, distilled and patched",
+        Measured::Boomerang => ("Boomerang", "one distilled student, patched with teacher layers"),
+        Measured::Naive => ("Naive", "the teacher with as many layers left out, untrained"),
+        Measured::Random => {
+            ("Random start", "a student distilled from random weights, patched in the same way")
+        }
     }
 }
 
@@ -217,6 +232,13 @@ mod tests {
             "Accuracy: 40.0 % for the student of 3 layers, 70.0 % for the teacher of 5. Between \
              them, 4 layers reach 55.0 %; the teacher cut to as many without training, 30.0 %."
         );
+    }
+
+    #[test]
+    fn the_description_explains_the_lines_that_are_there() {
+        let chart = curve().chart(SizeAxis::Parameters, Measure::Accuracy).unwrap();
+        assert!(chart.description.starts_with("Boomerang: "));
+        assert!(chart.description.contains("Naive: ") && !chart.description.contains("Random"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! `boomerang demo`: the whole story on the embedded teacher and the generated corpus.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use boomerang_core::bundle::BundleContents;
@@ -49,7 +51,7 @@ pub struct DemoArgs {
     #[arg(long, conflicts_with = "steps")]
     pub too_long: bool,
     /// Which layers are patched first
-    #[arg(long, value_enum, default_value_t = OrderChoice::First)]
+    #[arg(long, value_enum, default_value_t = OrderChoice::Last)]
     pub order: OrderChoice,
     /// Replace the results of an earlier demo
     #[arg(long)]
@@ -64,15 +66,16 @@ pub enum OrderChoice {
     Last,
 }
 
-/// The student sees 1 to 2 % of the tokens the teacher saw. Much longer, and patching a teacher
+/// The student sees half a percent of the tokens the teacher saw. Much longer, and patching a teacher
 /// block into a student that has learnt to do without it makes things worse before better.
-const STEPS: usize = 40;
+const STEPS: usize = 10;
 const TOO_LONG: usize = 300;
 const LEARNING_RATE: f64 = 2e-3;
 /// More than the paper's 2: at this size alignment is what makes teacher layers fit.
 const ALIGNMENT: f64 = 20.0;
-const ROWS: usize = 8;
-const HELD_OUT_ROWS: usize = 96;
+/// Places for tokens; some of them are padding.
+const TOKENS_PER_STEP: usize = 1024;
+const HELD_OUT_TOKENS: usize = 12_288;
 
 /// The teacher that comes with the program; `boomerang pretrain` made it.
 struct Embedded {
@@ -164,7 +167,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         "order": format!("{order:?}", order = args.order).to_lowercase(),
         "learning_rate": LEARNING_RATE,
         "alignment_weight": ALIGNMENT,
-        "rows": ROWS,
+        "tokens_per_step": TOKENS_PER_STEP,
         "device": device.description,
         "entropy_floor": story.made.entropy_floor,
     });
@@ -208,7 +211,7 @@ fn held_out(corpus: &Corpus, seq_len: usize) -> Vec<TextDoc> {
     /// Far from the seeds of training.
     const SEED: u64 = 1_000_003;
     let mut texts = Vec::new();
-    for row in corpus.rows(SEED, seq_len).take(HELD_OUT_ROWS) {
+    for row in corpus.rows(SEED, seq_len).take(HELD_OUT_TOKENS / seq_len) {
         let tokens = row.tokens.iter().zip(&row.segments);
         let mut lines: Vec<Vec<u32>> = Vec::new();
         for (&token, &segment) in tokens.filter(|(_, segment)| **segment != 0) {
@@ -238,21 +241,54 @@ fn distill_all(
         let config = student.model().config().clone();
         let noise = LanguageModel::random(&config, Initialization::HuggingFace, seed, device);
         let random = Student::new(noise, story.plan.clone())?;
-        for (series, student) in [(Series::Boomerang, student), (Series::Random, random)] {
-            let label = format!("distill {} {}/{n_seeds}", series.name(), seed + 1);
-            let student = distill(student, &label, seed, steps, story)?;
-            candidates.push(Candidate { series, seed, student });
+        candidates.push(Candidate { series: Series::Boomerang, seed, student });
+        candidates.push(Candidate { series: Series::Random, seed, student: random });
+    }
+    let n_steps = steps * candidates.len();
+    let progress = Mutex::new((0, Progress::new("distill", n_steps)));
+    let stepped = || {
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.0 += 1;
+        let done = progress.0;
+        progress.1.set(done, || format!("{} students", candidates.len()));
+    };
+    // Models this small leave a CPU's cores idle one by one; side by side they do not.
+    let n_workers = if *device == device::cpu() {
+        std::thread::available_parallelism().map_or(1, usize::from).min(candidates.len())
+    } else {
+        1
+    };
+    let next = AtomicUsize::new(0);
+    let work = || -> anyhow::Result<Vec<(usize, Student)>> {
+        let mut done = Vec::new();
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(candidate) = candidates.get(place) else { return Ok(done) };
+            let student =
+                distill(candidate.student.clone(), candidate.seed, steps, story, &stepped)?;
+            done.push((place, student));
         }
+    };
+    let students = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..n_workers).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?)
+            .collect::<anyhow::Result<Vec<_>>>()
+    })?;
+    progress.into_inner().unwrap_or_else(PoisonError::into_inner).1.finish();
+    for (place, student) in students.into_iter().flatten() {
+        candidates[place].student = student;
     }
     Ok(candidates)
 }
 
 fn distill(
     student: Student,
-    label: &str,
     seed: u64,
     steps: usize,
     story: &Story,
+    stepped: &dyn Fn(),
 ) -> anyhow::Result<Student> {
     let schedule = Schedule::cosine(LEARNING_RATE, steps);
     let settings = DistillSettings {
@@ -263,18 +299,17 @@ fn distill(
     let mut distiller = Distiller::new(story.teacher.clone(), student, settings, 0);
     // Other lines than the teacher's own, whose stream has a smaller seed.
     let mut rows = story.corpus.rows(1000 + seed, story.made.seq_len);
-    let mut progress = Progress::new(label, steps);
+    let n_rows = TOKENS_PER_STEP / story.made.seq_len;
     while distiller.n_steps() < steps {
-        let batch = rows.by_ref().take(ROWS);
+        let batch = rows.by_ref().take(n_rows);
         let batch = batch.map(|row| Row { tokens: row.tokens, segments: row.segments });
         let batch = Batch::new(batch.collect(), Layout::Packed);
         let report = block_on(distiller.step(&[batch]));
         if !report.is_finite() {
-            return Err(anyhow::anyhow!("the loss is no number any more")).or_exit(Exit::Diverged);
+            return Err(Exit::Diverged.error("the loss is no number any more"));
         }
-        progress.set(distiller.n_steps(), || format!("loss {:.3}", report.terms.total));
+        stepped();
     }
-    progress.finish();
     Ok(distiller.student())
 }
 
@@ -282,7 +317,7 @@ fn distill(
 fn write_models(out: &OutputFolder, family: &Family) -> anyhow::Result<()> {
     let models = [("teacher", family.teacher().model()), ("student", family.student().model())];
     for (name, model) in models {
-        let mut write = |file: &str, bytes: &[u8]| out.write(&format!("{name}/{file}"), bytes);
+        let write = |file: &str, bytes: &[u8]| out.write(&format!("{name}/{file}"), bytes);
         write("config.json", model.config().to_json().as_bytes())?;
         write("model.safetensors", &model_to_bytes(model, Precision::F16)?)?;
         write("tokenizer.json", EMBEDDED.tokenizer)?;

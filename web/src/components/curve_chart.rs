@@ -54,6 +54,8 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
         chart.with(|chart| chart.as_ref().map(|chart| Arc::new(chart.geometry(width, height))))
     });
     let title = move || chart.with(|chart| chart.as_ref().map(|chart| chart.title.clone()));
+    let description =
+        move || chart.with(|chart| chart.as_ref().map(|chart| chart.description.clone()));
     let drawing = move || {
         let (chart, geometry) = (chart.get()?, geometry.get()?);
         Some(view! { <Drawing chart geometry dial size_axis measure/> })
@@ -74,7 +76,10 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
         </div>
         <figure class="curve">
             <div node_ref=figure>{drawing}</div>
-            <figcaption>{title}</figcaption>
+            <figcaption>
+                <p>{title}</p>
+                <p class="quiet">{description}</p>
+            </figcaption>
         </figure>
         <Saves dial chart/>
         <CurveTable dial/>

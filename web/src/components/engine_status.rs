@@ -48,10 +48,10 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
     view! {
         <div class="engine-status">
             {seldom}
+            {backend}
             <Show when=move || is_loading.get()>
                 <Loading progress=Signal::derive(move || progress.get().unwrap_or_default())/>
             </Show>
-            {backend}
         </div>
     }
 }
@@ -62,7 +62,7 @@ fn Loading(progress: Signal<Progress>) -> impl IntoView {
     let words = move || {
         progress.with(|Progress { bytes, total, .. }| {
             if *total == 0 {
-                "Starting the model's worker …".to_owned()
+                "the program".to_owned()
             } else {
                 format!("{} of {}", format::bytes(*bytes), format::bytes(*total))
             }
@@ -70,14 +70,12 @@ fn Loading(progress: Signal<Progress>) -> impl IntoView {
     };
     let bytes = move || progress.with(|progress| progress.bytes.to_string());
     let total = move || progress.with(|progress| progress.total.max(1).to_string());
+    let path = move || progress.with(|progress| progress.path.clone());
     view! {
         <div class="loading">
-            <label for="progress">"Loading the model"</label>
-            <progress id="progress" value=bytes max=total></progress>
-            <p class="loading-words">
-                <span>{words}</span>
-                <span class="quiet loading-path">{move || progress.with(|it| it.path.clone())}</span>
-            </p>
+            <label for="progress">"Loading"</label>
+            <progress id="progress" value=bytes max=total title=path></progress>
+            <span id="progress-words">{words}</span>
         </div>
     }
 }

@@ -52,7 +52,7 @@ fn BlockButton(block: Block, dial: Dial) -> impl IntoView {
         } else {
             format!("teacher layers {first} to {last}")
         };
-        format!("Block {layer}: {stands_for} in place of student layer {layer}")
+        format!("block {layer}: {stands_for} in place of student layer {layer}")
     };
     let cells = move || {
         if is_patched.get() {
@@ -71,11 +71,11 @@ fn BlockButton(block: Block, dial: Dial) -> impl IntoView {
                 type="button"
                 class="block-button"
                 aria-pressed=move || is_patched.get().to_string()
-                aria-label=label
                 title=label
                 on:click=toggle
             >
                 {cells}
+                <span class="visually-hidden">", " {label}</span>
             </button>
             {similarity.map(|similarity| view! { <Similarity similarity/> })}
         </li>

@@ -72,7 +72,7 @@ pub fn PromptBox(session: Session, dial: Dial) -> impl IntoView {
             <label for="prompt">"Beginning of a text"</label>
             <textarea
                 id="prompt"
-                rows="3"
+                rows="2"
                 spellcheck="false"
                 prop:value=move || prompt.get()
                 on:input=move |event| prompt.set(event_target_value(&event))

@@ -20,10 +20,8 @@ pub fn SizeDial(dial: Dial) -> impl IntoView {
         }
     };
     view! {
-        <div class="size-head">
-            <h2 id="size-heading">"Size"</h2>
-            <Numbers dial/>
-        </div>
+        <h2 id="size-heading">"Size"</h2>
+        <Numbers dial/>
         <div class="dial">
             <span class="dial-end" aria-hidden="true">"student"</span>
             <div class="dial-track">
