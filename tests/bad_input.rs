@@ -61,7 +61,8 @@ fn a_config_that_does_not_fit_the_weights_names_the_tensor_and_both_shapes() {
     let spoil = |dir: &Path| {
         let path = dir.join("teacher/config.json");
         let text = String::from_utf8(read(&path)).unwrap();
-        fs::write(path, text.replace("\"intermediate_size\": 24", "\"intermediate_size\": 40")).unwrap();
+        fs::write(path, text.replace("\"intermediate_size\": 24", "\"intermediate_size\": 40"))
+            .unwrap();
     };
     let (message, code) = answer(spoil, PATCH);
     assert!(message.contains("[24, 16]") && message.contains("[40, 16]"), "{message}");
@@ -127,7 +128,8 @@ fn data_with_a_token_the_model_does_not_have_is_refused() {
     let spoil = |dir: &Path| {
         fs::write(dir.join("data.jsonl"), "{\"input_ids\": [1, 99]}\n").unwrap();
     };
-    let line = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --out {dir}/run --device cpu";
+    let line =
+        "distill --teacher {dir}/teacher --data {dir}/data.jsonl --out {dir}/run --device cpu";
     let (message, code) = answer(spoil, line);
     assert!(message.contains("token 99") && message.contains("30"), "{message}");
     assert_eq!(code, 3);
@@ -141,7 +143,8 @@ fn a_broken_line_of_data_is_named() {
         text.push_str("{\"txet\": 1}\n");
         fs::write(dir.join("data.jsonl"), text).unwrap();
     };
-    let line = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --out {dir}/run --device cpu";
+    let line =
+        "distill --teacher {dir}/teacher --data {dir}/data.jsonl --out {dir}/run --device cpu";
     let (message, code) = answer(spoil, line);
     assert!(message.contains("data.jsonl: line 3"), "{message}");
     assert_eq!(code, 3);

@@ -47,7 +47,8 @@ fn the_committed_curve_is_what_a_fresh_evaluation_gives() {
                     && point.n_patched == patch.layers().len()
             })
             .expect("every size of the bundle is on its curve");
-        let (fresh, committed) = (score.mean_accuracy().unwrap(), point.score.mean_accuracy().unwrap());
+        let (fresh, committed) =
+            (score.mean_accuracy().unwrap(), point.score.mean_accuracy().unwrap());
         // The bundle is in f16, the measurement was made in f32: a question or two may tip.
         assert!((fresh.0 - committed.0).abs() < 0.005, "{fresh:?}, committed {committed:?}");
     }

@@ -4,7 +4,9 @@ use boomerang_native_trainer::Cli;
 use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::files::ModelFolder;
 use boomerang_tests::commands::{boomerang, write_ids, write_model};
-use boomerang_tests::{fixture_tensor, ids, read, read_json, tiny_config, tiny_family, tiny_model, values};
+use boomerang_tests::{
+    fixture_tensor, ids, read, read_json, tiny_config, tiny_family, tiny_model, values,
+};
 use clap::CommandFactory as _;
 use expect_test::expect;
 
@@ -142,7 +144,9 @@ fn metrics_name_every_loss_term() {
     boomerang(line, &[("dir", dir.path())]).unwrap();
     let metrics = String::from_utf8(read(dir.path().join("run/metrics.jsonl"))).unwrap();
     let first: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
-    for key in ["step", "loss", "ce", "kl", "cosine", "grad_norm", "lr", "tokens", "tokens_per_second"] {
+    for key in
+        ["step", "loss", "ce", "kl", "cosine", "grad_norm", "lr", "tokens", "tokens_per_second"]
+    {
         assert!(first[key].is_number(), "{key} is {}", first[key]);
     }
     // Four layers and the embedding.
@@ -174,7 +178,10 @@ fn a_frozen_embedding_is_not_trained() {
                 --freeze embedding,head --out {dir}/run --device cpu";
     boomerang(line, &paths).unwrap();
     let tensor = |folder: &str| {
-        fixture_tensor(&read(dir.path().join(folder).join("model.safetensors")), "model.embed_tokens.weight")
+        fixture_tensor(
+            &read(dir.path().join(folder).join("model.safetensors")),
+            "model.embed_tokens.weight",
+        )
     };
     assert_eq!(tensor("run/student"), tensor("teacher"));
     let layer = "model.layers.0.mlp.down_proj.weight";

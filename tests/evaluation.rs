@@ -1,11 +1,14 @@
-use boomerang_core::evaluate::{Examination, Likelihood, PrefixTree, Request, Stack, TextDoc, answer};
+use boomerang_core::evaluate::{
+    Examination, Likelihood, PrefixTree, Request, Stack, TextDoc, answer,
+};
 use boomerang_core::model::{AttentionMask, LanguageModel};
 use boomerang_core::plan::PatchOrder;
 use boomerang_native_trainer::device::cpu;
 use boomerang_tests::{block_on, ids, tiny_family, values};
 
 fn requests() -> Vec<Request> {
-    let request = |tokens: &[u32], start| Request::new(tokens.to_vec(), start..tokens.len()).unwrap();
+    let request =
+        |tokens: &[u32], start| Request::new(tokens.to_vec(), start..tokens.len()).unwrap();
     vec![
         request(&[3, 1, 4, 1, 5, 9, 2, 6], 1),
         request(&[2, 7, 1], 2),
@@ -61,7 +64,10 @@ fn a_score_does_not_depend_on_the_size_of_a_batch() {
     let family = tiny_family(&cpu());
     let model = family.teacher().model();
     let texts: Vec<TextDoc> = (0..9)
-        .map(|text| TextDoc { tokens: (0..3 + text * 2).map(|i| (i * 3 + text) % 31).collect(), n_bytes: 10 })
+        .map(|text| TextDoc {
+            tokens: (0..3 + text * 2).map(|i| (i * 3 + text) % 31).collect(),
+            n_bytes: 10,
+        })
         .collect();
     let examination = Examination::new(&texts, &[], None, 8).unwrap();
     let tree = PrefixTree::new(&[Stack::whole(0, model)]);

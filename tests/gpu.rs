@@ -1,8 +1,10 @@
 //! These tests need an adapter; a software one (llvmpipe) will do, and `cargo xtask test` installs
 //! it. Without any they fail, saying so: the GPU path is half of what Boomerang is.
 
-use boomerang_core::distill::{Batch, DistillSettings, Distiller, Schedule, StepReport, UpdateSettings};
 use boomerang_core::distill::loss::LossWeights;
+use boomerang_core::distill::{
+    Batch, DistillSettings, Distiller, Schedule, StepReport, UpdateSettings,
+};
 use boomerang_core::evaluate::{PrefixTree, Request, Stack, answer};
 use boomerang_core::generate::{Generation, Sampling};
 use boomerang_core::plan::PatchOrder;

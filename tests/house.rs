@@ -23,9 +23,25 @@ fn text(path: impl AsRef<Path>) -> String {
 
 /// Stages of `core` in the order in which data flows; each may use those before it, and its own.
 const STAGES: [&str; 19] = [
-    "plan", "architecture", "config", "tokenizer", "model", "checkpoint", "prune", "patch",
-    "evaluate", "distill", "similarity", "curve", "chart", "bundle", "generate", "corpus", "lib",
-    "", "",
+    "plan",
+    "architecture",
+    "config",
+    "tokenizer",
+    "model",
+    "checkpoint",
+    "prune",
+    "patch",
+    "evaluate",
+    "distill",
+    "similarity",
+    "curve",
+    "chart",
+    "bundle",
+    "generate",
+    "corpus",
+    "lib",
+    "",
+    "",
 ];
 
 /// The part of a file above its tests, which may look anywhere.
@@ -62,7 +78,8 @@ fn core_depends_backwards_only() {
 
 #[test]
 fn core_touches_nothing_outside_itself() {
-    let forbidden = ["std::fs", "std::env", "std::thread", "std::time", "std::process", "println!", "std::net"];
+    let forbidden =
+        ["std::fs", "std::env", "std::thread", "std::time", "std::process", "println!", "std::net"];
     for file in sources(&root().join("core/src")) {
         let source = text(&file);
         let source = without_tests(&source);
@@ -101,7 +118,8 @@ fn no_file_is_too_long_to_read() {
 
 /// The names in the tree of a Markdown file: the first word of each line of its code block.
 fn tree(markdown: &str) -> BTreeSet<String> {
-    let block = markdown.split("```text\nboomerang/").nth(1).expect("a tree that starts with boomerang/");
+    let block =
+        markdown.split("```text\nboomerang/").nth(1).expect("a tree that starts with boomerang/");
     let block = block.split("```").next().unwrap();
     let names = block.lines().filter_map(|line| {
         let name = line.trim_start_matches(['│', '├', '└', '─', ' ']);
@@ -135,7 +153,11 @@ fn every_module_is_on_the_map() {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let name = if path.is_dir() { format!("{name}/") } else { name };
             if name != "lib.rs" && name != "main.rs" {
-                assert!(map.contains(&format!("`{name}`")), "ARCHITECTURE.md does not name {}", path.display());
+                assert!(
+                    map.contains(&format!("`{name}`")),
+                    "ARCHITECTURE.md does not name {}",
+                    path.display()
+                );
             }
         }
     }

@@ -33,12 +33,8 @@ fn the_full_patch_is_the_teacher_bit_for_bit() {
 fn every_size_is_another_model() {
     let family = tiny_family(&cpu());
     for order in [PatchOrder::First, PatchOrder::Last] {
-        let members: Vec<LanguageModel> = order
-            .path(family.plan())
-            .unwrap()
-            .iter()
-            .map(|patch| family.member(patch))
-            .collect();
+        let members: Vec<LanguageModel> =
+            order.path(family.plan()).unwrap().iter().map(|patch| family.member(patch)).collect();
         let sizes: Vec<usize> = members.iter().map(LanguageModel::n_layers).collect();
         assert_eq!(sizes, [4, 5, 6]);
         let all: Vec<Vec<f32>> = members.iter().map(logits).collect();

@@ -28,8 +28,7 @@ fn native_tokens() -> Vec<Vec<u32>> {
     let sizes = manifest.order.path(family.plan()).unwrap();
     let generate = |patch| {
         let member = family.member(patch);
-        let mut generation =
-            Generation::new(&member, &prompt, N_TOKENS, Sampling::Greedy).unwrap();
+        let mut generation = Generation::new(&member, &prompt, N_TOKENS, Sampling::Greedy).unwrap();
         let mut tokens = Vec::new();
         while let Some(token) = block_on(generation.next()).unwrap() {
             tokens.push(token);
@@ -45,11 +44,10 @@ fn native_tokens() -> Vec<Vec<u32>> {
 /// Tokens that the page shows for one stop of the dial.
 async fn tokens_at(page: &Page, stop: usize) -> Vec<u32> {
     page.set("#size-dial", &stop.to_string()).await;
-    page.wait_for("main", "data-state", &["ready"]).await;
     page.set("#prompt", PROMPT).await;
     page.set("#n-tokens", &N_TOKENS.to_string()).await;
     page.click("#generate").await;
-    page.wait_for("#output", "data-finished", &["true"]).await;
+    page.wait_for("main", "data-state", &["ready"]).await;
     let ids = page.attribute("#output", "data-token-ids").await;
     ids.split(',').filter(|id| !id.is_empty()).map(|id| id.parse().unwrap()).collect()
 }
@@ -57,7 +55,7 @@ async fn tokens_at(page: &Page, stop: usize) -> Vec<u32> {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_webgpu_every_size_gives_the_tokens_of_native_code() {
     let page = Page::open(&[], "").await;
-    page.wait_for("main", "data-state", &["ready"]).await;
+    page.ready().await;
     assert_eq!(page.attribute("main", "data-backend").await, "cpu");
     for (stop, expected) in native_tokens().iter().enumerate() {
         assert_eq!(tokens_at(&page, stop).await, *expected, "stop {stop}");
@@ -68,7 +66,7 @@ async fn without_webgpu_every_size_gives_the_tokens_of_native_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_software_gpu_student_and_teacher_give_the_tokens_of_native_code() {
     let page = Page::open(&SOFTWARE_GPU, "?device=webgpu").await;
-    page.wait_for("main", "data-state", &["ready"]).await;
+    page.ready().await;
     assert_eq!(page.attribute("main", "data-backend").await, "webgpu");
     let expected = native_tokens();
     // The software adapter takes seconds a token; the ends of the dial use every layer there is.
@@ -81,7 +79,7 @@ async fn on_a_software_gpu_student_and_teacher_give_the_tokens_of_native_code() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_software_gpu_is_not_chosen_by_itself() {
     let page = Page::open(&SOFTWARE_GPU, "").await;
-    page.wait_for("main", "data-state", &["ready"]).await;
+    page.ready().await;
     assert_eq!(page.attribute("main", "data-backend").await, "cpu");
     let text = page.text("main").await;
     assert!(text.contains("software"), "the reason is on the page:\n{text}");
@@ -91,7 +89,7 @@ async fn a_software_gpu_is_not_chosen_by_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mark_on_the_curve_follows_the_dial() {
     let page = Page::open(&[], "").await;
-    page.wait_for("main", "data-state", &["ready"]).await;
+    page.ready().await;
     let place = "return document.querySelector('#here-mark').getBoundingClientRect().x;";
     page.set("#size-dial", "0").await;
     let student = page.run(place, Vec::new()).await.as_f64().unwrap();
@@ -105,7 +103,7 @@ async fn the_mark_on_the_curve_follows_the_dial() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_click_on_a_layer_patches_it() {
     let page = Page::open(&[], "").await;
-    page.wait_for("main", "data-state", &["ready"]).await;
+    page.ready().await;
     page.set("#size-dial", "0").await;
     let pressed = "#layer-strip button[aria-pressed=true]";
     let count = "return document.querySelectorAll(arguments[0]).length;";
@@ -118,12 +116,11 @@ async fn a_click_on_a_layer_patches_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn generation_stops_when_asked() {
     let page = Page::open(&[], "").await;
-    page.wait_for("main", "data-state", &["ready"]).await;
+    page.ready().await;
     page.set("#prompt", PROMPT).await;
-    page.set("#n-tokens", "100").await;
+    page.set("#n-tokens", "60").await;
     page.click("#generate").await;
     page.run("document.querySelector('#stop')?.click();", Vec::new()).await;
-    page.wait_for("#output", "data-finished", &["true"]).await;
     page.wait_for("main", "data-state", &["ready"]).await;
     page.close().await;
 }
@@ -131,7 +128,7 @@ async fn generation_stops_when_asked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_asks_nobody_else() {
     let page = Page::open(&[], "").await;
-    page.wait_for("main", "data-state", &["ready"]).await;
+    page.ready().await;
     let foreign = page
         .run(
             "return performance.getEntriesByType('resource').map(e => e.name)\

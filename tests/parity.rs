@@ -4,7 +4,9 @@ use boomerang_core::plan::{LayerSource, Owner, PatchOrder, Recipe};
 use boomerang_core::prune::{Family, Student, Teacher};
 use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::files::ModelFolder;
-use boomerang_tests::{block_on, fixture_tensor, fixtures, ids, read, read_json, relative_difference, values};
+use boomerang_tests::{
+    block_on, fixture_tensor, fixtures, ids, read, read_json, relative_difference, values,
+};
 use serde_json::Value;
 
 /// f32 against f32, other order of summation.

@@ -75,7 +75,8 @@ fn a_run_that_was_killed_goes_on_to_the_same_bytes() {
     boomerang(&format!("{SETTINGS} --steps 400 --out {{dir}}/whole"), &paths).unwrap();
 
     let line = format!("{SETTINGS} --steps 400 --out {{dir}}/killed");
-    let words = line.split_whitespace().map(|word| word.replace("{dir}", &dir.path().to_string_lossy()));
+    let words =
+        line.split_whitespace().map(|word| word.replace("{dir}", &dir.path().to_string_lossy()));
     let mut child = Command::new(env!("CARGO_BIN_EXE_boomerang-under-test"))
         .args(words)
         .stdout(Stdio::null())

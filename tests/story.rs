@@ -1,8 +1,8 @@
+use boomerang_core::checkpoint::Precision;
 use boomerang_core::curve::Series;
 use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::distill::{DistillSettings, Distiller, Schedule, UpdateSettings};
 use boomerang_core::evaluate::{Examination, TextDoc};
-use boomerang_core::checkpoint::Precision;
 use boomerang_core::plan::{KeepRule, LayerPlan, PatchOrder};
 use boomerang_core::prune::Teacher;
 use boomerang_native_trainer::device::cpu;
@@ -31,17 +31,10 @@ fn from_a_teacher_to_a_curve() {
     let texts: Vec<TextDoc> =
         (0..4).map(|text| TextDoc { tokens: (text..text + 12).collect(), n_bytes: 12 }).collect();
     let examination = Examination::new(&texts, &[], None, 64).unwrap();
-    let candidate =
-        Candidate { series: Series::Boomerang, seed: 0, student: distiller.student() };
-    let measured = measure(
-        &teacher,
-        &[candidate],
-        &PatchOrder::Last,
-        &examination,
-        Precision::F32,
-        1024,
-    )
-    .unwrap();
+    let candidate = Candidate { series: Series::Boomerang, seed: 0, student: distiller.student() };
+    let measured =
+        measure(&teacher, &[candidate], &PatchOrder::Last, &examination, Precision::F32, 1024)
+            .unwrap();
     let sizes: Vec<usize> =
         measured.curve.stops(Series::Boomerang).iter().map(|stop| stop.n_layers).collect();
     assert_eq!(sizes, [4, 5, 6]);

@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::checkpoint::{
-    Checkpoint, CheckpointError, Precision, layer_to_bytes, model_to_bytes,
-};
+use crate::checkpoint::{Checkpoint, CheckpointError, Precision, layer_to_bytes, model_to_bytes};
 use crate::config::{ConfigError, ModelConfig};
 use crate::curve::SizeCurve;
 use crate::model::{DecoderLayer, LanguageModel};
@@ -68,7 +66,9 @@ pub struct BundleFile {
 pub enum BundleError {
     #[error("not a bundle manifest: {0}")]
     Manifest(#[from] serde_json::Error),
-    #[error("the manifest is of format {format:?} version {version}; expected \"boomerang-bundle\" version 1")]
+    #[error(
+        "the manifest is of format {format:?} version {version}; expected \"boomerang-bundle\" version 1"
+    )]
     Version { format: String, version: u32 },
     #[error("{path:?} is not a plain path below the manifest")]
     Path { path: String },
@@ -309,8 +309,7 @@ impl BundleLoader {
             Ok(ends.with_layers(layers))
         };
         let teacher = Teacher::new(assemble(&self.manifest.teacher)?);
-        let student =
-            Student::new(assemble(&self.manifest.student)?, self.manifest.plan.clone())?;
+        let student = Student::new(assemble(&self.manifest.student)?, self.manifest.plan.clone())?;
         let family = Family::new(teacher, student)?;
         let path = &self.manifest.tokenizer.path;
         let tokenizer =

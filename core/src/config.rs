@@ -160,7 +160,10 @@ impl ModelConfig {
         ];
         if self.architecture != other.architecture {
             let types = (self.architecture.traits(), other.architecture.traits());
-            return Some(format!("model_type {:?} and {:?}", types.0.model_type, types.1.model_type));
+            return Some(format!(
+                "model_type {:?} and {:?}",
+                types.0.model_type, types.1.model_type
+            ));
         }
         for (key, left, right) in sizes {
             if left != right {
@@ -296,7 +299,8 @@ mod tests {
 
     #[test]
     fn both_spellings_of_rope_theta_are_read() {
-        let v5 = with("rope_parameters", serde_json::json!({"rope_theta": 5.0, "rope_type": "default"}));
+        let v5 =
+            with("rope_parameters", serde_json::json!({"rope_theta": 5.0, "rope_type": "default"}));
         assert_eq!(ModelConfig::from_json(SMALL).unwrap().rope_theta, 1e6);
         assert_eq!(ModelConfig::from_json(&v5).unwrap().rope_theta, 5.0);
     }
@@ -312,7 +316,8 @@ mod tests {
 
     #[test]
     fn a_rope_that_is_not_implemented_is_refused() {
-        let scaled = with("rope_scaling", serde_json::json!({"rope_type": "llama3", "factor": 8.0}));
+        let scaled =
+            with("rope_scaling", serde_json::json!({"rope_type": "llama3", "factor": 8.0}));
         assert!(matches!(
             ModelConfig::from_json(&scaled),
             Err(ConfigError::Unsupported { key: "rope_scaling", .. })

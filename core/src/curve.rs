@@ -186,12 +186,8 @@ mod tests {
     use crate::evaluate::Perplexity;
 
     fn point(n_layers: usize, seed: u64, nats: f64) -> CurvePoint {
-        let perplexity = Perplexity {
-            nats_per_token: nats,
-            nats_stderr: 0.0,
-            bits_per_byte: 1.0,
-            n_tokens: 10,
-        };
+        let perplexity =
+            Perplexity { nats_per_token: nats, nats_stderr: 0.0, bits_per_byte: 1.0, n_tokens: 10 };
         CurvePoint {
             series: Series::Boomerang,
             order: "first".to_owned(),

@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn the_point_walks_through_the_distribution() {
-        let drawn: Vec<u32> = [0.1, 0.4, 0.6, 0.9].map(|point| draw(&[0.0, 0.0], 1.0, point)).into();
+        let drawn: Vec<u32> =
+            [0.1, 0.4, 0.6, 0.9].map(|point| draw(&[0.0, 0.0], 1.0, point)).into();
         assert_eq!(drawn, [0, 0, 1, 1]);
     }
 }

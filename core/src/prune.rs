@@ -182,10 +182,7 @@ mod tests {
     fn a_plan_survives_the_reference_format() {
         let plan = LayerPlan::keep(&[0, 2, 4, 5], 6).unwrap();
         let json = StudentConfig::of(&plan).to_json();
-        assert_eq!(
-            json,
-            "{\"copied_teacher_layers\":[0,2,4,5],\"pruned_teacher_layers\":[1,3]}\n"
-        );
+        assert_eq!(json, "{\"copied_teacher_layers\":[0,2,4,5],\"pruned_teacher_layers\":[1,3]}\n");
         assert_eq!(StudentConfig::plan_from_json(&json).unwrap(), plan);
     }
 

@@ -28,9 +28,7 @@ impl Tokenizer {
             .map_err(|error| TokenizerError::Format(error.to_string()))?;
         // Files saved after training cut and pad by themselves; positions must not depend on that.
         inner.with_padding(None);
-        inner
-            .with_truncation(None)
-            .map_err(|error| TokenizerError::Format(error.to_string()))?;
+        inner.with_truncation(None).map_err(|error| TokenizerError::Format(error.to_string()))?;
         Ok(Self { inner })
     }
 

@@ -148,9 +148,9 @@ pub fn print_table(measured: &Measured) {
     print("series     layers  patched  parameters      loss (nats)      accuracy");
     for series in Series::ALL {
         for stop in measured.curve.stops(series) {
-            let nats = stop.nats.map_or_else(String::new, |nats| {
-                format!("{:.3} ± {:.3}", nats.mean, nats.stderr)
-            });
+            let nats = stop
+                .nats
+                .map_or_else(String::new, |nats| format!("{:.3} ± {:.3}", nats.mean, nats.stderr));
             let accuracy = stop.accuracy.map_or_else(String::new, |accuracy| {
                 format!("{:.3} ± {:.3}", accuracy.mean, accuracy.stderr)
             });

@@ -122,7 +122,10 @@ impl RunFolder {
         let folder = OutputFolder::create(&target, true)?;
         folder.write("model.safetensors", &saved.model)?;
         folder.write("optimizer.burnpack", &saved.optimizer)?;
-        folder.write("state.json", format!("{}\n", serde_json::to_string(&saved.state)?).as_bytes())?;
+        folder.write(
+            "state.json",
+            format!("{}\n", serde_json::to_string(&saved.state)?).as_bytes(),
+        )?;
         folder.commit()?;
         let names = self.checkpoint_names();
         for old in names.iter().rev().skip(KEPT_CHECKPOINTS) {
@@ -163,8 +166,7 @@ impl RunFolder {
                 let step = step.and_then(|line| line.get("step").and_then(Value::as_u64));
                 step.is_some_and(|step| step <= n_steps as u64)
             };
-            let kept: String =
-                text.lines().filter(is_kept).flat_map(|line| [line, "\n"]).collect();
+            let kept: String = text.lines().filter(is_kept).flat_map(|line| [line, "\n"]).collect();
             files::write_atomic(&path, kept.as_bytes(), Overwrite::Allowed)?;
         }
         OpenOptions::new()
@@ -183,7 +185,9 @@ impl RunFolder {
         let entries = fs::read_dir(self.checkpoints()).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries
             .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| name.strip_prefix("step-").is_some_and(|step| step.parse::<u64>().is_ok()))
+            .filter(|name| {
+                name.strip_prefix("step-").is_some_and(|step| step.parse::<u64>().is_ok())
+            })
             .collect();
         names.sort();
         names

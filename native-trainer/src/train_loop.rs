@@ -34,7 +34,9 @@ pub struct LoopSettings {
 pub enum Ending {
     Finished,
     /// Saved and to be resumed: asked to by Ctrl-C, a `STOP` file, or `stop_after`.
-    Paused { interrupted: bool },
+    Paused {
+        interrupted: bool,
+    },
 }
 
 /// Set by the first Ctrl-C; the second ends the process at once.
@@ -101,9 +103,7 @@ pub fn train(
         }
         let started = Instant::now();
         let batches: Vec<_> = (0..settings.micro_batches)
-            .map(|micro| {
-                rows.batch(step * rows_per_step + micro * settings.rows, settings.rows)
-            })
+            .map(|micro| rows.batch(step * rows_per_step + micro * settings.rows, settings.rows))
             .collect();
         let report = block_on(distiller.step(&batches));
         if !report.is_finite() {

@@ -41,7 +41,8 @@ impl Page {
     /// Opens the page with the committed bundle. `flags` go to the browser, `query` to the page.
     pub async fn open(flags: &[&str], query: &str) -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let site = std::env::var_os("BOOMERANG_SITE").map_or_else(|| root().join("dist"), PathBuf::from);
+        let site =
+            std::env::var_os("BOOMERANG_SITE").map_or_else(|| root().join("dist"), PathBuf::from);
         assert!(
             site.join("index.html").exists(),
             "{} holds no page; build it with `cargo xtask page`",
@@ -67,7 +68,8 @@ impl Page {
         if let Some(chromium) = std::env::var_os("CHROMIUM") {
             options["binary"] = chromium.to_string_lossy().into();
         }
-        let capabilities = json!({"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}});
+        let capabilities =
+            json!({"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}});
         let Value::Object(capabilities) = capabilities else { unreachable!("it is an object") };
         let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
             .capabilities(capabilities)
@@ -94,7 +96,18 @@ impl Page {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let text = self.text("body").await;
-        panic!("{selector} has {attribute}={last:?}, expected one of {values:?}; the page says:\n{text}");
+        panic!(
+            "{selector} has {attribute}={last:?}, expected one of {values:?}; the page says:\n{text}"
+        );
+    }
+
+    /// Waits until the model is there, loading it if the page asks first.
+    pub async fn ready(&self) {
+        let state = self.wait_for("main", "data-state", &["ready", "offered"]).await;
+        if state == "offered" {
+            self.click("#load").await;
+            self.wait_for("main", "data-state", &["ready"]).await;
+        }
     }
 
     pub async fn attribute(&self, selector: &str, attribute: &str) -> String {

@@ -65,7 +65,8 @@ pub fn tiny_family(device: &Device) -> Family {
 
 /// Rows of made-up tokens.
 pub fn tiny_batch(n_rows: usize, seq: usize) -> Batch {
-    let token = |row: usize, position: usize| ((row * 7 + position * 5 + row * position) % 31) as u32;
+    let token =
+        |row: usize, position: usize| ((row * 7 + position * 5 + row * position) % 31) as u32;
     let rows = (0..n_rows).map(|row| Row {
         tokens: (0..seq).map(|position| token(row, position)).collect(),
         segments: vec![1; seq],
@@ -99,11 +100,13 @@ pub fn fixture_tensor(bytes: &[u8], name: &str) -> (Vec<usize>, Vec<f32>) {
 pub fn relative_difference(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len(), "as many values");
     let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    let difference = found
-        .iter()
-        .zip(expected)
-        .map(|(found, expected)| (found - expected).abs())
-        .fold(0.0_f32, |worst, difference| if difference > worst || difference.is_nan() { difference } else { worst });
+    let difference =
+        found.iter().zip(expected).map(|(found, expected)| (found - expected).abs()).fold(
+            0.0_f32,
+            |worst, difference| {
+                if difference > worst || difference.is_nan() { difference } else { worst }
+            },
+        );
     difference / largest.max(f32::MIN_POSITIVE)
 }
 

@@ -30,7 +30,11 @@ enum Gpu {
     Insecure,
     NoWebGpu,
     NoAdapter,
-    Adapter { name: String, is_software: bool, max_binding_bytes: u64 },
+    Adapter {
+        name: String,
+        is_software: bool,
+        max_binding_bytes: u64,
+    },
 }
 
 impl Backend {
@@ -71,13 +75,19 @@ impl BackendChoice {
 
     /// The CPU, after the GPU has failed.
     pub fn after_failure(why: &str) -> Self {
-        Self { backend: Backend::Cpu, reason: format!("because WebGPU failed: {why}"), is_forced: false }
+        Self {
+            backend: Backend::Cpu,
+            reason: format!("because WebGPU failed: {why}"),
+            is_forced: false,
+        }
     }
 
     fn for_gpu(gpu: &Gpu, largest_tensor_bytes: u64) -> Self {
         let cpu = |reason: String| Self { backend: Backend::Cpu, reason, is_forced: false };
         match gpu {
-            Gpu::Insecure => cpu("because browsers offer WebGPU only over https or on localhost".to_owned()),
+            Gpu::Insecure => {
+                cpu("because browsers offer WebGPU only over https or on localhost".to_owned())
+            }
             Gpu::NoWebGpu => cpu("because this browser has no WebGPU".to_owned()),
             Gpu::NoAdapter => cpu("because this browser has WebGPU, but found no GPU".to_owned()),
             Gpu::Adapter { name, is_software: true, .. } => {

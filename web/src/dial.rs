@@ -24,7 +24,8 @@ impl Dial {
     /// Half-way along the path.
     pub fn new(family: Arc<FamilyCard>) -> Self {
         let family = StoredValue::new(family);
-        let start = family.with_value(|family| family.path()[family.last_stop().div_ceil(2)].clone());
+        let start =
+            family.with_value(|family| family.path()[family.last_stop().div_ceil(2)].clone());
         let patch = RwSignal::new(start);
         let of_patch = move || (family.get_value(), patch.get());
         let size = Memo::new(move |_| {
@@ -44,9 +45,8 @@ impl Dial {
 
     /// Goes to a stop of the dial; larger numbers mean the teacher.
     pub fn turn_to(self, stop: usize) {
-        let patch = self.family.with_value(|family| {
-            family.path()[stop.min(family.last_stop())].clone()
-        });
+        let patch =
+            self.family.with_value(|family| family.path()[stop.min(family.last_stop())].clone());
         self.patch.set(patch);
     }
 

@@ -152,8 +152,8 @@ fn n_layer_params(config: &ModelConfig) -> usize {
         + when(config.query_key_value_bias, d_query + 2 * d_key_value)
         + when(config.attention_output_bias, config.d_model)
         + when(config.query_key_norm, 2 * config.d_head);
-    let mlp = 3 * config.d_model * config.d_ff
-        + when(config.mlp_bias, 2 * config.d_ff + config.d_model);
+    let mlp =
+        3 * config.d_model * config.d_ff + when(config.mlp_bias, 2 * config.d_ff + config.d_model);
     let norms = 2 * config.d_model;
     attention + mlp + norms
 }
@@ -170,7 +170,8 @@ mod tests {
 
     use super::*;
 
-    const TOKENIZER: &str = r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
+    const TOKENIZER: &str =
+        r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
 
     fn family(tied: bool) -> Family {
         let config = format!(
@@ -221,9 +222,8 @@ mod tests {
     #[test]
     fn half_precision_halves_the_bytes() {
         let family = family(true);
-        let sizes = [Precision::F32, Precision::F16].map(|precision| {
-            card(&family, precision).size(&Patch::all(family.plan())).n_bytes
-        });
+        let sizes = [Precision::F32, Precision::F16]
+            .map(|precision| card(&family, precision).size(&Patch::all(family.plan())).n_bytes);
         assert_eq!(sizes[0], 2 * sizes[1]);
     }
 

@@ -12,9 +12,34 @@ const FIXTURES: &str = "tests/fixtures";
 
 /// How the teacher in assets/teacher was trained.
 const PRETRAIN: &[&str] = &[
-    "pretrain", "--out", "assets/teacher", "--force", "--device", "cpu", "--corpus-seed", "5",
-    "--seed", "0", "--layers", "12", "--d-model", "48", "--heads", "3", "--d-ff", "128",
-    "--steps", "2600", "--rows", "16", "--seq-len", "64", "--lr", "3e-3", "--tail", "0.6",
+    "pretrain",
+    "--out",
+    "assets/teacher",
+    "--force",
+    "--device",
+    "cpu",
+    "--corpus-seed",
+    "5",
+    "--seed",
+    "0",
+    "--layers",
+    "12",
+    "--d-model",
+    "48",
+    "--heads",
+    "3",
+    "--d-ff",
+    "128",
+    "--steps",
+    "2600",
+    "--rows",
+    "16",
+    "--seq-len",
+    "64",
+    "--lr",
+    "3e-3",
+    "--tail",
+    "0.6",
 ];
 
 /// Runs every `make_*.py` in tests/fixtures.

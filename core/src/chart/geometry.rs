@@ -103,10 +103,8 @@ impl Chart {
     pub fn geometry(&self, width: f64, height: f64) -> Geometry {
         let (x_range, y_range) = (self.x_range(), self.y_range());
         let n_steps = |pixels: f64, apart: f64| (pixels / apart).clamp(2.0, 8.0) as usize;
-        let x_steps =
-            Steps::covering(x_range.0, x_range.1, n_steps(width, 90.0), self.x.format);
-        let y_steps =
-            Steps::covering(y_range.0, y_range.1, n_steps(height, 50.0), self.y.format);
+        let x_steps = Steps::covering(x_range.0, x_range.1, n_steps(width, 90.0), self.x.format);
+        let y_steps = Steps::covering(y_range.0, y_range.1, n_steps(height, 50.0), self.y.format);
         let y_labels = y_steps.labels(self.y.format);
         let y_label_width = y_labels.iter().map(|label| text_width(label)).fold(0.0, f64::max);
 
@@ -161,8 +159,7 @@ impl Chart {
     fn legend(&self, width: f64) -> Vec<LegendItem> {
         let (mut x, mut y) = (0.0, ROW / 2.0);
         let items = self.series.iter().map(|series| {
-            let advance =
-                LegendItem::SAMPLE + LegendItem::GAP + text_width(&series.name) + 20.0;
+            let advance = LegendItem::SAMPLE + LegendItem::GAP + text_width(&series.name) + 20.0;
             if x > 0.0 && x + advance > width {
                 (x, y) = (0.0, y + ROW);
             }

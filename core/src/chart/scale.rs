@@ -149,7 +149,10 @@ mod tests {
     #[test]
     fn ticks_are_round_numbers() {
         let steps = Steps::covering(0.233, 0.71, 6, Format::Percent);
-        assert_eq!(steps.labels(Format::Percent), ["20 %", "30 %", "40 %", "50 %", "60 %", "70 %", "80 %"]);
+        assert_eq!(
+            steps.labels(Format::Percent),
+            ["20 %", "30 %", "40 %", "50 %", "60 %", "70 %", "80 %"]
+        );
         let steps = Steps::covering(1.11e9, 1.66e9, 4, Format::Count);
         assert_eq!(steps.labels(Format::Count), ["1.0 B", "1.2 B", "1.4 B", "1.6 B", "1.8 B"]);
     }
@@ -164,7 +167,10 @@ mod tests {
     fn counts_have_no_halves() {
         let steps = Steps::covering(5.0, 8.0, 8, Format::Count);
         assert_eq!(steps.labels(Format::Count), ["5", "6", "7", "8"]);
-        assert_eq!(Steps::covering(2.0, 2.0, 8, Format::Count).labels(Format::Count), ["1", "2", "3"]);
+        assert_eq!(
+            Steps::covering(2.0, 2.0, 8, Format::Count).labels(Format::Count),
+            ["1", "2", "3"]
+        );
     }
 
     #[test]

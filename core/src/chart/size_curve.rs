@@ -141,7 +141,8 @@ impl SizeCurve {
         if let (true, Some(ours)) = (stops.len() > 2, value(middle)) {
             finding.push_str(&format!(" Between them, {} layers reach {ours}", middle.n_layers));
             if let Some(naive) = naive.and_then(value) {
-                finding.push_str(&format!("; the teacher cut to as many without training, {naive}"));
+                finding
+                    .push_str(&format!("; the teacher cut to as many without training, {naive}"));
             }
             finding.push('.');
         }
@@ -150,9 +151,8 @@ impl SizeCurve {
 
     /// What each line is.
     fn description(&self, measure: Measure) -> String {
-        let is_measured = |series: &Measured| {
-            self.stops(*series).iter().any(|stop| measure.of(stop).is_some())
-        };
+        let is_measured =
+            |series: &Measured| self.stops(*series).iter().any(|stop| measure.of(stop).is_some());
         let mut sentences: Vec<String> = Measured::ALL
             .into_iter()
             .filter(is_measured)

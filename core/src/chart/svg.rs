@@ -57,7 +57,11 @@ fn write_svg(svg: &mut String, chart: &Chart, geometry: &Geometry) -> fmt::Resul
             text = escape(&tick.label),
         )?;
     }
-    writeln!(svg, "<path class=\"axis\" d=\"M{:.1} {:.1}H{:.1}\"/>", plot.left, plot.bottom, plot.right)?;
+    writeln!(
+        svg,
+        "<path class=\"axis\" d=\"M{:.1} {:.1}H{:.1}\"/>",
+        plot.left, plot.bottom, plot.right
+    )?;
     for tick in &geometry.x_ticks {
         writeln!(
             svg,
@@ -69,7 +73,12 @@ fn write_svg(svg: &mut String, chart: &Chart, geometry: &Geometry) -> fmt::Resul
             text = escape(&tick.label),
         )?;
     }
-    writeln!(svg, "<text x=\"0\" y=\"{:.1}\">{}</text>", geometry.y_label_at, escape(&chart.y.label))?;
+    writeln!(
+        svg,
+        "<text x=\"0\" y=\"{:.1}\">{}</text>",
+        geometry.y_label_at,
+        escape(&chart.y.label)
+    )?;
     writeln!(
         svg,
         "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",

@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn each_shard_is_named_once() {
-        let index = r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors", "c": "1.safetensors"}}"#;
+        let index =
+            r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors", "c": "1.safetensors"}}"#;
         assert_eq!(shard_names(index).unwrap(), ["1.safetensors", "2.safetensors"]);
     }
 }

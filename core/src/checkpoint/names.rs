@@ -68,7 +68,8 @@ impl Names {
         let look_up = |rows: &[Row], path: &str| {
             rows.iter().find(|row| row.0 == path).map(|&(_, name, orientation)| (name, orientation))
         };
-        if let Some((number, part)) = path.strip_prefix("layers.").and_then(|rest| rest.split_once('.'))
+        if let Some((number, part)) =
+            path.strip_prefix("layers.").and_then(|rest| rest.split_once('.'))
         {
             let (name, orientation) = look_up(self.layer, part)?;
             return Some((format!("{}.{number}.{name}", self.layer_prefix), orientation));

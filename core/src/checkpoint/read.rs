@@ -38,7 +38,11 @@ impl Checkpoint<'_> {
         DecoderLayer::build(config, device, |parameter| self.parameter(names, parameter))
     }
 
-    fn parameter(&self, names: Names, parameter: &Parameter) -> Result<TensorData, CheckpointError> {
+    fn parameter(
+        &self,
+        names: Names,
+        parameter: &Parameter,
+    ) -> Result<TensorData, CheckpointError> {
         let (name, orientation) = names
             .in_checkpoint(&parameter.path)
             .ok_or_else(|| CheckpointError::Unnamed { path: parameter.path.clone() })?;
@@ -61,7 +65,8 @@ impl Checkpoint<'_> {
 
     fn refuse_broken_tie(&self, config: &ModelConfig, names: Names) -> Result<(), CheckpointError> {
         let named = |path| names.in_checkpoint(path).map(|found| found.0);
-        let (Some(embedding), Some(head)) = (named("embedding.weight"), named("head.weight")) else {
+        let (Some(embedding), Some(head)) = (named("embedding.weight"), named("head.weight"))
+        else {
             return Ok(());
         };
         if config.tied
@@ -88,9 +93,12 @@ pub(super) fn to_f32(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, Chec
         Dtype::F16 => {
             Ok(data.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect())
         }
-        Dtype::BF16 => {
-            Ok(data.as_chunks().0.iter().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect())
-        }
+        Dtype::BF16 => Ok(data
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&bytes| bf16::from_le_bytes(bytes).to_f32())
+            .collect()),
         found => Err(CheckpointError::Dtype { name: name.to_owned(), found }),
     }
 }

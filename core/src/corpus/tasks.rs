@@ -6,9 +6,9 @@
 //! training tokens, right answer included, is nearly 1 for sums, of which there are only two
 //! thousand, 0.9 for brackets, 0.4 for `sort` and `agree`, and 0.2 for `count`, `rev` and `copy`.
 
+use crate::evaluate::ChoiceDoc;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, RngExt};
-use crate::evaluate::ChoiceDoc;
 
 use super::{Answer, Corpus, Family, Stream};
 

@@ -19,8 +19,8 @@ use loss::{KlPositions, LossWeights};
 pub use pretrain::{Initialization, Pretrainer};
 pub use report::{LossTerms, StepReport};
 pub use schedule::{Decay, Schedule};
-pub use update::{DecayRule, OptimizerStateError, Part, Reduction, UpdateSettings};
 use update::Updater;
+pub use update::{DecayRule, OptimizerStateError, Part, Reduction, UpdateSettings};
 
 use crate::plan::Alignment;
 use crate::prune::{Student, Teacher};

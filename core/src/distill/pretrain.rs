@@ -6,10 +6,10 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::batch::Batch;
+use super::last_rows;
 use super::loss::{self, LossWeights};
 use super::report::{self, PendingTerms, StepReport};
 use super::update::{UpdateSettings, Updater};
-use super::last_rows;
 use crate::config::ModelConfig;
 use crate::model::LanguageModel;
 use crate::model::parameters::Parameter;
@@ -106,7 +106,8 @@ impl Initialization {
                 let d_input = parameter.shape[0] as f32;
                 let into_residual =
                     path.ends_with("output.weight") || path.ends_with("down.weight");
-                let shrink = if into_residual { (2.0 * config.n_layers as f32).sqrt() } else { 1.0 };
+                let shrink =
+                    if into_residual { (2.0 * config.n_layers as f32).sqrt() } else { 1.0 };
                 d_input.powf(-0.5) / shrink
             }
         }

@@ -154,7 +154,8 @@ mod tests {
 
     #[test]
     fn the_standard_error_is_that_of_a_sample() {
-        let verdicts = [((true, true), 4), ((false, true), 4), ((true, true), 4), ((true, true), 4)];
+        let verdicts =
+            [((true, true), 4), ((false, true), 4), ((true, true), 4), ((true, true), 4)];
         let accuracy = Accuracy::of(&verdicts);
         assert_eq!((accuracy.acc, accuracy.chance), (0.75, 0.25));
         assert!((accuracy.acc_stderr - 0.25).abs() < 1e-12);

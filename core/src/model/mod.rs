@@ -68,9 +68,7 @@ impl LanguageModel {
         let lazy = Self {
             embedding: embedding(),
             layers: (0..config.n_layers).map(|_| DecoderLayer::lazy(config, device)).collect(),
-            norm: RmsNormConfig::new(config.d_model)
-                .with_epsilon(config.norm_epsilon)
-                .init(device),
+            norm: RmsNormConfig::new(config.d_model).with_epsilon(config.norm_epsilon).init(device),
             head: (!config.tied).then(|| Head { weight: embedding().weight }),
             config: config.clone(),
         };

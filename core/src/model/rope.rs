@@ -16,9 +16,8 @@ impl RotaryTable {
     pub fn new(start: usize, seq: usize, d_head: usize, theta: f64, device: &Device) -> Self {
         let half = d_head / 2;
         // In f32 as transformers computes it, so that long positions round alike.
-        let frequencies: Vec<f32> = (0..half)
-            .map(|i| 1.0 / (theta as f32).powf((2 * i) as f32 / d_head as f32))
-            .collect();
+        let frequencies: Vec<f32> =
+            (0..half).map(|i| 1.0 / (theta as f32).powf((2 * i) as f32 / d_head as f32)).collect();
         let angles: Vec<f32> = (start..start + seq)
             .flat_map(|position| {
                 let row = frequencies.iter().map(move |frequency| position as f32 * frequency);

@@ -50,7 +50,9 @@ pub enum PlanError {
     ZeroStep,
     #[error("student layer {layer} does not exist; the student has layers 0 to {last}", last = n_student_layers - 1)]
     NoSuchStudentLayer { layer: usize, n_student_layers: usize },
-    #[error("a patch order has to name each of the {n_student_layers} student layers once; found {found:?}")]
+    #[error(
+        "a patch order has to name each of the {n_student_layers} student layers once; found {found:?}"
+    )]
     NotAPermutation { found: Vec<usize>, n_student_layers: usize },
 }
 
@@ -96,9 +98,8 @@ impl LayerPlan {
         if rule.first == 0 || rule.every == 0 {
             return Err(PlanError::ZeroStep);
         }
-        let kept: Vec<usize> = (0..n_teacher_layers)
-            .filter(|&layer| !rule.cuts(layer, n_teacher_layers))
-            .collect();
+        let kept: Vec<usize> =
+            (0..n_teacher_layers).filter(|&layer| !rule.cuts(layer, n_teacher_layers)).collect();
         Self::keep(&kept, n_teacher_layers)
     }
 

@@ -63,10 +63,10 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
         None => (SizeCurve::new(Vec::new()), Vec::new()),
     };
     let name = args.name.clone().unwrap_or_else(|| {
-        args.family.teacher.file_name().map_or_else(
-            || "family".to_owned(),
-            |name| name.to_string_lossy().into_owned(),
-        )
+        args.family
+            .teacher
+            .file_name()
+            .map_or_else(|| "family".to_owned(), |name| name.to_string_lossy().into_owned())
     });
     let contents = BundleContents {
         name: &name,
@@ -81,10 +81,14 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
         similarity,
         prompts: args.prompt.clone(),
     };
-    let out = OutputFolder::create(&args.out, args.force)?;
+    let inputs = [args.family.teacher.as_path(), args.family.student.as_path()];
+    let out = OutputFolder::create(&args.out, args.force)?.apart_from(&inputs)?;
     let n_bytes = write_bundle(&out, Path::new(""), &family, contents)?;
     out.commit()?;
-    print(&format!("{}: {n_bytes} bytes; look at it with: boomerang explore {0}", args.out.display()));
+    print(&format!(
+        "{}: {n_bytes} bytes; look at it with: boomerang explore {0}",
+        args.out.display()
+    ));
     Ok(())
 }
 

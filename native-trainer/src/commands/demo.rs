@@ -133,14 +133,8 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         OrderChoice::First => PatchOrder::First,
         OrderChoice::Last => PatchOrder::Last,
     };
-    let measured = measure(
-        &story.teacher,
-        &candidates,
-        &order,
-        &story.examination,
-        Precision::F16,
-        8192,
-    )?;
+    let measured =
+        measure(&story.teacher, &candidates, &order, &story.examination, Precision::F16, 8192)?;
 
     // The bundle holds the first student; the curve beside it tells of all.
     let student = candidates[0].student.clone();
@@ -200,8 +194,7 @@ impl Story {
         let questions: Vec<ChoiceDoc> =
             EMBEDDED.tasks.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         let texts = held_out(&corpus, made.seq_len);
-        let examination =
-            Examination::new(&texts, &questions, Some(&tokenizer), config.max_seq)?;
+        let examination = Examination::new(&texts, &questions, Some(&tokenizer), config.max_seq)?;
         Ok(Self { made, corpus, teacher, plan, examination, texts })
     }
 }

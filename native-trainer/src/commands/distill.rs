@@ -200,8 +200,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         stop_after: args.stop_after,
     };
     let interrupt = Interrupt::listen()?;
-    let ending =
-        train(&mut distiller, &rows, loop_settings, &run, state.n_tokens, &interrupt)?;
+    let ending = train(&mut distiller, &rows, loop_settings, &run, state.n_tokens, &interrupt)?;
     match ending {
         Ending::Finished => write_student(&run, &distiller.student(), &teacher_folder),
         Ending::Paused { interrupted } => {
@@ -321,9 +320,7 @@ fn resume(
     };
     let name = "the checkpoint's model.safetensors".to_owned();
     let model = Checkpoint::parse([(name, saved.model.as_slice())])
-        .and_then(|weights| {
-            weights.read_model(student.model().config(), &teacher.model().device())
-        })
+        .and_then(|weights| weights.read_model(student.model().config(), &teacher.model().device()))
         .or_exit(Exit::Unusable)?;
     let student = Student::new(model, student.plan().clone())?;
     let distiller = Distiller::new(teacher, student, settings, saved.state.step)

@@ -68,11 +68,8 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let examination = Examination::new(&texts, &questions, tokenizer.as_ref(), max_seq)
         .or_exit(Exit::Unusable)?;
 
-    let mut candidates = vec![Candidate {
-        series: Series::Boomerang,
-        seed: 0,
-        student: family.student().clone(),
-    }];
+    let mut candidates =
+        vec![Candidate { series: Series::Boomerang, seed: 0, student: family.student().clone() }];
     if let Some(path) = &args.random_student {
         let student = ModelFolder::open(path)?.student(&device.device)?;
         candidates.push(Candidate { series: Series::Random, seed: 0, student });
@@ -80,14 +77,8 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let order = args.family.order(config);
     let precision = Precision::of_checkpoint(&folder.checkpoint()?);
     let out = OutputFolder::create(&args.out, args.force)?;
-    let measured = measure(
-        family.teacher(),
-        &candidates,
-        &order,
-        &examination,
-        precision,
-        args.batch_tokens,
-    )?;
+    let measured =
+        measure(family.teacher(), &candidates, &order, &examination, precision, args.batch_tokens)?;
     let batches = similarity_batches(&texts, max_seq.min(512));
     let similarity = block_on(block_similarity(&family, &batches))?;
     write_curve(&out, &measured)?;

@@ -1,6 +1,6 @@
 //! `boomerang patch`: sizes of a family as models of their own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::bail;
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
@@ -8,8 +8,8 @@ use boomerang_core::plan::{LayerPlan, Patch, PatchOrder};
 use boomerang_core::prune::Family;
 
 use crate::cli::FamilyArgs;
-use crate::exit::{Exit, OrExit as _};
 use crate::device;
+use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, OutputFolder};
 use crate::progress::print;
 
@@ -59,7 +59,9 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
         } else {
             args.out.clone()
         };
-        write_member(&family, patch, &folder, precision, &out, args.force)?;
+        let inputs = [args.family.teacher.as_path(), args.family.student.as_path()];
+        let out = OutputFolder::create(&out, args.force)?.apart_from(&inputs)?;
+        write_member(&family, patch, &folder, precision, out)?;
     }
     Ok(())
 }
@@ -111,18 +113,16 @@ fn write_member(
     patch: &Patch,
     teacher: &ModelFolder,
     precision: Precision,
-    path: &Path,
-    force: bool,
+    out: OutputFolder,
 ) -> anyhow::Result<()> {
     let member = family.member(patch);
     let bytes = model_to_bytes(&member, precision)?;
-    let out = OutputFolder::create(path, force)?;
     out.write("config.json", member.config().to_json().as_bytes())?;
     out.write("model.safetensors", &bytes)?;
     let recipe = serde_json::to_string_pretty(&family.plan().recipe(patch))?;
     out.write("recipe.json", recipe.as_bytes())?;
     teacher.copy_extras_to(out.path())?;
-    out.commit()?;
+    let path = out.commit()?;
     let tie = if family.teacher().model().is_tied() && !member.is_tied() {
         "; embedding and head have different owners, so both are stored"
     } else {

@@ -79,8 +79,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     let floor = corpus.entropy_floor();
     let config = config(args, &corpus)?;
     let out = OutputFolder::create(&args.out, args.force)?;
-    let model =
-        LanguageModel::random(&config, Initialization::Scaled, args.seed, &device.device);
+    let model = LanguageModel::random(&config, Initialization::Scaled, args.seed, &device.device);
     let n_params = model.n_params();
     tell(&format!("{n_params} parameters; no model can lose less than {floor:.3} nats a token"));
 
@@ -100,15 +99,18 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     let (mut n_tokens, mut smooth_loss) = (0, None);
     while pretrainer.n_steps() < args.steps {
         if interrupt.is_asked() {
-            return Err(anyhow::anyhow!("interrupted; nothing was written")).or_exit(Exit::Interrupted);
+            return Err(anyhow::anyhow!("interrupted; nothing was written"))
+                .or_exit(Exit::Interrupted);
         }
         let batch = rows.by_ref().take(args.rows);
         let batch = batch.map(|row| Row { tokens: row.tokens, segments: row.segments });
         let report = block_on(pretrainer.step(&[Batch::new(batch.collect(), Layout::Packed)]));
         if !report.is_finite() {
             let step = pretrainer.n_steps();
-            return Err(anyhow::anyhow!("the loss is no number any more at step {step}; lower --lr"))
-                .or_exit(Exit::Diverged);
+            return Err(anyhow::anyhow!(
+                "the loss is no number any more at step {step}; lower --lr"
+            ))
+            .or_exit(Exit::Diverged);
         }
         n_tokens += report.n_tokens;
         let loss = smooth_loss.map_or(report.terms.total, |smooth: f64| {

@@ -33,7 +33,7 @@ pub fn run(args: &PruneArgs) -> anyhow::Result<()> {
     let student = teacher.prune(&plan)?;
 
     let precision = Precision::of_checkpoint(&folder.checkpoint()?);
-    let out = OutputFolder::create(&args.out, args.force)?;
+    let out = OutputFolder::create(&args.out, args.force)?.apart_from(&[&args.teacher])?;
     out.write("config.json", student.model().config().to_json().as_bytes())?;
     out.write("student_config.json", StudentConfig::of(&plan).to_json().as_bytes())?;
     out.write("model.safetensors", &model_to_bytes(student.model(), precision)?)?;

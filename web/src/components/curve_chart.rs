@@ -25,9 +25,8 @@ const MARKER_RADIUS: f64 = 5.0;
 pub fn CurveChart(dial: Dial) -> impl IntoView {
     let measures = [(Measure::Accuracy, "Accuracy"), (Measure::Nats, "Nats per token")];
     let is_measured = |measure: Measure| {
-        dial.family.with_value(|family| {
-            family.manifest().curve.chart(SizeAxis::Layers, measure).is_some()
-        })
+        dial.family
+            .with_value(|family| family.manifest().curve.chart(SizeAxis::Layers, measure).is_some())
     };
     let measures: Vec<_> =
         measures.into_iter().filter(|&(measure, _)| is_measured(measure)).collect();

@@ -55,9 +55,7 @@ pub fn CurveTable(dial: Dial) -> impl IntoView {
 fn accuracy(estimate: Option<Estimate>) -> String {
     estimate.map_or_else(
         || "–".to_owned(),
-        |Estimate { mean, stderr }| {
-            format!("{} ± {:.1}", format::percent(mean), stderr * 100.0)
-        },
+        |Estimate { mean, stderr }| format!("{} ± {:.1}", format::percent(mean), stderr * 100.0),
     )
 }
 

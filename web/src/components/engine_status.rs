@@ -82,9 +82,9 @@ fn Loading(progress: Signal<Progress>) -> impl IntoView {
 
 #[component]
 fn Offer(session: Session) -> impl IntoView {
-    let size = session.family.with_untracked(|family| {
-        family.as_ref().map_or(0, |family| family.manifest().n_bytes())
-    });
+    let size = session
+        .family
+        .with_untracked(|family| family.as_ref().map_or(0, |family| family.manifest().n_bytes()));
     view! {
         <div class="offer">
             <p>"The dial and the curve work already. To write texts, load the model."</p>

@@ -21,11 +21,8 @@ pub fn Output(session: Session) -> impl IntoView {
         })
         .unwrap_or_default()
     };
-    let heading = move || {
-        run.with(|run| {
-            run.as_ref().map(|run| view! { <RunHeading run=run.clone()/> })
-        })
-    };
+    let heading =
+        move || run.with(|run| run.as_ref().map(|run| view! { <RunHeading run=run.clone()/> }));
     let refusal = move || session.refusal.get().map(|notice| view! { <NoticeBox notice/> });
     view! {
         <div class="output-box" aria-busy=move || session.is_generating().to_string()>
@@ -59,9 +56,9 @@ fn RunHeading(run: Run) -> impl IntoView {
 
 fn in_words(report: RunReport) -> String {
     let tokens = format::count(report.n_tokens, "token");
-    let speed = report.tokens_per_second().map_or_else(String::new, |per_second| {
-        format!(", {} a second", format::speed(per_second))
-    });
+    let speed = report
+        .tokens_per_second()
+        .map_or_else(String::new, |per_second| format!(", {} a second", format::speed(per_second)));
     let ending = match report.ending {
         Ending::Length => "",
         Ending::Window => ", the window is full",
@@ -87,7 +84,8 @@ fn Spoken(session: Session) -> impl IntoView {
 
 /// Bytes up to the last end of a sentence.
 fn whole_sentences(text: &str) -> usize {
-    let ends = text.char_indices().filter(|(_, character)| matches!(character, '.' | '!' | '?' | '\n'));
+    let ends =
+        text.char_indices().filter(|(_, character)| matches!(character, '.' | '!' | '?' | '\n'));
     ends.last().map_or(0, |(index, character)| index + character.len_utf8())
 }
 

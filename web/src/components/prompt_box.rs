@@ -55,9 +55,8 @@ pub fn PromptBox(session: Session, dial: Dial) -> impl IntoView {
             generate();
         }
     };
-    let with_layers = move || {
-        format!("Continue with {}", format::count(dial.size.get().n_layers, "layer"))
-    };
+    let with_layers =
+        move || format!("Continue with {}", format::count(dial.size.get().n_layers, "layer"));
     view! {
         <div class="panel-head">
             <h2 id="prompt-heading">"Let it write"</h2>

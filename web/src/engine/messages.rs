@@ -28,18 +28,38 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// The worker runs and listens; nothing that was sent before this was heard.
-    Ready { protocol: u32 },
+    Ready {
+        protocol: u32,
+    },
     /// More bytes have arrived.
-    Progress { bytes: u64, total: u64, path: String },
+    Progress {
+        bytes: u64,
+        total: u64,
+        path: String,
+    },
     Loaded,
     /// The prompt has been read as these tokens.
-    Started { id: u32, prompt_tokens: Vec<u32> },
+    Started {
+        id: u32,
+        prompt_tokens: Vec<u32>,
+    },
     /// The text may be empty while a character is incomplete.
-    Token { id: u32, token: u32, text: String },
+    Token {
+        id: u32,
+        token: u32,
+        text: String,
+    },
     /// With what was held back of the text.
-    Done { id: u32, text: String, report: RunReport },
+    Done {
+        id: u32,
+        text: String,
+        report: RunReport,
+    },
     /// The text `id` has failed; without an id, the worker has.
-    Failed { id: Option<u32>, notice: Notice },
+    Failed {
+        id: Option<u32>,
+        notice: Notice,
+    },
 }
 
 /// How a text came about.

@@ -155,9 +155,8 @@ impl Worker {
         n_tokens: usize,
         sampling: Sampling,
     ) -> Result<(), Notice> {
-        let not_continued = |why: String, next: &str| {
-            Notice::new("This text cannot be continued.", why, next)
-        };
+        let not_continued =
+            |why: String, next: &str| Notice::new("This text cannot be continued.", why, next);
         // Cloning a model copies no weights, and a new one may be loaded meanwhile.
         let parts = self.loaded.borrow().as_ref().map(|loaded| {
             let member = loaded.family.member(patch);
@@ -173,11 +172,12 @@ impl Worker {
             not_continued(chain(&error), "Try another prompt.")
         };
         let prompt_tokens = tokenizer.encode(prompt, true).map_err(unreadable)?;
-        let mut generation = Generation::new(&member, &prompt_tokens, n_tokens, sampling)
-            .map_err(impossible)?;
+        let mut generation =
+            Generation::new(&member, &prompt_tokens, n_tokens, sampling).map_err(impossible)?;
         let mut stream = TextStream::new(&tokenizer, &prompt_tokens);
         let has_room = prompt_tokens.len() + n_tokens <= member.config().max_seq;
-        let turn = Turn::new().map_err(|error| not_continued(reason(&error), "Reload the page."))?;
+        let turn =
+            Turn::new().map_err(|error| not_continued(reason(&error), "Reload the page."))?;
         post(&Reply::Started { id, prompt_tokens });
 
         let start = now_millis();
@@ -279,6 +279,9 @@ mod tests {
 
     #[test]
     fn files_lie_beside_the_manifest() {
-        assert_eq!(beside("http://host/page/bundle/manifest.json?v=1", "a/b"), "http://host/page/bundle/a/b");
+        assert_eq!(
+            beside("http://host/page/bundle/manifest.json?v=1", "a/b"),
+            "http://host/page/bundle/a/b"
+        );
     }
 }
