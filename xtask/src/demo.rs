@@ -55,7 +55,8 @@ pub(crate) fn demo(workspace: &Workspace, options: &Options) -> Result<()> {
     let boomerang = build_boomerang(workspace, Backend::choose(&options.passed_on))?;
 
     let mut train = workspace.command(&boomerang);
-    run(train.args(["demo", "--out", RUN_FOLDER]).args(&options.passed_on))?;
+    // The folder is this command's own; an earlier demo in it gives way.
+    run(train.args(["demo", "--force", "--out", RUN_FOLDER]).args(&options.passed_on))?;
     page::build(workspace, &tools, page::Mode::Release)?;
 
     if !workspace.root.join(BUNDLE).exists() {

@@ -1,29 +1,27 @@
 //! `boomerang demo`: the whole story on the embedded teacher and the generated corpus.
 
+mod story;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use boomerang_core::bundle::BundleContents;
-use boomerang_core::checkpoint::{Checkpoint, Precision, model_to_bytes};
-use boomerang_core::config::ModelConfig;
-use boomerang_core::corpus::Corpus;
+use boomerang_core::checkpoint::{Precision, model_to_bytes};
 use boomerang_core::curve::Series;
 use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::distill::{
     Batch, DistillSettings, Distiller, Initialization, Layout, Row, Schedule, UpdateSettings,
 };
-use boomerang_core::evaluate::{ChoiceDoc, Examination, TextDoc};
 use boomerang_core::model::LanguageModel;
-use boomerang_core::plan::{KeepRule, LayerPlan, PatchOrder};
-use boomerang_core::prune::{Family, Student, StudentConfig, Teacher};
+use boomerang_core::plan::PatchOrder;
+use boomerang_core::prune::{Family, Student, StudentConfig};
 use boomerang_core::similarity::block_similarity;
-use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
 use futures_lite::future::block_on;
-use serde::Deserialize;
 use serde_json::json;
+use story::{EMBEDDED, Story};
 
 use crate::cli::DeviceArgs;
 use crate::data::similarity_batches;
@@ -75,42 +73,6 @@ const LEARNING_RATE: f64 = 2e-3;
 const ALIGNMENT: f64 = 20.0;
 /// Places for tokens; some of them are padding.
 const TOKENS_PER_STEP: usize = 1024;
-const HELD_OUT_TOKENS: usize = 12_288;
-
-/// The teacher that comes with the program; `boomerang pretrain` made it.
-struct Embedded {
-    config: &'static str,
-    weights: &'static [u8],
-    tokenizer: &'static [u8],
-    tasks: &'static str,
-    made: &'static str,
-}
-
-const EMBEDDED: Embedded = Embedded {
-    config: include_str!("../../../assets/teacher/config.json"),
-    weights: include_bytes!("../../../assets/teacher/model.safetensors"),
-    tokenizer: include_bytes!("../../../assets/teacher/tokenizer.json"),
-    tasks: include_str!("../../../assets/teacher/tasks.jsonl"),
-    made: include_str!("../../../assets/teacher/made.json"),
-};
-
-/// How the embedded teacher was made, as far as the demo needs it.
-#[derive(Deserialize)]
-struct Made {
-    corpus_seed: u64,
-    seq_len: usize,
-    entropy_floor: f64,
-}
-
-/// Everything the demo starts from.
-struct Story {
-    made: Made,
-    corpus: Corpus,
-    teacher: Teacher,
-    plan: LayerPlan,
-    examination: Examination,
-    texts: Vec<TextDoc>,
-}
 
 pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     at_least_one("--steps", args.steps).or_exit(Exit::Usage)?;
@@ -180,45 +142,6 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         args.out.join("bundle").display()
     ));
     Ok(())
-}
-
-impl Story {
-    fn open(device: &Device) -> anyhow::Result<Self> {
-        let made: Made = serde_json::from_str(EMBEDDED.made)?;
-        let config = ModelConfig::from_json(EMBEDDED.config)?;
-        let weights = Checkpoint::parse([("the embedded teacher".to_owned(), EMBEDDED.weights)])?;
-        let teacher = Teacher::new(weights.read_model(&config, device)?);
-        let plan = LayerPlan::by_rule(KeepRule::default(), config.n_layers)?;
-        let corpus = Corpus::new(made.corpus_seed);
-        let tokenizer = Tokenizer::from_json(EMBEDDED.tokenizer)?;
-        let questions: Vec<ChoiceDoc> =
-            EMBEDDED.tasks.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-        let texts = held_out(&corpus, made.seq_len);
-        let examination = Examination::new(&texts, &questions, Some(&tokenizer), config.max_seq)?;
-        Ok(Self { made, corpus, teacher, plan, examination, texts })
-    }
-}
-
-/// Lines that neither teacher nor students were trained on, one text each.
-fn held_out(corpus: &Corpus, seq_len: usize) -> Vec<TextDoc> {
-    /// Far from the seeds of training.
-    const SEED: u64 = 1_000_003;
-    let mut texts = Vec::new();
-    for row in corpus.rows(SEED, seq_len).take(HELD_OUT_TOKENS / seq_len) {
-        let tokens = row.tokens.iter().zip(&row.segments);
-        let mut lines: Vec<Vec<u32>> = Vec::new();
-        for (&token, &segment) in tokens.filter(|(_, segment)| **segment != 0) {
-            if segment as usize > lines.len() {
-                lines.push(Vec::new());
-            }
-            lines[segment as usize - 1].push(token);
-        }
-        texts.extend(lines.into_iter().map(|tokens| {
-            let n_bytes = corpus.text(&tokens[1..]).len();
-            TextDoc { tokens, n_bytes }
-        }));
-    }
-    texts
 }
 
 /// For each seed a student that starts from the teacher's layers, and one that starts from noise.

@@ -3,20 +3,22 @@
 //! The student comes first, then the teacher's layers in the order in which they are patched, so
 //! that a page can use what it has while the rest arrives.
 
-use std::collections::BTreeMap;
+mod loader;
+mod write;
 
-use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::checkpoint::{Checkpoint, CheckpointError, Precision, layer_to_bytes, model_to_bytes};
+pub use loader::BundleLoader;
+pub use write::{BundleContents, bundle_files};
+
+use crate::checkpoint::CheckpointError;
 use crate::config::{ConfigError, ModelConfig};
 use crate::curve::SizeCurve;
-use crate::model::{DecoderLayer, LanguageModel};
 use crate::plan::{LayerPlan, Owner, PatchOrder, PlanError};
-use crate::prune::{Family, FamilyError, Student, Teacher};
-use crate::tokenizer::{Tokenizer, TokenizerError};
+use crate::prune::FamilyError;
+use crate::tokenizer::TokenizerError;
 
 /// The name of the manifest inside a bundle.
 pub const MANIFEST: &str = "manifest.json";
@@ -92,66 +94,6 @@ pub enum BundleError {
     Family(#[from] FamilyError),
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-}
-
-/// What goes into a bundle beside the family.
-#[derive(Clone, Debug)]
-pub struct BundleContents<'a> {
-    pub name: &'a str,
-    pub order: PatchOrder,
-    pub precision: Precision,
-    pub tokenizer_json: &'a [u8],
-    pub curve: SizeCurve,
-    pub similarity: Vec<f64>,
-    pub prompts: Vec<String>,
-}
-
-/// The files of a bundle, path and bytes, the manifest last.
-///
-/// # Errors
-/// [`BundleError::Write`].
-pub fn bundle_files(
-    family: &Family,
-    contents: BundleContents<'_>,
-) -> Result<Vec<(String, Vec<u8>)>, BundleError> {
-    let mut files = Vec::new();
-    let mut add = |path: String, bytes: Vec<u8>| {
-        let file = BundleFile::of(path, &bytes);
-        files.push((file.path.clone(), bytes));
-        file
-    };
-    let mut add_model = |model: &LanguageModel, owner: &str| -> Result<ModelFiles, BundleError> {
-        let precision = contents.precision;
-        let architecture = model.config().architecture;
-        let ends = model_to_bytes(&model.without_layers(), precision)?;
-        let ends = add(format!("{owner}/ends.safetensors"), ends);
-        let mut layers = Vec::new();
-        for (number, layer) in model.layers().iter().enumerate() {
-            let bytes = layer_to_bytes(layer, architecture, precision)?;
-            layers.push(add(format!("{owner}/layer-{number:02}.safetensors"), bytes));
-        }
-        Ok(ModelFiles { ends, tied: model.is_tied(), layers })
-    };
-    let student = add_model(family.student().model(), "student")?;
-    let teacher = add_model(family.teacher().model(), "teacher")?;
-    let tokenizer = add("tokenizer.json".to_owned(), contents.tokenizer_json.to_vec());
-    let manifest = Manifest {
-        format: Manifest::FORMAT.to_owned(),
-        version: Manifest::VERSION,
-        name: contents.name.to_owned(),
-        config: serde_json::from_str(&family.teacher().model().config().to_json())?,
-        plan: family.plan().clone(),
-        order: contents.order,
-        tokenizer,
-        teacher,
-        student,
-        curve: contents.curve,
-        similarity: contents.similarity,
-        prompts: contents.prompts,
-    };
-    let manifest = format!("{}\n", serde_json::to_string(&manifest)?);
-    files.push((MANIFEST.to_owned(), manifest.into_bytes()));
-    Ok(files)
 }
 
 impl Manifest {
@@ -238,83 +180,6 @@ impl BundleFile {
         let parts = self.path.split('/');
         !self.path.contains(['\\', ':', '?', '#', '%'])
             && parts.into_iter().all(|part| !part.is_empty() && !part.starts_with('.'))
-    }
-}
-
-/// Bundle files as they arrive, each checked and put on the device at once, so that the bytes can
-/// be let go of.
-pub struct BundleLoader {
-    manifest: Manifest,
-    config: ModelConfig,
-    device: Device,
-    layers: BTreeMap<String, DecoderLayer>,
-    ends: BTreeMap<String, LanguageModel>,
-    tokenizer: Option<Tokenizer>,
-}
-
-impl BundleLoader {
-    /// # Errors
-    /// [`BundleError::Config`].
-    pub fn new(manifest: Manifest, device: Device) -> Result<Self, BundleError> {
-        let config = manifest.config()?;
-        let (layers, ends) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { manifest, config, device, layers, ends, tokenizer: None })
-    }
-
-    pub fn manifest(&self) -> &Manifest {
-        &self.manifest
-    }
-
-    /// Takes one of [`Manifest::files`].
-    ///
-    /// # Errors
-    /// [`BundleError`] when the bytes are not the file's.
-    pub fn add(&mut self, file: &BundleFile, bytes: &[u8]) -> Result<(), BundleError> {
-        file.verify(bytes)?;
-        let path = file.path.clone();
-        if path == self.manifest.tokenizer.path {
-            self.tokenizer = Some(Tokenizer::from_json(bytes)?);
-            return Ok(());
-        }
-        let wrap = |source| BundleError::Checkpoint { path: path.clone(), source };
-        let checkpoint = Checkpoint::parse([(path.clone(), bytes)]).map_err(wrap)?;
-        let tied_ends = [&self.manifest.student, &self.manifest.teacher]
-            .into_iter()
-            .find(|files| files.ends.path == path)
-            .map(|files| files.tied);
-        if let Some(tied) = tied_ends {
-            let config = self.config.resized(0, tied);
-            let ends = checkpoint.read_model(&config, &self.device).map_err(wrap)?;
-            self.ends.insert(path, ends);
-        } else {
-            let layer = checkpoint.read_layer(&self.config, &self.device).map_err(wrap)?;
-            self.layers.insert(path, layer);
-        }
-        Ok(())
-    }
-
-    /// Tokenizer and family, when everything has arrived.
-    ///
-    /// # Errors
-    /// [`BundleError::Missing`] names a file that has not.
-    pub fn finish(self) -> Result<(Manifest, Tokenizer, Family), BundleError> {
-        let assemble = |files: &ModelFiles| -> Result<LanguageModel, BundleError> {
-            let missing = |file: &BundleFile| BundleError::Missing { path: file.path.clone() };
-            let ends = self.ends.get(&files.ends.path).ok_or_else(|| missing(&files.ends))?;
-            let layers: Vec<DecoderLayer> = files
-                .layers
-                .iter()
-                .map(|file| self.layers.get(&file.path).cloned().ok_or_else(|| missing(file)))
-                .collect::<Result<_, _>>()?;
-            Ok(ends.with_layers(layers))
-        };
-        let teacher = Teacher::new(assemble(&self.manifest.teacher)?);
-        let student = Student::new(assemble(&self.manifest.student)?, self.manifest.plan.clone())?;
-        let family = Family::new(teacher, student)?;
-        let path = &self.manifest.tokenizer.path;
-        let tokenizer =
-            self.tokenizer.ok_or_else(|| BundleError::Missing { path: path.clone() })?;
-        Ok((self.manifest, tokenizer, family))
     }
 }
 

@@ -1,0 +1,216 @@
+//! The arguments of a distillation, and what they come to.
+
+use std::path::PathBuf;
+
+use boomerang_core::distill::loss::{KlPositions, LossWeights};
+use boomerang_core::distill::{DistillSettings, Layout, Part, Reduction, Schedule, UpdateSettings};
+use boomerang_core::prune::Student;
+
+use crate::cli::{DeviceArgs, KeepArgs, Preset};
+use crate::exit::{Exit, OrExit as _};
+use crate::run_folder::at_least_one;
+
+/// Train a student to imitate its teacher
+#[derive(Clone, Debug, clap::Args)]
+pub struct DistillArgs {
+    /// Folder of the teacher (config.json, model.safetensors, tokenizer.json for text)
+    #[arg(long, alias = "teacher_model_name_or_path")]
+    pub teacher: PathBuf,
+    /// Folder of the student; without it, the student is cut out of the teacher first
+    #[arg(long, alias = "student_model_name_or_path")]
+    pub student: Option<PathBuf>,
+    #[command(flatten)]
+    pub keep: KeepArgs,
+    /// Start from the teacher's layers, or from noise (the paper's random baseline)
+    #[arg(long, value_enum, default_value_t = InitChoice::Copy)]
+    pub init: InitChoice,
+    /// Of the noise
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Text (.txt), or .jsonl with "text" or with "input_ids" and "attention_mask"; repeatable
+    #[arg(long, required = true)]
+    pub data: Vec<PathBuf>,
+    /// Folder of the run
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Where the other settings start from
+    #[arg(long, value_enum, default_value_t = Preset::Default)]
+    pub preset: Preset,
+
+    /// Steps of the optimizer
+    #[arg(long, alias = "max_steps", default_value_t = 500)]
+    pub steps: usize,
+    /// Micro-batches whose gradients make one step
+    #[arg(long, alias = "gradient_accumulation_steps", default_value_t = 1)]
+    pub micro_batches: usize,
+    /// Rows of a micro-batch
+    #[arg(long, alias = "per_device_train_batch_size", default_value_t = 8)]
+    pub rows: usize,
+    /// Tokens of a row [default: the model's window, at most 2048]
+    #[arg(long, alias = "max_length")]
+    pub seq_len: Option<usize>,
+    /// How documents become rows [default: packed; padded with --preset paper]
+    #[arg(long, value_enum)]
+    pub packing: Option<PackingChoice>,
+
+    /// Learning rate at its peak
+    #[arg(long, alias = "learning_rate", default_value_t = 3e-4)]
+    pub lr: f64,
+    /// Steps of linear warm-up [default: 1 % of the steps]
+    #[arg(long, alias = "warmup_steps")]
+    pub warmup: Option<usize>,
+    #[arg(long, default_value_t = 0.1)]
+    pub weight_decay: f32,
+    /// Largest norm of the gradient
+    #[arg(long, alias = "max_grad_norm", default_value_t = 1.0)]
+    pub clip: f64,
+    /// Average or sum the gradients of micro-batches [default: mean; sum with --preset paper]
+    #[arg(long, value_enum)]
+    pub reduce: Option<ReduceChoice>,
+    /// Parts that keep the teacher's weights: embedding, head
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub freeze: Vec<PartChoice>,
+
+    /// Weight of the cross-entropy; 0 turns it off
+    #[arg(long, default_value_t = 1.0)]
+    pub ce_weight: f64,
+    /// Weight of the KL divergence from the teacher; 0 turns it off
+    #[arg(long, alias = "kl_loss_weight", default_value_t = 0.1)]
+    pub kl_weight: f64,
+    /// Softening of both distributions in the KL term
+    #[arg(long, default_value_t = 1.0)]
+    pub temperature: f64,
+    /// Where the KL term looks [default: valid; all with --preset paper]
+    #[arg(long, value_enum)]
+    pub kl_positions: Option<KlChoice>,
+    /// Weight of the alignment of hidden states; 0 turns it off
+    #[arg(long, alias = "cosine_loss_weight", alias = "cos-weight", default_value_t = 2.0)]
+    pub cosine_weight: f64,
+
+    /// Save after every so many steps
+    #[arg(long, default_value_t = 50)]
+    pub save_every: usize,
+    /// Pause, saved, after this many steps in all
+    #[arg(long)]
+    pub stop_after: Option<usize>,
+    /// Go on with the run in --out
+    #[arg(long, conflicts_with = "force")]
+    pub resume: bool,
+    /// Begin again when there is a run already
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum InitChoice {
+    Copy,
+    Random,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PackingChoice {
+    /// Documents end to end; they do not attend to each other
+    #[value(alias = "docs")]
+    Packed,
+    /// One document to a row, cut or padded
+    #[value(alias = "pad")]
+    Padded,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReduceChoice {
+    Mean,
+    Sum,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum PartChoice {
+    #[value(alias = "embed")]
+    Embedding,
+    Head,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum KlChoice {
+    /// At tokens
+    Valid,
+    /// At padding, too
+    All,
+}
+
+impl DistillArgs {
+    /// # Errors
+    /// When an argument would leave nothing to do.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let numbers = [
+            ("--steps", self.steps),
+            ("--micro-batches", self.micro_batches),
+            ("--rows", self.rows),
+            ("--save-every", self.save_every),
+            ("--seq-len", self.seq_len.map_or(1, |seq| seq.saturating_sub(1))),
+        ];
+        for (flag, number) in numbers {
+            at_least_one(flag, number).or_exit(Exit::Usage)?;
+        }
+        if self.ce_weight == 0.0 && self.kl_weight == 0.0 && self.cosine_weight == 0.0 {
+            return Err(anyhow::anyhow!(
+                "every loss term is off; set --ce-weight, --kl-weight or --cosine-weight above 0"
+            ))
+            .or_exit(Exit::Usage);
+        }
+        Ok(())
+    }
+
+    /// How documents become rows.
+    pub(super) fn layout(&self) -> Layout {
+        match (self.packing, self.preset) {
+            (Some(PackingChoice::Padded), _) | (None, Preset::Paper) => Layout::Padded,
+            (Some(PackingChoice::Packed), _) | (None, Preset::Default) => Layout::Packed,
+        }
+    }
+
+    /// What decides the result, besides models and data.
+    pub(super) fn settings(&self, student: &Student) -> DistillSettings {
+        let is_paper = self.preset == Preset::Paper;
+        let kl_positions = match (self.kl_positions, is_paper) {
+            (Some(KlChoice::All), _) | (None, true) => KlPositions::All,
+            (Some(KlChoice::Valid), _) | (None, false) => KlPositions::Valid,
+        };
+        let reduction = match (self.reduce, is_paper) {
+            (Some(ReduceChoice::Sum), _) | (None, true) => Reduction::Sum,
+            (Some(ReduceChoice::Mean), _) | (None, false) => Reduction::Mean,
+        };
+        let mut schedule = Schedule::cosine(self.lr, self.steps);
+        schedule.warmup_steps = self.warmup.unwrap_or(schedule.warmup_steps);
+        let plan = student.plan();
+        // The reference derives its pairs from the rule, so a list of layers has only the plan's own.
+        let alignment = (is_paper && self.keep.keep.is_empty()).then(|| {
+            self.keep
+                .rule()
+                .reference_alignment(plan.n_teacher_layers(), plan.n_student_layers() + 1)
+        });
+        let frozen = self.freeze.iter().map(|part| match part {
+            PartChoice::Embedding => Part::Embedding,
+            PartChoice::Head => Part::Head,
+        });
+        DistillSettings {
+            loss: LossWeights {
+                cross_entropy: self.ce_weight,
+                kl: self.kl_weight,
+                temperature: self.temperature,
+                kl_positions,
+                alignment: self.cosine_weight,
+            },
+            update: UpdateSettings {
+                weight_decay: self.weight_decay,
+                clip: self.clip,
+                reduction,
+                frozen: frozen.collect(),
+                ..UpdateSettings::new(schedule)
+            },
+            alignment,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! `boomerang distill`: train a student to imitate its teacher, resumably.
+
+mod args;
+
+pub use args::{DistillArgs, InitChoice};
+
+use anyhow::Context as _;
+use boomerang_core::checkpoint::{Checkpoint, Precision, model_to_bytes};
+use boomerang_core::distill::{DistillSettings, Distiller, Initialization};
+use boomerang_core::model::LanguageModel;
+use boomerang_core::prune::{Family, Student, StudentConfig, Teacher};
+use serde_json::json;
+
+use crate::data::{Packing, Rows};
+use crate::device;
+use crate::exit::{Exit, OrExit as _};
+use crate::files::{ModelFolder, OutputFolder};
+use crate::progress::{print, tell};
+use crate::run_folder::{RunFolder, State};
+use crate::train_loop::{Ending, Interrupt, LoopSettings, train};
+
+pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
+    args.check()?;
+    let device = device::choose(args.device.device)?;
+    tell(&format!("device: {} ({})", device.description, device.reason));
+    let teacher_folder = ModelFolder::open(&args.teacher)?;
+    let teacher = teacher_folder.teacher(&device.device)?;
+    let student = open_student(args, &teacher, &device.device)?;
+    let family = Family::new(teacher.clone(), student.clone()).or_exit(Exit::Unusable)?;
+
+    let settings = args.settings(family.student());
+    let config = teacher.model().config();
+    let seq = args.seq_len.unwrap_or(config.max_seq.min(2048));
+    let layout = args.layout();
+    let packing = Packing { seq, layout, end_token: config.end_tokens().first().copied() };
+    let tokenizer = teacher_folder.tokenizer()?;
+    let rows = Rows::read(&args.data, tokenizer.as_ref(), packing, config.vocab)
+        .or_exit(Exit::Unusable)?;
+
+    let record = json!({
+        "command": "distill",
+        "teacher": args.teacher,
+        "student": args.student,
+        "kept": student.plan().kept(),
+        "init": format!("{:?}", args.init).to_lowercase(),
+        "seed": args.seed,
+        "data": args.data,
+        "n_rows": rows.len(),
+        "seq_len": seq,
+        "packing": format!("{layout:?}").to_lowercase(),
+        "micro_batches": args.micro_batches,
+        "rows": args.rows,
+        "settings": settings,
+    });
+    let (run, state, mut distiller) = if args.resume {
+        resume(args, &record, &family, settings)?
+    } else {
+        let run = RunFolder::create(&args.out, &record, args.force)?;
+        let distiller = Distiller::new(teacher, student, settings, 0);
+        (run, State { step: 0, n_tokens: 0 }, distiller)
+    };
+
+    let loop_settings = LoopSettings {
+        total_steps: args.steps,
+        micro_batches: args.micro_batches,
+        rows: args.rows,
+        save_every: args.save_every,
+        stop_after: args.stop_after,
+    };
+    let interrupt = Interrupt::listen()?;
+    let ending = train(&mut distiller, &rows, loop_settings, &run, state.n_tokens, &interrupt)?;
+    match ending {
+        Ending::Finished => write_student(&run, &distiller.student(), &teacher_folder),
+        Ending::Paused { interrupted } => {
+            print(&format!(
+                "paused after {} of {} steps; go on with the same command and --resume",
+                distiller.n_steps(),
+                args.steps
+            ));
+            if interrupted {
+                return Err(anyhow::anyhow!("interrupted; the run is saved"))
+                    .or_exit(Exit::Interrupted);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn open_student(
+    args: &DistillArgs,
+    teacher: &Teacher,
+    device: &burn::tensor::Device,
+) -> anyhow::Result<Student> {
+    let student = match &args.student {
+        Some(path) => ModelFolder::open(path)?.student(device)?,
+        None => teacher.prune(&args.keep.plan(teacher.model().n_layers())?)?,
+    };
+    match args.init {
+        InitChoice::Copy => Ok(student),
+        InitChoice::Random => {
+            let config = student.model().config();
+            let noise =
+                LanguageModel::random(config, Initialization::HuggingFace, args.seed, device);
+            Ok(Student::new(noise, student.plan().clone())?)
+        }
+    }
+}
+
+fn resume(
+    args: &DistillArgs,
+    record: &serde_json::Value,
+    family: &Family,
+    settings: DistillSettings,
+) -> anyhow::Result<(RunFolder, State, Distiller)> {
+    let run = RunFolder::resume(&args.out, record)?;
+    let (teacher, student) = (family.teacher().clone(), family.student().clone());
+    let Some(saved) = run.newest()? else {
+        tell("the run has no checkpoint yet: beginning at step 0");
+        let distiller = Distiller::new(teacher, student, settings, 0);
+        return Ok((run, State { step: 0, n_tokens: 0 }, distiller));
+    };
+    let name = "the checkpoint's model.safetensors".to_owned();
+    let model = Checkpoint::parse([(name, saved.model.as_slice())])
+        .and_then(|weights| weights.read_model(student.model().config(), &teacher.model().device()))
+        .or_exit(Exit::Unusable)?;
+    let student = Student::new(model, student.plan().clone())?;
+    let distiller = Distiller::new(teacher, student, settings, saved.state.step)
+        .with_optimizer_state(saved.optimizer)
+        .or_exit(Exit::Unusable)?;
+    tell(&format!("resuming after step {}", saved.state.step));
+    Ok((run, saved.state, distiller))
+}
+
+/// The finished student, in f32, as the reference implementation saves it.
+fn write_student(run: &RunFolder, student: &Student, teacher: &ModelFolder) -> anyhow::Result<()> {
+    let out = OutputFolder::create(&run.student(), true)?;
+    out.write("config.json", student.model().config().to_json().as_bytes())?;
+    out.write("student_config.json", StudentConfig::of(student.plan()).to_json().as_bytes())?;
+    out.write("model.safetensors", &model_to_bytes(student.model(), Precision::F32)?)?;
+    teacher.copy_extras_to(out.path())?;
+    out.commit().context("writing the student")?;
+    print(&format!("student written to {}", run.student().display()));
+    Ok(())
+}
