@@ -115,7 +115,7 @@ pub fn train(
         progress.set(step + 1, || {
             format!("loss {:.3}  {tokens_per_second:.0} tok/s", report.terms.total)
         });
-        if (step + 1) % settings.save_every == 0 || run.take_signal("SAVE") {
+        if (step + 1).is_multiple_of(settings.save_every) || run.take_signal("SAVE") {
             save(distiller, n_tokens, run)?;
             saved_at = step + 1;
         }

@@ -19,12 +19,16 @@ svg{color-scheme:light dark;font:14px system-ui,sans-serif;fill:#26262b;backgrou
 
 const MARKER_RADIUS: f64 = 4.5;
 
+/// Around the chart; a page has its own.
+const MARGIN: f64 = 14.0;
+
 impl Chart {
     /// The chart as a file: `width` by `height` pixels, title, description and data included.
     pub fn to_svg(&self, width: f64, height: f64) -> String {
         let mut svg = String::new();
         // Writing to a string cannot fail.
-        let _ = write_svg(&mut svg, self, &self.geometry(width, height));
+        let geometry = self.geometry(width - 2.0 * MARGIN, height - 2.0 * MARGIN);
+        let _ = write_svg(&mut svg, self, &geometry);
         svg
     }
 }
@@ -32,10 +36,13 @@ impl Chart {
 fn write_svg(svg: &mut String, chart: &Chart, geometry: &Geometry) -> fmt::Result {
     let Geometry { width, height, plot, .. } = geometry;
     let data = serde_json::to_string(chart).map_err(|_| fmt::Error)?;
+    let outer = (width + 2.0 * MARGIN, height + 2.0 * MARGIN);
     writeln!(
         svg,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
-         width=\"{width}\" height=\"{height}\" role=\"img\" aria-labelledby=\"title desc\">"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-{MARGIN} -{MARGIN} {outer_width} {outer_height}\" \
+         width=\"{outer_width}\" height=\"{outer_height}\" role=\"img\" aria-labelledby=\"title desc\">",
+        outer_width = outer.0,
+        outer_height = outer.1,
     )?;
     writeln!(svg, "<title id=\"title\">{}</title>", escape(&chart.title))?;
     writeln!(svg, "<desc id=\"desc\">{}</desc>", escape(&chart.description))?;

@@ -99,6 +99,7 @@ pub fn alignment_loss(
 const SQUARED_NORM_FLOOR: f64 = 1e-12;
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test may block")]
 mod tests {
     use burn::tensor::Device;
 

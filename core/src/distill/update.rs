@@ -198,7 +198,7 @@ impl DecayRule {
                         path.ends_with("attention_norm.gamma") || path.ends_with("mlp_norm.gamma")
                     }
                 };
-                !path.ends_with(".bias") && !(is_norm && exempt_norm)
+                !(path.ends_with(".bias") || is_norm && exempt_norm)
             }
         }
     }

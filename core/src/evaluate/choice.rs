@@ -41,6 +41,10 @@ pub struct Accuracy {
     pub chance: f64,
 }
 
+/// Whether a question was answered right, by likelihood and by likelihood per character, and among
+/// how many choices.
+pub(super) type Verdict = ((bool, bool), usize);
+
 impl ChoiceDoc {
     /// One request for each choice.
     ///
@@ -107,7 +111,7 @@ impl ChoiceDoc {
 
 impl Accuracy {
     /// From each question's verdicts and number of choices.
-    pub(super) fn of(verdicts: &[((bool, bool), usize)]) -> Self {
+    pub(super) fn of(verdicts: &[Verdict]) -> Self {
         let n_questions = verdicts.len();
         let share = |right: &dyn Fn(&(bool, bool)) -> bool| {
             let n_right = verdicts.iter().filter(|(verdict, _)| right(verdict)).count();

@@ -8,6 +8,7 @@ mod walk;
 
 use std::collections::BTreeMap;
 
+use choice::Verdict;
 use serde::{Deserialize, Serialize};
 
 pub use choice::{Accuracy, ChoiceDoc, ChoiceError};
@@ -166,7 +167,7 @@ impl Examination {
                 (text, n_bytes)
             })
             .collect();
-        let mut verdicts: BTreeMap<String, Vec<((bool, bool), usize)>> = BTreeMap::new();
+        let mut verdicts: BTreeMap<String, Vec<Verdict>> = BTreeMap::new();
         for question in &self.questions {
             let n_choices = question.choices.len();
             let verdict = question.judge(take(n_choices));

@@ -56,7 +56,7 @@ pub struct PrefixTree {
 /// What follows a prefix.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
-    pub(super) children: Vec<((usize, usize), Node)>,
+    pub(super) children: Vec<((usize, usize), Self)>,
     /// Members whose last layer this is: the head's model, and their places in the list.
     pub(super) ends: Vec<(usize, Vec<usize>)>,
 }

@@ -50,6 +50,7 @@ impl RotaryTable {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test may block")]
 mod tests {
     use super::*;
 

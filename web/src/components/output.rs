@@ -59,13 +59,19 @@ fn in_words(report: RunReport) -> String {
     let speed = report
         .tokens_per_second()
         .map_or_else(String::new, |per_second| format!(", {} a second", format::speed(per_second)));
+    // The first token also waits for the prompt, and on a GPU for its programs to be compiled.
+    let first = if report.n_tokens > 0 && report.first_millis > 1000.0 {
+        format!(", the first after {:.1} s", report.first_millis / 1000.0)
+    } else {
+        String::new()
+    };
     let ending = match report.ending {
         Ending::Length => "",
         Ending::Window => ", the window is full",
         Ending::EndOfText => ", ended by itself",
         Ending::Stopped => ", stopped",
     };
-    format!("{tokens}{speed}{ending}")
+    format!("{tokens}{speed}{first}{ending}")
 }
 
 /// The text for screen readers: sentence by sentence, since a voice cannot follow single tokens.
