@@ -72,8 +72,9 @@ fn a_score_does_not_depend_on_the_size_of_a_batch() {
     let examination = Examination::new(&texts, &[], None, 8).unwrap();
     let tree = PrefixTree::new(&[Stack::whole(0, model)]);
     let nats = |tokens_per_batch| {
-        let score = examination.score(&[model], &tree, tokens_per_batch, &mut |_| {});
-        block_on(score).unwrap()[0].perplexity.unwrap().nats_per_token
+        let scores =
+            block_on(examination.score(&[model], &tree, tokens_per_batch, &mut |_| {})).unwrap();
+        scores[0].perplexity.unwrap().nats_per_token
     };
     assert!((nats(1) - nats(10_000)).abs() < 1e-5);
 }

@@ -3,12 +3,12 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use boomerang_native_trainer::serve::Server;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::root;
 
@@ -24,7 +24,7 @@ pub struct Page {
 }
 
 /// One browser at a time; they would only slow each other down.
-static TURN: Mutex<()> = Mutex::new(());
+static TURN: Mutex<()> = Mutex::const_new(());
 
 struct Driver {
     child: Child,
@@ -40,7 +40,7 @@ impl Drop for Driver {
 impl Page {
     /// Opens the page with the committed bundle. `flags` go to the browser, `query` to the page.
     pub async fn open(flags: &[&str], query: &str) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = TURN.lock().await;
         let site =
             std::env::var_os("BOOMERANG_SITE").map_or_else(|| root().join("dist"), PathBuf::from);
         assert!(

@@ -1,7 +1,7 @@
 //! Charts: data → geometry → SVG.
 //!
 //! One pure module draws for the page, the report and the command line. [`Chart`] is the data and
-//! what it says, [`Geometry`] is where everything lies at a given size, and [`svg`] writes that
+//! what it says, [`Geometry`] is where everything lies at a given size, and `svg.rs` writes that
 //! down as a file of its own. The page builds its nodes from the same geometry.
 
 mod geometry;

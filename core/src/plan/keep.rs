@@ -35,7 +35,7 @@ impl KeepRule {
     }
 
     /// The alignment of the reference implementation, with its off-by-one at the tail whenever
-    /// `(n - last - first + 1)` is not a multiple of `every`; [`LayerPlan::alignment`] is correct.
+    /// `(n - last - first + 1)` is not a multiple of `every`; [`LayerPlan::alignment`](super::LayerPlan::alignment) is correct.
     ///
     /// `n_student_states` is the number of student layers plus one.
     pub fn reference_alignment(
