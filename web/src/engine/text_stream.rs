@@ -57,7 +57,7 @@ mod tests {
     const TOKENIZER: &str = r#"{
         "model": {"type": "WordLevel", "unk_token": "?", "vocab":
             {"?": 0, "a": 1, "\u0120b": 2, "\u00c3": 3, "\u00a9": 4}},
-        "decoder": {"type": "ByteLevel"}
+        "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false}
     }"#;
 
     fn pieces(prompt: &[u32], tokens: &[u32]) -> Vec<String> {

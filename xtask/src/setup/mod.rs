@@ -19,7 +19,7 @@ use anyhow::Result;
 use crate::run::Workspace;
 
 pub(crate) use browser::Browser;
-pub(crate) use wasm::{TARGET as WASM_TARGET, WasmToolchain};
+pub(crate) use wasm::WasmToolchain;
 
 /// What the page is built with.
 pub(crate) struct PageTools {
