@@ -170,30 +170,34 @@ impl Chart {
         items.collect()
     }
 
-    /// Words beside points, on the side where there is room.
+    /// Words beside points, above or below, wherever the lines leave more room.
     fn notes(&self, plot: Rect, x: Scale, y: Scale) -> Vec<PlacedNote> {
         let Some(series) = self.series.first() else { return Vec::new() };
-        let places: Vec<(f64, f64)> =
-            series.points.iter().map(|point| (x.place(point.x), y.place(point.y))).collect();
-        let noted = series.points.iter().enumerate();
-        let noted = noted.filter_map(|(index, point)| Some((index, point.note.clone()?)));
+        let lines: Vec<PlacedSeries> =
+            self.series.iter().map(|series| place(series, x, y)).collect();
+        let room = |text_y: f64, (left, right): (f64, f64)| {
+            let middle = text_y - FONT_SIZE * 0.35;
+            let places = [left, (left + right) / 2.0, right];
+            let heights = lines.iter().flat_map(|line| places.map(|x| line.height_at(x)));
+            heights.flatten().map(|y| (y - middle).abs()).fold(f64::INFINITY, f64::min)
+        };
+        let noted = series.points.iter().zip(&lines[0].points);
         noted
-            .map(|(index, text)| {
-                let (at_x, at_y) = places[index];
-                let is_left = at_x + 10.0 + text_width(&text) > plot.right;
-                // Away from the line: it leaves the point towards its neighbour.
-                let neighbour = if is_left { index.checked_sub(1) } else { Some(index + 1) };
-                let neighbour = neighbour.and_then(|neighbour| places.get(neighbour));
-                let is_line_above = neighbour.is_some_and(|&(_, other_y)| other_y < at_y);
-                let above_y = at_y - 12.0;
-                let below_y = at_y + 12.0 + FONT_SIZE * 0.7;
-                let is_below = is_line_above && below_y < plot.bottom || above_y < plot.top;
-                PlacedNote {
-                    x: if is_left { at_x + 4.0 } else { at_x - 4.0 }.clamp(plot.left, plot.right),
-                    y: if is_below { below_y } else { above_y },
-                    text,
-                    is_left,
-                }
+            .filter_map(|(point, at)| Some((at, point.note.clone()?)))
+            .map(|(at, text)| {
+                let width = text_width(&text);
+                let is_left = at.x + 10.0 + width > plot.right;
+                let x = if is_left { at.x + 4.0 } else { at.x - 4.0 };
+                let x = x.clamp(plot.left, plot.right);
+                let span = if is_left { (x - width, x) } else { (x, x + width) };
+                let (error_top, error_bottom) = at.error.unwrap_or((at.y, at.y));
+                let above = error_top.min(at.y - 5.0) - 7.0;
+                let below = error_bottom.max(at.y + 5.0) + 7.0 + FONT_SIZE * 0.7;
+                let fits_above = above - FONT_SIZE > plot.top;
+                let fits_below = below < plot.bottom;
+                let is_above =
+                    fits_above && (!fits_below || room(above, span) >= room(below, span));
+                PlacedNote { x, y: if is_above { above } else { below }, text, is_left }
             })
             .collect()
     }
@@ -208,6 +212,15 @@ impl Geometry {
 }
 
 impl PlacedSeries {
+    /// The line's height at `x`; `None` beside its ends.
+    fn height_at(&self, x: f64) -> Option<f64> {
+        self.points.windows(2).find_map(|pair| {
+            let (start, end) = (pair[0], pair[1]);
+            let is_between = start.x <= x && x <= end.x && start.x < end.x;
+            is_between.then(|| start.y + (x - start.x) / (end.x - start.x) * (end.y - start.y))
+        })
+    }
+
     /// The line through the points, as an SVG path.
     pub fn path(&self) -> String {
         let corners = self.points.iter().map(|point| format!("{:.1} {:.1}", point.x, point.y));
@@ -295,6 +308,16 @@ mod tests {
         let geometry = two_series().geometry(640.0, 360.0);
         let (_, y) = geometry.place_here(Here { x: 15.0, y: None });
         assert_eq!(y, geometry.plot.bottom);
+    }
+
+    #[test]
+    fn a_note_stands_on_the_side_away_from_the_lines() {
+        let mut chart = two_series();
+        chart.series[0].points[0].note = Some("here".to_owned());
+        // The other line starts just below.
+        chart.series[1].points[0].y = 0.45;
+        let geometry = chart.geometry(640.0, 400.0);
+        assert!(geometry.notes[0].y < geometry.series[1].points[0].y);
     }
 
     #[test]

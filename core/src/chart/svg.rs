@@ -5,17 +5,22 @@ use std::fmt::{self, Write};
 use super::{Chart, Geometry, LegendItem, PlacedNote, PlacedSeries, SeriesStyle};
 
 /// The same hues as on the page; whoever includes the file may set `color-scheme`.
+///
+/// Without variables and with the ground as a shape, for viewers that know only SVG 1.1's styles.
 const STYLE: &str = "\
-svg{color-scheme:light dark;font:14px system-ui,sans-serif;fill:#26262b;background:#fffdf9}\
+svg{color-scheme:light dark;font:14px system-ui,sans-serif;fill:#26262b}.ground{fill:#fffdf9}\
 .grid{stroke:#e6e1d8}.axis{stroke:#8b877f}.quiet{fill:#63605a}.reference{stroke:#8b877f;stroke-dasharray:2 3}\
 .line{fill:none;stroke-width:2;stroke-linejoin:round}.error{fill:none;stroke-width:1.25}\
 .marker{stroke-width:1.5;stroke:#fffdf9}.here{fill:none;stroke:#26262b;stroke-width:2}\
-.series-1{--hue:#17607f}.series-2{--hue:#8a4b16}.series-3{--hue:#74508f}\
-.line,.error{stroke:var(--hue)}.marker{fill:var(--hue)}\
-@media(prefers-color-scheme:dark){svg{fill:#ece8e1;background:#17181c}\
+.series-1 .line,.series-1 .error{stroke:#17607f}.series-1 .marker{fill:#17607f}\
+.series-2 .line,.series-2 .error{stroke:#8a4b16}.series-2 .marker{fill:#8a4b16}\
+.series-3 .line,.series-3 .error{stroke:#74508f}.series-3 .marker{fill:#74508f}\
+@media(prefers-color-scheme:dark){svg{fill:#ece8e1}.ground{fill:#17181c}\
 .grid{stroke:#2e3036}.axis{stroke:#85827c}.quiet{fill:#aaa69e}.reference{stroke:#85827c}\
 .marker{stroke:#17181c}.here{stroke:#ece8e1}\
-.series-1{--hue:#6cbfe0}.series-2{--hue:#e8a066}.series-3{--hue:#c49be3}}";
+.series-1 .line,.series-1 .error{stroke:#6cbfe0}.series-1 .marker{fill:#6cbfe0}\
+.series-2 .line,.series-2 .error{stroke:#e8a066}.series-2 .marker{fill:#e8a066}\
+.series-3 .line,.series-3 .error{stroke:#c49be3}.series-3 .marker{fill:#c49be3}}";
 
 const MARKER_RADIUS: f64 = 4.5;
 
@@ -48,6 +53,11 @@ fn write_svg(svg: &mut String, chart: &Chart, geometry: &Geometry) -> fmt::Resul
     writeln!(svg, "<desc id=\"desc\">{}</desc>", escape(&chart.description))?;
     writeln!(svg, "<metadata>{}</metadata>", escape(&data))?;
     writeln!(svg, "<style>{STYLE}</style>")?;
+    writeln!(
+        svg,
+        "<rect class=\"ground\" x=\"-{MARGIN}\" y=\"-{MARGIN}\" width=\"{}\" height=\"{}\"/>",
+        outer.0, outer.1
+    )?;
 
     for item in &geometry.legend {
         write_legend_item(svg, item)?;

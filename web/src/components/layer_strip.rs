@@ -66,7 +66,11 @@ fn BlockButton(block: Block, dial: Dial) -> impl IntoView {
     };
     let toggle = move |_| dial.patch.update(|patch| *patch = patch.toggled(layer));
     view! {
-        <li class="block" style:flex-grow=n_teacher_layers.to_string()>
+        <li
+            class="block"
+            style:flex-grow=n_teacher_layers.to_string()
+            style:flex-basis=format!("{:.2}rem", 1.0 + 1.25 * n_teacher_layers as f64)
+        >
             <button
                 type="button"
                 class="block-button"
