@@ -31,10 +31,10 @@ fn native_tokens() -> Vec<Vec<u32>> {
         let mut generation = Generation::new(&member, &prompt, N_TOKENS, Sampling::Greedy).unwrap();
         let mut tokens = Vec::new();
         while let Some(token) = block_on(generation.next()).unwrap() {
-            tokens.push(token);
             if ends.contains(&token) {
                 break;
             }
+            tokens.push(token);
         }
         tokens
     };

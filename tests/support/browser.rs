@@ -127,6 +127,7 @@ impl Page {
         let element = self.client.find(Locator::Css(selector)).await;
         let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
         element.click().await.unwrap_or_else(|error| panic!("clicking {selector}: {error}"));
+        self.drawn().await;
     }
 
     /// Sets a form control as a person does, so that the page hears of it.
@@ -135,6 +136,14 @@ impl Page {
                       e.dispatchEvent(new Event('input', {bubbles: true})); \
                       e.dispatchEvent(new Event('change', {bubbles: true}));";
         self.run(script, vec![json!(selector), json!(value)]).await;
+        self.drawn().await;
+    }
+
+    /// Waits until what follows from the last event is on the screen.
+    async fn drawn(&self) {
+        let script = "const done = arguments[0]; \
+                      requestAnimationFrame(() => requestAnimationFrame(() => done()));";
+        self.client.execute_async(script, Vec::new()).await.expect("the page draws");
     }
 
     pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {

@@ -1,9 +1,8 @@
 //! Where the bundle is: beside the page, or where `?bundle=` says, on the same server.
 
+use boomerang_engine::notice::Notice;
 use leptos::prelude::{document, window};
 use web_sys::{Url, UrlSearchParams};
-
-use crate::notice::Notice;
 
 /// The folder that is copied beside the page when it is built.
 const DEFAULT_FOLDER: &str = "bundle/";

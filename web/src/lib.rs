@@ -1,7 +1,7 @@
 //! The explorer: a size dial for a family of models, in the browser.
 //!
-//! The page never computes with tensors. It asks [`engine`], a web worker, which runs the same
-//! `core` as the command line; there is one build of it for the CPU and one for WebGPU.
+//! The page never computes with tensors. It asks the worker in `web/engine`, through the handle in
+//! [`engine`], which runs the same `core` as the command line.
 //!
 //! [`app`] is the page in reading order, [`session`] its state, [`components`] its parts;
 //! [`family`] and [`format`] are the plain functions behind the numbers.
@@ -14,5 +14,4 @@ pub mod dial;
 pub mod engine;
 pub mod family;
 pub mod format;
-pub mod notice;
 pub mod session;

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use boomerang_core::generate::Sampling;
 use boomerang_core::plan::Patch;
+use boomerang_engine::fetch::fetch_text;
+use boomerang_engine::messages::{PROTOCOL, Reply, Request, RunReport};
+use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use crate::backend::{Backend, BackendChoice};
 use crate::bundle_source::manifest_url;
-use crate::engine::messages::{PROTOCOL, Reply, Request, RunReport};
-use crate::engine::{Engine, fetch_text};
+use crate::engine::Engine;
 use crate::family::{FamilyCard, MemberSize};
-use crate::notice::{Notice, chain};
 
 /// Bundles above this size are offered, not fetched by themselves.
 const FETCHED_UNASKED: u64 = 64_000_000;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use boomerang_core::bundle::MANIFEST;
 
 use crate::exit::Exit;
 use crate::progress::{print, tell};
@@ -12,7 +14,7 @@ use crate::serve::Server;
 /// Serve the explorer with a bundle from this machine
 #[derive(Clone, Debug, clap::Args)]
 pub struct ExploreArgs {
-    /// The family's bundle: the folder that `boomerang bundle` wrote
+    /// The family's bundle, or the folder of a demo or an evaluation that has one in `bundle/`
     #[arg(value_name = "DIR")]
     pub bundle: PathBuf,
     /// The built page [default: dist in the current folder, else share/boomerang/site beside the
@@ -36,8 +38,9 @@ pub struct ExploreArgs {
 /// When the bundle or the page is not there, or the port is taken.
 pub fn run(args: &ExploreArgs) -> anyhow::Result<()> {
     let site = args.site.clone().map_or_else(find_site, Ok)?;
-    let server = Server::start(&site, &args.bundle, address(args))?;
-    print(&format!("{} is served at", args.bundle.display()));
+    let bundle = find_bundle(&args.bundle);
+    let server = Server::start(&site, &bundle, address(args))?;
+    print(&format!("{} is served at", bundle.display()));
     print(&format!("  {}", server.url()));
     if args.lan {
         for ip in lan_addresses() {
@@ -58,6 +61,13 @@ pub fn run(args: &ExploreArgs) -> anyhow::Result<()> {
 fn address(args: &ExploreArgs) -> SocketAddr {
     let ip = if args.lan { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
     SocketAddr::new(ip.into(), args.port)
+}
+
+/// The folder itself unless it is no bundle and has one inside.
+fn find_bundle(folder: &Path) -> PathBuf {
+    let inner = folder.join("bundle");
+    let is_bundle = |place: &Path| place.join(MANIFEST).is_file();
+    if !is_bundle(folder) && is_bundle(&inner) { inner } else { folder.to_owned() }
 }
 
 fn find_site() -> anyhow::Result<PathBuf> {
@@ -120,6 +130,17 @@ mod tests {
             lan: false,
             open: false,
         }
+    }
+
+    #[test]
+    fn a_folder_with_a_bundle_inside_is_as_good_as_the_bundle() {
+        let run = tempfile::tempdir().unwrap();
+        let bundle = run.path().join("bundle");
+        std::fs::create_dir(&bundle).unwrap();
+        assert_eq!(find_bundle(run.path()), run.path());
+        std::fs::write(bundle.join(MANIFEST), "{}").unwrap();
+        assert_eq!(find_bundle(run.path()), bundle);
+        assert_eq!(find_bundle(&bundle), bundle);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Something that went wrong, with what can be done about it.
 
+use boomerang_engine::notice::Notice;
 use leptos::prelude::*;
-
-use crate::notice::Notice;
 
 #[component]
 pub fn NoticeBox(

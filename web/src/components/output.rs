@@ -1,9 +1,9 @@
 //! The text that is being written, and what other sizes wrote before.
 
+use boomerang_engine::messages::{Ending, RunReport};
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
-use crate::engine::messages::{Ending, RunReport};
 use crate::format;
 use crate::session::{Run, Session};
 

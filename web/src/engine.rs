@@ -1,12 +1,12 @@
 //! The page's handle on the worker.
 
+use boomerang_engine::fetch::reason;
+use boomerang_engine::messages::{Reply, Request};
+use boomerang_engine::notice::Notice;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-use super::messages::{Reply, Request};
-use super::reason;
-use crate::notice::Notice;
 
 /// A running worker; dropping it ends the worker and gives its memory back.
 pub struct Engine {

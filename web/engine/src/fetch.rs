@@ -8,7 +8,7 @@ use web_sys::{ReadableStreamDefaultReader, RequestCache, RequestInit, Response};
 
 /// Why a file could not be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub(crate) enum FetchError {
+pub enum FetchError {
     #[error("no answer from the server for {url} ({reason})")]
     NoAnswer { url: String, reason: String },
     #[error("the server answered {status} for {url}")]
@@ -23,7 +23,7 @@ pub(crate) enum FetchError {
 
 /// Whether the browser may answer from its cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Freshness {
+pub enum Freshness {
     Cached,
     /// Past the cache, for a file that came out damaged.
     Reload,
@@ -32,7 +32,7 @@ pub(crate) enum Freshness {
 const MAX_RESERVED: u64 = 1 << 28;
 
 /// A whole file; `progress` is told its bytes so far with every chunk.
-pub(crate) async fn fetch_bytes(
+pub async fn fetch_bytes(
     url: &str,
     expected: u64,
     freshness: Freshness,
@@ -55,7 +55,7 @@ pub(crate) async fn fetch_bytes(
     Ok(bytes)
 }
 
-pub(crate) async fn fetch_text(url: &str) -> Result<String, FetchError> {
+pub async fn fetch_text(url: &str) -> Result<String, FetchError> {
     let mut bytes = Vec::new();
     let reader = open(url, Freshness::Cached).await?;
     while let Some(chunk) = next_chunk(url, &reader).await? {
@@ -108,7 +108,7 @@ async fn next_chunk(
 }
 
 /// What a thrown value says.
-pub(crate) fn reason(error: &JsValue) -> String {
+pub fn reason(error: &JsValue) -> String {
     error.dyn_ref::<js_sys::Error>().map_or_else(
         || error.as_string().unwrap_or_else(|| "no reason given".to_owned()),
         |error| error.message().into(),

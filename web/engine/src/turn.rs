@@ -8,18 +8,18 @@ use web_sys::{MessageChannel, MessagePort};
 /// A way to wait until the event loop has come round.
 ///
 /// A message to oneself: timers would wait for at least four milliseconds, which is a token's time.
-pub(super) struct Turn {
+pub(crate) struct Turn {
     here: MessagePort,
     there: MessagePort,
 }
 
 impl Turn {
-    pub(super) fn new() -> Result<Self, JsValue> {
+    pub(crate) fn new() -> Result<Self, JsValue> {
         let channel = MessageChannel::new()?;
         Ok(Self { here: channel.port1(), there: channel.port2() })
     }
 
-    pub(super) async fn end(&self) {
+    pub(crate) async fn end(&self) {
         let arrival = Promise::new(&mut |resolve, _reject| {
             self.here.set_onmessage(Some(resolve.unchecked_ref()));
             // A port that takes this message once takes it always.

@@ -1,6 +1,6 @@
 //! The model on the CPU, in a web worker.
 
-use boomerang_web::engine::worker::serve;
+use boomerang_engine::worker::serve;
 use burn::tensor::Device;
 
 fn main() {

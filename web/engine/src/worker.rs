@@ -16,10 +16,10 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
-use super::fetch::{FetchError, Freshness, fetch_bytes, reason};
-use super::messages::{Ending, PROTOCOL, Reply, Request, RunReport};
-use super::text_stream::TextStream;
-use super::turn::Turn;
+use crate::fetch::{FetchError, Freshness, fetch_bytes, reason};
+use crate::messages::{Ending, PROTOCOL, Reply, Request, RunReport};
+use crate::text_stream::TextStream;
+use crate::turn::Turn;
 use crate::notice::{Notice, chain};
 
 /// Answers the page's requests from now on, with the model on the device that `device` opens.
