@@ -142,7 +142,10 @@ impl Page {
     /// Waits until what follows from the last event is on the screen.
     async fn drawn(&self) {
         let script = "const done = arguments[0]; \
-                      requestAnimationFrame(() => requestAnimationFrame(() => done()));";
+                      const glides = () => document.getAnimations() \
+                          .filter(animation => animation instanceof CSSTransition); \
+                      requestAnimationFrame(() => requestAnimationFrame(() => \
+                          Promise.allSettled(glides().map(glide => glide.finished)).then(done)));";
         self.client.execute_async(script, Vec::new()).await.expect("the page draws");
     }
 

@@ -7,7 +7,6 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-
 /// A running worker; dropping it ends the worker and gives its memory back.
 pub struct Engine {
     worker: Worker,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 
+use crate::page;
 use crate::run::{Workspace, run};
 use crate::setup;
 use crate::tally::Tally;
@@ -17,34 +18,18 @@ pub(crate) fn ci(workspace: &Workspace) -> ExitCode {
     close(stages(workspace))
 }
 
-/// What needs a GPU adapter or the built page, and the page's text stream, is left to `cargo xtask test` for now.
-const SLOW: [&str; 6] = ["--skip", "gpu::", "--skip", "page::", "--skip", "text_stream::"];
-
 fn stages(workspace: &Workspace) -> Result<Tally> {
     let cargo = |args: &str| run(workspace.cargo().args(args.split_whitespace()));
 
     stage("format", || cargo("fmt --all --check"))?;
-    stage("clippy", || {
-        cargo(
-            "clippy -p boomerang-core -p boomerang-native-trainer -p boomerang-tests --no-default-features --all-targets -- -D warnings",
-        )
-    })?;
+    stage("clippy", || cargo("clippy --workspace --all-targets -- -D warnings"))?;
     stage("docs", || {
         let mut doc = workspace.cargo();
-        doc.args([
-            "doc",
-            "-p",
-            "boomerang-core",
-            "-p",
-            "boomerang-native-trainer",
-            "--no-default-features",
-            "--no-deps",
-        ])
-        .env("RUSTDOCFLAGS", "-D warnings");
-        run(&mut doc)
+        run(doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     let tools = stage("setup", || setup::for_tests(workspace))?;
-    let tally = stage("tests", || run_tests(workspace, &tools, &SLOW.map(str::to_owned)))?;
+    stage("page", || page::build(workspace, &tools.page, page::Mode::Release))?;
+    let tally = stage("tests", || run_tests(workspace, &tools, &[]))?;
     if tally.failed > 0 {
         println!("== tests: failed; their output is above");
     }

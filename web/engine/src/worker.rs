@@ -18,9 +18,9 @@ use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
 use crate::fetch::{FetchError, Freshness, fetch_bytes, reason};
 use crate::messages::{Ending, PROTOCOL, Reply, Request, RunReport};
+use crate::notice::{Notice, chain};
 use crate::text_stream::TextStream;
 use crate::turn::Turn;
-use crate::notice::{Notice, chain};
 
 /// Answers the page's requests from now on, with the model on the device that `device` opens.
 pub fn serve<F>(device: F)

@@ -1,7 +1,7 @@
 //! The model on the GPU through WebGPU, in a web worker.
 
-use boomerang_engine::worker::serve;
 use boomerang_engine::notice::{Notice, chain};
+use boomerang_engine::worker::serve;
 use burn::tensor::Device;
 
 fn main() {
