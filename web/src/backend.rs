@@ -28,7 +28,7 @@ pub struct BackendChoice {
 enum Gpu {
     /// WebGPU is hidden from pages that came over plain http.
     Insecure,
-    NoWebGpu,
+    Unsupported,
     NoAdapter,
     Adapter {
         name: String,
@@ -88,7 +88,7 @@ impl BackendChoice {
             Gpu::Insecure => {
                 cpu("because browsers offer WebGPU only over https or on localhost".to_owned())
             }
-            Gpu::NoWebGpu => cpu("because this browser has no WebGPU".to_owned()),
+            Gpu::Unsupported => cpu("because this browser has no WebGPU".to_owned()),
             Gpu::NoAdapter => cpu("because this browser has WebGPU, but found no GPU".to_owned()),
             Gpu::Adapter { name, is_software: true, .. } => {
                 cpu(format!("because the only WebGPU adapter, {name}, is software"))
@@ -113,7 +113,7 @@ async fn look_for_gpu() -> Gpu {
     if !window().is_secure_context() {
         return Gpu::Insecure;
     }
-    let Some(gpu) = property(&window().navigator(), "gpu") else { return Gpu::NoWebGpu };
+    let Some(gpu) = property(&window().navigator(), "gpu") else { return Gpu::Unsupported };
     let Some(adapter) = request_adapter(&gpu).await else { return Gpu::NoAdapter };
     let info = property(&adapter, "info").unwrap_or(JsValue::NULL);
     let words = ["vendor", "architecture", "device", "description"];
@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(choose(adapter(false, 99)), Backend::Cpu);
         assert_eq!(choose(adapter(true, 100)), Backend::Cpu);
         assert_eq!(choose(Gpu::NoAdapter), Backend::Cpu);
-        assert_eq!(choose(Gpu::NoWebGpu), Backend::Cpu);
+        assert_eq!(choose(Gpu::Unsupported), Backend::Cpu);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! [`engine`], which runs the same `core` as the command line.
 //!
 //! [`app`] is the page in reading order, [`session`] its state, [`components`] its parts;
-//! [`family`] and [`format`] are the plain functions behind the numbers.
+//! [`family`] and [`mod@format`] are the plain functions behind the numbers.
 
 pub mod app;
 pub mod backend;

@@ -90,9 +90,9 @@ fn Spoken(session: Session) -> impl IntoView {
 
 /// Bytes up to the last end of a sentence.
 fn whole_sentences(text: &str) -> usize {
-    let ends =
+    let mut ends =
         text.char_indices().filter(|(_, character)| matches!(character, '.' | '!' | '?' | '\n'));
-    ends.last().map_or(0, |(index, character)| index + character.len_utf8())
+    ends.next_back().map_or(0, |(index, character)| index + character.len_utf8())
 }
 
 /// What was written before, mostly by other sizes.
