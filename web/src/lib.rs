@@ -14,4 +14,5 @@ pub mod dial;
 pub mod engine;
 pub mod family;
 pub mod format;
+pub mod run;
 pub mod session;

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use boomerang_core::generate::Sampling;
-use boomerang_core::plan::Patch;
 use boomerang_engine::fetch::fetch_text;
-use boomerang_engine::messages::{PROTOCOL, Reply, Request, RunReport};
+use boomerang_engine::messages::{PROTOCOL, Reply, Request};
 use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -13,7 +11,8 @@ use leptos::task::spawn_local;
 use crate::backend::{Backend, BackendChoice};
 use crate::bundle_source::manifest_url;
 use crate::engine::Engine;
-use crate::family::{FamilyCard, MemberSize};
+use crate::family::FamilyCard;
+use crate::run::{Piece, Run, Task};
 
 /// Bundles above this size are offered, not fetched by themselves.
 const FETCHED_UNASKED: u64 = 64_000_000;
@@ -59,35 +58,6 @@ pub struct Progress {
     pub path: String,
 }
 
-/// One text, continued by one member.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Run {
-    pub id: u32,
-    pub patch: Patch,
-    pub size: MemberSize,
-    pub prompt: String,
-    pub n_prompt_tokens: Option<usize>,
-    pub pieces: Vec<Piece>,
-    pub report: Option<RunReport>,
-}
-
-/// One token and the text it completed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    pub token: u32,
-    pub text: String,
-}
-
-/// What the reader asks for.
-#[derive(Clone, Debug)]
-pub struct Task {
-    pub patch: Patch,
-    pub size: MemberSize,
-    pub prompt: String,
-    pub n_tokens: usize,
-    pub sampling: Sampling,
-}
-
 #[derive(Clone, Default)]
 struct Source {
     manifest_url: String,
@@ -104,18 +74,6 @@ impl Stage {
             Self::Generating => "generating",
             Self::Failed(_) => "failed",
         }
-    }
-}
-
-impl Run {
-    pub fn text(&self) -> String {
-        self.pieces.iter().map(|piece| piece.text.as_str()).collect()
-    }
-
-    /// Ids of the tokens written, joined by commas.
-    pub fn token_ids(&self) -> String {
-        let ids: Vec<String> = self.pieces.iter().map(|piece| piece.token.to_string()).collect();
-        ids.join(",")
     }
 }
 

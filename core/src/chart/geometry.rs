@@ -1,5 +1,6 @@
 //! Where the parts of a chart lie when it is drawn at a given size.
 
+use super::notes::{PlacedNote, notes};
 use super::scale::{Scale, Steps};
 use super::{Chart, Here, Series, SeriesStyle};
 
@@ -69,16 +70,6 @@ pub struct PlacedPoint {
     pub error: Option<(f64, f64)>,
 }
 
-/// A word beside a point of the first series.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PlacedNote {
-    pub x: f64,
-    pub y: f64,
-    pub text: String,
-    /// Whether the text ends at `x`, not starts.
-    pub is_left: bool,
-}
-
 impl LegendItem {
     /// Length of the line sample.
     pub const SAMPLE: f64 = 30.0;
@@ -90,7 +81,7 @@ impl LegendItem {
     }
 }
 
-const FONT_SIZE: f64 = 14.0;
+pub(super) const FONT_SIZE: f64 = 14.0;
 const ROW: f64 = 24.0;
 /// Height of the axis names above and below the plot.
 const AXIS_LABEL: f64 = 26.0;
@@ -122,6 +113,8 @@ impl Chart {
             let ticks = steps.ticks().zip(labels);
             ticks.map(|(tick, label)| Tick { at: scale.place(tick), label }).collect()
         };
+        // Drawn first to last, so that the first series of the data comes out on top.
+        let series: Vec<_> = self.series.iter().rev().map(|series| place(series, x, y)).collect();
         Geometry {
             width,
             height,
@@ -134,8 +127,8 @@ impl Chart {
                 y: y.place(reference.y),
                 label: reference.label.clone(),
             }),
-            series: self.series.iter().rev().map(|series| place(series, x, y)).collect(),
-            notes: self.notes(plot, x, y),
+            notes: self.series.first().map_or_else(Vec::new, |first| notes(first, &series, plot)),
+            series,
             x,
             y,
         }
@@ -169,38 +162,6 @@ impl Chart {
         });
         items.collect()
     }
-
-    /// Words beside points, above or below, wherever the lines leave more room.
-    fn notes(&self, plot: Rect, x: Scale, y: Scale) -> Vec<PlacedNote> {
-        let Some(series) = self.series.first() else { return Vec::new() };
-        let lines: Vec<PlacedSeries> =
-            self.series.iter().map(|series| place(series, x, y)).collect();
-        let room = |text_y: f64, (left, right): (f64, f64)| {
-            let middle = text_y - FONT_SIZE * 0.35;
-            let places = [left, (left + right) / 2.0, right];
-            let heights = lines.iter().flat_map(|line| places.map(|x| line.height_at(x)));
-            heights.flatten().map(|y| (y - middle).abs()).fold(f64::INFINITY, f64::min)
-        };
-        let noted = series.points.iter().zip(&lines[0].points);
-        noted
-            .filter_map(|(point, at)| Some((at, point.note.clone()?)))
-            .map(|(at, text)| {
-                let width = text_width(&text);
-                let is_left = at.x + 10.0 + width > plot.right;
-                let x = if is_left { at.x + 4.0 } else { at.x - 4.0 };
-                let x = x.clamp(plot.left, plot.right);
-                let span = if is_left { (x - width, x) } else { (x, x + width) };
-                let (error_top, error_bottom) = at.error.unwrap_or((at.y, at.y));
-                let above = error_top.min(at.y - 5.0) - 7.0;
-                let below = error_bottom.max(at.y + 5.0) + 7.0 + FONT_SIZE * 0.7;
-                let fits_above = above - FONT_SIZE > plot.top;
-                let fits_below = below < plot.bottom;
-                let is_above =
-                    fits_above && (!fits_below || room(above, span) >= room(below, span));
-                PlacedNote { x, y: if is_above { above } else { below }, text, is_left }
-            })
-            .collect()
-    }
 }
 
 impl Geometry {
@@ -212,15 +173,6 @@ impl Geometry {
 }
 
 impl PlacedSeries {
-    /// The line's height at `x`; `None` beside its ends.
-    fn height_at(&self, x: f64) -> Option<f64> {
-        self.points.windows(2).find_map(|pair| {
-            let (start, end) = (pair[0], pair[1]);
-            let is_between = start.x <= x && x <= end.x && start.x < end.x;
-            is_between.then(|| start.y + (x - start.x) / (end.x - start.x) * (end.y - start.y))
-        })
-    }
-
     /// The line through the points, as an SVG path.
     pub fn path(&self) -> String {
         let corners = self.points.iter().map(|point| format!("{:.1} {:.1}", point.x, point.y));
@@ -266,7 +218,7 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 /// About how wide a text is in a plain typeface; nothing here can measure it.
-fn text_width(text: &str) -> f64 {
+pub(super) fn text_width(text: &str) -> f64 {
     text.chars().count() as f64 * FONT_SIZE * 0.56
 }
 
@@ -308,16 +260,6 @@ mod tests {
         let geometry = two_series().geometry(640.0, 360.0);
         let (_, y) = geometry.place_here(Here { x: 15.0, y: None });
         assert_eq!(y, geometry.plot.bottom);
-    }
-
-    #[test]
-    fn a_note_stands_on_the_side_away_from_the_lines() {
-        let mut chart = two_series();
-        chart.series[0].points[0].note = Some("here".to_owned());
-        // The other line starts just below.
-        chart.series[1].points[0].y = 0.45;
-        let geometry = chart.geometry(640.0, 400.0);
-        assert!(geometry.notes[0].y < geometry.series[1].points[0].y);
     }
 
     #[test]

@@ -5,15 +5,15 @@
 //! down as a file of its own. The page builds its nodes from the same geometry.
 
 mod geometry;
+mod notes;
 mod scale;
 mod size_curve;
 mod svg;
 
 use serde::{Deserialize, Serialize};
 
-pub use geometry::{
-    Geometry, LegendItem, PlacedLine, PlacedNote, PlacedPoint, PlacedSeries, Rect, Tick,
-};
+pub use geometry::{Geometry, LegendItem, PlacedLine, PlacedPoint, PlacedSeries, Rect, Tick};
+pub use notes::PlacedNote;
 pub use scale::{Format, Scale, Steps};
 pub use size_curve::{Measure, SizeAxis};
 

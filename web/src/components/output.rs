@@ -5,7 +5,8 @@ use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
 use crate::format;
-use crate::session::{Run, Session};
+use crate::run::Run;
+use crate::session::Session;
 
 #[component]
 pub fn Output(session: Session) -> impl IntoView {

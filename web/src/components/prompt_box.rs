@@ -6,7 +6,8 @@ use leptos::prelude::*;
 use super::choice::Choice;
 use crate::dial::Dial;
 use crate::format;
-use crate::session::{Session, Stage, Task};
+use crate::run::Task;
+use crate::session::{Session, Stage};
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
