@@ -1,6 +1,8 @@
 //! What is true of Boomerang as a whole. Unit tests stand beside the code; here is what crosses
 //! modules and crates.
 
+/// Checkpoints of every architecture are read, pruned and written alike.
+mod architectures;
 /// Each way in which input can be wrong, and the sentence that answers it.
 mod bad_input;
 /// The bundle that comes with the repository loads, and its curve is what a fresh evaluation gives.

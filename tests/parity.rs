@@ -12,8 +12,9 @@ use serde_json::Value;
 /// f32 against f32, other order of summation.
 const TOLERANCE: f32 = 1e-4;
 
+/// `name` is a folder of the fixtures: `models/llama-tied`.
 fn agrees_with_transformers(name: &str) {
-    let folder = fixtures().join("models").join(name);
+    let folder = fixtures().join(name);
     let model = ModelFolder::open(&folder).unwrap().model(&cpu()).unwrap();
     let reference = read(folder.join("reference.safetensors"));
     let (shape, tokens) = fixture_tensor(&reference, "input_ids");
@@ -53,27 +54,55 @@ fn agrees_with_transformers(name: &str) {
 
 #[test]
 fn qwen3_tied_agrees_with_transformers() {
-    agrees_with_transformers("qwen3-tied");
+    agrees_with_transformers("models/qwen3-tied");
 }
 
 #[test]
 fn qwen3_in_shards_with_the_keys_of_transformers_5_agrees() {
-    agrees_with_transformers("qwen3-untied");
+    agrees_with_transformers("models/qwen3-untied");
 }
 
 #[test]
 fn llama_in_bf16_agrees_with_transformers() {
-    agrees_with_transformers("llama-untied");
+    agrees_with_transformers("models/llama-untied");
 }
 
 #[test]
 fn llama_tied_in_f16_agrees_with_transformers() {
-    agrees_with_transformers("llama-tied");
+    agrees_with_transformers("models/llama-tied");
 }
 
 #[test]
 fn qwen2_with_biases_agrees_with_transformers() {
-    agrees_with_transformers("qwen2-bias");
+    agrees_with_transformers("models/qwen2-bias");
+}
+
+macro_rules! architectures {
+    ($($test:ident: $folder:literal;)*) => {
+        $(
+            #[test]
+            fn $test() {
+                agrees_with_transformers(concat!("architectures/", $folder));
+            }
+        )*
+    };
+}
+
+architectures! {
+    llama_with_the_rope_of_llama_3_agrees_with_transformers: "llama3-rope";
+    mistral_with_a_window_agrees_with_transformers: "mistral";
+    qwen2_with_windows_in_some_layers_agrees_with_transformers: "qwen2-windows";
+    smollm3_with_layers_that_are_not_rotated_agrees_with_transformers: "smollm3";
+    olmo2_agrees_with_transformers: "olmo2";
+    phi3_agrees_with_transformers: "phi3";
+    phi3_in_texts_beyond_its_first_window_agrees_with_transformers: "phi3-long";
+    gemma2_agrees_with_transformers: "gemma2";
+    gemma3_agrees_with_transformers: "gemma3";
+    gpt_neox_agrees_with_transformers: "gpt-neox";
+    gpt_neox_with_sequential_residuals_agrees_with_transformers: "gpt-neox-sequential";
+    gpt2_agrees_with_transformers: "gpt2";
+    internlm2_agrees_with_the_same_llama_in_transformers: "internlm2";
+    internlm3_agrees_with_the_same_llama_in_transformers: "internlm3";
 }
 
 fn owner(value: &Value) -> Owner {
@@ -91,7 +120,7 @@ fn patched_models_agree_with_the_reference(name: &str) {
         teacher.n_layers(),
     )
     .unwrap();
-    let config = teacher.config().resized(plan.n_student_layers(), teacher.is_tied());
+    let config = teacher.config().keeping(&plan.kept());
     let weights = read(path("student").join("student_final.safetensors"));
     let weights = boomerang_core::checkpoint::Checkpoint::parse([(name.to_owned(), &*weights)]);
     let student = weights.unwrap().read_model(&config, &cpu()).unwrap();

@@ -40,7 +40,7 @@ fn changing_size_allocates_less_than_one_weight_matrix() {
     });
     let config = ModelConfig::from_json(&config.to_string()).unwrap();
     let teacher = Teacher::new(tiny_model(&config, 0, &cpu()));
-    let plan = LayerPlan::by_rule(KeepRule::default(), config.n_layers).unwrap();
+    let plan = LayerPlan::by_rule(KeepRule::default(), config.n_layers()).unwrap();
     let student = teacher.prune(&plan).unwrap();
     let family = Family::new(teacher, student).unwrap();
     let smallest_matrix = config.d_model * config.n_kv_heads * config.d_head * size_of::<f32>();

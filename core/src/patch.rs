@@ -23,13 +23,9 @@ impl Family {
         let embedding_owner = self.owner(recipe.embedding);
         let head_owner = self.owner(recipe.head);
         let tied = recipe.embedding == recipe.head && head_owner.is_tied();
-        LanguageModel::assemble(
-            embedding_owner.embedding().clone(),
-            recipe.layers.iter().map(|&source| self.layer(source).clone()).collect(),
-            head_owner.norm().clone(),
-            (!tied).then(|| head_owner.head()),
-            self.teacher().model().config(),
-        )
+        let layers = recipe.layers.iter().map(|&source| self.layer(source).clone()).collect();
+        let config = self.teacher().model().config();
+        LanguageModel::assemble(embedding_owner, layers, head_owner, tied, config)
     }
 
     /// The model of that parent.

@@ -58,13 +58,7 @@ impl Teacher {
             return Err(FamilyError::TeacherLayers { found, expected });
         }
         let layers = plan.kept().into_iter().map(|layer| self.model.layers()[layer].clone());
-        let model = LanguageModel::assemble(
-            self.model.embedding().clone(),
-            layers.collect(),
-            self.model.norm().clone(),
-            (!self.model.is_tied()).then(|| self.model.head()),
-            self.model.config(),
-        );
+        let model = self.model.with_layers(layers.collect());
         Ok(Student { model, plan: plan.clone() })
     }
 }

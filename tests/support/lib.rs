@@ -56,9 +56,9 @@ pub fn tiny_model(config: &ModelConfig, seed: u64, device: &Device) -> LanguageM
 /// A teacher of 6 layers and another model of 4 in the student's place: distilled, as it were.
 pub fn tiny_family(device: &Device) -> Family {
     let config = tiny_config();
-    let plan = LayerPlan::by_rule(KeepRule::default(), config.n_layers).expect("a rule for 6");
+    let plan = LayerPlan::by_rule(KeepRule::default(), config.n_layers()).expect("a rule for 6");
     let teacher = Teacher::new(tiny_model(&config, 1, device));
-    let other = config.resized(plan.n_student_layers(), config.tied);
+    let other = config.keeping(&plan.kept());
     let student = Student::new(tiny_model(&other, 2, device), plan).expect("4 layers");
     Family::new(teacher, student).expect("same shape")
 }

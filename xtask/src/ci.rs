@@ -28,7 +28,7 @@ fn stages(workspace: &Workspace) -> Result<Tally> {
         run(doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
     let tools = stage("setup", || setup::for_tests(workspace))?;
-    stage("page", || page::build(workspace, &tools.page, page::Mode::Release))?;
+    stage("page", || page::build(workspace, &tools.page, page::Mode::Release, page::Workers::All))?;
     let tally = stage("tests", || run_tests(workspace, &tools, &[]))?;
     if tally.failed > 0 {
         println!("== tests: failed; their output is above");

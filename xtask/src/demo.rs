@@ -50,14 +50,20 @@ impl Options {
 
 /// Sets up, trains, builds the page and shows it.
 pub(crate) fn demo(workspace: &Workspace, options: &Options) -> Result<()> {
-    // First of all: nobody wants to hear about a missing tool after the training.
-    let tools = setup::for_page(workspace)?;
-    let boomerang = build_boomerang(workspace, Backend::choose(&options.passed_on))?;
+    let backend = Backend::choose(&options.passed_on);
+    let boomerang = build_boomerang(workspace, backend)?;
 
     let mut train = workspace.command(&boomerang);
     // The folder is this command's own; an earlier demo in it gives way.
     run(train.args(["demo", "--force", "--out", RUN_FOLDER]).args(&options.passed_on))?;
-    page::build(workspace, &tools, page::Mode::Release)?;
+
+    // The curve comes first, since it needs no tool that Rust does not bring.
+    let tools = setup::for_page(workspace)?;
+    let workers = match backend {
+        Backend::Wgpu => page::Workers::All,
+        Backend::Cpu => page::Workers::Cpu,
+    };
+    page::build(workspace, &tools, page::Mode::Release, workers)?;
 
     if !workspace.root.join(BUNDLE).exists() {
         bail!("`boomerang demo` ended well but wrote no {BUNDLE}: that is a bug in it");

@@ -72,6 +72,6 @@ pub(crate) fn close(outcome: Result<Tally>) -> ExitCode {
 
 fn prepare(workspace: &Workspace) -> Result<TestTools> {
     let tools = setup::for_tests(workspace)?;
-    page::build(workspace, &tools.page, page::Mode::Release)?;
+    page::build(workspace, &tools.page, page::Mode::Release, page::Workers::All)?;
     Ok(tools)
 }

@@ -6,8 +6,9 @@ use burn::tensor::Device;
 
 use super::{BundleError, BundleFile, Manifest, ModelFiles};
 use crate::checkpoint::Checkpoint;
-use crate::config::ModelConfig;
+use crate::config::{LayerKind, ModelConfig};
 use crate::model::{DecoderLayer, LanguageModel};
+use crate::plan::Owner;
 use crate::prune::{Family, Student, Teacher};
 use crate::tokenizer::Tokenizer;
 
@@ -53,14 +54,25 @@ impl BundleLoader {
             .find(|files| files.ends.path == path)
             .map(|files| files.tied);
         if let Some(tied) = tied_ends {
-            let config = self.config.resized(0, tied);
+            let config = self.config.with_layers(Vec::new(), tied);
             let ends = checkpoint.read_model(&config, &self.device).map_err(wrap)?;
             self.ends.insert(path, ends);
         } else {
-            let layer = checkpoint.read_layer(&self.config, &self.device).map_err(wrap)?;
+            let kind = self.kind(&path)?;
+            let layer = checkpoint.read_layer(&self.config, kind, &self.device).map_err(wrap)?;
             self.layers.insert(path, layer);
         }
         Ok(())
+    }
+
+    /// The kind of the layer in this file, which is its teacher layer's.
+    fn kind(&self, path: &str) -> Result<LayerKind, BundleError> {
+        let place = |files: &ModelFiles| files.layers.iter().position(|file| file.path == path);
+        let in_student = || place(&self.manifest.student).map(|at| self.manifest.plan.kept()[at]);
+        let layer = place(&self.manifest.teacher).or_else(in_student).unwrap_or(0);
+        let (found, expected) = (self.config.n_layers(), self.manifest.plan.n_teacher_layers());
+        let kind = self.config.layers.get(layer).copied();
+        kind.ok_or(BundleError::Layers { owner: Owner::Teacher, found, expected })
     }
 
     /// Tokenizer and family, when everything has arrived.

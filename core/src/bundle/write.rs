@@ -35,12 +35,12 @@ pub fn bundle_files(
     };
     let mut add_model = |model: &LanguageModel, owner: &str| -> Result<ModelFiles, BundleError> {
         let precision = contents.precision;
-        let architecture = model.config().architecture;
+        let config = model.config();
         let ends = model_to_bytes(&model.without_layers(), precision)?;
         let ends = add(format!("{owner}/ends.safetensors"), ends);
         let mut layers = Vec::new();
         for (number, layer) in model.layers().iter().enumerate() {
-            let bytes = layer_to_bytes(layer, architecture, precision)?;
+            let bytes = layer_to_bytes(layer, config, precision)?;
             layers.push(add(format!("{owner}/layer-{number:02}.safetensors"), bytes));
         }
         Ok(ModelFiles { ends, tied: model.is_tied(), layers })

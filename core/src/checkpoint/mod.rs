@@ -14,7 +14,7 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde_json::Value;
 use thiserror::Error;
 
-pub use names::{Names, Orientation};
+pub use names::{Names, Place, Share, Storage};
 pub use write::{Precision, layer_to_bytes, model_to_bytes, tensors_to_bytes};
 
 /// The tensors of a model, borrowed from the bytes of its files.
@@ -41,11 +41,10 @@ pub enum CheckpointError {
     #[error("parameter {path:?} has no name in this architecture's checkpoints")]
     Unnamed { path: String },
     #[error(
-        "the config ties the head to the embedding, but \"lm_head.weight\" differs from it; \
-         transformers 4 and 5 read such a file differently: set tie_word_embeddings to false or \
-         remove the tensor"
+        "the config ties the head to the embedding, but {head:?} differs from it; transformers 4 \
+         and 5 read such a file differently: set tie_word_embeddings to false or remove the tensor"
     )]
-    TiedButDifferent,
+    TiedButDifferent { head: String },
     #[error("writing safetensors failed")]
     Write(#[source] SafeTensorError),
     #[error("the index is not usable: {0}")]

@@ -5,8 +5,9 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::{Checkpoint, CheckpointError, Names, Orientation};
-use crate::config::ModelConfig;
+use super::names::Place;
+use super::{Checkpoint, CheckpointError, Names, Share};
+use crate::config::{LayerKind, ModelConfig};
 use crate::model::parameters::Parameter;
 use crate::model::{DecoderLayer, LanguageModel};
 
@@ -20,9 +21,9 @@ impl Checkpoint<'_> {
         config: &ModelConfig,
         device: &Device,
     ) -> Result<LanguageModel, CheckpointError> {
-        let names = Names::of(config.architecture);
-        self.refuse_broken_tie(config, names)?;
-        LanguageModel::build(config, device, |parameter| self.parameter(names, parameter))
+        let names = Names::of(config);
+        self.refuse_broken_tie(config, &names)?;
+        LanguageModel::build(config, device, |parameter| self.parameter(&names, parameter))
     }
 
     /// A single layer from a file that holds nothing else, its tensors named as inside a layer.
@@ -32,73 +33,115 @@ impl Checkpoint<'_> {
     pub fn read_layer(
         &self,
         config: &ModelConfig,
+        kind: LayerKind,
         device: &Device,
     ) -> Result<DecoderLayer, CheckpointError> {
-        let names = Names::of(config.architecture);
-        DecoderLayer::build(config, device, |parameter| self.parameter(names, parameter))
+        let names = Names::of(config);
+        DecoderLayer::build(config, kind, device, |parameter| self.parameter(&names, parameter))
     }
 
     fn parameter(
         &self,
-        names: Names,
+        names: &Names<'_>,
         parameter: &Parameter,
     ) -> Result<TensorData, CheckpointError> {
-        let (name, orientation) = names
-            .in_checkpoint(&parameter.path)
+        let place = names
+            .find(&parameter.path)
             .ok_or_else(|| CheckpointError::Unnamed { path: parameter.path.clone() })?;
-        let view = self.tensor(&name)?;
-        let mut expected = parameter.shape.clone();
-        if orientation == Orientation::Transposed {
-            expected.reverse();
-        }
-        if view.shape() != expected {
+        let (name, view) = self.locate(&place)?;
+        let expected = place.stored_shape(&parameter.shape);
+        if expected.as_deref() != Some(view.shape()) {
             let found = view.shape().to_vec();
-            return Err(CheckpointError::Shape { name, expected, found });
+            let expected = expected.unwrap_or_default();
+            return Err(CheckpointError::Shape { name: name.to_owned(), expected, found });
         }
-        let values = to_f32(&name, &view)?;
-        let values = match (orientation, expected.as_slice()) {
-            (Orientation::Transposed, &[rows, columns]) => transpose(&values, rows, columns),
+        let values = share_of(name, &view, place.storage.share, place.storage.transposed)?;
+        let values = match (place.storage.transposed, parameter.shape.as_slice()) {
+            (true, &[n_inputs, n_outputs]) => transpose(&values, n_outputs, n_inputs),
             _ => values,
         };
         Ok(TensorData::new(values, parameter.shape.clone()))
     }
 
-    fn refuse_broken_tie(&self, config: &ModelConfig, names: Names) -> Result<(), CheckpointError> {
-        let named = |path| names.in_checkpoint(path).map(|found| found.0);
-        let (Some(embedding), Some(head)) = (named("embedding.weight"), named("head.weight"))
+    /// The tensor, under the first of its names that the files have.
+    fn locate<'place>(
+        &self,
+        place: &'place Place,
+    ) -> Result<(&'place str, TensorView<'_>), CheckpointError> {
+        let names = std::iter::once(&place.name).chain(&place.also);
+        let name = names.clone().find(|name| self.contains(name)).unwrap_or(&place.name);
+        Ok((name, self.tensor(name)?))
+    }
+
+    fn refuse_broken_tie(
+        &self,
+        config: &ModelConfig,
+        names: &Names<'_>,
+    ) -> Result<(), CheckpointError> {
+        let find = |path| names.find(path);
+        let (Some(embedding), Some(head)) = (find("embedding.tokens.weight"), find("head.weight"))
         else {
             return Ok(());
         };
-        if config.tied
-            && self.contains(&head)
-            && self.contains(&embedding)
-            && self.tensor(&embedding)?.data() != self.tensor(&head)?.data()
-        {
-            return Err(CheckpointError::TiedButDifferent);
+        let (Ok((_, embedding)), Ok((head_name, head))) =
+            (self.locate(&embedding), self.locate(&head))
+        else {
+            return Ok(());
+        };
+        if config.tied && embedding.data() != head.data() {
+            return Err(CheckpointError::TiedButDifferent { head: head_name.to_owned() });
         }
         Ok(())
     }
 }
 
-/// Widens the stored values to f32, exactly.
+/// The values of a parameter that has a share of a stored tensor, as rows when the outputs are rows.
+fn share_of(
+    name: &str,
+    view: &TensorView<'_>,
+    share: Share,
+    outputs_are_rows: bool,
+) -> Result<Vec<f32>, CheckpointError> {
+    if share == Share::WHOLE {
+        return to_f32(name, view.dtype(), view.data());
+    }
+    // A bias is a row of outputs.
+    let (n_rows, n_columns) = match *view.shape() {
+        [rows, columns] => (rows, columns),
+        _ => (1, view.shape().iter().product()),
+    };
+    let width = view.data().len() / (n_rows * n_columns).max(1);
+    let bytes = |start: usize, end: usize| &view.data()[start * width..end * width];
+    let mut values = Vec::new();
+    if outputs_are_rows {
+        for rows in share.ranges(n_rows) {
+            let part = bytes(rows.start * n_columns, rows.end * n_columns);
+            values.extend(to_f32(name, view.dtype(), part)?);
+        }
+    } else {
+        for row in 0..n_rows {
+            for columns in share.ranges(n_columns) {
+                let start = row * n_columns;
+                let part = bytes(start + columns.start, start + columns.end);
+                values.extend(to_f32(name, view.dtype(), part)?);
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// Widens stored values to f32, exactly.
 ///
 /// # Errors
 /// [`CheckpointError::Dtype`] for anything but f32, f16 and bf16.
-pub(super) fn to_f32(name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, CheckpointError> {
-    let data = view.data();
-    match view.dtype() {
+fn to_f32(name: &str, dtype: Dtype, data: &[u8]) -> Result<Vec<f32>, CheckpointError> {
+    let pairs = || data.as_chunks::<2>().0.iter();
+    match dtype {
         Dtype::F32 => {
             Ok(data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
         }
-        Dtype::F16 => {
-            Ok(data.as_chunks().0.iter().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect())
-        }
-        Dtype::BF16 => Ok(data
-            .as_chunks()
-            .0
-            .iter()
-            .map(|&bytes| bf16::from_le_bytes(bytes).to_f32())
-            .collect()),
+        Dtype::F16 => Ok(pairs().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect()),
+        Dtype::BF16 => Ok(pairs().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect()),
         found => Err(CheckpointError::Dtype { name: name.to_owned(), found }),
     }
 }

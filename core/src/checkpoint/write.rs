@@ -8,8 +8,8 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::read::transpose;
-use super::{Checkpoint, CheckpointError, Names, Orientation};
-use crate::architecture::Architecture;
+use super::{Checkpoint, CheckpointError, Names, Place, Share, Storage};
+use crate::config::ModelConfig;
 use crate::model::parameters::for_each;
 use crate::model::{DecoderLayer, LanguageModel};
 
@@ -73,7 +73,7 @@ pub fn model_to_bytes(
     model: &LanguageModel,
     precision: Precision,
 ) -> Result<Vec<u8>, CheckpointError> {
-    module_to_bytes(model, model.config().architecture, precision)
+    module_to_bytes(model, model.config(), precision)
 }
 
 /// The weights of a single layer, named as inside a layer.
@@ -82,39 +82,71 @@ pub fn model_to_bytes(
 /// As [`model_to_bytes`].
 pub fn layer_to_bytes(
     layer: &DecoderLayer,
-    architecture: Architecture,
+    config: &ModelConfig,
     precision: Precision,
 ) -> Result<Vec<u8>, CheckpointError> {
-    module_to_bytes(layer, architecture, precision)
+    module_to_bytes(layer, config, precision)
 }
 
 fn module_to_bytes<M: Module>(
     module: &M,
-    architecture: Architecture,
+    config: &ModelConfig,
     precision: Precision,
 ) -> Result<Vec<u8>, CheckpointError> {
-    let names = Names::of(architecture);
+    let names = Names::of(config);
     let mut tensors = Vec::new();
+    // Tensors that several parameters share, by name: its place among the tensors.
+    let mut shared = HashMap::<String, usize>::new();
     let mut unnamed = None;
     for_each(module, |parameter, tensor| {
-        let Some((name, orientation)) = names.in_checkpoint(&parameter.path) else {
+        let place = names.find(&parameter.path);
+        let stored = place.and_then(|place| {
+            let shape = place.stored_shape(&parameter.shape)?;
+            Some((place, shape))
+        });
+        let Some((Place { name, storage, .. }, stored_shape)) = stored else {
             unnamed.get_or_insert_with(|| parameter.path.clone());
             return;
         };
         let values: Vec<f32> = tensor.to_data().iter::<f32>().collect();
-        let mut shape = parameter.shape.clone();
-        let values = match (orientation, shape.as_slice()) {
-            (Orientation::Transposed, &[rows, columns]) => {
-                shape.reverse();
-                transpose(&values, rows, columns)
-            }
+        let values = match (storage.transposed, parameter.shape.as_slice()) {
+            (true, &[n_inputs, n_outputs]) => transpose(&values, n_inputs, n_outputs),
             _ => values,
         };
-        tensors.push((name, shape, values));
+        if storage.share == Share::WHOLE {
+            tensors.push((name, stored_shape, values));
+            return;
+        }
+        let index = *shared.entry(name.clone()).or_insert_with(|| {
+            let empty = vec![0.0; stored_shape.iter().product()];
+            tensors.push((name, stored_shape.clone(), empty));
+            tensors.len() - 1
+        });
+        fill_share(&mut tensors[index].2, &stored_shape, storage, &values);
     });
     match unnamed {
         Some(path) => Err(CheckpointError::Unnamed { path }),
         None => tensors_to_bytes(tensors, precision),
+    }
+}
+
+/// Puts a parameter's values where they belong in the tensor that it shares.
+fn fill_share(stored: &mut [f32], shape: &[usize], storage: Storage, values: &[f32]) {
+    // Runs of outputs lie together: whole rows of a transposed matrix, pieces of a row otherwise.
+    let (n_rows, n_outputs, run) = match (storage.transposed, shape) {
+        (true, &[outputs, inputs]) => (1, outputs, inputs),
+        (false, &[inputs, outputs]) => (inputs, outputs, 1),
+        _ => (1, stored.len(), 1),
+    };
+    let mut rest = values;
+    for row in 0..n_rows {
+        for outputs in storage.share.ranges(n_outputs) {
+            let start = row * n_outputs;
+            let place = (start + outputs.start) * run..(start + outputs.end) * run;
+            let (own, after) = rest.split_at(place.len());
+            stored[place].copy_from_slice(own);
+            rest = after;
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use super::last_rows;
 use super::loss::{self, LossWeights};
 use super::report::{self, PendingTerms, StepReport};
 use super::update::{UpdateSettings, Updater};
+use crate::architecture::NormKind;
 use crate::config::ModelConfig;
 use crate::model::LanguageModel;
 use crate::model::parameters::Parameter;
@@ -79,9 +80,14 @@ impl LanguageModel {
         let draw = |parameter: &Parameter| {
             let deviation = initialization.deviation(parameter, config);
             let is_norm = parameter.path.ends_with(".gamma");
+            // A norm that changes nothing.
+            let one = match config.traits().norm.kind {
+                NormKind::RmsAroundOne => 0.0,
+                NormKind::Rms | NormKind::Layer => 1.0,
+            };
             let n_values = parameter.shape.iter().product();
             let values: Vec<f32> = (0..n_values)
-                .map(|_| if is_norm { 1.0 } else { deviation * standard_normal(&mut rng) })
+                .map(|_| if is_norm { one } else { deviation * standard_normal(&mut rng) })
                 .collect();
             Ok::<_, std::convert::Infallible>(TensorData::new(values, parameter.shape.clone()))
         };
@@ -95,7 +101,7 @@ impl LanguageModel {
 impl Initialization {
     fn deviation(self, parameter: &Parameter, config: &ModelConfig) -> f32 {
         let path = parameter.path.as_str();
-        if path.ends_with(".bias") {
+        if path.ends_with(".bias") || path.ends_with(".beta") {
             return 0.0;
         }
         match self {
@@ -107,7 +113,7 @@ impl Initialization {
                 let into_residual =
                     path.ends_with("output.weight") || path.ends_with("down.weight");
                 let shrink =
-                    if into_residual { (2.0 * config.n_layers as f32).sqrt() } else { 1.0 };
+                    if into_residual { (2.0 * config.n_layers() as f32).sqrt() } else { 1.0 };
                 d_input.powf(-0.5) / shrink
             }
         }

@@ -185,6 +185,10 @@ impl Updater {
 /// Added to the norm before dividing by it, as torch does.
 const NORM_FLOOR: f64 = 1e-6;
 
+/// Norms around attention and MLP, as paths have them.
+const OF_LAYERS: [&str; 4] =
+    ["attention_norm.", "attention_post_norm.", "mlp_norm.", "mlp_post_norm."];
+
 impl DecayRule {
     fn decays(self, parameter: &Parameter, architecture: Architecture) -> bool {
         let path = parameter.path.as_str();
@@ -194,11 +198,11 @@ impl DecayRule {
                 let is_norm = path.ends_with(".gamma");
                 let exempt_norm = match architecture.traits().undecayed_norms {
                     UndecayedNorms::All => true,
-                    UndecayedNorms::BeforeAttentionAndMlp => {
-                        path.ends_with("attention_norm.gamma") || path.ends_with("mlp_norm.gamma")
-                    }
+                    UndecayedNorms::OfLayers => OF_LAYERS.iter().any(|norm| path.contains(norm)),
+                    UndecayedNorms::None => false,
                 };
-                !(path.ends_with(".bias") || is_norm && exempt_norm)
+                let is_bias = path.ends_with(".bias") || path.ends_with(".beta");
+                !(is_bias || is_norm && exempt_norm)
             }
         }
     }

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::prefix_tree::{Node, PrefixTree};
 use super::request::{Likelihood, Request};
-use crate::model::{AttentionMask, LanguageModel, RotaryTable};
+use crate::model::{AttentionMask, Context, LanguageModel};
 
 /// The device stopped answering.
 #[derive(Debug, Error)]
@@ -37,7 +37,7 @@ pub async fn answer(
     let batch = Inputs::new(requests, first);
     let mut leaves = Vec::new();
     for (embedding, root) in &tree.roots {
-        let x = models[*embedding].embed(batch.tokens.clone());
+        let x = models[*embedding].embed(batch.tokens.clone(), 0);
         descend(models, root, x, &batch, &mut leaves);
     }
     let mut answers = vec![Vec::new(); tree.n_members()];
@@ -60,8 +60,7 @@ struct Inputs {
     places: Tensor<1, Int>,
     /// The scored tokens, as many as places.
     targets: Tensor<1, Int>,
-    mask: AttentionMask,
-    rope: RotaryTable,
+    context: Context,
 }
 
 impl Inputs {
@@ -93,8 +92,7 @@ impl Inputs {
             tokens: Tensor::from_data(TensorData::new(tokens, [n_rows, seq]), &device),
             places: Tensor::from_data(TensorData::new(places, [n_scored]), &device),
             targets: Tensor::from_data(TensorData::new(targets, [n_scored]), &device),
-            mask: AttentionMask::causal(seq, 0, &device),
-            rope: model.rope(seq),
+            context: model.context(seq, &AttentionMask::causal(seq, 0, &device)),
         }
     }
 }
@@ -114,7 +112,7 @@ fn descend(
     }
     for ((model, layer), child) in &node.children {
         let layer = &models[*model].layers()[*layer];
-        let x = layer.forward(x.clone(), &batch.rope, Some(&batch.mask), None);
+        let x = layer.forward(x.clone(), &batch.context, None);
         descend(models, child, x, batch, leaves);
     }
 }

@@ -1,13 +1,16 @@
-//! Grouped-query attention with rotary positions, optional query/key norms and biases.
+//! Grouped-query attention with rotary positions, query/key norms and biases where a model has them.
 
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig, RmsNorm, RmsNormConfig};
+use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::cache::LayerCache;
+use super::layer::normalize;
 use super::mask::AttentionMask;
+use super::norm::Norm;
 use super::rope::RotaryTable;
+use crate::architecture::QueryKeyNorm;
 use crate::config::ModelConfig;
 
 /// Self-attention of one layer.
@@ -17,11 +20,15 @@ pub(crate) struct Attention {
     key: Linear,
     value: Linear,
     output: Linear,
-    query_norm: Option<RmsNorm>,
-    key_norm: Option<RmsNorm>,
+    query_norm: Option<Norm>,
+    key_norm: Option<Norm>,
     n_heads: usize,
     n_kv_heads: usize,
     d_head: usize,
+    scale: f64,
+    softcap: Option<f64>,
+    /// Queries and keys are normalised before they are split into heads.
+    norms_all_heads: bool,
 }
 
 impl Attention {
@@ -33,20 +40,24 @@ impl Attention {
         let d_query = config.n_heads * config.d_head;
         let d_key = config.n_kv_heads * config.d_head;
         let bias = config.query_key_value_bias;
-        let norm = || {
-            let norm = RmsNormConfig::new(config.d_head).with_epsilon(config.norm_epsilon);
-            config.query_key_norm.then(|| norm.init(device))
+        let norm = |d_all| match config.traits().query_key_norm {
+            QueryKeyNorm::None => None,
+            QueryKeyNorm::Head => Some(Norm::lazy(config.d_head, config, device)),
+            QueryKeyNorm::All => Some(Norm::lazy(d_all, config, device)),
         };
         Self {
             query: linear(config.d_model, d_query, bias),
             key: linear(config.d_model, d_key, bias),
             value: linear(config.d_model, d_key, bias),
             output: linear(d_query, config.d_model, config.attention_output_bias),
-            query_norm: norm(),
-            key_norm: norm(),
+            query_norm: norm(d_query),
+            key_norm: norm(d_key),
             n_heads: config.n_heads,
             n_kv_heads: config.n_kv_heads,
             d_head: config.d_head,
+            scale: config.attention_scale,
+            softcap: config.attention_softcap,
+            norms_all_heads: config.traits().query_key_norm == QueryKeyNorm::All,
         }
     }
 
@@ -54,17 +65,16 @@ impl Attention {
     pub(super) fn forward(
         &self,
         x: Tensor<3>,
-        rope: &RotaryTable,
+        rope: Option<&RotaryTable>,
         mask: Option<&AttentionMask>,
         cache: Option<&mut LayerCache>,
     ) -> Tensor<3> {
         let [batch, seq, _] = x.dims();
-        let query = self.split_heads(self.query.forward(x.clone()), self.n_heads);
-        let key = self.split_heads(self.key.forward(x.clone()), self.n_kv_heads);
+        let query = self.query.forward(x.clone());
+        let query = self.prepare(query, self.query_norm.as_ref(), self.n_heads, rope);
+        let key = self.key.forward(x.clone());
+        let key = self.prepare(key, self.key_norm.as_ref(), self.n_kv_heads, rope);
         let value = self.split_heads(self.value.forward(x), self.n_kv_heads);
-
-        let query = rope.rotate(normalize(self.query_norm.as_ref(), query));
-        let key = rope.rotate(normalize(self.key_norm.as_ref(), key));
         let (key, value) = match cache {
             Some(cache) => cache.append(key, value),
             None => (key, value),
@@ -74,9 +84,10 @@ impl Attention {
         // are never repeated: [batch, n_kv_heads, n_groups * seq, d_head].
         let n_keys = key.dims()[2];
         let n_groups = self.n_heads / self.n_kv_heads;
-        let query = query * (self.d_head as f64).powf(-0.5);
+        let query = query * self.scale;
         let query = query.reshape([batch, self.n_kv_heads, n_groups * seq, self.d_head]);
         let scores = query.matmul(key.transpose()).reshape([batch, self.n_heads, seq, n_keys]);
+        let scores = softcap(self.softcap, scores);
         let scores = match mask {
             Some(mask) => mask.apply(scores),
             None => scores,
@@ -90,6 +101,27 @@ impl Attention {
         self.output.forward(mixed)
     }
 
+    /// Queries or keys as they meet: normalised, in heads, rotated.
+    ///
+    /// Shapes: `[batch, seq, heads * d_head]` -> `[batch, heads, seq, d_head]`
+    fn prepare(
+        &self,
+        x: Tensor<3>,
+        norm: Option<&Norm>,
+        heads: usize,
+        rope: Option<&RotaryTable>,
+    ) -> Tensor<4> {
+        let x = if self.norms_all_heads {
+            self.split_heads(normalize(norm, x), heads)
+        } else {
+            normalize(norm, self.split_heads(x, heads))
+        };
+        match rope {
+            Some(rope) => rope.rotate(x),
+            None => x,
+        }
+    }
+
     /// `[batch, seq, heads * d_head]` -> `[batch, heads, seq, d_head]`
     fn split_heads(&self, x: Tensor<3>, heads: usize) -> Tensor<4> {
         let [batch, seq, _] = x.dims();
@@ -97,9 +129,11 @@ impl Attention {
     }
 }
 
-fn normalize(norm: Option<&RmsNorm>, x: Tensor<4>) -> Tensor<4> {
-    match norm {
-        Some(norm) => norm.forward(x),
+/// `cap * tanh(x / cap)`: nearly `x` while it is small, and never above `cap` (Gemma 2,
+/// arXiv:2408.00118).
+pub(super) fn softcap<const D: usize>(cap: Option<f64>, x: Tensor<D>) -> Tensor<D> {
+    match cap {
+        Some(cap) => (x / cap).tanh() * cap,
         None => x,
     }
 }

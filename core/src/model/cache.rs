@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
+use super::context::tables;
 use super::rope::RotaryTable;
 use crate::config::ModelConfig;
 
@@ -11,7 +12,7 @@ use crate::config::ModelConfig;
 #[derive(Clone, Debug)]
 pub struct KvCache {
     pub(super) layers: Vec<LayerCache>,
-    pub(super) rope: RotaryTable,
+    pub(super) rope: Vec<RotaryTable>,
     pub(super) len: usize,
     capacity: usize,
 }
@@ -33,8 +34,8 @@ impl KvCache {
             len: 0,
         };
         Self {
-            layers: (0..config.n_layers).map(|_| empty()).collect(),
-            rope: RotaryTable::new(0, capacity, config.d_head, config.rope_theta, device),
+            layers: config.layers.iter().map(|_| empty()).collect(),
+            rope: tables(&config.rotary, capacity, device),
             len: 0,
             capacity,
         }

@@ -1,36 +1,46 @@
 //! One transformer layer.
 
 use burn::module::Module;
-use burn::nn::{RmsNorm, RmsNormConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::attention::Attention;
 use super::cache::LayerCache;
-use super::mask::AttentionMask;
+use super::context::Context;
 use super::mlp::Mlp;
+use super::norm::Norm;
 use super::parameters::{self, Parameter};
-use super::rope::RotaryTable;
-use crate::config::ModelConfig;
+use crate::config::{LayerKind, ModelConfig};
 
-/// Attention and MLP, each behind its norm and added to the residual stream.
+/// Attention and MLP, each behind its norms and added to the residual stream.
 ///
 /// A layer does not know its place in the stack: the same layer serves every member of a family.
+/// What it does differently from its neighbours, it carries along as its [`LayerKind`].
 #[derive(Module, Debug)]
 pub struct DecoderLayer {
-    attention_norm: RmsNorm,
+    attention_norm: Option<Norm>,
     attention: Attention,
-    mlp_norm: RmsNorm,
+    attention_post_norm: Option<Norm>,
+    mlp_norm: Option<Norm>,
     mlp: Mlp,
+    mlp_post_norm: Option<Norm>,
+    parallel: bool,
+    #[module(skip)]
+    kind: LayerKind,
 }
 
 impl DecoderLayer {
-    pub(super) fn lazy(config: &ModelConfig, device: &Device) -> Self {
-        let norm = RmsNormConfig::new(config.d_model).with_epsilon(config.norm_epsilon);
+    pub(super) fn lazy(config: &ModelConfig, kind: LayerKind, device: &Device) -> Self {
+        let norms = config.traits().norm;
+        let norm = |is_there: bool| is_there.then(|| Norm::lazy(config.d_model, config, device));
         Self {
-            attention_norm: norm.init(device),
+            attention_norm: norm(norms.before),
             attention: Attention::lazy(config, device),
-            mlp_norm: norm.init(device),
+            attention_post_norm: norm(norms.after),
+            mlp_norm: norm(norms.before),
             mlp: Mlp::lazy(config, device),
+            mlp_post_norm: norm(norms.after),
+            parallel: config.parallel,
+            kind,
         }
     }
 
@@ -41,25 +51,43 @@ impl DecoderLayer {
     /// The first error of `source`.
     pub fn build<E>(
         config: &ModelConfig,
+        kind: LayerKind,
         device: &Device,
         source: impl FnMut(&Parameter) -> Result<TensorData, E>,
     ) -> Result<Self, E> {
-        parameters::fill(Self::lazy(config, device), "", device, source)
+        parameters::fill(Self::lazy(config, kind, device), "", device, source)
     }
 
-    /// Shapes: `x` and the result are `[batch, seq, d_model]`; `mask` is not needed for one new
-    /// position that sees the whole cache.
+    /// What this layer does that its neighbour may not.
+    pub fn kind(&self) -> LayerKind {
+        self.kind
+    }
+
+    /// Shapes: `x` and the result are `[batch, seq, d_model]`.
     pub(crate) fn forward(
         &self,
         x: Tensor<3>,
-        rope: &RotaryTable,
-        mask: Option<&AttentionMask>,
+        context: &Context,
         cache: Option<&mut LayerCache>,
     ) -> Tensor<3> {
-        let attended =
-            self.attention.forward(self.attention_norm.forward(x.clone()), rope, mask, cache);
+        let (rope, mask) = (context.rope(self.kind), context.mask(self.kind));
+        let attended = normalize(self.attention_norm.as_ref(), x.clone());
+        let attended = self.attention.forward(attended, rope, mask, cache);
+        let attended = normalize(self.attention_post_norm.as_ref(), attended);
+        if self.parallel {
+            let fed = self.mlp.forward(normalize(self.mlp_norm.as_ref(), x.clone()));
+            return x + attended + normalize(self.mlp_post_norm.as_ref(), fed);
+        }
         let x = x + attended;
-        let fed = self.mlp.forward(self.mlp_norm.forward(x.clone()));
-        x + fed
+        let fed = self.mlp.forward(normalize(self.mlp_norm.as_ref(), x.clone()));
+        x + normalize(self.mlp_post_norm.as_ref(), fed)
+    }
+}
+
+/// `x` itself where there is no norm.
+pub(super) fn normalize<const D: usize>(norm: Option<&Norm>, x: Tensor<D>) -> Tensor<D> {
+    match norm {
+        Some(norm) => norm.forward(x),
+        None => x,
     }
 }

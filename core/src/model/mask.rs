@@ -43,6 +43,18 @@ impl AttentionMask {
         Self::where_hidden(padding.expand(shape).bool_or(causal.expand(shape)))
     }
 
+    /// The same, but a query sees at most the last `window` positions, its own included.
+    pub(super) fn windowed(&self, window: usize) -> Self {
+        let [_, _, n_queries, n_keys] = self.bias.dims();
+        let device = self.bias.device();
+        // Queries are the last of the keys.
+        let query = positions(n_keys - n_queries, n_queries, &device);
+        let key = positions(0, n_keys, &device).reshape([1, 1, 1, n_keys]);
+        let last_hidden = query.reshape([1, 1, n_queries, 1]) - window as i64;
+        let hidden = key.lower_equal(last_hidden).expand(self.bias.dims());
+        Self { bias: self.bias.clone().mask_fill(hidden, HIDDEN) }
+    }
+
     fn where_hidden(hidden: Tensor<4, Bool>) -> Self {
         let shape = hidden.dims();
         let bias = Tensor::zeros(shape, &hidden.device()).mask_fill(hidden, HIDDEN);
@@ -84,6 +96,12 @@ mod tests {
         let segments = Tensor::<2, Int>::from_data([[1, 1, 2]], &Device::flex());
         let expected = [true, false, false, true, true, false, false, false, true];
         assert_eq!(visible(&AttentionMask::packed(segments)), expected);
+    }
+
+    #[test]
+    fn a_window_hides_what_is_too_far_back() {
+        let mask = AttentionMask::causal(2, 2, &Device::flex()).windowed(2);
+        assert_eq!(visible(&mask), [false, true, true, false, false, false, true, true]);
     }
 
     #[test]

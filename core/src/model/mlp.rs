@@ -1,18 +1,21 @@
-//! The gated feed-forward network (SwiGLU, arXiv:2002.05202).
+//! The feed-forward network, gated (SwiGLU, arXiv:2002.05202) or plain.
 
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::activation::silu;
+use burn::tensor::activation::{gelu, gelu_approximate, relu, silu};
 use burn::tensor::{Device, Tensor};
 
-use crate::config::ModelConfig;
+use crate::architecture::MlpKind;
+use crate::config::{Activation, ModelConfig};
 
-/// `down(silu(gate(x)) * up(x))`.
+/// `down(act(gate(x)) * up(x))`, or `down(act(up(x)))` without a gate.
 #[derive(Module, Debug)]
 pub(crate) struct Mlp {
-    gate: Linear,
+    gate: Option<Linear>,
     up: Linear,
     down: Linear,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl Mlp {
@@ -20,15 +23,32 @@ impl Mlp {
         let linear = |d_input, d_output| {
             LinearConfig::new(d_input, d_output).with_bias(config.mlp_bias).init(device)
         };
+        let is_gated = config.traits().mlp == MlpKind::Gated;
         Self {
-            gate: linear(config.d_model, config.d_ff),
+            gate: is_gated.then(|| linear(config.d_model, config.d_ff)),
             up: linear(config.d_model, config.d_ff),
             down: linear(config.d_ff, config.d_model),
+            activation: config.activation,
         }
     }
 
     /// Shapes: `x` and the result are `[batch, seq, d_model]`.
     pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.down.forward(silu(self.gate.forward(x.clone())) * self.up.forward(x))
+        let hidden = match &self.gate {
+            Some(gate) => self.activation.apply(gate.forward(x.clone())) * self.up.forward(x),
+            None => self.activation.apply(self.up.forward(x)),
+        };
+        self.down.forward(hidden)
+    }
+}
+
+impl Activation {
+    fn apply(self, x: Tensor<3>) -> Tensor<3> {
+        match self {
+            Self::Silu => silu(x),
+            Self::Gelu => gelu(x),
+            Self::GeluTanh => gelu_approximate(x),
+            Self::Relu => relu(x),
+        }
     }
 }

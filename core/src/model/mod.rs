@@ -5,34 +5,48 @@
 
 mod attention;
 mod cache;
+mod context;
 mod layer;
 mod mask;
 mod mlp;
+mod norm;
 pub mod parameters;
 mod rope;
 
 use burn::module::{Module, Param};
-use burn::nn::{Embedding, EmbeddingConfig, RmsNorm, RmsNormConfig};
+use burn::nn::{Embedding, EmbeddingConfig};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 pub use cache::KvCache;
+pub use context::Context;
 pub use layer::DecoderLayer;
 pub use mask::AttentionMask;
+use norm::Norm;
 use parameters::Parameter;
-pub use rope::RotaryTable;
 
+use crate::architecture::PositionRule;
 use crate::config::ModelConfig;
+use attention::softcap;
 
 /// A decoder-only language model.
 #[derive(Module, Debug)]
 pub struct LanguageModel {
-    embedding: Embedding,
+    embedding: InputEmbedding,
     layers: Vec<DecoderLayer>,
-    norm: RmsNorm,
+    norm: Norm,
     /// `None` when the head is the embedding matrix.
     head: Option<Head>,
     #[module(skip)]
     config: ModelConfig,
+}
+
+/// Tokens, and where an architecture learns them positions, as vectors.
+#[derive(Module, Debug)]
+struct InputEmbedding {
+    tokens: Embedding,
+    positions: Option<Embedding>,
+    /// Vectors of tokens are multiplied by this.
+    scale: Option<f64>,
 }
 
 /// The language-model head. Its matrix is `[vocab, d_model]`, the embedding's shape, so that a tied
@@ -64,29 +78,43 @@ impl LanguageModel {
         device: &Device,
         source: impl FnMut(&Parameter) -> Result<TensorData, E>,
     ) -> Result<Self, E> {
-        let embedding = || EmbeddingConfig::new(config.vocab, config.d_model).init(device);
+        let matrix = |rows| EmbeddingConfig::new(rows, config.d_model).init(device);
+        let traits = config.traits();
+        let layer = |&kind| DecoderLayer::lazy(config, kind, device);
         let lazy = Self {
-            embedding: embedding(),
-            layers: (0..config.n_layers).map(|_| DecoderLayer::lazy(config, device)).collect(),
-            norm: RmsNormConfig::new(config.d_model).with_epsilon(config.norm_epsilon).init(device),
-            head: (!config.tied).then(|| Head { weight: embedding().weight }),
+            embedding: InputEmbedding {
+                tokens: matrix(config.vocab),
+                positions: (traits.positions == PositionRule::Learned)
+                    .then(|| matrix(config.max_seq)),
+                scale: traits.scales_embedding.then(|| (config.d_model as f64).sqrt()),
+            },
+            layers: config.layers.iter().map(layer).collect(),
+            norm: Norm::lazy(config.d_model, config, device),
+            head: (!config.tied).then(|| Head { weight: matrix(config.vocab).weight }),
             config: config.clone(),
         };
         parameters::fill(lazy, "", device, source)
     }
 
-    /// A model from parts of others; nothing is copied.
+    /// A model with the embedding of one and the final norm and head of another; nothing is copied.
     ///
-    /// The parts have to fit together, see [`ModelConfig::difference`].
+    /// The head is the embedding matrix when `tied`; `config` says the rest. The parts have to fit together, see
+    /// [`ModelConfig::difference`].
     pub(crate) fn assemble(
-        embedding: Embedding,
+        embedding_owner: &Self,
         layers: Vec<DecoderLayer>,
-        norm: RmsNorm,
-        head: Option<Head>,
+        head_owner: &Self,
+        tied: bool,
         config: &ModelConfig,
     ) -> Self {
-        let config = config.resized(layers.len(), head.is_none());
-        Self { embedding, layers, norm, head, config }
+        let kinds = layers.iter().map(DecoderLayer::kind).collect();
+        Self {
+            embedding: embedding_owner.embedding.clone(),
+            layers,
+            norm: head_owner.norm.clone(),
+            head: (!tied).then(|| head_owner.head()),
+            config: config.with_layers(kinds, tied),
+        }
     }
 
     /// The same ends without any layer.
@@ -96,7 +124,8 @@ impl LanguageModel {
 
     /// The same ends around other layers.
     pub(crate) fn with_layers(&self, layers: Vec<DecoderLayer>) -> Self {
-        let config = self.config.resized(layers.len(), self.is_tied());
+        let kinds = layers.iter().map(DecoderLayer::kind).collect();
+        let config = self.config.with_layers(kinds, self.is_tied());
         Self { layers, config, ..self.clone() }
     }
 
@@ -112,17 +141,9 @@ impl LanguageModel {
         &self.layers
     }
 
-    pub(crate) fn embedding(&self) -> &Embedding {
-        &self.embedding
-    }
-
-    pub(crate) fn norm(&self) -> &RmsNorm {
-        &self.norm
-    }
-
     /// The head as a part of its own, also when it is the embedding matrix.
-    pub(crate) fn head(&self) -> Head {
-        let tied = || Head { weight: self.embedding.weight.clone() };
+    fn head(&self) -> Head {
+        let tied = || Head { weight: self.embedding.tokens.weight.clone() };
         self.head.clone().unwrap_or_else(tied)
     }
 
@@ -136,7 +157,7 @@ impl LanguageModel {
     }
 
     pub fn device(&self) -> Device {
-        self.embedding.weight.device().inner()
+        self.embedding.tokens.weight.device().inner()
     }
 
     /// The same weights, off the training graph.
@@ -144,14 +165,29 @@ impl LanguageModel {
         parameters::off_graph(self)
     }
 
-    /// Positions `0..seq`, on the model's device.
-    pub fn rope(&self, seq: usize) -> RotaryTable {
-        RotaryTable::new(0, seq, self.config.d_head, self.config.rope_theta, &self.device())
+    /// What layers of this model need for a text of `seq` positions, on the model's device.
+    pub fn context(&self, seq: usize, mask: &AttentionMask) -> Context {
+        Context::new(&self.config, seq, mask, &self.device())
     }
 
+    /// The residual stream before the first layer; the text begins at position `start`.
+    ///
     /// Shapes: `[batch, seq]` -> `[batch, seq, d_model]`
-    pub fn embed(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        self.embedding.forward(tokens)
+    pub fn embed(&self, tokens: Tensor<2, Int>, start: usize) -> Tensor<3> {
+        let [_, seq] = tokens.dims();
+        let InputEmbedding { tokens: matrix, positions, scale } = &self.embedding;
+        let x = matrix.forward(tokens);
+        let x = match scale {
+            Some(scale) => x * *scale,
+            None => x,
+        };
+        match positions {
+            Some(positions) => {
+                let vectors = positions.weight.val().narrow(0, start, seq);
+                x + vectors.unsqueeze()
+            }
+            None => x,
+        }
     }
 
     /// The final norm. Shapes: `x` and the result are `[batch, seq, d_model]`.
@@ -163,20 +199,20 @@ impl LanguageModel {
     pub fn logits(&self, states: Tensor<2>) -> Tensor<2> {
         let weight = match &self.head {
             Some(head) => head.weight.val(),
-            None => self.embedding.weight.val(),
+            None => self.embedding.tokens.weight.val(),
         };
-        states.matmul(weight.transpose())
+        softcap(self.config.logit_softcap, states.matmul(weight.transpose()))
     }
 
     /// All hidden states, see [`ForwardTrace::hidden_states`], without computing logits.
     pub fn hidden_states(&self, tokens: Tensor<2, Int>, mask: &AttentionMask) -> Vec<Tensor<3>> {
         let [_, seq] = tokens.dims();
-        let rope = self.rope(seq);
+        let context = self.context(seq, mask);
         let mut states = Vec::with_capacity(self.layers.len() + 1);
-        let mut x = self.embed(tokens);
+        let mut x = self.embed(tokens, 0);
         for layer in &self.layers {
             states.push(x.clone());
-            x = layer.forward(x, &rope, Some(mask), None);
+            x = layer.forward(x, &context, None);
         }
         states.push(self.normalize(x));
         states
@@ -203,12 +239,10 @@ impl LanguageModel {
         assert!(seq <= cache.room(), "the cache has no room for {seq} more positions");
         assert_eq!(cache.layers.len(), self.layers.len(), "the cache belongs to another size");
         let past = cache.len;
-        let rope = cache.rope.slice(past, seq);
-        // A single new position sees everything.
-        let mask = (seq > 1).then(|| AttentionMask::causal(seq, past, &tokens.device()));
-        let mut x = self.embed(tokens);
+        let context = Context::continued(&self.config, &cache.rope, past, seq, &tokens.device());
+        let mut x = self.embed(tokens, past);
         for (layer, cache) in self.layers.iter().zip(&mut cache.layers) {
-            x = layer.forward(x, &rope, mask.as_ref(), Some(cache));
+            x = layer.forward(x, &context, Some(cache));
         }
         cache.len += seq;
         let last = self.normalize(x.narrow(1, seq - 1, 1));

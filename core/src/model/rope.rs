@@ -2,22 +2,22 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::config::Rotary;
+
 /// Cosines and sines of the rotation at each of a run of positions.
 #[derive(Clone, Debug)]
-pub struct RotaryTable {
-    /// `[seq, d_head]`, the second half repeating the first.
+pub(crate) struct RotaryTable {
+    /// `[seq, d_rotated]`, the second half repeating the first.
     cos: Tensor<2>,
-    /// `[seq, d_head]`, as `cos`.
+    /// `[seq, d_rotated]`, as `cos`.
     sin: Tensor<2>,
 }
 
 impl RotaryTable {
     /// The table for positions `start .. start + seq`.
-    pub fn new(start: usize, seq: usize, d_head: usize, theta: f64, device: &Device) -> Self {
-        let half = d_head / 2;
-        // In f32 as transformers computes it, so that long positions round alike.
-        let frequencies: Vec<f32> =
-            (0..half).map(|i| 1.0 / (theta as f32).powf((2 * i) as f32 / d_head as f32)).collect();
+    pub(super) fn new(rotary: &Rotary, start: usize, seq: usize, device: &Device) -> Self {
+        let frequencies = rotary.frequencies(start + seq);
+        let (magnitude, d_rotated) = (rotary.magnitude(), rotary.d_rotated);
         let angles: Vec<f32> = (start..start + seq)
             .flat_map(|position| {
                 let row = frequencies.iter().map(move |frequency| position as f32 * frequency);
@@ -25,14 +25,14 @@ impl RotaryTable {
             })
             .collect();
         let table = |f: fn(f32) -> f32| {
-            let values: Vec<f32> = angles.iter().map(|&angle| f(angle)).collect();
-            Tensor::from_data(TensorData::new(values, [seq, d_head]), device)
+            let values: Vec<f32> = angles.iter().map(|&angle| f(angle) * magnitude).collect();
+            Tensor::from_data(TensorData::new(values, [seq, d_rotated]), device)
         };
         Self { cos: table(f32::cos), sin: table(f32::sin) }
     }
 
     /// The positions `start .. start + seq`, counted from the table's first.
-    pub fn slice(&self, start: usize, seq: usize) -> Self {
+    pub(super) fn slice(&self, start: usize, seq: usize) -> Self {
         Self {
             cos: self.cos.clone().narrow(0, start, seq),
             sin: self.sin.clone().narrow(0, start, seq),
@@ -40,8 +40,13 @@ impl RotaryTable {
     }
 
     /// Rotates each head. Shapes: `x` and the result are `[batch, heads, seq, d_head]`.
-    pub fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
-        let half = x.dims()[3] / 2;
+    pub(super) fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
+        let (d_head, d_rotated) = (x.dims()[3], self.cos.dims()[1]);
+        if d_rotated < d_head {
+            let rest = x.clone().narrow(3, d_rotated, d_head - d_rotated);
+            return Tensor::cat(vec![self.rotate(x.narrow(3, 0, d_rotated)), rest], 3);
+        }
+        let half = d_head / 2;
         let first = x.clone().narrow(3, 0, half);
         let second = x.clone().narrow(3, half, half);
         let turned = Tensor::cat(vec![-second, first], 3);
@@ -53,13 +58,28 @@ impl RotaryTable {
 #[allow(clippy::disallowed_methods, reason = "a test may block")]
 mod tests {
     use super::*;
+    use crate::config::RopeScaling;
+
+    fn rotary(d_rotated: usize) -> Rotary {
+        Rotary { theta: 1e4, d_rotated, scaling: RopeScaling::None }
+    }
 
     #[test]
     fn position_zero_is_not_rotated() {
         let device = Device::flex();
         let x = Tensor::<4>::from_data([[[[1.0, 2.0, 3.0, 4.0]]]], &device);
-        let rotated = RotaryTable::new(0, 1, 4, 1e4, &device).rotate(x.clone());
+        let rotated = RotaryTable::new(&rotary(4), 0, 1, &device).rotate(x.clone());
         assert_eq!(rotated.to_data(), x.to_data());
+    }
+
+    #[test]
+    fn the_rest_of_a_partly_rotated_head_stays() {
+        let device = Device::flex();
+        let x = Tensor::<4>::from_data([[[[1.0, 2.0, 3.0, 4.0]]]], &device);
+        let rotated = RotaryTable::new(&rotary(2), 3, 1, &device).rotate(x);
+        let rotated: Vec<f32> = rotated.to_data().iter::<f32>().collect();
+        assert_eq!(rotated[2..], [3.0, 4.0]);
+        assert_ne!(rotated[..2], [1.0, 2.0]);
     }
 
     #[test]
@@ -67,7 +87,7 @@ mod tests {
         let device = Device::flex();
         let vector = |values: [f32; 4]| Tensor::<4>::from_data([[[values]]], &device);
         let dot = |query_position, key_position| {
-            let at = |position| RotaryTable::new(position, 1, 4, 1e4, &device);
+            let at = |position| RotaryTable::new(&rotary(4), position, 1, &device);
             let query = at(query_position).rotate(vector([0.3, -1.0, 0.7, 2.0]));
             let key = at(key_position).rotate(vector([1.5, 0.2, -0.4, 0.9]));
             (query * key).sum().into_scalar::<f32>()

@@ -103,7 +103,7 @@ impl ModelFolder {
                 "{STUDENT_CONFIG} is missing in {}, so its {} layers have no place in a teacher; \
                  expected a folder that `boomerang prune` or `boomerang distill` wrote",
                 self.path.display(),
-                self.config.n_layers
+                self.config.n_layers()
             ))
         })?;
         Student::new(self.model(device)?, plan).with_context(|| self.path.display().to_string())
@@ -190,7 +190,7 @@ mod tests {
         let folder = folder_of(&[(CONFIG, LLAMA), (weights::WEIGHTS, EMPTY)]);
         let model = ModelFolder::open(folder.path()).unwrap();
         let checkpoint = model.checkpoint().unwrap();
-        assert_eq!(model.config().n_layers, 2);
+        assert_eq!(model.config().n_layers(), 2);
         assert_eq!(checkpoint.file_names().collect::<Vec<_>>(), [weights::WEIGHTS]);
     }
 

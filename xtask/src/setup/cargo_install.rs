@@ -23,6 +23,11 @@ pub(super) fn install(
     // Not in the repository, whose cargo settings are for the page; and without a target folder, so
     // that cargo takes one that it removes afterwards.
     command.current_dir(tools).env_remove("CARGO_TARGET_DIR");
+    // These tools run for seconds: what counts is how long it takes to build them.
+    command
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     if plain_output() {
         command.env("CARGO_TERM_PROGRESS_WHEN", "never").env("CARGO_TERM_COLOR", "never");
     }

@@ -54,7 +54,7 @@ impl Story {
         let config = ModelConfig::from_json(EMBEDDED.config)?;
         let weights = Checkpoint::parse([("the embedded teacher".to_owned(), EMBEDDED.weights)])?;
         let teacher = Teacher::new(weights.read_model(&config, device)?);
-        let plan = LayerPlan::by_rule(KeepRule::default(), config.n_layers)?;
+        let plan = LayerPlan::by_rule(KeepRule::default(), config.n_layers())?;
         let corpus = Corpus::new(made.corpus_seed);
         let tokenizer = Tokenizer::from_json(EMBEDDED.tokenizer)?;
         let questions: Vec<ChoiceDoc> =

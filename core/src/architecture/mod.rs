@@ -1,0 +1,237 @@
+//! What differs between the architectures that one decoder covers, as data.
+//!
+//! Adding an architecture means one row in `table.rs`, one in `checkpoint/names.rs`, and a fixture;
+//! `forward` never asks which architecture it runs.
+
+mod table;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::PatchOrder;
+
+/// A family of checkpoints with the same parts, in Hugging Face's sense of `model_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Architecture {
+    Llama,
+    Mistral,
+    Qwen2,
+    Qwen3,
+    SmolLm3,
+    Olmo2,
+    Phi3,
+    Gemma2,
+    Gemma3,
+    InternLm2,
+    InternLm3,
+    GptNeox,
+    Gpt2,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Traits {
+    /// `model_type` in `config.json`.
+    pub model_type: &'static str,
+    /// Under which keys `config.json` has the sizes.
+    pub keys: &'static Keys,
+    pub norm: Norms,
+    pub residual: ResidualRule,
+    pub query_key_norm: QueryKeyNorm,
+    pub query_key_value_bias: Bias,
+    pub attention_output_bias: Bias,
+    pub mlp_bias: Bias,
+    pub mlp: MlpKind,
+    /// What `config.json` leaves out.
+    pub defaults: Defaults,
+    pub positions: PositionRule,
+    pub windows: WindowRule,
+    /// Token embeddings are multiplied by `sqrt(d_model)`.
+    pub scales_embedding: bool,
+    pub undecayed_norms: UndecayedNorms,
+}
+
+/// Hugging Face's names for the numbers that every model has.
+#[derive(Clone, Copy, Debug)]
+pub struct Keys {
+    pub d_model: &'static str,
+    pub d_ff: &'static str,
+    pub n_layers: &'static str,
+    pub n_heads: &'static str,
+    pub max_seq: &'static str,
+    pub norm_epsilon: &'static str,
+    pub activation: &'static str,
+    pub rope_theta: &'static str,
+    /// The part of a head that is rotated.
+    pub rotary_fraction: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults {
+    pub norm_epsilon: f64,
+    pub activation: &'static str,
+    pub rope_theta: f64,
+    pub rotary_fraction: f64,
+    pub max_seq: usize,
+    pub tied: bool,
+    /// `None`: `d_model / n_heads`.
+    pub d_head: Option<usize>,
+    /// `None`: the file has to say `d_ff`.
+    pub d_ff_per_d_model: Option<usize>,
+    /// Window of the layers that have one.
+    pub window: Option<usize>,
+    /// `query_pre_attn_scalar`, of which scores are divided by the root; `None` where that is the
+    /// size of a head.
+    pub attention_divisor: Option<f64>,
+    pub attention_softcap: Option<f64>,
+    pub logit_softcap: Option<f64>,
+}
+
+/// Which norms a layer has, and how they compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Norms {
+    pub kind: NormKind,
+    /// Before attention and MLP.
+    pub before: bool,
+    /// After attention and MLP, before the result is added to the residual stream.
+    pub after: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormKind {
+    /// `x / rms(x) * gamma`
+    Rms,
+    /// `x / rms(x) * (1 + gamma)`, as Gemma stores it.
+    RmsAroundOne,
+    /// `(x - mean(x)) / std(x) * gamma + beta`
+    Layer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResidualRule {
+    /// The MLP reads what attention has added to.
+    Sequential,
+    /// Attention and MLP read the same input when this key is true, as it is unless the file says
+    /// otherwise.
+    ParallelUnless(&'static str),
+}
+
+/// Norms of queries and keys before they are rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryKeyNorm {
+    None,
+    /// Over each head.
+    Head,
+    /// Over all heads together.
+    All,
+}
+
+/// When a projection has a bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bias {
+    Always,
+    Never,
+    /// When `config.json` has this key set to true.
+    Key(&'static str),
+    /// Unless `config.json` has this key set to false.
+    Unless(&'static str),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MlpKind {
+    /// `down(act(gate(x)) * up(x))`
+    Gated,
+    /// `down(act(up(x)))`
+    Plain,
+}
+
+/// How a model knows where a token stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PositionRule {
+    /// Queries and keys are rotated in every layer.
+    Rotary,
+    /// As [`PositionRule::Rotary`], but not in layers for which `no_rope_layers` has a 0, by default
+    /// every fourth.
+    RotaryInSomeLayers,
+    /// As [`PositionRule::Rotary`], with another base (`rope_local_base_freq`) in windowed layers.
+    RotaryByWindow,
+    /// A vector is added to each embedding.
+    Learned,
+}
+
+/// Which layers see only the last `sliding_window` positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowRule {
+    /// None.
+    None,
+    /// All, when `sliding_window` is a number.
+    All,
+    /// Those that `layer_types` names; without it those from `max_window_layers` on, when
+    /// `use_sliding_window` is true.
+    FromLayer,
+    /// Those that `layer_types` names; without it those that are not rotated, when
+    /// `use_sliding_window` is true.
+    WithoutRope,
+    /// Those that `layer_types` names; without it all but each n-th, with n under this key or else
+    /// this number.
+    AllButEach(&'static str, usize),
+}
+
+/// Which norms the reference implementation's optimizer does not decay.
+///
+/// transformers 4.51.3 exempts modules of class `LayerNorm` and `LlamaRMSNorm` and tensors whose
+/// name contains `layernorm`, so that the same norm is decayed in one architecture and not in
+/// another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UndecayedNorms {
+    All,
+    /// Those of layers, but not of queries and keys, nor the last one.
+    OfLayers,
+    None,
+}
+
+impl Architecture {
+    pub const ALL: [Self; 13] = [
+        Self::Llama,
+        Self::Mistral,
+        Self::Qwen2,
+        Self::Qwen3,
+        Self::SmolLm3,
+        Self::Olmo2,
+        Self::Phi3,
+        Self::Gemma2,
+        Self::Gemma3,
+        Self::InternLm2,
+        Self::InternLm3,
+        Self::GptNeox,
+        Self::Gpt2,
+    ];
+
+    pub fn from_model_type(model_type: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|architecture| architecture.traits().model_type == model_type)
+    }
+
+    pub fn traits(self) -> &'static Traits {
+        table::row(self)
+    }
+
+    /// The order that the paper found best for the family; a search may find a better one.
+    pub fn default_order(self) -> PatchOrder {
+        match self {
+            Self::Llama => PatchOrder::First,
+            _ => PatchOrder::Last,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_type_names_one_architecture() {
+        for architecture in Architecture::ALL {
+            let model_type = architecture.traits().model_type;
+            assert_eq!(Architecture::from_model_type(model_type), Some(architecture));
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The table: what transformers' code does for each `model_type`, where it is not in `config.json`.
+
+use super::{
+    Architecture, Bias, Defaults, Keys, MlpKind, NormKind, Norms, PositionRule, QueryKeyNorm,
+    ResidualRule, Traits, UndecayedNorms, WindowRule,
+};
+
+pub(super) fn row(architecture: Architecture) -> &'static Traits {
+    match architecture {
+        Architecture::Llama => &LLAMA,
+        Architecture::Mistral => &MISTRAL,
+        Architecture::Qwen2 => &QWEN2,
+        Architecture::Qwen3 => &QWEN3,
+        Architecture::SmolLm3 => &SMOL_LM3,
+        Architecture::Olmo2 => &OLMO2,
+        Architecture::Phi3 => &PHI3,
+        Architecture::Gemma2 => &GEMMA2,
+        Architecture::Gemma3 => &GEMMA3,
+        Architecture::InternLm2 => &INTERN_LM2,
+        Architecture::InternLm3 => &INTERN_LM3,
+        Architecture::GptNeox => &GPT_NEOX,
+        Architecture::Gpt2 => &GPT2,
+    }
+}
+
+const LLAMA_KEYS: Keys = Keys {
+    d_model: "hidden_size",
+    d_ff: "intermediate_size",
+    n_layers: "num_hidden_layers",
+    n_heads: "num_attention_heads",
+    max_seq: "max_position_embeddings",
+    norm_epsilon: "rms_norm_eps",
+    activation: "hidden_act",
+    rope_theta: "rope_theta",
+    rotary_fraction: "partial_rotary_factor",
+};
+
+static LLAMA: Traits = LLAMA_ROW;
+
+/// The row that the others differ from.
+const LLAMA_ROW: Traits = Traits {
+    model_type: "llama",
+    keys: &LLAMA_KEYS,
+    norm: Norms { kind: NormKind::Rms, before: true, after: false },
+    residual: ResidualRule::Sequential,
+    query_key_norm: QueryKeyNorm::None,
+    query_key_value_bias: Bias::Key("attention_bias"),
+    attention_output_bias: Bias::Key("attention_bias"),
+    mlp_bias: Bias::Key("mlp_bias"),
+    mlp: MlpKind::Gated,
+    defaults: Defaults {
+        norm_epsilon: 1e-6,
+        activation: "silu",
+        rope_theta: 10_000.0,
+        rotary_fraction: 1.0,
+        max_seq: 2048,
+        tied: false,
+        d_head: None,
+        d_ff_per_d_model: None,
+        window: None,
+        attention_divisor: None,
+        attention_softcap: None,
+        logit_softcap: None,
+    },
+    positions: PositionRule::Rotary,
+    windows: WindowRule::None,
+    scales_embedding: false,
+    undecayed_norms: UndecayedNorms::All,
+};
+
+static MISTRAL: Traits = Traits {
+    model_type: "mistral",
+    query_key_value_bias: Bias::Never,
+    attention_output_bias: Bias::Never,
+    mlp_bias: Bias::Never,
+    windows: WindowRule::All,
+    defaults: Defaults { max_seq: 131_072, window: Some(4096), ..LLAMA_ROW.defaults },
+    undecayed_norms: UndecayedNorms::OfLayers,
+    ..LLAMA_ROW
+};
+
+static QWEN2: Traits = Traits {
+    model_type: "qwen2",
+    query_key_value_bias: Bias::Always,
+    attention_output_bias: Bias::Never,
+    ..QWEN3_ROW
+};
+
+static QWEN3: Traits = Traits { query_key_norm: QueryKeyNorm::Head, ..QWEN3_ROW };
+
+const QWEN3_ROW: Traits = Traits {
+    model_type: "qwen3",
+    mlp_bias: Bias::Never,
+    windows: WindowRule::FromLayer,
+    defaults: Defaults { max_seq: 32_768, window: Some(4096), ..LLAMA_ROW.defaults },
+    undecayed_norms: UndecayedNorms::OfLayers,
+    ..LLAMA_ROW
+};
+
+static SMOL_LM3: Traits = Traits {
+    model_type: "smollm3",
+    positions: PositionRule::RotaryInSomeLayers,
+    windows: WindowRule::WithoutRope,
+    defaults: Defaults {
+        rope_theta: 2_000_000.0,
+        max_seq: 32_768,
+        tied: true,
+        ..LLAMA_ROW.defaults
+    },
+    undecayed_norms: UndecayedNorms::OfLayers,
+    ..LLAMA_ROW
+};
+
+static OLMO2: Traits = Traits {
+    model_type: "olmo2",
+    norm: Norms { kind: NormKind::Rms, before: false, after: true },
+    query_key_norm: QueryKeyNorm::All,
+    mlp_bias: Bias::Never,
+    defaults: Defaults { norm_epsilon: 1e-5, ..LLAMA_ROW.defaults },
+    undecayed_norms: UndecayedNorms::OfLayers,
+    ..LLAMA_ROW
+};
+
+static PHI3: Traits = Traits {
+    model_type: "phi3",
+    query_key_value_bias: Bias::Never,
+    attention_output_bias: Bias::Never,
+    mlp_bias: Bias::Never,
+    windows: WindowRule::All,
+    defaults: Defaults { norm_epsilon: 1e-5, max_seq: 4096, ..LLAMA_ROW.defaults },
+    undecayed_norms: UndecayedNorms::OfLayers,
+    ..LLAMA_ROW
+};
+
+static GEMMA2: Traits = GEMMA2_ROW;
+
+const GEMMA2_ROW: Traits = Traits {
+    model_type: "gemma2",
+    keys: &Keys { activation: "hidden_activation", ..LLAMA_KEYS },
+    norm: Norms { kind: NormKind::RmsAroundOne, before: true, after: true },
+    mlp_bias: Bias::Never,
+    windows: WindowRule::AllButEach("sliding_window_pattern", 2),
+    scales_embedding: true,
+    defaults: Defaults {
+        activation: "gelu_pytorch_tanh",
+        max_seq: 8192,
+        tied: true,
+        d_head: Some(256),
+        window: Some(4096),
+        attention_divisor: Some(256.0),
+        attention_softcap: Some(50.0),
+        logit_softcap: Some(30.0),
+        ..LLAMA_ROW.defaults
+    },
+    undecayed_norms: UndecayedNorms::OfLayers,
+    ..LLAMA_ROW
+};
+
+static GEMMA3: Traits = Traits {
+    model_type: "gemma3_text",
+    query_key_norm: QueryKeyNorm::Head,
+    positions: PositionRule::RotaryByWindow,
+    windows: WindowRule::AllButEach("sliding_window_pattern", 6),
+    defaults: Defaults {
+        rope_theta: 1_000_000.0,
+        max_seq: 131_072,
+        attention_softcap: None,
+        logit_softcap: None,
+        ..GEMMA2_ROW.defaults
+    },
+    ..GEMMA2_ROW
+};
+
+static INTERN_LM2: Traits = Traits {
+    model_type: "internlm2",
+    query_key_value_bias: Bias::Key("bias"),
+    attention_output_bias: Bias::Key("bias"),
+    mlp_bias: Bias::Never,
+    undecayed_norms: UndecayedNorms::None,
+    ..LLAMA_ROW
+};
+
+static INTERN_LM3: Traits = Traits {
+    model_type: "internlm3",
+    query_key_value_bias: Bias::Key("qkv_bias"),
+    attention_output_bias: Bias::Key("bias"),
+    mlp_bias: Bias::Key("bias"),
+    defaults: Defaults { max_seq: 32_768, ..LLAMA_ROW.defaults },
+    undecayed_norms: UndecayedNorms::OfLayers,
+    ..LLAMA_ROW
+};
+
+static GPT_NEOX: Traits = Traits {
+    model_type: "gpt_neox",
+    keys: &Keys {
+        norm_epsilon: "layer_norm_eps",
+        rope_theta: "rotary_emb_base",
+        rotary_fraction: "rotary_pct",
+        ..LLAMA_KEYS
+    },
+    norm: Norms { kind: NormKind::Layer, before: true, after: false },
+    residual: ResidualRule::ParallelUnless("use_parallel_residual"),
+    query_key_value_bias: Bias::Unless("attention_bias"),
+    attention_output_bias: Bias::Unless("attention_bias"),
+    mlp_bias: Bias::Always,
+    mlp: MlpKind::Plain,
+    defaults: Defaults {
+        norm_epsilon: 1e-5,
+        activation: "gelu",
+        rotary_fraction: 0.25,
+        ..LLAMA_ROW.defaults
+    },
+    ..LLAMA_ROW
+};
+
+static GPT2: Traits = Traits {
+    model_type: "gpt2",
+    keys: &Keys {
+        d_model: "n_embd",
+        d_ff: "n_inner",
+        n_layers: "n_layer",
+        n_heads: "n_head",
+        max_seq: "n_positions",
+        norm_epsilon: "layer_norm_epsilon",
+        activation: "activation_function",
+        ..LLAMA_KEYS
+    },
+    norm: Norms { kind: NormKind::Layer, before: true, after: false },
+    query_key_value_bias: Bias::Always,
+    attention_output_bias: Bias::Always,
+    mlp_bias: Bias::Always,
+    mlp: MlpKind::Plain,
+    positions: PositionRule::Learned,
+    defaults: Defaults {
+        norm_epsilon: 1e-5,
+        activation: "gelu_new",
+        max_seq: 1024,
+        tied: true,
+        d_ff_per_d_model: Some(4),
+        ..LLAMA_ROW.defaults
+    },
+    ..LLAMA_ROW
+};

@@ -1,0 +1,179 @@
+//! Hugging Face's tensor names for our parameters, one row each.
+
+mod rows;
+
+use crate::config::ModelConfig;
+use rows::{Fusion, Layout, Row, Table};
+
+/// How a parameter lies in a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Storage {
+    /// Linear weights are `[d_input, d_output]` here and in most checkpoints `[d_output, d_input]`.
+    pub transposed: bool,
+    pub share: Share,
+}
+
+/// Which part of a stored tensor's outputs a parameter is; several parameters may share one tensor.
+///
+/// The outputs are `groups` times `per_group` blocks, and the parameter has the blocks `start..end`
+/// of every group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    pub groups: usize,
+    pub per_group: usize,
+    pub start: usize,
+    pub end: usize,
+}
+
+impl Share {
+    pub const WHOLE: Self = Self { groups: 1, per_group: 1, start: 0, end: 1 };
+
+    /// Outputs of the stored tensor, given those of the parameter; `None` when they do not divide.
+    pub(super) fn n_stored(self, n_outputs: usize) -> Option<usize> {
+        let n_own = self.groups * (self.end - self.start);
+        n_outputs.is_multiple_of(n_own).then(|| n_outputs / n_own * self.groups * self.per_group)
+    }
+
+    /// Ranges of the stored outputs that belong to the parameter, in order.
+    pub(super) fn ranges(self, n_stored: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let group = n_stored / self.groups;
+        let block = group / self.per_group;
+        (0..self.groups).map(move |number| {
+            number * group + self.start * block..number * group + self.end * block
+        })
+    }
+}
+
+/// The names in checkpoints of one model.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'config> {
+    table: Table,
+    config: &'config ModelConfig,
+}
+
+/// Where a parameter is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The tensor's name, as we write it.
+    pub name: String,
+    /// Other names under which it may be found.
+    pub also: Vec<String>,
+    pub storage: Storage,
+}
+
+impl Place {
+    /// The stored tensor's shape, given the parameter's; `None` when the outputs do not divide.
+    pub(super) fn stored_shape(&self, shape: &[usize]) -> Option<Vec<usize>> {
+        let (&n_outputs, inputs) = shape.split_last()?;
+        let mut stored = inputs.to_vec();
+        stored.push(self.storage.share.n_stored(n_outputs)?);
+        if self.storage.transposed {
+            stored.reverse();
+        }
+        Some(stored)
+    }
+}
+
+impl<'config> Names<'config> {
+    pub fn of(config: &'config ModelConfig) -> Self {
+        Self { table: Table::of(config.architecture), config }
+    }
+
+    /// Where a parameter is in a checkpoint.
+    ///
+    /// `path` is a parameter of a model (`layers.3.mlp.up.weight`, `norm.gamma`) or, for the file
+    /// of a single layer, of a layer (`mlp.up.weight`). `None` for a path that no model has.
+    pub fn find(&self, path: &str) -> Option<Place> {
+        let look_up = |rows: &[Row], path: &str| {
+            rows.iter().find(|row| row.0 == path).map(|&(_, name, layout)| (name, layout))
+        };
+        let look_up_in_layer =
+            |path: &str| self.table.layer.iter().find_map(|rows| look_up(rows, path));
+        let numbered = path.strip_prefix("layers.").and_then(|rest| rest.split_once('.'));
+        let (name, layout) = match numbered {
+            Some((number, part)) => {
+                let (name, layout) = look_up_in_layer(part)?;
+                (format!("{}.{number}.{name}", self.table.layer_prefix), layout)
+            }
+            None => {
+                let found = look_up_in_layer(path).or_else(|| look_up(self.table.ends, path));
+                let (name, layout) = found?;
+                (name.to_owned(), layout)
+            }
+        };
+        let other = |(ours, theirs): &(&str, &str)| {
+            name.strip_prefix(ours).map(|rest| format!("{theirs}{rest}"))
+        };
+        let also = self.table.also.iter().filter_map(other).collect();
+        Some(Place { name, also, storage: self.storage(layout) })
+    }
+
+    fn storage(&self, layout: Layout) -> Storage {
+        let (transposed, fusion) = match layout {
+            Layout::AsStored => return Storage { transposed: false, share: Share::WHOLE },
+            Layout::Transposed => return Storage { transposed: true, share: Share::WHOLE },
+            Layout::Fused(transposed, fusion) => (transposed, fusion),
+        };
+        let (n_heads, n_kv) = (self.config.n_heads, self.config.n_kv_heads);
+        let n_all = n_heads + 2 * n_kv;
+        let n_shared = n_heads / n_kv;
+        let (groups, per_group, start, end) = match fusion {
+            Fusion::Query => (1, n_all, 0, n_heads),
+            Fusion::Key => (1, n_all, n_heads, n_heads + n_kv),
+            Fusion::Value => (1, n_all, n_heads + n_kv, n_all),
+            Fusion::HeadQuery => (n_heads, 3, 0, 1),
+            Fusion::HeadKey => (n_heads, 3, 1, 2),
+            Fusion::HeadValue => (n_heads, 3, 2, 3),
+            Fusion::GroupQuery => (n_kv, n_shared + 2, 0, n_shared),
+            Fusion::GroupKey => (n_kv, n_shared + 2, n_shared, n_shared + 1),
+            Fusion::GroupValue => (n_kv, n_shared + 2, n_shared + 1, n_shared + 2),
+            Fusion::Gate => (1, 2, 0, 1),
+            Fusion::Up => (1, 2, 1, 2),
+        };
+        Storage { transposed, share: Share { groups, per_group, start, end } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(model_type: &str) -> ModelConfig {
+        let json = serde_json::json!({
+            "model_type": model_type, "vocab_size": 5, "hidden_size": 8, "intermediate_size": 6,
+            "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "head_dim": 2,
+        });
+        ModelConfig::from_json(&json.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_path_names_its_tensor() {
+        let config = config("qwen3");
+        let names = Names::of(&config);
+        let found = names.find("layers.12.mlp.up.weight").unwrap();
+        assert_eq!(found.name, "model.layers.12.mlp.up_proj.weight");
+        assert_eq!(found.also, ["layers.12.mlp.up_proj.weight"]);
+        assert!(found.storage.transposed);
+        assert_eq!(names.find("norm.gamma").unwrap().name, "model.norm.weight");
+        assert_eq!(names.find("layers.0.mlp.sideways"), None);
+    }
+
+    #[test]
+    fn shares_of_a_tensor_cover_it_once() {
+        for model_type in ["phi3", "internlm2"] {
+            let config = config(model_type);
+            let names = Names::of(&config);
+            let share = |part: &str| {
+                let path = format!("layers.0.attention.{part}.weight");
+                names.find(&path).unwrap().storage.share
+            };
+            let mut covered: Vec<usize> = ["query", "key", "value"]
+                .into_iter()
+                .flat_map(|part| share(part).ranges(16).flatten())
+                .collect();
+            covered.sort_unstable();
+            assert!(covered.into_iter().eq(0..16), "{model_type}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The numbers of a model, from a Hugging Face `config.json`, checked once.
+//!
+//! Hugging Face's key names stay in this folder, in `architecture/table.rs` and in
+//! `checkpoint/names.rs`.
+
+mod keys;
+mod layers;
+mod rotary;
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+pub use layers::LayerKind;
+pub use rotary::{RopeScaling, Rotary};
+
+use crate::architecture::{Architecture, ResidualRule, Traits};
+use keys::Keys;
+
+/// The shape of a decoder. Every size is at least 1, and `n_kv_heads` divides `n_heads`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    pub architecture: Architecture,
+    pub vocab: usize,
+    pub d_model: usize,
+    pub d_ff: usize,
+    pub d_head: usize,
+    pub n_heads: usize,
+    pub n_kv_heads: usize,
+    /// One for each layer.
+    pub layers: Vec<LayerKind>,
+    /// What layers turn their queries and keys by; see [`LayerKind::rotary`].
+    pub rotary: Vec<Rotary>,
+    pub norm_epsilon: f64,
+    pub activation: Activation,
+    /// Attention and MLP of a layer read the same input.
+    pub parallel: bool,
+    /// Attention scores are multiplied by this.
+    pub attention_scale: f64,
+    /// Scores and logits are bent to stay below, as `cap * tanh(x / cap)`.
+    pub attention_softcap: Option<f64>,
+    pub logit_softcap: Option<f64>,
+    /// Positions the model was made for; longer inputs are refused.
+    pub max_seq: usize,
+    /// Whether the head is the embedding matrix.
+    pub tied: bool,
+    pub query_key_value_bias: bool,
+    pub attention_output_bias: bool,
+    pub mlp_bias: bool,
+    /// The file as it was read, so that what Boomerang does not know survives a round trip.
+    json: Map<String, Value>,
+}
+
+/// The nonlinearity of an MLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    Silu,
+    Gelu,
+    /// GELU with a hyperbolic tangent in place of the error function.
+    GeluTanh,
+    Relu,
+}
+
+/// Why a `config.json` is not a model that Boomerang can run.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    #[error("not a JSON object: {0}")]
+    Json(String),
+    #[error("key {key:?} is missing")]
+    Missing { key: &'static str },
+    #[error("key {key:?} is {found}; expected {expected}")]
+    Invalid { key: &'static str, found: String, expected: &'static str },
+    #[error("model_type {found:?} is not supported; supported: {}", supported_model_types())]
+    Architecture { found: String },
+    #[error("{key} = {value} is not supported; expected {expected}")]
+    Unsupported { key: &'static str, value: String, expected: &'static str },
+}
+
+impl ModelConfig {
+    /// Reads `config.json`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the key, what was found and what is supported.
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| ConfigError::Json(error.to_string()))?;
+        let Value::Object(json) = value else {
+            return Err(ConfigError::Json("expected { … } at the top".to_owned()));
+        };
+        Self::from_map(json)
+    }
+
+    fn from_map(json: Map<String, Value>) -> Result<Self, ConfigError> {
+        let keys = Keys(&json);
+        let model_type = json
+            .get("model_type")
+            .and_then(Value::as_str)
+            .ok_or(ConfigError::Missing { key: "model_type" })?;
+        let architecture = Architecture::from_model_type(model_type)
+            .ok_or_else(|| ConfigError::Architecture { found: model_type.to_owned() })?;
+        let traits = architecture.traits();
+        let (names, defaults) = (traits.keys, &traits.defaults);
+
+        refuse_unsupported(keys)?;
+        let d_model = keys.size(names.d_model)?;
+        let n_heads = keys.size(names.n_heads)?;
+        let n_kv_heads = keys.size_or("num_key_value_heads", Some(n_heads))?;
+        if n_heads % n_kv_heads != 0 {
+            return Err(ConfigError::Invalid {
+                key: "num_key_value_heads",
+                found: n_kv_heads.to_string(),
+                expected: "a divisor of num_attention_heads",
+            });
+        }
+        let d_head = defaults.d_head.unwrap_or((d_model / n_heads).max(1));
+        let d_head = keys.size_or("head_dim", Some(d_head))?;
+        let max_seq = keys.size_or(names.max_seq, Some(defaults.max_seq))?;
+        let divisor = match defaults.attention_divisor {
+            Some(default) => keys.positive("query_pre_attn_scalar")?.unwrap_or(default),
+            None => d_head as f64,
+        };
+        let softcap = |key: &'static str, default: Option<f64>| match json.get(key) {
+            None => Ok(default),
+            Some(_) => keys.positive(key),
+        };
+        let parallel = match traits.residual {
+            ResidualRule::Sequential => false,
+            ResidualRule::ParallelUnless(key) => keys.flag(key, true)?,
+        };
+        let d_ff = defaults.d_ff_per_d_model.map(|factor| factor * d_model);
+        Ok(Self {
+            architecture,
+            vocab: keys.size("vocab_size")?,
+            d_model,
+            d_ff: keys.size_or(names.d_ff, d_ff)?,
+            d_head,
+            n_heads,
+            n_kv_heads,
+            layers: layers::read(keys, traits, keys.n_layers(names.n_layers)?)?,
+            rotary: rotary::read(keys, traits, d_head, max_seq)?,
+            norm_epsilon: keys.positive(names.norm_epsilon)?.unwrap_or(defaults.norm_epsilon),
+            activation: activation(keys, traits)?,
+            parallel,
+            attention_scale: divisor.powf(-0.5),
+            attention_softcap: softcap("attn_logit_softcapping", defaults.attention_softcap)?,
+            logit_softcap: softcap("final_logit_softcapping", defaults.logit_softcap)?,
+            max_seq,
+            tied: keys.flag("tie_word_embeddings", defaults.tied)?,
+            query_key_value_bias: keys.bias(traits.query_key_value_bias)?,
+            attention_output_bias: keys.bias(traits.attention_output_bias)?,
+            mlp_bias: keys.bias(traits.mlp_bias)?,
+            json,
+        })
+    }
+
+    pub fn traits(&self) -> &'static Traits {
+        self.architecture.traits()
+    }
+
+    pub fn n_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// The same model with other layers, and with or without a head of its own.
+    ///
+    /// Lists with an entry for each layer (`layer_types`) follow; every other key stays.
+    pub fn with_layers(&self, layers: Vec<LayerKind>, tied: bool) -> Self {
+        let mut json = self.json.clone();
+        json.insert(self.traits().keys.n_layers.into(), layers.len().into());
+        json.insert("tie_word_embeddings".into(), tied.into());
+        layers::write(&mut json, self.traits(), &layers);
+        Self { layers, tied, json, ..self.clone() }
+    }
+
+    /// The same model with these of its layers.
+    ///
+    /// # Panics
+    /// When `kept` names a layer that the model does not have.
+    pub fn keeping(&self, kept: &[usize]) -> Self {
+        self.with_layers(kept.iter().map(|&layer| self.layers[layer]).collect(), self.tied)
+    }
+
+    /// `config.json` as transformers reads it.
+    pub fn to_json(&self) -> String {
+        format!("{:#}\n", Value::Object(self.json.clone()))
+    }
+
+    /// The end-of-text token ids named in the file.
+    pub fn end_tokens(&self) -> Vec<u32> {
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        match self.json.get("eos_token_id") {
+            Some(Value::Array(ids)) => ids.iter().filter_map(id).collect(),
+            Some(value) => id(value).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Whether layers of the two models fit in one stack; the number of layers and the tie of the
+    /// head may differ. Returns the first difference as a sentence.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let names = self.traits().keys;
+        if self.architecture != other.architecture {
+            let types = (self.traits().model_type, other.traits().model_type);
+            return Some(format!("model_type {:?} and {:?}", types.0, types.1));
+        }
+        let sizes = [
+            ("vocab_size", self.vocab, other.vocab),
+            (names.d_model, self.d_model, other.d_model),
+            (names.d_ff, self.d_ff, other.d_ff),
+            ("head_dim", self.d_head, other.d_head),
+            (names.n_heads, self.n_heads, other.n_heads),
+            ("num_key_value_heads", self.n_kv_heads, other.n_kv_heads),
+        ];
+        if let Some((key, left, right)) = sizes.into_iter().find(|row| row.1 != row.2) {
+            return Some(format!("{key} {left} and {right}"));
+        }
+        let numbers = |config: &Self| {
+            [
+                Some(config.norm_epsilon),
+                Some(config.attention_scale),
+                config.attention_softcap,
+                config.logit_softcap,
+            ]
+        };
+        let flags = |config: &Self| {
+            [
+                config.parallel,
+                config.query_key_value_bias,
+                config.attention_output_bias,
+                config.mlp_bias,
+            ]
+        };
+        if self.rotary != other.rotary {
+            let (left, right) = (self.rotary.first(), other.rotary.first());
+            return Some(match (left, right) {
+                (Some(left), Some(right)) if left.theta != right.theta => {
+                    format!("{} {} and {}", names.rope_theta, left.theta, right.theta)
+                }
+                _ => "other rotary embeddings".to_owned(),
+            });
+        }
+        let is_alike = numbers(self) == numbers(other)
+            && flags(self) == flags(other)
+            && self.activation == other.activation;
+        (!is_alike).then(|| "other biases, activations or scales in config.json".to_owned())
+    }
+}
+
+fn supported_model_types() -> String {
+    Architecture::ALL.map(|architecture| architecture.traits().model_type).join(", ")
+}
+
+fn activation(keys: Keys<'_>, traits: &Traits) -> Result<Activation, ConfigError> {
+    let key = traits.keys.activation;
+    let name = keys.present(key).map_or(Some(traits.defaults.activation), Value::as_str);
+    match name {
+        Some("silu" | "swish") => Ok(Activation::Silu),
+        Some("gelu") => Ok(Activation::Gelu),
+        Some("gelu_new" | "gelu_pytorch_tanh" | "gelu_fast") => Ok(Activation::GeluTanh),
+        Some("relu") => Ok(Activation::Relu),
+        _ => Err(ConfigError::Unsupported {
+            key,
+            value: keys.present(key).map_or_else(String::new, Value::to_string),
+            expected: "\"silu\", \"gelu\", \"gelu_new\", \"gelu_pytorch_tanh\" or \"relu\"",
+        }),
+    }
+}
+
+/// Stops at the features that would change the result if they were ignored.
+fn refuse_unsupported(keys: Keys<'_>) -> Result<(), ConfigError> {
+    let rows: [(&'static str, Value, &'static str); 5] = [
+        ("scale_attn_weights", true.into(), "true"),
+        ("scale_attn_by_inverse_layer_idx", false.into(), "false"),
+        ("use_bidirectional_attention", false.into(), "false"),
+        ("add_cross_attention", false.into(), "false"),
+        ("is_encoder_decoder", false.into(), "false"),
+    ];
+    for (key, supported, expected) in rows {
+        if let Some(value) = keys.present(key).filter(|value| **value != supported) {
+            return Err(ConfigError::Unsupported { key, value: value.to_string(), expected });
+        }
+    }
+    if let Some(value) = keys.present("quantization_config") {
+        let method = value.get("quant_method").unwrap_or(value).to_string();
+        return Err(ConfigError::Unsupported {
+            key: "quantization_config",
+            value: method,
+            expected: "weights in f32, f16 or bf16",
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
