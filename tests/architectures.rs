@@ -38,6 +38,14 @@ fn every_checkpoint_is_written_as_it_was_read() {
 }
 
 #[test]
+fn every_config_tells_the_number_of_parameters() {
+    for folder in folders() {
+        let model = ModelFolder::open(&folder).unwrap().model(&cpu()).unwrap();
+        assert_eq!(model.config().n_params(), model.n_params(), "{}", folder.display());
+    }
+}
+
+#[test]
 fn every_family_ends_at_its_teacher_with_the_same_config() {
     for folder in folders() {
         let teacher = ModelFolder::open(&folder).unwrap().teacher(&cpu()).unwrap();

@@ -3,7 +3,7 @@ use std::fs;
 use boomerang_native_trainer::Cli;
 use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::files::ModelFolder;
-use boomerang_tests::commands::{boomerang, write_ids, write_model};
+use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
 use boomerang_tests::{
     fixture_tensor, ids, read, read_json, tiny_config, tiny_family, tiny_model, values,
 };
@@ -27,6 +27,8 @@ fn help_lists_the_commands_in_pipeline_order() {
         bundle    Pack a family for the explorer
         explore   Serve the explorer with a bundle from this machine
         generate  Continue a text
+        inspect   Say what a model is, from its headers alone
+        verify    Check a written size against the family it comes from
         trace     Write a model's logits and hidden states, to compare with another implementation
         doctor    Say what this machine has and which device would be used
     "#]];
@@ -60,13 +62,8 @@ fn pruning_keeps_the_teachers_tensors_byte_for_byte() {
 
 #[test]
 fn every_written_size_reads_back_as_the_member_in_memory() {
-    let dir = tempfile::tempdir().unwrap();
+    let (dir, family) = family_on_disk();
     let paths = [("dir", dir.path())];
-    let family = tiny_family(&cpu());
-    write_model(family.teacher().model(), &dir.path().join("teacher"));
-    write_model(family.student().model(), &dir.path().join("student"));
-    let plan = boomerang_core::prune::StudentConfig::of(family.plan()).to_json();
-    fs::write(dir.path().join("student/student_config.json"), plan).unwrap();
     let line = "patch --teacher {dir}/teacher --student {dir}/student --order first --all --out {dir}/sizes";
     boomerang(line, &paths).unwrap();
 
@@ -82,6 +79,106 @@ fn every_written_size_reads_back_as_the_member_in_memory() {
         assert_eq!(logits(&read), logits(&member));
         assert_eq!(read.n_params(), member.n_params());
     }
+}
+
+/// The tiny family on disk, in `teacher` and `student`.
+fn family_on_disk() -> (tempfile::TempDir, boomerang_core::prune::Family) {
+    let dir = tempfile::tempdir().unwrap();
+    let family = tiny_family(&cpu());
+    write_model(family.teacher().model(), &dir.path().join("teacher"));
+    write_model(family.student().model(), &dir.path().join("student"));
+    let plan = boomerang_core::prune::StudentConfig::of(family.plan()).to_json();
+    fs::write(dir.path().join("student/student_config.json"), plan).unwrap();
+    (dir, family)
+}
+
+const PATCH: &str = "patch --teacher {dir}/teacher --student {dir}/student --order last";
+
+#[test]
+fn a_recipe_is_as_good_as_the_model_it_describes() {
+    let (dir, family) = family_on_disk();
+    let paths = [("dir", dir.path())];
+    let line = format!("{PATCH} --k 1 --format recipe --out {{dir}}/five.recipe.json");
+    boomerang(&line, &paths).unwrap();
+    assert!(fs::metadata(dir.path().join("five.recipe.json")).unwrap().len() < 2048);
+
+    let read = ModelFolder::open(&dir.path().join("five.recipe.json")).unwrap();
+    let patch = &boomerang_core::plan::PatchOrder::Last.path(family.plan()).unwrap()[1];
+    let bytes = |model| {
+        let precision = boomerang_core::checkpoint::Precision::F32;
+        boomerang_core::checkpoint::model_to_bytes(model, precision).unwrap()
+    };
+    assert!(bytes(&read.model(&cpu()).unwrap()) == bytes(&family.member(patch)));
+}
+
+#[test]
+fn a_recipe_does_not_fit_another_teacher() {
+    let (dir, _) = family_on_disk();
+    let paths = [("dir", dir.path())];
+    boomerang(&format!("{PATCH} --k 1 --format recipe --out {{dir}}/r.json"), &paths).unwrap();
+    let config = dir.path().join("teacher/config.json");
+    let changed = fs::read_to_string(&config).unwrap().replace("64", "128");
+    fs::write(&config, changed).unwrap();
+    let (sentence, code) = failure("trace --model {dir}/r.json --ids 1,2 --out {dir}/t", &paths);
+    assert!(sentence.contains("has changed since"), "{sentence}");
+    assert_eq!(code, 3);
+}
+
+#[test]
+fn one_matrix_is_stored_when_the_head_policy_says_so() {
+    let (dir, _) = family_on_disk();
+    let paths = [("dir", dir.path())];
+    for (policy, has_head) in [("untied", true), ("teacher", false), ("student", false)] {
+        boomerang(&format!("{PATCH} --k 1 --head {policy} --out {{dir}}/m-{policy}"), &paths)
+            .unwrap();
+        let weights = read(dir.path().join(format!("m-{policy}/model.safetensors")));
+        let file = boomerang_core::checkpoint::Checkpoint::parse([(policy.to_owned(), &*weights)]);
+        assert_eq!(file.unwrap().contains("lm_head.weight"), has_head, "{policy}");
+        let config = read_json(dir.path().join(format!("m-{policy}/config.json")));
+        assert_eq!(config["tie_word_embeddings"], !has_head, "{policy}");
+    }
+}
+
+#[test]
+fn a_budget_takes_the_largest_size_within_it() {
+    let (dir, family) = family_on_disk();
+    let paths = [("dir", dir.path())];
+    let teacher = family.teacher().model().n_params();
+    boomerang(&format!("{PATCH} --params {} --out {{dir}}/m", teacher - 1), &paths).unwrap();
+    assert_eq!(read_json(dir.path().join("m/config.json"))["num_hidden_layers"], 5);
+}
+
+#[test]
+fn a_written_member_says_what_it_is_made_of() {
+    let (dir, _) = family_on_disk();
+    let paths = [("dir", dir.path())];
+    boomerang(&format!("{PATCH} --patched 1 --dtype bf16 --out {{dir}}/m"), &paths).unwrap();
+    let card = fs::read_to_string(dir.path().join("m/README.md")).unwrap();
+    assert!(card.contains("| 0 | student 0 |\n"), "{card}");
+    assert_eq!(read_json(dir.path().join("m/config.json"))["torch_dtype"], "bfloat16");
+    assert_eq!(read_json(dir.path().join("m/recipe.json"))["format"], "boomerang-recipe");
+}
+
+#[test]
+fn a_written_size_verifies_until_a_byte_of_it_changes() {
+    let (dir, _) = family_on_disk();
+    let paths = [("dir", dir.path())];
+    boomerang(&format!("{PATCH} --k 1 --out {{dir}}/m"), &paths).unwrap();
+    boomerang("verify {dir}/m", &paths).unwrap();
+    let file = dir.path().join("m/model.safetensors");
+    let mut bytes = read(&file);
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let (sentence, code) = failure("verify {dir}/m", &paths);
+    assert!(sentence.starts_with("model.safetensors has SHA-256"), "{sentence}");
+    assert_eq!(code, 8);
+}
+
+#[test]
+fn a_model_is_inspected_without_its_weights() {
+    let (dir, _) = family_on_disk();
+    boomerang("inspect {dir}/student", &[("dir", dir.path())]).unwrap();
+    boomerang("inspect {dir}/student --json", &[("dir", dir.path())]).unwrap();
 }
 
 #[test]

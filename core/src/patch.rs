@@ -1,7 +1,7 @@
 //! Teacher layers patched back into the student: every size of the family, without training.
 
 use crate::model::LanguageModel;
-use crate::plan::{Owner, Patch, Recipe};
+use crate::plan::{Ends, HeadPolicy, Owner, Patch, Recipe};
 use crate::prune::Family;
 
 impl Family {
@@ -12,20 +12,34 @@ impl Family {
         self.cook(&self.plan().recipe(patch))
     }
 
-    /// The member that a recipe describes.
-    ///
-    /// The head stays tied only when embedding and head have the same, tied, owner; otherwise the
-    /// member holds two matrices, as the reference implementation does.
+    /// The member that a recipe describes, with two matrices for embedding and head where their
+    /// owners differ.
     ///
     /// # Panics
     /// When the recipe names a layer that the family does not have.
     pub fn cook(&self, recipe: &Recipe) -> LanguageModel {
-        let embedding_owner = self.owner(recipe.embedding);
-        let head_owner = self.owner(recipe.head);
-        let tied = recipe.embedding == recipe.head && head_owner.is_tied();
-        let layers = recipe.layers.iter().map(|&source| self.layer(source).clone()).collect();
-        let config = self.teacher().model().config();
-        LanguageModel::assemble(embedding_owner, layers, head_owner, tied, config)
+        let ends = recipe.ends(HeadPolicy::Untied, |owner| self.owner(owner).is_tied());
+        self.assemble(recipe, ends.expect("two matrices are always possible"))
+    }
+
+    /// As [`Family::cook`], with one matrix for embedding and head if the policy says so; `None`
+    /// when teacher or student has two.
+    ///
+    /// # Panics
+    /// As [`Family::cook`].
+    pub fn cook_with(&self, recipe: &Recipe, policy: HeadPolicy) -> Option<LanguageModel> {
+        let ends = recipe.ends(policy, |owner| self.owner(owner).is_tied())?;
+        Some(self.assemble(recipe, ends))
+    }
+
+    fn assemble(&self, recipe: &Recipe, ends: Ends) -> LanguageModel {
+        LanguageModel::assemble(
+            self.owner(ends.embedding),
+            recipe.layers.iter().map(|&source| self.layer(source).clone()).collect(),
+            self.owner(ends.norm),
+            ends.head.map(|owner| self.owner(owner)),
+            self.teacher().model().config(),
+        )
     }
 
     /// The model of that parent.

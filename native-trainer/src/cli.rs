@@ -37,6 +37,10 @@ pub enum Command {
     Explore(commands::explore::ExploreArgs),
     /// Continue a text
     Generate(commands::generate::GenerateArgs),
+    /// Say what a model is, from its headers alone
+    Inspect(commands::inspect::InspectArgs),
+    /// Check a written size against the family it comes from
+    Verify(commands::verify::VerifyArgs),
     /// Write a model's logits and hidden states, to compare with another implementation
     Trace(commands::trace::TraceArgs),
     /// Say what this machine has and which device would be used

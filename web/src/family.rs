@@ -131,31 +131,15 @@ impl FamilyCard {
             Owner::Teacher => manifest.teacher.tied,
         };
         let shares_matrix = recipe.embedding == recipe.head && is_tied(recipe.head);
-        let n_matrices = if shares_matrix { 1 } else { 2 };
-        let ends = n_matrices * config.vocab * config.d_model + config.d_model;
-        ends + recipe.layers.len() * n_layer_params(config)
+        config.n_end_params(shares_matrix) + recipe.layers.len() * config.n_layer_params()
     }
 
     /// 4 or 2; a weight file is little else than its weights.
     fn bytes_per_param(&self) -> u64 {
         let layer = self.manifest.teacher.layers.first();
         let n_bytes = layer.map_or(0, |layer| layer.bytes);
-        if n_bytes >= 4 * n_layer_params(&self.config) as u64 { 4 } else { 2 }
+        if n_bytes >= 4 * self.config.n_layer_params() as u64 { 4 } else { 2 }
     }
-}
-
-fn n_layer_params(config: &ModelConfig) -> usize {
-    let d_query = config.n_heads * config.d_head;
-    let d_key_value = config.n_kv_heads * config.d_head;
-    let when = |condition: bool, size: usize| if condition { size } else { 0 };
-    let attention = config.d_model * (2 * d_query + 2 * d_key_value)
-        + when(config.query_key_value_bias, d_query + 2 * d_key_value)
-        + when(config.attention_output_bias, config.d_model)
-        + when(config.query_key_norm, 2 * config.d_head);
-    let mlp =
-        3 * config.d_model * config.d_ff + when(config.mlp_bias, 2 * config.d_ff + config.d_model);
-    let norms = 2 * config.d_model;
-    attention + mlp + norms
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Bytes in, values out: opening files is left to the doors. Nothing is reserved on the word of a
 //! header; every size is checked against the bytes that are there.
 
+mod member;
 mod names;
 mod read;
 mod write;
@@ -14,17 +15,15 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde_json::Value;
 use thiserror::Error;
 
+pub use member::{MemberError, Parent};
 pub use names::{Names, Place, Share, Storage};
 pub use write::{Precision, layer_to_bytes, model_to_bytes, tensors_to_bytes};
 
 /// The tensors of a model, borrowed from the bytes of its files.
+#[derive(Debug)]
 pub struct Checkpoint<'bytes> {
-    shards: Vec<Shard<'bytes>>,
-}
-
-struct Shard<'bytes> {
-    name: String,
-    tensors: SafeTensors<'bytes>,
+    files: Vec<String>,
+    tensors: BTreeMap<String, TensorView<'bytes>>,
 }
 
 /// Why bytes are not the weights they should be.
@@ -63,47 +62,51 @@ impl<'bytes> Checkpoint<'bytes> {
     pub fn parse(
         files: impl IntoIterator<Item = (String, &'bytes [u8])>,
     ) -> Result<Self, CheckpointError> {
-        let shards = files.into_iter().map(|(name, bytes)| {
-            let tensors = SafeTensors::deserialize(bytes)
-                .map_err(|source| CheckpointError::Format { file: name.clone(), source })?;
-            Ok(Shard { name, tensors })
-        });
-        Ok(Self { shards: shards.collect::<Result<_, _>>()? })
+        let mut checkpoint = Self { files: Vec::new(), tensors: BTreeMap::new() };
+        for (file, bytes) in files {
+            let parsed = SafeTensors::deserialize(bytes)
+                .map_err(|source| CheckpointError::Format { file: file.clone(), source })?;
+            checkpoint.files.push(file);
+            checkpoint.tensors.extend(parsed.tensors());
+        }
+        Ok(checkpoint)
     }
 
     /// The tensor's dtype, shape and bytes.
     ///
     /// # Errors
     /// [`CheckpointError::MissingTensor`].
-    pub fn tensor(&self, name: &str) -> Result<TensorView<'_>, CheckpointError> {
-        self.shards.iter().find_map(|shard| shard.tensors.tensor(name).ok()).ok_or_else(|| {
-            CheckpointError::MissingTensor {
-                name: name.to_owned(),
-                n_tensors: self.names().count(),
-                similar: self.similar(name),
-            }
+    pub fn tensor(&self, name: &str) -> Result<&TensorView<'bytes>, CheckpointError> {
+        self.tensors.get(name).ok_or_else(|| CheckpointError::MissingTensor {
+            name: name.to_owned(),
+            n_tensors: self.tensors.len(),
+            similar: self.similar(name),
         })
     }
 
     pub fn contains(&self, name: &str) -> bool {
-        self.shards.iter().any(|shard| shard.tensors.tensor(name).is_ok())
+        self.tensors.contains_key(name)
     }
 
-    /// Names of all tensors, file by file.
+    /// Names of all tensors, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.shards.iter().flat_map(|shard| shard.tensors.names())
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// All tensors, by name.
+    pub fn tensors(&self) -> &BTreeMap<String, TensorView<'bytes>> {
+        &self.tensors
     }
 
     /// Bytes of all tensors as stored.
     pub fn n_bytes(&self) -> usize {
-        let tensors = self.shards.iter().flat_map(|shard| shard.tensors.iter());
-        tensors.map(|(_, view)| view.data().len()).sum()
+        self.tensors.values().map(|view| view.data().len()).sum()
     }
 
     /// The dtype that most of the bytes have; new files of the family are written in it.
     pub fn main_dtype(&self) -> Option<Dtype> {
         let mut n_bytes = BTreeMap::<String, (usize, Dtype)>::new();
-        for (_, view) in self.shards.iter().flat_map(|shard| shard.tensors.iter()) {
+        for view in self.tensors.values() {
             let entry = n_bytes.entry(format!("{:?}", view.dtype()));
             entry.or_insert((0, view.dtype())).0 += view.data().len();
         }
@@ -111,7 +114,7 @@ impl<'bytes> Checkpoint<'bytes> {
     }
 
     pub fn file_names(&self) -> impl Iterator<Item = &str> {
-        self.shards.iter().map(|shard| shard.name.as_str())
+        self.files.iter().map(String::as_str)
     }
 
     /// The tensor whose name ends alike, for the message about a missing one.

@@ -11,7 +11,7 @@ use crate::config::{LayerKind, ModelConfig};
 use crate::model::parameters::Parameter;
 use crate::model::{DecoderLayer, LanguageModel};
 
-impl Checkpoint<'_> {
+impl<'bytes> Checkpoint<'bytes> {
     /// The model that `config` describes, in f32 on `device`.
     ///
     /// # Errors
@@ -40,22 +40,52 @@ impl Checkpoint<'_> {
         DecoderLayer::build(config, kind, device, |parameter| self.parameter(&names, parameter))
     }
 
-    fn parameter(
+    /// Looks whether the model that `config` describes is here, without reading a weight.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read_model`].
+    pub fn check(&self, config: &ModelConfig) -> Result<(), CheckpointError> {
+        let names = Names::of(config);
+        self.refuse_broken_tie(config, &names)?;
+        let mut outcome = Ok(());
+        LanguageModel::for_each_parameter(config, |parameter| {
+            if outcome.is_ok() {
+                outcome = Self::place(&names, parameter)
+                    .and_then(|place| self.fitting(&place, parameter).map(|_| ()));
+            }
+        });
+        outcome
+    }
+
+    fn place(names: &Names<'_>, parameter: &Parameter) -> Result<Place, CheckpointError> {
+        let place = names.find(&parameter.path);
+        place.ok_or_else(|| CheckpointError::Unnamed { path: parameter.path.clone() })
+    }
+
+    /// The tensor, if it has the shape that the parameter asks for.
+    fn fitting<'place>(
         &self,
-        names: &Names<'_>,
+        place: &'place Place,
         parameter: &Parameter,
-    ) -> Result<TensorData, CheckpointError> {
-        let place = names
-            .find(&parameter.path)
-            .ok_or_else(|| CheckpointError::Unnamed { path: parameter.path.clone() })?;
-        let (name, view) = self.locate(&place)?;
+    ) -> Result<(&'place str, &TensorView<'bytes>), CheckpointError> {
+        let (name, view) = self.locate(place)?;
         let expected = place.stored_shape(&parameter.shape);
         if expected.as_deref() != Some(view.shape()) {
             let found = view.shape().to_vec();
             let expected = expected.unwrap_or_default();
             return Err(CheckpointError::Shape { name: name.to_owned(), expected, found });
         }
-        let values = share_of(name, &view, place.storage.share, place.storage.transposed)?;
+        Ok((name, view))
+    }
+
+    fn parameter(
+        &self,
+        names: &Names<'_>,
+        parameter: &Parameter,
+    ) -> Result<TensorData, CheckpointError> {
+        let place = Self::place(names, parameter)?;
+        let (name, view) = self.fitting(&place, parameter)?;
+        let values = share_of(name, view, place.storage.share, place.storage.transposed)?;
         let values = match (place.storage.transposed, parameter.shape.as_slice()) {
             (true, &[n_inputs, n_outputs]) => transpose(&values, n_outputs, n_inputs),
             _ => values,
@@ -64,10 +94,10 @@ impl Checkpoint<'_> {
     }
 
     /// The tensor, under the first of its names that the files have.
-    fn locate<'place>(
+    pub(super) fn locate<'place>(
         &self,
         place: &'place Place,
-    ) -> Result<(&'place str, TensorView<'_>), CheckpointError> {
+    ) -> Result<(&'place str, &TensorView<'bytes>), CheckpointError> {
         let names = std::iter::once(&place.name).chain(&place.also);
         let name = names.clone().find(|name| self.contains(name)).unwrap_or(&place.name);
         Ok((name, self.tensor(name)?))
@@ -134,7 +164,7 @@ fn share_of(
 ///
 /// # Errors
 /// [`CheckpointError::Dtype`] for anything but f32, f16 and bf16.
-fn to_f32(name: &str, dtype: Dtype, data: &[u8]) -> Result<Vec<f32>, CheckpointError> {
+pub(super) fn to_f32(name: &str, dtype: Dtype, data: &[u8]) -> Result<Vec<f32>, CheckpointError> {
     let pairs = || data.as_chunks::<2>().0.iter();
     match dtype {
         Dtype::F32 => {

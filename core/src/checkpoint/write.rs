@@ -7,7 +7,7 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::read::transpose;
+use super::read::{to_f32, transpose};
 use super::{Checkpoint, CheckpointError, Names, Place, Share, Storage};
 use crate::config::ModelConfig;
 use crate::model::parameters::for_each;
@@ -23,6 +23,15 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// As in `torch_dtype`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+        }
+    }
+
     pub fn n_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -44,12 +53,20 @@ impl Precision {
         checkpoint.main_dtype().map_or(Self::F32, Self::of)
     }
 
-    fn dtype(self) -> Dtype {
+    pub fn dtype(self) -> Dtype {
         match self {
             Self::F32 => Dtype::F32,
             Self::F16 => Dtype::F16,
             Self::Bf16 => Dtype::BF16,
         }
+    }
+
+    /// Stored values in this format; `bytes` holds whole values.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Dtype`] for anything but f32, f16 and bf16.
+    pub fn convert(self, from: Dtype, bytes: &[u8]) -> Result<Vec<u8>, CheckpointError> {
+        Ok(self.encode(&to_f32("", from, bytes)?))
     }
 
     fn encode(self, values: &[f32]) -> Vec<u8> {

@@ -6,6 +6,7 @@
 mod keys;
 mod layers;
 mod rotary;
+mod size;
 
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -177,6 +178,12 @@ impl ModelConfig {
     /// When `kept` names a layer that the model does not have.
     pub fn keeping(&self, kept: &[usize]) -> Self {
         self.with_layers(kept.iter().map(|&layer| self.layers[layer]).collect(), self.tied)
+    }
+
+    /// Says in which number format the weights are; under the key that the file has for it.
+    pub fn set_dtype(&mut self, name: &str) {
+        let key = if self.json.contains_key("dtype") { "dtype" } else { "torch_dtype" };
+        self.json.insert(key.to_owned(), name.into());
     }
 
     /// `config.json` as transformers reads it.

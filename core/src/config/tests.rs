@@ -1,3 +1,5 @@
+//! What a `config.json` is read as, and what is refused.
+
 use super::*;
 
 const SMALL: &str = r#"{"model_type": "qwen3", "hidden_size": 8, "intermediate_size": 12,

@@ -78,10 +78,20 @@ impl LanguageModel {
         device: &Device,
         source: impl FnMut(&Parameter) -> Result<TensorData, E>,
     ) -> Result<Self, E> {
+        parameters::fill(Self::lazy(config, device), "", device, source)
+    }
+
+    /// Calls `visit` with every parameter that such a model has; no weight is made.
+    pub(crate) fn for_each_parameter(config: &ModelConfig, mut visit: impl FnMut(&Parameter)) {
+        let lazy = Self::lazy(config, &Device::default());
+        parameters::for_each(&lazy, |parameter, _| visit(parameter));
+    }
+
+    fn lazy(config: &ModelConfig, device: &Device) -> Self {
         let matrix = |rows| EmbeddingConfig::new(rows, config.d_model).init(device);
         let traits = config.traits();
         let layer = |&kind| DecoderLayer::lazy(config, kind, device);
-        let lazy = Self {
+        Self {
             embedding: InputEmbedding {
                 tokens: matrix(config.vocab),
                 positions: (traits.positions == PositionRule::Learned)
@@ -92,28 +102,27 @@ impl LanguageModel {
             norm: Norm::lazy(config.d_model, config, device),
             head: (!config.tied).then(|| Head { weight: matrix(config.vocab).weight }),
             config: config.clone(),
-        };
-        parameters::fill(lazy, "", device, source)
+        }
     }
 
-    /// A model with the embedding of one and the final norm and head of another; nothing is copied.
+    /// A model with the embedding, the final norm and the head of others; nothing is copied.
     ///
-    /// The head is the embedding matrix when `tied`; `config` says the rest. The parts have to fit together, see
-    /// [`ModelConfig::difference`].
+    /// Without a `head` it is the embedding matrix; `config` says the rest. The parts have to fit
+    /// together, see [`ModelConfig::difference`].
     pub(crate) fn assemble(
-        embedding_owner: &Self,
+        embedding: &Self,
         layers: Vec<DecoderLayer>,
-        head_owner: &Self,
-        tied: bool,
+        norm: &Self,
+        head: Option<&Self>,
         config: &ModelConfig,
     ) -> Self {
         let kinds = layers.iter().map(DecoderLayer::kind).collect();
         Self {
-            embedding: embedding_owner.embedding.clone(),
+            embedding: embedding.embedding.clone(),
             layers,
-            norm: head_owner.norm.clone(),
-            head: (!tied).then(|| head_owner.head()),
-            config: config.with_layers(kinds, tied),
+            norm: norm.norm.clone(),
+            head: head.map(Self::head),
+            config: config.with_layers(kinds, head.is_none()),
         }
     }
 

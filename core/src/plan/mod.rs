@@ -15,7 +15,7 @@ use thiserror::Error;
 
 pub use keep::KeepRule;
 pub use order::{Patch, PatchOrder};
-pub use recipe::{LayerSource, Owner, Recipe};
+pub use recipe::{Ends, HeadPolicy, LayerSource, Owner, Recipe};
 
 /// The teacher's layers cut into consecutive blocks; the student keeps the first layer of each.
 ///

@@ -1,5 +1,7 @@
 //! What one member is made of: which layer of which parent, in which place.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{LayerPlan, Patch, PatchOrder, PlanError};
@@ -10,6 +12,15 @@ use super::{LayerPlan, Patch, PatchOrder, PlanError};
 pub enum Owner {
     Student,
     Teacher,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Student => "student",
+            Self::Teacher => "teacher",
+        })
+    }
 }
 
 impl Owner {
@@ -24,6 +35,60 @@ impl Owner {
 pub enum LayerSource {
     Student(usize),
     Teacher(usize),
+}
+
+impl LayerSource {
+    /// Whose layer, and which.
+    pub fn place(self) -> (Owner, usize) {
+        match self {
+            Self::Student(layer) => (Owner::Student, layer),
+            Self::Teacher(layer) => (Owner::Teacher, layer),
+        }
+    }
+}
+
+/// What embedding and head of a member are, in a family that ties them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeadPolicy {
+    /// Each from its owner, in two matrices where the owners differ: the reference.
+    #[default]
+    Untied,
+    /// One matrix, the teacher's.
+    Teacher,
+    /// One matrix, the student's.
+    Student,
+}
+
+/// Whose the parts outside of layers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    pub embedding: Owner,
+    pub norm: Owner,
+    /// `None` when the head is the embedding matrix.
+    pub head: Option<Owner>,
+}
+
+impl Recipe {
+    /// The owners of embedding, norm and head; `is_tied` tells which parents have one matrix for
+    /// both.
+    ///
+    /// `None` when the policy asks for one matrix and a parent has two.
+    pub fn ends(&self, policy: HeadPolicy, is_tied: impl Fn(Owner) -> bool) -> Option<Ends> {
+        let shared = |owner| {
+            let both = is_tied(Owner::Teacher) && is_tied(Owner::Student);
+            both.then_some(Ends { embedding: owner, norm: self.head, head: None })
+        };
+        match policy {
+            HeadPolicy::Teacher => shared(Owner::Teacher),
+            HeadPolicy::Student => shared(Owner::Student),
+            HeadPolicy::Untied => {
+                let is_one = self.embedding == self.head && is_tied(self.head);
+                let head = (!is_one).then_some(self.head);
+                Some(Ends { embedding: self.embedding, norm: self.head, head })
+            }
+        }
+    }
 }
 
 /// A member as a list of parts, before any weight is touched.

@@ -38,6 +38,8 @@ pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
     if let Some(id) = args.ids.iter().find(|&&id| id as usize >= vocab) {
         ensure!(false, "token {id} is outside the model's vocabulary of {vocab}");
     }
+    let (n_tokens, max_seq) = (args.ids.len(), model.config().max_seq);
+    ensure!(n_tokens <= max_seq, "{n_tokens} tokens do not fit the model's window of {max_seq}");
     let row = Row { tokens: args.ids.clone(), segments: vec![1; args.ids.len()] };
     let batch = Batch::new(vec![row], Layout::Padded).to_device(&device.device);
     let trace = model.trace(batch.tokens, &batch.mask);

@@ -4,6 +4,8 @@
 
 mod folder;
 mod model;
+mod recipe;
+mod stream;
 #[cfg(test)]
 mod testing;
 mod weights;
@@ -19,6 +21,8 @@ use memmap2::Mmap;
 
 pub use folder::OutputFolder;
 pub use model::ModelFolder;
+pub use recipe::{RECIPE, RecipeFile, member};
+pub use stream::{InMemory, Sources, WeightsFormat, hex, write_weights};
 pub use write::{Overwrite, write_atomic, write_atomic_with};
 
 use crate::exit::Exit;
@@ -27,8 +31,18 @@ use crate::exit::Exit;
 ///
 /// A file that another program shortens meanwhile ends this one; nothing else can.
 pub struct Mapped {
+    file: File,
     // The system maps no empty files.
     bytes: Option<Mmap>,
+}
+
+impl Mapped {
+    /// The place in the file of bytes that lie in this mapping.
+    fn offset_of(&self, bytes: &[u8]) -> Option<u64> {
+        let (all, part) = (self.as_ptr_range(), bytes.as_ptr_range());
+        let is_inside = all.start <= part.start && part.end <= all.end;
+        is_inside.then(|| (part.start.addr() - all.start.addr()) as u64)
+    }
 }
 
 impl Deref for Mapped {
@@ -50,12 +64,12 @@ pub fn map(path: &Path) -> anyhow::Result<Mapped> {
         return Err(unreadable(path, ErrorKind::IsADirectory.into()));
     }
     if metadata.len() == 0 {
-        return Ok(Mapped { bytes: None });
+        return Ok(Mapped { file, bytes: None });
     }
     // SAFETY: the mapping is read-only and lives as long as the value that owns it. The bytes may
     // change when another program writes to the file; whoever parses them checks every size.
     let bytes = unsafe { Mmap::map(&file) }.map_err(|error| unreadable(path, error))?;
-    Ok(Mapped { bytes: Some(bytes) })
+    Ok(Mapped { file, bytes: Some(bytes) })
 }
 
 /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! Finds and maps the files; what their bytes mean is `boomerang-core`'s to say.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -10,10 +10,12 @@ use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::LayerPlan;
-use boomerang_core::prune::{Student, StudentConfig, Teacher};
+use boomerang_core::prune::{FamilyError, Student, StudentConfig, Teacher};
 use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
 
+use super::recipe::{Parents, RecipeFile};
+use super::stream::Sources;
 use super::{Mapped, read_if_present, read_text, weights};
 use crate::exit::Exit;
 
@@ -21,8 +23,14 @@ use crate::exit::Exit;
 pub struct ModelFolder {
     path: PathBuf,
     config: ModelConfig,
-    /// File name and bytes.
-    weights: Vec<(String, Mapped)>,
+    weights: Weights,
+}
+
+enum Weights {
+    /// Names and bytes.
+    Files(Vec<(String, Mapped)>),
+    /// A recipe's: the weights are the parents'.
+    Parents(Parents),
 }
 
 const CONFIG: &str = "config.json";
@@ -46,11 +54,17 @@ const EXTRAS: &[&str] = &[
 ];
 
 impl ModelFolder {
-    /// Reads `config.json` and maps the weights, in one file or in those an index names.
+    /// Reads `config.json` and maps the weights, in one file or in those an index names. A recipe
+    /// opens as the member that it describes.
     ///
     /// # Errors
     /// Says what is missing, or which part of the config is not supported.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
+            let parents = RecipeFile::open(path)?;
+            let (_, config) = parents.member()?;
+            return Ok(Self { path: path.to_owned(), config, weights: Weights::Parents(parents) });
+        }
         if !path.is_dir() {
             return Err(not_a_folder(path));
         }
@@ -60,7 +74,8 @@ impl ModelFolder {
         }
         let config = ModelConfig::from_json(&read_text(&config_path)?)
             .with_context(|| config_path.display().to_string())?;
-        Ok(Self { path: path.to_owned(), config, weights: weights::map_all(path)? })
+        let weights = Weights::Files(weights::map_all(path)?);
+        Ok(Self { path: path.to_owned(), config, weights })
     }
 
     pub fn path(&self) -> &Path {
@@ -76,8 +91,22 @@ impl ModelFolder {
     /// # Errors
     /// When a file is not safetensors.
     pub fn checkpoint(&self) -> anyhow::Result<Checkpoint<'_>> {
-        let files = self.weights.iter().map(|(name, bytes)| (name.clone(), &**bytes));
-        Checkpoint::parse(files).with_context(|| self.path.display().to_string())
+        match &self.weights {
+            Weights::Files(files) => {
+                let files = files.iter().map(|(name, bytes)| (name.clone(), &**bytes));
+                Checkpoint::parse(files).with_context(|| self.path.display().to_string())
+            }
+            Weights::Parents(parents) => Ok(parents.member()?.0),
+        }
+    }
+
+    /// Looks at headers whether the weights fit the config.
+    ///
+    /// # Errors
+    /// Names the tensor that does not.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let fits = self.checkpoint()?.check(&self.config);
+        fits.with_context(|| self.path.display().to_string())
     }
 
     /// # Errors
@@ -98,6 +127,15 @@ impl ModelFolder {
     /// # Errors
     /// As [`ModelFolder::model`], and when there is no plan or it is for other layers.
     pub fn student(&self, device: &Device) -> anyhow::Result<Student> {
+        let plan = self.required_plan()?;
+        Student::new(self.model(device)?, plan).with_context(|| self.path.display().to_string())
+    }
+
+    /// The plan that made this student.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::plan`], and when there is none.
+    pub fn required_plan(&self) -> anyhow::Result<LayerPlan> {
         let plan = self.plan()?.ok_or_else(|| {
             Exit::Unusable.error(format!(
                 "{STUDENT_CONFIG} is missing in {}, so its {} layers have no place in a teacher; \
@@ -106,7 +144,20 @@ impl ModelFolder {
                 self.config.n_layers()
             ))
         })?;
-        Student::new(self.model(device)?, plan).with_context(|| self.path.display().to_string())
+        let (found, expected) = (self.config.n_layers(), plan.n_student_layers());
+        if found != expected {
+            return Err(FamilyError::StudentLayers { found, expected })
+                .with_context(|| self.path.display().to_string());
+        }
+        Ok(plan)
+    }
+
+    /// The folder with the files beside weights and config; a recipe's is its teacher's.
+    fn extras(&self) -> &Path {
+        match &self.weights {
+            Weights::Files(_) => &self.path,
+            Weights::Parents(parents) => parents.teacher.extras(),
+        }
     }
 
     /// The plan that made this student; `None` for a model that says nothing of one.
@@ -123,14 +174,14 @@ impl ModelFolder {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn tokenizer_json(&self) -> anyhow::Result<Option<Vec<u8>>> {
-        read_if_present(&self.path.join(TOKENIZER))
+        read_if_present(&self.extras().join(TOKENIZER))
     }
 
     /// # Errors
     /// When `tokenizer.json` is there and is not a tokenizer.
     pub fn tokenizer(&self) -> anyhow::Result<Option<Tokenizer>> {
         let Some(json) = self.tokenizer_json()? else { return Ok(None) };
-        let path = self.path.join(TOKENIZER);
+        let path = self.extras().join(TOKENIZER);
         Ok(Some(Tokenizer::from_json(&json).with_context(|| path.display().to_string())?))
     }
 
@@ -139,11 +190,25 @@ impl ModelFolder {
     /// # Errors
     /// Names the file that cannot be copied.
     pub fn copy_extras_to(&self, folder: &Path) -> anyhow::Result<()> {
-        for name in EXTRAS.iter().filter(|name| self.path.join(name).is_file()) {
-            fs::copy(self.path.join(name), folder.join(name))
+        let extras = self.extras();
+        for name in EXTRAS.iter().filter(|name| extras.join(name).is_file()) {
+            fs::copy(extras.join(name), folder.join(name))
                 .with_context(|| format!("{name} cannot be copied to {}", folder.display()))?;
         }
         Ok(())
+    }
+}
+
+impl Sources for ModelFolder {
+    fn find(&self, bytes: &[u8]) -> Option<(&File, u64)> {
+        match &self.weights {
+            Weights::Files(files) => {
+                files.iter().find_map(|(_, mapped)| Some((&mapped.file, mapped.offset_of(bytes)?)))
+            }
+            Weights::Parents(parents) => {
+                parents.teacher.find(bytes).or_else(|| parents.student.find(bytes))
+            }
+        }
     }
 }
 

@@ -108,6 +108,43 @@ impl<'config> Names<'config> {
         Some(Place { name, also, storage: self.storage(layout) })
     }
 
+    /// The number of the layer that a tensor belongs to, and its name inside the layer.
+    pub(super) fn in_layer<'name>(&self, name: &'name str) -> Option<(usize, &'name str)> {
+        let canonical = self.table.layer_prefix;
+        let others = self.table.also.iter().filter_map(|(ours, theirs)| {
+            canonical.strip_prefix(ours).map(|rest| format!("{theirs}{rest}"))
+        });
+        let rest = std::iter::once(canonical.to_owned())
+            .chain(others)
+            .find_map(|prefix| name.strip_prefix(&*prefix)?.strip_prefix('.'))?;
+        let (number, part) = rest.split_once('.')?;
+        Some((number.parse().ok()?, part))
+    }
+
+    /// The name of a part of a layer, as we write it.
+    pub(super) fn of_layer_part(&self, layer: usize, part: &str) -> String {
+        format!("{}.{layer}.{part}", self.table.layer_prefix)
+    }
+
+    /// Which part of a model a tensor belongs to: `layers`, `embedding`, `norm` or `head`; `None`
+    /// for one that no part reads.
+    pub fn part(&self, name: &str) -> Option<&'static str> {
+        if self.in_layer(name).is_some() {
+            return Some("layers");
+        }
+        let path = self.end_paths().find(|path| {
+            self.find(path).is_some_and(|place| {
+                place.name == name || place.also.iter().any(|other| other == name)
+            })
+        })?;
+        path.split('.').next()
+    }
+
+    /// Paths of the parameters outside of layers.
+    pub(super) fn end_paths(&self) -> impl Iterator<Item = &'static str> {
+        self.table.ends.iter().map(|row| row.0)
+    }
+
     fn storage(&self, layout: Layout) -> Storage {
         let (transposed, fusion) = match layout {
             Layout::AsStored => return Storage { transposed: false, share: Share::WHOLE },

@@ -1,0 +1,121 @@
+//! A member as a checkpoint: the tensors of its parents under new names, byte for byte.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use super::{Checkpoint, CheckpointError, Names};
+use crate::config::ModelConfig;
+use crate::plan::{HeadPolicy, LayerSource, Owner, Recipe};
+
+/// Teacher or student, as stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Parent<'a, 'bytes> {
+    pub checkpoint: &'a Checkpoint<'bytes>,
+    pub config: &'a ModelConfig,
+}
+
+/// Why two checkpoints do not make a member.
+#[derive(Debug, Error)]
+pub enum MemberError {
+    #[error("the {owner} does not have what the member needs")]
+    Weights { owner: Owner, source: CheckpointError },
+    #[error("the {owner} has {n_layers} layers; the recipe asks for layer {layer}")]
+    Layer { owner: Owner, n_layers: usize, layer: usize },
+    #[error("teacher and student do not fit together: {0}")]
+    Difference(String),
+    #[error(
+        "one matrix for embedding and head needs a teacher and a student that tie them; use the \
+         head policy untied"
+    )]
+    NotTied,
+}
+
+impl<'bytes> Checkpoint<'bytes> {
+    /// The member that a recipe describes, and its config; nothing is copied.
+    ///
+    /// # Errors
+    /// [`MemberError`] names the parent and what it lacks.
+    pub fn member(
+        recipe: &Recipe,
+        policy: HeadPolicy,
+        teacher: Parent<'_, 'bytes>,
+        student: Parent<'_, 'bytes>,
+    ) -> Result<(Self, ModelConfig), MemberError> {
+        if let Some(difference) = teacher.config.difference(student.config) {
+            return Err(MemberError::Difference(difference));
+        }
+        let of = |owner| match owner {
+            Owner::Teacher => teacher,
+            Owner::Student => student,
+        };
+        let ends =
+            recipe.ends(policy, |owner| of(owner).config.tied).ok_or(MemberError::NotTied)?;
+        let kinds = recipe.layers.iter().map(|&source| {
+            let (owner, layer) = source.place();
+            let n_layers = of(owner).config.n_layers();
+            let kind = of(owner).config.layers.get(layer).copied();
+            kind.ok_or(MemberError::Layer { owner, n_layers, layer })
+        });
+        let kinds = kinds.collect::<Result<Vec<_>, _>>()?;
+        let config = teacher.config.with_layers(kinds, ends.head.is_none());
+
+        let names = Names::of(&config);
+        let mut member = Self { files: Vec::new(), tensors: BTreeMap::new() };
+        for path in names.end_paths() {
+            let owner = if path.starts_with("embedding.") {
+                ends.embedding
+            } else if path.starts_with("head.") {
+                let Some(owner) = ends.head else { continue };
+                owner
+            } else {
+                ends.norm
+            };
+            let parent = of(owner);
+            // The head of a tied parent is its embedding.
+            let is_tied_head = path == "head.weight" && parent.config.tied;
+            let from = if is_tied_head { "embedding.tokens.weight" } else { path };
+            let (Some(place), Some(source)) = (names.find(path), names.find(from)) else {
+                continue;
+            };
+            let found = parent.checkpoint.locate(&source);
+            let (_, view) = found.map_err(|source| MemberError::Weights { owner, source })?;
+            member.tensors.insert(place.name, view.clone());
+        }
+        let layers = [Owner::Teacher, Owner::Student].map(|owner| of(owner).by_layer());
+        for (number, source) in recipe.layers.iter().enumerate() {
+            let parts = match *source {
+                LayerSource::Teacher(layer) => layers[0].get(&layer),
+                LayerSource::Student(layer) => layers[1].get(&layer),
+            };
+            for &(part, name) in parts.into_iter().flatten() {
+                let (owner, _) = source.place();
+                let view = of(owner).checkpoint.tensors[name].clone();
+                member.tensors.insert(names.of_layer_part(number, part), view);
+            }
+        }
+        member.check(&config).map_err(|source| {
+            let owner = if recipe.layers.iter().all(|layer| layer.place().0 == Owner::Student) {
+                Owner::Student
+            } else {
+                Owner::Teacher
+            };
+            MemberError::Weights { owner, source }
+        })?;
+        Ok((member, config))
+    }
+}
+
+impl<'a> Parent<'a, '_> {
+    /// The tensors of each layer: their names inside the layer, and as stored.
+    fn by_layer(self) -> BTreeMap<usize, Vec<(&'a str, &'a str)>> {
+        let names = Names::of(self.config);
+        let mut layers = BTreeMap::<usize, Vec<_>>::new();
+        for name in self.checkpoint.names() {
+            if let Some((layer, part)) = names.in_layer(name) {
+                layers.entry(layer).or_default().push((part, name));
+            }
+        }
+        layers
+    }
+}

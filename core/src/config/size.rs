@@ -1,0 +1,51 @@
+//! How many parameters a model has, by its config alone.
+
+use super::ModelConfig;
+use crate::architecture::{MlpKind, NormKind, PositionRule, QueryKeyNorm};
+
+impl ModelConfig {
+    /// Parameters of the model, a tied head counted once.
+    pub fn n_params(&self) -> usize {
+        self.n_end_params(self.tied) + self.n_layers() * self.n_layer_params()
+    }
+
+    /// Parameters of one layer.
+    pub fn n_layer_params(&self) -> usize {
+        let traits = self.traits();
+        let (d_query, d_key) = (self.n_heads * self.d_head, self.n_kv_heads * self.d_head);
+        let when = |condition: bool, size: usize| if condition { size } else { 0 };
+        let query_key_norm = match traits.query_key_norm {
+            QueryKeyNorm::None => 0,
+            QueryKeyNorm::Head => 2 * self.norm_params(self.d_head),
+            QueryKeyNorm::All => self.norm_params(d_query) + self.norm_params(d_key),
+        };
+        let attention = self.d_model * (2 * d_query + 2 * d_key)
+            + when(self.query_key_value_bias, d_query + 2 * d_key)
+            + when(self.attention_output_bias, self.d_model);
+        let n_inner = match traits.mlp {
+            MlpKind::Gated => 2,
+            MlpKind::Plain => 1,
+        };
+        let mlp = (n_inner + 1) * self.d_model * self.d_ff
+            + when(self.mlp_bias, n_inner * self.d_ff + self.d_model);
+        let n_norms = 2 * (usize::from(traits.norm.before) + usize::from(traits.norm.after));
+        attention + query_key_norm + mlp + n_norms * self.norm_params(self.d_model)
+    }
+
+    /// Parameters outside of layers, with one matrix for embedding and head when `tied`.
+    pub fn n_end_params(&self, tied: bool) -> usize {
+        let n_matrices = if tied { 1 } else { 2 };
+        let positions = match self.traits().positions {
+            PositionRule::Learned => self.max_seq * self.d_model,
+            _ => 0,
+        };
+        n_matrices * self.vocab * self.d_model + positions + self.norm_params(self.d_model)
+    }
+
+    fn norm_params(&self, size: usize) -> usize {
+        match self.traits().norm.kind {
+            NormKind::Rms | NormKind::RmsAroundOne => size,
+            NormKind::Layer => 2 * size,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! `boomerang verify`: is a written size what its recipe says?
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, ensure};
+use boomerang_core::checkpoint::Checkpoint;
+use boomerang_core::distill::{Batch, Layout, Row};
+use boomerang_core::model::LanguageModel;
+use sha2::{Digest, Sha256};
+
+use crate::device;
+use crate::exit::{Exit, OrExit as _};
+use crate::files::{ModelFolder, RECIPE, RecipeFile, hex};
+use crate::progress::print;
+
+/// Check a written size against the family it comes from
+#[derive(Clone, Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// Folder that `boomerang patch` wrote
+    pub model: PathBuf,
+    /// Compare the logits with those of another program, too
+    #[arg(long, value_enum)]
+    pub against: Option<Against>,
+    /// The Python in which transformers and torch are installed
+    #[arg(long, default_value = "python3", value_name = "PROGRAM")]
+    pub python: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Against {
+    Transformers,
+}
+
+/// Tokens that the logits are compared for.
+const N_TOKENS: usize = 16;
+
+/// f32 against f32, other order of summation.
+const TOLERANCE: f32 = 1e-4;
+
+/// What transformers computes for the ids on the command line, as little-endian f32.
+const SCRIPT: &str = "\
+import sys, torch
+from transformers import AutoModelForCausalLM
+model = AutoModelForCausalLM.from_pretrained(sys.argv[1], torch_dtype=torch.float32, attn_implementation='eager')
+ids = torch.tensor([[int(token) for token in sys.argv[2].split(',')]])
+with torch.no_grad():
+    logits = model.eval()(ids).logits[0].contiguous()
+sys.stdout.buffer.write(logits.numpy().astype('<f4').tobytes())
+";
+
+/// # Errors
+/// Says what differs; exit code 8.
+pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
+    let recipe_path = args.model.join(RECIPE);
+    let file = RecipeFile::read(&recipe_path)?;
+    for (name, expected) in &file.files {
+        let found = hash_file(&args.model.join(name))?;
+        ensure_verified(found == *expected, || {
+            format!("{name} has SHA-256 {found}; {RECIPE} has {expected}")
+        })?;
+    }
+    print(&format!("hashes    {} weight files as written", file.files.len()));
+
+    let folder = ModelFolder::open(&args.model)?;
+    let checkpoint = folder.checkpoint()?;
+    let config = folder.config();
+    checkpoint.check(config).or_exit(Exit::VerificationFailed)?;
+    let tie = if config.tied { "tied" } else { "not tied" };
+    print(&format!("shapes    {} layers as in config.json, {tie}", config.n_layers()));
+
+    let parents = RecipeFile::open(&recipe_path)?;
+    let (member, member_config) = parents.member()?;
+    ensure_verified(
+        member_config.layers == config.layers && member_config.tied == config.tied,
+        || "config.json describes other layers than the recipe".to_owned(),
+    )?;
+    print(&format!("tensors   {}", compare(&member, &checkpoint)?));
+
+    let ids: Vec<u32> =
+        (0..N_TOKENS.min(config.max_seq)).map(|place| (place * 7 % config.vocab) as u32).collect();
+    let device = device::cpu();
+    let written = logits(&folder.model(&device)?, &ids);
+    let expected = logits(&member.read_model(&member_config, &device)?, &ids);
+    let difference = largest_difference(&written, &expected);
+    // What was written in fewer bits than its parents differs by their rounding alone.
+    print(&format!("logits    {difference:.1e} from the member's, relative to the largest"));
+    if args.against == Some(Against::Transformers) {
+        against_transformers(args, &ids, &written)?;
+    }
+    Ok(())
+}
+
+fn ensure_verified(holds: bool, sentence: impl FnOnce() -> String) -> anyhow::Result<()> {
+    if holds { Ok(()) } else { Err(Exit::VerificationFailed.error(sentence())) }
+}
+
+fn hash_file(path: &Path) -> anyhow::Result<String> {
+    let unreadable = || format!("{} cannot be read", path.display());
+    let mut file = File::open(path).with_context(unreadable)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).with_context(unreadable)? {
+            0 => break,
+            n_read => hasher.update(&buffer[..n_read]),
+        }
+    }
+    Ok(hex(&hasher.finalize()))
+}
+
+/// Every tensor of the member against the written one.
+fn compare(member: &Checkpoint<'_>, written: &Checkpoint<'_>) -> anyhow::Result<String> {
+    let mut n_converted = 0;
+    for (name, expected) in member.tensors() {
+        let found = written.tensor(name).or_exit(Exit::VerificationFailed)?;
+        if found.dtype() != expected.dtype() {
+            n_converted += 1;
+            continue;
+        }
+        ensure_verified(found.data() == expected.data(), || {
+            format!("tensor {name:?} differs from its parent's")
+        })?;
+    }
+    let n_tensors = member.tensors().len();
+    ensure_verified(written.tensors().len() == n_tensors, || {
+        format!("{} tensors were written, the member has {n_tensors}", written.tensors().len())
+    })?;
+    let n_equal = n_tensors - n_converted;
+    Ok(match n_converted {
+        0 => format!("{n_equal} equal to their parents' byte for byte"),
+        _ => format!("{n_equal} equal to their parents', {n_converted} in another dtype"),
+    })
+}
+
+fn logits(model: &LanguageModel, ids: &[u32]) -> Vec<f32> {
+    let row = Row { tokens: ids.to_vec(), segments: vec![1; ids.len()] };
+    let batch = Batch::new(vec![row], Layout::Padded).to_device(&model.device());
+    model.trace(batch.tokens, &batch.mask).logits.into_data().iter::<f32>().collect()
+}
+
+/// Relative to the largest expected value; infinite where one is not a number.
+fn largest_difference(found: &[f32], expected: &[f32]) -> f32 {
+    let largest =
+        expected.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
+    let differences = found.iter().zip(expected).map(|(found, expected)| (found - expected).abs());
+    let worst = differences.fold(0.0_f32, |worst, difference| {
+        if difference.is_nan() { f32::INFINITY } else { worst.max(difference) }
+    });
+    worst / largest
+}
+
+fn against_transformers(args: &VerifyArgs, ids: &[u32], ours: &[f32]) -> anyhow::Result<()> {
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let ids = ids.join(",");
+    let has_them = Command::new(&args.python)
+        .args(["-c", "import torch, transformers"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !has_them {
+        let python = args.python.display();
+        print(&format!(
+            "{python} has no transformers; where there is one, this prints the same logits as f32 \
+             bytes:\n\n{python} -c \"{SCRIPT}\" {} {ids}",
+            args.model.display()
+        ));
+        return Ok(());
+    }
+    let output = Command::new(&args.python)
+        .args(["-c", SCRIPT])
+        .arg(&args.model)
+        .arg(&ids)
+        .env("HF_HUB_OFFLINE", "1")
+        .stderr(Stdio::piped())
+        .output()
+        .with_context(|| format!("starting {}", args.python.display()))?;
+    if !output.status.success() {
+        // The last line of a traceback is the error.
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let last = errors.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+        return Err(Exit::VerificationFailed.error(format!("transformers: {last}")));
+    }
+    let theirs: Vec<f32> =
+        output.stdout.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    ensure!(
+        theirs.len() == ours.len(),
+        "transformers gave {} logits, expected {}",
+        theirs.len(),
+        ours.len()
+    );
+    let difference = largest_difference(ours, &theirs);
+    print(&format!("logits    {difference:.1e} from transformers', relative to the largest"));
+    ensure_verified(difference <= TOLERANCE, || {
+        format!("the logits differ from those of transformers by {difference:.1e}")
+    })
+}
