@@ -16,6 +16,8 @@ mod evaluation;
 /// A software GPU computes what the CPU computes.
 #[cfg(feature = "wgpu")]
 mod gpu;
+/// Parsers meet files that were damaged, or made to do damage.
+mod hostile;
 /// The repository keeps its own rules.
 mod house;
 /// Size 0 is the student and the last size the teacher, bit for bit.

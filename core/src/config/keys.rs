@@ -6,7 +6,7 @@ use super::ConfigError;
 use crate::architecture::Bias;
 
 /// Larger sizes than any model has; a hostile file must not make us reserve memory for them.
-const MAX_SIZE: u64 = 1 << 24;
+pub(super) const MAX_SIZE: u64 = 1 << 24;
 
 /// More layers than any model has.
 const MAX_LAYERS: usize = 4096;

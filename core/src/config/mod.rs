@@ -114,6 +114,14 @@ impl ModelConfig {
         }
         let d_head = defaults.d_head.unwrap_or((d_model / n_heads).max(1));
         let d_head = keys.size_or("head_dim", Some(d_head))?;
+        // With this, no number of parameters overflows.
+        if n_heads * d_head > keys::MAX_SIZE as usize {
+            return Err(ConfigError::Invalid {
+                key: "head_dim",
+                found: d_head.to_string(),
+                expected: "no more than 16777216 for all heads together",
+            });
+        }
         let max_seq = keys.size_or(names.max_seq, Some(defaults.max_seq))?;
         let divisor = match defaults.attention_divisor {
             Some(default) => keys.positive("query_pre_attn_scalar")?.unwrap_or(default),

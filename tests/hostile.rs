@@ -1,0 +1,124 @@
+use boomerang_core::bundle::Manifest;
+use boomerang_core::checkpoint::{Checkpoint, shard_names};
+use boomerang_core::config::ModelConfig;
+use boomerang_core::prune::StudentConfig;
+use boomerang_tests::{fixtures, read, root};
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+/// Changes to a file that was good: bytes set, a run repeated, the end cut off.
+#[derive(Clone, Debug)]
+enum Damage {
+    Set(Index, u8),
+    Repeat(Index, u8),
+    Cut(Index),
+    /// A number becomes another one.
+    Digits(Index, String),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let numbers =
+        ["0", "1", "-1", "1e308", "9007199254740993", "18446744073709551615", "0.5", "null"];
+    prop_oneof![
+        (any::<Index>(), any::<u8>()).prop_map(|(at, byte)| Damage::Set(at, byte)),
+        (any::<Index>(), any::<u8>()).prop_map(|(at, times)| Damage::Repeat(at, times)),
+        any::<Index>().prop_map(Damage::Cut),
+        (any::<Index>(), select(numbers.map(str::to_owned).to_vec()))
+            .prop_map(|(at, digits)| Damage::Digits(at, digits)),
+    ]
+}
+
+fn damaged(good: &[u8], changes: &[Damage]) -> Vec<u8> {
+    let mut bytes = good.to_vec();
+    for change in changes {
+        if bytes.is_empty() {
+            break;
+        }
+        match change {
+            Damage::Set(at, byte) => {
+                let place = at.index(bytes.len());
+                bytes[place] = *byte;
+            }
+            Damage::Repeat(at, times) => {
+                let place = at.index(bytes.len());
+                let run = bytes[place..bytes.len().min(place + 16)].repeat(usize::from(*times % 8));
+                bytes.splice(place..place, run);
+            }
+            Damage::Cut(at) => bytes.truncate(at.index(bytes.len())),
+            Damage::Digits(at, digits) => {
+                let numbers: Vec<usize> =
+                    (0..bytes.len()).filter(|&place| bytes[place].is_ascii_digit()).collect();
+                if !numbers.is_empty() {
+                    let start = numbers[at.index(numbers.len())];
+                    let n_digits =
+                        bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+                    bytes.splice(start..start + n_digits, digits.bytes());
+                }
+            }
+        }
+    }
+    bytes
+}
+
+/// A good file of each kind, by the number drawn.
+fn configs() -> Vec<Vec<u8>> {
+    let folders = ["gemma3", "smollm3", "phi3-long", "gpt2", "gpt-neox", "qwen2-windows"];
+    folders.map(|name| read(fixtures().join("architectures").join(name).join("config.json"))).into()
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_config_is_read_or_refused(
+        which in any::<Index>(),
+        changes in prop::collection::vec(damage(), 1..6),
+    ) {
+        let configs = configs();
+        let bytes = damaged(&configs[which.index(configs.len())], &changes);
+        if let Ok(config) = ModelConfig::from_json(&String::from_utf8_lossy(&bytes)) {
+            prop_assert!(config.n_heads % config.n_kv_heads == 0);
+            prop_assert!(config.n_layers() <= 4096);
+        }
+    }
+
+    #[test]
+    fn a_damaged_header_is_read_or_refused(changes in prop::collection::vec(damage(), 1..6)) {
+        let folder = fixtures().join("architectures/internlm2");
+        let bytes = damaged(&read(folder.join("model.safetensors")), &changes);
+        let config = ModelConfig::from_json(
+            &String::from_utf8_lossy(&read(folder.join("config.json"))),
+        ).unwrap();
+        if let Ok(checkpoint) = Checkpoint::parse([("file".to_owned(), &*bytes)]) {
+            prop_assert!(checkpoint.n_bytes() <= bytes.len());
+            // Whether it fits or not, looking does no harm.
+            let _ = checkpoint.check(&config);
+        }
+    }
+
+    #[test]
+    fn a_damaged_index_names_plain_files_or_nothing(
+        changes in prop::collection::vec(damage(), 1..6),
+    ) {
+        let good = read(fixtures().join("models/qwen3-untied/model.safetensors.index.json"));
+        let bytes = damaged(&good, &changes);
+        if let Ok(names) = shard_names(&String::from_utf8_lossy(&bytes)) {
+            prop_assert!(names.iter().all(|name| !name.contains(['/', '\\'])));
+        }
+    }
+
+    #[test]
+    fn a_damaged_student_config_is_a_plan_or_refused(
+        changes in prop::collection::vec(damage(), 1..6),
+    ) {
+        let good = br#"{"copied_teacher_layers": [0, 2, 4, 5], "pruned_teacher_layers": [1, 3]}"#;
+        let bytes = damaged(good, &changes);
+        if let Ok(plan) = StudentConfig::plan_from_json(&String::from_utf8_lossy(&bytes)) {
+            prop_assert!(plan.n_student_layers() <= plan.n_teacher_layers());
+        }
+    }
+
+    #[test]
+    fn a_damaged_manifest_is_read_or_refused(changes in prop::collection::vec(damage(), 1..6)) {
+        let bytes = damaged(&read(root().join("assets/demo/bundle/manifest.json")), &changes);
+        let _ = Manifest::from_json(&String::from_utf8_lossy(&bytes));
+    }
+}
