@@ -3,6 +3,7 @@
 //! Bytes in, values out: opening files is left to the doors. Nothing is reserved on the word of a
 //! header; every size is checked against the bytes that are there.
 
+mod dtype;
 mod member;
 mod names;
 mod read;
@@ -35,7 +36,7 @@ pub enum CheckpointError {
     MissingTensor { name: String, n_tensors: usize, similar: Option<String> },
     #[error("tensor {name:?} has shape {found:?}; the model config asks for {expected:?}")]
     Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
-    #[error("tensor {name:?} has dtype {found:?}; supported: F32, F16, BF16")]
+    #[error("tensor {name:?} has dtype {found:?}; supported: F32, F16, BF16, F8_E4M3, F8_E5M2")]
     Dtype { name: String, found: Dtype },
     #[error("parameter {path:?} has no name in this architecture's checkpoints")]
     Unnamed { path: String },

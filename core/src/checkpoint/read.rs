@@ -1,10 +1,9 @@
 //! Tensors of a checkpoint as parameters of a model.
 
 use burn::tensor::{Device, TensorData};
-use half::{bf16, f16};
-use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
+use super::dtype::to_f32;
 use super::names::Place;
 use super::{Checkpoint, CheckpointError, Names, Share};
 use crate::config::{LayerKind, ModelConfig};
@@ -158,22 +157,6 @@ fn share_of(
         }
     }
     Ok(values)
-}
-
-/// Widens stored values to f32, exactly.
-///
-/// # Errors
-/// [`CheckpointError::Dtype`] for anything but f32, f16 and bf16.
-pub(super) fn to_f32(name: &str, dtype: Dtype, data: &[u8]) -> Result<Vec<f32>, CheckpointError> {
-    let pairs = || data.as_chunks::<2>().0.iter();
-    match dtype {
-        Dtype::F32 => {
-            Ok(data.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
-        }
-        Dtype::F16 => Ok(pairs().map(|&bytes| f16::from_le_bytes(bytes).to_f32()).collect()),
-        Dtype::BF16 => Ok(pairs().map(|&bytes| bf16::from_le_bytes(bytes).to_f32()).collect()),
-        found => Err(CheckpointError::Dtype { name: name.to_owned(), found }),
-    }
 }
 
 /// `[rows, columns]` -> `[columns, rows]`, row-major.

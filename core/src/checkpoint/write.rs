@@ -7,7 +7,8 @@ use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::read::{to_f32, transpose};
+use super::dtype::to_f32;
+use super::read::transpose;
 use super::{Checkpoint, CheckpointError, Names, Place, Share, Storage};
 use crate::config::ModelConfig;
 use crate::model::parameters::for_each;
@@ -64,7 +65,7 @@ impl Precision {
     /// Stored values in this format; `bytes` holds whole values.
     ///
     /// # Errors
-    /// [`CheckpointError::Dtype`] for anything but f32, f16 and bf16.
+    /// [`CheckpointError::Dtype`] for anything but floats.
     pub fn convert(self, from: Dtype, bytes: &[u8]) -> Result<Vec<u8>, CheckpointError> {
         Ok(self.encode(&to_f32("", from, bytes)?))
     }

@@ -157,7 +157,10 @@ fn header(shard: &[Named<'_>], format: &WeightsFormat) -> anyhow::Result<(Vec<u8
 
 /// Only floating-point weights are converted; what else a file holds is kept.
 fn is_converted(view: &TensorView<'_>, precision: Option<Precision>) -> Option<Precision> {
-    let is_float = matches!(view.dtype(), Dtype::F32 | Dtype::F16 | Dtype::BF16);
+    let is_float = matches!(
+        view.dtype(),
+        Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F8_E4M3 | Dtype::F8_E5M2
+    );
     precision.filter(|precision| is_float && precision.dtype() != view.dtype())
 }
 
