@@ -70,6 +70,15 @@ fn a_config_that_does_not_fit_the_weights_names_the_tensor_and_both_shapes() {
 }
 
 #[test]
+fn rows_beyond_the_teachers_window_are_refused() {
+    let distill = "distill --teacher {dir}/teacher --data {dir}/none.jsonl --seq-len 65 --out {dir}/run \
+                   --device cpu";
+    let (message, code) = answer(|_| {}, distill);
+    assert_eq!(message, "--seq-len 65 is beyond the teacher's window of 64 positions");
+    assert_eq!(code, 2);
+}
+
+#[test]
 fn a_student_of_another_teacher_is_refused_with_the_number_that_differs() {
     let spoil = |dir: &Path| {
         let config = serde_json::to_value(tiny_config().to_json()).unwrap();

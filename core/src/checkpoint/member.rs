@@ -20,6 +20,8 @@ pub struct Parent<'a, 'bytes> {
 pub enum MemberError {
     #[error("the {owner} does not have what the member needs")]
     Weights { owner: Owner, source: CheckpointError },
+    #[error("teacher and student together do not have what the member's config asks for")]
+    Member(#[source] CheckpointError),
     #[error("the {owner} has {n_layers} layers; the recipe asks for layer {layer}")]
     Layer { owner: Owner, n_layers: usize, layer: usize },
     #[error("teacher and student do not fit together: {0}")]
@@ -94,14 +96,7 @@ impl<'bytes> Checkpoint<'bytes> {
                 member.tensors.insert(names.of_layer_part(number, part), view);
             }
         }
-        member.check(&config).map_err(|source| {
-            let owner = if recipe.layers.iter().all(|layer| layer.place().0 == Owner::Student) {
-                Owner::Student
-            } else {
-                Owner::Teacher
-            };
-            MemberError::Weights { owner, source }
-        })?;
+        member.check(&config).map_err(MemberError::Member)?;
         Ok((member, config))
     }
 }

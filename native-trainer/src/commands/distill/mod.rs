@@ -31,6 +31,12 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let settings = args.settings(family.student());
     let config = teacher.model().config();
     let seq = args.seq_len.unwrap_or(config.max_seq.min(2048));
+    if seq > config.max_seq {
+        return Err(Exit::Usage.error(format!(
+            "--seq-len {seq} is beyond the teacher's window of {} positions",
+            config.max_seq
+        )));
+    }
     let layout = args.layout();
     let packing = Packing { seq, layout, end_token: config.end_tokens().first().copied() };
     let tokenizer = teacher_folder.tokenizer()?;
