@@ -9,6 +9,7 @@
 )]
 
 mod backend;
+mod checkout;
 mod ci;
 mod demo;
 mod page;
@@ -65,6 +66,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
     }
 
     let workspace = Workspace::find()?;
+    checkout::claim(&workspace)?;
     match command.as_str() {
         "setup" => {
             no_more(rest)?;

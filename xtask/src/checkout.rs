@@ -1,0 +1,90 @@
+//! Several checkouts that share one target folder, each getting what was built from its own files.
+//!
+//! cargo gives the crates of two checkouts the same names there and tells fresh from stale by time
+//! alone: what one checkout built after the other was edited would count as the other's.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result};
+
+use crate::run::Workspace;
+
+/// Names the checkout that built last, in the target folder.
+const MARKER: &str = "boomerang-checkout";
+
+/// The folders with our own sources.
+const SOURCES: [&str; 5] = ["core", "native-trainer", "web", "tests", "xtask"];
+
+/// Makes the target folder this checkout's: after another one built there, our sources count as
+/// edited just now.
+pub(crate) fn claim(workspace: &Workspace) -> Result<()> {
+    let marker = workspace.target_dir.join(MARKER);
+    let root = workspace.root.display().to_string();
+    // Without a marker nobody knows who built there; an edit that was none costs a minute.
+    if fs::read_to_string(&marker).is_ok_and(|owner| owner == root) {
+        return Ok(());
+    }
+    for folder in SOURCES {
+        touch_sources(&workspace.root.join(folder))?;
+    }
+    fs::create_dir_all(&workspace.target_dir)
+        .and_then(|()| fs::write(&marker, root))
+        .with_context(|| format!("writing {}", marker.display()))
+}
+
+fn touch_sources(folder: &Path) -> Result<()> {
+    let unreadable = || format!("reading {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(unreadable)? {
+        let path = entry.with_context(unreadable)?.path();
+        if path.is_dir() {
+            touch_sources(&path)?;
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let touched = File::options()
+                .append(true)
+                .open(&path)
+                .and_then(|file| file.set_modified(SystemTime::now()));
+            touched.with_context(|| format!("setting the time of {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkout(root: &Path, target_dir: &Path) -> Workspace {
+        for folder in SOURCES {
+            fs::create_dir_all(root.join(folder).join("src")).unwrap();
+            fs::write(root.join(folder).join("src/lib.rs"), "").unwrap();
+        }
+        Workspace {
+            root: root.to_owned(),
+            target_dir: target_dir.to_owned(),
+            tools: root.join("tools"),
+        }
+    }
+
+    /// Whether a source keeps its time.
+    fn stays_old(workspace: &Workspace) -> bool {
+        let source = workspace.root.join("core/src/lib.rs");
+        let old = SystemTime::UNIX_EPOCH;
+        let file = File::options().append(true).open(&source).unwrap();
+        file.set_modified(old).unwrap();
+        claim(workspace).unwrap();
+        fs::metadata(source).unwrap().modified().unwrap() == old
+    }
+
+    #[test]
+    fn sources_count_as_edited_only_after_another_checkout_built() {
+        let folder = std::env::temp_dir().join(format!("boomerang-claim-{}", std::process::id()));
+        let target_dir = folder.join("target");
+        let first = checkout(&folder.join("first"), &target_dir);
+        let second = checkout(&folder.join("second"), &target_dir);
+        let found = [&first, &first, &second, &first, &first].map(stays_old);
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(found, [false, true, false, false, true]);
+    }
+}
