@@ -3,6 +3,7 @@
 //! Hugging Face's key names stay in this folder, in `architecture/table.rs` and in
 //! `checkpoint/names.rs`.
 
+mod features;
 mod keys;
 mod layers;
 mod rotary;
@@ -11,6 +12,7 @@ mod size;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+pub use features::Activation;
 pub use layers::LayerKind;
 pub use rotary::{RopeScaling, Rotary};
 
@@ -49,16 +51,6 @@ pub struct ModelConfig {
     pub mlp_bias: bool,
     /// The file as it was read, so that what Boomerang does not know survives a round trip.
     json: Map<String, Value>,
-}
-
-/// The nonlinearity of an MLP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    Silu,
-    Gelu,
-    /// GELU with a hyperbolic tangent in place of the error function.
-    GeluTanh,
-    Relu,
 }
 
 /// Why a `config.json` is not a model that Boomerang can run.
@@ -101,7 +93,7 @@ impl ModelConfig {
         let traits = architecture.traits();
         let (names, defaults) = (traits.keys, &traits.defaults);
 
-        refuse_unsupported(keys)?;
+        features::refuse_unsupported(keys)?;
         let d_model = keys.size(names.d_model)?;
         let n_heads = keys.size(names.n_heads)?;
         let n_kv_heads = keys.size_or("num_key_value_heads", Some(n_heads))?;
@@ -147,7 +139,7 @@ impl ModelConfig {
             layers: layers::read(keys, traits, keys.n_layers(names.n_layers)?)?,
             rotary: rotary::read(keys, traits, d_head, max_seq)?,
             norm_epsilon: keys.positive(names.norm_epsilon)?.unwrap_or(defaults.norm_epsilon),
-            activation: activation(keys, traits)?,
+            activation: features::activation(keys, traits)?,
             parallel,
             attention_scale: divisor.powf(-0.5),
             attention_softcap: softcap("attn_logit_softcapping", defaults.attention_softcap)?,
@@ -262,47 +254,6 @@ impl ModelConfig {
 
 fn supported_model_types() -> String {
     Architecture::ALL.map(|architecture| architecture.traits().model_type).join(", ")
-}
-
-fn activation(keys: Keys<'_>, traits: &Traits) -> Result<Activation, ConfigError> {
-    let key = traits.keys.activation;
-    let name = keys.present(key).map_or(Some(traits.defaults.activation), Value::as_str);
-    match name {
-        Some("silu" | "swish") => Ok(Activation::Silu),
-        Some("gelu") => Ok(Activation::Gelu),
-        Some("gelu_new" | "gelu_pytorch_tanh" | "gelu_fast") => Ok(Activation::GeluTanh),
-        Some("relu") => Ok(Activation::Relu),
-        _ => Err(ConfigError::Unsupported {
-            key,
-            value: keys.present(key).map_or_else(String::new, Value::to_string),
-            expected: "\"silu\", \"gelu\", \"gelu_new\", \"gelu_pytorch_tanh\" or \"relu\"",
-        }),
-    }
-}
-
-/// Stops at the features that would change the result if they were ignored.
-fn refuse_unsupported(keys: Keys<'_>) -> Result<(), ConfigError> {
-    let rows: [(&'static str, Value, &'static str); 5] = [
-        ("scale_attn_weights", true.into(), "true"),
-        ("scale_attn_by_inverse_layer_idx", false.into(), "false"),
-        ("use_bidirectional_attention", false.into(), "false"),
-        ("add_cross_attention", false.into(), "false"),
-        ("is_encoder_decoder", false.into(), "false"),
-    ];
-    for (key, supported, expected) in rows {
-        if let Some(value) = keys.present(key).filter(|value| **value != supported) {
-            return Err(ConfigError::Unsupported { key, value: value.to_string(), expected });
-        }
-    }
-    if let Some(value) = keys.present("quantization_config") {
-        let method = value.get("quant_method").unwrap_or(value).to_string();
-        return Err(ConfigError::Unsupported {
-            key: "quantization_config",
-            value: method,
-            expected: "weights in f32, f16 or bf16",
-        });
-    }
-    Ok(())
 }
 
 #[cfg(test)]

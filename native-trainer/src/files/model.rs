@@ -66,7 +66,7 @@ impl ModelFolder {
             return Ok(Self { path: path.to_owned(), config, weights: Weights::Parents(parents) });
         }
         if !path.is_dir() {
-            return Err(not_a_folder(path));
+            return Err(weights::not_a_folder(path));
         }
         let config_path = path.join(CONFIG);
         if !config_path.exists() {
@@ -210,26 +210,6 @@ impl Sources for ModelFolder {
             }
         }
     }
-}
-
-fn not_a_folder(path: &Path) -> anyhow::Error {
-    let advice = if path.is_file() {
-        "is a file; expected the model's folder, with config.json and model.safetensors in it"
-            .to_owned()
-    } else if is_hub_id(path) {
-        let id = path.display();
-        format!("is not a folder here; fetch it first: hf download {id} --local-dir {id}")
-    } else {
-        "does not exist; expected a folder with config.json and model.safetensors".to_owned()
-    };
-    Exit::Unusable.error(format!("{} {advice}", path.display()))
-}
-
-/// `owner/name`, as models are called on the Hugging Face Hub.
-fn is_hub_id(path: &Path) -> bool {
-    let text = path.to_string_lossy();
-    let parts: Vec<&str> = text.split('/').collect();
-    parts.len() == 2 && parts.iter().all(|part| !part.is_empty() && !part.starts_with('.'))
 }
 
 #[cfg(test)]
