@@ -1,7 +1,7 @@
 //! Teacher layers patched back into the student: every size of the family, without training.
 
 use crate::model::LanguageModel;
-use crate::plan::{Ends, HeadPolicy, Owner, Patch, Recipe};
+use crate::plan::{HeadPolicy, Owner, Patch, Recipe};
 use crate::prune::Family;
 
 impl Family {
@@ -19,20 +19,7 @@ impl Family {
     /// When the recipe names a layer that the family does not have.
     pub fn cook(&self, recipe: &Recipe) -> LanguageModel {
         let ends = recipe.ends(HeadPolicy::Untied, |owner| self.owner(owner).is_tied());
-        self.assemble(recipe, ends.expect("two matrices are always possible"))
-    }
-
-    /// As [`Family::cook`], with one matrix for embedding and head if the policy says so; `None`
-    /// when teacher or student has two.
-    ///
-    /// # Panics
-    /// As [`Family::cook`].
-    pub fn cook_with(&self, recipe: &Recipe, policy: HeadPolicy) -> Option<LanguageModel> {
-        let ends = recipe.ends(policy, |owner| self.owner(owner).is_tied())?;
-        Some(self.assemble(recipe, ends))
-    }
-
-    fn assemble(&self, recipe: &Recipe, ends: Ends) -> LanguageModel {
+        let ends = ends.expect("two matrices are always possible");
         LanguageModel::assemble(
             self.owner(ends.embedding),
             recipe.layers.iter().map(|&source| self.layer(source).clone()).collect(),

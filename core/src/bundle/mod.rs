@@ -183,7 +183,8 @@ impl BundleFile {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// A hash as people write it.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use boomerang_core::checkpoint::{Precision, tensors_to_bytes};
 use boomerang_core::distill::{Batch, Layout, Row};
+use boomerang_core::model::{ForwardTrace, LanguageModel};
 use burn::tensor::Tensor;
 
 use crate::cli::DeviceArgs;
@@ -40,9 +41,7 @@ pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
     }
     let (n_tokens, max_seq) = (args.ids.len(), model.config().max_seq);
     ensure!(n_tokens <= max_seq, "{n_tokens} tokens do not fit the model's window of {max_seq}");
-    let row = Row { tokens: args.ids.clone(), segments: vec![1; args.ids.len()] };
-    let batch = Batch::new(vec![row], Layout::Padded).to_device(&device.device);
-    let trace = model.trace(batch.tokens, &batch.mask);
+    let trace = trace_text(&model, &args.ids);
 
     let values = |tensor: Tensor<3>| {
         let [_, rows, columns] = tensor.dims();
@@ -60,4 +59,11 @@ pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
     write_atomic(&args.out, &bytes, Overwrite::when(args.force))?;
     print(&format!("{}: logits and {n_states} hidden states", args.out.display()));
     Ok(())
+}
+
+/// One pass over one text.
+pub(super) fn trace_text(model: &LanguageModel, ids: &[u32]) -> ForwardTrace {
+    let row = Row { tokens: ids.to_vec(), segments: vec![1; ids.len()] };
+    let batch = Batch::new(vec![row], Layout::Padded).to_device(&model.device());
+    model.trace(batch.tokens, &batch.mask)
 }

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
+use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::Checkpoint;
-use boomerang_core::distill::{Batch, Layout, Row};
 use boomerang_core::model::LanguageModel;
 use sha2::{Digest, Sha256};
 
+use super::trace::trace_text;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{ModelFolder, RECIPE, RecipeFile, hex};
+use crate::files::{ModelFolder, RECIPE, RecipeFile};
 use crate::progress::print;
 
 /// Check a written size against the family it comes from
@@ -136,9 +137,7 @@ fn compare(member: &Checkpoint<'_>, written: &Checkpoint<'_>) -> anyhow::Result<
 }
 
 fn logits(model: &LanguageModel, ids: &[u32]) -> Vec<f32> {
-    let row = Row { tokens: ids.to_vec(), segments: vec![1; ids.len()] };
-    let batch = Batch::new(vec![row], Layout::Padded).to_device(&model.device());
-    model.trace(batch.tokens, &batch.mask).logits.into_data().iter::<f32>().collect()
+    trace_text(model, ids).logits.into_data().iter::<f32>().collect()
 }
 
 /// Relative to the largest expected value; infinite where one is not a number.

@@ -22,7 +22,7 @@ use memmap2::Mmap;
 pub use folder::OutputFolder;
 pub use model::ModelFolder;
 pub use recipe::{RECIPE, RecipeFile, member};
-pub use stream::{InMemory, Sources, WeightsFormat, hex, write_weights};
+pub use stream::{Sources, WeightsFormat, write_weights};
 pub use write::{Overwrite, write_atomic, write_atomic_with};
 
 use crate::exit::Exit;

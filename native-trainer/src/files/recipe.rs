@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::{Checkpoint, Parent};
 use boomerang_core::config::ModelConfig;
 use boomerang_core::plan::{HeadPolicy, Recipe};
@@ -11,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::ModelFolder;
-use super::stream::hex;
 use crate::exit::{Exit, OrExit};
 
 /// The recipe's name beside the weights of its member.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
+use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::{Checkpoint, Precision};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -100,11 +101,6 @@ impl Write for Hashed<'_> {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
-}
-
-/// A hash as people write it.
-pub fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 type Named<'a> = (&'a str, &'a TensorView<'a>);
@@ -215,21 +211,21 @@ fn read_at(mut file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
     file.read_exact(buffer)
 }
 
-/// For weights that are in memory anyway.
-pub struct InMemory;
-
-impl Sources for InMemory {
-    fn find(&self, _: &[u8]) -> Option<(&File, u64)> {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use boomerang_core::checkpoint::tensors_to_bytes;
 
     use super::super::testing::names;
     use super::*;
+
+    /// Weights that are in memory anyway.
+    struct InMemory;
+
+    impl Sources for InMemory {
+        fn find(&self, _: &[u8]) -> Option<(&File, u64)> {
+            None
+        }
+    }
 
     fn stored() -> Vec<u8> {
         let tensor = |name: &str, value: f32| (name.to_owned(), vec![2, 3], vec![value; 6]);
