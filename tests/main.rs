@@ -22,6 +22,10 @@ mod hostile;
 mod house;
 /// Size 0 is the student and the last size the teacher, bit for bit.
 mod identities;
+/// Models far larger than memory, from headers and in a stream.
+mod large;
+/// BERT and DistilBERT: patched, written and measured as masked language models.
+mod masked;
 /// The page in a real browser.
 mod page;
 /// Logits, hidden states and patched models equal those of transformers.

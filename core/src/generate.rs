@@ -22,6 +22,8 @@ pub enum Sampling {
 /// A text that cannot be continued.
 #[derive(Debug, Error)]
 pub enum GenerateError {
+    #[error("{model_type} predicts masked tokens from both sides and continues no text")]
+    Masked { model_type: &'static str },
     #[error("the prompt is empty; the model needs at least one token to continue")]
     EmptyPrompt,
     #[error("the prompt has {n_tokens} tokens, the model's window {max_seq}: shorten it to {room} or fewer", room = max_seq - 1)]
@@ -55,6 +57,9 @@ impl<'model> Generation<'model> {
         sampling: Sampling,
     ) -> Result<Self, GenerateError> {
         let (max_seq, vocab) = (model.config().max_seq, model.config().vocab);
+        if model.config().is_masked() {
+            return Err(GenerateError::Masked { model_type: model.config().traits().model_type });
+        }
         if prompt.is_empty() {
             return Err(GenerateError::EmptyPrompt);
         }

@@ -25,5 +25,6 @@ pub mod model;
 pub mod patch;
 pub mod plan;
 pub mod prune;
+pub mod search;
 pub mod similarity;
 pub mod tokenizer;

@@ -1,5 +1,6 @@
 //! Teacher layers patched back into the student: every size of the family, without training.
 
+use crate::config::ModelConfig;
 use crate::model::LanguageModel;
 use crate::plan::{HeadPolicy, Owner, Patch, Recipe};
 use crate::prune::Family;
@@ -25,7 +26,11 @@ impl Family {
             recipe.layers.iter().map(|&source| self.layer(source).clone()).collect(),
             self.owner(ends.norm),
             ends.head.map(|owner| self.owner(owner)),
-            self.teacher().model().config(),
+            ModelConfig::of_member(
+                self.teacher().model().config(),
+                self.student().model().config(),
+                ends.embedding,
+            ),
         )
     }
 

@@ -46,6 +46,19 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// As [`Tokenizer::encode`] with special tokens, and which of the tokens they are.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Encode`].
+    pub fn encode_marked(&self, text: &str) -> Result<(Vec<u32>, Vec<bool>), TokenizerError> {
+        let encoding = self
+            .inner
+            .encode(text, true)
+            .map_err(|error| TokenizerError::Encode(error.to_string()))?;
+        let is_special = encoding.get_special_tokens_mask().iter().map(|&flag| flag == 1).collect();
+        Ok((encoding.get_ids().to_vec(), is_special))
+    }
+
     /// The text of some token ids, special tokens left out.
     ///
     /// # Errors

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use boomerang_core::distill::{Batch, Layout, Row};
-use boomerang_core::evaluate::TextDoc;
 use boomerang_core::tokenizer::Tokenizer;
 use serde_json::Value;
 
@@ -85,16 +84,20 @@ impl Rows {
 }
 
 /// The first tokens of some texts, a few rows at a time, for comparing hidden states.
-pub fn similarity_batches(texts: &[TextDoc], max_seq: usize) -> Vec<Batch> {
+pub fn similarity_batches<'texts>(
+    texts: impl IntoIterator<Item = &'texts [u32]>,
+    max_seq: usize,
+    layout: Layout,
+) -> Vec<Batch> {
     const ROWS: usize = 8;
     const MOST_TEXTS: usize = 64;
     let rows: Vec<Row> = texts
-        .iter()
-        .filter(|text| !text.tokens.is_empty())
+        .into_iter()
+        .filter(|tokens| !tokens.is_empty())
         .take(MOST_TEXTS)
-        .map(|text| Row::padded(&text.tokens, text.tokens.len().min(max_seq), 0))
+        .map(|tokens| Row::padded(tokens, tokens.len().min(max_seq), 0))
         .collect();
-    rows.chunks(ROWS).map(|rows| Batch::new(rows.to_vec(), Layout::Padded)).collect()
+    rows.chunks(ROWS).map(|rows| Batch::new(rows.to_vec(), layout)).collect()
 }
 
 fn read_documents(
@@ -155,7 +158,7 @@ fn to_rows(documents: Vec<Document>, packing: Packing) -> Vec<Row> {
     for document in documents {
         match (document, packing.layout) {
             (Document::Row(row), _) => rows.push(row),
-            (Document::Tokens(tokens), Layout::Padded) => {
+            (Document::Tokens(tokens), Layout::Padded | Layout::BothWays) => {
                 rows.push(Row::padded(&tokens, packing.seq, packing.end_token.unwrap_or(0)));
             }
             (Document::Tokens(mut tokens), Layout::Packed) => {

@@ -1,6 +1,6 @@
-//! What differs between the architectures that one decoder covers, as data.
+//! What differs between the architectures that one stack of layers covers, as data.
 //!
-//! Adding an architecture means one row in `table.rs`, one in `checkpoint/names.rs`, and a fixture;
+//! Adding an architecture means one row in `table.rs`, one in `checkpoint/names/`, and a fixture;
 //! `forward` never asks which architecture it runs.
 
 mod table;
@@ -25,6 +25,8 @@ pub enum Architecture {
     InternLm3,
     GptNeox,
     Gpt2,
+    Bert,
+    DistilBert,
 }
 
 /// One row of the table.
@@ -34,6 +36,7 @@ pub struct Traits {
     pub model_type: &'static str,
     /// Under which keys `config.json` has the sizes.
     pub keys: &'static Keys,
+    pub objective: Objective,
     pub norm: Norms,
     pub residual: ResidualRule,
     pub query_key_norm: QueryKeyNorm,
@@ -47,6 +50,10 @@ pub struct Traits {
     pub windows: WindowRule,
     /// Token embeddings are multiplied by `sqrt(d_model)`.
     pub scales_embedding: bool,
+    /// A norm follows the sum of all embeddings.
+    pub normalizes_embedding: bool,
+    /// A vector for the kind of text is added to each embedding; texts here are of kind 0.
+    pub token_types: bool,
     pub undecayed_norms: UndecayedNorms,
 }
 
@@ -94,6 +101,18 @@ pub struct Norms {
     pub before: bool,
     /// After attention and MLP, before the result is added to the residual stream.
     pub after: bool,
+    /// After the result was added: the stream itself is normalised (post-norm, arXiv:1706.03762).
+    pub after_sum: bool,
+}
+
+/// What a model was trained to predict, and so what its positions may see and how it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Objective {
+    /// The next token, from those before it; a final norm precedes the head.
+    NextToken,
+    /// Tokens that were masked, from all others; a dense layer with activation and norm precedes
+    /// the head, and a bias is added to the logits.
+    MaskedToken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +209,7 @@ pub enum UndecayedNorms {
 }
 
 impl Architecture {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Llama,
         Self::Mistral,
         Self::Qwen2,
@@ -204,6 +223,8 @@ impl Architecture {
         Self::InternLm3,
         Self::GptNeox,
         Self::Gpt2,
+        Self::Bert,
+        Self::DistilBert,
     ];
 
     pub fn from_model_type(model_type: &str) -> Option<Self> {
@@ -212,6 +233,13 @@ impl Architecture {
 
     pub fn traits(self) -> &'static Traits {
         table::row(self)
+    }
+
+    /// Whether layers of the two fit in one stack: the same architecture, or one that was made from
+    /// the other's layers.
+    pub fn shares_layers_with(self, other: Self) -> bool {
+        let is_bert = |architecture| matches!(architecture, Self::Bert | Self::DistilBert);
+        self == other || is_bert(self) && is_bert(other)
     }
 
     /// The order that the paper found best for the family; a search may find a better one.

@@ -1,8 +1,8 @@
 //! The table: what transformers' code does for each `model_type`, where it is not in `config.json`.
 
 use super::{
-    Architecture, Bias, Defaults, Keys, MlpKind, NormKind, Norms, PositionRule, QueryKeyNorm,
-    ResidualRule, Traits, UndecayedNorms, WindowRule,
+    Architecture, Bias, Defaults, Keys, MlpKind, NormKind, Norms, Objective, PositionRule,
+    QueryKeyNorm, ResidualRule, Traits, UndecayedNorms, WindowRule,
 };
 
 pub(super) fn row(architecture: Architecture) -> &'static Traits {
@@ -20,6 +20,8 @@ pub(super) fn row(architecture: Architecture) -> &'static Traits {
         Architecture::InternLm3 => &INTERN_LM3,
         Architecture::GptNeox => &GPT_NEOX,
         Architecture::Gpt2 => &GPT2,
+        Architecture::Bert => &BERT,
+        Architecture::DistilBert => &DISTIL_BERT,
     }
 }
 
@@ -41,7 +43,8 @@ static LLAMA: Traits = LLAMA_ROW;
 const LLAMA_ROW: Traits = Traits {
     model_type: "llama",
     keys: &LLAMA_KEYS,
-    norm: Norms { kind: NormKind::Rms, before: true, after: false },
+    objective: Objective::NextToken,
+    norm: Norms { kind: NormKind::Rms, before: true, after: false, after_sum: false },
     residual: ResidualRule::Sequential,
     query_key_norm: QueryKeyNorm::None,
     query_key_value_bias: Bias::Key("attention_bias"),
@@ -65,6 +68,8 @@ const LLAMA_ROW: Traits = Traits {
     positions: PositionRule::Rotary,
     windows: WindowRule::None,
     scales_embedding: false,
+    normalizes_embedding: false,
+    token_types: false,
     undecayed_norms: UndecayedNorms::All,
 };
 
@@ -113,7 +118,7 @@ static SMOL_LM3: Traits = Traits {
 
 static OLMO2: Traits = Traits {
     model_type: "olmo2",
-    norm: Norms { kind: NormKind::Rms, before: false, after: true },
+    norm: Norms { kind: NormKind::Rms, before: false, after: true, after_sum: false },
     query_key_norm: QueryKeyNorm::All,
     mlp_bias: Bias::Never,
     defaults: Defaults { norm_epsilon: 1e-5, ..LLAMA_ROW.defaults },
@@ -137,7 +142,7 @@ static GEMMA2: Traits = GEMMA2_ROW;
 const GEMMA2_ROW: Traits = Traits {
     model_type: "gemma2",
     keys: &Keys { activation: "hidden_activation", ..LLAMA_KEYS },
-    norm: Norms { kind: NormKind::RmsAroundOne, before: true, after: true },
+    norm: Norms { kind: NormKind::RmsAroundOne, before: true, after: true, after_sum: false },
     mlp_bias: Bias::Never,
     windows: WindowRule::AllButEach("sliding_window_pattern", 2),
     scales_embedding: true,
@@ -198,7 +203,7 @@ static GPT_NEOX: Traits = Traits {
         rotary_fraction: "rotary_pct",
         ..LLAMA_KEYS
     },
-    norm: Norms { kind: NormKind::Layer, before: true, after: false },
+    norm: Norms { kind: NormKind::Layer, before: true, after: false, after_sum: false },
     residual: ResidualRule::ParallelUnless("use_parallel_residual"),
     query_key_value_bias: Bias::Unless("attention_bias"),
     attention_output_bias: Bias::Unless("attention_bias"),
@@ -225,7 +230,7 @@ static GPT2: Traits = Traits {
         activation: "activation_function",
         ..LLAMA_KEYS
     },
-    norm: Norms { kind: NormKind::Layer, before: true, after: false },
+    norm: Norms { kind: NormKind::Layer, before: true, after: false, after_sum: false },
     query_key_value_bias: Bias::Always,
     attention_output_bias: Bias::Always,
     mlp_bias: Bias::Always,
@@ -240,4 +245,42 @@ static GPT2: Traits = Traits {
         ..LLAMA_ROW.defaults
     },
     ..LLAMA_ROW
+};
+
+static BERT: Traits = BERT_ROW;
+
+const BERT_ROW: Traits = Traits {
+    model_type: "bert",
+    keys: &Keys { norm_epsilon: "layer_norm_eps", ..LLAMA_KEYS },
+    objective: Objective::MaskedToken,
+    norm: Norms { kind: NormKind::Layer, before: false, after: false, after_sum: true },
+    query_key_value_bias: Bias::Always,
+    attention_output_bias: Bias::Always,
+    mlp_bias: Bias::Always,
+    mlp: MlpKind::Plain,
+    positions: PositionRule::Learned,
+    normalizes_embedding: true,
+    token_types: true,
+    defaults: Defaults {
+        norm_epsilon: 1e-12,
+        activation: "gelu",
+        max_seq: 512,
+        tied: true,
+        ..LLAMA_ROW.defaults
+    },
+    ..LLAMA_ROW
+};
+
+static DISTIL_BERT: Traits = Traits {
+    model_type: "distilbert",
+    keys: &Keys {
+        d_model: "dim",
+        d_ff: "hidden_dim",
+        n_layers: "n_layers",
+        n_heads: "n_heads",
+        activation: "activation",
+        ..LLAMA_KEYS
+    },
+    token_types: false,
+    ..BERT_ROW
 };

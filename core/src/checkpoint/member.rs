@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{Checkpoint, CheckpointError, Names};
 use crate::config::ModelConfig;
-use crate::plan::{HeadPolicy, LayerSource, Owner, Recipe};
+use crate::plan::{HeadPolicy, Owner, Recipe};
 
 /// Teacher or student, as stored.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,8 @@ impl<'bytes> Checkpoint<'bytes> {
             kind.ok_or(MemberError::Layer { owner, n_layers, layer })
         });
         let kinds = kinds.collect::<Result<Vec<_>, _>>()?;
-        let config = teacher.config.with_layers(kinds, ends.head.is_none());
+        let config = ModelConfig::of_member(teacher.config, student.config, ends.embedding)
+            .with_layers(kinds, ends.head.is_none());
 
         let names = Names::of(&config);
         let mut member = Self { files: Vec::new(), tensors: BTreeMap::new() };
@@ -77,27 +78,52 @@ impl<'bytes> Checkpoint<'bytes> {
             // The head of a tied parent is its embedding.
             let is_tied_head = path == "head.weight" && parent.config.tied;
             let from = if is_tied_head { "embedding.tokens.weight" } else { path };
-            let (Some(place), Some(source)) = (names.find(path), names.find(from)) else {
-                continue;
-            };
-            let found = parent.checkpoint.locate(&source);
-            let (_, view) = found.map_err(|source| MemberError::Weights { owner, source })?;
-            member.tensors.insert(place.name, view.clone());
+            member
+                .take(&names, path, parent, from)
+                .map_err(|source| MemberError::Weights { owner, source })?;
         }
         let layers = [Owner::Teacher, Owner::Student].map(|owner| of(owner).by_layer());
         for (number, source) in recipe.layers.iter().enumerate() {
-            let parts = match *source {
-                LayerSource::Teacher(layer) => layers[0].get(&layer),
-                LayerSource::Student(layer) => layers[1].get(&layer),
+            let (owner, layer) = source.place();
+            let parent = of(owner);
+            if parent.config.architecture != config.architecture {
+                for path in names.layer_paths() {
+                    let (to, from) =
+                        (format!("layers.{number}.{path}"), format!("layers.{layer}.{path}"));
+                    member
+                        .take(&names, &to, parent, &from)
+                        .map_err(|source| MemberError::Weights { owner, source })?;
+                }
+                continue;
+            }
+            let parts = match owner {
+                Owner::Teacher => layers[0].get(&layer),
+                Owner::Student => layers[1].get(&layer),
             };
             for &(part, name) in parts.into_iter().flatten() {
-                let (owner, _) = source.place();
-                let view = of(owner).checkpoint.tensors[name].clone();
+                let view = parent.checkpoint.tensors[name].clone();
                 member.tensors.insert(names.of_layer_part(number, part), view);
             }
         }
         member.check(&config).map_err(MemberError::Member)?;
         Ok((member, config))
+    }
+
+    /// The parameter `to` of a member is the parameter `from` of a parent, as it is stored.
+    fn take(
+        &mut self,
+        names: &Names<'_>,
+        to: &str,
+        parent: Parent<'_, 'bytes>,
+        from: &str,
+    ) -> Result<(), CheckpointError> {
+        let parent_names = Names::of(parent.config);
+        let (Some(place), Some(source)) = (names.find(to), parent_names.find(from)) else {
+            return Ok(());
+        };
+        let (_, view) = parent.checkpoint.locate(&source)?;
+        self.tensors.insert(place.name, view.clone());
+        Ok(())
     }
 }
 

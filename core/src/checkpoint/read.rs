@@ -20,9 +20,28 @@ impl<'bytes> Checkpoint<'bytes> {
         config: &ModelConfig,
         device: &Device,
     ) -> Result<LanguageModel, CheckpointError> {
+        self.read_model_releasing(config, device, |_| {})
+    }
+
+    /// As [`Checkpoint::read_model`], and tells `release` the stored bytes of each tensor once they
+    /// are read, so that a mapped file need not stay in memory beside the model.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read_model`].
+    pub fn read_model_releasing(
+        &self,
+        config: &ModelConfig,
+        device: &Device,
+        mut release: impl FnMut(&[u8]),
+    ) -> Result<LanguageModel, CheckpointError> {
         let names = Names::of(config);
         self.refuse_broken_tie(config, &names)?;
-        LanguageModel::build(config, device, |parameter| self.parameter(&names, parameter))
+        LanguageModel::build(config, device, |parameter| {
+            let data = self.parameter(&names, parameter)?;
+            let place = Self::place(&names, parameter)?;
+            release(self.locate(&place)?.1.data());
+            Ok(data)
+        })
     }
 
     /// A single layer from a file that holds nothing else, its tensors named as inside a layer.

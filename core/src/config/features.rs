@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::ConfigError;
 use super::keys::Keys;
-use crate::architecture::Traits;
+use crate::architecture::{Objective, Traits};
 
 /// The nonlinearity of an MLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +33,20 @@ pub(super) fn activation(keys: Keys<'_>, traits: &Traits) -> Result<Activation, 
 }
 
 /// Stops at the features that would change the result if they were ignored.
-pub(super) fn refuse_unsupported(keys: Keys<'_>) -> Result<(), ConfigError> {
-    let rows: [(&'static str, Value, &'static str); 5] = [
+pub(super) fn refuse_unsupported(keys: Keys<'_>, traits: &Traits) -> Result<(), ConfigError> {
+    let for_all: [(&'static str, Value, &'static str); 5] = [
         ("scale_attn_weights", true.into(), "true"),
         ("scale_attn_by_inverse_layer_idx", false.into(), "false"),
         ("use_bidirectional_attention", false.into(), "false"),
         ("add_cross_attention", false.into(), "false"),
         ("is_encoder_decoder", false.into(), "false"),
     ];
+    let for_masked = [
+        ("is_decoder", false.into(), "false"),
+        ("position_embedding_type", "absolute".into(), "\"absolute\""),
+    ];
+    let is_masked = traits.objective == Objective::MaskedToken;
+    let rows = for_all.into_iter().chain(for_masked.into_iter().filter(|_| is_masked));
     for (key, supported, expected) in rows {
         if let Some(value) = keys.present(key).filter(|value| **value != supported) {
             return Err(ConfigError::Unsupported { key, value: value.to_string(), expected });

@@ -16,10 +16,11 @@ pub use features::Activation;
 pub use layers::LayerKind;
 pub use rotary::{RopeScaling, Rotary};
 
-use crate::architecture::{Architecture, ResidualRule, Traits};
+use crate::architecture::{Architecture, Objective, PositionRule, ResidualRule, Traits};
+use crate::plan::Owner;
 use keys::Keys;
 
-/// The shape of a decoder. Every size is at least 1, and `n_kv_heads` divides `n_heads`.
+/// The shape of a model. Every size is at least 1, and `n_kv_heads` divides `n_heads`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
     pub architecture: Architecture,
@@ -49,6 +50,8 @@ pub struct ModelConfig {
     pub query_key_value_bias: bool,
     pub attention_output_bias: bool,
     pub mlp_bias: bool,
+    /// Kinds of text that have a vector of their own; 0 where texts have no kind.
+    pub n_token_types: usize,
     /// The file as it was read, so that what Boomerang does not know survives a round trip.
     json: Map<String, Value>,
 }
@@ -93,7 +96,7 @@ impl ModelConfig {
         let traits = architecture.traits();
         let (names, defaults) = (traits.keys, &traits.defaults);
 
-        features::refuse_unsupported(keys)?;
+        features::refuse_unsupported(keys, traits)?;
         let d_model = keys.size(names.d_model)?;
         let n_heads = keys.size(names.n_heads)?;
         let n_kv_heads = keys.size_or("num_key_value_heads", Some(n_heads))?;
@@ -149,6 +152,11 @@ impl ModelConfig {
             query_key_value_bias: keys.bias(traits.query_key_value_bias)?,
             attention_output_bias: keys.bias(traits.attention_output_bias)?,
             mlp_bias: keys.bias(traits.mlp_bias)?,
+            n_token_types: if traits.token_types {
+                keys.size_or("type_vocab_size", Some(2))?
+            } else {
+                0
+            },
             json,
         })
     }
@@ -157,8 +165,21 @@ impl ModelConfig {
         self.architecture.traits()
     }
 
+    /// Whether the model predicts masked tokens from both sides, and continues no text.
+    pub fn is_masked(&self) -> bool {
+        self.traits().objective == Objective::MaskedToken
+    }
+
     pub fn n_layers(&self) -> usize {
         self.layers.len()
+    }
+
+    /// Of the configs of two parents that of their member: the teacher's, unless the two are of
+    /// different architectures; then that of the embedding's owner, because one of them has parts
+    /// there that the other lacks.
+    pub fn of_member<'a>(teacher: &'a Self, student: &'a Self, embedding: Owner) -> &'a Self {
+        let differ = teacher.architecture != student.architecture;
+        if differ && embedding == Owner::Student { student } else { teacher }
     }
 
     /// The same model with other layers, and with or without a head of its own.
@@ -205,7 +226,7 @@ impl ModelConfig {
     /// head may differ. Returns the first difference as a sentence.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let names = self.traits().keys;
-        if self.architecture != other.architecture {
+        if !self.architecture.shares_layers_with(other.architecture) {
             let types = (self.traits().model_type, other.traits().model_type);
             return Some(format!("model_type {:?} and {:?}", types.0, types.1));
         }
@@ -219,6 +240,9 @@ impl ModelConfig {
         ];
         if let Some((key, left, right)) = sizes.into_iter().find(|row| row.1 != row.2) {
             return Some(format!("{key} {left} and {right}"));
+        }
+        if self.traits().positions == PositionRule::Learned && self.max_seq != other.max_seq {
+            return Some(format!("{} {} and {}", names.max_seq, self.max_seq, other.max_seq));
         }
         let numbers = |config: &Self| {
             [

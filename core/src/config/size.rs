@@ -1,7 +1,7 @@
 //! How many parameters a model has, by its config alone.
 
 use super::ModelConfig;
-use crate::architecture::{MlpKind, NormKind, PositionRule, QueryKeyNorm};
+use crate::architecture::{MlpKind, NormKind, Objective, PositionRule, QueryKeyNorm};
 
 impl ModelConfig {
     /// Parameters of the model, a tied head counted once.
@@ -28,7 +28,11 @@ impl ModelConfig {
         };
         let mlp = (n_inner + 1) * self.d_model * self.d_ff
             + when(self.mlp_bias, n_inner * self.d_ff + self.d_model);
-        let n_norms = 2 * (usize::from(traits.norm.before) + usize::from(traits.norm.after));
+        let norms = traits.norm;
+        let n_norms = 2 * [norms.before, norms.after, norms.after_sum]
+            .into_iter()
+            .map(usize::from)
+            .sum::<usize>();
         attention + query_key_norm + mlp + n_norms * self.norm_params(self.d_model)
     }
 
@@ -39,7 +43,18 @@ impl ModelConfig {
             PositionRule::Learned => self.max_seq * self.d_model,
             _ => 0,
         };
-        n_matrices * self.vocab * self.d_model + positions + self.norm_params(self.d_model)
+        let norm = self.norm_params(self.d_model);
+        let embedding_norm = if self.traits().normalizes_embedding { norm } else { 0 };
+        let transform = match self.traits().objective {
+            Objective::NextToken => 0,
+            Objective::MaskedToken => self.d_model * self.d_model + self.d_model + self.vocab,
+        };
+        n_matrices * self.vocab * self.d_model
+            + positions
+            + self.n_token_types * self.d_model
+            + embedding_norm
+            + transform
+            + norm
     }
 
     fn norm_params(&self, size: usize) -> usize {

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use crate::config::ModelConfig;
 use crate::model::AttentionMask;
 
 /// One row of a batch: tokens, and which of them belong together.
@@ -27,6 +28,15 @@ pub enum Layout {
     Packed,
     /// One document to a row, padded on the right: the reference implementation's.
     Padded,
+    /// As [`Layout::Padded`], but a token sees those after it, too: masked language models.
+    BothWays,
+}
+
+impl Layout {
+    /// One document to a row, as the model reads it.
+    pub fn of_single_texts(config: &ModelConfig) -> Self {
+        if config.is_masked() { Self::BothWays } else { Self::Padded }
+    }
 }
 
 /// A batch on a device.
@@ -78,6 +88,10 @@ impl Batch {
         Self { rows, layout }
     }
 
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
     pub fn n_rows(&self) -> usize {
         self.rows.len()
     }
@@ -117,6 +131,7 @@ impl Batch {
         let mask = match self.layout {
             Layout::Packed => AttentionMask::packed(segments),
             Layout::Padded => AttentionMask::padded(segments),
+            Layout::BothWays => AttentionMask::both_ways(segments),
         };
         BatchTensors {
             tokens: ints(tokens),

@@ -101,7 +101,7 @@ impl LanguageModel {
 impl Initialization {
     fn deviation(self, parameter: &Parameter, config: &ModelConfig) -> f32 {
         let path = parameter.path.as_str();
-        if path.ends_with(".bias") || path.ends_with(".beta") {
+        if [".bias", ".beta", "_bias"].iter().any(|end| path.ends_with(end)) {
             return 0.0;
         }
         match self {

@@ -3,6 +3,7 @@
 mod choice;
 mod perplexity;
 mod prefix_tree;
+mod pseudo_perplexity;
 mod request;
 mod walk;
 
@@ -13,9 +14,10 @@ use serde::{Deserialize, Serialize};
 
 pub use choice::{Accuracy, ChoiceDoc, ChoiceError};
 pub use perplexity::{Perplexity, TextDoc};
-pub use prefix_tree::{PrefixTree, Stack};
+pub use prefix_tree::{End, PrefixTree, Stack};
+pub use pseudo_perplexity::MaskedText;
 pub use request::{Likelihood, Request};
-pub use walk::{ReadBackError, answer};
+pub use walk::{ReadBackError, answer, walk};
 
 use crate::model::LanguageModel;
 use crate::tokenizer::Tokenizer;
@@ -23,7 +25,7 @@ use crate::tokenizer::Tokenizer;
 /// What one member scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// `None` without texts.
+    /// `None` without texts; of a masked language model its pseudo-perplexity ([`MaskedText`]).
     pub perplexity: Option<Perplexity>,
     /// By task; empty without questions.
     pub tasks: BTreeMap<String, Accuracy>,
@@ -74,6 +76,17 @@ impl Examination {
             examination.questions.push(question.clone());
         }
         Ok(examination)
+    }
+
+    /// Texts for masked language models with the window `max_seq`, whose masked places hold `mask`.
+    pub fn masked(texts: &[MaskedText], mask: u32, max_seq: usize) -> Self {
+        let mut examination = Self::default();
+        for text in texts {
+            let requests = text.requests(mask, max_seq);
+            examination.texts.push((requests.len(), text.n_bytes));
+            examination.requests.extend(requests);
+        }
+        examination
     }
 
     pub fn n_requests(&self) -> usize {

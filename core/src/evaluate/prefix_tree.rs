@@ -6,7 +6,7 @@
 //! the same input.
 
 use crate::model::LanguageModel;
-use crate::plan::{LayerSource, Owner, Recipe};
+use crate::plan::{Ends, LayerSource, Owner, Recipe};
 
 /// A member as indices into a list of models, so that several families can share one walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,13 +15,21 @@ pub struct Stack {
     pub embedding: usize,
     /// Model and layer, first layer first.
     pub layers: Vec<(usize, usize)>,
-    /// Model that gives the final norm and the head.
+    /// Model that gives the final norm.
+    pub norm: usize,
+    /// Model that gives the head.
     pub head: usize,
 }
 
 impl Stack {
     /// The recipe's member, when `teacher` and `student` are the models' places in the list.
     pub fn new(recipe: &Recipe, teacher: usize, student: usize) -> Self {
+        let ends = Ends { embedding: recipe.embedding, norm: recipe.head, head: Some(recipe.head) };
+        Self::with_ends(recipe, ends, teacher, student)
+    }
+
+    /// As [`Stack::new`], with embedding, norm and head of these owners.
+    pub fn with_ends(recipe: &Recipe, ends: Ends, teacher: usize, student: usize) -> Self {
         let owner = |owner| match owner {
             Owner::Teacher => teacher,
             Owner::Student => student,
@@ -31,16 +39,17 @@ impl Stack {
             LayerSource::Student(layer) => (student, layer),
         });
         Self {
-            embedding: owner(recipe.embedding),
+            embedding: owner(ends.embedding),
             layers: layers.collect(),
-            head: owner(recipe.head),
+            norm: owner(ends.norm),
+            head: owner(ends.head.unwrap_or(ends.embedding)),
         }
     }
 
     /// A model as it is.
     pub fn whole(place: usize, model: &LanguageModel) -> Self {
         let layers = (0..model.n_layers()).map(|layer| (place, layer)).collect();
-        Self { embedding: place, layers, head: place }
+        Self { embedding: place, layers, norm: place, head: place }
     }
 }
 
@@ -57,8 +66,19 @@ pub struct PrefixTree {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
     pub(super) children: Vec<((usize, usize), Self)>,
-    /// Members whose last layer this is: the head's model, and their places in the list.
-    pub(super) ends: Vec<(usize, Vec<usize>)>,
+    /// Members whose last layer this is.
+    pub(super) ends: Vec<End>,
+}
+
+/// What follows the last layer of some members that are the same.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// Model that gives the final norm.
+    pub norm: usize,
+    /// Model that gives the head.
+    pub head: usize,
+    /// Places of the members in the list.
+    pub members: Vec<usize>,
 }
 
 impl PrefixTree {
@@ -69,9 +89,10 @@ impl PrefixTree {
             for &layer in &member.layers {
                 node = child(&mut node.children, layer);
             }
-            match node.ends.iter_mut().find(|end| end.0 == member.head) {
-                Some(end) => end.1.push(place),
-                None => node.ends.push((member.head, vec![place])),
+            let (norm, head) = (member.norm, member.head);
+            match node.ends.iter_mut().find(|end| (end.norm, end.head) == (norm, head)) {
+                Some(end) => end.members.push(place),
+                None => node.ends.push(End { norm, head, members: vec![place] }),
             }
         }
         let n_layer_calls_alone = members.iter().map(|member| member.layers.len()).sum();
@@ -135,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_same_member_twice_costs_nothing() {
-        let stack = Stack { embedding: 0, layers: vec![(0, 0), (0, 1)], head: 0 };
+        let stack = Stack { embedding: 0, layers: vec![(0, 0), (0, 1)], norm: 0, head: 0 };
         assert_eq!(PrefixTree::new(&[stack.clone(), stack]).n_layer_calls(), 2);
     }
 }

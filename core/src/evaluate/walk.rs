@@ -6,7 +6,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 use thiserror::Error;
 
-use super::prefix_tree::{Node, PrefixTree};
+use super::prefix_tree::{End, Node, PrefixTree};
 use super::request::{Likelihood, Request};
 use crate::model::{AttentionMask, Context, LanguageModel};
 
@@ -24,7 +24,7 @@ impl ReadBackError {
 /// The answers of every member of `tree` to every request: one list for each member.
 ///
 /// `models` is what the tree's stacks index. Requests may have any length; they are padded on the
-/// right, which a causal model does not see. Requests with the same input share its computation.
+/// right, which no token sees. Requests with the same input share its computation.
 ///
 /// # Errors
 /// [`ReadBackError`] when the device is lost.
@@ -36,10 +36,9 @@ pub async fn answer(
     let Some(first) = models.first() else { return Ok(Vec::new()) };
     let batch = Inputs::new(requests, first);
     let mut leaves = Vec::new();
-    for (embedding, root) in &tree.roots {
-        let x = models[*embedding].embed(batch.tokens.clone(), 0);
-        descend(models, root, x, &batch, &mut leaves);
-    }
+    walk(models, tree, &batch.tokens, &batch.context, &mut |end, x| {
+        leaves.push((end.members.clone(), score(models, end, x, &batch)));
+    });
     let mut answers = vec![Vec::new(); tree.n_members()];
     for (members, scores) in leaves {
         let data = scores.into_data_async().await.map_err(ReadBackError::new)?;
@@ -56,7 +55,7 @@ pub async fn answer(
 struct Inputs {
     /// `[batch, seq]`
     tokens: Tensor<2, Int>,
-    /// Places in `[batch * seq]` whose next token is scored.
+    /// Places in `[batch * seq]` whose prediction is scored.
     places: Tensor<1, Int>,
     /// The scored tokens, as many as places.
     targets: Tensor<1, Int>,
@@ -74,9 +73,11 @@ impl Inputs {
         }
         let seq = rows.keys().map(|input| input.len()).max().unwrap_or(0).max(1);
         let mut tokens = vec![0_i64; rows.len() * seq];
+        let mut valid = vec![0_i64; rows.len() * seq];
         for (input, row) in &rows {
             for (position, &token) in input.iter().enumerate() {
                 tokens[row * seq + position] = i64::from(token);
+                valid[row * seq + position] = 1;
             }
         }
         let n_rows = rows.len();
@@ -88,44 +89,65 @@ impl Inputs {
             targets.extend(request.targets().iter().map(|&token| i64::from(token)));
         }
         let n_scored = places.len();
+        let mask = if model.config().is_masked() {
+            AttentionMask::both_ways(Tensor::from_data(
+                TensorData::new(valid, [n_rows, seq]),
+                &device,
+            ))
+        } else {
+            // Padding lies in the future of every token, so that one mask serves all rows.
+            AttentionMask::causal(seq, 0, &device)
+        };
         Self {
             tokens: Tensor::from_data(TensorData::new(tokens, [n_rows, seq]), &device),
             places: Tensor::from_data(TensorData::new(places, [n_scored]), &device),
             targets: Tensor::from_data(TensorData::new(targets, [n_scored]), &device),
-            context: model.context(seq, &AttentionMask::causal(seq, 0, &device)),
+            context: model.context(seq, &mask),
         }
     }
 }
 
-/// Scores at the leaves, with the members they belong to.
-type Leaf = (Vec<usize>, Tensor<2>);
+/// Goes down the tree with a batch of tokens, `[batch, seq]`, and shows `visit` the last state of
+/// each member, `[batch, seq, d_model]`, before its final norm.
+pub fn walk(
+    models: &[&LanguageModel],
+    tree: &PrefixTree,
+    tokens: &Tensor<2, Int>,
+    context: &Context,
+    visit: &mut dyn FnMut(&End, Tensor<3>),
+) {
+    for (embedding, root) in &tree.roots {
+        let x = models[*embedding].embed(tokens.clone(), 0);
+        descend(models, root, x, context, visit);
+    }
+}
 
 fn descend(
     models: &[&LanguageModel],
     node: &Node,
     x: Tensor<3>,
-    batch: &Inputs,
-    leaves: &mut Vec<Leaf>,
+    context: &Context,
+    visit: &mut dyn FnMut(&End, Tensor<3>),
 ) {
-    for (head, members) in &node.ends {
-        leaves.push((members.clone(), score(models[*head], x.clone(), batch)));
+    for end in &node.ends {
+        visit(end, x.clone());
     }
     for ((model, layer), child) in &node.children {
         let layer = &models[*model].layers()[*layer];
-        let x = layer.forward(x.clone(), &batch.context, None);
-        descend(models, child, x, batch, leaves);
+        let x = layer.forward(x.clone(), context, None);
+        descend(models, child, x, context, visit);
     }
 }
 
 /// Log-probability of each scored token, and of the model's first choice: `[n_scored, 2]`.
 ///
 /// The head runs at scored places only.
-fn score(model: &LanguageModel, x: Tensor<3>, batch: &Inputs) -> Tensor<2> {
+fn score(models: &[&LanguageModel], end: &End, x: Tensor<3>, batch: &Inputs) -> Tensor<2> {
     let [n_rows, seq, d_model] = x.dims();
     let scored = x.reshape([n_rows * seq, d_model]).select(0, batch.places.clone());
     let n_scored = scored.dims()[0];
-    let states = model.normalize(scored.unsqueeze::<3>()).reshape([n_scored, d_model]);
-    let log_probs = log_softmax(model.logits(states), 1);
+    let states = models[end.norm].normalize(scored.unsqueeze::<3>()).reshape([n_scored, d_model]);
+    let log_probs = log_softmax(models[end.head].logits(states), 1);
     let best = log_probs.clone().max_dim(1);
     let target = log_probs.gather(1, batch.targets.clone().unsqueeze_dim(1));
     Tensor::cat(vec![target, best], 1)

@@ -20,9 +20,11 @@ pub struct DecoderLayer {
     attention_norm: Option<Norm>,
     attention: Attention,
     attention_post_norm: Option<Norm>,
+    attention_sum_norm: Option<Norm>,
     mlp_norm: Option<Norm>,
     mlp: Mlp,
     mlp_post_norm: Option<Norm>,
+    mlp_sum_norm: Option<Norm>,
     parallel: bool,
     #[module(skip)]
     kind: LayerKind,
@@ -36,9 +38,11 @@ impl DecoderLayer {
             attention_norm: norm(norms.before),
             attention: Attention::lazy(config, device),
             attention_post_norm: norm(norms.after),
+            attention_sum_norm: norm(norms.after_sum),
             mlp_norm: norm(norms.before),
             mlp: Mlp::lazy(config, device),
             mlp_post_norm: norm(norms.after),
+            mlp_sum_norm: norm(norms.after_sum),
             parallel: config.parallel,
             kind,
         }
@@ -78,9 +82,9 @@ impl DecoderLayer {
             let fed = self.mlp.forward(normalize(self.mlp_norm.as_ref(), x.clone()));
             return x + attended + normalize(self.mlp_post_norm.as_ref(), fed);
         }
-        let x = x + attended;
+        let x = normalize(self.attention_sum_norm.as_ref(), x + attended);
         let fed = self.mlp.forward(normalize(self.mlp_norm.as_ref(), x.clone()));
-        x + normalize(self.mlp_post_norm.as_ref(), fed)
+        normalize(self.mlp_sum_norm.as_ref(), x + normalize(self.mlp_post_norm.as_ref(), fed))
     }
 }
 

@@ -43,6 +43,16 @@ impl AttentionMask {
         Self::where_hidden(padding.expand(shape).bool_or(causal.expand(shape)))
     }
 
+    /// Every token sees every other of its row, and nobody sees padding: for models that predict
+    /// masked tokens from both sides.
+    ///
+    /// Shape: `valid` is `[batch, seq]`, 1 for a token and 0 for padding.
+    pub fn both_ways(valid: Tensor<2, Int>) -> Self {
+        let [batch, seq] = valid.dims();
+        let padding = valid.reshape([batch, 1, 1, seq]).equal_scalar(0);
+        Self::where_hidden(padding.expand([batch, 1, seq, seq]))
+    }
+
     /// The same, but a query sees at most the last `window` positions, its own included.
     pub(super) fn windowed(&self, window: usize) -> Self {
         let [_, _, n_queries, n_keys] = self.bias.dims();
@@ -109,5 +119,12 @@ mod tests {
         let valid = Tensor::<2, Int>::from_data([[1, 1, 0]], &Device::flex());
         let expected = [true, false, false, true, true, false, true, true, false];
         assert_eq!(visible(&AttentionMask::padded(valid)), expected);
+    }
+
+    #[test]
+    fn both_ways_hides_padding_alone() {
+        let valid = Tensor::<2, Int>::from_data([[1, 1, 0]], &Device::flex());
+        let expected = [true, true, false].repeat(3);
+        assert_eq!(visible(&AttentionMask::both_ways(valid)), expected);
     }
 }

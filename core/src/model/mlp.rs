@@ -43,7 +43,7 @@ impl Mlp {
 }
 
 impl Activation {
-    fn apply(self, x: Tensor<3>) -> Tensor<3> {
+    pub(super) fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Silu => silu(x),
             Self::Gelu => gelu(x),

@@ -1,4 +1,4 @@
-//! The decoder: embedding, a stack of layers, final norm and head.
+//! The model: embedding, a stack of layers, final norm and head.
 //!
 //! Parts can be shared between models: cloning a layer copies no weights, and patching is built on
 //! that.
@@ -6,6 +6,7 @@
 mod attention;
 mod cache;
 mod context;
+mod ends;
 mod layer;
 mod mask;
 mod mlp;
@@ -13,47 +14,33 @@ mod norm;
 pub mod parameters;
 mod rope;
 
-use burn::module::{Module, Param};
-use burn::nn::{Embedding, EmbeddingConfig};
+use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 pub use cache::KvCache;
 pub use context::Context;
+use ends::{Head, HeadTransform, InputEmbedding};
 pub use layer::DecoderLayer;
 pub use mask::AttentionMask;
 use norm::Norm;
 use parameters::Parameter;
 
-use crate::architecture::PositionRule;
 use crate::config::ModelConfig;
 use attention::softcap;
+use layer::normalize;
 
-/// A decoder-only language model.
+/// A language model: a decoder, or an encoder that predicts masked tokens.
 #[derive(Module, Debug)]
 pub struct LanguageModel {
     embedding: InputEmbedding,
     layers: Vec<DecoderLayer>,
-    norm: Norm,
+    /// The final norm; masked language models have a transform in its place.
+    norm: Option<Norm>,
+    transform: Option<HeadTransform>,
     /// `None` when the head is the embedding matrix.
     head: Option<Head>,
     #[module(skip)]
     config: ModelConfig,
-}
-
-/// Tokens, and where an architecture learns them positions, as vectors.
-#[derive(Module, Debug)]
-struct InputEmbedding {
-    tokens: Embedding,
-    positions: Option<Embedding>,
-    /// Vectors of tokens are multiplied by this.
-    scale: Option<f64>,
-}
-
-/// The language-model head. Its matrix is `[vocab, d_model]`, the embedding's shape, so that a tied
-/// teacher's embedding can be a member's head.
-#[derive(Module, Debug)]
-pub struct Head {
-    weight: Param<Tensor<2>>,
 }
 
 /// What a forward pass leaves behind.
@@ -61,7 +48,7 @@ pub struct Head {
 pub struct ForwardTrace {
     /// The residual stream, each `[batch, seq, d_model]`: the embedding, then the output of each
     /// layer; the last is taken after the final norm. One more than the model has layers, as in
-    /// transformers.
+    /// transformers. Masked language models have no final norm.
     pub hidden_states: Vec<Tensor<3>>,
     /// `[batch, seq, vocab]`
     pub logits: Tensor<3>,
@@ -88,19 +75,14 @@ impl LanguageModel {
     }
 
     fn lazy(config: &ModelConfig, device: &Device) -> Self {
-        let matrix = |rows| EmbeddingConfig::new(rows, config.d_model).init(device);
-        let traits = config.traits();
         let layer = |&kind| DecoderLayer::lazy(config, kind, device);
+        let is_masked = config.is_masked();
         Self {
-            embedding: InputEmbedding {
-                tokens: matrix(config.vocab),
-                positions: (traits.positions == PositionRule::Learned)
-                    .then(|| matrix(config.max_seq)),
-                scale: traits.scales_embedding.then(|| (config.d_model as f64).sqrt()),
-            },
+            embedding: InputEmbedding::lazy(config, device),
             layers: config.layers.iter().map(layer).collect(),
-            norm: Norm::lazy(config.d_model, config, device),
-            head: (!config.tied).then(|| Head { weight: matrix(config.vocab).weight }),
+            norm: (!is_masked).then(|| Norm::lazy(config.d_model, config, device)),
+            transform: is_masked.then(|| HeadTransform::lazy(config, device)),
+            head: (!config.tied).then(|| Head::lazy(config, device)),
             config: config.clone(),
         }
     }
@@ -121,6 +103,7 @@ impl LanguageModel {
             embedding: embedding.embedding.clone(),
             layers,
             norm: norm.norm.clone(),
+            transform: norm.transform.clone(),
             head: head.map(Self::head),
             config: config.with_layers(kinds, head.is_none()),
         }
@@ -183,25 +166,12 @@ impl LanguageModel {
     ///
     /// Shapes: `[batch, seq]` -> `[batch, seq, d_model]`
     pub fn embed(&self, tokens: Tensor<2, Int>, start: usize) -> Tensor<3> {
-        let [_, seq] = tokens.dims();
-        let InputEmbedding { tokens: matrix, positions, scale } = &self.embedding;
-        let x = matrix.forward(tokens);
-        let x = match scale {
-            Some(scale) => x * *scale,
-            None => x,
-        };
-        match positions {
-            Some(positions) => {
-                let vectors = positions.weight.val().narrow(0, start, seq);
-                x + vectors.unsqueeze()
-            }
-            None => x,
-        }
+        self.embedding.forward(tokens, start)
     }
 
-    /// The final norm. Shapes: `x` and the result are `[batch, seq, d_model]`.
+    /// The final norm, where there is one. Shapes: `x` and the result are `[batch, seq, d_model]`.
     pub fn normalize(&self, x: Tensor<3>) -> Tensor<3> {
-        self.norm.forward(x)
+        normalize(self.norm.as_ref(), x)
     }
 
     /// Logits of normalised states. Shapes: `[rows, d_model]` -> `[rows, vocab]`
@@ -210,7 +180,10 @@ impl LanguageModel {
             Some(head) => head.weight.val(),
             None => self.embedding.tokens.weight.val(),
         };
-        softcap(self.config.logit_softcap, states.matmul(weight.transpose()))
+        let Some(transform) = &self.transform else {
+            return softcap(self.config.logit_softcap, states.matmul(weight.transpose()));
+        };
+        transform.add_bias(transform.forward(states).matmul(weight.transpose()))
     }
 
     /// All hidden states, see [`ForwardTrace::hidden_states`], without computing logits.
@@ -242,9 +215,11 @@ impl LanguageModel {
     /// Shape: `tokens` is `[batch, seq]`, the positions after those in the cache.
     ///
     /// # Panics
-    /// When the cache has no room for `seq` more positions, or was made for another stack.
+    /// When the cache has no room for `seq` more positions, or was made for another stack, or the
+    /// model predicts masked tokens and continues no text.
     pub fn next_logits(&self, tokens: Tensor<2, Int>, cache: &mut KvCache) -> Tensor<2> {
         let [_, seq] = tokens.dims();
+        assert!(!self.config.is_masked(), "a masked language model continues no text");
         assert!(seq <= cache.room(), "the cache has no room for {seq} more positions");
         assert_eq!(cache.layers.len(), self.layers.len(), "the cache belongs to another size");
         let past = cache.len;

@@ -9,6 +9,7 @@ use boomerang_core::curve::SizeCurve;
 use serde::Deserialize;
 
 use super::patch::open_family;
+use super::require_next_token;
 use crate::cli::FamilyArgs;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
@@ -56,6 +57,7 @@ struct CurveFile {
 pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.family.teacher)?;
     let family = open_family(&args.family, &folder, &device::cpu())?;
+    require_next_token(folder.config(), "the explorer continues texts")?;
     let tokenizer_json =
         folder.tokenizer_json()?.context("a bundle needs the teacher's tokenizer.json")?;
     let (curve, similarity) = match &args.eval {

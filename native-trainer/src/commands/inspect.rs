@@ -85,7 +85,7 @@ fn look(folder: &ModelFolder, checkpoint: &Checkpoint<'_>) -> anyhow::Result<Fin
             Some("layers") => &mut bytes.layers,
             Some("embedding") => &mut bytes.embedding,
             Some("norm") => &mut bytes.norm,
-            Some("head") => &mut bytes.head,
+            Some("transform" | "head") => &mut bytes.head,
             _ => {
                 unused.push(name.clone());
                 &mut bytes.unused

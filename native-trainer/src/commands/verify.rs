@@ -41,11 +41,12 @@ const N_TOKENS: usize = 16;
 /// f32 against f32, other order of summation.
 const TOLERANCE: f32 = 1e-4;
 
-/// What transformers computes for the ids on the command line, as little-endian f32.
+/// What transformers computes for the ids on the command line, with the class named there, as
+/// little-endian f32.
 const SCRIPT: &str = "\
 import sys, torch
-from transformers import AutoModelForCausalLM
-model = AutoModelForCausalLM.from_pretrained(sys.argv[1], torch_dtype=torch.float32, attn_implementation='eager')
+import transformers
+model = getattr(transformers, sys.argv[3]).from_pretrained(sys.argv[1], torch_dtype=torch.float32, attn_implementation='eager')
 ids = torch.tensor([[int(token) for token in sys.argv[2].split(',')]])
 with torch.no_grad():
     logits = model.eval()(ids).logits[0].contiguous()
@@ -89,7 +90,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     // What was written in fewer bits than its parents differs by their rounding alone.
     print(&format!("logits    {difference:.1e} from the member's, relative to the largest"));
     if args.against == Some(Against::Transformers) {
-        against_transformers(args, &ids, &written)?;
+        against_transformers(args, config.is_masked(), &ids, &written)?;
     }
     Ok(())
 }
@@ -151,7 +152,13 @@ fn largest_difference(found: &[f32], expected: &[f32]) -> f32 {
     worst / largest
 }
 
-fn against_transformers(args: &VerifyArgs, ids: &[u32], ours: &[f32]) -> anyhow::Result<()> {
+fn against_transformers(
+    args: &VerifyArgs,
+    is_masked: bool,
+    ids: &[u32],
+    ours: &[f32],
+) -> anyhow::Result<()> {
+    let class = if is_masked { "AutoModelForMaskedLM" } else { "AutoModelForCausalLM" };
     let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
     let ids = ids.join(",");
     let has_them = Command::new(&args.python)
@@ -164,7 +171,7 @@ fn against_transformers(args: &VerifyArgs, ids: &[u32], ours: &[f32]) -> anyhow:
         let python = args.python.display();
         print(&format!(
             "{python} has no transformers; where there is one, this prints the same logits as f32 \
-             bytes:\n\n{python} -c \"{SCRIPT}\" {} {ids}",
+             bytes:\n\n{python} -c \"{SCRIPT}\" {} {ids} {class}",
             args.model.display()
         ));
         return Ok(());
@@ -173,6 +180,7 @@ fn against_transformers(args: &VerifyArgs, ids: &[u32], ours: &[f32]) -> anyhow:
         .args(["-c", SCRIPT])
         .arg(&args.model)
         .arg(&ids)
+        .arg(class)
         .env("HF_HUB_OFFLINE", "1")
         .stderr(Stdio::piped())
         .output()

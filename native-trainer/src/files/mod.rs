@@ -37,6 +37,27 @@ pub struct Mapped {
 }
 
 impl Mapped {
+    /// Lets go of the memory behind bytes that lie in this mapping; they are read from the file
+    /// again when somebody looks. Other bytes stay where they are.
+    fn release(&self, bytes: &[u8]) {
+        #[cfg(unix)]
+        if let (Some(offset), Some(map)) = (self.offset_of(bytes), &self.bytes) {
+            // SAFETY: the mapping is of a file and read-only, so that what is dropped here comes
+            // back as it was.
+            let outcome = unsafe {
+                map.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    offset as usize,
+                    bytes.len(),
+                )
+            };
+            // Advice that is not taken costs memory and nothing else.
+            let _ = outcome;
+        }
+        #[cfg(not(unix))]
+        let _ = bytes;
+    }
+
     /// The place in the file of bytes that lie in this mapping.
     fn offset_of(&self, bytes: &[u8]) -> Option<u64> {
         let (all, part) = (self.as_ptr_range(), bytes.as_ptr_range());

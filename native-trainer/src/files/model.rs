@@ -112,8 +112,21 @@ impl ModelFolder {
     /// # Errors
     /// When the weights do not fit the config.
     pub fn model(&self, device: &Device) -> anyhow::Result<LanguageModel> {
-        let model = self.checkpoint()?.read_model(&self.config, device);
+        let checkpoint = self.checkpoint()?;
+        let model =
+            checkpoint.read_model_releasing(&self.config, device, |bytes| self.release(bytes));
         model.with_context(|| self.path.display().to_string())
+    }
+
+    /// Lets go of the memory behind weights that have been read.
+    fn release(&self, bytes: &[u8]) {
+        match &self.weights {
+            Weights::Files(files) => files.iter().for_each(|(_, mapped)| mapped.release(bytes)),
+            Weights::Parents(parents) => {
+                parents.teacher.release(bytes);
+                parents.student.release(bytes);
+            }
+        }
     }
 
     /// # Errors

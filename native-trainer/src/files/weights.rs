@@ -1,6 +1,7 @@
 //! The files that hold a model's weights: one, or those that an index names.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use boomerang_core::checkpoint::shard_names;
@@ -43,7 +44,35 @@ fn find(folder: &Path) -> anyhow::Result<Vec<String>> {
             missing.join(", ")
         )));
     }
+    for name in &names {
+        refuse_link_outwards(folder, name)?;
+    }
     Ok(names)
+}
+
+/// An index may come from anybody, and must not lead out of its folder through a link either. The
+/// links of the Hub's cache, from a snapshot to the blobs beside it, are what they should be.
+fn refuse_link_outwards(folder: &Path, name: &str) -> anyhow::Result<()> {
+    let (Ok(file), Ok(folder)) = (fs::canonicalize(folder.join(name)), fs::canonicalize(folder))
+    else {
+        // What cannot be followed cannot be read either, and says so then.
+        return Ok(());
+    };
+    let is_cached = hub_blobs(&folder).is_some_and(|blobs| file.starts_with(blobs));
+    if file.starts_with(&folder) || is_cached {
+        return Ok(());
+    }
+    Err(Exit::Unusable.error(format!(
+        "{name} in {} is a link that leads out of the folder, to {}; put the file itself there",
+        folder.display(),
+        file.display()
+    )))
+}
+
+/// `…/blobs`, for a folder `…/snapshots/REVISION`.
+fn hub_blobs(folder: &Path) -> Option<PathBuf> {
+    let snapshots = folder.parent().filter(|parent| parent.ends_with("snapshots"))?;
+    Some(snapshots.parent()?.join("blobs"))
 }
 
 fn map_one(path: &Path) -> anyhow::Result<Mapped> {
@@ -133,6 +162,33 @@ mod tests {
     fn pickled_weights_are_refused_with_the_reason() {
         let folder = folder_of(&[("pytorch_model.bin", b"")]);
         assert!(refusal(folder.path()).contains("save the model as safetensors"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_shard_that_is_a_link_out_of_the_folder_is_refused() {
+        use std::os::unix::fs::symlink;
+        let outside = folder_of(&[("secret", b"")]);
+        let folder = folder_of(&[(INDEX, TWO_SHARDS), ("1.safetensors", b"")]);
+        symlink(outside.path().join("secret"), folder.path().join("2.safetensors")).unwrap();
+        assert!(refusal(folder.path()).contains("2.safetensors in"));
+        assert!(refusal(folder.path()).contains("leads out of the folder"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn shards_may_be_links_inside_of_the_folder_and_into_the_blobs_of_the_hubs_cache() {
+        use std::os::unix::fs::symlink;
+        let cache = folder_of(&[]);
+        let (blobs, snapshot) = (cache.path().join("blobs"), cache.path().join("snapshots/abc"));
+        for folder in [&blobs, &snapshot] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        fs::write(blobs.join("00ff"), b"one").unwrap();
+        fs::write(snapshot.join(INDEX), TWO_SHARDS).unwrap();
+        symlink("../../blobs/00ff", snapshot.join("1.safetensors")).unwrap();
+        symlink("1.safetensors", snapshot.join("2.safetensors")).unwrap();
+        assert_eq!(map_all(&snapshot).unwrap().len(), 2);
     }
 
     #[test]

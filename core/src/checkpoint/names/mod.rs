@@ -1,5 +1,6 @@
 //! Hugging Face's tensor names for our parameters, one row each.
 
+mod masked;
 mod rows;
 
 use crate::config::ModelConfig;
@@ -101,10 +102,17 @@ impl<'config> Names<'config> {
                 (name.to_owned(), layout)
             }
         };
-        let other = |(ours, theirs): &(&str, &str)| {
+        let otherwise_begun = self.table.also.iter().filter_map(|(ours, theirs)| {
             name.strip_prefix(ours).map(|rest| format!("{theirs}{rest}"))
-        };
-        let also = self.table.also.iter().filter_map(other).collect();
+        });
+        let mut also: Vec<String> = otherwise_begun.collect();
+        for (ours, theirs) in self.table.also_ending {
+            let names = std::iter::once(&name).chain(&also);
+            let otherwise_ended =
+                names.filter_map(|name| Some(format!("{}{theirs}", name.strip_suffix(ours)?)));
+            let otherwise_ended: Vec<String> = otherwise_ended.collect();
+            also.extend(otherwise_ended);
+        }
         Some(Place { name, also, storage: self.storage(layout) })
     }
 
@@ -126,8 +134,8 @@ impl<'config> Names<'config> {
         format!("{}.{layer}.{part}", self.table.layer_prefix)
     }
 
-    /// Which part of a model a tensor belongs to: `layers`, `embedding`, `norm` or `head`; `None`
-    /// for one that no part reads.
+    /// Which part of a model a tensor belongs to: `layers`, `embedding`, `norm`, `transform` or
+    /// `head`; `None` for one that no part reads.
     pub fn part(&self, name: &str) -> Option<&'static str> {
         if self.in_layer(name).is_some() {
             return Some("layers");
@@ -138,6 +146,11 @@ impl<'config> Names<'config> {
             })
         })?;
         path.split('.').next()
+    }
+
+    /// Paths of the parameters inside a layer, those included that this model leaves out.
+    pub(super) fn layer_paths(&self) -> impl Iterator<Item = &'static str> {
+        self.table.layer.iter().flat_map(|rows| rows.iter().map(|row| row.0))
     }
 
     /// Paths of the parameters outside of layers.

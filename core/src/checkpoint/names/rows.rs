@@ -1,5 +1,6 @@
 //! The tables of names: a row for each parameter.
 
+use super::masked;
 use crate::architecture::Architecture;
 
 /// A parameter: our path, theirs, how it is stored there.
@@ -178,6 +179,8 @@ pub(super) struct Table {
     /// Beginnings of names that other writers of such checkpoints leave out or spell otherwise:
     /// ours, theirs.
     pub(super) also: &'static [(&'static str, &'static str)],
+    /// The same for the ends of names.
+    pub(super) also_ending: &'static [(&'static str, &'static str)],
 }
 
 impl Table {
@@ -188,6 +191,7 @@ impl Table {
             ends: LLAMA_ENDS,
             // Files of the bare model, without a head.
             also: &[("model.", "")],
+            also_ending: &[],
         };
         match architecture {
             Architecture::Llama
@@ -210,13 +214,17 @@ impl Table {
                 ends: GPT_NEOX_ENDS,
                 // transformers 5 calls the head of every model alike.
                 also: &[("gpt_neox.", ""), ("embed_out.", "lm_head.")],
+                also_ending: &[],
             },
             Architecture::Gpt2 => Self {
                 layer_prefix: "transformer.h",
                 layer: &[GPT2_LAYER],
                 ends: GPT2_ENDS,
                 also: &[("transformer.", "")],
+                also_ending: &[],
             },
+            Architecture::Bert => masked::BERT,
+            Architecture::DistilBert => masked::DISTIL_BERT,
         }
     }
 }

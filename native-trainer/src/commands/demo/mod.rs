@@ -101,7 +101,8 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     // The bundle holds the first student; the curve beside it tells of all.
     let student = candidates[0].student.clone();
     let family = Family::new(story.teacher.clone(), student)?;
-    let batches = similarity_batches(&story.texts, story.made.seq_len);
+    let texts = story.texts.iter().map(|text| &*text.tokens);
+    let batches = similarity_batches(texts, story.made.seq_len, Layout::Padded);
     let similarity = block_on(block_similarity(&family, &batches))?;
     write_curve(&out, &measured)?;
     out.write("similarity.json", format!("{}\n", serde_json::to_string(&similarity)?).as_bytes())?;

@@ -11,6 +11,7 @@ use boomerang_core::model::LanguageModel;
 use boomerang_core::prune::{Family, Student, StudentConfig, Teacher};
 use serde_json::json;
 
+use super::require_next_token;
 use crate::data::{Packing, Rows};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
@@ -24,6 +25,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
     let teacher_folder = ModelFolder::open(&args.teacher)?;
+    require_next_token(teacher_folder.config(), "a student is distilled on the next token")?;
     let teacher = teacher_folder.teacher(&device.device)?;
     let student = open_student(args, &teacher, &device.device)?;
     let family = Family::new(teacher.clone(), student.clone()).or_exit(Exit::Unusable)?;

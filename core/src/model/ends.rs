@@ -1,0 +1,101 @@
+//! What stands before the first layer and after the last one.
+
+use burn::module::{Initializer, Module, Param};
+use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
+use burn::tensor::{Device, Int, Tensor};
+
+use super::layer::normalize;
+use super::norm::Norm;
+use crate::architecture::PositionRule;
+use crate::config::{Activation, ModelConfig};
+
+/// Tokens as vectors, with what an architecture adds to them.
+#[derive(Module, Debug)]
+pub(super) struct InputEmbedding {
+    pub(super) tokens: Embedding,
+    positions: Option<Embedding>,
+    /// One vector for each kind of text; a text here is of kind 0.
+    token_types: Option<Embedding>,
+    norm: Option<Norm>,
+    /// Vectors of tokens are multiplied by this.
+    scale: Option<f64>,
+}
+
+impl InputEmbedding {
+    /// Lazy: no weight exists before it is read or filled.
+    pub(super) fn lazy(config: &ModelConfig, device: &Device) -> Self {
+        let traits = config.traits();
+        let matrix = |rows| EmbeddingConfig::new(rows, config.d_model).init(device);
+        let learns_positions = traits.positions == PositionRule::Learned;
+        Self {
+            tokens: matrix(config.vocab),
+            positions: learns_positions.then(|| matrix(config.max_seq)),
+            token_types: (config.n_token_types > 0).then(|| matrix(config.n_token_types)),
+            norm: traits.normalizes_embedding.then(|| Norm::lazy(config.d_model, config, device)),
+            scale: traits.scales_embedding.then(|| (config.d_model as f64).sqrt()),
+        }
+    }
+
+    /// Shapes: `[batch, seq]` -> `[batch, seq, d_model]`; the text begins at position `start`.
+    pub(super) fn forward(&self, tokens: Tensor<2, Int>, start: usize) -> Tensor<3> {
+        let [_, seq] = tokens.dims();
+        let mut x = self.tokens.forward(tokens);
+        if let Some(scale) = self.scale {
+            x = x * scale;
+        }
+        if let Some(token_types) = &self.token_types {
+            x = x + token_types.weight.val().narrow(0, 0, 1).unsqueeze();
+        }
+        if let Some(positions) = &self.positions {
+            x = x + positions.weight.val().narrow(0, start, seq).unsqueeze();
+        }
+        normalize(self.norm.as_ref(), x)
+    }
+}
+
+/// The language-model head. Its matrix is `[vocab, d_model]`, the embedding's shape, so that a tied
+/// teacher's embedding can be a member's head.
+#[derive(Module, Debug)]
+pub(super) struct Head {
+    pub(super) weight: Param<Tensor<2>>,
+}
+
+impl Head {
+    pub(super) fn lazy(config: &ModelConfig, device: &Device) -> Self {
+        Self { weight: EmbeddingConfig::new(config.vocab, config.d_model).init(device).weight }
+    }
+}
+
+/// What a masked language model does between its last state and the vocabulary (BERT,
+/// arXiv:1810.04805).
+#[derive(Module, Debug)]
+pub(super) struct HeadTransform {
+    dense: Linear,
+    norm: Norm,
+    /// Added to the logits, one for each token.
+    logit_bias: Param<Tensor<1>>,
+    #[module(skip)]
+    activation: Activation,
+}
+
+impl HeadTransform {
+    /// Lazy: no weight exists before it is read or filled.
+    pub(super) fn lazy(config: &ModelConfig, device: &Device) -> Self {
+        Self {
+            dense: LinearConfig::new(config.d_model, config.d_model).init(device),
+            norm: Norm::lazy(config.d_model, config, device),
+            logit_bias: Initializer::Zeros.init([config.vocab], device),
+            activation: config.activation,
+        }
+    }
+
+    /// What the head's matrix reads. Shapes: `[rows, d_model]` in and out.
+    pub(super) fn forward(&self, states: Tensor<2>) -> Tensor<2> {
+        self.norm.forward(self.activation.apply(self.dense.forward(states)))
+    }
+
+    /// Shapes: `logits` and the result are `[rows, vocab]`.
+    pub(super) fn add_bias(&self, logits: Tensor<2>) -> Tensor<2> {
+        logits + self.logit_bias.val().unsqueeze()
+    }
+}

@@ -1,0 +1,138 @@
+//! How far the members of a family are from their teacher, on some texts.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Int, Tensor, TensorData};
+
+use crate::distill::Batch;
+use crate::evaluate::{PrefixTree, ReadBackError, walk};
+use crate::model::LanguageModel;
+
+/// A member against the teacher, per token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Divergence {
+    /// `KL(teacher ‖ member)` of the next token, in nats; at least 0.
+    pub kl: Estimate,
+    /// The member's own negative log-likelihood of the next token, in nats.
+    pub nats: Estimate,
+}
+
+/// A mean over tokens, with its standard error over rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate {
+    pub mean: f64,
+    pub stderr: f64,
+}
+
+/// The divergence of every member of `tree` from `models[teacher]`, in one walk for each batch.
+///
+/// `models` is what the tree's stacks index. The logits of one batch are held at a time, `[tokens,
+/// vocab]` twice: the caller chooses how large a batch is. Only positions with a next token count.
+///
+/// # Errors
+/// [`ReadBackError`] when the device is lost.
+pub async fn divergences(
+    models: &[&LanguageModel],
+    tree: &PrefixTree,
+    teacher: usize,
+    batches: &[Batch],
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<Divergence>, ReadBackError> {
+    let teacher = models[teacher];
+    let mut sums = vec![Sums::default(); tree.n_members()];
+    for (number, batch) in batches.iter().enumerate() {
+        let places = Places::new(batch, teacher);
+        let tensors = batch.to_device(&teacher.device());
+        let context = teacher.context(batch.seq(), &tensors.mask);
+        let states = teacher.hidden_states(tensors.tokens.clone(), &tensors.mask);
+        let states = states.into_iter().next_back().expect("a model has at least one state");
+        let expected = log_softmax(teacher.logits(places.select(states)), 1);
+        let mut leaves = Vec::new();
+        walk(models, tree, &tensors.tokens, &context, &mut |end, x| {
+            let states = places.select(models[end.norm].normalize(x));
+            let found = log_softmax(models[end.head].logits(states), 1);
+            let kl = (expected.clone().exp() * (expected.clone() - found.clone())).sum_dim(1);
+            let nats = -found.gather(1, places.targets.clone());
+            leaves.push((end.members.clone(), Tensor::cat(vec![kl, nats], 1)));
+        });
+        for (members, values) in leaves {
+            let data = values.into_data_async().await.map_err(ReadBackError::new)?;
+            let values: Vec<f32> = data.iter::<f32>().collect();
+            for member in members {
+                sums[member].add(&places.rows, &values);
+            }
+        }
+        progress(number + 1);
+    }
+    Ok(sums.iter().map(Sums::estimate).collect())
+}
+
+/// The positions of a batch that have a next token.
+struct Places {
+    /// Places in `[batch * seq]`.
+    indices: Tensor<1, Int>,
+    /// `[places, 1]`
+    targets: Tensor<2, Int>,
+    /// The row of each place.
+    rows: Vec<usize>,
+}
+
+impl Places {
+    fn new(batch: &Batch, model: &LanguageModel) -> Self {
+        let (mut indices, mut targets, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, row) in batch.rows().iter().enumerate() {
+            for position in (0..row.tokens.len()).filter(|&position| row.has_target(position)) {
+                indices.push((number * batch.seq() + position) as i64);
+                targets.push(i64::from(row.tokens[position + 1]));
+                rows.push(number);
+            }
+        }
+        let (n_places, device) = (rows.len(), model.device());
+        Self {
+            indices: Tensor::from_data(TensorData::new(indices, [n_places]), &device),
+            targets: Tensor::from_data(TensorData::new(targets, [n_places, 1]), &device),
+            rows,
+        }
+    }
+
+    /// `[batch, seq, d_model]` -> `[places, d_model]`
+    fn select(&self, states: Tensor<3>) -> Tensor<2> {
+        let [batch, seq, d_model] = states.dims();
+        states.reshape([batch * seq, d_model]).select(0, self.indices.clone())
+    }
+}
+
+/// Sums over the tokens of each row.
+#[derive(Clone, Debug, Default)]
+struct Sums {
+    /// KL, nats and number of tokens of each row so far.
+    rows: Vec<[f64; 3]>,
+}
+
+impl Sums {
+    /// `values` are KL and nats of each place, and `rows` the rows that the places lie in.
+    fn add(&mut self, rows: &[usize], values: &[f32]) {
+        let start = self.rows.len();
+        for (&row, &[kl, nats]) in rows.iter().zip(values.as_chunks::<2>().0) {
+            self.rows.resize(self.rows.len().max(start + row + 1), [0.0; 3]);
+            let sums = &mut self.rows[start + row];
+            // A distribution has no negative divergence; rounding may have left one.
+            sums[0] += f64::from(kl.max(0.0));
+            sums[1] += f64::from(nats);
+            sums[2] += 1.0;
+        }
+    }
+
+    fn estimate(&self) -> Divergence {
+        Divergence { kl: self.ratio(0), nats: self.ratio(1) }
+    }
+
+    /// A ratio of two sums over rows, and its standard error.
+    fn ratio(&self, column: usize) -> Estimate {
+        let n_tokens: f64 = self.rows.iter().map(|row| row[2]).sum();
+        let mean = self.rows.iter().map(|row| row[column]).sum::<f64>() / n_tokens.max(1.0);
+        let squares: f64 = self.rows.iter().map(|row| (row[column] - mean * row[2]).powi(2)).sum();
+        let n_rows = self.rows.len() as f64;
+        let correction = if n_rows > 1.0 { n_rows / (n_rows - 1.0) } else { f64::NAN };
+        Estimate { mean, stderr: (squares * correction).sqrt() / n_tokens.max(1.0) }
+    }
+}
