@@ -112,6 +112,14 @@ fn a_recipe_is_as_good_as_the_model_it_describes() {
 }
 
 #[test]
+fn a_recipe_is_inspected_as_a_model_is() {
+    let (dir, _) = family_on_disk();
+    let paths = [("dir", dir.path())];
+    boomerang(&format!("{PATCH} --k 1 --format recipe --out {{dir}}/r.json"), &paths).unwrap();
+    boomerang("inspect {dir}/r.json", &paths).unwrap();
+}
+
+#[test]
 fn a_recipe_does_not_fit_another_teacher() {
     let (dir, _) = family_on_disk();
     let paths = [("dir", dir.path())];

@@ -173,11 +173,14 @@ impl ModelFolder {
         }
     }
 
-    /// The plan that made this student; `None` for a model that says nothing of one.
+    /// The plan that made this student; `None` for a model that says nothing of one, as a recipe.
     ///
     /// # Errors
     /// When `student_config.json` is there and is not a plan.
     pub fn plan(&self) -> anyhow::Result<Option<LayerPlan>> {
+        if let Weights::Parents(_) = &self.weights {
+            return Ok(None);
+        }
         let path = self.path.join(STUDENT_CONFIG);
         let Some(bytes) = read_if_present(&path)? else { return Ok(None) };
         let plan = StudentConfig::plan_from_json(&String::from_utf8_lossy(&bytes));
