@@ -4,6 +4,7 @@
 
 mod folder;
 mod model;
+pub mod names;
 mod recipe;
 mod stream;
 #[cfg(test)]

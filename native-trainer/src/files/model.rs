@@ -14,6 +14,7 @@ use boomerang_core::prune::{FamilyError, Student, StudentConfig, Teacher};
 use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
 
+use super::names::{CONFIG, EXTRAS, STUDENT_CONFIG, TOKENIZER};
 use super::recipe::{Parents, RecipeFile};
 use super::stream::Sources;
 use super::{Mapped, read_if_present, read_text, weights};
@@ -32,26 +33,6 @@ enum Weights {
     /// A recipe's: the weights are the parents'.
     Parents(Parents),
 }
-
-const CONFIG: &str = "config.json";
-const STUDENT_CONFIG: &str = "student_config.json";
-const TOKENIZER: &str = "tokenizer.json";
-
-/// What belongs to a model beside its weights and config, and is the same for the whole family.
-const EXTRAS: &[&str] = &[
-    TOKENIZER,
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "vocab.txt",
-    "merges.txt",
-    "tokenizer.model",
-    "generation_config.json",
-    "chat_template.jinja",
-    "chat_template.json",
-    "LICENSE",
-];
 
 impl ModelFolder {
     /// Reads `config.json` and maps the weights, in one file or in those an index names. A recipe
@@ -230,6 +211,7 @@ impl Sources for ModelFolder {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::WEIGHTS;
     use super::super::testing::{folder_of, names};
     use super::*;
     use crate::exit::{code_of, describe};
@@ -248,16 +230,16 @@ mod tests {
 
     #[test]
     fn a_model_in_one_file_opens() {
-        let folder = folder_of(&[(CONFIG, LLAMA), (weights::WEIGHTS, EMPTY)]);
+        let folder = folder_of(&[(CONFIG, LLAMA), (WEIGHTS, EMPTY)]);
         let model = ModelFolder::open(folder.path()).unwrap();
         let checkpoint = model.checkpoint().unwrap();
         assert_eq!(model.config().n_layers(), 2);
-        assert_eq!(checkpoint.file_names().collect::<Vec<_>>(), [weights::WEIGHTS]);
+        assert_eq!(checkpoint.file_names().collect::<Vec<_>>(), [WEIGHTS]);
     }
 
     #[test]
     fn a_model_may_come_without_a_plan_and_a_tokenizer() {
-        let folder = folder_of(&[(CONFIG, LLAMA), (weights::WEIGHTS, EMPTY)]);
+        let folder = folder_of(&[(CONFIG, LLAMA), (WEIGHTS, EMPTY)]);
         let model = ModelFolder::open(folder.path()).unwrap();
         assert!(model.plan().unwrap().is_none());
         assert!(model.tokenizer().unwrap().is_none());
@@ -265,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_model_without_a_plan_is_no_student() {
-        let folder = folder_of(&[(CONFIG, LLAMA), (weights::WEIGHTS, EMPTY)]);
+        let folder = folder_of(&[(CONFIG, LLAMA), (WEIGHTS, EMPTY)]);
         let error = ModelFolder::open(folder.path()).unwrap().student(&Device::flex()).unwrap_err();
         assert!(describe(&error).starts_with("student_config.json is missing in"));
         assert_eq!(code_of(&error), Exit::Unusable);
@@ -273,8 +255,7 @@ mod tests {
 
     #[test]
     fn an_unsupported_config_is_named_with_its_path() {
-        let folder =
-            folder_of(&[(CONFIG, br#"{"model_type": "mamba"}"#), (weights::WEIGHTS, EMPTY)]);
+        let folder = folder_of(&[(CONFIG, br#"{"model_type": "mamba"}"#), (WEIGHTS, EMPTY)]);
         let sentence = refusal(folder.path());
         assert!(sentence.contains("config.json") && sentence.contains("mamba"), "{sentence}");
     }
@@ -290,7 +271,7 @@ mod tests {
         let plan = br#"{"copied_teacher_layers": [0, 2], "pruned_teacher_layers": [1, 3]}"#;
         let folder = folder_of(&[
             (CONFIG, LLAMA),
-            (weights::WEIGHTS, EMPTY),
+            (WEIGHTS, EMPTY),
             (STUDENT_CONFIG, plan),
             (TOKENIZER, b"{}"),
         ]);

@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use boomerang_core::checkpoint::shard_names;
 
+use super::names::{INDEX, WEIGHTS};
 use super::{Mapped, describe_folder, map, read_text};
 use crate::exit::{Exit, OrExit};
-
-pub(super) const WEIGHTS: &str = "model.safetensors";
-pub(super) const INDEX: &str = "model.safetensors.index.json";
 
 /// Maps the weights in `folder`: file names and bytes, in the order of the names.
 ///

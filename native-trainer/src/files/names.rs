@@ -1,0 +1,24 @@
+//! What the files of a model are called.
+
+pub const CONFIG: &str = "config.json";
+pub const STUDENT_CONFIG: &str = "student_config.json";
+pub const TOKENIZER: &str = "tokenizer.json";
+pub const WEIGHTS: &str = "model.safetensors";
+/// Names the files of weights that are in several.
+pub const INDEX: &str = "model.safetensors.index.json";
+
+/// What belongs to a model beside its weights and config, and is the same for the whole family.
+pub const EXTRAS: &[&str] = &[
+    TOKENIZER,
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "tokenizer.model",
+    "generation_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "LICENSE",
+];
