@@ -20,6 +20,8 @@ mod gpu;
 mod hostile;
 /// The repository keeps its own rules.
 mod house;
+/// Models from the Hub: fetched once, checked, and explained when they do not come.
+mod hub;
 /// Size 0 is the student and the last size the teacher, bit for bit.
 mod identities;
 /// Models far larger than memory, from headers and in a stream.

@@ -28,6 +28,8 @@ pub enum Exit {
     Disk,
     /// The loss is no longer a number.
     Diverged,
+    /// The Hub cannot be reached, or does not give what was asked for.
+    Network,
     VerificationFailed,
     /// The time limit was reached; the run can be resumed.
     TimeLimit,
@@ -54,6 +56,7 @@ impl Exit {
             Self::OutOfMemory => 4,
             Self::Disk => 5,
             Self::Diverged => 6,
+            Self::Network => 7,
             Self::VerificationFailed => 8,
             Self::TimeLimit => 75,
             Self::Interrupted => 130,

@@ -14,6 +14,7 @@ pub mod device;
 pub mod exit;
 pub mod family_run;
 pub mod files;
+pub mod hub;
 pub mod progress;
 pub mod run_folder;
 pub mod serve;

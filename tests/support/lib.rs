@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod commands;
+pub mod hub;
 
 use std::path::{Path, PathBuf};
 
