@@ -83,10 +83,10 @@ impl KeepArgs {
 /// A teacher, a student, and the order in which the student is patched.
 #[derive(Args, Clone, Debug)]
 pub struct FamilyArgs {
-    /// Folder of the teacher (config.json, model.safetensors)
+    /// Folder of the teacher (config.json, model.safetensors), or its id on the Hub
     #[arg(long, alias = "teacher_model_name_or_path")]
     pub teacher: PathBuf,
-    /// Folder of the student (also with student_config.json)
+    /// Folder of the student (also with student_config.json), or its id on the Hub
     #[arg(long, alias = "student_model_name_or_path")]
     pub student: PathBuf,
     /// Which layers are patched first: first, last, or student layers such as 3,0,2,1

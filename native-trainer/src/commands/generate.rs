@@ -14,7 +14,7 @@ use crate::files::ModelFolder;
 /// Continue a text
 #[derive(Clone, Debug, clap::Args)]
 pub struct GenerateArgs {
-    /// Folder of the model, with its tokenizer.json
+    /// Folder of the model, with its tokenizer.json, or its id on the Hub
     #[arg(long)]
     pub model: PathBuf,
     #[arg(long)]

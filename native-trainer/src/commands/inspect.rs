@@ -14,7 +14,7 @@ use crate::progress::print;
 /// Say what a model is, from its headers alone
 #[derive(Clone, Debug, clap::Args)]
 pub struct InspectArgs {
-    /// Folder of the model, or a recipe
+    /// Folder of the model, its id on the Hub, or a recipe
     pub model: PathBuf,
     /// Print JSON
     #[arg(long)]

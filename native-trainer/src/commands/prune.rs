@@ -13,7 +13,7 @@ use crate::progress::print;
 /// Cut a student out of a teacher
 #[derive(Clone, Debug, clap::Args)]
 pub struct PruneArgs {
-    /// Folder of the teacher (config.json, model.safetensors)
+    /// Folder of the teacher (config.json, model.safetensors), or its id on the Hub
     #[arg(long, alias = "teacher_model_name_or_path")]
     pub teacher: PathBuf,
     #[command(flatten)]

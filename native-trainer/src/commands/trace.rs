@@ -16,7 +16,7 @@ use crate::progress::print;
 /// Write a model's logits and hidden states, to compare with another implementation
 #[derive(Clone, Debug, clap::Args)]
 pub struct TraceArgs {
-    /// Folder of the model
+    /// Folder of the model, or its id on the Hub
     #[arg(long)]
     pub model: PathBuf,
     /// Token ids of the input, e.g. 1,17,4

@@ -19,6 +19,7 @@ use super::recipe::{Parents, RecipeFile};
 use super::stream::Sources;
 use super::{Mapped, read_if_present, read_text, weights};
 use crate::exit::Exit;
+use crate::hub::{self, HubId, HubSettings};
 
 /// A folder with a `config.json` that Boomerang can run and weights that are all there.
 pub struct ModelFolder {
@@ -36,11 +37,25 @@ enum Weights {
 
 impl ModelFolder {
     /// Reads `config.json` and maps the weights, in one file or in those an index names. A recipe
-    /// opens as the member that it describes.
+    /// opens as the member that it describes, and what is not here but may be an id as the model
+    /// that the Hub has under it.
     ///
     /// # Errors
     /// Says what is missing, or which part of the config is not supported.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        match hub_id(path) {
+            None => Self::open_here(path),
+            Some(id) => Self::open_fetched(&id, &HubSettings::from_env()?),
+        }
+    }
+
+    fn open_fetched(id: &HubId, settings: &HubSettings) -> anyhow::Result<Self> {
+        let folder = hub::fetch(id, settings).with_context(|| format!("{id} is no folder here"))?;
+        Self::open_here(&folder)
+    }
+
+    /// As [`ModelFolder::open`], for a path that can be no id.
+    pub(super) fn open_here(path: &Path) -> anyhow::Result<Self> {
         if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
             let parents = RecipeFile::open(path)?;
             let (_, config) = parents.member()?;
@@ -196,6 +211,12 @@ impl ModelFolder {
     }
 }
 
+/// What is here is never looked for on the Hub.
+fn hub_id(path: &Path) -> Option<HubId> {
+    let is_here = path.symlink_metadata().is_ok();
+    path.to_str().filter(|_| !is_here).and_then(HubId::parse)
+}
+
 impl Sources for ModelFolder {
     fn find(&self, bytes: &[u8]) -> Option<(&File, u64)> {
         match &self.weights {
@@ -261,9 +282,25 @@ mod tests {
     }
 
     #[test]
-    fn a_name_from_the_hub_is_answered_with_the_command_that_fetches_it() {
-        let sentence = refusal(Path::new("Qwen/Qwen3-0.6B-Base"));
-        assert!(sentence.contains("hf download Qwen/Qwen3-0.6B-Base"), "{sentence}");
+    fn an_id_that_is_not_fetched_is_answered_with_the_folder_for_its_files() {
+        let cache = tempfile::tempdir().unwrap();
+        let mut settings = HubSettings::with_cache(cache.path().to_owned());
+        settings.offline = true;
+        let id = hub_id(Path::new("Qwen/Qwen3-0.6B-Base")).unwrap();
+        let Err(error) = ModelFolder::open_fetched(&id, &settings) else { panic!("it opened") };
+        let sentence = describe(&error);
+        assert!(sentence.starts_with("Qwen/Qwen3-0.6B-Base is no folder here: "), "{sentence}");
+        let folder = cache.path().join("models--Qwen--Qwen3-0.6B-Base/snapshots/main");
+        assert!(sentence.ends_with(&folder.display().to_string()), "{sentence}");
+        assert_eq!(code_of(&error), Exit::Network);
+    }
+
+    #[test]
+    fn a_folder_is_not_looked_for_on_the_hub() {
+        // From the root of this package, where tests run.
+        assert!(Path::new("src/files").is_dir());
+        assert_eq!(hub_id(Path::new("src/files")), None);
+        assert!(hub_id(Path::new("src/filez")).is_some());
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl RecipeFile {
         let file = Self::read(path)?;
         let beside = super::parent(path);
         let open = |parent: &ParentFile, name: &str| -> anyhow::Result<Box<ModelFolder>> {
-            let folder = ModelFolder::open(&beside.join(&parent.folder))
+            let folder = ModelFolder::open_here(&beside.join(&parent.folder))
                 .with_context(|| format!("the {name} of the recipe {}", path.display()))?;
             let found = fingerprint(&folder)?;
             if found != parent.headers_sha256 {

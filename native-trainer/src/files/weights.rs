@@ -102,21 +102,11 @@ pub(super) fn lacks(folder: &Path, name: &str) -> anyhow::Error {
 pub(super) fn not_a_folder(path: &Path) -> anyhow::Error {
     let advice = if path.is_file() {
         "is a file; expected the model's folder, with config.json and model.safetensors in it"
-            .to_owned()
-    } else if is_hub_id(path) {
-        let id = path.display();
-        format!("is not a folder here; fetch it first: hf download {id} --local-dir {id}")
     } else {
-        "does not exist; expected a folder with config.json and model.safetensors".to_owned()
+        "does not exist; expected a folder with config.json and model.safetensors, or an id such as \
+         owner/name"
     };
     Exit::Unusable.error(format!("{} {advice}", path.display()))
-}
-
-/// `owner/name`, as models are called on the Hugging Face Hub.
-fn is_hub_id(path: &Path) -> bool {
-    let text = path.to_string_lossy();
-    let parts: Vec<&str> = text.split('/').collect();
-    parts.len() == 2 && parts.iter().all(|part| !part.is_empty() && !part.starts_with('.'))
 }
 
 #[cfg(test)]

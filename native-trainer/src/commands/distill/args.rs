@@ -13,10 +13,12 @@ use crate::run_folder::at_least_one;
 /// Train a student to imitate its teacher
 #[derive(Clone, Debug, clap::Args)]
 pub struct DistillArgs {
-    /// Folder of the teacher (config.json, model.safetensors, tokenizer.json for text)
+    /// Folder of the teacher (config.json, model.safetensors, tokenizer.json for text), or its id
+    /// on the Hub
     #[arg(long, alias = "teacher_model_name_or_path")]
     pub teacher: PathBuf,
-    /// Folder of the student; without it, the student is cut out of the teacher first
+    /// Folder of the student, or its id on the Hub; without it, the student is cut out of the
+    /// teacher first
     #[arg(long, alias = "student_model_name_or_path")]
     pub student: Option<PathBuf>,
     #[command(flatten)]
