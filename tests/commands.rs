@@ -30,6 +30,7 @@ fn help_lists_the_commands_in_pipeline_order() {
         inspect   Say what a model is, from its headers alone
         verify    Check a written size against the family it comes from
         trace     Write a model's logits and hidden states, to compare with another implementation
+        hub       Fetch models from the Hub, and list those that are here
         doctor    Say what this machine has and which device would be used
     "#]];
     let command = Cli::command();

@@ -43,6 +43,8 @@ pub enum Command {
     Verify(commands::verify::VerifyArgs),
     /// Write a model's logits and hidden states, to compare with another implementation
     Trace(commands::trace::TraceArgs),
+    /// Fetch models from the Hub, and list those that are here
+    Hub(commands::hub::HubArgs),
     /// Say what this machine has and which device would be used
     Doctor(commands::doctor::DoctorArgs),
 }

@@ -49,6 +49,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Verify(args) => commands::verify::run(&args),
         Command::Trace(args) => commands::trace::run(&args),
+        Command::Hub(args) => commands::hub::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),
     }
 }

@@ -1,5 +1,7 @@
 /// What is said when a model does not come.
 mod answers;
+/// Ids on the command line.
+mod commands;
 /// Connections that end early.
 mod cuts;
 /// What is fetched, and from where.

@@ -7,6 +7,7 @@ pub mod doctor;
 pub mod eval;
 pub mod explore;
 pub mod generate;
+pub mod hub;
 pub mod inspect;
 pub mod patch;
 pub mod pretrain;
