@@ -16,6 +16,8 @@ mod evaluation;
 /// A software GPU computes what the CPU computes.
 #[cfg(feature = "wgpu")]
 mod gpu;
+/// Whose matrix embedding and head share, and orders from files.
+mod heads;
 /// Parsers meet files that were damaged, or made to do damage.
 mod hostile;
 /// The repository keeps its own rules.

@@ -1,13 +1,14 @@
 //! The command line: every command with its arguments, in pipeline order.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use boomerang_core::config::ModelConfig;
-use boomerang_core::plan::{KeepRule, LayerPlan, PatchOrder, PlanError};
+use boomerang_core::plan::{KeepRule, LayerPlan, OrderFile, PatchOrder, PlanError};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 use crate::device::DeviceChoice;
+use crate::{exit, files};
 
 /// One distillation, every model size
 #[derive(Debug, Parser)]
@@ -91,7 +92,8 @@ pub struct FamilyArgs {
     /// Folder of the student (also with student_config.json), or its id on the Hub
     #[arg(long, alias = "student_model_name_or_path")]
     pub student: PathBuf,
-    /// Which layers are patched first: first, last, or student layers such as 3,0,2,1
+    /// Which layers are patched first: first, last, student layers such as 3,0,2,1, or the file of
+    /// an order such as a search writes (order.json)
     /// [default: what the paper found best for the architecture]
     #[arg(long, value_parser = parse_order)]
     pub order: Option<PatchOrder>,
@@ -124,11 +126,17 @@ fn parse_order(text: &str) -> Result<PatchOrder, String> {
     match text {
         "first" => Ok(PatchOrder::First),
         "last" => Ok(PatchOrder::Last),
+        path if path.ends_with(".json") => {
+            let text = files::read_text(Path::new(path)).map_err(|error| exit::describe(&error))?;
+            let file = OrderFile::from_json(&text);
+            file.map(OrderFile::into_order).map_err(|error| format!("{path}: {error}"))
+        }
         _ => {
             let layers: Result<Vec<usize>, _> =
                 text.split(',').map(|layer| layer.trim().parse()).collect();
             layers.map(PatchOrder::Found).map_err(|_| {
-                "expected first, last, or each student layer once, e.g. 3,0,2,1".to_owned()
+                "expected first, last, each student layer once, e.g. 3,0,2,1, or an order.json"
+                    .to_owned()
             })
         }
     }

@@ -6,6 +6,7 @@
 
 mod keep;
 mod order;
+mod order_file;
 mod recipe;
 
 use std::ops::Range;
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 pub use keep::KeepRule;
 pub use order::{Patch, PatchOrder};
+pub use order_file::{OrderFile, OrderFileError};
 pub use recipe::{Ends, HeadPolicy, LayerSource, Owner, Recipe};
 
 /// The teacher's layers cut into consecutive blocks; the student keeps the first layer of each.

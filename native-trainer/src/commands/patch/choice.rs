@@ -1,7 +1,10 @@
 //! Which members of a family are meant.
 
 use anyhow::bail;
-use boomerang_core::plan::{LayerPlan, Patch, PatchOrder};
+use boomerang_core::plan::{HeadPolicy, LayerPlan, Patch, PatchOrder};
+use boomerang_core::search::Estimate;
+
+use super::calibration::tell_estimate;
 
 /// Which member.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,9 +34,12 @@ pub struct ChoiceArgs {
 #[derive(Clone, Debug)]
 pub struct Size {
     pub patch: Patch,
+    pub head: HeadPolicy,
     pub n_layers: usize,
     pub n_params: u64,
     pub n_bytes: u64,
+    /// Divergence from the teacher, where members were compared on texts.
+    pub kl: Option<Estimate>,
 }
 
 impl ChoiceArgs {
@@ -63,6 +69,8 @@ impl ChoiceArgs {
 
     /// The sizes that are written, and a sentence on a budget's neighbours.
     ///
+    /// Within a budget that is the largest, or the nearest to the teacher where that was measured.
+    ///
     /// # Errors
     /// When even the smallest size exceeds the budget.
     pub fn choose(&self, sizes: Vec<Size>) -> anyhow::Result<(Vec<Size>, Option<String>)> {
@@ -72,23 +80,33 @@ impl ChoiceArgs {
             (None, Some(budget)) => (budget, "bytes", |size| size.n_bytes),
             (None, None) => return Ok((sizes, None)),
         };
-        let mut by_amount = sizes;
-        by_amount.sort_by_key(amount);
-        let n_within = by_amount.partition_point(|size| amount(size) <= budget);
-        let tell = |size: &Size| format!("{} layers, {} {unit}", size.n_layers, amount(size));
-        if n_within == 0 {
-            let smallest = by_amount.first().map_or_else(String::new, tell);
+        // From the worst to the best: the larger, unless texts have told them apart.
+        let mut sizes = sizes;
+        sizes.sort_by(|a, b| {
+            let by_amount = amount(a).cmp(&amount(b));
+            match (a.kl, b.kl) {
+                (Some(a), Some(b)) => b.mean.total_cmp(&a.mean).then(by_amount),
+                _ => by_amount,
+            }
+        });
+        let (mut within, mut beyond): (Vec<Size>, Vec<Size>) =
+            sizes.into_iter().partition(|size| amount(size) <= budget);
+        beyond.sort_by_key(amount);
+        let tell = |size: &Size| {
+            let kl = size.kl.map(|kl| format!(", KL {}", tell_estimate(kl))).unwrap_or_default();
+            format!("{} layers, {} {unit}{kl}", size.n_layers, amount(size))
+        };
+        let Some(best) = within.pop() else {
+            let smallest = beyond.first().map_or_else(String::new, tell);
             bail!("no size has at most {budget} {unit}; the smallest has {smallest}");
-        }
-        let below = n_within.checked_sub(2).map(|place| tell(&by_amount[place]));
-        let above = by_amount.get(n_within).map(tell);
+        };
         let none = || "none".to_owned();
         let sentence = format!(
-            "within {budget} {unit}; the next smaller: {}; the next larger: {}",
-            below.unwrap_or_else(none),
-            above.unwrap_or_else(none)
+            "within {budget} {unit}; the runner-up: {}; the next larger: {}",
+            within.last().map_or_else(none, tell),
+            beyond.first().map_or_else(none, tell)
         );
-        Ok((vec![by_amount.swap_remove(n_within - 1)], Some(sentence)))
+        Ok((vec![best], Some(sentence)))
     }
 }
 
@@ -130,7 +148,14 @@ mod tests {
     fn size(n_layers: usize) -> Size {
         let plan = LayerPlan::keep(&[0, 2], 4).unwrap();
         let n_params = n_layers as u64 * 100;
-        Size { patch: Patch::none(&plan), n_layers, n_params, n_bytes: 2 * n_params }
+        Size {
+            patch: Patch::none(&plan),
+            head: HeadPolicy::Untied,
+            n_layers,
+            n_params,
+            n_bytes: 2 * n_params,
+            kl: None,
+        }
     }
 
     fn budget(params: Option<u64>, bytes: Option<u64>) -> ChoiceArgs {
@@ -144,9 +169,19 @@ mod tests {
         assert_eq!(chosen[0].n_layers, 5);
         assert_eq!(
             sentence.unwrap(),
-            "within 599 parameters; the next smaller: 4 layers, 400 parameters; \
+            "within 599 parameters; the runner-up: 4 layers, 400 parameters; \
              the next larger: 6 layers, 600 parameters"
         );
+    }
+
+    #[test]
+    fn where_texts_have_told_the_sizes_apart_the_nearest_to_the_teacher_is_taken() {
+        let with_kl =
+            |n_layers, mean| Size { kl: Some(Estimate { mean, stderr: 0.0 }), ..size(n_layers) };
+        let sizes = vec![with_kl(4, 0.3), with_kl(5, 0.5), with_kl(6, 0.1)];
+        let (chosen, sentence) = budget(Some(599), None).choose(sizes).unwrap();
+        assert_eq!(chosen[0].n_layers, 4);
+        assert!(sentence.unwrap().contains("the runner-up: 5 layers"));
     }
 
     #[test]

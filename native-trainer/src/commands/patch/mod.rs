@@ -1,7 +1,9 @@
 //! `boomerang patch`: sizes of a family as models of their own.
 //!
-//! Tensors go from file to file as they are; no model is in memory.
+//! Tensors go from file to file as they are; no model is in memory, unless members are compared on
+//! texts.
 
+mod calibration;
 mod card;
 mod choice;
 
@@ -11,7 +13,7 @@ use std::path::PathBuf;
 
 use boomerang_core::checkpoint::{Checkpoint, Precision};
 use boomerang_core::config::ModelConfig;
-use boomerang_core::plan::{HeadPolicy, Recipe};
+use boomerang_core::plan::{HeadPolicy, LayerPlan, Patch, Recipe};
 use boomerang_core::prune::Family;
 
 use crate::cli::FamilyArgs;
@@ -21,6 +23,7 @@ use crate::files::{
     write_atomic, write_weights,
 };
 use crate::progress::print;
+use calibration::CalibrationArgs;
 use card::Card;
 use choice::{ChoiceArgs, Size, parse_bytes};
 
@@ -32,9 +35,15 @@ pub struct PatchArgs {
     #[command(flatten)]
     pub choice: ChoiceArgs,
     /// Embedding and head of a family that ties them: untied stores both where their owners differ,
-    /// teacher and student store that one's alone
+    /// teacher and student store that one's alone, auto takes the smallest of the three that is
+    /// about as near to the teacher as the best (with --calibration)
     #[arg(long, value_enum, default_value_t = Head::Untied)]
     pub head: Head,
+    /// How much larger the divergence from the teacher may be than the least, for --head auto
+    #[arg(long, default_value_t = 0.02, value_name = "SHARE")]
+    pub head_tol: f64,
+    #[command(flatten)]
+    pub calibration: CalibrationArgs,
     /// The number format; keep copies every tensor byte for byte
     #[arg(long, value_enum, default_value_t = Dtype::Keep)]
     pub dtype: Dtype,
@@ -60,6 +69,7 @@ pub enum Head {
     Untied,
     Teacher,
     Student,
+    Auto,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -78,11 +88,13 @@ pub enum Format {
 }
 
 impl Head {
-    fn policy(self) -> HeadPolicy {
+    /// The policies that are compared, or the one that was asked for.
+    fn policies(self) -> &'static [HeadPolicy] {
         match self {
-            Self::Untied => HeadPolicy::Untied,
-            Self::Teacher => HeadPolicy::Teacher,
-            Self::Student => HeadPolicy::Student,
+            Self::Untied => &[HeadPolicy::Untied],
+            Self::Teacher => &[HeadPolicy::Teacher],
+            Self::Student => &[HeadPolicy::Student],
+            Self::Auto => &[HeadPolicy::Untied, HeadPolicy::Teacher, HeadPolicy::Student],
         }
     }
 }
@@ -128,19 +140,30 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
     let order = args.family.order(teacher.config());
     let patching = Patching { args, teacher, student };
     let patches = args.choice.patches(&plan, &order).or_exit(Exit::Usage)?;
-    let sizes = patches
-        .into_iter()
-        .map(|patch| {
-            let (checkpoint, config) = patching.member(&plan.recipe(&patch))?;
-            let n_bytes = patching.format(None).n_bytes(&checkpoint);
-            Ok(Size {
-                patch,
-                n_layers: config.n_layers(),
-                n_params: config.n_params() as u64,
-                n_bytes,
-            })
-        })
-        .collect::<anyhow::Result<Vec<Size>>>()?;
+    let is_tied = patching.teacher.config().tied && patching.student.config().tied;
+    let policies = match args.head {
+        // With two matrices there is nothing to choose.
+        Head::Auto if !is_tied => Head::Untied.policies(),
+        head => head.policies(),
+    };
+    if args.head == Head::Auto && args.calibration.calibration.is_empty() {
+        return Err(Exit::Usage.error(
+            "--head auto compares members with their teacher on texts; give some with --calibration",
+        ));
+    }
+    let mut sizes = Vec::new();
+    for patch in patches {
+        for &head in policies {
+            sizes.push(patching.size(patch.clone(), head, &plan)?);
+        }
+    }
+    if !args.calibration.calibration.is_empty() {
+        let Patching { teacher, student, .. } = &patching;
+        calibration::measure(&args.calibration, teacher, student, &plan, &mut sizes)?;
+    }
+    if args.head == Head::Auto {
+        sizes = calibration::choose_heads(sizes, args.head_tol);
+    }
     let (chosen, sentence) = args.choice.choose(sizes).or_exit(Exit::Usage)?;
     for size in &chosen {
         patching.write(&plan.recipe(&size.patch), size)?;
@@ -152,8 +175,25 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
 }
 
 impl Patching<'_> {
-    fn member(&self, recipe: &Recipe) -> anyhow::Result<(Checkpoint<'_>, ModelConfig)> {
-        member(recipe, self.args.head.policy(), &self.teacher, &self.student)
+    fn member(
+        &self,
+        recipe: &Recipe,
+        head: HeadPolicy,
+    ) -> anyhow::Result<(Checkpoint<'_>, ModelConfig)> {
+        member(recipe, head, &self.teacher, &self.student)
+    }
+
+    /// What the member would be, before it is written.
+    fn size(&self, patch: Patch, head: HeadPolicy, plan: &LayerPlan) -> anyhow::Result<Size> {
+        let (checkpoint, config) = self.member(&plan.recipe(&patch), head)?;
+        Ok(Size {
+            patch,
+            head,
+            n_layers: config.n_layers(),
+            n_params: config.n_params() as u64,
+            n_bytes: self.format(None).n_bytes(&checkpoint),
+            kl: None,
+        })
     }
 
     fn format(&self, recipe: Option<String>) -> WeightsFormat {
@@ -172,9 +212,8 @@ impl Patching<'_> {
 
     fn write(&self, recipe: &Recipe, size: &Size) -> anyhow::Result<()> {
         let Self { args, teacher, student } = self;
-        let (member, config) = self.member(recipe)?;
-        let policy = args.head.policy();
-        let mut file = RecipeFile::new(recipe, policy, teacher, student)?;
+        let (member, config) = self.member(recipe, size.head)?;
+        let mut file = RecipeFile::new(recipe, size.head, teacher, student)?;
         let name = format!("layers-{:02}", size.n_layers);
         let target = match (&args.out, args.choice.all, args.format) {
             _ if args.dry_run => None,

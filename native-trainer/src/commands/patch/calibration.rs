@@ -1,0 +1,163 @@
+//! How near members are to their teacher on some texts, for choices that depend on it: whose matrix
+//! embedding and head share, and which size within a budget is best.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use boomerang_core::distill::{Batch, Layout};
+use boomerang_core::evaluate::{PrefixTree, Stack};
+use boomerang_core::plan::{HeadPolicy, LayerPlan};
+use boomerang_core::search::{Estimate, divergences};
+use futures_lite::future::block_on;
+
+use super::choice::Size;
+use crate::cli::DeviceArgs;
+use crate::data::{Packing, Rows};
+use crate::device;
+use crate::exit::{Exit, OrExit as _};
+use crate::files::ModelFolder;
+use crate::progress::{Progress, print, tell};
+
+/// Texts on which members are compared with their teacher.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CalibrationArgs {
+    /// Texts on which members are compared with their teacher: .txt or .jsonl; with them --head auto
+    /// can choose, and a budget takes the size that is nearest to the teacher. Repeatable
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Vec<PathBuf>,
+    /// Tokens of these texts that are used
+    #[arg(long, default_value_t = 8192, value_name = "N")]
+    pub calibration_tokens: usize,
+    /// Where the comparison is computed
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Tokens of a row.
+const SEQ: usize = 256;
+
+/// Numbers in the logits of a batch at most, unless a single row has more.
+const MOST_LOGITS: usize = 1 << 26;
+
+/// Fills in each size's divergence from the teacher.
+///
+/// # Errors
+/// When the texts cannot be used, or the models do not fit the device.
+pub(super) fn measure(
+    args: &CalibrationArgs,
+    teacher: &ModelFolder,
+    student: &ModelFolder,
+    plan: &LayerPlan,
+    sizes: &mut [Size],
+) -> anyhow::Result<()> {
+    let config = teacher.config();
+    super::super::require_next_token(config, "its sizes are not compared on texts")?;
+    let packing = Packing {
+        seq: SEQ.min(config.max_seq),
+        layout: Layout::Packed,
+        end_token: config.end_tokens().first().copied(),
+    };
+    let tokenizer = teacher.tokenizer()?;
+    let rows = Rows::read(&args.calibration, tokenizer.as_ref(), packing, config.vocab)
+        .or_exit(Exit::Unusable)?;
+    let n_rows = args.calibration_tokens.div_ceil(packing.seq).clamp(1, rows.len());
+    let rows_per_batch = (MOST_LOGITS / (packing.seq * config.vocab)).max(1);
+    let batches: Vec<Batch> = (0..n_rows)
+        .step_by(rows_per_batch)
+        .map(|start| rows.batch(start, rows_per_batch.min(n_rows - start)))
+        .collect();
+
+    let device = device::choose(args.device.device)?;
+    tell(&format!("device: {} ({})", device.description, device.reason));
+    let models = [teacher.model(&device.device)?, student.model(&device.device)?];
+    let is_tied = models[0].is_tied() && models[1].is_tied();
+    let mut stacks = Vec::with_capacity(sizes.len());
+    for size in &*sizes {
+        let recipe = plan.recipe(&size.patch);
+        let ends = recipe.ends(size.head, |_| is_tied);
+        ensure!(ends.is_some(), "one matrix for embedding and head needs a tied family");
+        stacks.extend(ends.map(|ends| Stack::with_ends(&recipe, ends, 0, 1)));
+    }
+    let tree = PrefixTree::new(&stacks);
+    let mut progress = Progress::new("compare with the teacher", batches.len());
+    let found =
+        block_on(divergences(&[&models[0], &models[1]], &tree, 0, &batches, &mut |done| {
+            progress.set(done, || format!("{} members", stacks.len()))
+        }))?;
+    progress.finish();
+    for (size, divergence) in sizes.iter_mut().zip(found) {
+        size.kl = Some(divergence.kl);
+    }
+    Ok(())
+}
+
+/// Of the sizes that differ in their head alone, the smallest whose divergence is at most `tolerance`
+/// above the least; prints the table it chooses from.
+pub(super) fn choose_heads(sizes: Vec<Size>, tolerance: f64) -> Vec<Size> {
+    print("layers  head      bytes         KL from the teacher");
+    let mut chosen = Vec::new();
+    for alternatives in sizes.chunk_by(|a, b| a.patch == b.patch) {
+        let best = pick(alternatives, tolerance);
+        for (place, size) in alternatives.iter().enumerate() {
+            print(&format!(
+                "{:>6}  {:<8}  {:<12}  {}{}",
+                size.n_layers,
+                name(size.head),
+                size.n_bytes,
+                size.kl.map_or_else(String::new, tell_estimate),
+                if place == best { "  taken" } else { "" }
+            ));
+        }
+        chosen.push(alternatives[best].clone());
+    }
+    chosen
+}
+
+fn pick(alternatives: &[Size], tolerance: f64) -> usize {
+    let kl = |size: &Size| size.kl.map_or(f64::INFINITY, |kl| kl.mean);
+    let least = alternatives.iter().map(kl).fold(f64::INFINITY, f64::min);
+    let within = alternatives
+        .iter()
+        .enumerate()
+        .filter(|(_, size)| kl(size) <= least * (1.0 + tolerance) || alternatives.len() == 1);
+    within.min_by_key(|(_, size)| size.n_bytes).map_or(0, |(place, _)| place)
+}
+
+/// `0.0123 ± 0.0004`
+pub(super) fn tell_estimate(estimate: Estimate) -> String {
+    format!("{:.4} ± {:.4}", estimate.mean, estimate.stderr)
+}
+
+fn name(policy: HeadPolicy) -> &'static str {
+    match policy {
+        HeadPolicy::Untied => "untied",
+        HeadPolicy::Teacher => "teacher",
+        HeadPolicy::Student => "student",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boomerang_core::plan::Patch;
+
+    use super::*;
+
+    fn size(n_bytes: u64, kl: f64) -> Size {
+        let plan = LayerPlan::keep(&[0, 2], 4).unwrap();
+        Size {
+            patch: Patch::none(&plan),
+            head: HeadPolicy::Untied,
+            n_layers: 2,
+            n_params: 1,
+            n_bytes,
+            kl: Some(Estimate { mean: kl, stderr: 0.0 }),
+        }
+    }
+
+    #[test]
+    fn the_smallest_head_within_the_tolerance_is_taken() {
+        let alternatives = [size(20, 0.100), size(10, 0.1019), size(10, 0.103)];
+        assert_eq!(pick(&alternatives, 0.02), 1);
+        assert_eq!(pick(&alternatives, 0.0), 0);
+    }
+}

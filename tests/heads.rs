@@ -1,0 +1,136 @@
+use std::fs;
+use std::path::Path;
+
+use boomerang_core::model::{AttentionMask, LanguageModel};
+use boomerang_core::plan::HeadPolicy;
+use boomerang_native_trainer::device::cpu;
+use boomerang_native_trainer::files::{ModelFolder, RecipeFile};
+use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
+use boomerang_tests::{ids, tiny_config, tiny_family, tiny_model, values};
+
+/// A tied family and rows of ids.
+fn prepare(dir: &Path) {
+    let family = tiny_family(&cpu());
+    write_model(family.teacher().model(), &dir.join("teacher"));
+    write_model(family.student().model(), &dir.join("student"));
+    let plan = r#"{"copied_teacher_layers": [0, 2, 4, 5], "pruned_teacher_layers": [1, 3]}"#;
+    fs::write(dir.join("student/student_config.json"), plan).unwrap();
+    write_ids(&dir.join("texts.jsonl"), 6, 16);
+}
+
+fn log_softmax(logits: &[f32]) -> Vec<f64> {
+    let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+    logits.iter().map(|&logit| f64::from(logit) - sum.ln()).collect()
+}
+
+/// Mean KL(teacher ‖ member) over all positions that have a next token, from plain forward passes.
+fn divergence(teacher: &LanguageModel, member: &LanguageModel, rows: &[Vec<u32>]) -> f64 {
+    let (mut sum, mut n_tokens) = (0.0, 0.0);
+    for row in rows {
+        let mask = AttentionMask::causal(row.len(), 0, &cpu());
+        let logits = |model: &LanguageModel| values(model.trace(ids(row, &cpu()), &mask).logits);
+        let (expected, found) = (logits(teacher), logits(member));
+        let vocab = teacher.config().vocab;
+        for position in 0..row.len() - 1 {
+            let row = position * vocab..(position + 1) * vocab;
+            let (expected, found) = (log_softmax(&expected[row.clone()]), log_softmax(&found[row]));
+            sum += expected.iter().zip(&found).map(|(t, m)| t.exp() * (t - m)).sum::<f64>();
+            n_tokens += 1.0;
+        }
+    }
+    sum / n_tokens
+}
+
+fn rows(dir: &Path) -> Vec<Vec<u32>> {
+    let text = fs::read_to_string(dir.join("texts.jsonl")).unwrap();
+    text.lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            serde_json::from_value(line["input_ids"].clone()).unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn the_head_that_auto_takes_is_the_smallest_that_is_about_as_near_to_the_teacher_as_the_best() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    prepare(dir.path());
+    let patch = "patch --teacher {dir}/teacher --student {dir}/student --order last --k 1";
+    let teacher = ModelFolder::open(&dir.path().join("teacher")).unwrap().model(&cpu()).unwrap();
+    let mut measured = Vec::new();
+    for head in ["untied", "teacher", "student"] {
+        boomerang(&format!("{patch} --head {head} --out {{dir}}/with-{head}"), &paths).unwrap();
+        let member = ModelFolder::open(&dir.path().join(format!("with-{head}")))
+            .unwrap()
+            .model(&cpu())
+            .unwrap();
+        let kl = divergence(&teacher, &member, &rows(dir.path()));
+        measured.push((kl, member.n_params(), head));
+    }
+    // Far apart in this family, so that no tolerance is a matter of rounding.
+    for tolerance in [0.0, 1e9] {
+        let out = format!("auto-{tolerance}");
+        let line = format!(
+            "{patch} --head auto --head-tol {tolerance} --calibration {{dir}}/texts.jsonl \
+             --device cpu --out {{dir}}/{out}"
+        );
+        boomerang(&line, &paths).unwrap();
+        let least = measured.iter().map(|row| row.0).fold(f64::INFINITY, f64::min);
+        let within = measured.iter().filter(|row| row.0 <= least * (1.0 + tolerance));
+        let expected = within.min_by_key(|row| row.1).unwrap().2;
+        let recipe = RecipeFile::read(&dir.path().join(out).join("recipe.json")).unwrap();
+        let found = match recipe.head {
+            HeadPolicy::Untied => "untied",
+            HeadPolicy::Teacher => "teacher",
+            HeadPolicy::Student => "student",
+        };
+        assert_eq!(found, expected, "{measured:?}");
+    }
+}
+
+#[test]
+fn auto_without_texts_says_what_it_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let line = "patch --teacher {dir}/teacher --student {dir}/student --all --head auto \
+                --out {dir}/out";
+    let (message, code) = failure(line, &[("dir", dir.path())]);
+    assert!(message.contains("give some with --calibration"), "{message}");
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn an_order_from_a_file_is_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    prepare(dir.path());
+    let order =
+        r#"{"format": "boomerang-order", "version": 1, "method": "test", "order": [1, 0, 3, 2]}"#;
+    fs::write(dir.path().join("order.json"), order).unwrap();
+    let line = "patch --teacher {dir}/teacher --student {dir}/student --order {dir}/order.json \
+                --k 1 --format recipe --out {dir}/member.json";
+    boomerang(line, &paths).unwrap();
+    let recipe = RecipeFile::read(&dir.path().join("member.json")).unwrap().recipe;
+    let layers: Vec<(bool, usize)> = recipe
+        .layers
+        .iter()
+        .map(|source| source.place())
+        .map(|(owner, layer)| (owner == boomerang_core::plan::Owner::Teacher, layer))
+        .collect();
+    assert_eq!(layers, [(false, 0), (true, 2), (true, 3), (false, 2), (false, 3)]);
+}
+
+#[test]
+fn an_untied_family_has_one_head_to_take() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let untied = tiny_config().with_layers(tiny_config().layers, false);
+    let teacher = tiny_model(&untied, 3, &cpu());
+    write_model(&teacher, &dir.path().join("teacher"));
+    let line = "patch --teacher {dir}/teacher --student {dir}/student --k 1 --head auto \
+                --calibration {dir}/texts.jsonl --device cpu --out {dir}/out";
+    boomerang(line, &[("dir", dir.path())]).unwrap();
+    let member = ModelFolder::open(&dir.path().join("out")).unwrap();
+    assert!(!member.config().tied);
+}
