@@ -4,6 +4,7 @@
 //! `checkpoint/names.rs`.
 
 mod features;
+mod generations;
 mod keys;
 mod layers;
 mod rotary;
@@ -184,12 +185,14 @@ impl ModelConfig {
 
     /// The same model with other layers, and with or without a head of its own.
     ///
-    /// Lists with an entry for each layer (`layer_types`) follow; every other key stays.
+    /// Lists with an entry for each layer (`layer_types`) follow; every other key stays, and what only
+    /// transformers 5 would find is said to transformers 4 too.
     pub fn with_layers(&self, layers: Vec<LayerKind>, tied: bool) -> Self {
         let mut json = self.json.clone();
         json.insert(self.traits().keys.n_layers.into(), layers.len().into());
         json.insert("tie_word_embeddings".into(), tied.into());
         layers::write(&mut json, self.traits(), &layers);
+        generations::write_older_keys(&mut json, self.traits());
         Self { layers, tied, json, ..self.clone() }
     }
 
@@ -201,10 +204,12 @@ impl ModelConfig {
         self.with_layers(kept.iter().map(|&layer| self.layers[layer]).collect(), self.tied)
     }
 
-    /// Says in which number format the weights are; under the key that the file has for it.
+    /// Says in which number format the weights are; under the keys that the file has for it.
     pub fn set_dtype(&mut self, name: &str) {
-        let key = if self.json.contains_key("dtype") { "dtype" } else { "torch_dtype" };
-        self.json.insert(key.to_owned(), name.into());
+        if self.json.contains_key("dtype") {
+            self.json.insert("dtype".to_owned(), name.into());
+        }
+        self.json.insert("torch_dtype".to_owned(), name.into());
     }
 
     /// `config.json` as transformers reads it.

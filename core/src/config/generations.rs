@@ -1,0 +1,81 @@
+//! Keys that transformers 5 renamed, under their old names beside the new ones: what we write is read
+//! alike by both.
+
+use serde_json::{Map, Value};
+
+use crate::architecture::{PositionRule, Traits};
+
+/// Adds the keys that transformers 4 looks for where only those of transformers 5 are there; what is
+/// there already stays.
+pub(super) fn write_older_keys(json: &mut Map<String, Value>, traits: &Traits) {
+    if let Some(dtype) = json.get("dtype").cloned() {
+        json.entry("torch_dtype").or_insert(dtype);
+    }
+    let Some(Value::Object(parameters)) = json.get("rope_parameters").cloned() else { return };
+    let by_kind = |kind: &str| parameters.get(kind).and_then(Value::as_object);
+    let global = by_kind("full_attention").unwrap_or(&parameters);
+    let mut older = |key: &str, value: Option<&Value>| {
+        let is_missing = json.get(key).is_none_or(Value::is_null);
+        if let Some(value) = value.filter(|_| is_missing) {
+            json.insert(key.to_owned(), value.clone());
+        }
+    };
+    older(traits.keys.rope_theta, global.get("rope_theta"));
+    older(traits.keys.rotary_fraction, global.get("partial_rotary_factor"));
+    if traits.positions == PositionRule::RotaryByWindow {
+        let local = by_kind("sliding_attention").and_then(|local| local.get("rope_theta"));
+        older("rope_local_base_freq", local);
+    }
+    let kind = global.get("rope_type").and_then(Value::as_str);
+    if kind.is_some_and(|kind| kind != "default") {
+        let mut scaling = global.clone();
+        scaling.retain(|key, _| key != "rope_theta" && key != "partial_rotary_factor");
+        older("rope_scaling", Some(&Value::Object(scaling)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::architecture::Architecture;
+
+    fn written(architecture: Architecture, config: Value) -> Value {
+        let Value::Object(mut json) = config else { panic!("a config is an object") };
+        write_older_keys(&mut json, architecture.traits());
+        Value::Object(json)
+    }
+
+    #[test]
+    fn a_config_of_transformers_5_says_the_same_to_transformers_4() {
+        let parameters = json!({"rope_theta": 5e5, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0});
+        let config = json!({"dtype": "bfloat16", "rope_parameters": parameters});
+        let written = written(Architecture::Llama, config);
+        assert_eq!(written["torch_dtype"], "bfloat16");
+        assert_eq!(written["rope_theta"], 5e5);
+        let scaling = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0});
+        assert_eq!(written["rope_scaling"], scaling);
+        assert_eq!(written["rope_parameters"], parameters);
+    }
+
+    #[test]
+    fn bases_by_kind_of_layer_have_keys_of_their_own() {
+        let config = json!({"rope_parameters": {
+            "full_attention": {"rope_theta": 1e6, "rope_type": "default"},
+            "sliding_attention": {"rope_theta": 1e4, "rope_type": "default"},
+        }});
+        let written = written(Architecture::Gemma3, config);
+        assert_eq!(
+            (&written["rope_theta"], &written["rope_local_base_freq"]),
+            (&1e6.into(), &1e4.into())
+        );
+        assert_eq!(written.get("rope_scaling"), None);
+    }
+
+    #[test]
+    fn a_config_of_transformers_4_stays_as_it_is() {
+        let config = json!({"torch_dtype": "float16", "rope_theta": 1e4, "rope_scaling": null});
+        assert_eq!(written(Architecture::Llama, config.clone()), config);
+    }
+}
