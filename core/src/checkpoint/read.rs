@@ -23,8 +23,8 @@ impl<'bytes> Checkpoint<'bytes> {
         self.read_model_releasing(config, device, |_| {})
     }
 
-    /// As [`Checkpoint::read_model`], and tells `release` the stored bytes of each tensor once they
-    /// are read, so that a mapped file need not stay in memory beside the model.
+    /// As [`Checkpoint::read_model`], and tells `release` the stored bytes as they have been read,
+    /// piece by piece, so that a mapped file need not stay in memory beside the model.
     ///
     /// # Errors
     /// As [`Checkpoint::read_model`].
@@ -37,10 +37,7 @@ impl<'bytes> Checkpoint<'bytes> {
         let names = Names::of(config);
         self.refuse_broken_tie(config, &names)?;
         LanguageModel::build(config, device, |parameter| {
-            let data = self.parameter(&names, parameter)?;
-            let place = Self::place(&names, parameter)?;
-            release(self.locate(&place)?.1.data());
-            Ok(data)
+            self.parameter(&names, parameter, &mut release)
         })
     }
 
@@ -55,7 +52,9 @@ impl<'bytes> Checkpoint<'bytes> {
         device: &Device,
     ) -> Result<DecoderLayer, CheckpointError> {
         let names = Names::of(config);
-        DecoderLayer::build(config, kind, device, |parameter| self.parameter(&names, parameter))
+        DecoderLayer::build(config, kind, device, |parameter| {
+            self.parameter(&names, parameter, &mut |_| {})
+        })
     }
 
     /// Looks whether the model that `config` describes is here, without reading a weight.
@@ -100,10 +99,17 @@ impl<'bytes> Checkpoint<'bytes> {
         &self,
         names: &Names<'_>,
         parameter: &Parameter,
+        release: &mut dyn FnMut(&[u8]),
     ) -> Result<TensorData, CheckpointError> {
         let place = Self::place(names, parameter)?;
         let (name, view) = self.fitting(&place, parameter)?;
-        let values = share_of(name, view, place.storage.share, place.storage.transposed)?;
+        let values = if place.storage.share == Share::WHOLE {
+            whole(name, view, release)?
+        } else {
+            let values = share_of(name, view, place.storage.share, place.storage.transposed)?;
+            release(view.data());
+            values
+        };
         let values = match (place.storage.transposed, parameter.shape.as_slice()) {
             (true, &[n_inputs, n_outputs]) => transpose(&values, n_outputs, n_inputs),
             _ => values,
@@ -143,6 +149,23 @@ impl<'bytes> Checkpoint<'bytes> {
     }
 }
 
+/// Bytes that are read before they are released; whole values of every width.
+const PIECE: usize = 1 << 20;
+
+/// All values of a tensor.
+fn whole(
+    name: &str,
+    view: &TensorView<'_>,
+    release: &mut dyn FnMut(&[u8]),
+) -> Result<Vec<f32>, CheckpointError> {
+    let mut values = Vec::with_capacity(view.shape().iter().product());
+    for piece in view.data().chunks(PIECE) {
+        values.append(&mut to_f32(name, view.dtype(), piece)?);
+        release(piece);
+    }
+    Ok(values)
+}
+
 /// The values of a parameter that has a share of a stored tensor, as rows when the outputs are rows.
 fn share_of(
     name: &str,
@@ -150,9 +173,6 @@ fn share_of(
     share: Share,
     outputs_are_rows: bool,
 ) -> Result<Vec<f32>, CheckpointError> {
-    if share == Share::WHOLE {
-        return to_f32(name, view.dtype(), view.data());
-    }
     // A bias is a row of outputs.
     let (n_rows, n_columns) = match *view.shape() {
         [rows, columns] => (rows, columns),
