@@ -1,6 +1,9 @@
 use boomerang_core::bundle::Manifest;
 use boomerang_core::checkpoint::{Checkpoint, shard_names};
 use boomerang_core::config::ModelConfig;
+use boomerang_core::gguf::{
+    Announced, Gguf, GgufArray, GgufType, GgufValue, Metadata, header, padding,
+};
 use boomerang_core::prune::StudentConfig;
 use boomerang_tests::{fixtures, read, root};
 use proptest::prelude::*;
@@ -66,7 +69,61 @@ fn configs() -> Vec<Vec<u8>> {
     folders.map(|name| read(fixtures().join("architectures").join(name).join("config.json"))).into()
 }
 
+/// A GGUF file with values of several types and three tensors.
+fn gguf() -> Vec<u8> {
+    let mut metadata = Metadata::default();
+    metadata.set("general.architecture", GgufValue::text("llama"));
+    metadata.set("llama.block_count", GgufValue::U32(2));
+    metadata.set("llama.rope.freq_base", GgufValue::F32(1e4));
+    let tokens = GgufArray::of_texts(["a", "b", "ab"].into_iter());
+    let nested = GgufArray::of(&[GgufValue::Array(tokens.clone())]).unwrap();
+    metadata.set("tokenizer.ggml.tokens", GgufValue::Array(tokens));
+    metadata.set("nested", GgufValue::Array(nested));
+    let tensors = [
+        ("a", vec![4, 3], GgufType::F32),
+        ("b", vec![64, 2], GgufType::Q8_0),
+        ("c", vec![256, 2], GgufType::Q4_K),
+    ];
+    let n_bytes = |row: &(&str, Vec<usize>, GgufType)| row.2.n_bytes(&row.1).unwrap();
+    let announced = tensors.iter().map(|row| Announced {
+        name: row.0,
+        dims: &row.1,
+        kind: row.2,
+        n_bytes: n_bytes(row),
+    });
+    let mut bytes = header(&metadata, announced);
+    for row in &tensors {
+        bytes.resize(bytes.len() + n_bytes(row) + padding(n_bytes(row)), 7);
+    }
+    bytes
+}
+
 proptest! {
+    #[test]
+    fn a_damaged_gguf_is_read_or_refused(changes in prop::collection::vec(damage(), 1..6)) {
+        let bytes = damaged(&gguf(), &changes);
+        if let Ok(file) = Gguf::parse(&bytes) {
+            // No tensor is more than the file holds, and together they are no more than it.
+            prop_assert!(file.n_bytes() <= bytes.len());
+            for (_, value) in file.metadata.iter() {
+                if let Some(array) = value.as_array() {
+                    prop_assert!(array.len() <= bytes.len());
+                    prop_assert!(array.values().count() <= array.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_in_a_gguf_header_is_not_believed(at in any::<Index>(), number in any::<u64>()) {
+        let mut bytes = gguf();
+        let place = at.index(bytes.len() - 8);
+        bytes[place..place + 8].copy_from_slice(&number.to_le_bytes());
+        if let Ok(file) = Gguf::parse(&bytes) {
+            prop_assert!(file.n_bytes() <= bytes.len());
+        }
+    }
+
     #[test]
     fn a_damaged_config_is_read_or_refused(
         which in any::<Index>(),

@@ -30,6 +30,7 @@ const STAGES: [&str; 18] = [
     "model",
     "checkpoint",
     "prune",
+    "gguf",
     "patch",
     "evaluate",
     "distill",

@@ -21,6 +21,7 @@ pub mod curve;
 pub mod distill;
 pub mod evaluate;
 pub mod generate;
+pub mod gguf;
 pub mod model;
 pub mod patch;
 pub mod plan;

@@ -9,7 +9,7 @@ use super::CheckpointError;
 ///
 /// # Errors
 /// [`CheckpointError::Dtype`] for anything but floats of 8, 16 and 32 bits.
-pub(super) fn to_f32(name: &str, dtype: Dtype, data: &[u8]) -> Result<Vec<f32>, CheckpointError> {
+pub(crate) fn to_f32(name: &str, dtype: Dtype, data: &[u8]) -> Result<Vec<f32>, CheckpointError> {
     let pairs = || data.as_chunks::<2>().0.iter();
     match dtype {
         Dtype::F32 => {

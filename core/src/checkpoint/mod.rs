@@ -16,8 +16,10 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde_json::Value;
 use thiserror::Error;
 
+pub(crate) use dtype::to_f32;
 pub use member::{MemberError, Parent};
 pub use names::{Names, Place, Share, Storage};
+pub(crate) use read::transpose;
 pub use write::{Precision, layer_to_bytes, model_to_bytes, tensors_to_bytes};
 
 /// The tensors of a model, borrowed from the bytes of its files.

@@ -118,7 +118,7 @@ impl<'bytes> Checkpoint<'bytes> {
     }
 
     /// The tensor, under the first of its names that the files have.
-    pub(super) fn locate<'place>(
+    pub(crate) fn locate<'place>(
         &self,
         place: &'place Place,
     ) -> Result<(&'place str, &TensorView<'bytes>), CheckpointError> {
@@ -199,7 +199,7 @@ fn share_of(
 }
 
 /// `[rows, columns]` -> `[columns, rows]`, row-major.
-pub(super) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+pub(crate) fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     // Square tiles keep both sides in cache.
     const TILE: usize = 32;
     let mut transposed = vec![0.0; values.len()];

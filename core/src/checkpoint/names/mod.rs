@@ -36,7 +36,7 @@ impl Share {
     }
 
     /// Ranges of the stored outputs that belong to the parameter, in order.
-    pub(super) fn ranges(self, n_stored: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    pub(crate) fn ranges(self, n_stored: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
         let group = n_stored / self.groups;
         let block = group / self.per_group;
         (0..self.groups).map(move |number| {

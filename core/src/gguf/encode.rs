@@ -1,0 +1,189 @@
+//! Numbers in the formats that can be written exactly as others write them.
+//!
+//! Rounding is that of the Python package `gguf` 0.19.0 (`quants.py`), bit for bit; the fixtures in
+//! `tests/fixtures/gguf` hold them together. The formats with K in their name have no encoder:
+//! theirs is a search inside llama.cpp, whose result depends on how it was compiled.
+
+use half::{bf16, f16};
+
+use super::{GgufError, GgufType};
+
+/// A format that values can be written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    F32,
+    F16,
+    Bf16,
+    Q8_0,
+    Q4_0,
+}
+
+/// Values to a block of the quantised formats.
+const BLOCK: usize = 32;
+
+impl Encoding {
+    pub const ALL: [Self; 5] = [Self::F32, Self::F16, Self::Bf16, Self::Q8_0, Self::Q4_0];
+
+    /// # Errors
+    /// [`GgufError::NoEncoder`] for the other names that quantised files go by, with what to do.
+    pub fn from_name(name: &str) -> Result<Self, GgufError> {
+        let found = Self::ALL.into_iter().find(|encoding| encoding.name() == name);
+        found.ok_or_else(|| GgufError::NoEncoder { name: name.to_owned() })
+    }
+
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::Q8_0 => "q8_0",
+            Self::Q4_0 => "q4_0",
+        }
+    }
+
+    pub fn kind(self) -> GgufType {
+        match self {
+            Self::F32 => GgufType::F32,
+            Self::F16 => GgufType::F16,
+            Self::Bf16 => GgufType::BF16,
+            Self::Q8_0 => GgufType::Q8_0,
+            Self::Q4_0 => GgufType::Q4_0,
+        }
+    }
+
+    /// `None` for a type that has no encoder.
+    pub fn of(kind: GgufType) -> Option<Self> {
+        Self::ALL.into_iter().find(|encoding| encoding.kind() == kind)
+    }
+
+    /// `general.file_type`, in llama.cpp's numbering.
+    pub fn file_type(self) -> u32 {
+        match self {
+            Self::F32 => 0,
+            Self::F16 => 1,
+            Self::Q4_0 => 2,
+            Self::Q8_0 => 7,
+            Self::Bf16 => 32,
+        }
+    }
+
+    /// The values as stored; whole blocks of them.
+    pub fn encode(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::F16 => {
+                values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect()
+            }
+            Self::Bf16 => {
+                values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect()
+            }
+            Self::Q8_0 => values.as_chunks().0.iter().flat_map(q8_0).collect(),
+            Self::Q4_0 => values.as_chunks().0.iter().flat_map(q4_0).collect(),
+        }
+    }
+}
+
+/// A scale in f16, then a signed byte for each value.
+fn q8_0(values: &[f32; BLOCK]) -> [u8; 34] {
+    let largest = values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let scale = largest / 127.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let mut block = [0; 34];
+    block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
+    for (byte, value) in block[2..].iter_mut().zip(values) {
+        // Half goes away from zero. The inverse of a tiny scale is infinite, and so is the product;
+        // numpy makes that a 0.
+        let rounded = (value * inverse).round();
+        *byte = if rounded.is_finite() { rounded as i32 as u8 } else { 0 };
+    }
+    block
+}
+
+/// A scale in f16, then 4 bits for each value: the first half of them in the lower bits.
+fn q4_0(values: &[f32; BLOCK]) -> [u8; 18] {
+    // The first of the largest gets the one code that has no counterpart of the other sign.
+    let largest =
+        values.iter().fold(
+            values[0],
+            |largest, &value| {
+                if value.abs() > largest.abs() { value } else { largest }
+            },
+        );
+    let scale = largest / -8.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let code = |value: f32| {
+        let shifted = value * inverse + 8.5;
+        if shifted.is_finite() { (shifted as i32).clamp(0, 15) as u8 } else { 0 }
+    };
+    let mut block = [0; 18];
+    block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
+    let (first, second) = values.split_at(BLOCK / 2);
+    for ((byte, &low), &high) in block[2..].iter_mut().zip(first).zip(second) {
+        *byte = code(low) | code(high) << 4;
+    }
+    block
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::SafeTensors;
+
+    use super::*;
+
+    /// What the Python package makes of these blocks; `tests/fixtures/make_gguf.py` tells which.
+    const BLOCKS: &[u8] = include_bytes!("../../../tests/fixtures/gguf/blocks.safetensors");
+
+    #[test]
+    fn every_block_is_that_of_the_python_package_bit_for_bit() {
+        let file = SafeTensors::deserialize(BLOCKS).unwrap();
+        let values = file.tensor("values").unwrap();
+        let values: Vec<f32> =
+            values.data().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        for encoding in [Encoding::F16, Encoding::Bf16, Encoding::Q8_0, Encoding::Q4_0] {
+            let name = encoding.kind().name();
+            let expected = file.tensor(&name).unwrap();
+            let n_bytes = encoding.kind().n_bytes(&[BLOCK]).unwrap();
+            let encoded = encoding.encode(&values);
+            let blocks = encoded.chunks(n_bytes).zip(expected.data().chunks(n_bytes));
+            for (number, (found, expected)) in blocks.enumerate() {
+                assert_eq!(found, expected, "{name}, block {number}");
+            }
+            assert_eq!(encoded.len(), expected.data().len(), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_encoding_is_found_by_its_name_and_its_type() {
+        for encoding in Encoding::ALL {
+            assert_eq!(Encoding::from_name(encoding.name()).unwrap(), encoding);
+            assert_eq!(Encoding::of(encoding.kind()), Some(encoding));
+            let n_bytes = encoding.kind().n_bytes(&[64]).unwrap();
+            assert_eq!(encoding.encode(&[0.5; 64]).len(), n_bytes);
+        }
+        assert_eq!(Encoding::of(GgufType::Q4_K), None);
+    }
+
+    #[test]
+    fn a_format_without_an_encoder_is_refused_with_what_to_do() {
+        let sentence = Encoding::from_name("q4_k_m").unwrap_err().to_string();
+        assert!(sentence.contains("llama-quantize"), "{sentence}");
+    }
+
+    #[test]
+    fn the_largest_value_of_a_block_is_met() {
+        let mut values = [0.25_f32; 32];
+        values[7] = -1.27;
+        let block = q8_0(&values);
+        assert_eq!(block[2 + 7] as i8, -127);
+        let block = q4_0(&values);
+        assert_eq!(block[2 + 7] & 15, 0, "-8 times a positive scale");
+    }
+
+    #[test]
+    fn zeros_stay_zeros() {
+        assert_eq!(q8_0(&[0.0; 32]), [0; 34]);
+        let block = q4_0(&[0.0; 32]);
+        assert!(block[2..].iter().all(|&byte| byte == 0x88));
+    }
+}

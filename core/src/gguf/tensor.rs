@@ -1,0 +1,167 @@
+//! A tensor that is to be written: the places of its bytes in the checkpoint, in pieces of a few
+//! megabytes, and what becomes of them when they have been read.
+
+use std::ops::Range;
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use super::{Encoding, GgufError};
+use crate::checkpoint::{to_f32, transpose};
+
+/// A tensor that is to be written.
+#[derive(Debug)]
+pub struct Converted<'a> {
+    pub name: String,
+    /// The length of a row first.
+    pub dims: Vec<usize>,
+    pub encoding: Encoding,
+    pub(super) source: Source<'a>,
+}
+
+#[derive(Debug)]
+pub(super) enum Source<'a> {
+    Values(Vec<f32>),
+    Stored(Stored<'a>),
+}
+
+/// Outputs of a stored tensor, in the order in which the file has them.
+#[derive(Debug)]
+pub(super) struct Stored<'a> {
+    pub(super) view: &'a TensorView<'a>,
+    pub(super) outputs: Vec<Range<usize>>,
+    pub(super) n_inputs: usize,
+    /// Whether each output is a row; else it is a column.
+    pub(super) by_rows: bool,
+    /// Added to each value: Gemma's norms are stored around 0.
+    pub(super) plus: f32,
+}
+
+/// Stored bytes to a piece. Their values in f32 take twice that.
+const PIECE: usize = 2 << 20;
+
+impl<'a> Converted<'a> {
+    /// Bytes in the file.
+    pub fn n_bytes(&self) -> usize {
+        self.encoding.kind().n_bytes(&self.dims).unwrap_or(0)
+    }
+
+    /// The stored bytes of one piece of the tensor after the other, each to be read in this order
+    /// and given to [`Converted::encode`].
+    pub fn pieces(&self) -> impl Iterator<Item = Vec<&'a [u8]>> {
+        let pieces = match &self.source {
+            // Nothing is read for it.
+            Source::Values(_) => vec![Vec::new()],
+            Source::Stored(stored) => stored.pieces(),
+        };
+        pieces.into_iter()
+    }
+
+    /// A piece as it is in the file.
+    ///
+    /// # Errors
+    /// [`GgufError::Checkpoint`] for a dtype that is no float.
+    pub fn encode(&self, stored: &[u8]) -> Result<Vec<u8>, GgufError> {
+        match &self.source {
+            Source::Values(values) => Ok(self.encoding.encode(values)),
+            Source::Stored(source) => source.encode(stored, &self.name, self.encoding),
+        }
+    }
+
+    /// All bytes of the tensor, for what is small or in memory anyway.
+    ///
+    /// # Errors
+    /// As [`Converted::encode`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>, GgufError> {
+        let mut bytes = Vec::new();
+        for piece in self.pieces() {
+            bytes.extend(self.encode(&piece.concat())?);
+        }
+        Ok(bytes)
+    }
+}
+
+impl<'a> Stored<'a> {
+    /// Bytes to a value.
+    fn width(&self) -> usize {
+        self.view.data().len() / self.view.shape().iter().product::<usize>().max(1)
+    }
+
+    fn pieces(&self) -> Vec<Vec<&'a [u8]>> {
+        let width = self.width();
+        let per_piece = (PIECE / (self.n_inputs * width).max(1)).max(1);
+        let data: &'a [u8] = self.view.data();
+        let slice = |start: usize, len: usize| &data[start * width..(start + len) * width];
+        let n_columns = self.view.shape().last().copied().unwrap_or(1);
+        let pieces = cut(&self.outputs, per_piece).into_iter().map(|outputs| {
+            if self.by_rows {
+                let rows = outputs.iter();
+                rows.map(|rows| slice(rows.start * self.n_inputs, rows.len() * self.n_inputs))
+                    .collect()
+            } else {
+                let inputs = (0..self.n_inputs).flat_map(|input| {
+                    let strip = |columns: &Range<usize>| {
+                        slice(input * n_columns + columns.start, columns.len())
+                    };
+                    outputs.iter().map(strip).collect::<Vec<_>>()
+                });
+                inputs.collect()
+            }
+        });
+        pieces.collect()
+    }
+
+    fn encode(&self, stored: &[u8], name: &str, encoding: Encoding) -> Result<Vec<u8>, GgufError> {
+        let is_kept = matches!(
+            (self.view.dtype(), encoding),
+            (Dtype::F32, Encoding::F32)
+                | (Dtype::F16, Encoding::F16)
+                | (Dtype::BF16, Encoding::Bf16)
+        );
+        if is_kept && self.by_rows && self.plus == 0.0 {
+            return Ok(stored.to_vec());
+        }
+        let mut values = to_f32(name, self.view.dtype(), stored)?;
+        if !self.by_rows {
+            let n_outputs = values.len() / self.n_inputs.max(1);
+            values = transpose(&values, self.n_inputs, n_outputs);
+        }
+        if self.plus != 0.0 {
+            values.iter_mut().for_each(|value| *value += self.plus);
+        }
+        Ok(encoding.encode(&values))
+    }
+}
+
+/// Ranges, cut so that no group of them covers more than `most`.
+fn cut(ranges: &[Range<usize>], most: usize) -> Vec<Vec<Range<usize>>> {
+    let mut groups: Vec<Vec<Range<usize>>> = Vec::new();
+    let mut room = 0;
+    for range in ranges {
+        let mut range = range.clone();
+        while !range.is_empty() {
+            if room == 0 {
+                groups.push(Vec::new());
+                room = most;
+            }
+            let end = range.end.min(range.start + room);
+            room -= end - range.start;
+            if let Some(group) = groups.last_mut() {
+                group.push(range.start..end);
+            }
+            range.start = end;
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_cover_everything_once_and_in_order() {
+        let groups = cut(&[0..5, 9..10, 6..9], 4);
+        assert_eq!(groups, [vec![0..4], vec![4..5, 9..10, 6..8], vec![8..9]]);
+    }
+}

@@ -1,0 +1,88 @@
+//! How a tokenizer cuts texts before it merges: recognised by its shape, and named as llama.cpp
+//! names it.
+
+use serde_json::Value;
+
+use super::{Kind, refusal, steps};
+use crate::gguf::GgufError;
+
+/// How a byte-level tokenizer cuts a text before it merges, and llama.cpp's name for it.
+const SPLITS: [(&[Step], bool, &str); 5] = [
+    (&[Step::Regex(LLAMA3), Step::Bytes], true, "llama-bpe"),
+    (&[Step::Regex(LLAMA3), Step::Bytes], false, "dbrx"),
+    (&[Step::Regex(QWEN2), Step::Bytes], false, "qwen2"),
+    (&[Step::SplitBytes], false, "gpt-2"),
+    (&[Step::Digits, Step::SplitBytes], false, "smollm"),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Regex(&'static str),
+    /// Each digit apart.
+    Digits,
+    /// Bytes as letters.
+    Bytes,
+    /// The same, and the words of GPT-2's pattern apart.
+    SplitBytes,
+}
+
+const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+pub(super) const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// llama.cpp normalizes nothing before byte-level merges. NFC is let pass, as in its converter.
+pub(super) fn refuse_normalizer(normalizer: &Value) -> Result<(), GgufError> {
+    match steps(normalizer).into_iter().find(|step| step["type"] != "NFC") {
+        None => Ok(()),
+        Some(step) => Err(refusal(format!("it normalizes texts by {}", step["type"]))),
+    }
+}
+
+pub(super) fn split_name(kind: &Kind) -> Option<&'static str> {
+    let known = |step: &Value| match step["type"].as_str()? {
+        "Split" if step["behavior"] == "Isolated" && step["invert"] != true => {
+            let found = step["pattern"]["Regex"].as_str()?;
+            [LLAMA3, QWEN2].into_iter().find(|regex| *regex == found).map(Step::Regex)
+        }
+        "Digits" if step["individual_digits"] == true => Some(Step::Digits),
+        "ByteLevel" if step["add_prefix_space"] == true => None,
+        "ByteLevel" if step["use_regex"] == false => Some(Step::Bytes),
+        "ByteLevel" => Some(Step::SplitBytes),
+        _ => None,
+    };
+    let found: Option<Vec<Step>> = steps(&kind.pre_tokenizer).into_iter().map(known).collect();
+    let found = found?;
+    let is_it =
+        |row: &&(&[Step], bool, &'static str)| row.0 == found && row.1 == kind.model.ignore_merges;
+    SPLITS.iter().find(is_it).map(|row| row.2)
+}
+
+/// Whether a text gets a space before it, in a tokenizer that merges as SentencePiece does.
+pub(super) fn sentence_piece_prefix(kind: &Kind) -> Result<bool, GgufError> {
+    if !kind.model.byte_fallback {
+        return Err(refusal("it knows neither bytes as letters nor bytes as a last resort"));
+    }
+    let mut has_prefix = false;
+    let mut marks_spaces = false;
+    for step in steps(&kind.normalizer).into_iter().chain(steps(&kind.pre_tokenizer)) {
+        match step["type"].as_str() {
+            Some("Prepend") if step["prepend"] == "▁" => has_prefix = true,
+            Some("Replace") if step["content"] == "▁" && step["pattern"]["String"] == " " => {
+                marks_spaces = true;
+            }
+            Some("Metaspace") => {
+                marks_spaces = true;
+                has_prefix |= match step["prepend_scheme"].as_str() {
+                    Some(scheme) => scheme != "never",
+                    None => step["add_prefix_space"] != false,
+                };
+            }
+            // Gemma's: after the spaces are marked there are none to split at.
+            Some("Split") if step["pattern"]["String"] == " " => {}
+            other => {
+                let step = other.unwrap_or("a step without a type");
+                return Err(refusal(format!("it changes or splits texts by {step}")));
+            }
+        }
+    }
+    if marks_spaces { Ok(has_prefix) } else { Err(refusal("it does not mark spaces by ▁")) }
+}
