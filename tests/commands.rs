@@ -23,6 +23,7 @@ fn help_lists_the_commands_in_pipeline_order() {
         prune     Cut a student out of a teacher
         distill   Train a student to imitate its teacher
         patch     Write sizes of a family as models of their own
+        export    Write a model as a GGUF file, for llama.cpp
         eval      Measure every size of a family
         bundle    Pack a family for the explorer
         explore   Serve the explorer with a bundle from this machine

@@ -2,13 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::plan::{KeepRule, LayerPlan, OrderFile, PatchOrder, PlanError};
+use boomerang_core::prune::FamilyError;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands;
 use crate::device::DeviceChoice;
-use crate::{exit, files};
+use crate::exit::{self, Exit};
+use crate::files;
 
 /// One distillation, every model size
 #[derive(Debug, Parser)]
@@ -30,6 +33,8 @@ pub enum Command {
     Distill(commands::distill::DistillArgs),
     /// Write sizes of a family as models of their own
     Patch(commands::patch::PatchArgs),
+    /// Write a model as a GGUF file, for llama.cpp
+    Export(commands::export::ExportArgs),
     /// Measure every size of a family
     Eval(commands::eval::EvalArgs),
     /// Pack a family for the explorer
@@ -92,6 +97,10 @@ pub struct FamilyArgs {
     /// Folder of the student (also with student_config.json), or its id on the Hub
     #[arg(long, alias = "student_model_name_or_path")]
     pub student: PathBuf,
+    /// Teacher layers the student keeps, for a student without student_config.json (DistilGPT2 and
+    /// DistilBERT: 0,2,4,7,9,11)
+    #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
+    pub kept: Vec<usize>,
     /// Which layers are patched first: first, last, student layers such as 3,0,2,1, or the file of
     /// an order such as a search writes (order.json)
     /// [default: what the paper found best for the architecture]
@@ -100,6 +109,54 @@ pub struct FamilyArgs {
 }
 
 impl FamilyArgs {
+    /// The plan that made the student: its own, or the one that `--kept` tells.
+    ///
+    /// # Errors
+    /// When there is neither, the two differ, or the plan is not for this many layers.
+    pub fn plan(
+        &self,
+        own: Option<LayerPlan>,
+        n_teacher_layers: usize,
+        n_student_layers: usize,
+    ) -> anyhow::Result<LayerPlan> {
+        let told = (!self.kept.is_empty())
+            .then(|| LayerPlan::keep(&self.kept, n_teacher_layers))
+            .transpose()?;
+        let plan = match (own, told) {
+            (Some(own), Some(told)) if own != told => {
+                return Err(Exit::Usage.error(format!(
+                    "{} keeps the teacher layers {:?} by its own account; --kept has {:?}",
+                    self.student.display(),
+                    own.kept(),
+                    self.kept
+                )));
+            }
+            (own, told) => own.or(told),
+        };
+        let plan = plan.ok_or_else(|| {
+            Exit::Unusable.error(format!(
+                "{} does not say which teacher layers its {n_student_layers} layers were made \
+                 from; name them with --kept",
+                self.student.display()
+            ))
+        })?;
+        let (found, expected) = (n_student_layers, plan.n_student_layers());
+        if found != expected {
+            return Err(FamilyError::StudentLayers { found, expected })
+                .with_context(|| self.student.display().to_string());
+        }
+        if plan.n_teacher_layers() != n_teacher_layers {
+            return Err(Exit::Unusable.error(format!(
+                "{} is no student of {}: its plan is for a teacher of {} layers, this one has \
+                 {n_teacher_layers}",
+                self.student.display(),
+                self.teacher.display(),
+                plan.n_teacher_layers(),
+            )));
+        }
+        Ok(plan)
+    }
+
     pub fn order(&self, config: &ModelConfig) -> PatchOrder {
         self.order.clone().unwrap_or_else(|| config.architecture.default_order())
     }

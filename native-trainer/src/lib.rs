@@ -42,6 +42,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Prune(args) => commands::prune::run(&args),
         Command::Distill(args) => commands::distill::run(&args),
         Command::Patch(args) => commands::patch::run(&args),
+        Command::Export(args) => commands::export::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
         Command::Bundle(args) => commands::bundle::run(&args),
         Command::Explore(args) => commands::explore::run(&args),

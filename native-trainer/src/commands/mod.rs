@@ -6,6 +6,7 @@ pub mod distill;
 pub mod doctor;
 pub mod eval;
 pub mod explore;
+pub mod export;
 pub mod generate;
 pub mod hub;
 pub mod inspect;

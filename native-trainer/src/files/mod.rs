@@ -3,6 +3,7 @@
 //! What fails leaves the old file or folder as it was. Every message names the path.
 
 mod folder;
+mod gguf;
 mod model;
 pub mod names;
 mod recipe;
@@ -21,6 +22,9 @@ use anyhow::Context;
 use memmap2::Mmap;
 
 pub use folder::OutputFolder;
+pub use gguf::{
+    GgufFile, apart_from_inputs, gguf_plan, is_gguf, name_gguf, write_conversion, write_gguf_member,
+};
 pub use model::ModelFolder;
 pub use recipe::{RECIPE, RecipeFile, member};
 pub use stream::{Sources, WeightsFormat, write_weights};
@@ -114,7 +118,10 @@ pub fn read_text(path: &Path) -> anyhow::Result<String> {
 fn read_if_present(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        // A recipe is a file, and no folder with others in it.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(unreadable(path, error)),
     }
 }

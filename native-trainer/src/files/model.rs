@@ -148,7 +148,8 @@ impl ModelFolder {
         let plan = self.plan()?.ok_or_else(|| {
             Exit::Unusable.error(format!(
                 "{STUDENT_CONFIG} is missing in {}, so its {} layers have no place in a teacher; \
-                 expected a folder that `boomerang prune` or `boomerang distill` wrote",
+                 expected a folder that `boomerang prune` or `boomerang distill` wrote, or --kept \
+                 with the teacher layers that they were made from",
                 self.path.display(),
                 self.config.n_layers()
             ))
@@ -186,7 +187,15 @@ impl ModelFolder {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn tokenizer_json(&self) -> anyhow::Result<Option<Vec<u8>>> {
-        read_if_present(&self.extras().join(TOKENIZER))
+        self.extra(TOKENIZER)
+    }
+
+    /// A file beside weights and config.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn extra(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
+        read_if_present(&self.extras().join(name))
     }
 
     /// # Errors

@@ -34,7 +34,7 @@ impl WeightsFormat {
 }
 
 /// Bytes that are in memory at a time.
-const PIECE: usize = 8 << 20;
+pub(super) const PIECE: usize = 8 << 20;
 
 /// Tensor data begins at a multiple of this, so that file systems can share it between files.
 const ALIGNMENT: usize = 4096;
@@ -180,14 +180,9 @@ fn copy(
     let precision = is_converted(view, precision);
     let mut buffer = Vec::new();
     for piece in view.data().chunks(PIECE) {
-        let bytes = match sources.find(piece) {
-            Some((file, offset)) => {
-                buffer.resize(piece.len(), 0);
-                read_at(file, offset, &mut buffer)?;
-                &buffer[..]
-            }
-            None => piece,
-        };
+        buffer.clear();
+        read_piece(piece, sources, &mut buffer)?;
+        let bytes = &buffer[..];
         match precision {
             Some(precision) => {
                 let converted = precision.convert(view.dtype(), bytes);
@@ -197,6 +192,21 @@ fn copy(
         }
     }
     Ok(())
+}
+
+/// Appends mapped bytes to `buffer`, read from their file if there is one.
+pub(super) fn read_piece(
+    piece: &[u8],
+    sources: &dyn Sources,
+    buffer: &mut Vec<u8>,
+) -> io::Result<()> {
+    let Some((file, offset)) = sources.find(piece) else {
+        buffer.extend_from_slice(piece);
+        return Ok(());
+    };
+    let start = buffer.len();
+    buffer.resize(start + piece.len(), 0);
+    read_at(file, offset, &mut buffer[start..])
 }
 
 #[cfg(unix)]

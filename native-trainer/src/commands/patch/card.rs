@@ -54,7 +54,7 @@ impl Card<'_> {
 }
 
 /// Runs of layers that follow each other in one parent: first and last place, first source.
-fn runs(recipe: &Recipe) -> Vec<(usize, usize, LayerSource)> {
+pub(super) fn runs(recipe: &Recipe) -> Vec<(usize, usize, LayerSource)> {
     let mut runs: Vec<(usize, usize, LayerSource)> = Vec::new();
     for (place, &source) in recipe.layers.iter().enumerate() {
         let (owner, layer) = source.place();

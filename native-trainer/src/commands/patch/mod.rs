@@ -6,26 +6,24 @@
 mod calibration;
 mod card;
 mod choice;
+mod gguf;
+mod members;
+mod mergekit;
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use boomerang_core::checkpoint::{Checkpoint, Precision};
-use boomerang_core::config::ModelConfig;
-use boomerang_core::plan::{HeadPolicy, LayerPlan, Patch, Recipe};
-use boomerang_core::prune::Family;
+use boomerang_core::checkpoint::Precision;
+use boomerang_core::gguf::Encoding;
+use boomerang_core::plan::HeadPolicy;
+use boomerang_core::prune::{Family, Student};
 
 use crate::cli::FamilyArgs;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{
-    ModelFolder, OutputFolder, Overwrite, RECIPE, RecipeFile, Sources, WeightsFormat, member,
-    write_atomic, write_weights,
-};
-use crate::progress::print;
+use crate::files::{ModelFolder, is_gguf};
+use crate::progress::{print, tell};
 use calibration::CalibrationArgs;
-use card::Card;
 use choice::{ChoiceArgs, Size, parse_bytes};
+use members::Patching;
 
 /// Write sizes of a family as models of their own
 #[derive(Clone, Debug, clap::Args)]
@@ -44,16 +42,19 @@ pub struct PatchArgs {
     pub head_tol: f64,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
-    /// The number format; keep copies every tensor byte for byte
-    #[arg(long, value_enum, default_value_t = Dtype::Keep)]
+    /// The number format: keep (every tensor byte for byte), f32, f16, bf16; for GGUF also q8_0,
+    /// q4_0. For k-quants write f16 and run llama.cpp's llama-quantize on the file
+    #[arg(long, value_parser = parse_dtype, default_value = "keep", value_name = "FORMAT")]
     pub dtype: Dtype,
     /// Split the weights into files of at most this size, e.g. 5GB
     #[arg(long, value_parser = parse_bytes, value_name = "BYTES", alias = "out-shard-size")]
     pub shard_size: Option<u64>,
-    /// Write a recipe of two kilobytes in place of weights; it is accepted wherever a model is
-    #[arg(long, value_enum, default_value_t = Format::Hf)]
-    pub format: Format,
-    /// Where to write the model (a file for a recipe); with --all, one of them a size below it
+    /// What to write [default: hf, or gguf if the parents are GGUF files]. There is no ONNX: no Rust
+    /// crate exports a transformer with its cache; run optimum on the folder
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Where to write the model (a file for all formats but hf); with --all, one of them a size below
+    /// it
     #[arg(long, required_unless_present = "dry_run")]
     pub out: Option<PathBuf>,
     /// Say what would be written, and write nothing
@@ -72,19 +73,33 @@ pub enum Head {
     Auto,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Dtype {
-    Keep,
-    F32,
-    F16,
-    Bf16,
+/// `None` keeps what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dtype(pub Option<Encoding>);
+
+/// `keep`, or a format that has an encoder.
+///
+/// # Errors
+/// Says what to do for the others.
+pub fn parse_dtype(text: &str) -> Result<Dtype, String> {
+    match text {
+        "keep" => Ok(Dtype(None)),
+        name => Encoding::from_name(name)
+            .map(|encoding| Dtype(Some(encoding)))
+            .map_err(|error| error.to_string()),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// A folder as transformers writes it
     Hf,
+    /// A file for llama.cpp
+    Gguf,
+    /// Two kilobytes in place of weights; accepted wherever a model is
     Recipe,
+    /// YAML that makes mergekit write the model
+    Mergekit,
 }
 
 impl Head {
@@ -100,21 +115,47 @@ impl Head {
 }
 
 impl Dtype {
-    fn precision(self) -> Option<Precision> {
-        match self {
-            Self::Keep => None,
-            Self::F32 => Some(Precision::F32),
-            Self::F16 => Some(Precision::F16),
-            Self::Bf16 => Some(Precision::Bf16),
+    /// The format of a safetensors file.
+    fn precision(self) -> anyhow::Result<Option<Precision>> {
+        match self.0 {
+            None => Ok(None),
+            Some(Encoding::F32) => Ok(Some(Precision::F32)),
+            Some(Encoding::F16) => Ok(Some(Precision::F16)),
+            Some(Encoding::Bf16) => Ok(Some(Precision::Bf16)),
+            Some(encoding) => Err(Exit::Usage.error(format!(
+                "--dtype {} is for GGUF files; add --format gguf",
+                encoding.name()
+            ))),
         }
     }
 }
 
-/// Teacher and student with the ways of writing their members.
-struct Patching<'a> {
-    args: &'a PatchArgs,
-    teacher: ModelFolder,
-    student: ModelFolder,
+impl PatchArgs {
+    /// Where a size is written; `None` in a dry run.
+    fn target(&self, size: &Size, format: Format) -> Option<PathBuf> {
+        let out = self.out.as_ref().filter(|_| !self.dry_run)?;
+        if !self.choice.all {
+            return Some(out.clone());
+        }
+        let name = format!("layers-{:02}", size.n_layers);
+        Some(out.join(match format {
+            Format::Hf => name,
+            Format::Gguf => format!("{name}.gguf"),
+            Format::Recipe => format!("{name}.recipe.json"),
+            Format::Mergekit => format!("{name}.yaml"),
+        }))
+    }
+
+    fn tell(&self, target: Option<&Path>, size: &Size, remark: &str) {
+        let target = target.map_or_else(String::new, |target| format!("{}: ", target.display()));
+        print(&format!(
+            "{target}{} layers, {} parameters, {} bytes, patched {:?}{remark}",
+            size.n_layers,
+            size.n_params,
+            size.n_bytes,
+            size.patch.layers()
+        ));
+    }
 }
 
 /// Writes the chosen members.
@@ -122,24 +163,31 @@ struct Patching<'a> {
 /// # Errors
 /// Names the folder and what does not fit, or the size that there is not.
 pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
+    if is_gguf(&args.family.teacher) || is_gguf(&args.family.student) {
+        return gguf::run(args);
+    }
+    let format = args.format.unwrap_or(Format::Hf);
+    let precision = if format == Format::Gguf { None } else { args.dtype.precision()? };
     let teacher = ModelFolder::open(&args.family.teacher)?;
     let student = ModelFolder::open(&args.family.student)?;
     for folder in [&teacher, &student] {
         folder.check()?;
     }
-    let plan = student.required_plan()?;
-    if plan.n_teacher_layers() != teacher.config().n_layers() {
-        return Err(Exit::Unusable.error(format!(
-            "{} is no student of {}: its plan is for a teacher of {} layers, this one has {}",
-            args.family.student.display(),
-            args.family.teacher.display(),
-            plan.n_teacher_layers(),
-            teacher.config().n_layers()
-        )));
+    let n_layers = (teacher.config().n_layers(), student.config().n_layers());
+    let plan = args.family.plan(student.plan()?, n_layers.0, n_layers.1)?;
+    if format == Format::Mergekit && args.head != Head::Untied {
+        return Err(Exit::Usage.error(
+            "--head is not for mergekit, which takes the embedding from the owner of the first \
+             layer and the head from that of the last",
+        ));
+    }
+    if format == Format::Mergekit && teacher.config().tied {
+        tell(&format!("warning: {}", mergekit::TIED));
     }
     let order = args.family.order(teacher.config());
-    let patching = Patching { args, teacher, student };
-    let patches = args.choice.patches(&plan, &order).or_exit(Exit::Usage)?;
+    let patching = Patching { args, format, precision, teacher, student, plan };
+    let plan = &patching.plan;
+    let patches = args.choice.patches(plan, &order).or_exit(Exit::Usage)?;
     let is_tied = patching.teacher.config().tied && patching.student.config().tied;
     let policies = match args.head {
         // With two matrices there is nothing to choose.
@@ -154,12 +202,12 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
     let mut sizes = Vec::new();
     for patch in patches {
         for &head in policies {
-            sizes.push(patching.size(patch.clone(), head, &plan)?);
+            sizes.push(patching.size(patch.clone(), head)?);
         }
     }
     if !args.calibration.calibration.is_empty() {
         let Patching { teacher, student, .. } = &patching;
-        calibration::measure(&args.calibration, teacher, student, &plan, &mut sizes)?;
+        calibration::measure(&args.calibration, teacher, student, plan, &mut sizes)?;
     }
     if args.head == Head::Auto {
         sizes = calibration::choose_heads(sizes, args.head_tol);
@@ -174,123 +222,6 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-impl Patching<'_> {
-    fn member(
-        &self,
-        recipe: &Recipe,
-        head: HeadPolicy,
-    ) -> anyhow::Result<(Checkpoint<'_>, ModelConfig)> {
-        member(recipe, head, &self.teacher, &self.student)
-    }
-
-    /// What the member would be, before it is written.
-    fn size(&self, patch: Patch, head: HeadPolicy, plan: &LayerPlan) -> anyhow::Result<Size> {
-        let (checkpoint, config) = self.member(&plan.recipe(&patch), head)?;
-        Ok(Size {
-            patch,
-            head,
-            n_layers: config.n_layers(),
-            n_params: config.n_params() as u64,
-            n_bytes: self.format(None).n_bytes(&checkpoint),
-            kl: None,
-        })
-    }
-
-    fn format(&self, recipe: Option<String>) -> WeightsFormat {
-        let metadata = recipe.map(|recipe| {
-            BTreeMap::from([
-                ("boomerang.version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-                ("boomerang.recipe".to_owned(), recipe),
-            ])
-        });
-        WeightsFormat {
-            precision: self.args.dtype.precision(),
-            shard_bytes: self.args.shard_size,
-            metadata: metadata.unwrap_or_default(),
-        }
-    }
-
-    fn write(&self, recipe: &Recipe, size: &Size) -> anyhow::Result<()> {
-        let Self { args, teacher, student } = self;
-        let (member, config) = self.member(recipe, size.head)?;
-        let mut file = RecipeFile::new(recipe, size.head, teacher, student)?;
-        let name = format!("layers-{:02}", size.n_layers);
-        let target = match (&args.out, args.choice.all, args.format) {
-            _ if args.dry_run => None,
-            (None, ..) => None,
-            (Some(out), true, Format::Hf) => Some(out.join(name)),
-            (Some(out), true, Format::Recipe) => Some(out.join(format!("{name}.recipe.json"))),
-            (Some(out), false, _) => Some(out.clone()),
-        };
-        if let Some(target) = &target {
-            match args.format {
-                Format::Recipe => {
-                    write_atomic(target, &file.to_json()?, Overwrite::when(args.force))?;
-                }
-                Format::Hf => {
-                    let inputs = [args.family.teacher.as_path(), args.family.student.as_path()];
-                    let out = OutputFolder::create(target, args.force)?.apart_from(&inputs)?;
-                    let format = self.format(Some(serde_json::to_string(recipe)?));
-                    file.files = write_weights(out.path(), &member, self, &format)?;
-                    let mut config = config.clone();
-                    if let Some(precision) = args.dtype.precision() {
-                        config.set_dtype(precision.name());
-                    }
-                    out.write("config.json", config.to_json().as_bytes())?;
-                    out.write(RECIPE, &file.to_json()?)?;
-                    out.write("README.md", self.card(recipe, &config, size).as_bytes())?;
-                    teacher.copy_extras_to(out.path())?;
-                    out.commit()?;
-                }
-            }
-        }
-        let tie = if teacher.config().tied && !config.tied {
-            "; embedding and head have different owners, so both are stored"
-        } else {
-            ""
-        };
-        let target = target.map_or_else(String::new, |target| format!("{}: ", target.display()));
-        print(&format!(
-            "{target}{} layers, {} parameters, {} bytes, patched {:?}{tie}",
-            size.n_layers,
-            size.n_params,
-            size.n_bytes,
-            size.patch.layers()
-        ));
-        Ok(())
-    }
-
-    fn card(&self, recipe: &Recipe, config: &ModelConfig, size: &Size) -> String {
-        let FamilyArgs { teacher, student, .. } = &self.args.family;
-        let layers: Vec<String> = size.patch.layers().iter().map(ToString::to_string).collect();
-        let which = match layers.as_slice() {
-            [] => "--k 0".to_owned(),
-            layers => format!("--patched {}", layers.join(",")),
-        };
-        let command = format!(
-            "boomerang patch --teacher {} --student {} {which} --out DIR",
-            teacher.display(),
-            student.display()
-        );
-        let card = Card {
-            teacher,
-            student,
-            recipe,
-            is_tied: config.tied,
-            n_params: size.n_params,
-            n_bytes: size.n_bytes,
-            command: &command,
-        };
-        card.to_markdown()
-    }
-}
-
-impl Sources for Patching<'_> {
-    fn find(&self, bytes: &[u8]) -> Option<(&File, u64)> {
-        self.teacher.find(bytes).or_else(|| self.student.find(bytes))
-    }
-}
-
 /// Teacher and student, checked to belong together.
 ///
 /// # Errors
@@ -300,7 +231,10 @@ pub fn open_family(
     teacher: &ModelFolder,
     device: &burn::tensor::Device,
 ) -> anyhow::Result<Family> {
-    let student = ModelFolder::open(&args.student)?.student(device)?;
+    let folder = ModelFolder::open(&args.student)?;
+    let n_layers = (teacher.config().n_layers(), folder.config().n_layers());
+    let plan = args.plan(folder.plan()?, n_layers.0, n_layers.1)?;
+    let student = Student::new(folder.model(device)?, plan)?;
     Family::new(teacher.teacher(device)?, student).map_err(|error| {
         anyhow::Error::new(error).context(format!(
             "{} is no student of {}",

@@ -1,0 +1,57 @@
+//! `boomerang export`: a model's folder in, a GGUF file out.
+
+use std::path::PathBuf;
+
+use boomerang_core::gguf::{Conversion, plan_to_metadata};
+
+use super::patch::{Dtype, parse_dtype};
+use crate::files::{ModelFolder, Overwrite, name_gguf, write_conversion};
+use crate::progress::{print, tell};
+
+/// Write a model as a GGUF file, for llama.cpp
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExportArgs {
+    /// Folder of the model, or a recipe
+    pub model: PathBuf,
+    /// The file to write
+    #[arg(long)]
+    pub out: PathBuf,
+    /// The number format: keep, f32, f16, bf16, q8_0, q4_0. For k-quants write f16 and run
+    /// llama.cpp's llama-quantize on the file
+    #[arg(long, value_parser = parse_dtype, default_value = "keep", value_name = "FORMAT")]
+    pub dtype: Dtype,
+    /// Replace what is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// # Errors
+/// Names the tensor that is missing, or what GGUF cannot say of the model.
+pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
+    let folder = ModelFolder::open(&args.model)?;
+    folder.check()?;
+    let checkpoint = folder.checkpoint()?;
+    let mut conversion = Conversion::new(&checkpoint, folder.config(), args.dtype.0)?;
+    let name = args.model.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    name_gguf(&mut conversion, &name, &folder, folder.config())?;
+    let plan = folder.plan()?;
+    if let Some(plan) = &plan {
+        plan_to_metadata(plan, &mut conversion.metadata);
+    }
+    for note in &conversion.notes {
+        tell(&format!("{}: {note}", args.out.display()));
+    }
+    write_conversion(&args.out, Overwrite::when(args.force), &conversion, &folder)?;
+    let n_bytes: usize = conversion.tensors.iter().map(|tensor| tensor.n_bytes()).sum();
+    let student = match plan {
+        Some(plan) => format!(", a student of {} layers", plan.n_teacher_layers()),
+        None => String::new(),
+    };
+    print(&format!(
+        "{}: {} layers, {} tensors, {n_bytes} bytes{student}",
+        args.out.display(),
+        folder.config().n_layers(),
+        conversion.tensors.len()
+    ));
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Members of two GGUF files: tensors are copied as they are, whatever they are quantised to.
+
+use std::fs::File;
+
+use anyhow::Context as _;
+use boomerang_core::gguf::{GgufFamily, GgufMember, GgufTensor, GgufValue};
+use boomerang_core::plan::Recipe;
+
+use super::choice::Size;
+use super::members::describe_recipe;
+use super::{Format, Head, PatchArgs};
+use crate::exit::{Exit, OrExit as _};
+use crate::files::{
+    GgufFile, Overwrite, Sources, apart_from_inputs, gguf_plan, is_gguf, write_gguf_member,
+};
+use crate::progress::print;
+
+/// Teacher and student, opened.
+struct Parents<'a> {
+    teacher: &'a GgufFile,
+    student: &'a GgufFile,
+}
+
+/// Writes the chosen members.
+///
+/// # Errors
+/// Names the key or the tensor in which the files differ, or the size that there is not.
+pub(super) fn run(args: &PatchArgs) -> anyhow::Result<()> {
+    let paths = [&args.family.teacher, &args.family.student];
+    if let Some(path) = paths.into_iter().find(|path| !is_gguf(path)) {
+        return Err(Exit::Usage.error(format!(
+            "{} is no GGUF file, but the other parent is one; write it as one first: boomerang \
+             export {} --out FILE.gguf",
+            path.display(),
+            path.display()
+        )));
+    }
+    refuse_conversions(args)?;
+    let (teacher, student) = (GgufFile::open(paths[0])?, GgufFile::open(paths[1])?);
+    let (teacher_file, student_file) = (teacher.parse()?, student.parse()?);
+    let n_layers = |file: &boomerang_core::gguf::Gguf<'_>, path: &std::path::Path| {
+        file.get("block_count").and_then(GgufValue::as_size).ok_or_else(|| {
+            Exit::Unusable.error(format!("{} does not say its block_count", path.display()))
+        })
+    };
+    let plan = args.family.plan(
+        gguf_plan(paths[1], &student_file)?,
+        n_layers(&teacher_file, paths[0])?,
+        n_layers(&student_file, paths[1])?,
+    )?;
+    let fit = || format!("{} as a student of {}", paths[1].display(), paths[0].display());
+    let family = GgufFamily::new(&teacher_file, &student_file, &plan).with_context(fit)?;
+    let order = args.family.order.clone().unwrap_or_else(|| family.default_order());
+    let patches = args.choice.patches(&plan, &order).or_exit(Exit::Usage)?;
+    let head = args.head.policies()[0];
+    let member = |recipe: &Recipe| family.member(recipe, head).with_context(fit);
+    let sizes = patches
+        .into_iter()
+        .map(|patch| {
+            let recipe = plan.recipe(&patch);
+            let tensors = member(&recipe)?.tensors;
+            Ok(Size {
+                patch,
+                head,
+                kl: None,
+                n_layers: recipe.layers.len(),
+                n_params: tensors.iter().map(|tensor| tensor.n_values() as u64).sum(),
+                n_bytes: tensors.iter().map(|tensor| tensor.data.len() as u64).sum(),
+            })
+        })
+        .collect::<anyhow::Result<Vec<Size>>>()?;
+    let (chosen, sentence) = args.choice.choose(sizes).or_exit(Exit::Usage)?;
+    let parents = Parents { teacher: &teacher, student: &student };
+    for size in &chosen {
+        let recipe = plan.recipe(&size.patch);
+        write(args, &parents, &recipe, member(&recipe)?, size)?;
+    }
+    if let Some(sentence) = sentence {
+        print(&sentence);
+    }
+    Ok(())
+}
+
+/// What only folders can be asked for.
+fn refuse_conversions(args: &PatchArgs) -> anyhow::Result<()> {
+    let refused = if args.format.is_some_and(|format| format != Format::Gguf) {
+        "--format"
+    } else if args.dtype.0.is_some() {
+        "--dtype"
+    } else if args.shard_size.is_some() {
+        "--shard-size"
+    } else if args.head == Head::Auto {
+        "--head auto"
+    } else if !args.calibration.calibration.is_empty() {
+        "--calibration"
+    } else {
+        return Ok(());
+    };
+    Err(Exit::Usage.error(format!(
+        "{refused} is for folders; members of GGUF files are GGUF files, with every tensor copied as \
+         it is"
+    )))
+}
+
+fn write(
+    args: &PatchArgs,
+    parents: &Parents<'_>,
+    recipe: &Recipe,
+    member: GgufMember<'_>,
+    size: &Size,
+) -> anyhow::Result<()> {
+    let target = args.target(size, Format::Gguf);
+    if let Some(target) = &target {
+        apart_from_inputs(target, &[parents.teacher.path(), parents.student.path()])?;
+        let mut metadata = member.metadata.clone();
+        describe_recipe(&mut metadata, recipe, size.head)?;
+        write_gguf_member(target, Overwrite::when(args.force), &member, &metadata, parents)?;
+    }
+    let is_head = |tensor: &GgufTensor<'_>| tensor.name == "output.weight";
+    let tie = if member.tensors.iter().any(is_head) { "" } else { "; the head is the embedding" };
+    args.tell(target.as_deref(), size, tie);
+    Ok(())
+}
+
+impl Sources for Parents<'_> {
+    fn find(&self, bytes: &[u8]) -> Option<(&File, u64)> {
+        self.teacher.find(bytes).or_else(|| self.student.find(bytes))
+    }
+}
