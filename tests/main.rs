@@ -13,6 +13,8 @@ mod commands;
 mod distill_parity;
 /// Scores of the prefix tree equal those of stand-alone models.
 mod evaluation;
+/// GGUF files hold what other programs would write, and members of two what one would.
+mod gguf;
 /// A software GPU computes what the CPU computes.
 #[cfg(feature = "wgpu")]
 mod gpu;

@@ -161,6 +161,14 @@ fn context(
         };
         let table = usize::from(is_windowed && config.rotary.len() > 1);
         let expected = (window.filter(|_| is_windowed), is_rotated.then_some(table));
+        if (layer.window, layer.rotary) != expected && traits.kinds == Kinds::Alike {
+            return Err(GgufError::Unsupported {
+                key: "layer_types".to_owned(),
+                value: "several kinds of layers".to_owned(),
+                expected: "one for all of them".to_owned(),
+                architecture: traits.name,
+            });
+        }
         if (layer.window, layer.rotary) != expected {
             let found = (layer.window.is_some(), layer.rotary.is_some());
             return Err(kind_error(number, found, (is_windowed, is_rotated), traits));

@@ -1,5 +1,7 @@
 //! `boomerang inspect`: what a model is, from its headers alone.
 
+mod gguf;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -8,13 +10,13 @@ use boomerang_core::checkpoint::{Checkpoint, Names};
 use boomerang_core::config::{LayerKind, ModelConfig, RopeScaling};
 use serde::Serialize;
 
-use crate::files::ModelFolder;
+use crate::files::{ModelFolder, is_gguf};
 use crate::progress::print;
 
 /// Say what a model is, from its headers alone
 #[derive(Clone, Debug, clap::Args)]
 pub struct InspectArgs {
-    /// Folder of the model, its id on the Hub, or a recipe
+    /// Folder of the model, its id on the Hub, a recipe, or a GGUF file
     pub model: PathBuf,
     /// Print JSON
     #[arg(long)]
@@ -60,6 +62,9 @@ struct Parts {
 /// # Errors
 /// Says what is missing, or which part of the model is not supported.
 pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
+    if is_gguf(&args.model) {
+        return gguf::run(args);
+    }
     let folder = ModelFolder::open(&args.model)?;
     let checkpoint = folder.checkpoint()?;
     folder.check()?;
@@ -134,13 +139,15 @@ fn rope(config: &ModelConfig) -> Vec<String> {
     tables.collect()
 }
 
+fn line(text: &mut String, label: &str, value: String) {
+    // A string takes all that is written to it.
+    let _ = writeln!(text, "{label:<12} {value}");
+}
+
 impl Findings {
     fn to_text(&self) -> String {
         let mut text = String::new();
-        let mut line = |label: &str, value: String| {
-            // A string takes all that is written to it.
-            let _ = writeln!(text, "{label:<12} {value}");
-        };
+        let mut line = |label: &str, value: String| line(&mut text, label, value);
         let tied = if self.tied { "the embedding" } else { "a matrix of its own" };
         line("model_type", self.model_type.to_owned());
         line("layers", self.n_layers.to_string());

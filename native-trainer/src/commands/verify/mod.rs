@@ -1,5 +1,7 @@
 //! `boomerang verify`: is a written size what its recipe says?
 
+mod gguf;
+
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,20 +10,30 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::Checkpoint;
+use boomerang_core::config::ModelConfig;
 use boomerang_core::model::LanguageModel;
 use sha2::{Digest, Sha256};
 
 use super::trace::trace_text;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{ModelFolder, RECIPE, RecipeFile};
+use crate::files::{ModelFolder, RECIPE, RecipeFile, is_gguf};
 use crate::progress::print;
 
 /// Check a written size against the family it comes from
 #[derive(Clone, Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// Folder that `boomerang patch` wrote
+    /// Folder or GGUF file that `boomerang patch` wrote
     pub model: PathBuf,
+    /// For a GGUF file: the teacher it was made from
+    #[arg(long)]
+    pub teacher: Option<PathBuf>,
+    /// For a GGUF file: the student it was made from
+    #[arg(long)]
+    pub student: Option<PathBuf>,
+    /// For a GGUF file: teacher layers the student keeps, if it does not say so
+    #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
+    pub kept: Vec<usize>,
     /// Compare the logits with those of another program, too
     #[arg(long, value_enum)]
     pub against: Option<Against>,
@@ -44,9 +56,10 @@ const TOLERANCE: f32 = 1e-4;
 /// What transformers computes for the ids on the command line, with the class named there, as
 /// little-endian f32.
 const SCRIPT: &str = "\
-import sys, torch
+import os, sys, torch
 import transformers
-model = getattr(transformers, sys.argv[3]).from_pretrained(sys.argv[1], torch_dtype=torch.float32, attn_implementation='eager')
+folder, file = (sys.argv[1], None) if os.path.isdir(sys.argv[1]) else os.path.split(sys.argv[1])
+model = getattr(transformers, sys.argv[3]).from_pretrained(folder or '.', gguf_file=file, torch_dtype=torch.float32, attn_implementation='eager')
 ids = torch.tensor([[int(token) for token in sys.argv[2].split(',')]])
 with torch.no_grad():
     logits = model.eval()(ids).logits[0].contiguous()
@@ -56,6 +69,9 @@ sys.stdout.buffer.write(logits.numpy().astype('<f4').tobytes())
 /// # Errors
 /// Says what differs; exit code 8.
 pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
+    if is_gguf(&args.model) {
+        return gguf::run(args);
+    }
     let recipe_path = args.model.join(RECIPE);
     let file = RecipeFile::read(&recipe_path)?;
     for (name, expected) in &file.files {
@@ -81,8 +97,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     )?;
     print(&format!("tensors   {}", compare(&member, &checkpoint)?));
 
-    let ids: Vec<u32> =
-        (0..N_TOKENS.min(config.max_seq)).map(|place| (place * 7 % config.vocab) as u32).collect();
+    let ids = some_ids(config);
     let device = device::cpu();
     let written = logits(&folder.model(&device)?, &ids);
     let expected = logits(&member.read_model(&member_config, &device)?, &ids);
@@ -93,6 +108,12 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
         against_transformers(args, config.is_masked(), &ids, &written)?;
     }
     Ok(())
+}
+
+/// A text that every model can read.
+fn some_ids(config: &ModelConfig) -> Vec<u32> {
+    let places = 0..N_TOKENS.min(config.max_seq);
+    places.map(|place| (place * 7 % config.vocab) as u32).collect()
 }
 
 fn ensure_verified(holds: bool, sentence: impl FnOnce() -> String) -> anyhow::Result<()> {
