@@ -136,7 +136,8 @@ impl FamilyArgs {
         let plan = plan.ok_or_else(|| {
             Exit::Unusable.error(format!(
                 "{} does not say which teacher layers its {n_student_layers} layers were made \
-                 from; name them with --kept",
+                 from (as a folder does in student_config.json, a GGUF file in \
+                 boomerang.copied_teacher_layers); name them with --kept",
                 self.student.display()
             ))
         })?;

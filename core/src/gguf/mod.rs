@@ -58,7 +58,7 @@ pub enum GgufError {
     #[error("the file announces {count} {what}, for which its remaining {left} bytes are too few")]
     Count { count: u64, what: &'static str, left: usize },
     #[error("{key:?}: {source}")]
-    At { key: String, source: Box<GgufError> },
+    At { key: String, source: Box<Self> },
     #[error("the name \"{found}\" is not UTF-8")]
     Name { found: String },
     #[error("key {key:?} is there twice")]
