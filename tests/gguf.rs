@@ -214,6 +214,16 @@ fn files_that_compute_differently_are_refused_with_the_key_and_both_values() {
 }
 
 #[test]
+fn a_default_that_is_left_out_is_no_difference() {
+    let dir = files_on_disk();
+    for key in ["qwen3.rope.freq_base", "qwen3.attention.key_length", "qwen3.vocab_size"] {
+        change(&dir.path().join("t.gguf"), key, None);
+    }
+    let line = format!("patch {FILES} --k 1 --out {{dir}}/m.gguf");
+    boomerang(&line, &[("dir", dir.path())]).unwrap();
+}
+
+#[test]
 fn kept_layers_stand_in_for_a_plan() {
     let dir = files_on_disk();
     let paths = [("dir", dir.path())];

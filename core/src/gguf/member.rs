@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::metadata::{kind_error, plan_to_metadata};
-use super::rows::{Head, Kinds, Traits};
+use super::rows::{Head, Kinds, Rope, Traits};
 use super::{Gguf, GgufArray, GgufError, GgufTensor, GgufValue, Metadata};
 use crate::architecture::Architecture;
 use crate::plan::{Ends, HeadPolicy, LayerPlan, LayerSource, Owner, PatchOrder, Recipe};
@@ -45,13 +45,14 @@ const BY_LAYER: [&str; 4] = [
 ];
 
 /// Keys that some programs leave out because the tensors say the same.
-const SAID_BY_TENSORS: [&str; 5] = [
-    "attention.head_count_kv",
-    "attention.key_length",
-    "attention.value_length",
-    "rope.dimension_count",
-    "vocab_size",
-];
+const SAID_BY_TENSORS: [&str; 4] =
+    ["attention.head_count_kv", "attention.key_length", "attention.value_length", "vocab_size"];
+
+/// What llama.cpp takes for these when they are left out.
+const DEFAULTS: [(&str, f32); 2] = [("rope.freq_base", 1e4), ("rope.freq_base_swa", 1e4)];
+
+/// The part of a head that is rotated; left out where that is all of it.
+const ROTATED: &str = "rope.dimension_count";
 
 impl<'a, 'bytes> GgufFamily<'a, 'bytes> {
     /// # Errors
@@ -71,7 +72,7 @@ impl<'a, 'bytes> GgufFamily<'a, 'bytes> {
         if names[0] != names[1] {
             return Err(difference("general.architecture", names[0], names[1]));
         }
-        compare_metadata(&teacher, &student)?;
+        compare_metadata(&teacher, &student, traits)?;
         compare_tensors(&teacher, &student, plan)?;
         Ok(Self { teacher, student, traits, plan: plan.clone() })
     }
@@ -264,7 +265,11 @@ fn difference(what: &str, teacher: &str, student: &str) -> GgufError {
 }
 
 /// What a layer's computation depends on has to be the same.
-fn compare_metadata(teacher: &Parent<'_, '_>, student: &Parent<'_, '_>) -> Result<(), GgufError> {
+fn compare_metadata(
+    teacher: &Parent<'_, '_>,
+    student: &Parent<'_, '_>,
+    traits: &Traits,
+) -> Result<(), GgufError> {
     let prefix = format!("{}.", teacher.file.architecture().unwrap_or(""));
     let keys = [teacher, student].into_iter().flat_map(|parent| parent.file.metadata.iter());
     for (key, _) in keys {
@@ -284,6 +289,12 @@ fn compare_metadata(teacher: &Parent<'_, '_>, student: &Parent<'_, '_>) -> Resul
                 (Some(ours), Some(theirs)) => ours == theirs,
                 _ => ours == theirs,
             },
+            [Some(GgufValue::F32(value)), None] | [None, Some(GgufValue::F32(value))]
+                if DEFAULTS.contains(&(short, *value)) =>
+            {
+                true
+            }
+            _ if short == ROTATED => !matches!(traits.rope, Rope::Long | Rope::Partial),
             _ => SAID_BY_TENSORS.contains(&short),
         };
         if !is_alike {

@@ -93,6 +93,8 @@ pub(super) fn describe(config: &ModelConfig, traits: &Traits) -> Result<Describe
         // Without the key older versions do not open the file; 0 stands for none.
         (_, Rope::Long) => {
             set("attention.sliding_window", GgufValue::U32(window.unwrap_or(0) as u32));
+            // Another one is set below.
+            set("rope.scaling.original_context_length", GgufValue::U32(config.max_seq as u32));
         }
         _ => {}
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use boomerang_core::gguf::{Conversion, plan_to_metadata};
 
 use super::patch::{Dtype, parse_dtype};
@@ -31,7 +32,8 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.model)?;
     folder.check()?;
     let checkpoint = folder.checkpoint()?;
-    let mut conversion = Conversion::new(&checkpoint, folder.config(), args.dtype.0)?;
+    let mut conversion = Conversion::new(&checkpoint, folder.config(), args.dtype.0)
+        .with_context(|| args.model.display().to_string())?;
     let name = args.model.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     name_gguf(&mut conversion, &name, &folder, folder.config())?;
     let plan = folder.plan()?;
