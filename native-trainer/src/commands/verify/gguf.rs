@@ -43,7 +43,7 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     if args.against.is_some() {
         let ids = some_ids(&config);
         let ours = logits(&checkpoint.read_model(&config, &device::cpu())?, &ids);
-        against_transformers(args, &ids, &ours)?;
+        against_transformers(args, false, &ids, &ours)?;
     }
     Ok(())
 }
