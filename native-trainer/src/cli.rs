@@ -106,6 +106,9 @@ pub struct FamilyArgs {
     /// [default: what the paper found best for the architecture]
     #[arg(long, value_parser = parse_order)]
     pub order: Option<PatchOrder>,
+    /// The reference implementation's word for --order first
+    #[arg(long = "patch_first_k_layers", hide = true, conflicts_with = "order")]
+    pub from_first: bool,
 }
 
 impl FamilyArgs {
@@ -159,7 +162,12 @@ impl FamilyArgs {
     }
 
     pub fn order(&self, config: &ModelConfig) -> PatchOrder {
-        self.order.clone().unwrap_or_else(|| config.architecture.default_order())
+        self.asked_order().unwrap_or_else(|| config.architecture.default_order())
+    }
+
+    /// The order that was asked for; `None` leaves it to the architecture.
+    pub fn asked_order(&self) -> Option<PatchOrder> {
+        if self.from_first { Some(PatchOrder::First) } else { self.order.clone() }
     }
 }
 

@@ -210,6 +210,18 @@ mod tests {
     }
 
     #[test]
+    fn the_first_berts_are_found_by_their_older_names() {
+        let config = config("bert");
+        let place = Names::of(&config).find("layers.1.mlp_sum_norm.beta").unwrap();
+        assert_eq!(place.name, "bert.encoder.layer.1.output.LayerNorm.bias");
+        let also =
+            ["encoder", "bert.encoder"].map(|start| format!("{start}.layer.1.output.LayerNorm"));
+        let expected =
+            [format!("{}.bias", also[0]), format!("{}.beta", also[1]), format!("{}.beta", also[0])];
+        assert_eq!(place.also, expected);
+    }
+
+    #[test]
     fn shares_of_a_tensor_cover_it_once() {
         for model_type in ["phi3", "internlm2"] {
             let config = config(model_type);

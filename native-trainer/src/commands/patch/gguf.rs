@@ -50,7 +50,7 @@ pub(super) fn run(args: &PatchArgs) -> anyhow::Result<()> {
     )?;
     let fit = || format!("{} as a student of {}", paths[1].display(), paths[0].display());
     let family = GgufFamily::new(&teacher_file, &student_file, &plan).with_context(fit)?;
-    let order = args.family.order.clone().unwrap_or_else(|| family.default_order());
+    let order = args.family.asked_order().unwrap_or_else(|| family.default_order());
     let patches = args.choice.patches(&plan, &order).or_exit(Exit::Usage)?;
     let head = args.head.policies()[0];
     let member = |recipe: &Recipe| family.member(recipe, head).with_context(fit);
