@@ -38,5 +38,7 @@ mod page;
 mod parity;
 /// A run that is stopped and resumed ends in the same bytes.
 mod resume;
+/// Orders of patching are what measuring every member by itself gives.
+mod search;
 /// From a teacher to a curve, as the README tells it.
 mod story;

@@ -31,6 +31,8 @@ pub enum Command {
     Prune(commands::prune::PruneArgs),
     /// Train a student to imitate its teacher
     Distill(commands::distill::DistillArgs),
+    /// Find a good order of patching
+    Search(commands::search::SearchArgs),
     /// Write sizes of a family as models of their own
     Patch(commands::patch::PatchArgs),
     /// Write a model as a GGUF file, for llama.cpp

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+pub mod calibration;
 pub mod cli;
 pub mod commands;
 pub mod data;
@@ -41,6 +42,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Pretrain(args) => commands::pretrain::run(&args),
         Command::Prune(args) => commands::prune::run(&args),
         Command::Distill(args) => commands::distill::run(&args),
+        Command::Search(args) => commands::search::run(&args),
         Command::Patch(args) => commands::patch::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Eval(args) => commands::eval::run(&args),

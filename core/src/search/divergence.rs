@@ -1,5 +1,7 @@
 //! How far the members of a family are from their teacher, on some texts.
 
+use std::fmt;
+
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 
@@ -21,6 +23,13 @@ pub struct Divergence {
 pub struct Estimate {
     pub mean: f64,
     pub stderr: f64,
+}
+
+/// `0.0123 ± 0.0004`
+impl fmt::Display for Estimate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:.4} ± {:.4}", self.mean, self.stderr)
+    }
 }
 
 /// The divergence of every member of `tree` from `models[teacher]`, in one walk for each batch.

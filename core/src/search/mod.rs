@@ -1,5 +1,10 @@
-//! Which layers to patch: how far members are from their teacher.
+//! Which layers to patch: how far members are from their teacher, and orders in which they come
+//! nearer to it fast.
 
 mod divergence;
+mod known;
+mod order;
 
 pub use divergence::{Divergence, Estimate, divergences};
+pub use known::{Known, Metric};
+pub use order::{MOST_LAYERS_EXACT, SearchError, beam, exact, greedy};

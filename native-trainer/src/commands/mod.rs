@@ -13,6 +13,7 @@ pub mod inspect;
 pub mod patch;
 pub mod pretrain;
 pub mod prune;
+pub mod search;
 pub mod trace;
 pub mod verify;
 
@@ -22,7 +23,7 @@ use crate::exit::Exit;
 
 /// Refuses a masked language model where one that predicts the next token is needed; `why` ends the
 /// sentence.
-fn require_next_token(config: &ModelConfig, why: &str) -> anyhow::Result<()> {
+pub(crate) fn require_next_token(config: &ModelConfig, why: &str) -> anyhow::Result<()> {
     if !config.is_masked() {
         return Ok(());
     }

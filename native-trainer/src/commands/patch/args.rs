@@ -6,8 +6,8 @@ use boomerang_core::checkpoint::Precision;
 use boomerang_core::gguf::Encoding;
 use boomerang_core::plan::HeadPolicy;
 
-use super::calibration::CalibrationArgs;
 use super::choice::{ChoiceArgs, Size, parse_bytes};
+use crate::calibration::CalibrationArgs;
 use crate::cli::FamilyArgs;
 use crate::exit::Exit;
 use crate::progress::print;

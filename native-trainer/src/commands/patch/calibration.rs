@@ -1,43 +1,17 @@
 //! How near members are to their teacher on some texts, for choices that depend on it: whose matrix
 //! embedding and head share, and which size within a budget is best.
 
-use std::path::PathBuf;
-
 use anyhow::ensure;
-use boomerang_core::distill::{Batch, Layout};
 use boomerang_core::evaluate::{PrefixTree, Stack};
 use boomerang_core::plan::{HeadPolicy, LayerPlan};
-use boomerang_core::search::{Estimate, divergences};
+use boomerang_core::search::divergences;
 use futures_lite::future::block_on;
 
 use super::choice::Size;
-use crate::cli::DeviceArgs;
-use crate::data::{Packing, Rows};
+use crate::calibration::CalibrationArgs;
 use crate::device;
-use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
 use crate::progress::{Progress, print, tell};
-
-/// Texts on which members are compared with their teacher.
-#[derive(Clone, Debug, clap::Args)]
-pub struct CalibrationArgs {
-    /// Texts on which members are compared with their teacher: .txt or .jsonl; with them --head auto
-    /// can choose, and a budget takes the size that is nearest to the teacher. Repeatable
-    #[arg(long, value_name = "FILE")]
-    pub calibration: Vec<PathBuf>,
-    /// Tokens of these texts that are used
-    #[arg(long, default_value_t = 8192, value_name = "N")]
-    pub calibration_tokens: usize,
-    /// Where the comparison is computed
-    #[command(flatten)]
-    pub device: DeviceArgs,
-}
-
-/// Tokens of a row.
-const SEQ: usize = 256;
-
-/// Numbers in the logits of a batch at most, unless a single row has more.
-const MOST_LOGITS: usize = 1 << 26;
 
 /// Fills in each size's divergence from the teacher.
 ///
@@ -50,23 +24,7 @@ pub(super) fn measure(
     plan: &LayerPlan,
     sizes: &mut [Size],
 ) -> anyhow::Result<()> {
-    let config = teacher.config();
-    super::super::require_next_token(config, "its sizes are not compared on texts")?;
-    let packing = Packing {
-        seq: SEQ.min(config.max_seq),
-        layout: Layout::Packed,
-        end_token: config.end_tokens().first().copied(),
-    };
-    let tokenizer = teacher.tokenizer()?;
-    let rows = Rows::read(&args.calibration, tokenizer.as_ref(), packing, config.vocab)
-        .or_exit(Exit::Unusable)?;
-    let n_rows = args.calibration_tokens.div_ceil(packing.seq).clamp(1, rows.len());
-    let rows_per_batch = (MOST_LOGITS / (packing.seq * config.vocab)).max(1);
-    let batches: Vec<Batch> = (0..n_rows)
-        .step_by(rows_per_batch)
-        .map(|start| rows.batch(start, rows_per_batch.min(n_rows - start)))
-        .collect();
-
+    let batches = args.batches(teacher)?;
     let device = device::choose(args.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
     let models = [teacher.model(&device.device)?, student.model(&device.device)?];
@@ -104,7 +62,7 @@ pub(super) fn choose_heads(sizes: Vec<Size>, tolerance: f64) -> Vec<Size> {
                 size.n_layers,
                 name(size.head),
                 size.n_bytes,
-                size.kl.map_or_else(String::new, tell_estimate),
+                size.kl.map_or_else(String::new, |kl| kl.to_string()),
                 if place == best { "  taken" } else { "" }
             ));
         }
@@ -123,11 +81,6 @@ fn pick(alternatives: &[Size], tolerance: f64) -> usize {
     within.min_by_key(|(_, size)| size.n_bytes).map_or(0, |(place, _)| place)
 }
 
-/// `0.0123 ± 0.0004`
-pub(super) fn tell_estimate(estimate: Estimate) -> String {
-    format!("{:.4} ± {:.4}", estimate.mean, estimate.stderr)
-}
-
 fn name(policy: HeadPolicy) -> &'static str {
     match policy {
         HeadPolicy::Untied => "untied",
@@ -139,6 +92,7 @@ fn name(policy: HeadPolicy) -> &'static str {
 #[cfg(test)]
 mod tests {
     use boomerang_core::plan::Patch;
+    use boomerang_core::search::Estimate;
 
     use super::*;
 

@@ -4,8 +4,6 @@ use anyhow::bail;
 use boomerang_core::plan::{HeadPolicy, LayerPlan, Patch, PatchOrder};
 use boomerang_core::search::Estimate;
 
-use super::calibration::tell_estimate;
-
 /// Which member.
 #[derive(Clone, Debug, clap::Args)]
 #[group(required = true, multiple = false)]
@@ -93,7 +91,7 @@ impl ChoiceArgs {
             sizes.into_iter().partition(|size| amount(size) <= budget);
         beyond.sort_by_key(amount);
         let tell = |size: &Size| {
-            let kl = size.kl.map(|kl| format!(", KL {}", tell_estimate(kl))).unwrap_or_default();
+            let kl = size.kl.map(|kl| format!(", KL {kl}")).unwrap_or_default();
             format!("{} layers, {} {unit}{kl}", size.n_layers, amount(size))
         };
         let Some(best) = within.pop() else {

@@ -1,0 +1,103 @@
+//! What has been measured of a family's members, so that nothing is measured twice.
+
+use std::collections::BTreeMap;
+
+use super::divergence::{Divergence, divergences};
+use crate::distill::Batch;
+use crate::evaluate::{PrefixTree, ReadBackError, Stack};
+use crate::plan::{LayerPlan, Patch};
+use crate::prune::Family;
+
+/// By which number members are compared; the smaller is the better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Metric {
+    /// `KL(teacher ‖ member)`
+    Kl,
+    /// The member's own negative log-likelihood, whose exponential is the perplexity.
+    Nats,
+}
+
+/// A family, some texts, and the divergences measured on them.
+pub struct Known<'a> {
+    family: &'a Family,
+    batches: &'a [Batch],
+    metric: Metric,
+    found: BTreeMap<Patch, Divergence>,
+    /// Layers run for each batch.
+    pub n_layer_calls: usize,
+    /// Layers that one member after another would have run.
+    pub n_layer_calls_alone: usize,
+}
+
+impl<'a> Known<'a> {
+    pub fn new(family: &'a Family, batches: &'a [Batch], metric: Metric) -> Self {
+        Self {
+            family,
+            batches,
+            metric,
+            found: BTreeMap::new(),
+            n_layer_calls: 0,
+            n_layer_calls_alone: 0,
+        }
+    }
+
+    pub fn plan(&self) -> &'a LayerPlan {
+        self.family.plan()
+    }
+
+    /// Measures those of the members that are not known yet, in one walk of their prefix tree.
+    ///
+    /// # Errors
+    /// [`ReadBackError`] when the device is lost.
+    pub async fn measure(&mut self, patches: &[Patch]) -> Result<(), ReadBackError> {
+        let mut new: Vec<Patch> =
+            patches.iter().filter(|patch| !self.found.contains_key(*patch)).cloned().collect();
+        new.sort_unstable();
+        new.dedup();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let stack = |patch: &Patch| Stack::new(&self.plan().recipe(patch), 0, 1);
+        let tree = PrefixTree::new(&new.iter().map(stack).collect::<Vec<_>>());
+        let models = [self.family.teacher().model(), self.family.student().model()];
+        let found = divergences(&models, &tree, 0, self.batches, &mut |_| {}).await?;
+        self.n_layer_calls += tree.n_layer_calls();
+        self.n_layer_calls_alone += tree.n_layer_calls_alone();
+        self.found.extend(new.into_iter().zip(found));
+        Ok(())
+    }
+
+    /// What was measured of a member.
+    ///
+    /// # Panics
+    /// When it was not.
+    pub fn divergence(&self, patch: &Patch) -> Divergence {
+        self.found[patch]
+    }
+
+    /// The number that decides.
+    pub(super) fn loss(&self, patch: &Patch) -> f64 {
+        let divergence = self.divergence(patch);
+        match self.metric {
+            Metric::Kl => divergence.kl.mean,
+            Metric::Nats => divergence.nats.mean,
+        }
+    }
+
+    /// Layers of a member.
+    pub(super) fn n_layers(&self, patch: &Patch) -> usize {
+        self.plan().recipe(patch).layers.len()
+    }
+
+    /// The best measured member of each size, smallest first.
+    pub fn best_by_size(&self) -> Vec<Patch> {
+        let mut best: BTreeMap<usize, &Patch> = BTreeMap::new();
+        for patch in self.found.keys() {
+            let entry = best.entry(self.n_layers(patch)).or_insert(patch);
+            if self.loss(patch) < self.loss(entry) {
+                *entry = patch;
+            }
+        }
+        best.into_values().cloned().collect()
+    }
+}

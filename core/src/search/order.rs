@@ -1,0 +1,121 @@
+//! Orders of patching, found by measuring members.
+//!
+//! An order is a path from the student to the teacher through sets of patched layers, each one layer
+//! larger than the one before.
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+use super::known::Known;
+use crate::evaluate::ReadBackError;
+use crate::plan::Patch;
+
+/// Why no order was found.
+#[derive(Debug, Error)]
+pub enum SearchError {
+    #[error(
+        "{n_student_layers} student layers have {n_sets} sets, and an exact search measures all of \
+         them; it takes at most {most} layers: use klpatch or beam"
+    )]
+    TooLarge { n_student_layers: usize, n_sets: String, most: usize },
+    #[error(transparent)]
+    ReadBack(#[from] ReadBackError),
+}
+
+/// Student layers that an exact search takes: 4096 members.
+pub const MOST_LAYERS_EXACT: usize = 12;
+
+/// At each step the layer that brings the member nearest to the teacher (KLPatch, arXiv:2607.08170).
+///
+/// # Errors
+/// [`SearchError::ReadBack`] when the device is lost.
+pub async fn greedy(
+    known: &mut Known<'_>,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<usize>, SearchError> {
+    beam(known, 1, progress).await
+}
+
+/// A path on which the sum of the losses is small: of all sets of one size those `width` are kept
+/// that end the best paths so far.
+///
+/// # Errors
+/// [`SearchError::ReadBack`] when the device is lost.
+pub async fn beam(
+    known: &mut Known<'_>,
+    width: usize,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<usize>, SearchError> {
+    let n_layers = known.plan().n_student_layers();
+    known.measure(&[Patch::none(known.plan())]).await?;
+    let mut paths = vec![Path::start(known)];
+    for step in 0..n_layers {
+        let next: Vec<Patch> =
+            paths.iter().flat_map(Path::successors).map(|(_, set)| set).collect();
+        known.measure(&next).await?;
+        paths = extend(known, &paths);
+        paths.truncate(width.max(1));
+        progress(step + 1);
+    }
+    Ok(paths.swap_remove(0).order)
+}
+
+/// The path with the least sum of losses of all, by measuring every set.
+///
+/// # Errors
+/// [`SearchError::TooLarge`] for a student of more than [`MOST_LAYERS_EXACT`] layers.
+pub async fn exact(
+    known: &mut Known<'_>,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Vec<usize>, SearchError> {
+    let n_student_layers = known.plan().n_student_layers();
+    if n_student_layers > MOST_LAYERS_EXACT {
+        let n_sets = format!("2^{n_student_layers}");
+        return Err(SearchError::TooLarge { n_student_layers, n_sets, most: MOST_LAYERS_EXACT });
+    }
+    // With room for every set, a beam forgets no path that could be the best.
+    beam(known, 1 << n_student_layers, progress).await
+}
+
+/// A path as far as it has come.
+#[derive(Clone, Debug)]
+struct Path {
+    order: Vec<usize>,
+    set: Patch,
+    n_student_layers: usize,
+    /// Sum of the losses of its sets. A step that patches a block of one layer has no size of its
+    /// own and counts like any other: the sum then prefers a good set on the way, too.
+    loss: f64,
+}
+
+impl Path {
+    fn start(known: &Known<'_>) -> Self {
+        let set = Patch::none(known.plan());
+        let n_student_layers = known.plan().n_student_layers();
+        Self { order: Vec::new(), loss: known.loss(&set), set, n_student_layers }
+    }
+
+    fn successors(&self) -> impl Iterator<Item = (usize, Patch)> + '_ {
+        let open = (0..self.n_student_layers).filter(|&layer| !self.set.contains(layer));
+        open.map(|layer| (layer, self.set.toggled(layer)))
+    }
+}
+
+/// All paths one step further; of those that meet in one set the best, best first.
+fn extend(known: &Known<'_>, paths: &[Path]) -> Vec<Path> {
+    let mut by_set: BTreeMap<Patch, Path> = BTreeMap::new();
+    for path in paths {
+        for (layer, set) in path.successors() {
+            let loss = path.loss + known.loss(&set);
+            if by_set.get(&set).is_some_and(|other| other.loss <= loss) {
+                continue;
+            }
+            let order = [path.order.as_slice(), &[layer]].concat();
+            by_set.insert(set.clone(), Path { order, set, loss, ..*path });
+        }
+    }
+    let mut paths: Vec<Path> = by_set.into_values().collect();
+    paths.sort_by(|a, b| a.loss.total_cmp(&b.loss));
+    paths
+}

@@ -1,0 +1,56 @@
+//! The texts on which members of a family are compared with their teacher.
+
+use std::path::PathBuf;
+
+use boomerang_core::distill::{Batch, Layout};
+
+use crate::cli::DeviceArgs;
+use crate::commands::require_next_token;
+use crate::data::{Packing, Rows};
+use crate::exit::{Exit, OrExit as _};
+use crate::files::ModelFolder;
+
+/// Texts on which members are compared with their teacher.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CalibrationArgs {
+    /// Texts on which members are compared with their teacher: .txt or .jsonl; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Vec<PathBuf>,
+    /// Tokens of these texts that are used
+    #[arg(long, default_value_t = 8192, value_name = "N")]
+    pub calibration_tokens: usize,
+    /// Where the comparison is computed
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Tokens of a row.
+const SEQ: usize = 256;
+
+/// Numbers in the logits of a batch at most, unless a single row has more.
+const MOST_LOGITS: usize = 1 << 26;
+
+impl CalibrationArgs {
+    /// The first tokens of the texts, in batches whose logits fit in memory.
+    ///
+    /// # Errors
+    /// When the texts cannot be used, or the model does not predict the next token.
+    pub fn batches(&self, teacher: &ModelFolder) -> anyhow::Result<Vec<Batch>> {
+        let config = teacher.config();
+        require_next_token(config, "its sizes are not compared on texts")?;
+        let packing = Packing {
+            seq: SEQ.min(config.max_seq),
+            layout: Layout::Packed,
+            end_token: config.end_tokens().first().copied(),
+        };
+        let tokenizer = teacher.tokenizer()?;
+        let rows = Rows::read(&self.calibration, tokenizer.as_ref(), packing, config.vocab)
+            .or_exit(Exit::Unusable)?;
+        let n_rows = self.calibration_tokens.div_ceil(packing.seq).clamp(1, rows.len());
+        let rows_per_batch = (MOST_LOGITS / (packing.seq * config.vocab)).max(1);
+        let batches = (0..n_rows)
+            .step_by(rows_per_batch)
+            .map(|start| rows.batch(start, rows_per_batch.min(n_rows - start)));
+        Ok(batches.collect())
+    }
+}

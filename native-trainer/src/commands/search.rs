@@ -1,0 +1,193 @@
+//! `boomerang search`: an order of patching, found by measuring members on texts.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use boomerang_core::plan::{OrderFile, Patch, PatchOrder};
+use boomerang_core::prune::Family;
+use boomerang_core::search::{self, Known};
+use boomerang_core::similarity::block_similarity;
+use futures_lite::future::block_on;
+use serde_json::{Value, json};
+
+use super::patch::open_family;
+use crate::calibration::CalibrationArgs;
+use crate::cli::FamilyArgs;
+use crate::device;
+use crate::exit::{Exit, OrExit as _};
+use crate::files::{ModelFolder, Overwrite, write_atomic};
+use crate::progress::{Progress, print, tell};
+
+/// Find a good order of patching
+#[derive(Clone, Debug, clap::Args)]
+pub struct SearchArgs {
+    #[command(flatten)]
+    pub family: FamilyArgs,
+    /// How to search
+    #[arg(long, value_enum, default_value_t = Method::Klpatch)]
+    pub method: Method,
+    /// Sets of layers that a beam search keeps of each size
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub beam: usize,
+    /// By what members are compared
+    #[arg(long, value_enum, default_value_t = Metric::Kl)]
+    pub metric: Metric,
+    #[command(flatten)]
+    pub calibration: CalibrationArgs,
+    /// File for the order; --order takes it
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Replace what is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Method {
+    /// From the last layer to the first
+    Last,
+    /// From the first layer to the last
+    First,
+    /// The layer that is least like its block first
+    Similarity,
+    /// The layer that brings the member nearest to the teacher first
+    Klpatch,
+    /// As klpatch, keeping several sets of each size
+    Beam,
+    /// Every set, for students of up to 12 layers
+    Exact,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Metric {
+    /// Divergence from the teacher
+    Kl,
+    /// The member's own perplexity
+    Ppl,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Last => "last",
+            Self::First => "first",
+            Self::Similarity => "similarity",
+            Self::Klpatch => "klpatch",
+            Self::Beam => "beam",
+            Self::Exact => "exact",
+        }
+    }
+}
+
+/// Searches, and compares what was found with the paper's two orders.
+///
+/// # Errors
+/// When the family or the texts cannot be used, or the student is too large for an exact search.
+pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
+    if args.calibration.calibration.is_empty() {
+        return Err(
+            Exit::Usage.error("members are compared on texts; give some with --calibration")
+        );
+    }
+    ensure!(args.beam > 0, "--beam has to be at least 1");
+    let teacher = ModelFolder::open(&args.family.teacher)?;
+    let batches = args.calibration.batches(&teacher)?;
+    let device = device::choose(args.calibration.device.device)?;
+    tell(&format!("device: {} ({})", device.description, device.reason));
+    let family = open_family(&args.family, &teacher, &device.device)?;
+    let metric = match args.metric {
+        Metric::Kl => search::Metric::Kl,
+        Metric::Ppl => search::Metric::Nats,
+    };
+    let mut known = Known::new(&family, &batches, metric);
+    let order = find(args, &family, &batches, &mut known).or_exit(Exit::Usage)?;
+    let (searched, alone) = (known.n_layer_calls, known.n_layer_calls_alone);
+
+    let mut sizes = Vec::new();
+    print("order       layers  KL from the teacher  loss (nats)      patched");
+    for (name, order) in [
+        (args.method.name(), PatchOrder::Found(order.clone())),
+        ("last", PatchOrder::Last),
+        ("first", PatchOrder::First),
+    ] {
+        // The method's own order is told once.
+        if name != args.method.name() || sizes.is_empty() {
+            let told = tell_sizes(name, &order.path(family.plan())?, &family, &mut known)?;
+            sizes.push(json!({"order": name, "sizes": told}));
+        }
+    }
+    if searched > 0 {
+        print(&format!(
+            "layer calls of the search: {searched} with shared prefixes, {alone} one member after \
+             another ({:.2} times fewer)",
+            alone as f64 / searched as f64
+        ));
+    }
+    let best: Vec<Value> =
+        known.best_by_size().iter().map(|patch| tell_size(patch, &family, &known)).collect();
+    let mut file = serde_json::to_value(OrderFile::new(args.method.name(), order))?;
+    file["compared"] = json!(sizes);
+    file["best_by_size"] = json!(best);
+    file["layer_calls"] = json!({"shared": searched, "one_by_one": alone});
+    let json = format!("{}\n", serde_json::to_string_pretty(&file)?);
+    write_atomic(&args.out, json.as_bytes(), Overwrite::when(args.force))?;
+    print(&format!("written to {}", args.out.display()));
+    Ok(())
+}
+
+fn find(
+    args: &SearchArgs,
+    family: &Family,
+    batches: &[boomerang_core::distill::Batch],
+    known: &mut Known<'_>,
+) -> anyhow::Result<Vec<usize>> {
+    let n_layers = family.plan().n_student_layers();
+    let mut bar = Progress::new("search", n_layers);
+    let mut progress = |done| bar.set(done, || "student layers".to_owned());
+    let order = match args.method {
+        Method::Last => PatchOrder::Last.layers(family.plan())?,
+        Method::First => PatchOrder::First.layers(family.plan())?,
+        Method::Similarity => {
+            let similarity = block_on(block_similarity(family, batches))?;
+            let mut order: Vec<usize> = (0..n_layers).collect();
+            order.sort_by(|&a, &b| similarity[a].total_cmp(&similarity[b]));
+            order
+        }
+        Method::Klpatch => block_on(search::greedy(known, &mut progress))?,
+        Method::Beam => block_on(search::beam(known, args.beam, &mut progress))?,
+        Method::Exact => block_on(search::exact(known, &mut progress))?,
+    };
+    Ok(order)
+}
+
+fn tell_sizes(
+    name: &str,
+    path: &[Patch],
+    family: &Family,
+    known: &mut Known<'_>,
+) -> anyhow::Result<Vec<Value>> {
+    block_on(known.measure(path))?;
+    for patch in path {
+        let found = known.divergence(patch);
+        print(&format!(
+            "{name:<10}  {:>6}  {:>19}  {:<15}  {:?}",
+            family.plan().recipe(patch).layers.len(),
+            found.kl.to_string(),
+            found.nats.to_string(),
+            patch.layers()
+        ));
+    }
+    Ok(path.iter().map(|patch| tell_size(patch, family, known)).collect())
+}
+
+fn tell_size(patch: &Patch, family: &Family, known: &Known<'_>) -> Value {
+    let found = known.divergence(patch);
+    json!({
+        "layers": family.plan().recipe(patch).layers.len(),
+        "patched": patch.layers(),
+        "kl": found.kl.mean,
+        "kl_stderr": found.kl.stderr,
+        "nats": found.nats.mean,
+        "nats_stderr": found.nats.stderr,
+    })
+}

@@ -1,0 +1,153 @@
+use std::collections::BTreeMap;
+use std::fs;
+
+use boomerang_core::distill::{Batch, Layout, Row};
+use boomerang_core::model::{AttentionMask, LanguageModel};
+use boomerang_core::plan::{OrderFile, Patch};
+use boomerang_core::prune::Family;
+use boomerang_core::search::{Known, Metric, beam, exact, greedy};
+use boomerang_native_trainer::device::cpu;
+use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
+use boomerang_tests::{block_on, ids, tiny_batch, tiny_family, values};
+
+fn log_softmax(logits: &[f32]) -> Vec<f64> {
+    let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+    logits.iter().map(|&logit| f64::from(logit) - sum.ln()).collect()
+}
+
+/// KL from the teacher and the negative log-likelihood, per token, of one model by plain passes.
+fn alone(family: &Family, member: &LanguageModel, batch: &Batch) -> (f64, f64) {
+    let (mut kl, mut nats, mut n_tokens) = (0.0, 0.0, 0.0);
+    for row in batch.rows() {
+        let mask = AttentionMask::causal(row.tokens.len(), 0, &cpu());
+        let logits =
+            |model: &LanguageModel| values(model.trace(ids(&row.tokens, &cpu()), &mask).logits);
+        let (teacher, member) = (logits(family.teacher().model()), logits(member));
+        let vocab = family.teacher().model().config().vocab;
+        for position in (0..row.tokens.len()).filter(|&position| row.has_target(position)) {
+            let place = position * vocab..(position + 1) * vocab;
+            let (teacher, member) =
+                (log_softmax(&teacher[place.clone()]), log_softmax(&member[place]));
+            kl += teacher.iter().zip(&member).map(|(t, m)| t.exp() * (t - m)).sum::<f64>();
+            nats -= member[row.tokens[position + 1] as usize];
+            n_tokens += 1.0;
+        }
+    }
+    (kl / n_tokens, nats / n_tokens)
+}
+
+/// Every set of layers with its KL, each member measured by itself.
+fn all_sets(family: &Family, batch: &Batch) -> BTreeMap<Patch, f64> {
+    let plan = family.plan();
+    (0_u32..1 << plan.n_student_layers())
+        .map(|bits| {
+            let layers: Vec<usize> =
+                (0..plan.n_student_layers()).filter(|layer| bits >> layer & 1 == 1).collect();
+            let patch = Patch::of(&layers, plan).unwrap();
+            let kl = alone(family, &family.member(&patch), batch).0;
+            (patch, kl)
+        })
+        .collect()
+}
+
+fn sets_of(family: &Family, order: &[usize]) -> Vec<Patch> {
+    (0..=order.len()).map(|n| Patch::of(&order[..n], family.plan()).unwrap()).collect()
+}
+
+#[test]
+fn a_members_divergence_is_that_of_plain_forward_passes() {
+    let family = tiny_family(&cpu());
+    // Documents that share a row, and padding: what does not count is not counted.
+    let packed = Row { tokens: vec![4, 8, 15, 16, 23, 2], segments: vec![1, 1, 1, 1, 1, 0] };
+    let batch = Batch::new(vec![packed, Row::padded(&[3, 1, 4], 6, 0)], Layout::Padded);
+    let batches = [batch];
+    let mut known = Known::new(&family, &batches, Metric::Kl);
+    let patch = Patch::of(&[1, 3], family.plan()).unwrap();
+    block_on(known.measure(&[patch.clone(), Patch::all(family.plan())])).unwrap();
+    let found = known.divergence(&patch);
+    let (kl, nats) = alone(&family, &family.member(&patch), &batches[0]);
+    assert!((found.kl.mean - kl).abs() < 1e-5, "{} and {kl}", found.kl.mean);
+    assert!((found.nats.mean - nats).abs() < 1e-5, "{} and {nats}", found.nats.mean);
+    assert_eq!(known.divergence(&Patch::all(family.plan())).kl.mean, 0.0);
+}
+
+#[test]
+fn klpatch_takes_the_nearest_member_at_each_step() {
+    let family = tiny_family(&cpu());
+    let batches = [tiny_batch(3, 12)];
+    let mut known = Known::new(&family, &batches, Metric::Kl);
+    let order = block_on(greedy(&mut known, &mut |_| {})).unwrap();
+    let losses = all_sets(&family, &batches[0]);
+    for (n, &taken) in order.iter().enumerate() {
+        let so_far = Patch::of(&order[..n], family.plan()).unwrap();
+        let best = (0..order.len())
+            .filter(|&layer| !so_far.contains(layer))
+            .min_by(|&a, &b| losses[&so_far.toggled(a)].total_cmp(&losses[&so_far.toggled(b)]));
+        assert_eq!(Some(taken), best, "step {n} of {order:?}");
+    }
+    assert!(known.n_layer_calls < known.n_layer_calls_alone);
+}
+
+#[test]
+fn an_exact_search_finds_the_path_with_the_least_sum() {
+    let family = tiny_family(&cpu());
+    let batches = [tiny_batch(3, 12)];
+    let losses = all_sets(&family, &batches[0]);
+    let sum =
+        |order: &[usize]| -> f64 { sets_of(&family, order).iter().map(|set| losses[set]).sum() };
+    let mut known = Known::new(&family, &batches, Metric::Kl);
+    let found = sum(&block_on(exact(&mut known, &mut |_| {})).unwrap());
+    let n = family.plan().n_student_layers();
+    let mut least = f64::INFINITY;
+    for a in 0..n {
+        for b in (0..n).filter(|&b| b != a) {
+            for c in (0..n).filter(|&c| c != a && c != b) {
+                let d = (0..n).find(|&d| d != a && d != b && d != c).unwrap();
+                least = least.min(sum(&[a, b, c, d]));
+            }
+        }
+    }
+    assert!((found - least).abs() < 1e-5, "{found} and {least}");
+    let wide = sum(&block_on(beam(&mut known, 3, &mut |_| {})).unwrap());
+    assert!(wide + 1e-5 >= least);
+}
+
+#[test]
+fn a_searched_order_is_written_compared_and_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    let family = tiny_family(&cpu());
+    write_model(family.teacher().model(), &dir.path().join("teacher"));
+    write_model(family.student().model(), &dir.path().join("student"));
+    write_ids(&dir.path().join("texts.jsonl"), 4, 16);
+    let family_args = "--teacher {dir}/teacher --student {dir}/student --kept 0,2,4,5";
+    let line = format!(
+        "search {family_args} --method exact --calibration {{dir}}/texts.jsonl --device cpu \
+         --out {{dir}}/order.json"
+    );
+    boomerang(&line, &paths).unwrap();
+    let text = fs::read_to_string(dir.path().join("order.json")).unwrap();
+    let file = OrderFile::from_json(&text).unwrap();
+    assert_eq!(file.method, "exact");
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let names: Vec<&str> = value["compared"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| row["order"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["exact", "last", "first"]);
+    let last_size = value["compared"][0]["sizes"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!(last_size["kl"], 0.0);
+    boomerang(&format!("patch {family_args} --order {{dir}}/order.json --all --dry-run"), &paths)
+        .unwrap();
+}
+
+#[test]
+fn a_search_without_texts_says_what_it_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = "search --teacher {dir}/t --student {dir}/s --out {dir}/order.json";
+    let (message, code) = failure(line, &[("dir", dir.path())]);
+    assert!(message.contains("--calibration"), "{message}");
+    assert_eq!(code, 2);
+}
