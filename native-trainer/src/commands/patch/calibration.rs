@@ -40,7 +40,7 @@ pub(super) fn measure(
     let mut progress = Progress::new("compare with the teacher", batches.len());
     let found =
         block_on(divergences(&[&models[0], &models[1]], &tree, 0, &batches, &mut |done| {
-            progress.set(done, || format!("{} members", stacks.len()))
+            progress.set(done, || format!("{} members", stacks.len()));
         }))?;
     progress.finish();
     for (size, divergence) in sizes.iter_mut().zip(found) {
