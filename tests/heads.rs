@@ -1,12 +1,12 @@
 use std::fs;
 use std::path::Path;
 
-use boomerang_core::model::{AttentionMask, LanguageModel};
+use boomerang_core::distill::{Batch, Layout, Row};
 use boomerang_core::plan::HeadPolicy;
 use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::files::{ModelFolder, RecipeFile};
 use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
-use boomerang_tests::{ids, tiny_config, tiny_family, tiny_model, values};
+use boomerang_tests::{plain_divergence, tiny_config, tiny_family, tiny_model};
 
 /// A tied family and rows of ids.
 fn prepare(dir: &Path) {
@@ -18,37 +18,15 @@ fn prepare(dir: &Path) {
     write_ids(&dir.join("texts.jsonl"), 6, 16);
 }
 
-fn log_softmax(logits: &[f32]) -> Vec<f64> {
-    let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
-    logits.iter().map(|&logit| f64::from(logit) - sum.ln()).collect()
-}
-
-/// Mean KL(teacher ‖ member) over all positions that have a next token, from plain forward passes.
-fn divergence(teacher: &LanguageModel, member: &LanguageModel, rows: &[Vec<u32>]) -> f64 {
-    let (mut sum, mut n_tokens) = (0.0, 0.0);
-    for row in rows {
-        let mask = AttentionMask::causal(row.len(), 0, &cpu());
-        let logits = |model: &LanguageModel| values(model.trace(ids(row, &cpu()), &mask).logits);
-        let (expected, found) = (logits(teacher), logits(member));
-        let vocab = teacher.config().vocab;
-        for position in 0..row.len() - 1 {
-            let row = position * vocab..(position + 1) * vocab;
-            let (expected, found) = (log_softmax(&expected[row.clone()]), log_softmax(&found[row]));
-            sum += expected.iter().zip(&found).map(|(t, m)| t.exp() * (t - m)).sum::<f64>();
-            n_tokens += 1.0;
-        }
-    }
-    sum / n_tokens
-}
-
-fn rows(dir: &Path) -> Vec<Vec<u32>> {
+/// The texts of [`prepare`].
+fn texts(dir: &Path) -> Batch {
     let text = fs::read_to_string(dir.join("texts.jsonl")).unwrap();
-    text.lines()
-        .map(|line| {
-            let line: serde_json::Value = serde_json::from_str(line).unwrap();
-            serde_json::from_value(line["input_ids"].clone()).unwrap()
-        })
-        .collect()
+    let rows = text.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let tokens: Vec<u32> = serde_json::from_value(line["input_ids"].clone()).unwrap();
+        Row { segments: vec![1; tokens.len()], tokens }
+    });
+    Batch::new(rows.collect(), Layout::Padded)
 }
 
 #[test]
@@ -65,7 +43,7 @@ fn the_head_that_auto_takes_is_the_smallest_that_is_about_as_near_to_the_teacher
             .unwrap()
             .model(&cpu())
             .unwrap();
-        let kl = divergence(&teacher, &member, &rows(dir.path()));
+        let kl = plain_divergence(&teacher, &member, &texts(dir.path())).0;
         measured.push((kl, member.n_params(), head));
     }
     // Far apart in this family, so that no tolerance is a matter of rounding.

@@ -2,39 +2,12 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use boomerang_core::distill::{Batch, Layout, Row};
-use boomerang_core::model::{AttentionMask, LanguageModel};
 use boomerang_core::plan::{OrderFile, Patch};
 use boomerang_core::prune::Family;
 use boomerang_core::search::{Known, Metric, beam, exact, greedy};
 use boomerang_native_trainer::device::cpu;
 use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
-use boomerang_tests::{block_on, ids, tiny_batch, tiny_family, values};
-
-fn log_softmax(logits: &[f32]) -> Vec<f64> {
-    let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
-    logits.iter().map(|&logit| f64::from(logit) - sum.ln()).collect()
-}
-
-/// KL from the teacher and the negative log-likelihood, per token, of one model by plain passes.
-fn alone(family: &Family, member: &LanguageModel, batch: &Batch) -> (f64, f64) {
-    let (mut kl, mut nats, mut n_tokens) = (0.0, 0.0, 0.0);
-    for row in batch.rows() {
-        let mask = AttentionMask::causal(row.tokens.len(), 0, &cpu());
-        let logits =
-            |model: &LanguageModel| values(model.trace(ids(&row.tokens, &cpu()), &mask).logits);
-        let (teacher, member) = (logits(family.teacher().model()), logits(member));
-        let vocab = family.teacher().model().config().vocab;
-        for position in (0..row.tokens.len()).filter(|&position| row.has_target(position)) {
-            let place = position * vocab..(position + 1) * vocab;
-            let (teacher, member) =
-                (log_softmax(&teacher[place.clone()]), log_softmax(&member[place]));
-            kl += teacher.iter().zip(&member).map(|(t, m)| t.exp() * (t - m)).sum::<f64>();
-            nats -= member[row.tokens[position + 1] as usize];
-            n_tokens += 1.0;
-        }
-    }
-    (kl / n_tokens, nats / n_tokens)
-}
+use boomerang_tests::{block_on, plain_divergence, tiny_batch, tiny_family};
 
 /// Every set of layers with its KL, each member measured by itself.
 fn all_sets(family: &Family, batch: &Batch) -> BTreeMap<Patch, f64> {
@@ -44,7 +17,7 @@ fn all_sets(family: &Family, batch: &Batch) -> BTreeMap<Patch, f64> {
             let layers: Vec<usize> =
                 (0..plan.n_student_layers()).filter(|layer| bits >> layer & 1 == 1).collect();
             let patch = Patch::of(&layers, plan).unwrap();
-            let kl = alone(family, &family.member(&patch), batch).0;
+            let kl = plain_divergence(family.teacher().model(), &family.member(&patch), batch).0;
             (patch, kl)
         })
         .collect()
@@ -65,7 +38,8 @@ fn a_members_divergence_is_that_of_plain_forward_passes() {
     let patch = Patch::of(&[1, 3], family.plan()).unwrap();
     block_on(known.measure(&[patch.clone(), Patch::all(family.plan())])).unwrap();
     let found = known.divergence(&patch);
-    let (kl, nats) = alone(&family, &family.member(&patch), &batches[0]);
+    let (kl, nats) =
+        plain_divergence(family.teacher().model(), &family.member(&patch), &batches[0]);
     assert!((found.kl.mean - kl).abs() < 1e-5, "{} and {kl}", found.kl.mean);
     assert!((found.nats.mean - nats).abs() < 1e-5, "{} and {nats}", found.nats.mean);
     assert_eq!(known.divergence(&Patch::all(family.plan())).kl.mean, 0.0);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::distill::{Batch, Initialization, Layout, Row};
-use boomerang_core::model::LanguageModel;
+use boomerang_core::model::{AttentionMask, LanguageModel};
 use boomerang_core::plan::{KeepRule, LayerPlan};
 use boomerang_core::prune::{Family, Student, Teacher};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -115,4 +115,34 @@ pub fn relative_difference(found: &[f32], expected: &[f32]) -> f32 {
 pub fn ids(tokens: &[u32], device: &Device) -> Tensor<2, burn::tensor::Int> {
     let values: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
     Tensor::from_data(TensorData::new(values, [1, tokens.len()]), device)
+}
+
+fn log_softmax(logits: &[f32]) -> Vec<f64> {
+    let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+    logits.iter().map(|&logit| f64::from(logit) - sum.ln()).collect()
+}
+
+/// KL from the teacher and the negative log-likelihood, per token, of one model by plain passes.
+pub fn plain_divergence(
+    teacher: &LanguageModel,
+    member: &LanguageModel,
+    batch: &Batch,
+) -> (f64, f64) {
+    let (vocab, device) = (teacher.config().vocab, teacher.device());
+    let (mut kl, mut nats, mut n_tokens) = (0.0, 0.0, 0.0);
+    for row in batch.rows() {
+        let mask = AttentionMask::causal(row.tokens.len(), 0, &device);
+        let logits =
+            |model: &LanguageModel| values(model.trace(ids(&row.tokens, &device), &mask).logits);
+        let (teacher, member) = (logits(teacher), logits(member));
+        for position in (0..row.tokens.len()).filter(|&position| row.has_target(position)) {
+            let place = position * vocab..(position + 1) * vocab;
+            let (teacher, member) =
+                (log_softmax(&teacher[place.clone()]), log_softmax(&member[place]));
+            kl += teacher.iter().zip(&member).map(|(t, m)| t.exp() * (t - m)).sum::<f64>();
+            nats -= member[row.tokens[position + 1] as usize];
+            n_tokens += 1.0;
+        }
+    }
+    (kl / n_tokens, nats / n_tokens)
 }

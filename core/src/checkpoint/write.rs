@@ -70,7 +70,8 @@ impl Precision {
         Ok(self.encode(&to_f32("", from, bytes)?))
     }
 
-    fn encode(self, values: &[f32]) -> Vec<u8> {
+    /// The values as stored.
+    pub(crate) fn encode(self, values: &[f32]) -> Vec<u8> {
         match self {
             Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Self::F16 => {

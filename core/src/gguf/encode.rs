@@ -4,9 +4,10 @@
 //! `tests/fixtures/gguf` hold them together. The formats with K in their name have no encoder:
 //! theirs is a search inside llama.cpp, whose result depends on how it was compiled.
 
-use half::{bf16, f16};
+use half::f16;
 
 use super::{GgufError, GgufType};
+use crate::checkpoint::Precision;
 
 /// A format that values can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,13 +72,9 @@ impl Encoding {
     /// The values as stored; whole blocks of them.
     pub fn encode(self, values: &[f32]) -> Vec<u8> {
         match self {
-            Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Self::F16 => {
-                values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect()
-            }
-            Self::Bf16 => {
-                values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect()
-            }
+            Self::F32 => Precision::F32.encode(values),
+            Self::F16 => Precision::F16.encode(values),
+            Self::Bf16 => Precision::Bf16.encode(values),
             Self::Q8_0 => values.as_chunks().0.iter().flat_map(q8_0).collect(),
             Self::Q4_0 => values.as_chunks().0.iter().flat_map(q4_0).collect(),
         }

@@ -208,16 +208,20 @@ pub(super) fn kind_error(
     }
 }
 
+/// What llama.cpp has no key for.
+fn unsupported(traits: &Traits, key: &str, value: String, expected: &str) -> Result<(), GgufError> {
+    Err(GgufError::Unsupported {
+        key: key.to_owned(),
+        value,
+        expected: expected.to_owned(),
+        architecture: traits.name,
+    })
+}
+
 /// Stops at what would be another model in the file.
 fn refuse(config: &ModelConfig, traits: &Traits) -> Result<(), GgufError> {
-    let unsupported = |key: &str, value: String, expected: &str| {
-        Err(GgufError::Unsupported {
-            key: key.to_owned(),
-            value,
-            expected: expected.to_owned(),
-            architecture: traits.name,
-        })
-    };
+    let unsupported =
+        |key: &str, value: String, expected: &str| unsupported(traits, key, value, expected);
     let ours = config.traits();
     if !traits.activations.contains(&config.activation) {
         let expected = format!("{:?}", traits.activations[0]);
@@ -279,14 +283,8 @@ fn refuse(config: &ModelConfig, traits: &Traits) -> Result<(), GgufError> {
 }
 
 fn refuse_rotary(config: &ModelConfig, traits: &Traits) -> Result<(), GgufError> {
-    let unsupported = |key: &str, value: String, expected: &str| {
-        Err(GgufError::Unsupported {
-            key: key.to_owned(),
-            value,
-            expected: expected.to_owned(),
-            architecture: traits.name,
-        })
-    };
+    let unsupported =
+        |key: &str, value: String, expected: &str| unsupported(traits, key, value, expected);
     for (number, rotary) in config.rotary.iter().enumerate() {
         let may_be_partial = matches!(traits.rope, Rope::Long | Rope::Partial);
         if rotary.d_rotated != config.d_head && !may_be_partial {
