@@ -4,6 +4,7 @@ mod choice;
 mod perplexity;
 mod prefix_tree;
 mod pseudo_perplexity;
+mod question;
 mod request;
 mod walk;
 
@@ -16,6 +17,7 @@ pub use choice::{Accuracy, ChoiceDoc, ChoiceError};
 pub use perplexity::{Perplexity, TextDoc};
 pub use prefix_tree::{End, PrefixTree, Stack};
 pub use pseudo_perplexity::MaskedText;
+pub use question::{Answer, Continuation, Open, Question};
 pub use request::{Likelihood, Request};
 pub use walk::{ReadBackError, answer, walk};
 
