@@ -1,11 +1,14 @@
 //! Scores of many members at once.
 
+mod answer;
 mod choice;
+mod layerwise;
 mod perplexity;
 mod prefix_tree;
 mod pseudo_perplexity;
 mod question;
 mod request;
+mod rows;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -13,13 +16,15 @@ use std::collections::BTreeMap;
 use choice::Verdict;
 use serde::{Deserialize, Serialize};
 
+pub use answer::{Answers, ReadBackError, answer, answers};
 pub use choice::{Accuracy, ChoiceDoc, ChoiceError};
+pub use layerwise::{Layerwise, Loaded, Part};
 pub use perplexity::{Perplexity, TextDoc};
 pub use prefix_tree::{End, PrefixTree, Stack};
 pub use pseudo_perplexity::MaskedText;
 pub use question::{Answer, Continuation, Open, Question};
 pub use request::{Likelihood, Request};
-pub use walk::{ReadBackError, answer, walk};
+pub use walk::walk;
 
 use crate::model::LanguageModel;
 use crate::tokenizer::Tokenizer;
@@ -99,6 +104,11 @@ impl Examination {
         self.requests.iter().map(|request| request.input().len()).sum()
     }
 
+    /// What is asked, text by text and then choice by choice.
+    pub fn requests(&self) -> &[Request] {
+        &self.requests
+    }
+
     /// The scores of every member, in one walk of the tree for each batch of requests.
     ///
     /// `tokens_per_batch` bounds the size of a batch, padding included; `progress` is told the
@@ -113,56 +123,12 @@ impl Examination {
         tokens_per_batch: usize,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Score>, ReadBackError> {
-        let mut answers = vec![vec![Likelihood::default(); self.requests.len()]; tree.n_members()];
-        let mut n_answered = 0;
-        for batch in self.batches(tokens_per_batch) {
-            let requests: Vec<Request> =
-                batch.iter().map(|&place| self.requests[place].clone()).collect();
-            for (member, likelihoods) in
-                answer(models, tree, &requests).await?.into_iter().enumerate()
-            {
-                for (&place, likelihood) in batch.iter().zip(likelihoods) {
-                    answers[member][place] = likelihood;
-                }
-            }
-            n_answered += batch.len();
-            progress(n_answered);
-        }
-        Ok(answers.iter().map(|likelihoods| self.judge(likelihoods)).collect())
+        let answers = answers(models, tree, &self.requests, tokens_per_batch, progress).await?;
+        Ok(answers.likelihoods.iter().map(|likelihoods| self.judge(likelihoods)).collect())
     }
 
-    /// Places of requests, those of like length together, so that little is spent on padding, and
-    /// those with the same input side by side, so that it runs once.
-    fn batches(&self, tokens_per_batch: usize) -> Vec<Vec<usize>> {
-        let input = |place: usize| self.requests[place].input();
-        let mut places: Vec<usize> = (0..self.requests.len()).collect();
-        places.sort_by(|&a, &b| {
-            input(b).len().cmp(&input(a).len()).then_with(|| input(a).cmp(input(b)))
-        });
-        let mut batches: Vec<Vec<usize>> = Vec::new();
-        let mut n_rows = 0;
-        for place in places {
-            // The first of a batch is its longest.
-            let (seq, is_same) = batches.last().map_or((0, false), |batch| {
-                let last = batch[batch.len() - 1];
-                (input(batch[0]).len(), input(last) == input(place))
-            });
-            match batches.last_mut() {
-                Some(batch) if is_same => batch.push(place),
-                Some(batch) if (n_rows + 1) * seq <= tokens_per_batch => {
-                    batch.push(place);
-                    n_rows += 1;
-                }
-                _ => {
-                    batches.push(vec![place]);
-                    n_rows = 1;
-                }
-            }
-        }
-        batches
-    }
-
-    fn judge(&self, likelihoods: &[Likelihood]) -> Score {
+    /// The score of a member, from its answers to [`Examination::requests`].
+    pub fn judge(&self, likelihoods: &[Likelihood]) -> Score {
         let mut rest = likelihoods;
         let mut take = |n_requests: usize| {
             let (taken, left) = rest.split_at(n_requests);

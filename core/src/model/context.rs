@@ -1,7 +1,8 @@
 //! What every layer of a pass shares: where the positions are, and who may look at whom.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor};
 
+use super::ends::Positions;
 use super::mask::AttentionMask;
 use super::rope::RotaryTable;
 use crate::config::{LayerKind, ModelConfig, Rotary};
@@ -13,6 +14,8 @@ pub struct Context {
     rope: Vec<RotaryTable>,
     /// By window; `None` in place of a mask where every query may see every key.
     masks: Vec<(Option<usize>, Option<AttentionMask>)>,
+    /// Where each token stands in its text, `[batch, seq]`; `None` when that is its place in the row.
+    positions: Option<Tensor<2, Int>>,
 }
 
 impl Context {
@@ -24,7 +27,20 @@ impl Context {
         let masks = windows(config).into_iter().map(|window| {
             (window, Some(window.map_or_else(|| mask.clone(), |window| mask.windowed(window))))
         });
-        Self { rope, masks: masks.collect() }
+        Self { rope, masks: masks.collect(), positions: None }
+    }
+
+    /// For rows whose tokens stand at these positions of their texts, `[batch, seq]`, all below
+    /// `n_positions`, with a mask that knows them ([`AttentionMask::branching`]).
+    pub fn at(
+        config: &ModelConfig,
+        positions: Tensor<2, Int>,
+        n_positions: usize,
+        mask: &AttentionMask,
+    ) -> Self {
+        let all = Self::new(config, n_positions, mask, &positions.device());
+        let rope = all.rope.iter().map(|table| table.at(&positions)).collect();
+        Self { rope, positions: Some(positions), ..all }
     }
 
     /// For `seq` new positions after `past` ones that are in a cache; `rope` has all positions.
@@ -46,7 +62,12 @@ impl Context {
             };
             (window, mask)
         });
-        Self { rope, masks: masks.collect() }
+        Self { rope, masks: masks.collect(), positions: None }
+    }
+
+    /// Where the tokens of each row stand in their texts.
+    pub(super) fn positions(&self) -> Positions<'_> {
+        self.positions.as_ref().map_or(Positions::From(0), Positions::At)
     }
 
     pub(super) fn rope(&self, kind: LayerKind) -> Option<&RotaryTable> {

@@ -21,6 +21,14 @@ pub(super) struct InputEmbedding {
     scale: Option<f64>,
 }
 
+/// Where the tokens of each row stand in their texts.
+pub(super) enum Positions<'a> {
+    /// One after the other from this one on.
+    From(usize),
+    /// `[batch, seq]`
+    At(&'a Tensor<2, Int>),
+}
+
 impl InputEmbedding {
     /// Lazy: no weight exists before it is read or filled.
     pub(super) fn lazy(config: &ModelConfig, device: &Device) -> Self {
@@ -36,8 +44,8 @@ impl InputEmbedding {
         }
     }
 
-    /// Shapes: `[batch, seq]` -> `[batch, seq, d_model]`; the text begins at position `start`.
-    pub(super) fn forward(&self, tokens: Tensor<2, Int>, start: usize) -> Tensor<3> {
+    /// Shapes: `[batch, seq]` -> `[batch, seq, d_model]`
+    pub(super) fn forward(&self, tokens: Tensor<2, Int>, at: &Positions<'_>) -> Tensor<3> {
         let [_, seq] = tokens.dims();
         let mut x = self.tokens.forward(tokens);
         if let Some(scale) = self.scale {
@@ -47,7 +55,12 @@ impl InputEmbedding {
             x = x + token_types.weight.val().narrow(0, 0, 1).unsqueeze();
         }
         if let Some(positions) = &self.positions {
-            x = x + positions.weight.val().narrow(0, start, seq).unsqueeze();
+            x = x + match *at {
+                Positions::From(start) => {
+                    positions.weight.val().narrow(0, start, seq).unsqueeze()
+                }
+                Positions::At(places) => positions.forward(places.clone()),
+            };
         }
         normalize(self.norm.as_ref(), x)
     }

@@ -7,6 +7,8 @@ use burn::tensor::{Bool, Device, Int, Tensor};
 #[derive(Clone, Debug)]
 pub struct AttentionMask {
     bias: Tensor<4>,
+    /// Where each token stands in its text, `[batch, seq]`; `None` when that is its place in the row.
+    depths: Option<Tensor<2, Int>>,
 }
 
 /// Finite, so that a row without any visible key becomes uniform instead of NaN.
@@ -53,22 +55,46 @@ impl AttentionMask {
         Self::where_hidden(padding.expand([batch, 1, seq, seq]))
     }
 
+    /// Each token sees itself and what comes before it in its text, in rows of texts that share their
+    /// beginnings: the tree of their tokens, in depth-first order.
+    ///
+    /// Shapes: both are `[batch, seq]`. The continuations of a token end before the place `ends` in
+    /// its row; `depths` counts the tokens before it in its text.
+    pub fn branching(ends: Tensor<2, Int>, depths: Tensor<2, Int>) -> Self {
+        let [batch, seq] = ends.dims();
+        let device = ends.device();
+        let shape = [batch, 1, seq, seq];
+        let query = positions(0, seq, &device).reshape([1, 1, seq, 1]);
+        // Another branch has begun where a query lies behind the end of a key.
+        let other = ends.reshape([batch, 1, 1, seq]).expand(shape).lower_equal(query.expand(shape));
+        let hidden = other.bool_or(hidden_future(seq, &device).expand(shape));
+        Self { depths: Some(depths), ..Self::where_hidden(hidden) }
+    }
+
     /// The same, but a query sees at most the last `window` positions, its own included.
     pub(super) fn windowed(&self, window: usize) -> Self {
         let [_, _, n_queries, n_keys] = self.bias.dims();
         let device = self.bias.device();
+        if let Some(depths) = &self.depths {
+            let [batch, seq] = depths.dims();
+            let query = depths.clone().reshape([batch, 1, seq, 1]) - window as i64;
+            let key = depths.clone().reshape([batch, 1, 1, seq]);
+            let shape = [batch, 1, seq, seq];
+            let hidden = key.expand(shape).lower_equal(query.expand(shape));
+            return Self { bias: self.bias.clone().mask_fill(hidden, HIDDEN), ..self.clone() };
+        }
         // Queries are the last of the keys.
         let query = positions(n_keys - n_queries, n_queries, &device);
         let key = positions(0, n_keys, &device).reshape([1, 1, 1, n_keys]);
         let last_hidden = query.reshape([1, 1, n_queries, 1]) - window as i64;
         let hidden = key.lower_equal(last_hidden).expand(self.bias.dims());
-        Self { bias: self.bias.clone().mask_fill(hidden, HIDDEN) }
+        Self { bias: self.bias.clone().mask_fill(hidden, HIDDEN), depths: None }
     }
 
     fn where_hidden(hidden: Tensor<4, Bool>) -> Self {
         let shape = hidden.dims();
         let bias = Tensor::zeros(shape, &hidden.device()).mask_fill(hidden, HIDDEN);
-        Self { bias }
+        Self { bias, depths: None }
     }
 
     /// Shapes: `scores` and the result are `[batch, heads, query, key]`.
@@ -112,6 +138,22 @@ mod tests {
     fn a_window_hides_what_is_too_far_back() {
         let mask = AttentionMask::causal(2, 2, &Device::flex()).windowed(2);
         assert_eq!(visible(&mask), [false, true, true, false, false, false, true, true]);
+    }
+
+    #[test]
+    fn branches_see_their_beginning_and_not_each_other() {
+        // 0 -> 1 -> 2 and 0 -> 3, with padding at the end.
+        let row = |values: [i64; 5]| Tensor::<2, Int>::from_data([values], &Device::flex());
+        let mask = AttentionMask::branching(row([4, 3, 3, 4, 5]), row([0, 1, 2, 1, 0]));
+        let expected = [
+            [true, false, false, false, false],
+            [true, true, false, false, false],
+            [true, true, true, false, false],
+            [true, false, false, true, false],
+        ];
+        assert_eq!(visible(&mask)[..20], *expected.as_flattened());
+        let near = visible(&mask.windowed(2));
+        assert_eq!(near[10..20], [[false, true, true, false, false], expected[3]].concat());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 pub use cache::KvCache;
 pub use context::Context;
-use ends::{Head, HeadTransform, InputEmbedding};
+use ends::{Head, HeadTransform, InputEmbedding, Positions};
 pub use layer::DecoderLayer;
 pub use mask::AttentionMask;
 use norm::Norm;
@@ -166,7 +166,14 @@ impl LanguageModel {
     ///
     /// Shapes: `[batch, seq]` -> `[batch, seq, d_model]`
     pub fn embed(&self, tokens: Tensor<2, Int>, start: usize) -> Tensor<3> {
-        self.embedding.forward(tokens, start)
+        self.embedding.forward(tokens, &Positions::From(start))
+    }
+
+    /// The residual stream before the first layer, at the positions of a pass.
+    ///
+    /// Shapes: `[batch, seq]` -> `[batch, seq, d_model]`
+    pub(crate) fn embed_at(&self, tokens: Tensor<2, Int>, context: &Context) -> Tensor<3> {
+        self.embedding.forward(tokens, &context.positions())
     }
 
     /// The final norm, where there is one. Shapes: `x` and the result are `[batch, seq, d_model]`.

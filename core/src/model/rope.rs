@@ -1,16 +1,16 @@
 //! Rotary position embeddings (RoPE, arXiv:2104.09864), in the half-split form of Llama and Qwen.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::config::Rotary;
 
 /// Cosines and sines of the rotation at each of a run of positions.
 #[derive(Clone, Debug)]
 pub(crate) struct RotaryTable {
-    /// `[seq, d_rotated]`, the second half repeating the first.
-    cos: Tensor<2>,
-    /// `[seq, d_rotated]`, as `cos`.
-    sin: Tensor<2>,
+    /// `[batch or 1, 1, seq, d_rotated]`, the second half repeating the first.
+    cos: Tensor<4>,
+    /// As `cos`.
+    sin: Tensor<4>,
 }
 
 impl RotaryTable {
@@ -26,7 +26,7 @@ impl RotaryTable {
             .collect();
         let table = |f: fn(f32) -> f32| {
             let values: Vec<f32> = angles.iter().map(|&angle| f(angle) * magnitude).collect();
-            Tensor::from_data(TensorData::new(values, [seq, d_rotated]), device)
+            Tensor::from_data(TensorData::new(values, [1, 1, seq, d_rotated]), device)
         };
         Self { cos: table(f32::cos), sin: table(f32::sin) }
     }
@@ -34,14 +34,28 @@ impl RotaryTable {
     /// The positions `start .. start + seq`, counted from the table's first.
     pub(super) fn slice(&self, start: usize, seq: usize) -> Self {
         Self {
-            cos: self.cos.clone().narrow(0, start, seq),
-            sin: self.sin.clone().narrow(0, start, seq),
+            cos: self.cos.clone().narrow(2, start, seq),
+            sin: self.sin.clone().narrow(2, start, seq),
         }
+    }
+
+    /// The table for rows whose tokens stand at these positions, counted from the table's first.
+    ///
+    /// Shape: `positions` is `[batch, seq]`.
+    pub(super) fn at(&self, positions: &Tensor<2, Int>) -> Self {
+        let [batch, seq] = positions.dims();
+        let pick = |table: &Tensor<4>| {
+            let [_, _, n_positions, d_rotated] = table.dims();
+            let table = table.clone().reshape([n_positions, d_rotated]);
+            let picked = table.select(0, positions.clone().reshape([batch * seq]));
+            picked.reshape([batch, 1, seq, d_rotated])
+        };
+        Self { cos: pick(&self.cos), sin: pick(&self.sin) }
     }
 
     /// Rotates each head. Shapes: `x` and the result are `[batch, heads, seq, d_head]`.
     pub(super) fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
-        let (d_head, d_rotated) = (x.dims()[3], self.cos.dims()[1]);
+        let (d_head, d_rotated) = (x.dims()[3], self.cos.dims()[3]);
         if d_rotated < d_head {
             let rest = x.clone().narrow(3, d_rotated, d_head - d_rotated);
             return Tensor::cat(vec![self.rotate(x.narrow(3, 0, d_rotated)), rest], 3);
@@ -50,7 +64,7 @@ impl RotaryTable {
         let first = x.clone().narrow(3, 0, half);
         let second = x.clone().narrow(3, half, half);
         let turned = Tensor::cat(vec![-second, first], 3);
-        x * self.cos.clone().unsqueeze() + turned * self.sin.clone().unsqueeze()
+        x * self.cos.clone() + turned * self.sin.clone()
     }
 }
 

@@ -1,0 +1,218 @@
+//! What every member answers to every request.
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use thiserror::Error;
+
+use super::prefix_tree::PrefixTree;
+use super::request::{Likelihood, Request};
+use super::rows::{Row, Rows};
+use super::walk::walk;
+use crate::config::ModelConfig;
+use crate::model::{AttentionMask, Context, LanguageModel};
+
+/// The device stopped answering.
+#[derive(Debug, Error)]
+#[error("reading results back from the device failed: {0}")]
+pub struct ReadBackError(String);
+
+impl ReadBackError {
+    pub(crate) fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The answers of every member to every request, and what they cost.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// One list for each member.
+    pub likelihoods: Vec<Vec<Likelihood>>,
+    /// Tokens run through the models, a common beginning of texts counted once.
+    pub n_tokens: usize,
+}
+
+/// The answers of every member of `tree` to every request, in one walk of the tree for each batch.
+///
+/// `models` is what the tree's stacks index. Requests may have any length, and share the
+/// computation of common beginnings. `tokens_per_batch` bounds the size of a batch, padding
+/// included; `progress` is told the requests answered so far.
+///
+/// # Errors
+/// [`ReadBackError`] when the device is lost.
+pub async fn answers(
+    models: &[&LanguageModel],
+    tree: &PrefixTree,
+    requests: &[Request],
+    tokens_per_batch: usize,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Answers, ReadBackError> {
+    let mut likelihoods = vec![vec![Likelihood::default(); requests.len()]; tree.n_members()];
+    let Some(first) = models.first() else { return Ok(Answers { likelihoods, n_tokens: 0 }) };
+    let rows = Rows::new(requests, first.config(), tokens_per_batch);
+    let mut n_answered = 0;
+    for batch in &rows.batches {
+        let inputs = Inputs::new(batch, requests, first.config(), &first.device());
+        let mut leaves = Vec::new();
+        walk(models, tree, &inputs.tokens, &inputs.context(), &mut |end, x| {
+            let scored = inputs.scored_states(x);
+            let scores = inputs.score(scored, models[end.norm], models[end.head]);
+            leaves.push((end.members.clone(), scores));
+        });
+        for (members, scores) in leaves {
+            let batch = inputs.collect(scores).await?;
+            for member in members {
+                for (number, likelihood) in &batch {
+                    likelihoods[member][*number] = likelihood.clone();
+                }
+            }
+        }
+        n_answered += inputs.n_requests();
+        progress(n_answered);
+    }
+    Ok(Answers { likelihoods, n_tokens: rows.n_tokens() })
+}
+
+/// As [`answers`], with no bound on a batch: one list for each member.
+///
+/// # Errors
+/// [`ReadBackError`] when the device is lost.
+pub async fn answer(
+    models: &[&LanguageModel],
+    tree: &PrefixTree,
+    requests: &[Request],
+) -> Result<Vec<Vec<Likelihood>>, ReadBackError> {
+    let answers = answers(models, tree, requests, usize::MAX, &mut |_| {}).await?;
+    Ok(answers.likelihoods)
+}
+
+/// A batch of rows on the device.
+pub(super) struct Inputs<'a> {
+    rows: &'a [Row],
+    config: &'a ModelConfig,
+    /// `[batch, seq]`
+    pub(super) tokens: Tensor<2, Int>,
+    /// Places in `[batch * seq]` whose prediction is scored.
+    places: Tensor<1, Int>,
+    /// The scored tokens, as many as places.
+    targets: Tensor<1, Int>,
+    /// The requests that are answered, with their number of scored tokens.
+    requests: Vec<(usize, usize)>,
+}
+
+impl<'a> Inputs<'a> {
+    pub(super) fn new(
+        rows: &'a [Row],
+        requests: &[Request],
+        config: &'a ModelConfig,
+        device: &Device,
+    ) -> Self {
+        let (n_rows, seq) = (rows.len(), width(rows));
+        let mut tokens = vec![0_i64; n_rows * seq];
+        let (mut places, mut targets, mut answered) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, row) in rows.iter().enumerate() {
+            for (place, &token) in row.tokens.iter().enumerate() {
+                tokens[number * seq + place] = i64::from(token);
+            }
+            for (request, scored) in &row.requests {
+                places.extend(scored.iter().map(|place| (number * seq + place) as i64));
+                let scored = requests[*request].targets();
+                targets.extend(scored.iter().map(|&token| i64::from(token)));
+                answered.push((*request, scored.len()));
+            }
+        }
+        let n_scored = places.len();
+        let one = |values, n_values| Tensor::from_data(TensorData::new(values, [n_values]), device);
+        Self {
+            rows,
+            config,
+            tokens: Tensor::from_data(TensorData::new(tokens, [n_rows, seq]), device),
+            places: one(places, n_scored),
+            targets: one(targets, n_scored),
+            requests: answered,
+        }
+    }
+
+    /// Who sees whom, and where each token stands.
+    pub(super) fn context(&self) -> Context {
+        context(self.rows, width(self.rows), self.config, &self.tokens.device())
+    }
+
+    pub(super) fn n_requests(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// The states behind the scored predictions. Shapes: `[batch, seq, d_model]` -> `[n_scored,
+    /// d_model]`
+    pub(super) fn scored_states(&self, x: Tensor<3>) -> Tensor<2> {
+        let [n_rows, seq, d_model] = x.dims();
+        x.reshape([n_rows * seq, d_model]).select(0, self.places.clone())
+    }
+
+    /// Log-probability of each scored token, and of the model's first choice: `[n_scored, 2]`.
+    ///
+    /// The head runs at scored places only.
+    pub(super) fn score(
+        &self,
+        scored: Tensor<2>,
+        norm: &LanguageModel,
+        head: &LanguageModel,
+    ) -> Tensor<2> {
+        let [n_scored, d_model] = scored.dims();
+        let states = norm.normalize(scored.unsqueeze::<3>()).reshape([n_scored, d_model]);
+        let log_probs = log_softmax(head.logits(states), 1);
+        let best = log_probs.clone().max_dim(1);
+        let target = log_probs.gather(1, self.targets.clone().unsqueeze_dim(1));
+        Tensor::cat(vec![target, best], 1)
+    }
+
+    /// The likelihood of each request of the batch, from scores, `[n_scored, 2]`.
+    pub(super) async fn collect(
+        &self,
+        scores: Tensor<2>,
+    ) -> Result<Vec<(usize, Likelihood)>, ReadBackError> {
+        let data = scores.into_data_async().await.map_err(ReadBackError::new)?;
+        let scores: Vec<f32> = data.iter::<f32>().collect();
+        let mut scores = scores.as_chunks::<2>().0.iter();
+        let take = |&(request, n_scored): &(usize, usize)| {
+            let mut likelihood = Likelihood { is_greedy: true, ..Likelihood::default() };
+            for &[target, best] in scores.by_ref().take(n_scored) {
+                likelihood.log_likelihood += f64::from(target);
+                likelihood.n_tokens += 1;
+                likelihood.is_greedy &= target >= best;
+            }
+            (request, likelihood)
+        };
+        Ok(self.requests.iter().map(take).collect())
+    }
+}
+
+/// Tokens of the longest row.
+pub(super) fn width(rows: &[Row]) -> usize {
+    rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0).max(1)
+}
+
+/// Who sees whom in rows padded to `seq`, and where each token stands.
+fn context(rows: &[Row], seq: usize, config: &ModelConfig, device: &Device) -> Context {
+    let shape = [rows.len(), seq];
+    let padded = |of: &dyn Fn(&Row) -> Vec<usize>, padding: &dyn Fn(usize) -> usize| {
+        let values = rows.iter().flat_map(|row| {
+            let values = of(row);
+            let padding: Vec<usize> = (values.len()..seq).map(padding).collect();
+            values.into_iter().chain(padding).map(|value| value as i64)
+        });
+        Tensor::<2, Int>::from_data(TensorData::new(values.collect::<Vec<i64>>(), shape), device)
+    };
+    if config.is_masked() {
+        let valid = padded(&|row| vec![1; row.tokens.len()], &|_| 0);
+        return Context::new(config, seq, &AttentionMask::both_ways(valid), device);
+    }
+    if rows.iter().all(Row::is_single) {
+        // Padding lies in the future of every token, so that one mask serves all rows.
+        return Context::new(config, seq, &AttentionMask::causal(seq, 0, device), device);
+    }
+    let depths = padded(&|row| row.depths.clone(), &|_| 0);
+    let ends = padded(&Row::ends, &|place| place + 1);
+    let n_positions = rows.iter().flat_map(|row| &row.depths).max().map_or(1, |depth| depth + 1);
+    let mask = AttentionMask::branching(ends, depths.clone());
+    Context::at(config, depths, n_positions, &mask)
+}
