@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::prefix_tree::PrefixTree;
 use super::request::{Likelihood, Request};
-use super::rows::{Row, Rows};
+use super::rows::{Batching, Row, Rows};
 use super::walk::walk;
 use crate::config::ModelConfig;
 use crate::model::{AttentionMask, Context, LanguageModel};
@@ -34,8 +34,7 @@ pub struct Answers {
 /// The answers of every member of `tree` to every request, in one walk of the tree for each batch.
 ///
 /// `models` is what the tree's stacks index. Requests may have any length, and share the
-/// computation of common beginnings. `tokens_per_batch` bounds the size of a batch, padding
-/// included; `progress` is told the requests answered so far.
+/// computation of common beginnings. `progress` is told the requests answered so far.
 ///
 /// # Errors
 /// [`ReadBackError`] when the device is lost.
@@ -43,12 +42,12 @@ pub async fn answers(
     models: &[&LanguageModel],
     tree: &PrefixTree,
     requests: &[Request],
-    tokens_per_batch: usize,
+    batching: Batching,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Answers, ReadBackError> {
     let mut likelihoods = vec![vec![Likelihood::default(); requests.len()]; tree.n_members()];
     let Some(first) = models.first() else { return Ok(Answers { likelihoods, n_tokens: 0 }) };
-    let rows = Rows::new(requests, first.config(), tokens_per_batch);
+    let rows = Rows::new(requests, first.config(), batching);
     let mut n_answered = 0;
     for batch in &rows.batches {
         let inputs = Inputs::new(batch, requests, first.config(), &first.device());
@@ -81,7 +80,7 @@ pub async fn answer(
     tree: &PrefixTree,
     requests: &[Request],
 ) -> Result<Vec<Vec<Likelihood>>, ReadBackError> {
-    let answers = answers(models, tree, requests, usize::MAX, &mut |_| {}).await?;
+    let answers = answers(models, tree, requests, Batching::of(usize::MAX), &mut |_| {}).await?;
     Ok(answers.likelihoods)
 }
 

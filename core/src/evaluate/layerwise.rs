@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor};
 use super::answer::{Answers, Inputs, ReadBackError, width};
 use super::prefix_tree::{End, Node, PrefixTree};
 use super::request::{Likelihood, Request};
-use super::rows::{Row, Rows};
+use super::rows::{Batching, Row, Rows};
 use crate::config::ModelConfig;
 use crate::model::{DecoderLayer, LanguageModel};
 
@@ -143,13 +143,14 @@ impl Layerwise {
         &self,
         requests: &[Request],
         model: (&ModelConfig, &Device),
-        tokens_per_batch: usize,
+        batching: Batching,
         tokens_per_pass: usize,
         load: &mut dyn FnMut(Part) -> Result<Loaded, E>,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Answers, E> {
         let (config, device) = model;
-        let rows = Rows::new(requests, config, tokens_per_batch.min(tokens_per_pass));
+        let tokens_per_batch = batching.tokens_per_batch.min(tokens_per_pass);
+        let rows = Rows::new(requests, config, Batching { tokens_per_batch, ..batching });
         let mut likelihoods = vec![vec![Likelihood::default(); requests.len()]; self.n_members];
         let mut n_answered = 0;
         for batches in passes(&rows.batches, tokens_per_pass) {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod choice;
+mod encode;
 mod layerwise;
 mod perplexity;
 mod prefix_tree;
@@ -18,12 +19,14 @@ use serde::{Deserialize, Serialize};
 
 pub use answer::{Answers, ReadBackError, answer, answers};
 pub use choice::{Accuracy, ChoiceDoc, ChoiceError};
+pub use encode::{EncodeError, Encoder, Markers, is_blank};
 pub use layerwise::{Layerwise, Loaded, Part};
 pub use perplexity::{Perplexity, TextDoc};
 pub use prefix_tree::{End, PrefixTree, Stack};
 pub use pseudo_perplexity::MaskedText;
 pub use question::{Answer, Continuation, Open, Question};
 pub use request::{Likelihood, Request};
+pub use rows::Batching;
 pub use walk::walk;
 
 use crate::model::LanguageModel;
@@ -123,7 +126,8 @@ impl Examination {
         tokens_per_batch: usize,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Score>, ReadBackError> {
-        let answers = answers(models, tree, &self.requests, tokens_per_batch, progress).await?;
+        let answers = answers(models, tree, &self.requests, Batching::of(tokens_per_batch), progress);
+        let answers = answers.await?;
         Ok(answers.likelihoods.iter().map(|likelihoods| self.judge(likelihoods)).collect())
     }
 

@@ -22,6 +22,22 @@ pub(super) struct Row {
     path: Vec<usize>,
 }
 
+/// How requests are put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batching {
+    /// Tokens of a batch at most, padding included, unless a single text has more.
+    pub tokens_per_batch: usize,
+    /// Whether a common beginning of several texts runs once.
+    pub shares_beginnings: bool,
+}
+
+impl Batching {
+    /// Batches of this size, in which texts share their beginnings where that pays.
+    pub fn of(tokens_per_batch: usize) -> Self {
+        Self { tokens_per_batch, shares_beginnings: true }
+    }
+}
+
 /// When it pays to let texts share a row: a token costs something by itself, and something for each
 /// other token of its row.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +56,11 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Rows for models of this config, in batches of at most `tokens_per_batch` tokens, padding
-    /// included, unless a single row has more.
-    pub(super) fn new(requests: &[Request], config: &ModelConfig, tokens_per_batch: usize) -> Self {
+    /// Rows for models of this config.
+    pub(super) fn new(requests: &[Request], config: &ModelConfig, batching: Batching) -> Self {
+        let tokens_per_batch = batching.tokens_per_batch;
+        // A masked token is predicted from both sides: texts that begin alike share nothing.
+        let shares = batching.shares_beginnings && !config.is_masked();
         let mut places: Vec<usize> = (0..requests.len()).collect();
         places.sort_by_key(|&place| requests[place].input());
         let costs = Costs::of(config);
@@ -50,10 +68,9 @@ impl Rows {
         let mut rows: Vec<Row> = Vec::new();
         for place in places {
             let request = &requests[place];
-            // A masked token is predicted from both sides: texts that begin alike share nothing.
             let fits = |row: &&mut Row| {
                 row.ends_with(request.input())
-                    || (!config.is_masked()
+                    || (shares
                         && row.tokens.len() + request.input().len() <= longest
                         && costs.advise(row, request.input()))
             };
