@@ -4,6 +4,7 @@
 //! header; every size is checked against the bytes that are there.
 
 mod dtype;
+mod fingerprint;
 mod member;
 mod names;
 mod read;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub(crate) use dtype::to_f32;
+pub use fingerprint::{Fingerprint, Fingerprints};
 pub use member::{MemberError, Parent};
 pub use names::{Names, Place, Share, Storage};
 pub(crate) use read::transpose;

@@ -1,10 +1,14 @@
 //! Text, one token at a time.
 
+mod open;
+
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use open::{OpenError, answer_open};
 
 use crate::evaluate::ReadBackError;
 use crate::model::{KvCache, LanguageModel};
