@@ -116,3 +116,41 @@ fn a_size_of_300_megabytes_is_written_with_64_megabytes_of_memory() {
     let written = fs::metadata(dir.path().join("out/model.safetensors")).unwrap().len();
     assert!(written > 280_000_000, "{written} bytes");
 }
+
+/// 400 MB of weights under a limit of 96 MB, which the operating system enforces.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_family_four_times_as_large_as_memory_is_measured() {
+    let dir = tempfile::tempdir().unwrap();
+    let (teacher, student) = (dir.path().join("teacher"), dir.path().join("student"));
+    write_sparse(&teacher, &config(1024, 1024, 24, 512), 2);
+    write_sparse(&student, &config(1024, 1024, 13, 512), 1);
+    let (kept, dropped): (Vec<usize>, Vec<usize>) =
+        (0..24).partition(|layer| layer % 2 == 0 || *layer == 23);
+    let plan = json!({"copied_teacher_layers": kept, "pruned_teacher_layers": dropped});
+    fs::write(student.join("student_config.json"), plan.to_string()).unwrap();
+    fs::write(dir.path().join("texts.jsonl"), "{\"input_ids\": [1, 2, 3, 4, 5, 6, 7, 8]}\n")
+        .unwrap();
+    let weights = [&teacher, &student].map(|folder| {
+        let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().metadata().unwrap());
+        files.map(|file| file.len()).sum::<u64>()
+    });
+    const LIMIT: u64 = 96 << 20;
+    assert!(weights.iter().sum::<u64>() > 4 * LIMIT, "{weights:?}");
+
+    let output = Command::new("sh")
+        .args(["-c", &format!("ulimit -d {} && exec \"$0\" \"$@\"", LIMIT >> 10)])
+        .arg(env!("CARGO_BIN_EXE_boomerang-under-test"))
+        .args(["eval", "--memory", "stream", "--device", "cpu", "--order", "last", "--teacher"])
+        .arg(&teacher)
+        .arg("--student")
+        .arg(&student)
+        .arg("--data")
+        .arg(dir.path().join("texts.jsonl"))
+        .arg("--out")
+        .arg(dir.path().join("out"))
+        .output()
+        .unwrap();
+    // A model of zeros finds all tokens equally likely.
+    assert!(said(&output).contains("6.238"), "ln 512");
+}

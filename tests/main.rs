@@ -11,6 +11,8 @@ mod bundle;
 mod commands;
 /// Losses and weights of six steps equal those of an independent implementation.
 mod distill_parity;
+/// Members answer the same however they are run: sharing texts, layer by layer, from a cache.
+mod engine;
 /// Scores of the prefix tree equal those of stand-alone models.
 mod evaluation;
 /// GGUF files hold what other programs would write, and members of two what one would.

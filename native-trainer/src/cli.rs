@@ -190,7 +190,7 @@ pub enum Preset {
     Paper,
 }
 
-fn parse_order(text: &str) -> Result<PatchOrder, String> {
+pub(crate) fn parse_order(text: &str) -> Result<PatchOrder, String> {
     match text {
         "first" => Ok(PatchOrder::First),
         "last" => Ok(PatchOrder::Last),

@@ -6,15 +6,15 @@ use boomerang_core::bundle::{BundleContents, bundle_files};
 use boomerang_core::chart::{Measure, SizeAxis};
 use boomerang_core::checkpoint::Precision;
 use boomerang_core::curve::{CurvePoint, Series, SizeCurve};
-use boomerang_core::evaluate::{Examination, PrefixTree, Stack};
-use boomerang_core::model::LanguageModel;
-use boomerang_core::plan::{PatchOrder, Recipe};
+use boomerang_core::evaluate::{Batching, Examination, PrefixTree, Score, Stack};
+use boomerang_core::plan::PatchOrder;
 use boomerang_core::prune::{Family, Student, Teacher};
-use futures_lite::future::block_on;
 use serde_json::json;
 
+use crate::answers::{Engine, Sheet, Weights, answer_all};
 use crate::files::OutputFolder;
-use crate::progress::{Progress, print};
+use crate::members::{self, Member, Sizes};
+use crate::progress::print;
 
 /// Width and height of a written picture, in pixels.
 const PICTURE: (f64, f64) = (960.0, 560.0);
@@ -36,15 +36,6 @@ pub struct Measured {
     pub n_layer_calls_alone: usize,
 }
 
-/// One size of one candidate.
-struct Member {
-    series: Series,
-    seed: u64,
-    n_patched: usize,
-    model: LanguageModel,
-    stack: Stack,
-}
-
 /// Measures every size of every candidate along `order`, and naive pruning at the same sizes.
 ///
 /// # Errors
@@ -57,65 +48,52 @@ pub fn measure(
     precision: Precision,
     tokens_per_batch: usize,
 ) -> anyhow::Result<Measured> {
-    const TEACHER: usize = 0;
     let mut models = vec![teacher.model()];
-    let mut members = Vec::new();
     for candidate in candidates {
-        let family = Family::new(teacher.clone(), candidate.student.clone())?;
-        let student = models.len();
+        Family::new(teacher.clone(), candidate.student.clone())?;
         models.push(candidate.student.model());
-        let mut add = |series, seed, n_patched, recipe: &Recipe| {
-            members.push(Member {
-                series,
-                seed,
-                n_patched,
-                model: family.cook(recipe),
-                stack: Stack::new(recipe, TEACHER, student),
-            });
-        };
-        let plan = family.plan();
-        for patch in order.path(plan)? {
-            let recipe = plan.recipe(&patch);
-            let n_patched = patch.layers().len();
-            add(candidate.series, candidate.seed, n_patched, &recipe);
-            // The same for every student of the same plan, so once is enough.
-            if student == 1 {
-                add(Series::Naive, 0, n_patched, &plan.naive(&recipe));
-            }
-        }
     }
-    let stacks: Vec<Stack> = members.iter().map(|member| member.stack.clone()).collect();
-    let tree = PrefixTree::new(&stacks);
-    let mut progress = Progress::new("evaluate every size", examination.n_requests());
-    let scores = block_on(examination.score(&models, &tree, tokens_per_batch, &mut |done| {
-        progress.set(done, || format!("{} models", stacks.len()));
-    }))?;
-    progress.finish();
-    let points = members.into_iter().zip(scores).map(|(member, score)| CurvePoint {
-        series: member.series,
-        order: order_name(order),
-        seed: member.seed,
-        n_patched: member.n_patched,
-        n_layers: member.model.n_layers(),
-        n_params: member.model.n_params(),
-        size_bytes: member.model.n_params() * precision.n_bytes(),
-        score,
+    let all = candidates.iter().map(|candidate| members::Candidate {
+        series: candidate.series,
+        seed: candidate.seed,
+        config: candidate.student.model().config(),
+        plan: candidate.student.plan(),
     });
-    Ok(Measured {
-        curve: SizeCurve::new(points.collect()),
-        n_layer_calls: tree.n_layer_calls(),
-        n_layer_calls_alone: tree.n_layer_calls_alone(),
-    })
+    let all: Vec<members::Candidate<'_>> = all.collect();
+    let orders = std::slice::from_ref(order);
+    let members = members::members(teacher.model().config(), &all, orders, &Sizes::All, true)?;
+    let mut sheet = Sheet::default();
+    sheet.ask_all(examination.requests());
+    let engine =
+        Engine { batching: Batching::of(tokens_per_batch), shares_layers: true, share: None };
+    let answered = answer_all(&members, &sheet, &Weights::Resident(models), engine, None, None)?;
+    let scores = answered.likelihoods.iter().map(|answers| examination.judge(answers));
+    Ok(Measured::new(&members, scores, precision))
 }
 
-/// How the order is called in `curve.csv`.
-fn order_name(order: &PatchOrder) -> String {
-    match order {
-        PatchOrder::First => "first".to_owned(),
-        PatchOrder::Last => "last".to_owned(),
-        PatchOrder::Found(layers) => {
-            let layers: Vec<String> = layers.iter().map(ToString::to_string).collect();
-            layers.join("-")
+impl Measured {
+    /// From the score of each member.
+    pub fn new(
+        members: &[Member],
+        scores: impl Iterator<Item = Score>,
+        precision: Precision,
+    ) -> Self {
+        let points = members.iter().zip(scores).map(|(member, score)| CurvePoint {
+            series: member.series,
+            order: member.order.clone(),
+            seed: member.seed,
+            n_patched: member.patched.len(),
+            n_layers: member.n_layers(),
+            n_params: member.n_params(),
+            size_bytes: member.n_params() * precision.n_bytes(),
+            score,
+        });
+        let stacks: Vec<Stack> = members.iter().map(|member| member.stack.clone()).collect();
+        let tree = PrefixTree::new(&stacks);
+        Self {
+            curve: SizeCurve::new(points.collect()),
+            n_layer_calls: tree.n_layer_calls(),
+            n_layer_calls_alone: tree.n_layer_calls_alone(),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+pub mod answers;
 pub mod calibration;
 pub mod cli;
 pub mod commands;
@@ -16,6 +17,7 @@ pub mod exit;
 pub mod family_run;
 pub mod files;
 pub mod hub;
+pub mod members;
 pub mod progress;
 pub mod run_folder;
 pub mod serve;

@@ -41,6 +41,41 @@ impl<'bytes> Checkpoint<'bytes> {
         })
     }
 
+    /// One layer of the model that `config` describes.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read_model`].
+    ///
+    /// # Panics
+    /// When the model has no such layer.
+    pub fn read_layer_of(
+        &self,
+        config: &ModelConfig,
+        number: usize,
+        device: &Device,
+        mut release: impl FnMut(&[u8]),
+    ) -> Result<DecoderLayer, CheckpointError> {
+        let names = Names::of(config);
+        let prefix = format!("layers.{number}");
+        DecoderLayer::build(config, config.layers[number], &prefix, device, |parameter| {
+            self.parameter(&names, parameter, &mut release)
+        })
+    }
+
+    /// Embedding, final norm and head of the model that `config` describes.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read_model`].
+    pub fn read_ends_of(
+        &self,
+        config: &ModelConfig,
+        device: &Device,
+        release: impl FnMut(&[u8]),
+    ) -> Result<LanguageModel, CheckpointError> {
+        let without_layers = config.with_layers(Vec::new(), config.tied);
+        self.read_model_releasing(&without_layers, device, release)
+    }
+
     /// A single layer from a file that holds nothing else, its tensors named as inside a layer.
     ///
     /// # Errors
@@ -52,7 +87,7 @@ impl<'bytes> Checkpoint<'bytes> {
         device: &Device,
     ) -> Result<DecoderLayer, CheckpointError> {
         let names = Names::of(config);
-        DecoderLayer::build(config, kind, device, |parameter| {
+        DecoderLayer::build(config, kind, "", device, |parameter| {
             self.parameter(&names, parameter, &mut |_| {})
         })
     }

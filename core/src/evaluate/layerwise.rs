@@ -76,7 +76,8 @@ impl Layerwise {
                 (n_ready == users.len(), n_ready)
             };
             let Some((&key, users)) = waiting.iter().max_by_key(reached) else { break };
-            let (ready, rest): (Vec<usize>, Vec<usize>) = users.iter().partition(|node| is_ready(node));
+            let (ready, rest): (Vec<usize>, Vec<usize>) =
+                users.iter().partition(|node| is_ready(node));
             for &node in &ready {
                 is_done[node] = true;
             }

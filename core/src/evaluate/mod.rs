@@ -126,7 +126,8 @@ impl Examination {
         tokens_per_batch: usize,
         progress: &mut dyn FnMut(usize),
     ) -> Result<Vec<Score>, ReadBackError> {
-        let answers = answers(models, tree, &self.requests, Batching::of(tokens_per_batch), progress);
+        let answers =
+            answers(models, tree, &self.requests, Batching::of(tokens_per_batch), progress);
         let answers = answers.await?;
         Ok(answers.likelihoods.iter().map(|likelihoods| self.judge(likelihoods)).collect())
     }

@@ -5,6 +5,7 @@
 //! fork. What a member answers is what it would answer alone, bit for bit, since the same layers see
 //! the same input.
 
+use crate::config::ModelConfig;
 use crate::model::LanguageModel;
 use crate::plan::{Ends, LayerSource, Owner, Recipe};
 
@@ -44,6 +45,22 @@ impl Stack {
             norm: owner(ends.norm),
             head: owner(ends.head.unwrap_or(ends.embedding)),
         }
+    }
+
+    /// The stack as a model of its own, which shares all weights; `config` is the member's.
+    ///
+    /// # Panics
+    /// When the stack names a model or layer that is not there.
+    pub fn model(&self, models: &[&LanguageModel], config: &ModelConfig) -> LanguageModel {
+        let layers =
+            self.layers.iter().map(|&(model, layer)| models[model].layers()[layer].clone());
+        LanguageModel::assemble(
+            models[self.embedding],
+            layers.collect(),
+            models[self.norm],
+            (!config.tied).then(|| models[self.head]),
+            config,
+        )
     }
 
     /// A model as it is.

@@ -56,9 +56,7 @@ impl InputEmbedding {
         }
         if let Some(positions) = &self.positions {
             x = x + match *at {
-                Positions::From(start) => {
-                    positions.weight.val().narrow(0, start, seq).unsqueeze()
-                }
+                Positions::From(start) => positions.weight.val().narrow(0, start, seq).unsqueeze(),
                 Positions::At(places) => positions.forward(places.clone()),
             };
         }

@@ -48,18 +48,19 @@ impl DecoderLayer {
         }
     }
 
-    /// A layer with the parameters that `source` has under their paths inside the layer
-    /// (`attention.query.weight`).
+    /// A layer with the parameters that `source` has under their paths inside the layer, behind
+    /// `prefix` if there is one (`layers.3` asks for `layers.3.attention.query.weight`).
     ///
     /// # Errors
     /// The first error of `source`.
     pub fn build<E>(
         config: &ModelConfig,
         kind: LayerKind,
+        prefix: &str,
         device: &Device,
         source: impl FnMut(&Parameter) -> Result<TensorData, E>,
     ) -> Result<Self, E> {
-        parameters::fill(Self::lazy(config, kind, device), "", device, source)
+        parameters::fill(Self::lazy(config, kind, device), prefix, device, source)
     }
 
     /// What this layer does that its neighbour may not.

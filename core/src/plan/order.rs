@@ -73,6 +73,18 @@ pub enum PatchOrder {
 }
 
 impl PatchOrder {
+    /// `first`, `last`, or the layers as `3-0-2-1`.
+    pub fn name(&self) -> String {
+        match self {
+            Self::First => "first".to_owned(),
+            Self::Last => "last".to_owned(),
+            Self::Found(layers) => {
+                let layers: Vec<String> = layers.iter().map(ToString::to_string).collect();
+                layers.join("-")
+            }
+        }
+    }
+
     /// Student layers in the order in which they are patched.
     ///
     /// # Errors

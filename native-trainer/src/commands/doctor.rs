@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::device::{self, Adapter, DeviceChoice, Target};
+use crate::device::{self, Adapter, DeviceChoice, Memory, Target};
 use crate::progress::print;
 
 /// Say what this machine has and which device would be used
@@ -31,12 +31,6 @@ struct Findings<'machine> {
     reason: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct Memory {
-    total_bytes: u64,
-    free_bytes: u64,
-}
-
 /// # Errors
 /// None that is known: a doctor answers on every machine.
 pub fn run(args: &DoctorArgs) -> anyhow::Result<()> {
@@ -57,7 +51,7 @@ fn look() -> anyhow::Result<Findings<'static>> {
         os: std::env::consts::OS,
         architecture: std::env::consts::ARCH,
         n_threads: std::thread::available_parallelism().map_or(1, usize::from),
-        memory: std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| parse_memory(&text)),
+        memory: Memory::of_this_machine(),
         built_with_wgpu: device::HAS_WGPU,
         adapters,
         device: match decision.target {
@@ -78,7 +72,7 @@ impl Findings<'_> {
         };
         line("boomerang", self.version.to_owned());
         line("system", format!("{} {}, {} threads", self.os, self.architecture, self.n_threads));
-        line("memory", self.memory.map_or_else(|| "unknown".to_owned(), Memory::to_text));
+        line("memory", self.memory.map_or_else(|| "unknown".to_owned(), told));
         match self.adapters {
             [] if !self.built_with_wgpu => line("GPUs", "built without GPU support".to_owned()),
             [] => line("GPUs", "no adapter was found; is the GPU's driver installed?".to_owned()),
@@ -116,20 +110,8 @@ fn abilities(adapter: &Adapter) -> String {
     format!("f16 in shaders: {f16}; subgroups: {subgroups}")
 }
 
-impl Memory {
-    fn to_text(self) -> String {
-        format!("{}, of which {} free", size(self.total_bytes), size(self.free_bytes))
-    }
-}
-
-/// Reads Linux's `/proc/meminfo`.
-fn parse_memory(text: &str) -> Option<Memory> {
-    let bytes = |key: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim();
-        let n_kibibytes: u64 = value.strip_suffix("kB")?.trim().parse().ok()?;
-        n_kibibytes.checked_mul(1024)
-    };
-    Some(Memory { total_bytes: bytes("MemTotal:")?, free_bytes: bytes("MemAvailable:")? })
+fn told(memory: Memory) -> String {
+    format!("{}, of which {} free", size(memory.total_bytes), size(memory.free_bytes))
 }
 
 /// Bytes for people, in powers of 1000 as on the label of a disk.
@@ -150,16 +132,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_read_from_proc_meminfo() {
-        let text = "MemTotal:       16303412 kB\nMemFree: 1 kB\nMemAvailable:    9012345 kB\n";
-        let memory = parse_memory(text).unwrap();
-        assert_eq!(memory.total_bytes, 16_303_412 * 1024);
-        assert_eq!(memory.to_text(), "16.7 GB, of which 9.2 GB free");
-    }
-
-    #[test]
-    fn memory_that_is_not_told_is_unknown() {
-        assert_eq!(parse_memory("MemTotal: much\n"), None);
+    fn memory_is_told_in_powers_of_a_thousand() {
+        let memory = Memory { total_bytes: 16_303_412 * 1024, free_bytes: 9_012_345 * 1024 };
+        assert_eq!(told(memory), "16.7 GB, of which 9.2 GB free");
     }
 
     #[test]

@@ -5,10 +5,12 @@
 mod adapters;
 #[cfg(feature = "wgpu")]
 mod gpu;
+mod memory;
 
 use burn::tensor::Device;
 
 pub use adapters::{Adapter, AdapterKind, Api, Limits, adapters};
+pub use memory::Memory;
 
 use crate::exit::Exit;
 

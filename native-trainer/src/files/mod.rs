@@ -6,6 +6,7 @@ mod folder;
 mod gguf;
 mod model;
 pub mod names;
+mod parts;
 mod recipe;
 mod stream;
 #[cfg(test)]

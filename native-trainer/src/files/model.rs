@@ -115,7 +115,7 @@ impl ModelFolder {
     }
 
     /// Lets go of the memory behind weights that have been read.
-    fn release(&self, bytes: &[u8]) {
+    pub(super) fn release(&self, bytes: &[u8]) {
         match &self.weights {
             Weights::Files(files) => files.iter().for_each(|(_, mapped)| mapped.release(bytes)),
             Weights::Parents(parents) => {

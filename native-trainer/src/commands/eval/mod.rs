@@ -1,58 +1,42 @@
 //! `boomerang eval`: every size of a family measured, and drawn.
 
+mod args;
+mod family_file;
 mod texts;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use anyhow::ensure;
 use boomerang_core::checkpoint::Precision;
+use boomerang_core::config::ModelConfig;
 use boomerang_core::curve::Series;
 use boomerang_core::distill::Layout;
-use boomerang_core::evaluate::Examination;
+use boomerang_core::evaluate::{Batching, Examination, Score};
+use boomerang_core::model::LanguageModel;
+use boomerang_core::plan::{LayerPlan, PatchOrder};
+use boomerang_core::prune::{Family, Student, Teacher};
 use boomerang_core::similarity::block_similarity;
+use boomerang_core::tokenizer::Tokenizer;
 use futures_lite::future::block_on;
+use serde_json::{Value, json};
 
-use super::patch::open_family;
-use crate::cli::{DeviceArgs, FamilyArgs};
+use crate::answers::{Answered, Cache, Cached, Engine, Sheet, Weights, answer_all, fingerprints};
 use crate::data::similarity_batches;
-use crate::device;
+use crate::device::{self, ChosenDevice, Memory};
 use crate::exit::{Exit, OrExit as _};
-use crate::family_run::{Candidate, measure, print_table, write_curve};
+use crate::family_run::{Measured, print_table, write_curve};
 use crate::files::{ModelFolder, OutputFolder};
+use crate::members::{Candidate, Member, members, names};
 use crate::progress::{print, tell};
+pub use args::{Contexts, EngineArgs, EvalArgs, MemoryMode, Sharing, WhichArgs};
+use family_file::{FamilyFile, MeasuredMember, Run};
 use texts::{mask_token, read_masked_texts, read_questions, read_texts};
 
-/// Measure every size of a family
-#[derive(Clone, Debug, clap::Args)]
-pub struct EvalArgs {
-    #[command(flatten)]
-    pub family: FamilyArgs,
-    /// Texts for perplexity: .txt, or .jsonl with "text" or "input_ids"; repeatable. Of masked
-    /// language models (BERT) the pseudo-perplexity, each line of a .txt by itself
-    #[arg(long)]
-    pub data: Vec<PathBuf>,
-    /// Questions: .jsonl with "task", "context", "choices" and "gold"; repeatable
-    #[arg(long)]
-    pub tasks: Vec<PathBuf>,
-    /// A student that was initialised at random and distilled on the same budget, to draw beside
-    #[arg(long)]
-    pub random_student: Option<PathBuf>,
-    /// Folder for curve.csv, curve.json and the pictures
-    #[arg(long)]
-    pub out: PathBuf,
-    /// Tokens in a batch, padding included
-    #[arg(long, default_value_t = 8192)]
-    pub batch_tokens: usize,
-    /// Tokens a model sees at once [default: the model's window]
-    #[arg(long)]
-    pub max_length: Option<usize>,
-    /// Replace what is there
-    #[arg(long)]
-    pub force: bool,
-    #[command(flatten)]
-    pub device: DeviceArgs,
-}
-
+/// Measures the members and writes what was found.
+///
+/// # Errors
+/// When the family, the texts or the cache cannot be used, or the disk refuses.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     ensure!(
         !args.data.is_empty() || !args.tasks.is_empty(),
@@ -60,52 +44,354 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     );
     let device = device::choose(args.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
-    let folder = ModelFolder::open(&args.family.teacher)?;
-    let family = open_family(&args.family, &folder, &device.device)?;
-    let config = family.teacher().model().config();
-    let max_seq = args.max_length.unwrap_or(config.max_seq).min(config.max_seq);
-    let tokenizer = folder.tokenizer()?;
-    let questions = read_questions(&args.tasks).or_exit(Exit::Unusable)?;
-    let (examination, tokens) = if config.is_masked() {
-        if !questions.is_empty() {
-            return Err(Exit::Usage.error(format!(
-                "{} is a masked language model: it has a pseudo-perplexity (--data) and answers no \
-                 questions (--tasks)",
-                config.traits().model_type
-            )));
-        }
-        let mask = mask_token(tokenizer.as_ref()).or_exit(Exit::Unusable)?;
-        let texts = read_masked_texts(&args.data, tokenizer.as_ref()).or_exit(Exit::Unusable)?;
-        let examination = Examination::masked(&texts, mask, max_seq);
-        (examination, texts.into_iter().map(|text| text.tokens).collect::<Vec<_>>())
-    } else {
-        let first_token = config.end_tokens().first().copied();
-        let texts =
-            read_texts(&args.data, tokenizer.as_ref(), first_token).or_exit(Exit::Unusable)?;
-        let examination = Examination::new(&texts, &questions, tokenizer.as_ref(), max_seq)
-            .or_exit(Exit::Unusable)?;
-        (examination, texts.into_iter().map(|text| text.tokens).collect())
-    };
+    let folders = Folders::open(args)?;
+    let tokenizer = folders.teacher.tokenizer()?;
+    let asked = Asked::read(args, folders.teacher.config(), tokenizer.as_ref())?;
+    let members = folders.members(args)?;
+    // An output that cannot be written is found out before the work.
+    let out = args.out.as_ref().filter(|_| args.engine.shard.is_none());
+    let out = out.map(|path| OutputFolder::create(path, args.force)).transpose()?;
 
-    let mut candidates =
-        vec![Candidate { series: Series::Boomerang, seed: 0, student: family.student().clone() }];
-    if let Some(path) = &args.random_student {
-        let student = ModelFolder::open(path)?.student(&device.device)?;
-        candidates.push(Candidate { series: Series::Random, seed: 0, student });
+    let loaded = folders.load(&device, args.engine.memory)?;
+    let cache = args.engine.use_cache.as_ref().map(|path| Cache::new(path, args.engine.shard));
+    let cached = match &cache {
+        Some(cache) => {
+            let members = fingerprints(&members, &folders.all())?;
+            Some(Cached { cache, members })
+        }
+        None => None,
+    };
+    let weights = match &loaded {
+        Some(models) => Weights::Resident(models.iter().collect()),
+        None => Weights::Streamed {
+            folders: folders.all(),
+            device: &device.device,
+            state_bytes: args.engine.state_memory,
+        },
+    };
+    let answered = answer_all(
+        &members,
+        &asked.sheet,
+        &weights,
+        args.engine.engine(),
+        cached.as_ref(),
+        tokenizer.as_ref(),
+    )?;
+    let Some(out) = out else {
+        let (number, of) = args.engine.shard.unwrap_or((1, 1));
+        print(&format!(
+            "part {number} of {of} is answered; a run without --shard on the same cache puts all \
+             parts together"
+        ));
+        return Ok(());
+    };
+    let measured = Judged::new(&asked, &members, &answered, &folders)?;
+    write_curve(&out, &measured.main)?;
+    let file = measured.file(&asked, &folders, &answered, cached.as_ref(), &device);
+    out.write("family.json", format!("{}\n", serde_json::to_string_pretty(&file)?).as_bytes())?;
+    if let Some(models) = &loaded {
+        let similarity = folders.similarity(models, &asked)?;
+        let json = format!("{}\n", serde_json::to_string(&similarity)?);
+        out.write("similarity.json", json.as_bytes())?;
     }
-    let order = args.family.order(config);
-    let precision = Precision::of_checkpoint(&folder.checkpoint()?);
-    let out = OutputFolder::create(&args.out, args.force)?;
-    let measured =
-        measure(family.teacher(), &candidates, &order, &examination, precision, args.batch_tokens)?;
-    let layout = Layout::of_single_texts(config);
-    let batches =
-        similarity_batches(tokens.iter().map(|tokens| &**tokens), max_seq.min(512), layout);
-    let similarity = block_on(block_similarity(&family, &batches))?;
-    write_curve(&out, &measured)?;
-    out.write("similarity.json", format!("{}\n", serde_json::to_string(&similarity)?).as_bytes())?;
     out.commit()?;
-    print_table(&measured);
-    print(&format!("written to {}", args.out.display()));
+    print_table(&measured.main);
+    tell_cost(&answered);
+    if let Some(path) = &args.out {
+        print(&format!("written to {}", path.display()));
+    }
     Ok(())
+}
+
+/// Teacher and students on disk.
+struct Folders {
+    teacher: ModelFolder,
+    student: ModelFolder,
+    plan: LayerPlan,
+    random: Option<(ModelFolder, LayerPlan)>,
+    precision: Precision,
+}
+
+impl Folders {
+    fn open(args: &EvalArgs) -> anyhow::Result<Self> {
+        let teacher = ModelFolder::open(&args.family.teacher)?;
+        let student = ModelFolder::open(&args.family.student)?;
+        let n_layers = (teacher.config().n_layers(), student.config().n_layers());
+        let plan = args.family.plan(student.plan()?, n_layers.0, n_layers.1)?;
+        let random = match &args.which.random_student {
+            Some(path) => {
+                let folder = ModelFolder::open(path)?;
+                let plan = folder.required_plan()?;
+                Some((folder, plan))
+            }
+            None => None,
+        };
+        let precision = Precision::of_checkpoint(&teacher.checkpoint()?);
+        let folders = Self { teacher, student, plan, random, precision };
+        for folder in &folders.all()[1..] {
+            let (own, teachers) = (folder.config(), folders.teacher.config());
+            if let Some(difference) = teachers.difference(own) {
+                return Err(Exit::Unusable.error(format!(
+                    "{} is no student of {}: {difference}",
+                    folder.path().display(),
+                    folders.teacher.path().display()
+                )));
+            }
+        }
+        Ok(folders)
+    }
+
+    /// The teacher and the candidates, as stacks count them.
+    fn all(&self) -> Vec<&ModelFolder> {
+        let random = self.random.as_ref().map(|(folder, _)| folder);
+        [&self.teacher, &self.student].into_iter().chain(random).collect()
+    }
+
+    fn members(&self, args: &EvalArgs) -> anyhow::Result<Vec<Member>> {
+        let student = Candidate {
+            series: Series::Boomerang,
+            seed: 0,
+            config: self.student.config(),
+            plan: &self.plan,
+        };
+        let random = self.random.as_ref().map(|(folder, plan)| Candidate {
+            series: Series::Random,
+            seed: 0,
+            config: folder.config(),
+            plan,
+        });
+        let candidates: Vec<Candidate<'_>> = [student].into_iter().chain(random).collect();
+        let main = args.family.order(self.teacher.config());
+        let orders: Vec<PatchOrder> =
+            [main].into_iter().chain(args.which.also_order.iter().cloned()).collect();
+        let which = &args.which;
+        members(self.teacher.config(), &candidates, &orders, &which.members, which.naive)
+            .or_exit(Exit::Usage)
+    }
+
+    /// The models in memory; `None` when they are to stay on disk.
+    fn load(
+        &self,
+        device: &ChosenDevice,
+        mode: MemoryMode,
+    ) -> anyhow::Result<Option<Vec<LanguageModel>>> {
+        let n_bytes: u64 = self
+            .all()
+            .iter()
+            .map(|folder| (folder.config().n_params() * size_of::<f32>()) as u64)
+            .sum();
+        let is_streamed = match mode {
+            MemoryMode::Resident => false,
+            MemoryMode::Stream => true,
+            // A third is left to states and everything else.
+            MemoryMode::Auto => {
+                Memory::of_this_machine().is_some_and(|memory| n_bytes > memory.free_bytes / 3 * 2)
+            }
+        };
+        if is_streamed {
+            tell("weights stay on disk, one layer at a time is in memory");
+            return Ok(None);
+        }
+        self.all()
+            .iter()
+            .map(|folder| folder.model(&device.device))
+            .collect::<Result<_, _>>()
+            .map(Some)
+    }
+
+    fn similarity(&self, models: &[LanguageModel], asked: &Asked) -> anyhow::Result<Vec<f64>> {
+        let [teacher, student, ..] = models else { return Ok(Vec::new()) };
+        let student = Student::new(student.clone(), self.plan.clone())?;
+        let family = Family::new(Teacher::new(teacher.clone()), student)?;
+        let config = teacher.config();
+        let layout = Layout::of_single_texts(config);
+        let seq = asked.max_seq.min(512);
+        let batches = similarity_batches(asked.tokens.iter().map(|tokens| &**tokens), seq, layout);
+        Ok(block_on(block_similarity(&family, &batches))?)
+    }
+}
+
+impl EngineArgs {
+    fn engine(&self) -> Engine {
+        Engine {
+            batching: Batching {
+                tokens_per_batch: self.batch_tokens,
+                shares_beginnings: self.contexts == Contexts::Shared,
+            },
+            shares_layers: self.engine == Sharing::Tree,
+            share: self.shard,
+        }
+    }
+}
+
+/// Texts and questions, on one sheet.
+struct Asked {
+    sheet: Sheet,
+    examination: Examination,
+    /// Of the examination, on the sheet.
+    requests: Range<usize>,
+    /// Of the texts.
+    tokens: Vec<Vec<u32>>,
+    max_seq: usize,
+}
+
+impl Asked {
+    fn read(
+        args: &EvalArgs,
+        config: &ModelConfig,
+        tokenizer: Option<&Tokenizer>,
+    ) -> anyhow::Result<Self> {
+        let max_seq = args.engine.max_length.unwrap_or(config.max_seq).min(config.max_seq);
+        let questions = read_questions(&args.tasks).or_exit(Exit::Unusable)?;
+        let (examination, tokens) = if config.is_masked() {
+            if !questions.is_empty() {
+                return Err(Exit::Usage.error(format!(
+                    "{} is a masked language model: it has a pseudo-perplexity (--data) and answers \
+                     no questions (--tasks)",
+                    config.traits().model_type
+                )));
+            }
+            let mask = mask_token(tokenizer).or_exit(Exit::Unusable)?;
+            let texts = read_masked_texts(&args.data, tokenizer).or_exit(Exit::Unusable)?;
+            let examination = Examination::masked(&texts, mask, max_seq);
+            (examination, texts.into_iter().map(|text| text.tokens).collect::<Vec<_>>())
+        } else {
+            let first_token = config.end_tokens().first().copied();
+            let texts = read_texts(&args.data, tokenizer, first_token).or_exit(Exit::Unusable)?;
+            let examination =
+                Examination::new(&texts, &questions, tokenizer, max_seq).or_exit(Exit::Unusable)?;
+            (examination, texts.into_iter().map(|text| text.tokens).collect())
+        };
+        let mut sheet = Sheet::default();
+        let requests = sheet.ask_all(examination.requests());
+        Ok(Self { sheet, examination, requests, tokens, max_seq })
+    }
+}
+
+/// The members with their scores.
+struct Judged<'a> {
+    members: &'a [Member],
+    scores: Vec<Score>,
+    /// The curve of the first order.
+    main: Measured,
+}
+
+impl<'a> Judged<'a> {
+    fn new(
+        asked: &Asked,
+        members: &'a [Member],
+        answered: &Answered,
+        folders: &Folders,
+    ) -> anyhow::Result<Self> {
+        let scores: Vec<Score> = answered
+            .likelihoods
+            .iter()
+            .map(|likelihoods| asked.examination.judge(&likelihoods[asked.requests.clone()]))
+            .collect();
+        // A curve is of one order; the others are in family.json.
+        let order = members.first().map(|member| member.order.clone());
+        let (main, main_scores): (Vec<Member>, Vec<Score>) = members
+            .iter()
+            .zip(&scores)
+            .filter(|(member, _)| Some(&member.order) == order.as_ref())
+            .map(|(member, score)| (member.clone(), score.clone()))
+            .unzip();
+        let main = Measured::new(&main, main_scores.into_iter(), folders.precision);
+        Ok(Self { members, scores, main })
+    }
+
+    fn file(
+        &self,
+        asked: &Asked,
+        folders: &Folders,
+        answered: &Answered,
+        cached: Option<&Cached<'_>>,
+        device: &ChosenDevice,
+    ) -> FamilyFile {
+        let names = names(self.members);
+        let members = self.members.iter().zip(&names).zip(&self.scores).enumerate();
+        let members = members.map(|(place, ((member, name), score))| MeasuredMember {
+            name,
+            member,
+            hash: cached.map(|cached| cached.members[place]),
+            folder: None,
+            results: results_of(score),
+        });
+        let run = Run {
+            device: device.description.clone(),
+            teacher: (folders.teacher.path(), folders.teacher.config()),
+            student: (folders.student.path(), folders.student.config()),
+            plan: &folders.plan,
+            precision: folders.precision,
+            sheet: &asked.sheet,
+            answered,
+        };
+        let tasks = self.scores.first().map(tasks_of).unwrap_or_default();
+        FamilyFile::new(&run, tasks, members.collect())
+    }
+}
+
+/// Texts are a task of their own.
+const TEXTS: &str = "texts";
+
+/// What the tasks are, from any member's score.
+fn tasks_of(score: &Score) -> BTreeMap<String, Value> {
+    let texts = score.perplexity.map(|perplexity| {
+        let json = json!({
+            "n": perplexity.n_tokens,
+            "output_type": "loglikelihood_rolling",
+            "higher_is_better": {"nats_per_token": false, "perplexity": false, "bits_per_byte": false},
+        });
+        (TEXTS.to_owned(), json)
+    });
+    let tasks = score.tasks.iter().map(|(name, accuracy)| {
+        let json = json!({
+            "n": accuracy.n_questions,
+            "output_type": "multiple_choice",
+            "chance": accuracy.chance,
+            "higher_is_better": {"acc": true, "acc_norm": true},
+        });
+        (name.clone(), json)
+    });
+    texts.into_iter().chain(tasks).collect()
+}
+
+fn results_of(score: &Score) -> BTreeMap<String, Value> {
+    let texts = score.perplexity.map(|perplexity| {
+        let json = json!({
+            "nats_per_token": perplexity.nats_per_token,
+            "nats_per_token_stderr": perplexity.nats_stderr,
+            "perplexity": perplexity.perplexity(),
+            "bits_per_byte": perplexity.bits_per_byte,
+        });
+        (TEXTS.to_owned(), json)
+    });
+    let tasks = score.tasks.iter().map(|(name, accuracy)| {
+        let json = json!({
+            "acc": accuracy.acc,
+            "acc_stderr": accuracy.acc_stderr,
+            "acc_norm": accuracy.acc_norm,
+            "acc_norm_stderr": accuracy.acc_norm_stderr,
+        });
+        (name.clone(), json)
+    });
+    texts.into_iter().chain(tasks).collect()
+}
+
+/// What sharing saved.
+fn tell_cost(answered: &Answered) {
+    let cost = &answered.cost;
+    if cost.n_cached > 0 {
+        print(&format!("from the cache: {} answers", cost.n_cached));
+    }
+    if cost.token_layers > 0 {
+        print(&format!(
+            "tokens through layers: {}, one member and one text after another {} ({:.2} times fewer), \
+             in {:.1} s",
+            cost.token_layers,
+            cost.token_layers_alone,
+            cost.token_layers_alone as f64 / cost.token_layers as f64,
+            cost.seconds
+        ));
+    }
 }

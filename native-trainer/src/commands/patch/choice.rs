@@ -109,7 +109,7 @@ impl ChoiceArgs {
 }
 
 /// `1.1B`, `350M`, `2GB`, `1.5GiB`, `123456`.
-fn parse_amount(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_amount(text: &str) -> Result<u64, String> {
     let expected = || format!("{text:?} is no amount; expected e.g. 350M, 1.1B, 1.2GB or 1.5GiB");
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);

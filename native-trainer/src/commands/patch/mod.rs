@@ -18,6 +18,7 @@ use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, is_gguf};
 use crate::progress::{print, tell};
 pub use args::{Dtype, Format, Head, PatchArgs, parse_dtype};
+pub(crate) use choice::parse_amount;
 use members::Patching;
 
 /// Writes the chosen members.
