@@ -11,7 +11,7 @@ use boomerang_core::plan::PatchOrder;
 use boomerang_core::prune::StudentConfig;
 use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::files::ModelFolder;
-use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
+use boomerang_tests::commands::{boomerang, write_ids, write_model};
 use boomerang_tests::{block_on, fixtures, read, read_json, tiny_family};
 
 /// Questions with a long text and a few choices each, and some that share nothing.
@@ -180,12 +180,4 @@ fn a_run_that_was_killed_goes_on_where_it_was() {
     assert!(n_cached.as_u64().unwrap() > 0);
     let curve = |name: &str| read(dir.path().join(name).join("curve.csv"));
     assert_eq!(curve("out"), curve("whole"));
-}
-
-#[test]
-fn a_part_without_a_cache_is_refused() {
-    let line = format!("{EVAL} --shard 1/2");
-    let parsed = std::panic::catch_unwind(|| failure(&line, &[("d", Path::new("/nowhere"))]));
-    let (sentence, code) = parsed.unwrap();
-    assert!(sentence.contains("--use-cache") && code == 2, "{sentence}");
 }
