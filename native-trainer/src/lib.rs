@@ -21,6 +21,7 @@ pub mod members;
 pub mod progress;
 pub mod run_folder;
 pub mod serve;
+pub mod tasks;
 pub mod train_loop;
 
 pub use cli::{Cli, Command};
