@@ -1,37 +1,35 @@
 //! `boomerang eval`: every size of a family measured, and drawn.
 
 mod args;
+mod asked;
 mod family_file;
+mod judged;
 mod texts;
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::time::SystemTime;
 
 use anyhow::ensure;
 use boomerang_core::checkpoint::Precision;
-use boomerang_core::config::ModelConfig;
 use boomerang_core::curve::Series;
 use boomerang_core::distill::Layout;
-use boomerang_core::evaluate::{Batching, Examination, Score};
+use boomerang_core::evaluate::Batching;
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::{LayerPlan, PatchOrder};
 use boomerang_core::prune::{Family, Student, Teacher};
 use boomerang_core::similarity::block_similarity;
-use boomerang_core::tokenizer::Tokenizer;
 use futures_lite::future::block_on;
-use serde_json::{Value, json};
 
-use crate::answers::{Answered, Cache, Cached, Engine, Sheet, Weights, answer_all, fingerprints};
+use crate::answers::{Answered, Cache, Cached, Engine, Weights, answer_all, fingerprints};
 use crate::data::similarity_batches;
 use crate::device::{self, ChosenDevice, Memory};
 use crate::exit::{Exit, OrExit as _};
-use crate::family_run::{Measured, print_table, write_curve};
+use crate::family_run::{print_table, write_curve};
 use crate::files::{ModelFolder, OutputFolder};
-use crate::members::{Candidate, Member, members, names};
+use crate::members::{Candidate, Member, members};
 use crate::progress::{print, tell};
-pub use args::{Contexts, EngineArgs, EvalArgs, MemoryMode, Sharing, WhichArgs};
-use family_file::{FamilyFile, MeasuredMember, Run};
-use texts::{mask_token, read_masked_texts, read_questions, read_texts};
+pub use args::{Contexts, EngineArgs, EvalArgs, MemoryMode, Sharing, TaskArgs, WhichArgs};
+use asked::Asked;
+use judged::Judged;
 
 /// Measures the members and writes what was found.
 ///
@@ -39,14 +37,15 @@ use texts::{mask_token, read_masked_texts, read_questions, read_texts};
 /// When the family, the texts or the cache cannot be used, or the disk refuses.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     ensure!(
-        !args.data.is_empty() || !args.tasks.is_empty(),
+        !args.data.is_empty() || !args.tasks.tasks.is_empty(),
         "nothing to measure; give texts with --data or questions with --tasks"
     );
+    let began = SystemTime::now();
     let device = device::choose(args.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
     let folders = Folders::open(args)?;
     let tokenizer = folders.teacher.tokenizer()?;
-    let asked = Asked::read(args, folders.teacher.config(), tokenizer.as_ref())?;
+    let asked = Asked::read(args, &folders.teacher, tokenizer.as_ref())?;
     let members = folders.members(args)?;
     // An output that cannot be written is found out before the work.
     let out = args.out.as_ref().filter(|_| args.engine.shard.is_none());
@@ -85,9 +84,11 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         ));
         return Ok(());
     };
-    let measured = Judged::new(&asked, &members, &answered, &folders)?;
-    write_curve(&out, &measured.main)?;
-    let file = measured.file(&asked, &folders, &answered, cached.as_ref(), &device);
+    let judged = Judged::new(&asked, &members, &answered)?;
+    let main = judged.main(folders.precision);
+    write_curve(&out, &main)?;
+    judged.write_members(&out, &device.description, began, args.tasks.seed, args.tasks.limit)?;
+    let file = judged.file(&folders, cached.as_ref(), &device.description);
     out.write("family.json", format!("{}\n", serde_json::to_string_pretty(&file)?).as_bytes())?;
     if let Some(models) = &loaded {
         let similarity = folders.similarity(models, &asked)?;
@@ -95,7 +96,8 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         out.write("similarity.json", json.as_bytes())?;
     }
     out.commit()?;
-    print_table(&measured.main);
+    print_table(&main);
+    judged.print_tasks();
     tell_cost(&answered);
     if let Some(path) = &args.out {
         print(&format!("written to {}", path.display()));
@@ -222,160 +224,6 @@ impl EngineArgs {
             share: self.shard,
         }
     }
-}
-
-/// Texts and questions, on one sheet.
-struct Asked {
-    sheet: Sheet,
-    examination: Examination,
-    /// Of the examination, on the sheet.
-    requests: Range<usize>,
-    /// Of the texts.
-    tokens: Vec<Vec<u32>>,
-    max_seq: usize,
-}
-
-impl Asked {
-    fn read(
-        args: &EvalArgs,
-        config: &ModelConfig,
-        tokenizer: Option<&Tokenizer>,
-    ) -> anyhow::Result<Self> {
-        let max_seq = args.engine.max_length.unwrap_or(config.max_seq).min(config.max_seq);
-        let questions = read_questions(&args.tasks).or_exit(Exit::Unusable)?;
-        let (examination, tokens) = if config.is_masked() {
-            if !questions.is_empty() {
-                return Err(Exit::Usage.error(format!(
-                    "{} is a masked language model: it has a pseudo-perplexity (--data) and answers \
-                     no questions (--tasks)",
-                    config.traits().model_type
-                )));
-            }
-            let mask = mask_token(tokenizer).or_exit(Exit::Unusable)?;
-            let texts = read_masked_texts(&args.data, tokenizer).or_exit(Exit::Unusable)?;
-            let examination = Examination::masked(&texts, mask, max_seq);
-            (examination, texts.into_iter().map(|text| text.tokens).collect::<Vec<_>>())
-        } else {
-            let first_token = config.end_tokens().first().copied();
-            let texts = read_texts(&args.data, tokenizer, first_token).or_exit(Exit::Unusable)?;
-            let examination =
-                Examination::new(&texts, &questions, tokenizer, max_seq).or_exit(Exit::Unusable)?;
-            (examination, texts.into_iter().map(|text| text.tokens).collect())
-        };
-        let mut sheet = Sheet::default();
-        let requests = sheet.ask_all(examination.requests());
-        Ok(Self { sheet, examination, requests, tokens, max_seq })
-    }
-}
-
-/// The members with their scores.
-struct Judged<'a> {
-    members: &'a [Member],
-    scores: Vec<Score>,
-    /// The curve of the first order.
-    main: Measured,
-}
-
-impl<'a> Judged<'a> {
-    fn new(
-        asked: &Asked,
-        members: &'a [Member],
-        answered: &Answered,
-        folders: &Folders,
-    ) -> anyhow::Result<Self> {
-        let scores: Vec<Score> = answered
-            .likelihoods
-            .iter()
-            .map(|likelihoods| asked.examination.judge(&likelihoods[asked.requests.clone()]))
-            .collect();
-        // A curve is of one order; the others are in family.json.
-        let order = members.first().map(|member| member.order.clone());
-        let (main, main_scores): (Vec<Member>, Vec<Score>) = members
-            .iter()
-            .zip(&scores)
-            .filter(|(member, _)| Some(&member.order) == order.as_ref())
-            .map(|(member, score)| (member.clone(), score.clone()))
-            .unzip();
-        let main = Measured::new(&main, main_scores.into_iter(), folders.precision);
-        Ok(Self { members, scores, main })
-    }
-
-    fn file(
-        &self,
-        asked: &Asked,
-        folders: &Folders,
-        answered: &Answered,
-        cached: Option<&Cached<'_>>,
-        device: &ChosenDevice,
-    ) -> FamilyFile {
-        let names = names(self.members);
-        let members = self.members.iter().zip(&names).zip(&self.scores).enumerate();
-        let members = members.map(|(place, ((member, name), score))| MeasuredMember {
-            name,
-            member,
-            hash: cached.map(|cached| cached.members[place]),
-            folder: None,
-            results: results_of(score),
-        });
-        let run = Run {
-            device: device.description.clone(),
-            teacher: (folders.teacher.path(), folders.teacher.config()),
-            student: (folders.student.path(), folders.student.config()),
-            plan: &folders.plan,
-            precision: folders.precision,
-            sheet: &asked.sheet,
-            answered,
-        };
-        let tasks = self.scores.first().map(tasks_of).unwrap_or_default();
-        FamilyFile::new(&run, tasks, members.collect())
-    }
-}
-
-/// Texts are a task of their own.
-const TEXTS: &str = "texts";
-
-/// What the tasks are, from any member's score.
-fn tasks_of(score: &Score) -> BTreeMap<String, Value> {
-    let texts = score.perplexity.map(|perplexity| {
-        let json = json!({
-            "n": perplexity.n_tokens,
-            "output_type": "loglikelihood_rolling",
-            "higher_is_better": {"nats_per_token": false, "perplexity": false, "bits_per_byte": false},
-        });
-        (TEXTS.to_owned(), json)
-    });
-    let tasks = score.tasks.iter().map(|(name, accuracy)| {
-        let json = json!({
-            "n": accuracy.n_questions,
-            "output_type": "multiple_choice",
-            "chance": accuracy.chance,
-            "higher_is_better": {"acc": true, "acc_norm": true},
-        });
-        (name.clone(), json)
-    });
-    texts.into_iter().chain(tasks).collect()
-}
-
-fn results_of(score: &Score) -> BTreeMap<String, Value> {
-    let texts = score.perplexity.map(|perplexity| {
-        let json = json!({
-            "nats_per_token": perplexity.nats_per_token,
-            "nats_per_token_stderr": perplexity.nats_stderr,
-            "perplexity": perplexity.perplexity(),
-            "bits_per_byte": perplexity.bits_per_byte,
-        });
-        (TEXTS.to_owned(), json)
-    });
-    let tasks = score.tasks.iter().map(|(name, accuracy)| {
-        let json = json!({
-            "acc": accuracy.acc,
-            "acc_stderr": accuracy.acc_stderr,
-            "acc_norm": accuracy.acc_norm,
-            "acc_norm_stderr": accuracy.acc_norm_stderr,
-        });
-        (name.clone(), json)
-    });
-    texts.into_iter().chain(tasks).collect()
 }
 
 /// What sharing saved.

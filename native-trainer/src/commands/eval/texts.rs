@@ -1,9 +1,9 @@
-//! Texts and questions from files, ready to be scored.
+//! Texts from files, ready to be scored.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use boomerang_core::evaluate::{ChoiceDoc, MaskedText, TextDoc};
+use boomerang_core::evaluate::{MaskedText, TextDoc};
 use boomerang_core::tokenizer::Tokenizer;
 use serde_json::Value;
 
@@ -92,18 +92,6 @@ pub(super) fn read_masked_texts(
         }
     }
     Ok(texts)
-}
-
-pub(super) fn read_questions(paths: &[PathBuf]) -> anyhow::Result<Vec<ChoiceDoc>> {
-    let mut questions = Vec::new();
-    for path in paths {
-        let file = files::read_text(path)?;
-        for (number, line) in file.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let question = serde_json::from_str(line).with_context(|| place(path, number))?;
-            questions.push(question);
-        }
-    }
-    Ok(questions)
 }
 
 fn place(path: &Path, number: usize) -> String {
