@@ -22,6 +22,7 @@ fn help_lists_the_commands_in_pipeline_order() {
         pretrain  Train a small teacher from scratch on the generated corpus
         prune     Cut a student out of a teacher
         distill   Train a student to imitate its teacher
+        analyze   Say which layers matter, and which to keep and patch first
         search    Find a good order of patching
         patch     Write sizes of a family as models of their own
         export    Write a model as a GGUF file, for llama.cpp

@@ -1,6 +1,8 @@
 //! What is true of Boomerang as a whole. Unit tests stand beside the code; here is what crosses
 //! modules and crates.
 
+/// Cosines, angles and what follows from them, against plain loops.
+mod analysis;
 /// Checkpoints of every architecture are read, pruned and written alike.
 mod architectures;
 /// Each way in which input can be wrong, and the sentence that answers it.

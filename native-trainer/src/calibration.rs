@@ -27,8 +27,8 @@ pub struct CalibrationArgs {
 /// Tokens of a row.
 const SEQ: usize = 256;
 
-/// Numbers in the logits of a batch at most, unless a single row has more.
-const MOST_LOGITS: usize = 1 << 26;
+/// Numbers held for a batch at most, its logits for instance, unless a single row has more.
+const MOST_NUMBERS: usize = 1 << 26;
 
 impl CalibrationArgs {
     /// The first tokens of the texts, in batches whose logits fit in memory.
@@ -36,6 +36,19 @@ impl CalibrationArgs {
     /// # Errors
     /// When the texts cannot be used, or the model does not predict the next token.
     pub fn batches(&self, teacher: &ModelFolder) -> anyhow::Result<Vec<Batch>> {
+        self.batches_holding(teacher, teacher.config().vocab)
+    }
+
+    /// The first tokens of the texts, in batches that fit in memory when `numbers_per_token` numbers
+    /// are held for each token.
+    ///
+    /// # Errors
+    /// As [`CalibrationArgs::batches`].
+    pub fn batches_holding(
+        &self,
+        teacher: &ModelFolder,
+        numbers_per_token: usize,
+    ) -> anyhow::Result<Vec<Batch>> {
         let config = teacher.config();
         require_next_token(config, "its sizes are not compared on texts")?;
         let packing = Packing {
@@ -47,7 +60,7 @@ impl CalibrationArgs {
         let rows = Rows::read(&self.calibration, tokenizer.as_ref(), packing, config.vocab)
             .or_exit(Exit::Unusable)?;
         let n_rows = self.calibration_tokens.div_ceil(packing.seq).clamp(1, rows.len());
-        let rows_per_batch = (MOST_LOGITS / (packing.seq * config.vocab)).max(1);
+        let rows_per_batch = (MOST_NUMBERS / (packing.seq * numbers_per_token)).max(1);
         let batches = (0..n_rows)
             .step_by(rows_per_batch)
             .map(|start| rows.batch(start, rows_per_batch.min(n_rows - start)));

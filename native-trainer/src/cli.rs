@@ -31,6 +31,8 @@ pub enum Command {
     Prune(commands::prune::PruneArgs),
     /// Train a student to imitate its teacher
     Distill(commands::distill::DistillArgs),
+    /// Say which layers matter, and which to keep and patch first
+    Analyze(commands::analyze::AnalyzeArgs),
     /// Find a good order of patching
     Search(commands::search::SearchArgs),
     /// Write sizes of a family as models of their own

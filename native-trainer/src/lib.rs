@@ -45,6 +45,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Pretrain(args) => commands::pretrain::run(&args),
         Command::Prune(args) => commands::prune::run(&args),
         Command::Distill(args) => commands::distill::run(&args),
+        Command::Analyze(args) => commands::analyze::run(&args),
         Command::Search(args) => commands::search::run(&args),
         Command::Patch(args) => commands::patch::run(&args),
         Command::Export(args) => commands::export::run(&args),

@@ -73,7 +73,7 @@ pub struct PlacedPoint {
 impl LegendItem {
     /// Length of the line sample.
     pub const SAMPLE: f64 = 30.0;
-    const GAP: f64 = 8.0;
+    pub(super) const GAP: f64 = 8.0;
 
     /// Where the name starts.
     pub fn text_x(&self) -> f64 {

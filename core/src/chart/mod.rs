@@ -1,10 +1,17 @@
 //! Charts: data → geometry → SVG.
 //!
-//! One pure module draws for the page, the report and the command line. [`Chart`] is the data and
-//! what it says, [`Geometry`] is where everything lies at a given size, and `svg.rs` writes that
-//! down as a file of its own. The page builds its nodes from the same geometry.
+//! One pure module draws for the page, the report and the command line. [`Chart`], [`HeatMap`] and
+//! [`Bars`] are the data and what they say, their geometries are where everything lies at a given
+//! size, and the `svg.rs` beside each writes that down, as a file of its own or as an element of a
+//! page. The explorer builds its nodes from the same geometry.
 
+mod bars;
+mod bars_svg;
+mod frame;
 mod geometry;
+mod heat_map;
+mod heat_map_svg;
+mod layers;
 mod notes;
 mod scale;
 mod size_curve;
@@ -12,7 +19,10 @@ mod svg;
 
 use serde::{Deserialize, Serialize};
 
+pub use bars::{Bar, BarStyle, Bars, BarsGeometry, PlacedBar};
+pub use frame::{STYLE, escape};
 pub use geometry::{Geometry, LegendItem, PlacedLine, PlacedPoint, PlacedSeries, Rect, Tick};
+pub use heat_map::{HeatGeometry, HeatLegend, HeatMap, PlacedCell};
 pub use notes::PlacedNote;
 pub use scale::{Format, Scale, Steps};
 pub use size_curve::{Measure, SizeAxis};
@@ -64,6 +74,9 @@ pub enum SeriesStyle {
     First,
     Second,
     Third,
+    Fourth,
+    Fifth,
+    Sixth,
 }
 
 /// A level to compare with, such as guessing.
@@ -82,7 +95,13 @@ pub struct Here {
 }
 
 impl SeriesStyle {
-    pub const ALL: [Self; 3] = [Self::First, Self::Second, Self::Third];
+    pub const ALL: [Self; 6] =
+        [Self::First, Self::Second, Self::Third, Self::Fourth, Self::Fifth, Self::Sixth];
+
+    /// The style of the series at a place; after the last comes the first again.
+    pub fn at(place: usize) -> Self {
+        Self::ALL[place % Self::ALL.len()]
+    }
 
     /// The class that gives the hue.
     pub fn class(self) -> &'static str {
@@ -90,6 +109,9 @@ impl SeriesStyle {
             Self::First => "series-1",
             Self::Second => "series-2",
             Self::Third => "series-3",
+            Self::Fourth => "series-4",
+            Self::Fifth => "series-5",
+            Self::Sixth => "series-6",
         }
     }
 
@@ -99,6 +121,9 @@ impl SeriesStyle {
             Self::First => "none",
             Self::Second => "7 4",
             Self::Third => "1.5 4",
+            Self::Fourth => "10 3 2 3",
+            Self::Fifth => "4 2",
+            Self::Sixth => "14 4",
         }
     }
 
@@ -124,6 +149,28 @@ impl SeriesStyle {
                     right = x + half,
                     base = y + down,
                     left = x - half,
+                )
+            }
+            // A diamond, a triangle on its tip, and a cross.
+            Self::Fourth => {
+                let half = radius * 1.2;
+                let (top, left) = (y - half, x - half);
+                format!(
+                    "M{x:.1} {top:.1}l{half:.1} {half:.1}l-{half:.1} {half:.1}L{left:.1} {y:.1}z"
+                )
+            }
+            Self::Fifth => {
+                let (half, up, down) = (radius * 1.1, radius * 0.8, radius * 1.15);
+                let (left, top, width, tip) = (x - half, y - up, 2.0 * half, y + down);
+                format!("M{left:.1} {top:.1}h{width:.1}L{x:.1} {tip:.1}z")
+            }
+            Self::Sixth => {
+                let (long, arm) = (radius * 1.1, radius * 0.4);
+                let (left, top, side) = (x - arm, y - long, long - arm);
+                format!(
+                    "M{left:.1} {top:.1}h{width:.1}v{side:.1}h{side:.1}v{width:.1}h-{side:.1}v{side:.1}\
+                     h-{width:.1}v-{side:.1}h-{side:.1}v-{width:.1}h{side:.1}z",
+                    width = 2.0 * arm,
                 )
             }
         }

@@ -1,64 +1,35 @@
-//! A chart as an SVG file of its own: readable by light and by dark, with its data inside.
+//! A chart as SVG.
 
 use std::fmt::{self, Write};
 
+use super::frame::{Place, escape, frame};
 use super::{Chart, Geometry, LegendItem, PlacedNote, PlacedSeries, SeriesStyle};
 
-/// The same hues as on the page; whoever includes the file may set `color-scheme`.
-///
-/// Without variables and with the ground as a shape, for viewers that know only SVG 1.1's styles.
-const STYLE: &str = "\
-svg{color-scheme:light dark;font:14px system-ui,sans-serif;fill:#26262b}.ground{fill:#fffdf9}\
-.grid{stroke:#e6e1d8}.axis{stroke:#8b877f}.quiet{fill:#63605a}.reference{stroke:#8b877f;stroke-dasharray:2 3}\
-.line{fill:none;stroke-width:2;stroke-linejoin:round}.error{fill:none;stroke-width:1.25}\
-.marker{stroke-width:1.5;stroke:#fffdf9}.here{fill:none;stroke:#26262b;stroke-width:2}\
-.series-1 .line,.series-1 .error{stroke:#17607f}.series-1 .marker{fill:#17607f}\
-.series-2 .line,.series-2 .error{stroke:#8a4b16}.series-2 .marker{fill:#8a4b16}\
-.series-3 .line,.series-3 .error{stroke:#74508f}.series-3 .marker{fill:#74508f}\
-@media(prefers-color-scheme:dark){svg{fill:#ece8e1}.ground{fill:#17181c}\
-.grid{stroke:#2e3036}.axis{stroke:#85827c}.quiet{fill:#aaa69e}.reference{stroke:#85827c}\
-.marker{stroke:#17181c}.here{stroke:#ece8e1}\
-.series-1 .line,.series-1 .error{stroke:#6cbfe0}.series-1 .marker{fill:#6cbfe0}\
-.series-2 .line,.series-2 .error{stroke:#e8a066}.series-2 .marker{fill:#e8a066}\
-.series-3 .line,.series-3 .error{stroke:#c49be3}.series-3 .marker{fill:#c49be3}}";
-
 const MARKER_RADIUS: f64 = 4.5;
-
-/// Around the chart; a page has its own.
-const MARGIN: f64 = 14.0;
 
 impl Chart {
     /// The chart as a file: `width` by `height` pixels, title, description and data included.
     pub fn to_svg(&self, width: f64, height: f64) -> String {
-        let mut svg = String::new();
-        // Writing to a string cannot fail.
-        let geometry = self.geometry(width - 2.0 * MARGIN, height - 2.0 * MARGIN);
-        let _ = write_svg(&mut svg, self, &geometry);
-        svg
+        self.draw(Place::File, width, height)
+    }
+
+    /// The chart as an element of a page that has [`STYLE`](super::STYLE).
+    pub fn to_element(&self, id: &str, width: f64, height: f64) -> String {
+        self.draw(Place::Page { id }, width, height)
+    }
+
+    fn draw(&self, place: Place<'_>, width: f64, height: f64) -> String {
+        let margin = place.margin();
+        let geometry = self.geometry(width - 2.0 * margin, height - 2.0 * margin);
+        let size = (geometry.width, geometry.height);
+        frame(place, (&self.title, &self.description), self, size, |svg| {
+            write_chart(svg, self, &geometry)
+        })
     }
 }
 
-fn write_svg(svg: &mut String, chart: &Chart, geometry: &Geometry) -> fmt::Result {
-    let Geometry { width, height, plot, .. } = geometry;
-    let data = serde_json::to_string(chart).map_err(|_| fmt::Error)?;
-    let outer = (width + 2.0 * MARGIN, height + 2.0 * MARGIN);
-    writeln!(
-        svg,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-{MARGIN} -{MARGIN} {outer_width} {outer_height}\" \
-         width=\"{outer_width}\" height=\"{outer_height}\" role=\"img\" aria-labelledby=\"title desc\">",
-        outer_width = outer.0,
-        outer_height = outer.1,
-    )?;
-    writeln!(svg, "<title id=\"title\">{}</title>", escape(&chart.title))?;
-    writeln!(svg, "<desc id=\"desc\">{}</desc>", escape(&chart.description))?;
-    writeln!(svg, "<metadata>{}</metadata>", escape(&data))?;
-    writeln!(svg, "<style>{STYLE}</style>")?;
-    writeln!(
-        svg,
-        "<rect class=\"ground\" x=\"-{MARGIN}\" y=\"-{MARGIN}\" width=\"{}\" height=\"{}\"/>",
-        outer.0, outer.1
-    )?;
-
+fn write_chart(svg: &mut String, chart: &Chart, geometry: &Geometry) -> fmt::Result {
+    let Geometry { height, plot, .. } = geometry;
     for item in &geometry.legend {
         write_legend_item(svg, item)?;
     }
@@ -128,7 +99,7 @@ fn write_svg(svg: &mut String, chart: &Chart, geometry: &Geometry) -> fmt::Resul
         let (x, y) = geometry.place_here(here);
         writeln!(svg, "<circle class=\"here\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"9\"/>")?;
     }
-    writeln!(svg, "</svg>")
+    Ok(())
 }
 
 fn write_legend_item(svg: &mut String, item: &LegendItem) -> fmt::Result {
@@ -163,22 +134,9 @@ fn write_series(svg: &mut String, series: &PlacedSeries) -> fmt::Result {
     writeln!(svg, "</g>")
 }
 
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::STYLE;
     use super::super::tests::two_series;
     use super::*;
 

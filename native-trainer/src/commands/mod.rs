@@ -1,5 +1,6 @@
 //! One file for each command: open, compute, write.
 
+pub mod analyze;
 pub mod bundle;
 pub mod demo;
 pub mod distill;

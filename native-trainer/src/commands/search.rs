@@ -6,7 +6,7 @@ use anyhow::ensure;
 use boomerang_core::plan::{OrderFile, Patch, PatchOrder};
 use boomerang_core::prune::Family;
 use boomerang_core::search::{self, Known};
-use boomerang_core::similarity::block_similarity;
+use boomerang_core::similarity::{block_similarity, similarity_order};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
@@ -147,12 +147,7 @@ fn find(
     let order = match args.method {
         Method::Last => PatchOrder::Last.layers(family.plan())?,
         Method::First => PatchOrder::First.layers(family.plan())?,
-        Method::Similarity => {
-            let similarity = block_on(block_similarity(family, batches))?;
-            let mut order: Vec<usize> = (0..n_layers).collect();
-            order.sort_by(|&a, &b| similarity[a].total_cmp(&similarity[b]));
-            order
-        }
+        Method::Similarity => similarity_order(&block_on(block_similarity(family, batches))?),
         Method::Klpatch => block_on(search::greedy(known, &mut progress))?,
         Method::Beam => block_on(search::beam(known, args.beam, &mut progress))?,
         Method::Exact => block_on(search::exact(known, &mut progress))?,

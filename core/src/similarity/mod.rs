@@ -1,12 +1,24 @@
-//! How alike the student's states are to the teacher's at the ends of its blocks.
+//! How alike states are: the student's to the teacher's, and the teacher's to each other.
 //!
-//! A student layer that imitates its block well can be patched at little risk.
+//! A student layer that imitates its block well can be patched at little risk, and a teacher layer
+//! that hardly turns its input can be left out. Both are cheap to measure, and both are proxies: what
+//! a member is worth is its divergence from the teacher, which [`search`](crate::search) measures.
+
+mod advice;
+mod analysis;
+mod keep;
+mod states;
 
 use burn::tensor::Tensor;
 
 use crate::distill::{Batch, loss::alignment_loss};
 use crate::evaluate::ReadBackError;
 use crate::prune::Family;
+
+pub use advice::{Advice, KeepAdvice, similarity_order};
+pub use analysis::{Analysis, AnalysisError};
+pub use keep::keep_advice;
+pub use states::{StateSimilarity, compare_states};
 
 /// Mean cosine between each student layer's output and the output of its teacher block, first layer
 /// first, from -1 to 1. Both models run on their own states.

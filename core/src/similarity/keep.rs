@@ -1,0 +1,77 @@
+//! Which layers to keep so that what is left out turns the states least.
+
+/// The `n_layers` teacher layers whose blocks leave out what turns the states least, by
+/// `angular_distance` as in [`Analysis`](super::Analysis); found exactly, over all ways to cut.
+///
+/// Blocks are at most one layer longer than equal blocks would have to be: a family has as many sizes
+/// as it has blocks of several layers, and one long block would leave few.
+pub fn keep_advice(angular_distance: &[Vec<f64>], n_layers: usize) -> Vec<usize> {
+    let n_teacher_layers = angular_distance.len();
+    let n_layers = n_layers.clamp(1, n_teacher_layers.max(1));
+    let longest = n_teacher_layers.div_ceil(n_layers) + 1;
+    // `best[end]` of the blocks so far: the least sum, and the cuts that reach it.
+    let mut best: Vec<Option<(f64, Vec<usize>)>> = vec![None; n_teacher_layers + 1];
+    best[0] = Some((0.0, Vec::new()));
+    for _ in 0..n_layers {
+        let mut next = vec![None; n_teacher_layers + 1];
+        for end in 1..=n_teacher_layers {
+            for start in end.saturating_sub(longest)..end {
+                let Some((sum, cuts)) = &best[start] else { continue };
+                let sum = sum + block_turned(angular_distance, start, end);
+                if next[end].as_ref().is_none_or(|(least, _): &(f64, Vec<usize>)| sum < *least) {
+                    next[end] = Some((sum, [cuts.as_slice(), &[start]].concat()));
+                }
+            }
+        }
+        best = next;
+    }
+    best.pop().flatten().map_or_else(Vec::new, |(_, cuts)| cuts)
+}
+
+pub(super) fn turned(angular_distance: &[Vec<f64>], kept: &[usize]) -> f64 {
+    let ends = kept.iter().skip(1).copied().chain([angular_distance.len()]);
+    kept.iter().zip(ends).map(|(&start, end)| block_turned(angular_distance, start, end)).sum()
+}
+
+/// Of a block of which the first layer is kept.
+fn block_turned(angular_distance: &[Vec<f64>], start: usize, end: usize) -> f64 {
+    let n_dropped = end - start - 1;
+    if n_dropped == 0 { 0.0 } else { angular_distance[n_dropped - 1][start + 1] }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::advice::tests::distances;
+    use super::*;
+
+    #[test]
+    fn the_layer_that_turns_least_is_left_out_first() {
+        assert_eq!(keep_advice(&distances(), 3), [0, 2, 3]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_plan_turns_less(
+            values in prop::collection::vec(0.0..1.0_f64, 28),
+            n_layers in 1..8_usize,
+        ) {
+            let mut values = values.into_iter();
+            let distances: Vec<Vec<f64>> =
+                (1..=7).rev().map(|len| values.by_ref().take(len).collect()).collect();
+            let advised = keep_advice(&distances, n_layers);
+            prop_assert_eq!(advised.len(), n_layers);
+            let longest = 7_usize.div_ceil(n_layers) + 1;
+            for bits in 0_u32..1 << 6 {
+                let kept: Vec<usize> =
+                    (0..7).filter(|&layer| layer == 0 || bits >> (layer - 1) & 1 == 1).collect();
+                let ends = kept.iter().skip(1).copied().chain([7]);
+                let is_short = kept.iter().zip(ends).all(|(start, end)| end - start <= longest);
+                if kept.len() == n_layers && is_short {
+                    prop_assert!(turned(&distances, &advised) <= turned(&distances, &kept) + 1e-12);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Cosines and angles between the states of a teacher and a student: one pass and one read-back for
+//! each batch.
+//!
+//! Only sums are kept between batches, so that memory does not grow with the text. Nothing of the
+//! size of the vocabulary is computed.
+
+use burn::tensor::Tensor;
+
+use crate::distill::{Batch, BatchTensors};
+use crate::evaluate::ReadBackError;
+use crate::model::LanguageModel;
+
+/// Means over the tokens of some texts.
+///
+/// State `l` of a model is what its layer `l` is given: 0 is the embedding, the last one the output of
+/// the last layer. `across` looks at the last states after each model's final norm, as the head does
+/// and as in transformers; the others before it, so that the last layer is told from the norm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateSimilarity {
+    pub n_tokens: usize,
+    /// Cosine of each student state (rows) with each teacher state (columns), from -1 to 1; `None`
+    /// without a student.
+    pub across: Option<Vec<Vec<f64>>>,
+    /// Cosine of each teacher state with each other; symmetric, 1 on the diagonal.
+    pub within: Vec<Vec<f64>>,
+    /// The angle between each teacher state and each other as a share of a half turn, from 0 to 1:
+    /// the mean of `arccos(cosine) / π`. Angles below 2e-4 are those of rounding.
+    pub angles: Vec<Vec<f64>>,
+}
+
+/// Tokens whose states are compared at once; bounds what is held beside the states themselves.
+const TOKENS_AT_ONCE: usize = 4096;
+
+/// A zero vector has no direction; its cosine with anything is then 0.
+const SQUARED_NORM_FLOOR: f64 = 1e-12;
+
+/// Compares the states of `teacher` with each other and with those of `student`, where there is one;
+/// `progress` is told the batches done so far.
+///
+/// The states of one batch are held at a time: the caller chooses how large a batch is.
+///
+/// # Errors
+/// [`ReadBackError`] when the device is lost.
+pub async fn compare_states(
+    teacher: &LanguageModel,
+    student: Option<&LanguageModel>,
+    batches: &[Batch],
+    progress: &mut dyn FnMut(usize),
+) -> Result<StateSimilarity, ReadBackError> {
+    let n_states = teacher.n_layers() + 1;
+    let n_rows = student.map_or(0, |student| student.n_layers() + 1);
+    let (n_across, n_within) = (n_rows * n_states, n_states * n_states);
+    let mut sums = vec![0.0; n_across + 2 * n_within];
+    let mut n_tokens = 0;
+    for (number, batch) in batches.iter().enumerate() {
+        let tensors = batch.to_device(&teacher.device());
+        let of_batch = batch_sums(teacher, student, &tensors).into_data_async().await;
+        let of_batch = of_batch.map_err(ReadBackError::new)?;
+        for (sum, of_batch) in sums.iter_mut().zip(of_batch.iter::<f64>()) {
+            *sum += of_batch;
+        }
+        n_tokens += tensors.n_tokens;
+        progress(number + 1);
+    }
+    let means: Vec<f64> = sums.into_iter().map(|sum| sum / n_tokens.max(1) as f64).collect();
+    let table = |from: usize, len: usize| -> Vec<Vec<f64>> {
+        means[from..from + len].chunks(n_states).map(<[f64]>::to_vec).collect()
+    };
+    Ok(StateSimilarity {
+        n_tokens,
+        across: student.map(|_| table(0, n_across)),
+        within: table(n_across, n_within),
+        angles: table(n_across + n_within, n_within),
+    })
+}
+
+/// Sums over the batch's tokens, one after another: `across`, `within`, `angles`.
+fn batch_sums(
+    teacher: &LanguageModel,
+    student: Option<&LanguageModel>,
+    batch: &BatchTensors,
+) -> Tensor<1> {
+    let states = residual_states(teacher, batch);
+    // Only the last state differs with the norm.
+    let normalized = directions(vec![teacher.normalize(states[states.len() - 1].clone())]);
+    let raw = directions(states);
+    let ends = student.map(|student| {
+        let mut of_student = residual_states(student, batch);
+        let last = of_student.pop().expect("a model has at least one state");
+        of_student.push(student.normalize(last));
+        let of_teacher = [&raw[..raw.len() - 1], &normalized].concat();
+        (directions(of_student), of_teacher)
+    });
+    let n_positions = batch.is_token.dims()[0];
+    let mut total: Option<Tensor<1>> = None;
+    for start in (0..n_positions).step_by(TOKENS_AT_ONCE) {
+        let len = TOKENS_AT_ONCE.min(n_positions - start);
+        let is_token = batch.is_token.clone().narrow(0, start, len).reshape([len, 1, 1]);
+        let part = |states: &[Tensor<2>]| -> Tensor<3> {
+            let states = states.iter().map(|state| state.clone().narrow(0, start, len));
+            Tensor::stack(states.collect(), 1)
+        };
+        let mut sums = Vec::new();
+        if let Some((student, teacher)) = &ends {
+            let cosines = part(student).matmul(part(teacher).swap_dims(1, 2));
+            sums.push(sum_of_tokens(cosines * is_token.clone()));
+        }
+        let states = part(&raw);
+        let cosines = states.clone().matmul(states.swap_dims(1, 2)).clamp(-1.0, 1.0);
+        let angles = cosines.clone().acos() / std::f64::consts::PI;
+        sums.push(sum_of_tokens(cosines * is_token.clone()));
+        sums.push(sum_of_tokens(angles * is_token));
+        let sums = Tensor::cat(sums, 0);
+        total = Some(match total {
+            Some(total) => total + sums,
+            None => sums,
+        });
+    }
+    total.expect("a batch has at least one position")
+}
+
+/// Shapes: `[tokens, rows, columns]` -> `[rows * columns]`
+fn sum_of_tokens(values: Tensor<3>) -> Tensor<1> {
+    let [_, rows, columns] = values.dims();
+    values.sum_dim(0).reshape([rows * columns])
+}
+
+/// The residual stream: the embedding, then the output of each layer, without the final norm.
+fn residual_states(model: &LanguageModel, batch: &BatchTensors) -> Vec<Tensor<3>> {
+    let [_, seq] = batch.tokens.dims();
+    let context = model.context(seq, &batch.mask);
+    let mut states = vec![model.embed(batch.tokens.clone(), 0)];
+    for layer in model.layers() {
+        let x = states[states.len() - 1].clone();
+        states.push(layer.forward(x, &context, None));
+    }
+    states
+}
+
+/// Every state scaled to length 1. Shapes: each `[batch, seq, d_model]` -> `[batch * seq, d_model]`
+fn directions(states: Vec<Tensor<3>>) -> Vec<Tensor<2>> {
+    let direction = |state: Tensor<3>| {
+        let [batch, seq, d_model] = state.dims();
+        let rows = state.reshape([batch * seq, d_model]);
+        let norm = (rows.clone().square().sum_dim(1) + SQUARED_NORM_FLOOR).sqrt();
+        rows / norm
+    };
+    states.into_iter().map(direction).collect()
+}
