@@ -22,7 +22,7 @@ fn text(path: impl AsRef<Path>) -> String {
 }
 
 /// Stages of `core` in the order in which data flows; each may use those before it, and its own.
-const STAGES: [&str; 19] = [
+const STAGES: [&str; 20] = [
     "plan",
     "architecture",
     "config",
@@ -38,6 +38,7 @@ const STAGES: [&str; 19] = [
     "similarity",
     "search",
     "curve",
+    "compare",
     "chart",
     "bundle",
     "corpus",

@@ -161,7 +161,7 @@ impl CurveStop {
 
 impl Estimate {
     /// From one `(value, standard error)` for each seed.
-    fn of(values: &[(f64, f64)]) -> Option<Self> {
+    pub fn of(values: &[(f64, f64)]) -> Option<Self> {
         let n_values = values.len() as f64;
         let mean = values.iter().map(|value| value.0).sum::<f64>() / n_values;
         match values {

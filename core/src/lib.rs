@@ -15,6 +15,7 @@ pub mod architecture;
 pub mod bundle;
 pub mod chart;
 pub mod checkpoint;
+pub mod compare;
 pub mod config;
 pub mod corpus;
 pub mod curve;
