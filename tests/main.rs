@@ -40,6 +40,8 @@ mod masked;
 mod page;
 /// Logits, hidden states and patched models equal those of transformers.
 mod parity;
+/// Measurements as one page that asks for nothing, with names that cannot leave their place.
+mod report;
 /// A run that is stopped and resumed ends in the same bytes.
 mod resume;
 /// Orders of patching are what measuring every member by itself gives.

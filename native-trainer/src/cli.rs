@@ -41,6 +41,8 @@ pub enum Command {
     Export(commands::export::ExportArgs),
     /// Measure every size of a family
     Eval(commands::eval::EvalArgs),
+    /// Put measurements together as a page: curves, tables, comparisons
+    Report(commands::report::ReportArgs),
     /// Pack a family for the explorer
     Bundle(commands::bundle::BundleArgs),
     /// Serve the explorer with a bundle from this machine

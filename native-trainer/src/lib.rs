@@ -19,6 +19,7 @@ pub mod files;
 pub mod hub;
 pub mod members;
 pub mod progress;
+pub mod report;
 pub mod run_folder;
 pub mod serve;
 pub mod tasks;
@@ -50,6 +51,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Patch(args) => commands::patch::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
+        Command::Report(args) => commands::report::run(&args),
         Command::Bundle(args) => commands::bundle::run(&args),
         Command::Explore(args) => commands::explore::run(&args),
         Command::Generate(args) => commands::generate::run(&args),

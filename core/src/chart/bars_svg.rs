@@ -18,8 +18,7 @@ impl Bars {
     }
 
     fn draw(&self, place: Place<'_>, width: f64, height: f64) -> String {
-        let margin = place.margin();
-        let geometry = self.geometry(width - 2.0 * margin, height - 2.0 * margin);
+        let geometry = self.geometry(place.inside(width), place.inside(height));
         let size = (geometry.width, geometry.height);
         frame(place, (&self.title, &self.description), self, size, |svg| {
             write_bars(svg, self, &geometry)

@@ -33,6 +33,9 @@ svg{color-scheme:light dark;font:14px system-ui,sans-serif;fill:#26262b}.ground{
 .cell,.bar{fill:#6cbfe0}.bar-2{fill:#e8a066}.bar-2 rect{stroke:#e8a066}\
 .in-cell{fill:#fff}.over-middle,.over-dark{fill:#000}.mark{stroke:#e8a066}}";
 
+/// Around the picture; the last label of an axis reaches into it.
+const MARGIN: f64 = 14.0;
+
 /// Where a picture will stand.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place<'id> {
@@ -43,12 +46,17 @@ pub(super) enum Place<'id> {
 }
 
 impl Place<'_> {
-    /// Around the picture; a page has its own.
-    pub(super) fn margin(self) -> f64 {
+    /// Left and above the picture; a page has its own.
+    fn start(self) -> f64 {
         match self {
-            Self::File => 14.0,
+            Self::File => MARGIN,
             Self::Page { .. } => 0.0,
         }
+    }
+
+    /// What is left for a picture in a place of this length.
+    pub(super) fn inside(self, length: f64) -> f64 {
+        length - self.start() - MARGIN
     }
 }
 
@@ -77,15 +85,15 @@ fn open(
     data: &impl Serialize,
     size: (f64, f64),
 ) -> fmt::Result {
-    let margin = place.margin();
-    let (width, height) = (size.0 + 2.0 * margin, size.1 + 2.0 * margin);
+    let start = place.start();
+    let (width, height) = (size.0 + start + MARGIN, size.1 + start + MARGIN);
     let (title, description) = (escape(words.0), escape(words.1));
     match place {
         Place::File => {
             let data = serde_json::to_string(data).map_err(|_| fmt::Error)?;
             writeln!(
                 svg,
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-{margin} -{margin} {width} {height}\" \
+                "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"-{start} -{start} {width} {height}\" \
                  width=\"{width}\" height=\"{height}\" role=\"img\" aria-labelledby=\"title desc\">"
             )?;
             writeln!(svg, "<title id=\"title\">{title}</title>")?;
@@ -94,7 +102,7 @@ fn open(
             writeln!(svg, "<style>{STYLE}</style>")?;
             writeln!(
                 svg,
-                "<rect class=\"ground\" x=\"-{margin}\" y=\"-{margin}\" width=\"{width}\" height=\"{height}\"/>"
+                "<rect class=\"ground\" x=\"-{start}\" y=\"-{start}\" width=\"{width}\" height=\"{height}\"/>"
             )
         }
         Place::Page { id } => {

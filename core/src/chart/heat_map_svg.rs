@@ -21,7 +21,7 @@ impl HeatMap {
     }
 
     fn draw(&self, place: Place<'_>, width: f64) -> String {
-        let geometry = self.geometry(width - 2.0 * place.margin());
+        let geometry = self.geometry(place.inside(width));
         let size = (geometry.width, geometry.height);
         frame(place, (&self.title, &self.description), self, size, |svg| {
             write_map(svg, self, &geometry)
@@ -118,7 +118,7 @@ fn write_legend(svg: &mut String, map: &HeatMap, geometry: &HeatGeometry) -> fmt
 fn write_rect(svg: &mut String, place: Rect, strength: f64, inside: &str) -> fmt::Result {
     writeln!(
         svg,
-        "<rect class=\"cell\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" \
+        "<rect class=\"cell\" shape-rendering=\"crispEdges\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" \
          fill-opacity=\"{strength:.3}\">{inside}</rect>",
         place.left,
         place.top,

@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod patch;
 pub mod pretrain;
 pub mod prune;
+pub mod report;
 pub mod search;
 pub mod trace;
 pub mod verify;
