@@ -5,6 +5,8 @@ use boomerang_core::gguf::{
     Announced, Gguf, GgufArray, GgufType, GgufValue, Metadata, header, padding,
 };
 use boomerang_core::prune::StudentConfig;
+use boomerang_core::similarity::Analysis;
+use boomerang_tests::commands::boomerang;
 use boomerang_tests::{fixtures, read, root};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -125,6 +127,17 @@ proptest! {
     }
 
     #[test]
+    fn a_damaged_analysis_is_drawn_or_refused(changes in prop::collection::vec(damage(), 1..6)) {
+        let bytes = damaged(crate::report::analysis().as_bytes(), &changes);
+        if let Ok(analysis) = Analysis::from_json(&String::from_utf8_lossy(&bytes)) {
+            prop_assert!(analysis.heat_map().to_svg(640.0).ends_with("</svg>\n"));
+            prop_assert!(analysis.angular_distance_map().to_svg(640.0).ends_with("</svg>\n"));
+            prop_assert!(analysis.influence_bars().to_svg(640.0, 320.0).ends_with("</svg>\n"));
+            prop_assert_eq!(analysis.block_bars().is_some(), analysis.plan.is_some());
+        }
+    }
+
+    #[test]
     fn a_damaged_config_is_read_or_refused(
         which in any::<Index>(),
         changes in prop::collection::vec(damage(), 1..6),
@@ -177,5 +190,25 @@ proptest! {
     fn a_damaged_manifest_is_read_or_refused(changes in prop::collection::vec(damage(), 1..6)) {
         let bytes = damaged(&read(root().join("assets/demo/bundle/manifest.json")), &changes);
         let _ = Manifest::from_json(&String::from_utf8_lossy(&bytes));
+    }
+}
+
+proptest! {
+    // Each case is a whole evaluation on disk.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_damaged_evaluation_is_reported_or_refused(changes in prop::collection::vec(damage(), 1..4)) {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("eval");
+        crate::report::write_evaluation(&folder, "teacher", "arc_easy");
+        let file = folder.join("family.json");
+        std::fs::write(&file, damaged(&read(&file), &changes)).unwrap();
+        // Either is fine; a panic is not.
+        let line = "report {dir}/eval --draws 20 --out {dir}/report";
+        if boomerang(line, &[("dir", dir.path())]).is_ok() {
+            let html = read(dir.path().join("report/report.html"));
+            prop_assert!(html.ends_with(b"</html>\n"));
+        }
     }
 }

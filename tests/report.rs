@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 /// An evaluation of a made-up family, as `boomerang eval` would leave it: sizes of 3 to 6 layers that
 /// have more and more of 40 questions right, with naive pruning beside.
-fn write_evaluation(folder: &Path, teacher: &str, task: &str) {
+pub(crate) fn write_evaluation(folder: &Path, teacher: &str, task: &str) {
     let mut members = Vec::new();
     for (series, n_right) in [("boomerang", [16, 24, 25, 36]), ("naive", [8, 12, 14, 36])] {
         for (n_layers, n_right) in (3..).zip(n_right) {
@@ -45,6 +45,15 @@ fn write_evaluation(folder: &Path, teacher: &str, task: &str) {
         "engine": {"layer_calls": 10, "layer_calls_one_by_one": 20},
     });
     fs::write(folder.join("family.json"), family.to_string()).unwrap();
+}
+
+/// `analysis.json` of a teacher of two layers and a student of one, all cosines and angles 0.5.
+pub(crate) fn analysis() -> String {
+    let table = |n: usize| vec![vec![0.5; 3]; n];
+    let (across, within, angles) = (Some(table(2)), table(3), table(3));
+    let plan = LayerPlan::keep(&[0], 2).unwrap();
+    let found = StateSimilarity { n_tokens: 9, across, within, angles };
+    serde_json::to_string(&Analysis::new(found, Some(&plan), 1)).unwrap()
 }
 
 /// The page that `arguments` make; `{dir}` holds the evaluation `eval`.
@@ -178,11 +187,7 @@ fn layers_and_orders_have_their_part_of_the_page() {
         "compared": [{"order": "klpatch", "sizes": [size(3, 0.5), size(4, 0.2), size(6, 0.0)]},
                      {"order": "last", "sizes": [size(3, 0.5), size(4, 0.3), size(6, 0.0)]}]});
     fs::write(dir.path().join("order.json"), order.to_string()).unwrap();
-    let table = |n: usize| vec![vec![0.5; 3]; n];
-    let found =
-        StateSimilarity { n_tokens: 9, across: Some(table(2)), within: table(3), angles: table(3) };
-    let plan = LayerPlan::keep(&[0], 2).unwrap();
-    let analysis = serde_json::to_string(&Analysis::new(found, Some(&plan), 1)).unwrap();
+    let analysis = analysis();
     fs::write(dir.path().join("analysis.json"), &analysis).unwrap();
     let line = "{dir}/eval --search {dir}/order.json --analysis {dir}/analysis.json";
     let html = report(dir.path(), line);

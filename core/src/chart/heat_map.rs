@@ -260,8 +260,8 @@ pub(in crate::chart) mod tests {
     fn fill(css: &str, selector: &str) -> [f64; 3] {
         let rules = css.split('}').filter_map(|rule| rule.rsplit_once('{'));
         let rules = rules.filter(|(selectors, _)| selectors.split(',').any(|one| one == selector));
-        let hues = rules.filter_map(|(_, body)| body.split("fill:#").nth(1));
-        color(hues.last().unwrap().split(';').next().unwrap())
+        let mut hues = rules.filter_map(|(_, body)| body.split("fill:#").nth(1));
+        color(hues.next_back().unwrap().split(';').next().unwrap())
     }
 
     #[test]
@@ -278,15 +278,12 @@ pub(in crate::chart) mod tests {
                 let mixed =
                     [0, 1, 2].map(|part| hue[part] * strength + ground[part] * (1.0 - strength));
                 // The rule that stands last wins.
-                let rules = css.split('}').filter_map(|rule| rule.rsplit_once('{'));
+                let mut rules = css.split('}').filter_map(|rule| rule.rsplit_once('{'));
+                let is_of_text = |selectors: &str| {
+                    selectors.split(',').any(|one| classes.iter().any(|class| class == one))
+                };
                 let last = rules
-                    .filter(|(selectors, body)| {
-                        body.contains("fill:#")
-                            && selectors
-                                .split(',')
-                                .any(|one| classes.iter().any(|class| class == one))
-                    })
-                    .last()
+                    .rfind(|(selectors, body)| body.contains("fill:#") && is_of_text(selectors))
                     .unwrap();
                 let text = last.1.split("fill:#").nth(1).unwrap().split(';').next().unwrap();
                 let found = contrast(mixed, color(text));

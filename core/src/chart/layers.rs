@@ -2,7 +2,7 @@
 
 use super::{Axis, Bar, BarStyle, Bars, Format, HeatMap};
 use crate::plan::LayerPlan;
-use crate::similarity::Analysis;
+use crate::similarity::{Analysis, similarity_order};
 
 impl Analysis {
     /// Student states against teacher states; the teacher's own among each other without a student.
@@ -59,7 +59,7 @@ impl Analysis {
                 _ => BarStyle::Solid,
             },
         });
-        let order = crate::similarity::similarity_order(&self.influence);
+        let order = similarity_order(&self.influence);
         let title = match (order.first(), order.last()) {
             (Some(&least), Some(&most)) if least != most => format!(
                 "Teacher layer {least} changes its input least ({:.3}), layer {most} most ({:.3})",
@@ -91,7 +91,7 @@ impl Analysis {
             cells.resize(n_layers, None);
             cells
         });
-        let best = |row: &Vec<f64>| crate::similarity::similarity_order(row)[0];
+        let best = |row: &Vec<f64>| similarity_order(row)[0];
         let marked = self.angular_distance.iter().map(best).enumerate().collect();
         let title = match self.angular_distance.get(1) {
             Some(row) if !row.is_empty() => format!(
@@ -128,7 +128,7 @@ impl Analysis {
             // A block of one layer stays as large when it is patched.
             style: if plan.block(layer).len() > 1 { BarStyle::Solid } else { BarStyle::Dashed },
         });
-        let least = *self.advice.order.as_ref()?.first()?;
+        let least = *similarity_order(values).first()?;
         Some(Bars {
             title: format!(
                 "Student layer {least} is least like its block (cosine {:.3})",

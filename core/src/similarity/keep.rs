@@ -9,21 +9,20 @@ pub fn keep_advice(angular_distance: &[Vec<f64>], n_layers: usize) -> Vec<usize>
     let n_teacher_layers = angular_distance.len();
     let n_layers = n_layers.clamp(1, n_teacher_layers.max(1));
     let longest = n_teacher_layers.div_ceil(n_layers) + 1;
-    // `best[end]` of the blocks so far: the least sum, and the cuts that reach it.
+    // At each end, of the blocks so far: the least sum, and the cuts that reach it.
     let mut best: Vec<Option<(f64, Vec<usize>)>> = vec![None; n_teacher_layers + 1];
     best[0] = Some((0.0, Vec::new()));
     for _ in 0..n_layers {
-        let mut next = vec![None; n_teacher_layers + 1];
-        for end in 1..=n_teacher_layers {
-            for start in end.saturating_sub(longest)..end {
-                let Some((sum, cuts)) = &best[start] else { continue };
-                let sum = sum + block_turned(angular_distance, start, end);
-                if next[end].as_ref().is_none_or(|(least, _): &(f64, Vec<usize>)| sum < *least) {
-                    next[end] = Some((sum, [cuts.as_slice(), &[start]].concat()));
-                }
-            }
-        }
-        best = next;
+        let one_more = |end: usize| {
+            let starts = best.iter().enumerate().take(end).skip(end.saturating_sub(longest));
+            let sums = starts.filter_map(|(start, so_far)| {
+                let (sum, cuts) = so_far.as_ref()?;
+                Some((sum + block_turned(angular_distance, start, end), cuts, start))
+            });
+            let (sum, cuts, start) = sums.min_by(|a, b| a.0.total_cmp(&b.0))?;
+            Some((sum, [cuts.as_slice(), &[start]].concat()))
+        };
+        best = (0..=n_teacher_layers).map(one_more).collect();
     }
     best.pop().flatten().map_or_else(Vec::new, |(_, cuts)| cuts)
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::lines::{Line, Measured, Member, Task, Tasks};
-use crate::exit::Exit;
+use crate::exit::{Exit, OrExit as _};
 use crate::files;
 
 /// What an evaluation left behind.
@@ -85,22 +85,16 @@ pub(super) fn read_evaluation(folder: &Path) -> anyhow::Result<Evaluation> {
             folder.display()
         )))
     }
-    .map_err(unusable)?;
+    .or_exit(Exit::Unusable)?;
     let run = folder.join(RUN);
     if run.exists() {
         let value: Value = serde_json::from_str(&files::read_text(&run)?)
             .with_context(|| run.display().to_string())
-            .map_err(unusable)?;
+            .or_exit(Exit::Unusable)?;
         evaluation.manifest.extend(flat("run", &value));
     }
     evaluation.manifest.insert(0, ("evaluation".to_owned(), folder.display().to_string()));
     Ok(evaluation)
-}
-
-fn unusable(error: anyhow::Error) -> anyhow::Error {
-    Err::<(), _>(error)
-        .map_err(|error| Exit::Unusable.error(crate::exit::describe(&error)))
-        .unwrap_err()
 }
 
 fn of_family(folder: &Path, text: &str) -> anyhow::Result<Evaluation> {

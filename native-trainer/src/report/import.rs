@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use super::family::to_scores;
-use super::lines::{IMPORT, Line, Member, Task, Tasks};
+use super::lines::{IMPORT, Line, Member, Tasks};
 use crate::exit::{self, Exit};
 use crate::files;
 
@@ -89,7 +89,7 @@ fn read_import(import: &Import, tasks: &mut Tasks) -> anyhow::Result<Member> {
         Member { name: import.name.clone(), n_params: Some(n_params), ..Member::default() };
     for (task, scores) in results {
         let Some(scores) = scores.as_object().map(to_scores) else { continue };
-        let info = tasks.entry(task.clone()).or_insert_with(Task::default);
+        let info = tasks.entry(task.clone()).or_default();
         let higher = value.get("higher_is_better").and_then(|tasks| tasks.get(task));
         for metric in scores.keys() {
             let name = metric.split(',').next().unwrap_or(metric);

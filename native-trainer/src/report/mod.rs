@@ -19,12 +19,12 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use boomerang_core::similarity::Analysis;
 use serde_json::json;
 
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{self, OutputFolder};
-use anyhow::Context as _;
 use family::read_evaluation;
 use findings::{findings, main_line, shape};
 pub use import::Import;

@@ -233,7 +233,7 @@ impl Page {
         for (name, value) in &report.manifest {
             table.push([name, value]);
         }
-        let _ = write!(self.html, "<div class=\"manifest\">{}</div>\n", table.to_html());
+        let _ = writeln!(self.html, "<div class=\"manifest\">{}</div>", table.to_html());
     }
 }
 
