@@ -48,3 +48,5 @@ mod resume;
 mod search;
 /// From a teacher to a curve, as the README tells it.
 mod story;
+/// Tasks ask, hear and report what they do in lm-evaluation-harness.
+mod tasks;

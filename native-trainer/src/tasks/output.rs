@@ -176,6 +176,9 @@ fn results(
         }
         subtasks.set(name, group.children.clone().into());
         versions.set(name, group.group.version.clone());
+    }
+    // As in lm-evaluation-harness, which asks a group before those inside it.
+    for group in groups {
         inherit(&mut shots, &mut better, group);
     }
     let config = Value::map([
@@ -258,13 +261,12 @@ fn put(found: &mut Value, metric: &str, filter: &str, value: f64, stderr: Option
     found.set(&format!("{metric}_stderr,{filter}"), stderr);
 }
 
-/// A group has what all in it have alike.
+/// A group has what its own tasks have alike.
 fn inherit(shots: &mut Value, better: &mut Value, group: &TaskGroup) {
     let name = &group.group.name;
-    let mut own: Vec<&Value> = group.children.iter().filter_map(|child| shots.get(child)).collect();
-    own.dedup();
-    if let [same] = own[..] {
-        let same = same.clone();
+    let own: Vec<&Value> = group.children.iter().filter_map(|child| shots.get(child)).collect();
+    if let Some(same) = own.first().filter(|first| own.iter().all(|other| other == *first)) {
+        let same = (*same).clone();
         shots.set(name, same);
     }
     let mut directions = Value::Map(Vec::new());
@@ -275,7 +277,9 @@ fn inherit(shots: &mut Value, better: &mut Value, group: &TaskGroup) {
             directions.set(metric, if is_same { direction.clone() } else { Value::None });
         }
     }
-    better.set(name, directions);
+    if directions != Value::Map(Vec::new()) {
+        better.set(name, directions);
+    }
 }
 
 fn limit(limit: Option<Limit>) -> Value {

@@ -14,7 +14,7 @@ type Jinja = minijinja::Value;
 
 /// A task's templates, each compiled once.
 #[derive(Debug)]
-pub struct Templates {
+pub(super) struct Templates {
     environment: Environment<'static>,
     /// Names by text.
     names: BTreeMap<String, String>,
@@ -26,7 +26,7 @@ const FUEL: u64 = 2_000_000;
 impl Templates {
     /// # Errors
     /// Names the template that cannot be read.
-    pub fn new<'a>(sources: impl IntoIterator<Item = &'a str>) -> anyhow::Result<Self> {
+    pub(super) fn new<'a>(sources: impl IntoIterator<Item = &'a str>) -> anyhow::Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_syntax(SyntaxConfig::builder().keep_trailing_newline(true).build()?);
@@ -65,7 +65,7 @@ impl Templates {
     ///
     /// # Errors
     /// When the template asks for what the document does not have.
-    pub fn render(&self, source: &str, document: &Jinja) -> anyhow::Result<String> {
+    pub(super) fn render(&self, source: &str, document: &Jinja) -> anyhow::Result<String> {
         let name = self.names.get(source).ok_or_else(|| anyhow!("{source:?} is no template"))?;
         let rendered =
             self.environment.get_template(name).and_then(|template| template.render(document));
@@ -74,7 +74,7 @@ impl Templates {
 }
 
 /// A document as templates see it.
-pub fn for_templates(document: &Value) -> Jinja {
+pub(super) fn for_templates(document: &Value) -> Jinja {
     match document {
         Value::None => Jinja::from(()),
         Value::Bool(flag) => Jinja::from(*flag),

@@ -10,15 +10,12 @@ pub struct Group {
     pub name: String,
     pub alias: Option<String>,
     /// Names of tasks, tags and other groups.
-    pub members: Vec<Member>,
+    pub members: Vec<String>,
     pub metrics: Vec<GroupMetric>,
     pub version: Value,
     /// Every key, for the record.
     pub source: Value,
 }
-
-/// The name of a task, a tag or a group.
-pub type Member = String;
 
 /// A measure over all tasks of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +57,7 @@ impl Group {
     }
 }
 
-fn member(source: &Value) -> anyhow::Result<Member> {
+fn member(source: &Value) -> anyhow::Result<String> {
     match source {
         Value::Text(name) => Ok(name.clone()),
         Value::Map(entries) => match &entries[..] {
