@@ -1,3 +1,5 @@
+use std::fs;
+
 use boomerang_core::bundle::Manifest;
 use boomerang_core::checkpoint::{Checkpoint, shard_names};
 use boomerang_core::config::ModelConfig;
@@ -7,6 +9,7 @@ use boomerang_core::gguf::{
 use boomerang_core::prune::StudentConfig;
 use boomerang_core::similarity::Analysis;
 use boomerang_tests::commands::boomerang;
+use boomerang_native_trainer::tasks::{self, Options};
 use boomerang_tests::{fixtures, read, root};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -190,6 +193,43 @@ proptest! {
     fn a_damaged_manifest_is_read_or_refused(changes in prop::collection::vec(damage(), 1..6)) {
         let bytes = damaged(&read(root().join("assets/demo/bundle/manifest.json")), &changes);
         let _ = Manifest::from_json(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn a_damaged_dataset_is_read_or_refused(changes in prop::collection::vec(damage(), 1..6)) {
+        let name = "allenai/ai2_arc/ARC-Easy/test-00000-of-00001.parquet";
+        let bytes = damaged(&read(fixtures().join("lm_eval/data").join(name)), &changes);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        let options = Options {
+            tasks: vec!["arc_easy".to_owned()],
+            data_folders: vec![folder.path().to_owned()],
+            ..Options::default()
+        };
+        if let Ok(tasks) = tasks::load(&options) {
+            prop_assert!(tasks.tasks[0].n_documents <= 1000);
+        }
+    }
+
+    #[test]
+    fn a_damaged_task_is_read_or_refused(
+        which in any::<Index>(),
+        changes in prop::collection::vec(damage(), 1..6),
+    ) {
+        let names = ["awkward.yaml", "contexts.yaml", "free.yaml", "given.yaml", "several.yaml"];
+        let tasks = fixtures().join("lm_eval/tasks");
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["_base.yaml", "awkward.jsonl", "contexts.json", "free.jsonl", "several.jsonl"] {
+            fs::copy(tasks.join(name), folder.path().join(name)).unwrap();
+        }
+        let bytes = damaged(&read(tasks.join(names[which.index(names.len())])), &changes);
+        let path = folder.path().join("damaged.yaml");
+        fs::write(&path, bytes).unwrap();
+        let options =
+            Options { tasks: vec![path.display().to_string()], ..Options::default() };
+        let _ = tasks::load(&options);
     }
 }
 

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use anyhow::anyhow;
 use boomerang_core::checkpoint::CheckpointError;
 use boomerang_core::config::ConfigError;
+use boomerang_core::evaluate::EncodeError;
 use boomerang_core::gguf::GgufError;
 use boomerang_core::plan::PlanError;
 use boomerang_core::prune::{FamilyError, StudentConfigError};
@@ -124,6 +125,7 @@ fn by_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     let unusable = cause.is::<CheckpointError>()
         || cause.is::<ConfigError>()
+        || cause.is::<EncodeError>()
         || cause.is::<FamilyError>()
         || cause.is::<GgufError>()
         || cause.is::<StudentConfigError>()

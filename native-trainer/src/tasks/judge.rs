@@ -7,7 +7,8 @@ use super::definition::{Ignoring, Metric, MetricEntry};
 use super::filter::Pipeline;
 use super::python::{self, Value, place};
 use super::statistics::Item;
-use super::task::{Asked, NOWHERE, Sample};
+use super::task::{Asked, Sample};
+use super::writer::NOWHERE;
 
 /// How one document was answered.
 pub(super) struct Judgement {

@@ -22,6 +22,7 @@ mod shots;
 mod statistics;
 mod task;
 mod template;
+mod writer;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ pub use python::Value;
 pub use score::{Measure, Record, TaskScore};
 pub use task::{Asked, Limit, Sample, Task};
 
+use crate::exit::{Exit, OrExit as _, code_of};
 use registry::{Chosen, Registry};
 use task::Preparing;
 
@@ -92,7 +94,7 @@ pub fn load(options: &Options) -> anyhow::Result<Tasks> {
     if !named.is_empty() {
         let registry = Registry::new(&options.include_paths)?;
         for name in named {
-            registry.choose(name, &mut chosen)?;
+            unusable(registry.choose(name, &mut chosen))?;
         }
     }
     let groups = groups_of(&chosen);
@@ -106,9 +108,17 @@ pub fn load(options: &Options) -> anyhow::Result<Tasks> {
     for definition in chosen.tasks {
         let is_new = tasks.iter().all(|task| task.name() != definition.name);
         ensure!(is_new, "two tasks are called {:?}; name one of them", definition.name);
-        tasks.push(Task::new(definition, &preparing)?);
+        tasks.push(unusable(Task::new(definition, &preparing))?);
     }
     Ok(Tasks { tasks, groups })
+}
+
+/// A task or a dataset that cannot be used, where nothing worse is the matter.
+fn unusable<T>(outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+    match outcome {
+        Err(error) if code_of(&error) == Exit::Failed => Err(error).or_exit(Exit::Unusable),
+        outcome => outcome,
+    }
 }
 
 fn groups_of(chosen: &Chosen) -> Vec<TaskGroup> {

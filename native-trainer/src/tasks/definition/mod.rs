@@ -4,6 +4,7 @@ mod generation;
 mod group;
 mod keys;
 mod metrics;
+mod prompt;
 mod yaml;
 
 use anyhow::{bail, ensure};
@@ -11,6 +12,7 @@ use anyhow::{bail, ensure};
 pub use generation::Generating;
 pub use group::{Group, GroupMetric};
 pub use metrics::{Aggregation, Ignoring, Metric, MetricEntry};
+pub use prompt::{Field, Prompt, Sampler, Shots};
 pub use yaml::read;
 pub(super) use yaml::{glance, parse};
 
@@ -71,40 +73,6 @@ pub struct Splits {
     pub test: Option<String>,
 }
 
-/// How a document becomes a question and its answer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Prompt {
-    pub text: Field,
-    pub target: Field,
-    pub choices: Option<Field>,
-    pub target_delimiter: String,
-    pub prefix: Option<String>,
-}
-
-/// A column of the dataset, a template, or a value that is the same for all documents.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Field {
-    /// A column if there is one of this name, else a template.
-    Text(String),
-    Fixed(Value),
-}
-
-/// Examples before the question.
-#[derive(Clone, Debug)]
-pub struct Shots {
-    pub sampler: Sampler,
-    pub split: Option<String>,
-    pub samples: Option<Vec<Value>>,
-    pub prompt: Prompt,
-    pub delimiter: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sampler {
-    Random,
-    First,
-}
-
 impl Definition {
     /// Reads the keys of a YAML file.
     ///
@@ -129,19 +97,13 @@ impl Definition {
                  loglikelihood_rolling or generate_until"
             ),
         };
-        let prompt = Prompt {
-            text: keys.field("doc_to_text")?.unwrap_or(Field::Text(String::new())),
-            target: keys.field("doc_to_target")?.unwrap_or(Field::Text(String::new())),
-            choices: keys.field("doc_to_choice")?,
-            target_delimiter: keys.text("target_delimiter")?.unwrap_or_else(|| " ".to_owned()),
-            prefix: keys.text("gen_prefix")?,
-        };
+        let prompt = Prompt::read(&keys)?;
         ensure!(
             kind != Kind::MultipleChoice || prompt.choices.is_some() || functions.choices.is_some(),
             "the key \"doc_to_choice\" is missing; a multiple_choice task needs it"
         );
         let delimiter = keys.text("fewshot_delimiter")?.unwrap_or_else(|| "\n\n".to_owned());
-        let shots = shots(&keys, &prompt, &delimiter)?;
+        let shots = Shots::read(&keys, &prompt, &delimiter)?;
         let path = keys.text("dataset_path")?;
         ensure!(
             path.is_some(),
@@ -226,42 +188,6 @@ fn version(source: &Value) -> Value {
     version.cloned().unwrap_or_else(|| "Yaml".into())
 }
 
-/// `fewshot_config`: what it leaves out is as for the question itself.
-fn shots(keys: &Keys<'_>, prompt: &Prompt, delimiter: &str) -> anyhow::Result<Shots> {
-    let split = keys.text("fewshot_split")?;
-    let config = keys.source().get("fewshot_config").cloned().unwrap_or_default();
-    let config = if config.is_none() { Value::Map(Vec::new()) } else { config };
-    let keys = Keys::new(&config, "fewshot_config.");
-    keys.refuse_others()?;
-    let sampler = match keys.text("sampler")?.as_deref() {
-        None | Some("default") => Sampler::Random,
-        Some("first_n") => Sampler::First,
-        Some(other) => bail!("fewshot_config.sampler is {other:?}; expected default or first_n"),
-    };
-    let samples = match config.get("samples") {
-        None | Some(Value::None) => None,
-        Some(Value::List(samples)) => Some(samples.clone()),
-        Some(other) => {
-            bail!("fewshot_config.samples is {}; expected a list of documents", other.kind())
-        }
-    };
-    Ok(Shots {
-        sampler,
-        split: keys.text("split")?.or(split),
-        samples,
-        prompt: Prompt {
-            text: keys.field("doc_to_text")?.unwrap_or_else(|| prompt.text.clone()),
-            target: keys.field("doc_to_target")?.unwrap_or_else(|| prompt.target.clone()),
-            choices: keys.field("doc_to_choice")?.or_else(|| prompt.choices.clone()),
-            target_delimiter: keys
-                .text("target_delimiter")?
-                .unwrap_or_else(|| prompt.target_delimiter.clone()),
-            prefix: keys.text("gen_prefix")?.or_else(|| prompt.prefix.clone()),
-        },
-        delimiter: keys.text("fewshot_delimiter")?.unwrap_or_else(|| delimiter.to_owned()),
-    })
-}
-
 impl Kind {
     /// As lm-evaluation-harness writes it.
     pub fn name(self) -> &'static str {
@@ -270,21 +196,6 @@ impl Kind {
             Self::LogLikelihood => "loglikelihood",
             Self::Rolling => "loglikelihood_rolling",
             Self::Generate => "generate_until",
-        }
-    }
-}
-
-impl Field {
-    /// As it stands in the YAML.
-    pub(super) fn read(value: &Value) -> Option<Self> {
-        match value {
-            Value::None => None,
-            Value::Text(text) => Some(Self::Text(text.clone())),
-            // The choices of a map are its values.
-            Value::Map(entries) => Some(Self::Fixed(Value::List(
-                entries.iter().map(|(_, value)| value.clone()).collect(),
-            ))),
-            other => Some(Self::Fixed(other.clone())),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! read, regular expressions, random numbers.
 
 mod literal;
+mod notation;
 mod pattern;
 mod print;
 mod random;

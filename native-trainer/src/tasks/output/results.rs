@@ -1,147 +1,17 @@
-//! Results and samples in the files of lm-evaluation-harness, which other programs read.
+//! The file of results: the measures of all tasks and groups, and how they were taken.
 
-use std::fs;
-
-use anyhow::Context as _;
-use boomerang_core::bundle::hex;
-use sha2::{Digest as _, Sha256};
-
-use super::definition::Definition;
-use super::groups::TaskGroup;
-use super::python::{self, Value};
-use super::score::{Record, TaskScore};
-use super::task::{Asked, Limit, Sample, Task};
-use crate::files::OutputFolder;
-
-/// What the files tell of the run beside its scores.
-#[derive(Clone, Debug)]
-pub struct RunContext<'a> {
-    /// How the model is called.
-    pub model: &'a str,
-    /// Stands in the names of the files: `2026-11-27T08-00-00.000000`.
-    pub time: &'a str,
-    /// Seconds since 1970 at which the run began.
-    pub date: f64,
-    /// How long it took.
-    pub seconds: f64,
-    pub device: &'a str,
-    pub limit: Option<Limit>,
-    /// Tokens that the model saw at once.
-    pub max_length: usize,
-    /// Of the draw of examples.
-    pub seed: u64,
-}
+use super::{RunContext, file_name};
+use crate::tasks::definition::Definition;
+use crate::tasks::groups::TaskGroup;
+use crate::tasks::python::{self, Value};
+use crate::tasks::score::TaskScore;
+use crate::tasks::task::{Asked, Limit, Task};
 
 /// The version of lm-evaluation-harness whose files these are like.
 const LIKE: &str = "0.4.13";
 
-/// Writes `results_TIME.json`, and `samples_TASK_TIME.jsonl` of each task, to a folder of the result.
-///
-/// # Errors
-/// When the disk refuses.
-pub fn write(
-    out: &OutputFolder,
-    folder: &str,
-    scored: &[(&Task, &TaskScore)],
-    groups: &[TaskGroup],
-    context: &RunContext<'_>,
-) -> anyhow::Result<()> {
-    fs::create_dir_all(out.path().join(folder)).with_context(|| {
-        format!("the folder {folder} cannot be created in {}", out.target().display())
-    })?;
-    let mut hashes = Value::Map(Vec::new());
-    for (task, score) in scored {
-        let (mut lines, mut all) = (String::new(), String::new());
-        for record in &score.records {
-            let sample = &task.samples[record.sample];
-            let own = Hashes::new(sample);
-            all += &own.0.concat();
-            lines += &python::json(&line(&task.definition, sample, record, &own), None);
-            lines.push('\n');
-        }
-        hashes.set(task.name(), hash(&all).into());
-        let name = format!("{folder}/samples_{}_{}.jsonl", file_name(task.name()), context.time);
-        out.write(&name, lines.as_bytes())?;
-    }
-    let results = results(scored, groups, context, hashes);
-    let name = format!("{folder}/results_{}.json", context.time);
-    out.write(&name, format!("{}\n", python::json(&results, Some(2))).as_bytes())
-}
-
-/// A task's name as a part of a file's.
-fn file_name(task: &str) -> String {
-    let plain = |char: char| {
-        if char.is_alphanumeric() || matches!(char, '-' | '_' | '.') { char } else { '_' }
-    };
-    task.chars().map(plain).collect()
-}
-
-/// Of the document, the prompt and what is right.
-struct Hashes([String; 3]);
-
-impl Hashes {
-    fn new(sample: &Sample) -> Self {
-        let prompt = match &sample.asked {
-            Asked::Choice { contexts, .. } => contexts.first().map_or("", String::as_str),
-            Asked::Continuation(continuation) => &continuation.context,
-            Asked::Text { text, .. } => text,
-            Asked::Open { open, .. } => &open.context,
-        };
-        let document = python::json(&sample.document, Some(2));
-        Self([hash(&document), hash(prompt), hash(&python::text(&sample.target))])
-    }
-}
-
-fn hash(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
-}
-
-/// One line of the samples.
-fn line(definition: &Definition, sample: &Sample, record: &Record, hashes: &Hashes) -> Value {
-    let Hashes([document, prompt, target]) = hashes;
-    let names: Vec<&str> = record.values.iter().map(|(name, _)| *name).collect();
-    let mut line = Value::map([
-        ("doc_id", record.sample.into()),
-        ("doc", sample.document.clone()),
-        ("target", python::text(&sample.target).into()),
-        ("arguments", arguments(definition, &sample.asked)),
-        ("resps", record.answers.clone()),
-        ("filtered_resps", record.filtered.clone()),
-        ("filter", record.filter.as_str().into()),
-        ("metrics", names.into()),
-        ("doc_hash", document.as_str().into()),
-        ("prompt_hash", prompt.as_str().into()),
-        ("target_hash", target.as_str().into()),
-    ]);
-    for (name, value) in &record.values {
-        line.set(name, value.clone());
-    }
-    line
-}
-
-/// What was asked, request by request.
-fn arguments(definition: &Definition, asked: &Asked) -> Value {
-    let requests: Vec<Vec<Value>> = match asked {
-        Asked::Choice { .. } | Asked::Continuation(_) => asked
-            .continuations()
-            .into_iter()
-            .map(|pair| vec![pair.context.into(), pair.text.into()])
-            .collect(),
-        Asked::Text { text, .. } => vec![vec![text.as_str().into()]],
-        Asked::Open { open, .. } => {
-            vec![vec![open.context.as_str().into(), definition.generating.recorded.clone()]]
-        }
-    };
-    numbered("gen_args_", requests.into_iter().map(|request| numbered("arg_", request)))
-}
-
-fn numbered(prefix: &str, values: impl IntoIterator<Item = Value>) -> Value {
-    let entry = |(number, value)| (format!("{prefix}{number}"), value);
-    Value::Map(values.into_iter().enumerate().map(entry).collect())
-}
-
 /// The file with everything but the samples.
-fn results(
+pub(super) fn results(
     scored: &[(&Task, &TaskScore)],
     groups: &[TaskGroup],
     context: &RunContext<'_>,
