@@ -22,7 +22,7 @@ fn text(path: impl AsRef<Path>) -> String {
 }
 
 /// Stages of `core` in the order in which data flows; each may use those before it, and its own.
-const STAGES: [&str; 19] = [
+const STAGES: [&str; 20] = [
     "plan",
     "architecture",
     "config",
@@ -35,6 +35,7 @@ const STAGES: [&str; 19] = [
     "evaluate",
     "distill",
     "similarity",
+    "baselines",
     "search",
     "curve",
     "chart",
