@@ -3,10 +3,10 @@
 
 /// Checkpoints of every architecture are read, pruned and written alike.
 mod architectures;
-/// Layers that are left out or merged without training: ShortGPT and LaCo.
-mod baselines;
 /// Each way in which input can be wrong, and the sentence that answers it.
 mod bad_input;
+/// Layers that are left out or merged without training: ShortGPT and LaCo.
+mod baselines;
 /// The bundle that comes with the repository loads, and its curve is what a fresh evaluation gives.
 mod bundle;
 /// The commands, run as a user runs them.

@@ -39,6 +39,8 @@ pub enum Command {
     Export(commands::export::ExportArgs),
     /// Measure every size of a family
     Eval(commands::eval::EvalArgs),
+    /// Repeat a figure or an ablation of the paper on the embedded family
+    Experiment(commands::experiment::ExperimentArgs),
     /// Pack a family for the explorer
     Bundle(commands::bundle::BundleArgs),
     /// Serve the explorer with a bundle from this machine

@@ -19,6 +19,7 @@ pub mod hub;
 pub mod progress;
 pub mod run_folder;
 pub mod serve;
+pub mod side_by_side;
 pub mod train_loop;
 
 pub use cli::{Cli, Command};
@@ -46,6 +47,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Patch(args) => commands::patch::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
+        Command::Experiment(args) => commands::experiment::run(&args),
         Command::Bundle(args) => commands::bundle::run(&args),
         Command::Explore(args) => commands::explore::run(&args),
         Command::Generate(args) => commands::generate::run(&args),

@@ -64,6 +64,9 @@ pub enum SeriesStyle {
     First,
     Second,
     Third,
+    Fourth,
+    Fifth,
+    Sixth,
 }
 
 /// A level to compare with, such as guessing.
@@ -82,7 +85,8 @@ pub struct Here {
 }
 
 impl SeriesStyle {
-    pub const ALL: [Self; 3] = [Self::First, Self::Second, Self::Third];
+    pub const ALL: [Self; 6] =
+        [Self::First, Self::Second, Self::Third, Self::Fourth, Self::Fifth, Self::Sixth];
 
     /// The class that gives the hue.
     pub fn class(self) -> &'static str {
@@ -90,6 +94,9 @@ impl SeriesStyle {
             Self::First => "series-1",
             Self::Second => "series-2",
             Self::Third => "series-3",
+            Self::Fourth => "series-4",
+            Self::Fifth => "series-5",
+            Self::Sixth => "series-6",
         }
     }
 
@@ -99,6 +106,9 @@ impl SeriesStyle {
             Self::First => "none",
             Self::Second => "7 4",
             Self::Third => "1.5 4",
+            Self::Fourth => "12 3 2 3",
+            Self::Fifth => "4 3",
+            Self::Sixth => "14 5",
         }
     }
 
@@ -124,6 +134,33 @@ impl SeriesStyle {
                     right = x + half,
                     base = y + down,
                     left = x - half,
+                )
+            }
+            Self::Fourth => {
+                let half = radius * 1.25;
+                format!(
+                    "M{x:.1} {top:.1}l{half} {half}l-{half} {half}l-{half} -{half}z",
+                    top = y - half
+                )
+            }
+            Self::Fifth => {
+                let (half, up, down) = (radius * 1.1, radius * 0.8, radius * 1.15);
+                format!(
+                    "M{x:.1} {base:.1}L{right:.1} {top:.1}H{left:.1}z",
+                    base = y + down,
+                    right = x + half,
+                    top = y - up,
+                    left = x - half,
+                )
+            }
+            // A cross of four arms.
+            Self::Sixth => {
+                let (arm, half) = (radius * 0.8, radius * 0.4);
+                let (left, top) = (x - half, y - half - arm);
+                let side = 2.0 * half;
+                format!(
+                    "M{left:.1} {top:.1}h{side:.1}v{arm:.1}h{arm:.1}v{side:.1}h-{arm:.1}v{arm:.1}\
+                     h-{side:.1}v-{arm:.1}h-{arm:.1}v-{side:.1}h{arm:.1}z"
                 )
             }
         }

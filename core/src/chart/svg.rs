@@ -15,12 +15,18 @@ svg{color-scheme:light dark;font:14px system-ui,sans-serif;fill:#26262b}.ground{
 .series-1 .line,.series-1 .error{stroke:#17607f}.series-1 .marker{fill:#17607f}\
 .series-2 .line,.series-2 .error{stroke:#8a4b16}.series-2 .marker{fill:#8a4b16}\
 .series-3 .line,.series-3 .error{stroke:#74508f}.series-3 .marker{fill:#74508f}\
+.series-4 .line,.series-4 .error{stroke:#2f6b3a}.series-4 .marker{fill:#2f6b3a}\
+.series-5 .line,.series-5 .error{stroke:#a3325a}.series-5 .marker{fill:#a3325a}\
+.series-6 .line,.series-6 .error{stroke:#5f5b12}.series-6 .marker{fill:#5f5b12}\
 @media(prefers-color-scheme:dark){svg{fill:#ece8e1}.ground{fill:#17181c}\
 .grid{stroke:#2e3036}.axis{stroke:#85827c}.quiet{fill:#aaa69e}.reference{stroke:#85827c}\
 .marker{stroke:#17181c}.here{stroke:#ece8e1}\
 .series-1 .line,.series-1 .error{stroke:#6cbfe0}.series-1 .marker{fill:#6cbfe0}\
 .series-2 .line,.series-2 .error{stroke:#e8a066}.series-2 .marker{fill:#e8a066}\
-.series-3 .line,.series-3 .error{stroke:#c49be3}.series-3 .marker{fill:#c49be3}}";
+.series-3 .line,.series-3 .error{stroke:#c49be3}.series-3 .marker{fill:#c49be3}\
+.series-4 .line,.series-4 .error{stroke:#86c98f}.series-4 .marker{fill:#86c98f}\
+.series-5 .line,.series-5 .error{stroke:#f08fae}.series-5 .marker{fill:#f08fae}\
+.series-6 .line,.series-6 .error{stroke:#cfc86a}.series-6 .marker{fill:#cfc86a}}";
 
 const MARKER_RADIUS: f64 = 4.5;
 

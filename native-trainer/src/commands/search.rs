@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use boomerang_core::distill::Batch;
 use boomerang_core::plan::{OrderFile, Patch, PatchOrder};
 use boomerang_core::prune::Family;
 use boomerang_core::search::{self, Known};
@@ -67,7 +68,7 @@ pub enum Metric {
 }
 
 impl Method {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Last => "last",
             Self::First => "first",
@@ -100,7 +101,10 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
         Metric::Ppl => search::Metric::Nats,
     };
     let mut known = Known::new(&family, &batches, metric);
-    let order = find(args, &family, &batches, &mut known).or_exit(Exit::Usage)?;
+    let mut bar = Progress::new("search", family.plan().n_student_layers());
+    let mut progress = |done| bar.set(done, || "student layers".to_owned());
+    let order = find(args.method, args.beam, &family, &batches, &mut known, &mut progress)
+        .or_exit(Exit::Usage)?;
     let (searched, alone) = (known.n_layer_calls, known.n_layer_calls_alone);
 
     let mut sizes = Vec::new();
@@ -135,16 +139,20 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn find(
-    args: &SearchArgs,
+/// The order that a method finds; `beam` is the width of a beam search.
+///
+/// # Errors
+/// When the student is too large for an exact search, or the device is lost.
+pub(crate) fn find(
+    method: Method,
+    beam: usize,
     family: &Family,
-    batches: &[boomerang_core::distill::Batch],
+    batches: &[Batch],
     known: &mut Known<'_>,
+    progress: &mut dyn FnMut(usize),
 ) -> anyhow::Result<Vec<usize>> {
     let n_layers = family.plan().n_student_layers();
-    let mut bar = Progress::new("search", n_layers);
-    let mut progress = |done| bar.set(done, || "student layers".to_owned());
-    let order = match args.method {
+    let order = match method {
         Method::Last => PatchOrder::Last.layers(family.plan())?,
         Method::First => PatchOrder::First.layers(family.plan())?,
         Method::Similarity => {
@@ -153,9 +161,9 @@ fn find(
             order.sort_by(|&a, &b| similarity[a].total_cmp(&similarity[b]));
             order
         }
-        Method::Klpatch => block_on(search::greedy(known, &mut progress))?,
-        Method::Beam => block_on(search::beam(known, args.beam, &mut progress))?,
-        Method::Exact => block_on(search::exact(known, &mut progress))?,
+        Method::Klpatch => block_on(search::greedy(known, progress))?,
+        Method::Beam => block_on(search::beam(known, beam, progress))?,
+        Method::Exact => block_on(search::exact(known, progress))?,
     };
     Ok(order)
 }
