@@ -27,8 +27,8 @@ pub struct LayerCollapse {
     pub n_layers_enough: usize,
 }
 
-/// A merge that stayed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A merge that stayed, and the model after it.
+#[derive(Clone, Debug)]
 pub struct Merge {
     /// The layer that took in those after it, by its place in the model as it then was.
     pub layer: usize,
@@ -36,16 +36,12 @@ pub struct Merge {
     pub n_taken: usize,
     /// Mean cosine between the last states of the model so far and of the whole one.
     pub similarity: f64,
-}
-
-/// A smaller model, and how it came about.
-#[derive(Clone, Debug)]
-pub struct Collapsed {
     pub model: LanguageModel,
-    pub merges: Vec<Merge>,
 }
 
 /// Merges layers from the top down; merges that change too much are taken back.
+///
+/// Each merge begins with the model that the one before it left.
 ///
 /// # Errors
 /// [`ReadBackError`] when the device is lost.
@@ -53,7 +49,7 @@ pub async fn collapse(
     model: &LanguageModel,
     settings: &LayerCollapse,
     batches: &[Batch],
-) -> Result<Collapsed, ReadBackError> {
+) -> Result<Vec<Merge>, ReadBackError> {
     let device = model.device();
     let batches: Vec<BatchTensors> = batches.iter().map(|batch| batch.to_device(&device)).collect();
     let whole: Vec<Tensor<3>> = batches.iter().map(|batch| last_state(model, batch)).collect();
@@ -69,8 +65,8 @@ pub async fn collapse(
         let candidate = merged(&smaller, layer, n_taken);
         let similarity = similarity(&candidate, &batches, &whole).await?;
         let step = if similarity > settings.threshold {
-            merges.push(Merge { layer, n_taken, similarity });
-            smaller = candidate;
+            smaller = candidate.clone();
+            merges.push(Merge { layer, n_taken, similarity, model: candidate });
             settings.interval.max(1)
         } else {
             1
@@ -78,7 +74,7 @@ pub async fn collapse(
         let highest = smaller.n_layers().checked_sub(n_merged);
         next = layer.checked_sub(step).zip(highest).map(|(layer, highest)| layer.min(highest));
     }
-    Ok(Collapsed { model: smaller, merges })
+    Ok(merges)
 }
 
 /// The model in which `layer` has taken in the `n_taken` layers after it.

@@ -7,5 +7,5 @@
 mod collapse;
 mod influence;
 
-pub use collapse::{Collapsed, LayerCollapse, Merge, collapse, merge_values};
+pub use collapse::{LayerCollapse, Merge, collapse, merge_values};
 pub use influence::{block_influence, without_least_influential};

@@ -51,7 +51,9 @@ impl<'a> Bench<'a> {
     pub(super) fn new(story: &'a Story, n_seeds: u64, n_questions: usize) -> anyhow::Result<Self> {
         let rows = story.corpus.rows(CALIBRATION_SEED, story.made.seq_len).take(CALIBRATION_ROWS);
         let rows = rows.map(|row| Row { tokens: row.tokens, segments: row.segments });
-        let calibration = vec![Batch::new(rows.collect(), Layout::Packed)];
+        let rows: Vec<Row> = rows.collect();
+        let batch = |rows: &[Row]| Batch::new(rows.to_vec(), Layout::Packed);
+        let calibration = rows.chunks(CALIBRATION_ROWS / 4).map(batch).collect();
         Ok(Self { story, n_seeds, parts: story.parts(PARTS, n_questions)?, calibration })
     }
 
@@ -74,11 +76,15 @@ impl<'a> Bench<'a> {
             match &line.kind {
                 Kind::Patched { lesson, order } => {
                     let mut searched = Searched::new(*order);
-                    for (seed, place) in self.of_seeds(lesson, &lessons) {
-                        let family =
-                            Family::new(self.story.teacher.clone(), students[place].clone())?;
-                        let order = searched.order(&family, &self.calibration)?;
-                        all.add_family(number, seed, &family, places[place], &order)?;
+                    let of_seeds = self.of_seeds(lesson, &lessons);
+                    let families = of_seeds.iter().map(|&(_, place)| {
+                        Family::new(self.story.teacher.clone(), students[place].clone())
+                    });
+                    let families = families.collect::<Result<Vec<_>, _>>()?;
+                    let orders = searched.orders(&families, &self.calibration)?;
+                    let families = families.iter().zip(&orders);
+                    for (&(seed, place), (family, order)) in of_seeds.iter().zip(families) {
+                        all.add_family(number, seed, family, places[place], order)?;
                     }
                     remarks.extend(searched.sentence());
                 }
@@ -105,16 +111,17 @@ impl<'a> Bench<'a> {
                     }
                 }
                 Kind::Collapsed => {
-                    for n_layers in self.sizes()? {
-                        let (model, remark) =
-                            collapsed(self.story.teacher.model(), n_layers, &self.calibration)?;
+                    let smallest = self.sizes()?.into_iter().min().unwrap_or(1);
+                    let teacher = self.story.teacher.model();
+                    let few = &self.calibration[..1];
+                    for (model, remark) in collapsed(teacher, smallest, few)? {
+                        let place = all.models.len();
+                        let (n_params, stack) = (model.n_params(), Stack::whole(place, &model));
                         all.models.push(model);
-                        let place = all.models.len() - 1;
-                        let model = &all.models[place];
-                        let (n_params, stack) = (model.n_params(), Stack::whole(place, model));
                         all.add(number, 0, None, n_params, stack);
-                        remarks.extend(remark);
+                        remarks.push(remark);
                     }
+                    all.add_kept(number, &(0..teacher.n_layers()).collect::<Vec<_>>());
                 }
             }
         }

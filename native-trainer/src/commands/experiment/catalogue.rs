@@ -29,6 +29,7 @@ pub enum Name {
 }
 
 const BOOMERANG: &str = "boomerang";
+const SEARCHED: &str = "boomerang, searched order";
 const NAIVE: &str = "naive pruning";
 const RANDOM: &str = "random start";
 const ALONE: &str = "distilled alone";
@@ -67,6 +68,14 @@ fn naive(name: impl Into<String>, plan: LayerPlan) -> Line {
     Line::new(name, Kind::Naive { plan, order: Method::Last })
 }
 
+fn better(line: &str, than: &str) -> Test {
+    Test::Better(line.to_owned(), than.to_owned(), Sizes::All)
+}
+
+fn as_good(line: &str, than: &str) -> Test {
+    Test::AsGood(line.to_owned(), than.to_owned(), Sizes::All)
+}
+
 fn check(claim: &'static str, test: Test) -> Check {
     Check { claim, test }
 }
@@ -84,14 +93,11 @@ fn phenomenon(lesson: Lesson) -> Design {
             patched(RANDOM, noise),
         ],
         checks: vec![
-            check("Quality climbs from student to teacher.", Test::Climbs(BOOMERANG)),
-            check(
-                "Sizes in between are better than naive pruning.",
-                Test::Better(BOOMERANG, NAIVE, Sizes::All),
-            ),
+            check("Quality climbs from student to teacher.", Test::Climbs(BOOMERANG.to_owned())),
+            check("Sizes in between are better than naive pruning.", better(BOOMERANG, NAIVE)),
             check(
                 "Sizes in between are better than those of a random start.",
-                Test::Better(BOOMERANG, RANDOM, Sizes::All),
+                better(BOOMERANG, RANDOM),
             ),
         ],
     }
@@ -101,29 +107,31 @@ fn pruning(lesson: Lesson) -> Design {
     Design {
         title: "Boomerang beside pruning without training",
         paper: "The paper's comparison with layer pruning: boomerang is better than ShortGPT and \
-                LaCo at every size in between, the more so the smaller the models are.",
+                LaCo at every size in between, the more so the smaller the models are. These two \
+                choose layers by the teacher's states on calibration texts; a boomerang whose order \
+                is searched on the same texts stands beside the one from last to first.",
         lines: vec![
             patched(BOOMERANG, lesson.clone()),
+            Line::new(SEARCHED, Kind::Patched { lesson: lesson.clone(), order: Method::Beam }),
             naive(NAIVE, lesson.plan),
             Line::new(SHORTGPT, Kind::LeastInfluential),
             Line::new(LACO, Kind::Collapsed),
         ],
         checks: vec![
+            check("Sizes in between are better than ShortGPT's.", better(BOOMERANG, SHORTGPT)),
+            check("Sizes in between are better than LaCo's.", better(BOOMERANG, LACO)),
             check(
-                "Sizes in between are better than ShortGPT's.",
-                Test::Better(BOOMERANG, SHORTGPT, Sizes::All),
+                "With a searched order they are better than ShortGPT's.",
+                better(SEARCHED, SHORTGPT),
             ),
-            check(
-                "Sizes in between are better than LaCo's.",
-                Test::Better(BOOMERANG, LACO, Sizes::All),
-            ),
+            check("With a searched order they are better than LaCo's.", better(SEARCHED, LACO)),
             check(
                 "The lead over ShortGPT grows as models get smaller.",
-                Test::LeadGrows(BOOMERANG, SHORTGPT),
+                Test::LeadGrows(BOOMERANG.to_owned(), SHORTGPT.to_owned()),
             ),
             check(
                 "The lead over LaCo grows as models get smaller.",
-                Test::LeadGrows(BOOMERANG, LACO),
+                Test::LeadGrows(BOOMERANG.to_owned(), LACO.to_owned()),
             ),
         ],
     }
@@ -143,11 +151,11 @@ fn standard(lesson: Lesson) -> Design {
         checks: vec![
             check(
                 "Sizes in between are as good as students of their size.",
-                Test::AsGood(BOOMERANG, ALONE, Sizes::All),
+                as_good(BOOMERANG, ALONE),
             ),
             check(
                 "The largest size in between is better than a student of its size.",
-                Test::Better(BOOMERANG, ALONE, Sizes::Largest),
+                Test::Better(BOOMERANG.to_owned(), ALONE.to_owned(), Sizes::Largest),
             ),
         ],
     }
@@ -169,18 +177,18 @@ fn losses(lesson: Lesson) -> Design {
             with("alignment alone", LossWeights { cross_entropy: 0.0, kl: 0.0, ..full }),
         ],
         checks: vec![
-            check("With cross-entropy alone, quality still climbs.", Test::Climbs("CE")),
+            check("With cross-entropy alone, quality still climbs.", Test::Climbs("CE".to_owned())),
             check(
                 "Without alignment the sizes in between are as good.",
-                Test::AsGood("CE + KL", "all three terms", Sizes::All),
+                as_good("CE + KL", "all three terms"),
             ),
             check(
                 "With alignment the curve is smoother.",
-                Test::Smoother("all three terms", "CE + KL"),
+                Test::Smoother("all three terms".to_owned(), "CE + KL".to_owned()),
             ),
             check(
                 "Alignment alone is as good as all three (ADAPT, arXiv:2608.22854).",
-                Test::AsGood("alignment alone", "all three terms", Sizes::All),
+                as_good("alignment alone", "all three terms"),
             ),
         ],
     }
@@ -194,10 +202,11 @@ fn every(lesson: &Lesson) -> Result<Design, PlanError> {
         lines.push(patched(name, Lesson { plan: plan.clone(), ..lesson.clone() }));
         lines.push(naive(baseline, plan).hidden());
     }
-    let climbs = EVERY
-        .map(|(_, name, _)| check("Quality climbs from student to teacher.", Test::Climbs(name)));
+    let climbs = EVERY.map(|(_, name, _)| {
+        check("Quality climbs from student to teacher.", Test::Climbs(name.to_owned()))
+    });
     let better = EVERY.map(|(_, name, baseline)| {
-        let test = Test::Better(name, baseline, Sizes::All);
+        let test = better(name, baseline);
         check("Sizes in between are better than naive pruning.", test)
     });
     Ok(Design {
@@ -218,36 +227,34 @@ const EVERY: [(usize, &str, &str); 4] = [
 ];
 
 fn budgets(lesson: &Lesson) -> Design {
+    let name = |steps: usize| format!("{steps} steps");
     let steps = lesson.steps;
-    let budget = |name: &'static str, steps: usize| {
-        patched(name, Lesson { steps: steps.max(1), ..lesson.clone() })
-    };
+    let mut lines = vec![patched(name(steps), lesson.clone())];
+    for steps in [steps / 3, 3 * steps, 10 * steps, 30 * steps] {
+        // Of a single step there is no third.
+        if steps > 0 {
+            lines.push(patched(name(steps), Lesson { steps, ..lesson.clone() }));
+        }
+    }
+    let times = |factor: usize| name(factor * steps);
     Design {
         title: "How long the student is distilled",
         paper: "The paper's ablation of the budget: with more tokens the sizes in between get \
                 better.",
-        lines: vec![
-            budget("budget", steps),
-            budget("budget / 3", steps / 3),
-            budget("budget × 3", steps * 3),
-            budget("budget × 10", steps * 10),
-            budget("budget × 30", steps * 30),
-        ],
+        lines,
         checks: vec![
             check(
                 "Three times the budget makes the sizes in between better.",
-                Test::Better("budget × 3", "budget", Sizes::All),
+                better(&times(3), &times(1)),
             ),
             check(
                 "Ten times the budget makes them better than three times.",
-                Test::Better("budget × 10", "budget × 3", Sizes::All),
+                better(&times(10), &times(3)),
             ),
-            check(
-                "Thirty times makes them better than ten times.",
-                Test::Better("budget × 30", "budget × 10", Sizes::All),
-            ),
-            check("With ten times the budget, quality still climbs.", Test::Climbs("budget × 10")),
-            check("With thirty times, quality still climbs.", Test::Climbs("budget × 30")),
+            check("Thirty times makes them better than ten times.", better(&times(30), &times(10))),
+            check("With three times the budget, quality still climbs.", Test::Climbs(times(3))),
+            check("With ten times, quality still climbs.", Test::Climbs(times(10))),
+            check("With thirty times, quality still climbs.", Test::Climbs(times(30))),
         ],
     }
 }
@@ -265,10 +272,10 @@ fn wrong_order(lesson: &Lesson) -> Design {
         checks: vec![
             check(
                 "For this teacher, a Qwen3 in shape, last to first is better.",
-                Test::Better("last", "first", Sizes::All),
+                better("last", "first"),
             ),
-            check("Last to first, quality climbs.", Test::Climbs("last")),
-            check("First to last, quality climbs.", Test::Climbs("first")),
+            check("Last to first, quality climbs.", Test::Climbs("last".to_owned())),
+            check("First to last, quality climbs.", Test::Climbs("first".to_owned())),
         ],
     }
 }
@@ -280,22 +287,11 @@ fn orders(lesson: &Lesson) -> Design {
                 teacher. Which order is best differs from family to family.",
         lines: ORDERS.map(|order| ordered(order, lesson)).to_vec(),
         checks: vec![
-            check(
-                "KLPatch is better than last to first.",
-                Test::Better("klpatch", "last", Sizes::All),
-            ),
-            check(
-                "KLPatch is better than first to last.",
-                Test::Better("klpatch", "first", Sizes::All),
-            ),
-            check(
-                "By similarity is as good as KLPatch.",
-                Test::AsGood("similarity", "klpatch", Sizes::All),
-            ),
-            check(
-                "KLPatch is as good as an exact search.",
-                Test::AsGood("klpatch", "exact", Sizes::All),
-            ),
+            check("KLPatch is better than last to first.", better("klpatch", "last")),
+            check("KLPatch is better than first to last.", better("klpatch", "first")),
+            check("A beam search is as good as an exact one.", as_good("beam", "exact")),
+            check("By similarity is as good as KLPatch.", as_good("similarity", "klpatch")),
+            check("KLPatch is as good as an exact search.", as_good("klpatch", "exact")),
         ],
     }
 }

@@ -47,15 +47,15 @@ pub(super) struct Check {
 /// What is to be true.
 pub(super) enum Test {
     /// The first is better than the second.
-    Better(&'static str, &'static str, Sizes),
+    Better(String, String, Sizes),
     /// The first is not worse than the second.
-    AsGood(&'static str, &'static str, Sizes),
+    AsGood(String, String, Sizes),
     /// No size is worse than the one before it.
-    Climbs(&'static str),
+    Climbs(String),
     /// The first leads the second by more, the smaller the models are.
-    LeadGrows(&'static str, &'static str),
+    LeadGrows(String, String),
     /// The first bends less from size to size than the second.
-    Smoother(&'static str, &'static str),
+    Smoother(String, String),
 }
 
 /// Which of the sizes that two lines have in common, teacher and student left out.

@@ -26,6 +26,8 @@ pub(super) struct Judged {
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
     Confirmed,
+    /// No difference where none was expected: within two standard errors.
+    Level,
     /// Within two standard errors.
     Open,
     /// By more than two standard errors.
@@ -41,6 +43,7 @@ impl Verdict {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",
+            Self::Level => "no difference beyond two standard errors",
             Self::Open => "not confirmed: within two standard errors",
             Self::Contradicted => "not confirmed: the opposite was found",
             Self::Unmeasured => "nothing to compare",
@@ -58,7 +61,10 @@ impl Verdict {
 
     /// That something is not below 0.
     fn not_below(estimate: Estimate) -> Self {
-        if estimate.z() < -ERRORS { Self::Contradicted } else { Self::Confirmed }
+        match Self::above(estimate) {
+            Self::Open => Self::Level,
+            verdict => verdict,
+        }
     }
 }
 
@@ -72,12 +78,12 @@ fn finding(check: &Check, design: &Design, sample: &Sample) -> Finding {
         let place = design.lines.iter().position(|line| line.name == name);
         place.expect("a check names lines of its design")
     };
-    let judged = |measure: Measure| match check.test {
+    let judged = |measure: Measure| match &check.test {
         Test::Better(one, other, sizes) => {
-            told(sample.lead(line(one), line(other), sizes, measure), Verdict::above)
+            told(sample.lead(line(one), line(other), *sizes, measure), Verdict::above)
         }
         Test::AsGood(one, other, sizes) => {
-            told(sample.lead(line(one), line(other), sizes, measure), Verdict::not_below)
+            told(sample.lead(line(one), line(other), *sizes, measure), Verdict::not_below)
         }
         Test::LeadGrows(one, other) => {
             told(sample.growth_of_lead(line(one), line(other), measure), Verdict::above)
@@ -91,7 +97,7 @@ fn finding(check: &Check, design: &Design, sample: &Sample) -> Finding {
             told((!one.is_empty()).then_some(less), Verdict::above)
         }
     };
-    let what = match check.test {
+    let what = match &check.test {
         Test::Better(one, other, _) | Test::AsGood(one, other, _) => format!("{one} − {other}"),
         Test::LeadGrows(one, other) => format!("{one} − {other}, smallest − largest size"),
         Test::Climbs(one) => format!("{one}, from size to size"),
@@ -161,7 +167,7 @@ mod tests {
 
     #[test]
     fn better_means_by_more_than_two_standard_errors() {
-        let test = || Test::Better("a", "b", Sizes::All);
+        let test = || Test::Better("a".to_owned(), "b".to_owned(), Sizes::All);
         let with_middle = |middle: [f64; 2]| [[0.5, 0.5], middle, [0.5, 0.5]];
         assert_eq!(verdict(test(), with_middle([0.6, 0.61]), FLAT), Verdict::Confirmed);
         assert_eq!(verdict(test(), with_middle([0.4, 0.39]), FLAT), Verdict::Contradicted);
@@ -172,8 +178,8 @@ mod tests {
     fn a_curve_that_falls_in_the_middle_does_not_climb() {
         let rising = [[0.4, 0.4], [0.5, 0.5], [0.6, 0.6]];
         let falling = [[0.4, 0.4], [0.3, 0.3], [0.6, 0.6]];
-        assert_eq!(verdict(Test::Climbs("a"), rising, FLAT), Verdict::Confirmed);
-        assert_eq!(verdict(Test::Climbs("a"), falling, FLAT), Verdict::Contradicted);
-        assert_eq!(verdict(Test::Climbs("a"), FLAT, FLAT), Verdict::Open);
+        assert_eq!(verdict(Test::Climbs("a".to_owned()), rising, FLAT), Verdict::Confirmed);
+        assert_eq!(verdict(Test::Climbs("a".to_owned()), falling, FLAT), Verdict::Contradicted);
+        assert_eq!(verdict(Test::Climbs("a".to_owned()), FLAT, FLAT), Verdict::Open);
     }
 }

@@ -1,5 +1,7 @@
 //! The models of an experiment's lines, as stacks of layers.
 
+use std::collections::BTreeMap;
+
 use boomerang_core::baselines::{LayerCollapse, collapse};
 use boomerang_core::distill::Batch;
 use boomerang_core::evaluate::Stack;
@@ -104,43 +106,40 @@ fn fixed(order: Method) -> PatchOrder {
 }
 
 /// Cosines below which a merge is taken back, the strictest first.
-const THRESHOLDS: [f64; 12] = [0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0.0, -1.1];
+const THRESHOLDS: [f64; 10] = [0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.3, -1.1];
+/// Layers that become one in a merge.
+const MERGED: [usize; 3] = [2, 3, 4];
 
-/// The teacher with layers merged until `n_layers` are left: of all settings that get there, the
-/// one whose last states are most like the teacher's.
+/// The teacher with layers merged, down to `n_layers_enough`: of each size the model whose last
+/// states are most like the teacher's, of all settings tried, with a sentence on its making.
 pub(super) fn collapsed(
     teacher: &LanguageModel,
-    n_layers: usize,
+    n_layers_enough: usize,
     batches: &[Batch],
-) -> anyhow::Result<(LanguageModel, Option<String>)> {
-    let mut best: Option<(f64, LanguageModel, String)> = None;
-    for n_merged in 2..=4 {
-        for threshold in THRESHOLDS {
-            let settings = LayerCollapse {
-                n_merged,
-                layers: 0..teacher.n_layers(),
-                interval: 1,
-                threshold,
-                n_layers_enough: n_layers,
-            };
-            let found = block_on(collapse(teacher, &settings, batches))?;
-            let Some(last) = found.merges.last() else { continue };
-            if found.model.n_layers() != n_layers {
-                continue;
-            }
-            if best.as_ref().is_none_or(|(similarity, ..)| last.similarity > *similarity) {
-                let merges: Vec<usize> = found.merges.iter().map(|merge| merge.layer).collect();
-                let remark = format!(
-                    "LaCo at {n_layers} layers: {n_merged} layers become one at {merges:?}, \
-                     cosine of the last states {:.3}",
-                    last.similarity
+) -> anyhow::Result<Vec<(LanguageModel, String)>> {
+    let mut best: BTreeMap<usize, (f64, LanguageModel, String)> = BTreeMap::new();
+    for (n_merged, threshold) in MERGED.into_iter().flat_map(|n| THRESHOLDS.map(|least| (n, least)))
+    {
+        let settings = LayerCollapse {
+            n_merged,
+            layers: 0..teacher.n_layers(),
+            interval: 1,
+            threshold,
+            n_layers_enough,
+        };
+        let mut layers = Vec::new();
+        for merge in block_on(collapse(teacher, &settings, batches))? {
+            layers.push(merge.layer);
+            let n_layers = merge.model.n_layers();
+            if best.get(&n_layers).is_none_or(|(similarity, ..)| merge.similarity > *similarity) {
+                let sentence = format!(
+                    "LaCo at {n_layers} layers: {n_merged} layers become one at {layers:?}, cosine \
+                     of the last states {:.3}",
+                    merge.similarity
                 );
-                best = Some((last.similarity, found.model, remark));
+                best.insert(n_layers, (merge.similarity, merge.model, sentence));
             }
-            // A lower threshold takes no better merges.
-            break;
         }
     }
-    // Nothing to merge: the teacher itself.
-    Ok(best.map_or((teacher.clone(), None), |(_, model, remark)| (model, Some(remark))))
+    Ok(best.into_values().map(|(_, model, sentence)| (model, sentence)).collect())
 }

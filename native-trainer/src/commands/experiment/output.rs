@@ -152,8 +152,8 @@ impl Done<'_> {
             "\nDifferences are turned so that more is better, and averaged over the sizes between \
              student and teacher.\nThe same questions are asked of all, so that errors are those of \
              differences: over students and over ten parts of the questions.\nA claim is called \
-             confirmed when the difference exceeds two standard errors, or, where as good is all \
-             that is claimed, when it is not below by as much.\n",
+             confirmed when the difference exceeds two standard errors; where as good is all that is \
+             claimed, the words are \"no difference beyond two standard errors\".\n",
         );
         for measure in Measure::BOTH {
             let _ = write!(text, "\n## {}\n\n{}", title(measure), self.table(measure));

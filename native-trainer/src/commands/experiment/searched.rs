@@ -8,6 +8,7 @@ use boomerang_core::prune::Family;
 use boomerang_core::search::{Known, Metric};
 
 use crate::commands::search::{Method, find};
+use crate::side_by_side::{n_workers, side_by_side};
 
 /// Width of a beam search, as in `boomerang search`.
 const BEAM: usize = 4;
@@ -25,22 +26,32 @@ impl Searched {
         Self { method, cost: Cost::default(), found: BTreeMap::new() }
     }
 
-    /// The order for one more student.
-    pub(super) fn order(
+    /// The order for each student.
+    pub(super) fn orders(
         &mut self,
-        family: &Family,
+        families: &[Family],
         batches: &[Batch],
-    ) -> anyhow::Result<PatchOrder> {
-        let mut known = Known::new(family, batches, Metric::Kl);
-        let order = find(self.method, BEAM, family, batches, &mut known, &mut |_| {})?;
-        self.cost.n_layer_calls += known.n_layer_calls;
-        self.cost.n_layer_calls_alone += known.n_layer_calls_alone;
-        *self.found.entry(order.clone()).or_default() += 1;
-        Ok(match self.method {
-            Method::First => PatchOrder::First,
-            Method::Last => PatchOrder::Last,
-            _ => PatchOrder::Found(order),
-        })
+    ) -> anyhow::Result<Vec<PatchOrder>> {
+        let Some(first) = families.first() else { return Ok(Vec::new()) };
+        let n_workers = n_workers(families.len(), &first.teacher().model().device());
+        let found = side_by_side(families.len(), n_workers, |place| {
+            let family = &families[place];
+            let mut known = Known::new(family, batches, Metric::Kl);
+            let order = find(self.method, BEAM, family, batches, &mut known, &mut |_| {})?;
+            Ok((order, known.n_layer_calls, known.n_layer_calls_alone))
+        })?;
+        let mut orders = Vec::with_capacity(found.len());
+        for (order, n_layer_calls, n_layer_calls_alone) in found {
+            self.cost.n_layer_calls += n_layer_calls;
+            self.cost.n_layer_calls_alone += n_layer_calls_alone;
+            *self.found.entry(order.clone()).or_default() += 1;
+            orders.push(match self.method {
+                Method::First => PatchOrder::First,
+                Method::Last => PatchOrder::Last,
+                _ => PatchOrder::Found(order),
+            });
+        }
+        Ok(orders)
     }
 
     /// What was found; `None` where nothing was searched.
