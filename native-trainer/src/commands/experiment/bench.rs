@@ -86,7 +86,7 @@ impl<'a> Bench<'a> {
                     for (&(seed, place), (family, order)) in of_seeds.iter().zip(families) {
                         all.add_family(number, seed, family, places[place], order)?;
                     }
-                    remarks.extend(searched.sentence());
+                    remarks.extend(searched.sentence(&line.name));
                 }
                 Kind::Alone { lesson, order } => {
                     for lesson in alone(lesson, *order)? {

@@ -145,6 +145,7 @@ fn standard(lesson: Lesson) -> Design {
                 for Qwen3 better than the large ones among them.",
         lines: vec![
             patched(BOOMERANG, lesson.clone()),
+            Line::new(SEARCHED, Kind::Patched { lesson: lesson.clone(), order: Method::Beam }),
             Line::new(ALONE, Kind::Alone { lesson: lesson.clone(), order: Method::Last }),
             naive(NAIVE, lesson.plan),
         ],
@@ -152,6 +153,10 @@ fn standard(lesson: Lesson) -> Design {
             check(
                 "Sizes in between are as good as students of their size.",
                 as_good(BOOMERANG, ALONE),
+            ),
+            check(
+                "With a searched order they are as good as students of their size.",
+                as_good(SEARCHED, ALONE),
             ),
             check(
                 "The largest size in between is better than a student of its size.",

@@ -131,7 +131,10 @@ pub(super) fn collapsed(
         for merge in block_on(collapse(teacher, &settings, batches))? {
             layers.push(merge.layer);
             let n_layers = merge.model.n_layers();
-            if best.get(&n_layers).is_none_or(|(similarity, ..)| merge.similarity > *similarity) {
+            // A merge of several may have gone further than was asked.
+            let is_best =
+                best.get(&n_layers).is_none_or(|(similarity, ..)| merge.similarity > *similarity);
+            if is_best && n_layers >= n_layers_enough {
                 let sentence = format!(
                     "LaCo at {n_layers} layers: {n_merged} layers become one at {layers:?}, cosine \
                      of the last states {:.3}",

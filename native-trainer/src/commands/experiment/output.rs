@@ -104,6 +104,7 @@ impl Done<'_> {
             style,
             points: self.points(number, measure),
         });
+        let series: Vec<Series> = series.collect();
         let (label, format) = match measure {
             Measure::Accuracy => ("mean accuracy (higher is better)", Format::Percent),
             Measure::Nats => ("nats per token (lower is better)", Format::Plain),
@@ -114,13 +115,19 @@ impl Done<'_> {
                 Reference { y: self.entropy_floor, label: "no model can lose less".to_owned() }
             }
         };
+        // Far below all lines, guessing would only take their room.
+        let lowest = |series: &Series| {
+            series.points.iter().map(|point| point.y).fold(f64::INFINITY, f64::min)
+        };
+        let lowest = series.iter().map(lowest).fold(f64::INFINITY, f64::min);
+        let is_near = lowest < 3.0 * reference.y;
         let chart = Chart {
             title: format!("{}: {} by size", self.design.title, measure.name()),
             description: format!("{} Bars: one standard error each way.", self.design.paper),
             x: Axis { label: "layers".to_owned(), format: Format::Count },
             y: Axis { label: label.to_owned(), format },
-            series: series.collect(),
-            reference: Some(reference),
+            series,
+            reference: Some(reference).filter(|_| is_near),
             here: None,
         };
         chart.to_svg(PICTURE.0, PICTURE.1)

@@ -55,13 +55,13 @@ impl Searched {
     }
 
     /// What was found; `None` where nothing was searched.
-    pub(super) fn sentence(&self) -> Option<String> {
+    pub(super) fn sentence(&self, line: &str) -> Option<String> {
         if matches!(self.method, Method::First | Method::Last) {
             return None;
         }
         let orders: Vec<String> =
             self.found.iter().map(|(order, n_seeds)| format!("{order:?} (×{n_seeds})")).collect();
-        let mut sentence = format!("{}: {}", self.method.name(), orders.join(", "));
+        let mut sentence = format!("{line}: {}", orders.join(", "));
         if self.cost.n_layer_calls > 0 {
             sentence.push_str(&format!("; the search: {}", self.cost.sentence()));
         }

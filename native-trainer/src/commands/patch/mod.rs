@@ -4,6 +4,7 @@
 //! texts.
 
 mod args;
+mod budget;
 mod calibration;
 mod card;
 mod choice;
@@ -18,7 +19,12 @@ use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, is_gguf};
 use crate::progress::{print, tell};
 pub use args::{Dtype, Format, Head, PatchArgs, parse_dtype};
+pub use budget::CacheSize;
+pub(crate) use budget::{Budget, Chosen};
+pub(crate) use calibration::{choose_heads, compare, name as head_name};
+pub(crate) use choice::{Size, parse_amount};
 use members::Patching;
+pub(crate) use members::size_of;
 
 /// Writes the chosen members.
 ///
