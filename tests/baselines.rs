@@ -7,7 +7,9 @@ use boomerang_core::model::{LanguageModel, parameters};
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::Teacher;
 use boomerang_native_trainer::device::cpu;
-use boomerang_tests::{block_on, relative_difference, tiny_batch, tiny_config, tiny_model, values};
+use boomerang_tests::{
+    block_on, read_json, relative_difference, tiny_batch, tiny_config, tiny_model, values,
+};
 use burn::tensor::TensorData;
 
 /// The tiny model with a layer that adds nothing to the residual stream.
@@ -103,4 +105,31 @@ fn no_more_is_merged_than_was_asked_for() {
     let enough = LayerCollapse { n_layers_enough: 5, ..settings(-2.0) };
     let merges = block_on(collapse(&model, &enough, &[tiny_batch(2, 8)])).unwrap();
     assert_eq!(merges.len(), 1);
+}
+
+#[test]
+fn a_checkpoint_is_made_smaller_as_shortgpt_and_laco_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    write_model(&with_idle_layer(3), &dir.path().join("teacher"));
+    write_ids(&dir.path().join("texts.jsonl"), 4, 16);
+    let prune = "prune --teacher {dir}/teacher --calibration {dir}/texts.jsonl --device cpu";
+    boomerang(&format!("{prune} --baseline shortgpt --layers 5 --out {{dir}}/shortgpt"), &paths)
+        .unwrap();
+    let plan = read_json(dir.path().join("shortgpt/student_config.json"));
+    assert_eq!(plan["pruned_teacher_layers"], serde_json::json!([3]));
+    let laco = "--baseline laco --layers 3 --merged 2 --threshold -2 --out {dir}/laco";
+    boomerang(&format!("{prune} {laco}"), &paths).unwrap();
+    assert_eq!(read_json(dir.path().join("laco/config.json"))["num_hidden_layers"], 3);
+    assert!(!dir.path().join("laco/student_config.json").exists());
+}
+
+#[test]
+fn a_baseline_without_texts_says_what_it_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    write_model(&tiny_model(&tiny_config(), 1, &cpu()), &dir.path().join("teacher"));
+    let line = "prune --teacher {dir}/teacher --baseline laco --layers 4 --out {dir}/student";
+    let (message, code) = failure(line, &[("dir", dir.path())]);
+    assert!(message.contains("--calibration"), "{message}");
+    assert_eq!(code, 2);
 }

@@ -15,6 +15,8 @@ mod commands;
 mod distill_parity;
 /// Scores of the prefix tree equal those of stand-alone models.
 mod evaluation;
+/// Experiments on the embedded family give the same files each time.
+mod experiment;
 /// GGUF files hold what other programs would write, and members of two what one would.
 mod gguf;
 /// A software GPU computes what the CPU computes.

@@ -58,6 +58,14 @@ pub fn without_least_influential(influence: &[f64], n_dropped: usize) -> Vec<usi
     kept
 }
 
+/// The model with these of its layers alone, in this order; copies no weights.
+///
+/// # Panics
+/// When the model has no such layer.
+pub fn keeping(model: &LanguageModel, kept: &[usize]) -> LanguageModel {
+    model.with_layers(kept.iter().map(|&layer| model.layers()[layer].clone()).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,4 +8,4 @@ mod collapse;
 mod influence;
 
 pub use collapse::{LayerCollapse, Merge, collapse, merge_values};
-pub use influence::{block_influence, without_least_influential};
+pub use influence::{block_influence, keeping, without_least_influential};
