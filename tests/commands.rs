@@ -28,6 +28,7 @@ fn help_lists_the_commands_in_pipeline_order() {
         export    Write a model as a GGUF file, for llama.cpp
         eval      Measure every size of a family
         report    Put measurements together as a page: curves, tables, comparisons
+        experiment Repeat a figure or an ablation of the paper on the embedded family
         bundle    Pack a family for the explorer
         explore   Serve the explorer with a bundle from this machine
         generate  Continue a text

@@ -36,6 +36,7 @@ const STAGES: [&str; 20] = [
     "generate",
     "distill",
     "similarity",
+    "baselines",
     "search",
     "curve",
     "compare",

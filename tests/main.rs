@@ -7,6 +7,8 @@ mod analysis;
 mod architectures;
 /// Each way in which input can be wrong, and the sentence that answers it.
 mod bad_input;
+/// Layers that are left out or merged without training: ShortGPT and LaCo.
+mod baselines;
 /// The bundle that comes with the repository loads, and its curve is what a fresh evaluation gives.
 mod bundle;
 /// The commands, run as a user runs them.
@@ -17,6 +19,8 @@ mod distill_parity;
 mod engine;
 /// Scores of the prefix tree equal those of stand-alone models.
 mod evaluation;
+/// Experiments on the embedded family give the same files each time.
+mod experiment;
 /// GGUF files hold what other programs would write, and members of two what one would.
 mod gguf;
 /// A software GPU computes what the CPU computes.

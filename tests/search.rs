@@ -125,3 +125,52 @@ fn a_search_without_texts_says_what_it_needs() {
     assert!(message.contains("--calibration"), "{message}");
     assert_eq!(code, 2);
 }
+
+#[test]
+fn a_budget_takes_the_nearest_member_that_fits_with_its_cache() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    let family = tiny_family(&cpu());
+    write_model(family.teacher().model(), &dir.path().join("teacher"));
+    write_model(family.student().model(), &dir.path().join("student"));
+    write_ids(&dir.path().join("texts.jsonl"), 4, 16);
+    let search = |budget: &str| {
+        let line = format!(
+            "search --teacher {{dir}}/teacher --student {{dir}}/student --kept 0,2,4,5 --method exact \
+             --calibration {{dir}}/texts.jsonl --device cpu --out {{dir}}/order.json --force {budget}"
+        );
+        boomerang(&line, &paths).unwrap();
+        let text = fs::read_to_string(dir.path().join("order.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["budget"].clone()
+    };
+    let config = family.teacher().model().config();
+    let weights = 4 * config.n_params();
+    // The teacher fits, and nothing is nearer to it than itself.
+    let budget = search(&format!("--bytes {weights}"));
+    assert_eq!(budget["chosen"]["layers"], 6);
+    assert_eq!(budget["chosen"]["kl"], 0.0);
+    // Of the same bytes a cache for one text takes its part.
+    let budget = search(&format!("--bytes {weights} --kv 64:1"));
+    let n_cached = 2 * 64 * config.n_kv_heads * config.d_head;
+    let (layers, kv) = (&budget["chosen"]["layers"], &budget["chosen"]["kv_bytes"]);
+    assert!(layers.as_u64().unwrap() < 6, "{budget}");
+    assert_eq!(kv.as_u64().unwrap(), layers.as_u64().unwrap() * 2 * n_cached as u64);
+    assert_eq!(budget["next_larger"].is_null(), false);
+}
+
+#[test]
+fn a_budget_with_one_matrix_for_both_ends_is_compared_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    let family = tiny_family(&cpu());
+    write_model(family.teacher().model(), &dir.path().join("teacher"));
+    write_model(family.student().model(), &dir.path().join("student"));
+    write_ids(&dir.path().join("texts.jsonl"), 4, 16);
+    let line = "search --teacher {dir}/teacher --student {dir}/student --kept 0,2,4,5 --head teacher \
+                --calibration {dir}/texts.jsonl --device cpu --out {dir}/order.json --params 1B";
+    boomerang(line, &paths).unwrap();
+    let text = fs::read_to_string(dir.path().join("order.json")).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["budget"]["chosen"]["head"], "teacher");
+    assert_eq!(value["budget"]["chosen"]["kl"], 0.0);
+}

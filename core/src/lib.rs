@@ -12,6 +12,7 @@
 //! is `async`, because a browser cannot block.
 
 pub mod architecture;
+pub mod baselines;
 pub mod bundle;
 pub mod chart;
 pub mod checkpoint;

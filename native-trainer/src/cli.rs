@@ -43,6 +43,8 @@ pub enum Command {
     Eval(commands::eval::EvalArgs),
     /// Put measurements together as a page: curves, tables, comparisons
     Report(commands::report::ReportArgs),
+    /// Repeat a figure or an ablation of the paper on the embedded family
+    Experiment(commands::experiment::ExperimentArgs),
     /// Pack a family for the explorer
     Bundle(commands::bundle::BundleArgs),
     /// Serve the explorer with a bundle from this machine

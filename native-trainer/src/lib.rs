@@ -22,6 +22,7 @@ pub mod progress;
 pub mod report;
 pub mod run_folder;
 pub mod serve;
+pub mod side_by_side;
 pub mod tasks;
 pub mod train_loop;
 
@@ -52,6 +53,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Export(args) => commands::export::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Experiment(args) => commands::experiment::run(&args),
         Command::Bundle(args) => commands::bundle::run(&args),
         Command::Explore(args) => commands::explore::run(&args),
         Command::Generate(args) => commands::generate::run(&args),

@@ -36,6 +36,21 @@ impl ModelConfig {
         attention + query_key_norm + mlp + n_norms * self.norm_params(self.d_model)
     }
 
+    /// Bytes of the keys and values of `batch` texts of `context` positions, at `n_bytes` a number;
+    /// a layer with a window keeps no more positions than that. A masked language model has none.
+    pub fn cache_bytes(&self, context: u64, batch: u64, n_bytes: u64) -> u64 {
+        if self.is_masked() {
+            return 0;
+        }
+        let n_positions = self
+            .layers
+            .iter()
+            .map(|kind| kind.window.map_or(context, |window| context.min(window as u64)))
+            .fold(0, u64::saturating_add);
+        let a_position = 2 * (self.n_kv_heads * self.d_head) as u64;
+        n_positions.saturating_mul(a_position).saturating_mul(batch).saturating_mul(n_bytes)
+    }
+
     /// Parameters outside of layers, with one matrix for embedding and head when `tied`.
     pub fn n_end_params(&self, tied: bool) -> usize {
         let n_matrices = if tied { 1 } else { 2 };

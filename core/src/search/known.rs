@@ -75,6 +75,11 @@ impl<'a> Known<'a> {
         self.found[patch]
     }
 
+    /// Every member that was measured.
+    pub fn measured(&self) -> impl Iterator<Item = (&Patch, Divergence)> {
+        self.found.iter().map(|(patch, divergence)| (patch, *divergence))
+    }
+
     /// The number that decides.
     pub(super) fn loss(&self, patch: &Patch) -> f64 {
         let divergence = self.divergence(patch);

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod distill;
 pub mod doctor;
 pub mod eval;
+pub mod experiment;
 pub mod explore;
 pub mod export;
 pub mod generate;

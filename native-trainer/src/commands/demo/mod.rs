@@ -1,27 +1,20 @@
 //! `boomerang demo`: the whole story on the embedded teacher and the generated corpus.
 
 mod story;
+mod students;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use boomerang_core::bundle::BundleContents;
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
 use boomerang_core::curve::Series;
-use boomerang_core::distill::loss::LossWeights;
-use boomerang_core::distill::{
-    Batch, DistillSettings, Distiller, Initialization, Layout, Row, Schedule, UpdateSettings,
-};
-use boomerang_core::model::LanguageModel;
+use boomerang_core::distill::Layout;
 use boomerang_core::plan::PatchOrder;
-use boomerang_core::prune::{Family, Student, StudentConfig};
+use boomerang_core::prune::{Family, StudentConfig};
 use boomerang_core::similarity::block_similarity;
-use burn::tensor::Device;
 use futures_lite::future::block_on;
 use serde_json::json;
-use story::{EMBEDDED, Story};
 
 use crate::cli::DeviceArgs;
 use crate::data::similarity_batches;
@@ -29,8 +22,12 @@ use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::family_run::{Candidate, measure, print_table, write_bundle, write_curve};
 use crate::files::OutputFolder;
-use crate::progress::{Progress, print, tell};
+use crate::progress::{print, tell};
 use crate::run_folder::at_least_one;
+use story::EMBEDDED;
+pub(crate) use story::Story;
+use students::{ALIGNMENT, LEARNING_RATE, TOKENS_PER_STEP};
+pub(crate) use students::{Lesson, STEPS, Start, distill_each};
 
 /// The whole story on the embedded teacher: prune, distill, patch, evaluate, plot
 #[derive(Clone, Debug, clap::Args)]
@@ -64,15 +61,7 @@ pub enum OrderChoice {
     Last,
 }
 
-/// The student sees half a percent of the tokens the teacher saw. Much longer, and patching a teacher
-/// block into a student that has learnt to do without it makes things worse before better.
-const STEPS: usize = 10;
 const TOO_LONG: usize = 300;
-const LEARNING_RATE: f64 = 2e-3;
-/// More than the paper's 2: at this size alignment is what makes teacher layers fit.
-const ALIGNMENT: f64 = 20.0;
-/// Places for tokens; some of them are padding.
-const TOKENS_PER_STEP: usize = 1024;
 
 pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     at_least_one("--steps", args.steps).or_exit(Exit::Usage)?;
@@ -90,7 +79,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         story.plan.kept()
     ));
 
-    let candidates = distill_all(args.seeds, steps, &story, &device.device)?;
+    let candidates = distill_all(args.seeds, steps, &story)?;
     let order = match args.order {
         OrderChoice::First => PatchOrder::First,
         OrderChoice::Last => PatchOrder::Last,
@@ -146,88 +135,18 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
 }
 
 /// For each seed a student that starts from the teacher's layers, and one that starts from noise.
-fn distill_all(
-    n_seeds: u64,
-    steps: usize,
-    story: &Story,
-    device: &Device,
-) -> anyhow::Result<Vec<Candidate>> {
-    let mut candidates = Vec::new();
-    for seed in 0..n_seeds {
-        let student = story.teacher.prune(&story.plan)?;
-        let config = student.model().config().clone();
-        let noise = LanguageModel::random(&config, Initialization::HuggingFace, seed, device);
-        let random = Student::new(noise, story.plan.clone())?;
-        candidates.push(Candidate { series: Series::Boomerang, seed, student });
-        candidates.push(Candidate { series: Series::Random, seed, student: random });
-    }
-    let n_steps = steps * candidates.len();
-    let progress = Mutex::new((0, Progress::new("distill", n_steps)));
-    let stepped = || {
-        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.0 += 1;
-        let done = progress.0;
-        progress.1.set(done, || format!("{} students", candidates.len()));
+fn distill_all(n_seeds: u64, steps: usize, story: &Story) -> anyhow::Result<Vec<Candidate>> {
+    let both = |seed| {
+        let lesson = Lesson::new(story.plan.clone(), steps, seed);
+        let noise = Lesson { start: Start::Noise, ..lesson.clone() };
+        [(Series::Boomerang, lesson), (Series::Random, noise)]
     };
-    // Models this small leave a CPU's cores idle one by one; side by side they do not.
-    let n_workers = if *device == device::cpu() {
-        std::thread::available_parallelism().map_or(1, usize::from).min(candidates.len())
-    } else {
-        1
-    };
-    let next = AtomicUsize::new(0);
-    let work = || -> anyhow::Result<Vec<(usize, Student)>> {
-        let mut done = Vec::new();
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(candidate) = candidates.get(place) else { return Ok(done) };
-            let student =
-                distill(candidate.student.clone(), candidate.seed, steps, story, &stepped)?;
-            done.push((place, student));
-        }
-    };
-    let students = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..n_workers).map(|_| scope.spawn(work)).collect();
-        workers
-            .into_iter()
-            .map(|worker| worker.join().map_err(|_| anyhow::anyhow!("a worker panicked"))?)
-            .collect::<anyhow::Result<Vec<_>>>()
-    })?;
-    progress.into_inner().unwrap_or_else(PoisonError::into_inner).1.finish();
-    for (place, student) in students.into_iter().flatten() {
-        candidates[place].student = student;
-    }
-    Ok(candidates)
-}
-
-fn distill(
-    student: Student,
-    seed: u64,
-    steps: usize,
-    story: &Story,
-    stepped: &dyn Fn(),
-) -> anyhow::Result<Student> {
-    let schedule = Schedule::cosine(LEARNING_RATE, steps);
-    let settings = DistillSettings {
-        loss: LossWeights { alignment: ALIGNMENT, ..LossWeights::default() },
-        update: UpdateSettings::new(schedule),
-        alignment: None,
-    };
-    let mut distiller = Distiller::new(story.teacher.clone(), student, settings, 0);
-    // Other lines than the teacher's own, whose stream has a smaller seed.
-    let mut rows = story.corpus.rows(1000 + seed, story.made.seq_len);
-    let n_rows = TOKENS_PER_STEP / story.made.seq_len;
-    while distiller.n_steps() < steps {
-        let batch = rows.by_ref().take(n_rows);
-        let batch = batch.map(|row| Row { tokens: row.tokens, segments: row.segments });
-        let batch = Batch::new(batch.collect(), Layout::Packed);
-        let report = block_on(distiller.step(&[batch]));
-        if !report.is_finite() {
-            return Err(Exit::Diverged.error("the loss is no number any more"));
-        }
-        stepped();
-    }
-    Ok(distiller.student())
+    let (series, lessons): (Vec<Series>, Vec<Lesson>) = (0..n_seeds).flat_map(both).unzip();
+    let students = distill_each(story, &lessons)?;
+    let candidates = series.into_iter().zip(lessons).zip(students);
+    Ok(candidates
+        .map(|((series, lesson), student)| Candidate { series, seed: lesson.seed, student })
+        .collect())
 }
 
 /// Teacher and first student as folders that every other command, and transformers, can read.

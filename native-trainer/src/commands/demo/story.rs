@@ -1,5 +1,7 @@
 //! What the demo starts from: the embedded teacher, its corpus, and what is asked of every size.
 
+use std::collections::BTreeMap;
+
 use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::corpus::Corpus;
@@ -32,24 +34,26 @@ pub(super) const EMBEDDED: Embedded = Embedded {
 
 /// How the embedded teacher was made, as far as the demo needs it.
 #[derive(Deserialize)]
-pub(super) struct Made {
+pub(crate) struct Made {
     corpus_seed: u64,
-    pub(super) seq_len: usize,
-    pub(super) entropy_floor: f64,
+    pub(crate) seq_len: usize,
+    pub(crate) entropy_floor: f64,
 }
 
 /// Everything the demo starts from.
-pub(super) struct Story {
-    pub(super) made: Made,
-    pub(super) corpus: Corpus,
-    pub(super) teacher: Teacher,
-    pub(super) plan: LayerPlan,
-    pub(super) examination: Examination,
-    pub(super) texts: Vec<TextDoc>,
+pub(crate) struct Story {
+    pub(crate) made: Made,
+    pub(crate) corpus: Corpus,
+    pub(crate) teacher: Teacher,
+    pub(crate) plan: LayerPlan,
+    pub(crate) examination: Examination,
+    pub(crate) texts: Vec<TextDoc>,
+    questions: Vec<ChoiceDoc>,
+    tokenizer: Tokenizer,
 }
 
 impl Story {
-    pub(super) fn open(device: &Device) -> anyhow::Result<Self> {
+    pub(crate) fn open(device: &Device) -> anyhow::Result<Self> {
         let made: Made = serde_json::from_str(EMBEDDED.made)?;
         let config = ModelConfig::from_json(EMBEDDED.config)?;
         let weights = Checkpoint::parse([("the embedded teacher".to_owned(), EMBEDDED.weights)])?;
@@ -61,7 +65,36 @@ impl Story {
             EMBEDDED.tasks.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
         let texts = held_out(&corpus, made.seq_len);
         let examination = Examination::new(&texts, &questions, Some(&tokenizer), config.max_seq)?;
-        Ok(Self { made, corpus, teacher, plan, examination, texts })
+        Ok(Self { made, corpus, teacher, plan, examination, texts, questions, tokenizer })
+    }
+
+    /// The first `n_questions` of each task and as large a share of the texts, dealt out to
+    /// `n_parts` examinations.
+    pub(crate) fn parts(
+        &self,
+        n_parts: usize,
+        n_questions: usize,
+    ) -> anyhow::Result<Vec<Examination>> {
+        let mut asked: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut questions = vec![Vec::new(); n_parts];
+        for question in &self.questions {
+            let place = asked.entry(&question.task).or_default();
+            if *place < n_questions {
+                questions[*place % n_parts].push(question.clone());
+            }
+            *place += 1;
+        }
+        let most = asked.values().copied().max().unwrap_or(0).max(1);
+        let n_texts = (self.texts.len() * n_questions.min(most)).div_ceil(most);
+        let mut texts = vec![Vec::new(); n_parts];
+        for (place, text) in self.texts[..n_texts].iter().enumerate() {
+            texts[place % n_parts].push(text.clone());
+        }
+        let max_seq = self.teacher.model().config().max_seq;
+        let examine = |(texts, questions): (Vec<TextDoc>, Vec<ChoiceDoc>)| {
+            Ok(Examination::new(&texts, &questions, Some(&self.tokenizer), max_seq)?)
+        };
+        texts.into_iter().zip(questions).map(examine).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use boomerang_core::checkpoint::Precision;
 use boomerang_core::gguf::Encoding;
 use boomerang_core::plan::HeadPolicy;
 
+use super::budget::CacheSize;
 use super::choice::{ChoiceArgs, Size, parse_bytes};
 use crate::calibration::CalibrationArgs;
 use crate::cli::FamilyArgs;
@@ -19,6 +20,10 @@ pub struct PatchArgs {
     pub family: FamilyArgs,
     #[command(flatten)]
     pub choice: ChoiceArgs,
+    /// Keys and values that have to fit beside the weights within --bytes, in 16 bits: positions of a
+    /// text, and texts at a time, e.g. 4096:8
+    #[arg(long, value_parser = CacheSize::parse, value_name = "CONTEXT:BATCH", requires = "bytes")]
+    pub kv: Option<CacheSize>,
     /// Embedding and head of a family that ties them: untied stores both where their owners differ,
     /// teacher and student store that one's alone, auto takes the smallest of the three that is
     /// about as near to the teacher as the best (with --calibration)
@@ -91,7 +96,7 @@ pub enum Format {
 
 impl Head {
     /// The policies that are compared, or the one that was asked for.
-    pub(super) fn policies(self) -> &'static [HeadPolicy] {
+    pub(crate) fn policies(self) -> &'static [HeadPolicy] {
         match self {
             Self::Untied => &[HeadPolicy::Untied],
             Self::Teacher => &[HeadPolicy::Teacher],

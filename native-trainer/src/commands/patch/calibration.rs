@@ -2,7 +2,9 @@
 //! embedding and head share, and which size within a budget is best.
 
 use anyhow::ensure;
+use boomerang_core::distill::Batch;
 use boomerang_core::evaluate::{PrefixTree, Stack};
+use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::{HeadPolicy, LayerPlan};
 use boomerang_core::search::divergences;
 use futures_lite::future::block_on;
@@ -28,6 +30,19 @@ pub(super) fn measure(
     let device = device::choose(args.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
     let models = [teacher.model(&device.device)?, student.model(&device.device)?];
+    compare([&models[0], &models[1]], &batches, plan, sizes)
+}
+
+/// As [`measure`], of a teacher and a student that are at hand.
+///
+/// # Errors
+/// When a size ties embedding and head in a family that does not.
+pub(crate) fn compare(
+    models: [&LanguageModel; 2],
+    batches: &[Batch],
+    plan: &LayerPlan,
+    sizes: &mut [Size],
+) -> anyhow::Result<()> {
     let is_tied = models[0].is_tied() && models[1].is_tied();
     let mut stacks = Vec::with_capacity(sizes.len());
     for size in &*sizes {
@@ -38,10 +53,9 @@ pub(super) fn measure(
     }
     let tree = PrefixTree::new(&stacks);
     let mut progress = Progress::new("compare with the teacher", batches.len());
-    let found =
-        block_on(divergences(&[&models[0], &models[1]], &tree, 0, &batches, &mut |done| {
-            progress.set(done, || format!("{} members", stacks.len()));
-        }))?;
+    let found = block_on(divergences(&models, &tree, 0, batches, &mut |done| {
+        progress.set(done, || format!("{} members", stacks.len()));
+    }))?;
     progress.finish();
     for (size, divergence) in sizes.iter_mut().zip(found) {
         size.kl = Some(divergence.kl);
@@ -51,7 +65,7 @@ pub(super) fn measure(
 
 /// Of the sizes that differ in their head alone, the smallest whose divergence is at most `tolerance`
 /// above the least; prints the table it chooses from.
-pub(super) fn choose_heads(sizes: Vec<Size>, tolerance: f64) -> Vec<Size> {
+pub(crate) fn choose_heads(sizes: Vec<Size>, tolerance: f64) -> Vec<Size> {
     print("layers  head      bytes         KL from the teacher");
     let mut chosen = Vec::new();
     for alternatives in sizes.chunk_by(|a, b| a.patch == b.patch) {
@@ -81,7 +95,7 @@ fn pick(alternatives: &[Size], tolerance: f64) -> usize {
     within.min_by_key(|(_, size)| size.n_bytes).map_or(0, |(place, _)| place)
 }
 
-fn name(policy: HeadPolicy) -> &'static str {
+pub(crate) fn name(policy: HeadPolicy) -> &'static str {
     match policy {
         HeadPolicy::Untied => "untied",
         HeadPolicy::Teacher => "teacher",
@@ -104,6 +118,7 @@ mod tests {
             n_layers: 2,
             n_params: 1,
             n_bytes,
+            cache_bytes: 0,
             kl: Some(Estimate { mean: kl, stderr: 0.0 }),
         }
     }

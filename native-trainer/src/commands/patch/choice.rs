@@ -4,6 +4,8 @@ use anyhow::bail;
 use boomerang_core::plan::{HeadPolicy, LayerPlan, Patch, PatchOrder};
 use boomerang_core::search::Estimate;
 
+use super::budget::Budget;
+
 /// Which member.
 #[derive(Clone, Debug, clap::Args)]
 #[group(required = true, multiple = false)]
@@ -36,6 +38,8 @@ pub struct Size {
     pub n_layers: usize,
     pub n_params: u64,
     pub n_bytes: u64,
+    /// Of the keys and values that have to fit beside the weights.
+    pub cache_bytes: u64,
     /// Divergence from the teacher, where members were compared on texts.
     pub kl: Option<Estimate>,
 }
@@ -67,48 +71,20 @@ impl ChoiceArgs {
 
     /// The sizes that are written, and a sentence on a budget's neighbours.
     ///
-    /// Within a budget that is the largest, or the nearest to the teacher where that was measured.
-    ///
     /// # Errors
     /// When even the smallest size exceeds the budget.
     pub fn choose(&self, sizes: Vec<Size>) -> anyhow::Result<(Vec<Size>, Option<String>)> {
-        let (budget, unit, amount): (u64, &str, fn(&Size) -> u64) = match (self.params, self.bytes)
-        {
-            (Some(budget), _) => (budget, "parameters", |size| size.n_params),
-            (None, Some(budget)) => (budget, "bytes", |size| size.n_bytes),
-            (None, None) => return Ok((sizes, None)),
-        };
-        // From the worst to the best: the larger, unless texts have told them apart.
-        let mut sizes = sizes;
-        sizes.sort_by(|a, b| {
-            let by_amount = amount(a).cmp(&amount(b));
-            match (a.kl, b.kl) {
-                (Some(a), Some(b)) => b.mean.total_cmp(&a.mean).then(by_amount),
-                _ => by_amount,
-            }
-        });
-        let (mut within, mut beyond): (Vec<Size>, Vec<Size>) =
-            sizes.into_iter().partition(|size| amount(size) <= budget);
-        beyond.sort_by_key(amount);
-        let tell = |size: &Size| {
-            let kl = size.kl.map(|kl| format!(", KL {kl}")).unwrap_or_default();
-            format!("{} layers, {} {unit}{kl}", size.n_layers, amount(size))
-        };
-        let Some(best) = within.pop() else {
-            let smallest = beyond.first().map_or_else(String::new, tell);
-            bail!("no size has at most {budget} {unit}; the smallest has {smallest}");
-        };
-        let none = || "none".to_owned();
-        let sentence = format!(
-            "within {budget} {unit}; the runner-up: {}; the next larger: {}",
-            within.last().map_or_else(none, tell),
-            beyond.first().map_or_else(none, tell)
-        );
-        Ok((vec![best], Some(sentence)))
+        let Some(budget) = Budget::of(self.params, self.bytes) else { return Ok((sizes, None)) };
+        let chosen = budget.choose(sizes)?;
+        let sentence = budget.sentence(&chosen);
+        Ok((vec![chosen.best], Some(sentence)))
     }
 }
 
 /// `1.1B`, `350M`, `2GB`, `1.5GiB`, `123456`.
+///
+/// # Errors
+/// Says what an amount looks like.
 pub(crate) fn parse_amount(text: &str) -> Result<u64, String> {
     let expected = || format!("{text:?} is no amount; expected e.g. 350M, 1.1B, 1.2GB or 1.5GiB");
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -142,52 +118,6 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn size(n_layers: usize) -> Size {
-        let plan = LayerPlan::keep(&[0, 2], 4).unwrap();
-        let n_params = n_layers as u64 * 100;
-        Size {
-            patch: Patch::none(&plan),
-            head: HeadPolicy::Untied,
-            n_layers,
-            n_params,
-            n_bytes: 2 * n_params,
-            kl: None,
-        }
-    }
-
-    fn budget(params: Option<u64>, bytes: Option<u64>) -> ChoiceArgs {
-        ChoiceArgs { k: None, layers: None, patched: None, params, bytes, all: false }
-    }
-
-    #[test]
-    fn the_largest_size_within_a_budget_is_taken_and_its_neighbours_are_told() {
-        let sizes = vec![size(4), size(5), size(6)];
-        let (chosen, sentence) = budget(Some(599), None).choose(sizes).unwrap();
-        assert_eq!(chosen[0].n_layers, 5);
-        assert_eq!(
-            sentence.unwrap(),
-            "within 599 parameters; the runner-up: 4 layers, 400 parameters; \
-             the next larger: 6 layers, 600 parameters"
-        );
-    }
-
-    #[test]
-    fn where_texts_have_told_the_sizes_apart_the_nearest_to_the_teacher_is_taken() {
-        let with_kl =
-            |n_layers, mean| Size { kl: Some(Estimate { mean, stderr: 0.0 }), ..size(n_layers) };
-        let sizes = vec![with_kl(4, 0.3), with_kl(5, 0.5), with_kl(6, 0.1)];
-        let (chosen, sentence) = budget(Some(599), None).choose(sizes).unwrap();
-        assert_eq!(chosen[0].n_layers, 4);
-        assert!(sentence.unwrap().contains("the runner-up: 5 layers"));
-    }
-
-    #[test]
-    fn a_budget_below_the_student_is_refused_with_the_smallest_size() {
-        let error = budget(None, Some(700)).choose(vec![size(4), size(5)]).unwrap_err();
-        let expected = "no size has at most 700 bytes; the smallest has 4 layers, 800 bytes";
-        assert_eq!(error.to_string(), expected);
-    }
 
     #[test]
     fn amounts_have_the_usual_units() {

@@ -63,6 +63,7 @@ pub(super) fn run(args: &PatchArgs) -> anyhow::Result<()> {
                 patch,
                 head,
                 kl: None,
+                cache_bytes: 0,
                 n_layers: recipe.layers.len(),
                 n_params: tensors.iter().map(|tensor| tensor.n_values() as u64).sum(),
                 n_bytes: tensors.iter().map(|tensor| tensor.data.len() as u64).sum(),
@@ -91,6 +92,8 @@ fn refuse_conversions(args: &PatchArgs) -> anyhow::Result<()> {
         "--shard-size"
     } else if args.head == Head::Auto {
         "--head auto"
+    } else if args.kv.is_some() {
+        "--kv"
     } else if !args.calibration.calibration.is_empty() {
         "--calibration"
     } else {

@@ -9,6 +9,7 @@ use boomerang_core::config::ModelConfig;
 use boomerang_core::gguf::{Conversion, GgufValue, Metadata, plan_to_metadata};
 use boomerang_core::plan::{HeadPolicy, LayerPlan, Owner, Patch, Recipe};
 
+use super::budget::CacheSize;
 use super::card::Card;
 use super::choice::Size;
 use super::{Format, PatchArgs, mergekit};
@@ -41,6 +42,25 @@ pub(super) fn describe_recipe(
     Ok(())
 }
 
+/// What a member would be, its tensors written as they are.
+pub(crate) fn size_of(
+    plan: &LayerPlan,
+    (teacher, student): (&ModelFolder, &ModelFolder),
+    (patch, head): (Patch, HeadPolicy),
+    cache: Option<CacheSize>,
+) -> anyhow::Result<Size> {
+    let (checkpoint, config) = member(&plan.recipe(&patch), head, teacher, student)?;
+    Ok(Size {
+        patch,
+        head,
+        n_layers: config.n_layers(),
+        n_params: config.n_params() as u64,
+        n_bytes: WeightsFormat::default().n_bytes(&checkpoint),
+        cache_bytes: cache.map_or(0, |cache| cache.n_bytes(&config)),
+        kl: None,
+    })
+}
+
 impl Patching<'_> {
     fn member(
         &self,
@@ -59,6 +79,7 @@ impl Patching<'_> {
             n_layers: config.n_layers(),
             n_params: config.n_params() as u64,
             n_bytes: self.n_bytes(&checkpoint, &config)?,
+            cache_bytes: self.args.kv.map_or(0, |cache| cache.n_bytes(&config)),
             kl: None,
         })
     }

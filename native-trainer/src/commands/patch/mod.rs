@@ -4,6 +4,7 @@
 //! texts.
 
 mod args;
+mod budget;
 mod calibration;
 mod card;
 mod choice;
@@ -18,8 +19,12 @@ use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, is_gguf};
 use crate::progress::{print, tell};
 pub use args::{Dtype, Format, Head, PatchArgs, parse_dtype};
-pub(crate) use choice::parse_amount;
+pub(crate) use budget::Budget;
+pub use budget::CacheSize;
+pub(crate) use calibration::{choose_heads, compare, name as head_name};
+pub(crate) use choice::{Size, parse_amount};
 use members::Patching;
+pub(crate) use members::size_of;
 
 /// Writes the chosen members.
 ///
@@ -73,7 +78,7 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
         calibration::measure(&args.calibration, teacher, student, plan, &mut sizes)?;
     }
     if args.head == Head::Auto {
-        sizes = calibration::choose_heads(sizes, args.head_tol);
+        sizes = choose_heads(sizes, args.head_tol);
     }
     let (chosen, sentence) = args.choice.choose(sizes).or_exit(Exit::Usage)?;
     for size in &chosen {

@@ -1,8 +1,12 @@
-//! `boomerang search`: an order of patching, found by measuring members on texts.
+//! `boomerang search`: an order of patching, found by measuring members on texts, and the best member
+//! within a budget.
+
+mod budget;
 
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use boomerang_core::distill::Batch;
 use boomerang_core::plan::{OrderFile, Patch, PatchOrder};
 use boomerang_core::prune::Family;
 use boomerang_core::search::{self, Known};
@@ -17,8 +21,9 @@ use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, Overwrite, write_atomic};
 use crate::progress::{Progress, print, tell};
+pub use budget::BudgetArgs;
 
-/// Find a good order of patching
+/// Find a good order of patching, and the best size within a budget
 #[derive(Clone, Debug, clap::Args)]
 pub struct SearchArgs {
     #[command(flatten)]
@@ -32,6 +37,8 @@ pub struct SearchArgs {
     /// By what members are compared
     #[arg(long, value_enum, default_value_t = Metric::Kl)]
     pub metric: Metric,
+    #[command(flatten)]
+    pub budget: BudgetArgs,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
     /// File for the order; --order takes it
@@ -67,7 +74,7 @@ pub enum Metric {
 }
 
 impl Method {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Last => "last",
             Self::First => "first",
@@ -100,7 +107,10 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
         Metric::Ppl => search::Metric::Nats,
     };
     let mut known = Known::new(&family, &batches, metric);
-    let order = find(args, &family, &batches, &mut known).or_exit(Exit::Usage)?;
+    let mut bar = Progress::new("search", family.plan().n_student_layers());
+    let mut progress = |done| bar.set(done, || "student layers".to_owned());
+    let order = find(args.method, args.beam, &family, &batches, &mut known, &mut progress)
+        .or_exit(Exit::Usage)?;
     let (searched, alone) = (known.n_layer_calls, known.n_layer_calls_alone);
 
     let mut sizes = Vec::new();
@@ -123,11 +133,17 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
             alone as f64 / searched as f64
         ));
     }
-    let best: Vec<Value> =
-        known.best_by_size().iter().map(|patch| tell_size(patch, &family, &known)).collect();
+    let best = known.best_by_size();
+    tell_best(&best, &PatchOrder::Found(order.clone()).path(family.plan())?, &family, &known);
+    let best: Vec<Value> = best.iter().map(|patch| tell_size(patch, &family, &known)).collect();
+    let within = args.budget.choose(&args.family, &teacher, &family, &batches, &known)?;
     let mut file = serde_json::to_value(OrderFile::new(args.method.name(), order))?;
     file["compared"] = json!(sizes);
+    file["nested"] = sizes[0]["sizes"].clone();
     file["best_by_size"] = json!(best);
+    if let Some(within) = within {
+        file["budget"] = within;
+    }
     file["layer_calls"] = json!({"shared": searched, "one_by_one": alone});
     let json = format!("{}\n", serde_json::to_string_pretty(&file)?);
     write_atomic(&args.out, json.as_bytes(), Overwrite::when(args.force))?;
@@ -135,22 +151,25 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn find(
-    args: &SearchArgs,
+/// The order that a method finds; `beam` is the width of a beam search.
+///
+/// # Errors
+/// When the student is too large for an exact search, or the device is lost.
+pub(crate) fn find(
+    method: Method,
+    beam: usize,
     family: &Family,
-    batches: &[boomerang_core::distill::Batch],
+    batches: &[Batch],
     known: &mut Known<'_>,
+    progress: &mut dyn FnMut(usize),
 ) -> anyhow::Result<Vec<usize>> {
-    let n_layers = family.plan().n_student_layers();
-    let mut bar = Progress::new("search", n_layers);
-    let mut progress = |done| bar.set(done, || "student layers".to_owned());
-    let order = match args.method {
+    let order = match method {
         Method::Last => PatchOrder::Last.layers(family.plan())?,
         Method::First => PatchOrder::First.layers(family.plan())?,
         Method::Similarity => similarity_order(&block_on(block_similarity(family, batches))?),
-        Method::Klpatch => block_on(search::greedy(known, &mut progress))?,
-        Method::Beam => block_on(search::beam(known, args.beam, &mut progress))?,
-        Method::Exact => block_on(search::exact(known, &mut progress))?,
+        Method::Klpatch => block_on(search::greedy(known, progress))?,
+        Method::Beam => block_on(search::beam(known, beam, progress))?,
+        Method::Exact => block_on(search::exact(known, progress))?,
     };
     Ok(order)
 }
@@ -173,6 +192,22 @@ fn tell_sizes(
         ));
     }
     Ok(path.iter().map(|patch| tell_size(patch, family, known)).collect())
+}
+
+/// The sizes of the order, each within the next, beside the best set of each size by itself.
+fn tell_best(best: &[Patch], nested: &[Patch], family: &Family, known: &Known<'_>) {
+    print("layers  KL along the order   KL of the best set   its student layers");
+    let n_layers = |patch: &Patch| family.plan().recipe(patch).layers.len();
+    for patch in best {
+        let along = nested.iter().find(|nested| n_layers(nested) == n_layers(patch));
+        print(&format!(
+            "{:>6}  {:<19}  {:<19}  {:?}",
+            n_layers(patch),
+            along.map_or_else(String::new, |along| known.divergence(along).kl.to_string()),
+            known.divergence(patch).kl.to_string(),
+            patch.layers()
+        ));
+    }
 }
 
 fn tell_size(patch: &Patch, family: &Family, known: &Known<'_>) -> Value {

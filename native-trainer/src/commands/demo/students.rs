@@ -1,0 +1,107 @@
+//! Students of the embedded teacher, each distilled on lines of its own.
+
+use std::sync::{Mutex, PoisonError};
+
+use boomerang_core::distill::loss::LossWeights;
+use boomerang_core::distill::{
+    Batch, DistillSettings, Distiller, Initialization, Layout, Row, Schedule, UpdateSettings,
+};
+use boomerang_core::model::LanguageModel;
+use boomerang_core::plan::LayerPlan;
+use boomerang_core::prune::Student;
+use futures_lite::future::block_on;
+
+use super::story::Story;
+use crate::exit::Exit;
+use crate::progress::Progress;
+use crate::side_by_side::{n_workers, side_by_side};
+
+/// The student sees half a percent of the tokens the teacher saw. Much longer, and patching a teacher
+/// block into a student that has learnt to do without it makes things worse before better.
+pub(crate) const STEPS: usize = 10;
+pub(crate) const LEARNING_RATE: f64 = 2e-3;
+/// More than the paper's 2: at this size alignment is what makes teacher layers fit.
+pub(crate) const ALIGNMENT: f64 = 20.0;
+/// Places for tokens; some of them are padding.
+pub(crate) const TOKENS_PER_STEP: usize = 1024;
+
+/// How a student is made.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Lesson {
+    pub(crate) plan: LayerPlan,
+    pub(crate) start: Start,
+    pub(crate) loss: LossWeights,
+    pub(crate) steps: usize,
+    /// Of the lines it reads, and of its weights when they are noise.
+    pub(crate) seed: u64,
+}
+
+/// What a student is before its first step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// The teacher's kept layers.
+    Teacher,
+    Noise,
+}
+
+impl Lesson {
+    /// The demo's: all three terms of the loss.
+    pub(crate) fn new(plan: LayerPlan, steps: usize, seed: u64) -> Self {
+        let loss = LossWeights { alignment: ALIGNMENT, ..LossWeights::default() };
+        Self { plan, start: Start::Teacher, loss, steps, seed }
+    }
+
+    fn begin(&self, story: &Story) -> anyhow::Result<Student> {
+        let student = story.teacher.prune(&self.plan)?;
+        if self.start == Start::Teacher {
+            return Ok(student);
+        }
+        let (config, device) = (student.model().config(), student.model().device());
+        let noise = LanguageModel::random(config, Initialization::HuggingFace, self.seed, &device);
+        Ok(Student::new(noise, self.plan.clone())?)
+    }
+
+    fn give(&self, story: &Story, stepped: &dyn Fn()) -> anyhow::Result<Student> {
+        let settings = DistillSettings {
+            loss: self.loss,
+            update: UpdateSettings::new(Schedule::cosine(LEARNING_RATE, self.steps)),
+            alignment: None,
+        };
+        let student = self.begin(story)?;
+        let mut distiller = Distiller::new(story.teacher.clone(), student, settings, 0);
+        // Other lines than the teacher's own, whose stream has a smaller seed.
+        let mut rows = story.corpus.rows(1000 + self.seed, story.made.seq_len);
+        let n_rows = TOKENS_PER_STEP / story.made.seq_len;
+        while distiller.n_steps() < self.steps {
+            let batch = rows.by_ref().take(n_rows);
+            let batch = batch.map(|row| Row { tokens: row.tokens, segments: row.segments });
+            let batch = Batch::new(batch.collect(), Layout::Packed);
+            let report = block_on(distiller.step(&[batch]));
+            if !report.is_finite() {
+                return Err(Exit::Diverged.error("the loss is no number any more"));
+            }
+            stepped();
+        }
+        Ok(distiller.student())
+    }
+}
+
+/// One student for each lesson.
+///
+/// # Errors
+/// When a plan does not fit the teacher, or training diverges.
+pub(crate) fn distill_each(story: &Story, lessons: &[Lesson]) -> anyhow::Result<Vec<Student>> {
+    let n_steps = lessons.iter().map(|lesson| lesson.steps).sum();
+    let progress = Mutex::new((0, Progress::new("distill", n_steps)));
+    let stepped = || {
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.0 += 1;
+        let done = progress.0;
+        progress.1.set(done, || format!("{} students", lessons.len()));
+    };
+    let n_workers = n_workers(lessons.len(), &story.teacher.model().device());
+    let give = |place: usize| lessons[place].give(story, &stepped);
+    let students = side_by_side(lessons.len(), n_workers, give)?;
+    progress.into_inner().unwrap_or_else(PoisonError::into_inner).1.finish();
+    Ok(students)
+}

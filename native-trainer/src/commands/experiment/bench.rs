@@ -1,0 +1,250 @@
+//! From lines to models, and from models to measured points.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use boomerang_core::baselines::{block_influence, without_least_influential};
+use boomerang_core::distill::{Batch, Layout, Row};
+use boomerang_core::evaluate::{Examination, PrefixTree, Stack};
+use boomerang_core::model::LanguageModel;
+use boomerang_core::plan::PatchOrder;
+use boomerang_core::prune::Family;
+use futures_lite::future::block_on;
+
+use super::design::{Design, Kind};
+use super::models::{Models, alone, collapsed};
+use super::sample::{Point, Sample, mean};
+use super::searched::{Cost, Searched};
+use crate::commands::demo::{Lesson, Story, distill_each};
+use crate::progress::{Progress, tell};
+use crate::side_by_side::{n_workers, side_by_side};
+
+/// Parts of the examination, for errors over questions.
+const PARTS: usize = 10;
+/// Tokens in a batch of requests, padding included.
+const TOKENS_PER_BATCH: usize = 8192;
+
+/// Rows of texts on which orders are searched and layers judged; neither training nor the
+/// examination draws from their random numbers.
+const CALIBRATION_SEED: u64 = 2_000_003;
+const CALIBRATION_ROWS: usize = 64;
+
+/// Where models are made and measured.
+pub(super) struct Bench<'a> {
+    story: &'a Story,
+    n_seeds: u64,
+    parts: Vec<Examination>,
+    calibration: Vec<Batch>,
+}
+
+/// What an experiment gave.
+pub(super) struct Results {
+    pub(super) sample: Sample,
+    /// Accuracy of guessing.
+    pub(super) chance: f64,
+    pub(super) cost: Cost,
+    /// Orders that were searched, one sentence each.
+    pub(super) remarks: Vec<String>,
+}
+
+impl<'a> Bench<'a> {
+    pub(super) fn new(story: &'a Story, n_seeds: u64, n_questions: usize) -> anyhow::Result<Self> {
+        let rows = story.corpus.rows(CALIBRATION_SEED, story.made.seq_len).take(CALIBRATION_ROWS);
+        let rows = rows.map(|row| Row { tokens: row.tokens, segments: row.segments });
+        let rows: Vec<Row> = rows.collect();
+        let batch = |rows: &[Row]| Batch::new(rows.to_vec(), Layout::Packed);
+        let calibration = rows.chunks(CALIBRATION_ROWS / 4).map(batch).collect();
+        Ok(Self { story, n_seeds, parts: story.parts(PARTS, n_questions)?, calibration })
+    }
+
+    /// Distils the students of every line, builds its models and measures them.
+    pub(super) fn run(&self, design: &Design) -> anyhow::Result<Results> {
+        let lessons = self.lessons(design)?;
+        self.tell_estimate(design, &lessons)?;
+        let students = distill_each(self.story, &lessons)?;
+        let teacher = self.story.teacher.model().clone();
+        let mut all = Models { models: vec![teacher], members: Vec::new() };
+        let places: Vec<usize> = students
+            .iter()
+            .map(|student| {
+                all.models.push(student.model().clone());
+                all.models.len() - 1
+            })
+            .collect();
+        let mut remarks = Vec::new();
+        for (number, line) in design.lines.iter().enumerate() {
+            match &line.kind {
+                Kind::Patched { lesson, order } => {
+                    let mut searched = Searched::new(*order);
+                    let of_seeds = self.of_seeds(lesson, &lessons);
+                    let families = of_seeds.iter().map(|&(_, place)| {
+                        Family::new(self.story.teacher.clone(), students[place].clone())
+                    });
+                    let families = families.collect::<Result<Vec<_>, _>>()?;
+                    let orders = searched.orders(&families, &self.calibration)?;
+                    let families = families.iter().zip(&orders);
+                    for (&(seed, place), (family, order)) in of_seeds.iter().zip(families) {
+                        all.add_family(number, seed, family, places[place], order)?;
+                    }
+                    remarks.extend(searched.sentence(&line.name));
+                }
+                Kind::Alone { lesson, order } => {
+                    for lesson in alone(lesson, *order)? {
+                        for (seed, place) in self.of_seeds(&lesson, &lessons) {
+                            let model = students[place].model();
+                            let stack = Stack::whole(places[place], model);
+                            all.add(number, seed, None, model.n_params(), stack);
+                        }
+                    }
+                }
+                Kind::Naive { plan, order } => all.add_naive(number, plan, *order)?,
+                Kind::LeastInfluential => {
+                    let influence = block_influence(&all.models[0], &self.calibration);
+                    let influence = block_on(influence)?;
+                    for n_layers in self.sizes()? {
+                        let n_dropped = influence.len() - n_layers;
+                        let kept = without_least_influential(&influence, n_dropped);
+                        if n_dropped > 0 {
+                            remarks.push(format!("{} at {n_layers} layers: {kept:?}", line.name));
+                        }
+                        all.add_kept(number, &kept);
+                    }
+                }
+                Kind::Collapsed => {
+                    let smallest = self.sizes()?.into_iter().min().unwrap_or(1);
+                    let teacher = self.story.teacher.model();
+                    let few = &self.calibration[..1];
+                    for (model, remark) in collapsed(teacher, smallest, few)? {
+                        let place = all.models.len();
+                        let (n_params, stack) = (model.n_params(), Stack::whole(place, &model));
+                        all.models.push(model);
+                        all.add(number, 0, None, n_params, stack);
+                        remarks.push(remark);
+                    }
+                    all.add_kept(number, &(0..teacher.n_layers()).collect::<Vec<_>>());
+                }
+            }
+        }
+        self.measure(all, remarks)
+    }
+
+    /// Every student that some line needs, once.
+    fn lessons(&self, design: &Design) -> anyhow::Result<Vec<Lesson>> {
+        let mut lessons: Vec<Lesson> = Vec::new();
+        for line in &design.lines {
+            let needed = match &line.kind {
+                Kind::Patched { lesson, .. } => vec![lesson.clone()],
+                Kind::Alone { lesson, order } => alone(lesson, *order)?,
+                Kind::Naive { .. } | Kind::LeastInfluential | Kind::Collapsed => Vec::new(),
+            };
+            for lesson in needed {
+                for seed in 0..self.n_seeds {
+                    let lesson = Lesson { seed, ..lesson.clone() };
+                    if !lessons.contains(&lesson) {
+                        lessons.push(lesson);
+                    }
+                }
+            }
+        }
+        Ok(lessons)
+    }
+
+    /// The lesson's students by seed: their places among all.
+    fn of_seeds(&self, lesson: &Lesson, lessons: &[Lesson]) -> Vec<(u64, usize)> {
+        (0..self.n_seeds)
+            .filter_map(|seed| {
+                let lesson = Lesson { seed, ..lesson.clone() };
+                Some((seed, lessons.iter().position(|other| *other == lesson)?))
+            })
+            .collect()
+    }
+
+    /// Sizes of the family, in layers.
+    fn sizes(&self) -> anyhow::Result<Vec<usize>> {
+        let plan = &self.story.plan;
+        let path = PatchOrder::Last.path(plan)?;
+        Ok(path.iter().map(|patch| plan.recipe(patch).layers.len()).collect())
+    }
+
+    fn measure(&self, all: Models, remarks: Vec<String>) -> anyhow::Result<Results> {
+        let Models { models, members } = all;
+        let models: Vec<&LanguageModel> = models.iter().collect();
+        let stacks: Vec<Stack> = members.iter().map(|member| member.stack.clone()).collect();
+        let tree = PrefixTree::new(&stacks);
+        let n_requests = self.parts.iter().map(Examination::n_requests).sum();
+        let progress = Mutex::new((0, Progress::new("evaluate", n_requests)));
+        let device = self.story.teacher.model().device();
+        let scores = side_by_side(PARTS, n_workers(PARTS, &device), |part| {
+            let mut before = 0;
+            let mut answered = |n_requests| {
+                let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                progress.0 += n_requests - before;
+                before = n_requests;
+                let done = progress.0;
+                progress.1.set(done, || format!("{} models", stacks.len()));
+            };
+            let part = &self.parts[part];
+            Ok(block_on(part.score(&models, &tree, TOKENS_PER_BATCH, &mut answered))?)
+        })?;
+        progress.into_inner().unwrap_or_else(PoisonError::into_inner).1.finish();
+        let chances = scores.iter().flatten().flat_map(|score| score.tasks.values());
+        let chances: Vec<f64> = chances.map(|task| task.chance).collect();
+        let points = members.iter().enumerate().map(|(place, member)| {
+            let scores = || scores.iter().map(|part| &part[place]);
+            let accuracy = scores().filter_map(|score| Some(score.mean_accuracy()?.0));
+            let nats = scores().filter_map(|score| Some(score.perplexity?.nats_per_token));
+            Point {
+                line: member.line,
+                seed: member.seed,
+                n_patched: member.n_patched,
+                n_layers: member.stack.layers.len(),
+                n_params: member.n_params,
+                accuracy: accuracy.collect(),
+                nats: nats.collect(),
+            }
+        });
+        Ok(Results {
+            sample: Sample { points: points.collect() },
+            chance: mean(&chances),
+            cost: Cost {
+                n_layer_calls: tree.n_layer_calls(),
+                n_layer_calls_alone: tree.n_layer_calls_alone(),
+            },
+            remarks,
+        })
+    }
+
+    /// Says how long it will take, from the time of one step and of one model.
+    fn tell_estimate(&self, design: &Design, lessons: &[Lesson]) -> anyhow::Result<()> {
+        let n_steps: usize = lessons.iter().map(|lesson| lesson.steps).sum();
+        let mut seconds = 0.0;
+        if let Some(lesson) = lessons.first() {
+            let started = Instant::now();
+            distill_each(self.story, &[Lesson { steps: 1, ..lesson.clone() }])?;
+            seconds += started.elapsed().as_secs_f64() * n_steps as f64;
+        }
+        let teacher = self.story.teacher.model();
+        let tree = PrefixTree::new(&[Stack::whole(0, teacher)]);
+        let started = Instant::now();
+        block_on(self.parts[0].score(&[teacher], &tree, TOKENS_PER_BATCH, &mut |_| {}))?;
+        let n_sizes = self.sizes()?.len();
+        let n_models: usize = design
+            .lines
+            .iter()
+            .map(|line| {
+                n_sizes * if line.kind.depends_on_seed() { self.n_seeds as usize } else { 1 }
+            })
+            .sum();
+        // Shared prefixes save about a third.
+        seconds += started.elapsed().as_secs_f64() * (PARTS * n_models) as f64 * 2.0 / 3.0;
+        let device = teacher.device();
+        let seconds = seconds / n_workers(PARTS, &device) as f64;
+        tell(&format!(
+            "{} students, {n_steps} steps of distillation, about {n_models} models to measure: \
+             about {:.0} s, searches not counted",
+            lessons.len(),
+            seconds.ceil()
+        ));
+        Ok(())
+    }
+}

@@ -1,0 +1,302 @@
+//! Every experiment: what it compares, and the claims it tests.
+
+use boomerang_core::distill::loss::LossWeights;
+use boomerang_core::plan::{KeepRule, LayerPlan, PlanError};
+
+use super::design::{Check, Design, Kind, Line, Sizes, Test};
+use crate::commands::demo::{Lesson, Start, Story};
+use crate::commands::search::Method;
+
+/// An experiment by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Name {
+    /// Sizes between student and teacher, beside naive pruning and a random start
+    Phenomenon,
+    /// Boomerang beside pruning without training: naive, ShortGPT, LaCo
+    Pruning,
+    /// Boomerang beside students of every size, each distilled by itself on the same budget
+    Standard,
+    /// Which terms of the loss are needed
+    Losses,
+    /// Students that keep every 2nd, 3rd, 4th and 5th layer
+    Every,
+    /// Students distilled for more and fewer steps
+    Budgets,
+    /// Patching from the other end
+    WrongOrder,
+    /// Orders of patching: the paper's two, by similarity, and those that a search finds
+    Orders,
+}
+
+const BOOMERANG: &str = "boomerang";
+const SEARCHED: &str = "boomerang, searched order";
+const NAIVE: &str = "naive pruning";
+const RANDOM: &str = "random start";
+const ALONE: &str = "distilled alone";
+const SHORTGPT: &str = "ShortGPT";
+const LACO: &str = "LaCo";
+
+/// The orders, by their names in `boomerang search`.
+const ORDERS: [Method; 6] =
+    [Method::Last, Method::First, Method::Similarity, Method::Klpatch, Method::Beam, Method::Exact];
+
+impl Name {
+    /// The experiment on the embedded family, whose students are distilled for `steps`.
+    ///
+    /// # Errors
+    /// [`PlanError`] never, unless the embedded teacher were another one.
+    pub(super) fn design(self, story: &Story, steps: usize) -> Result<Design, PlanError> {
+        let lesson = Lesson::new(story.plan.clone(), steps, 0);
+        match self {
+            Self::Phenomenon => Ok(phenomenon(lesson)),
+            Self::Pruning => Ok(pruning(lesson)),
+            Self::Standard => Ok(standard(lesson)),
+            Self::Losses => Ok(losses(lesson)),
+            Self::Every => every(&lesson),
+            Self::Budgets => Ok(budgets(&lesson)),
+            Self::WrongOrder => Ok(wrong_order(&lesson)),
+            Self::Orders => Ok(orders(&lesson)),
+        }
+    }
+}
+
+fn patched(name: impl Into<String>, lesson: Lesson) -> Line {
+    Line::new(name, Kind::Patched { lesson, order: Method::Last })
+}
+
+fn naive(name: impl Into<String>, plan: LayerPlan) -> Line {
+    Line::new(name, Kind::Naive { plan, order: Method::Last })
+}
+
+fn better(line: &str, than: &str) -> Test {
+    Test::Better(line.to_owned(), than.to_owned(), Sizes::All)
+}
+
+fn as_good(line: &str, than: &str) -> Test {
+    Test::AsGood(line.to_owned(), than.to_owned(), Sizes::All)
+}
+
+fn check(claim: &'static str, test: Test) -> Check {
+    Check { claim, test }
+}
+
+fn phenomenon(lesson: Lesson) -> Design {
+    let noise = Lesson { start: Start::Noise, ..lesson.clone() };
+    Design {
+        title: "Sizes between student and teacher",
+        paper: "The paper's main figure: patching teacher layers into a distilled student gives \
+                sizes whose quality climbs smoothly from student to teacher, above naive pruning \
+                and above a student that was distilled from random weights.",
+        lines: vec![
+            patched(BOOMERANG, lesson.clone()),
+            naive(NAIVE, lesson.plan),
+            patched(RANDOM, noise),
+        ],
+        checks: vec![
+            check("Quality climbs from student to teacher.", Test::Climbs(BOOMERANG.to_owned())),
+            check("Sizes in between are better than naive pruning.", better(BOOMERANG, NAIVE)),
+            check(
+                "Sizes in between are better than those of a random start.",
+                better(BOOMERANG, RANDOM),
+            ),
+        ],
+    }
+}
+
+fn pruning(lesson: Lesson) -> Design {
+    Design {
+        title: "Boomerang beside pruning without training",
+        paper: "The paper's comparison with layer pruning: boomerang is better than ShortGPT and \
+                LaCo at every size in between, the more so the smaller the models are. These two \
+                choose layers by the teacher's states on calibration texts; a boomerang whose order \
+                is searched on the same texts stands beside the one from last to first.",
+        lines: vec![
+            patched(BOOMERANG, lesson.clone()),
+            Line::new(SEARCHED, Kind::Patched { lesson: lesson.clone(), order: Method::Beam }),
+            naive(NAIVE, lesson.plan),
+            Line::new(SHORTGPT, Kind::LeastInfluential),
+            Line::new(LACO, Kind::Collapsed),
+        ],
+        checks: vec![
+            check("Sizes in between are better than ShortGPT's.", better(BOOMERANG, SHORTGPT)),
+            check("Sizes in between are better than LaCo's.", better(BOOMERANG, LACO)),
+            check(
+                "With a searched order they are better than ShortGPT's.",
+                better(SEARCHED, SHORTGPT),
+            ),
+            check("With a searched order they are better than LaCo's.", better(SEARCHED, LACO)),
+            check(
+                "The lead over ShortGPT grows as models get smaller.",
+                Test::LeadGrows(BOOMERANG.to_owned(), SHORTGPT.to_owned()),
+            ),
+            check(
+                "The lead over LaCo grows as models get smaller.",
+                Test::LeadGrows(BOOMERANG.to_owned(), LACO.to_owned()),
+            ),
+        ],
+    }
+}
+
+fn standard(lesson: Lesson) -> Design {
+    Design {
+        title: "One distillation, or one for every size",
+        paper: "The paper's comparison with standard distillation: sizes that cost nothing are as \
+                good as students of the same size that were each distilled on the same budget, and \
+                for Qwen3 better than the large ones among them.",
+        lines: vec![
+            patched(BOOMERANG, lesson.clone()),
+            Line::new(SEARCHED, Kind::Patched { lesson: lesson.clone(), order: Method::Beam }),
+            Line::new(ALONE, Kind::Alone { lesson: lesson.clone(), order: Method::Last }),
+            naive(NAIVE, lesson.plan),
+        ],
+        checks: vec![
+            check(
+                "Sizes in between are as good as students of their size.",
+                as_good(BOOMERANG, ALONE),
+            ),
+            check(
+                "With a searched order they are as good as students of their size.",
+                as_good(SEARCHED, ALONE),
+            ),
+            check(
+                "The largest size in between is better than a student of its size.",
+                Test::Better(BOOMERANG.to_owned(), ALONE.to_owned(), Sizes::Largest),
+            ),
+        ],
+    }
+}
+
+fn losses(lesson: Lesson) -> Design {
+    let full = lesson.loss;
+    let with = |name: &'static str, loss| patched(name, Lesson { loss, ..lesson.clone() });
+    Design {
+        title: "The terms of the loss",
+        paper: "The paper's ablation of the loss: a student that starts from the teacher's layers \
+                can be patched whatever it was distilled with; without the alignment of states \
+                most sizes lose little, with it the curve is steadier.",
+        lines: vec![
+            with("all three terms", full),
+            with("CE", LossWeights { kl: 0.0, alignment: 0.0, ..full }),
+            with("CE + KL", LossWeights { alignment: 0.0, ..full }),
+            with("CE + alignment", LossWeights { kl: 0.0, ..full }),
+            with("alignment alone", LossWeights { cross_entropy: 0.0, kl: 0.0, ..full }),
+        ],
+        checks: vec![
+            check("With cross-entropy alone, quality still climbs.", Test::Climbs("CE".to_owned())),
+            check(
+                "Without alignment the sizes in between are as good.",
+                as_good("CE + KL", "all three terms"),
+            ),
+            check(
+                "With alignment the curve is smoother.",
+                Test::Smoother("all three terms".to_owned(), "CE + KL".to_owned()),
+            ),
+            check(
+                "Alignment alone is as good as all three (ADAPT, arXiv:2608.22854).",
+                as_good("alignment alone", "all three terms"),
+            ),
+        ],
+    }
+}
+
+fn every(lesson: &Lesson) -> Result<Design, PlanError> {
+    let mut lines = Vec::new();
+    for (n, name, baseline) in EVERY {
+        let rule = KeepRule { every: n, ..KeepRule::default() };
+        let plan = LayerPlan::by_rule(rule, lesson.plan.n_teacher_layers())?;
+        lines.push(patched(name, Lesson { plan: plan.clone(), ..lesson.clone() }));
+        lines.push(naive(baseline, plan).hidden());
+    }
+    let climbs = EVERY.map(|(_, name, _)| {
+        check("Quality climbs from student to teacher.", Test::Climbs(name.to_owned()))
+    });
+    let better = EVERY.map(|(_, name, baseline)| {
+        let test = better(name, baseline);
+        check("Sizes in between are better than naive pruning.", test)
+    });
+    Ok(Design {
+        title: "Smaller students",
+        paper: "The paper's ablation of the student's size: students that keep every 2nd to every \
+                5th layer can be patched, as long as the student itself can do the task.",
+        lines,
+        checks: climbs.into_iter().zip(better).flat_map(<[Check; 2]>::from).collect(),
+    })
+}
+
+/// One layer in how many, the student's name, and that of naive pruning to the same sizes.
+const EVERY: [(usize, &str, &str); 4] = [
+    (2, "every 2nd", "naive, every 2nd"),
+    (3, "every 3rd", "naive, every 3rd"),
+    (4, "every 4th", "naive, every 4th"),
+    (5, "every 5th", "naive, every 5th"),
+];
+
+fn budgets(lesson: &Lesson) -> Design {
+    let name = |steps: usize| format!("{steps} steps");
+    let steps = lesson.steps;
+    let mut lines = vec![patched(name(steps), lesson.clone())];
+    for steps in [steps / 3, 3 * steps, 10 * steps, 30 * steps] {
+        // Of a single step there is no third.
+        if steps > 0 {
+            lines.push(patched(name(steps), Lesson { steps, ..lesson.clone() }));
+        }
+    }
+    let times = |factor: usize| name(factor * steps);
+    Design {
+        title: "How long the student is distilled",
+        paper: "The paper's ablation of the budget: with more tokens the sizes in between get \
+                better.",
+        lines,
+        checks: vec![
+            check(
+                "Three times the budget makes the sizes in between better.",
+                better(&times(3), &times(1)),
+            ),
+            check(
+                "Ten times the budget makes them better than three times.",
+                better(&times(10), &times(3)),
+            ),
+            check("Thirty times makes them better than ten times.", better(&times(30), &times(10))),
+            check("With three times the budget, quality still climbs.", Test::Climbs(times(3))),
+            check("With ten times, quality still climbs.", Test::Climbs(times(10))),
+            check("With thirty times, quality still climbs.", Test::Climbs(times(30))),
+        ],
+    }
+}
+
+fn ordered(order: Method, lesson: &Lesson) -> Line {
+    Line::new(order.name(), Kind::Patched { lesson: lesson.clone(), order })
+}
+
+fn wrong_order(lesson: &Lesson) -> Design {
+    Design {
+        title: "Patching from the other end",
+        paper: "The paper patches Qwen3 and Pythia from the last layer to the first, and Llama from \
+                the first to the last; from the other end the sizes in between are worse.",
+        lines: vec![ordered(Method::Last, lesson), ordered(Method::First, lesson)],
+        checks: vec![
+            check(
+                "For this teacher, a Qwen3 in shape, last to first is better.",
+                better("last", "first"),
+            ),
+            check("Last to first, quality climbs.", Test::Climbs("last".to_owned())),
+            check("First to last, quality climbs.", Test::Climbs("first".to_owned())),
+        ],
+    }
+}
+
+fn orders(lesson: &Lesson) -> Design {
+    Design {
+        title: "Orders of patching",
+        paper: "KLPatch (arXiv:2607.08170) patches next whatever brings the model nearest to its \
+                teacher. Which order is best differs from family to family.",
+        lines: ORDERS.map(|order| ordered(order, lesson)).to_vec(),
+        checks: vec![
+            check("KLPatch is better than last to first.", better("klpatch", "last")),
+            check("KLPatch is better than first to last.", better("klpatch", "first")),
+            check("A beam search is as good as an exact one.", as_good("beam", "exact")),
+            check("By similarity is as good as KLPatch.", as_good("similarity", "klpatch")),
+            check("KLPatch is as good as an exact search.", as_good("klpatch", "exact")),
+        ],
+    }
+}

@@ -1,0 +1,84 @@
+//! What an experiment is made of, as data: the lines it draws, and the claims it tests on them.
+
+use boomerang_core::plan::LayerPlan;
+
+use crate::commands::demo::Lesson;
+use crate::commands::search::Method;
+
+/// One experiment.
+pub(super) struct Design {
+    pub(super) title: &'static str,
+    /// What it repeats, and what was found there.
+    pub(super) paper: &'static str,
+    pub(super) lines: Vec<Line>,
+    pub(super) checks: Vec<Check>,
+}
+
+/// Models of several sizes, to be joined by a line.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+    /// Lines for comparison only are in the tables, not in the picture.
+    pub(super) is_drawn: bool,
+}
+
+/// How the models of a line come about.
+#[derive(Clone, Debug)]
+pub(super) enum Kind {
+    /// A distilled student, and teacher layers patched back into it; one for each seed.
+    Patched { lesson: Lesson, order: Method },
+    /// The sizes of that family cut out of the teacher and distilled, each by itself.
+    Alone { lesson: Lesson, order: Method },
+    /// The teacher's own layers in the student's places.
+    Naive { plan: LayerPlan, order: Method },
+    /// The teacher without its least influential layers (ShortGPT).
+    LeastInfluential,
+    /// The teacher with layers merged (LaCo).
+    Collapsed,
+}
+
+/// A claim about lines, by their names.
+pub(super) struct Check {
+    pub(super) claim: &'static str,
+    pub(super) test: Test,
+}
+
+/// What is to be true.
+pub(super) enum Test {
+    /// The first is better than the second.
+    Better(String, String, Sizes),
+    /// The first is not worse than the second.
+    AsGood(String, String, Sizes),
+    /// No size is worse than the one before it.
+    Climbs(String),
+    /// The first leads the second by more, the smaller the models are.
+    LeadGrows(String, String),
+    /// The first bends less from size to size than the second.
+    Smoother(String, String),
+}
+
+/// Which of the sizes that two lines have in common, teacher and student left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sizes {
+    /// Their mean.
+    All,
+    Largest,
+}
+
+impl Line {
+    pub(super) fn new(name: impl Into<String>, kind: Kind) -> Self {
+        Self { name: name.into(), kind, is_drawn: true }
+    }
+
+    pub(super) fn hidden(self) -> Self {
+        Self { is_drawn: false, ..self }
+    }
+}
+
+impl Kind {
+    /// Whether there is one of its kind for each seed.
+    pub(super) fn depends_on_seed(&self) -> bool {
+        matches!(self, Self::Patched { .. } | Self::Alone { .. })
+    }
+}

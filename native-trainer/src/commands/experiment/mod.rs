@@ -1,0 +1,149 @@
+//! `boomerang experiment`: the paper's figures and ablations on the embedded family, with what the
+//! paper says beside what was found.
+
+mod bench;
+mod catalogue;
+mod design;
+mod judge;
+mod models;
+mod output;
+mod sample;
+mod searched;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::ValueEnum as _;
+
+use super::demo::{STEPS, Story};
+use crate::cli::DeviceArgs;
+use crate::device;
+use crate::exit::{Exit, OrExit as _};
+use crate::files::OutputFolder;
+use crate::progress::{print, tell};
+use crate::run_folder::at_least_one;
+use bench::Bench;
+use catalogue::Name;
+use output::Done;
+use sample::Measure;
+
+/// Repeat a figure or an ablation of the paper on the embedded family
+#[derive(Clone, Debug, clap::Args)]
+pub struct ExperimentArgs {
+    /// Which experiment
+    #[arg(value_enum)]
+    pub name: Choice,
+    /// Folder for the results [default: runs/experiments/NAME]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Students of each kind, each distilled on other lines
+    #[arg(long, default_value_t = 3)]
+    pub seeds: u64,
+    /// Steps of distillation
+    #[arg(long, default_value_t = STEPS)]
+    pub steps: usize,
+    /// Questions of each task, at most 100; at least 10
+    #[arg(long, default_value_t = 100)]
+    pub questions: usize,
+    /// Replace what is there
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// An experiment, or their list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    List,
+    One(Name),
+}
+
+impl clap::ValueEnum for Choice {
+    fn value_variants<'a>() -> &'a [Self] {
+        use Name::{Budgets, Every, Losses, Orders, Phenomenon, Pruning, Standard, WrongOrder};
+        &[
+            Self::List,
+            Self::One(Phenomenon),
+            Self::One(Pruning),
+            Self::One(Standard),
+            Self::One(Losses),
+            Self::One(Every),
+            Self::One(Budgets),
+            Self::One(WrongOrder),
+            Self::One(Orders),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        match self {
+            Self::List => Some(
+                clap::builder::PossibleValue::new("list").help("Say which experiments there are"),
+            ),
+            Self::One(name) => name.to_possible_value(),
+        }
+    }
+}
+
+/// # Errors
+/// When the numbers make no experiment, training diverges, or the disk refuses.
+pub fn run(args: &ExperimentArgs) -> anyhow::Result<()> {
+    let Choice::One(name) = args.name else {
+        list();
+        return Ok(());
+    };
+    at_least_one("--steps", args.steps).or_exit(Exit::Usage)?;
+    at_least_one("--seeds", args.seeds as usize).or_exit(Exit::Usage)?;
+    if !(10..=100).contains(&args.questions) {
+        return Err(Exit::Usage.error(format!(
+            "--questions {}: each task has 100 questions, and errors need at least 10 of them",
+            args.questions
+        )));
+    }
+    let started = Instant::now();
+    let device = device::choose(args.device.device)?;
+    tell(&format!("device: {} ({})", device.description, device.reason));
+    let word = word(name);
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs/experiments").join(&word));
+    let folder = OutputFolder::create(&out, args.force)?;
+    let story = Story::open(&device.device)?;
+    let design = name.design(&story, args.steps)?;
+    let results = Bench::new(&story, args.seeds, args.questions)?.run(&design)?;
+    let findings = judge::judge(&design, &results.sample);
+    let command = format!(
+        "boomerang experiment {word} --seeds {} --steps {} --questions {}",
+        args.seeds, args.steps, args.questions
+    );
+    let done = Done {
+        name: &word,
+        command: &command,
+        design: &design,
+        results: &results,
+        findings: &findings,
+        entropy_floor: story.made.entropy_floor,
+    };
+    let summary = done.to_markdown();
+    folder.write("curve.csv", done.to_csv().as_bytes())?;
+    folder.write("curve.json", format!("{:#}\n", done.to_json()).as_bytes())?;
+    folder.write("chart.svg", done.to_svg(Measure::Accuracy).as_bytes())?;
+    folder.write("loss.svg", done.to_svg(Measure::Nats).as_bytes())?;
+    folder.write("summary.md", summary.as_bytes())?;
+    folder.commit()?;
+    print(&summary);
+    print(&format!("written to {} in {:.0} s", out.display(), started.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// One line for each experiment.
+fn list() {
+    for name in Name::value_variants() {
+        let value = name.to_possible_value();
+        let help = value.and_then(|value| value.get_help().map(ToString::to_string));
+        print(&format!("{:<12}  {}", word(*name), help.unwrap_or_default()));
+    }
+}
+
+/// As it is typed.
+fn word(name: Name) -> String {
+    name.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}

@@ -1,0 +1,98 @@
+//! `boomerang prune`: a teacher's folder in, a student's folder out.
+
+mod baseline;
+
+use std::path::PathBuf;
+
+use boomerang_core::checkpoint::{Precision, model_to_bytes};
+use boomerang_core::model::LanguageModel;
+use boomerang_core::plan::LayerPlan;
+use boomerang_core::prune::StudentConfig;
+
+use crate::calibration::CalibrationArgs;
+use crate::cli::KeepArgs;
+use crate::device;
+use crate::files::{ModelFolder, OutputFolder};
+use crate::progress::print;
+use baseline::Baseline;
+
+/// Cut a student out of a teacher
+#[derive(Clone, Debug, clap::Args)]
+pub struct PruneArgs {
+    /// Folder of the teacher (config.json, model.safetensors), or its id on the Hub
+    #[arg(long, alias = "teacher_model_name_or_path")]
+    pub teacher: PathBuf,
+    #[command(flatten)]
+    pub keep: KeepArgs,
+    /// Make the model smaller as others do without training, to compare with (with --layers and
+    /// --calibration)
+    #[arg(long, value_enum, requires = "layers", conflicts_with = "keep")]
+    pub baseline: Option<Baseline>,
+    /// How many layers the baseline leaves
+    #[arg(long, value_name = "N", requires = "baseline")]
+    pub layers: Option<usize>,
+    /// LaCo: layers that become one in a merge
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub merged: usize,
+    /// LaCo: least distance between two merges
+    #[arg(long, default_value_t = 2, value_name = "N")]
+    pub interval: usize,
+    /// LaCo: cosine between the last states of the merged and the whole model above which a merge
+    /// stays
+    #[arg(long, default_value_t = 0.65, value_name = "COSINE")]
+    pub threshold: f64,
+    #[command(flatten)]
+    pub calibration: CalibrationArgs,
+    /// Where to write the student
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Replace what is there
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// A model that is to be written, with the plan that makes it a student.
+struct Pruned {
+    model: LanguageModel,
+    /// `None` for what no teacher block can be patched into.
+    plan: Option<LayerPlan>,
+    sentence: String,
+}
+
+/// # Errors
+/// When the layers do not make a student, or the texts cannot be used.
+pub fn run(args: &PruneArgs) -> anyhow::Result<()> {
+    let folder = ModelFolder::open(&args.teacher)?;
+    let pruned = match args.baseline {
+        Some(baseline) => baseline.prune(args, &folder)?,
+        None => by_plan(args, &folder)?,
+    };
+    let Pruned { model, plan, sentence } = pruned;
+    let precision = Precision::of_checkpoint(&folder.checkpoint()?);
+    let out = OutputFolder::create(&args.out, args.force)?.apart_from(&[&args.teacher])?;
+    out.write("config.json", model.config().to_json().as_bytes())?;
+    if let Some(plan) = &plan {
+        out.write("student_config.json", StudentConfig::of(plan).to_json().as_bytes())?;
+    }
+    out.write("model.safetensors", &model_to_bytes(&model, precision)?)?;
+    folder.copy_extras_to(out.path())?;
+    out.commit()?;
+    print(&sentence);
+    print(&format!("written to {}", args.out.display()));
+    Ok(())
+}
+
+fn by_plan(args: &PruneArgs, folder: &ModelFolder) -> anyhow::Result<Pruned> {
+    let teacher = folder.teacher(&device::cpu())?;
+    let plan = args.keep.plan(teacher.model().n_layers())?;
+    let model = teacher.prune(&plan)?.model().clone();
+    let sentence = format!(
+        "student of {} layers (of {}), {} parameters (of {}): keeps {:?}",
+        plan.n_student_layers(),
+        plan.n_teacher_layers(),
+        model.n_params(),
+        teacher.model().n_params(),
+        plan.kept()
+    );
+    Ok(Pruned { model, plan: Some(plan), sentence })
+}
