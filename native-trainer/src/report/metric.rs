@@ -140,8 +140,8 @@ impl Metric {
     /// A difference for people, in points of percent where the metric is a share.
     pub(super) fn show_difference(&self, difference: f64) -> String {
         match self.format {
-            Format::Percent => format!("{:+.1} points", difference * 100.0),
-            Format::Plain | Format::Count => format!("{difference:+.3}"),
+            Format::Percent => format!("{} points", signed(difference * 100.0, 1)),
+            Format::Plain | Format::Count => signed(difference, 3),
         }
     }
 
@@ -149,6 +149,13 @@ impl Metric {
     pub(super) fn quality(&self, value: f64) -> f64 {
         if self.higher_is_better { value } else { -value }
     }
+}
+
+/// A number with its sign; what rounds to zero has a plus.
+pub(super) fn signed(value: f64, decimals: usize) -> String {
+    let text = format!("{value:+.decimals$}");
+    let is_zero = !text.contains(|character: char| ('1'..='9').contains(&character));
+    if is_zero { text.replacen('-', "+", 1) } else { text }
 }
 
 #[cfg(test)]
@@ -182,5 +189,11 @@ mod tests {
         let mean = all[0].of(&line.members[1]).unwrap();
         assert!((mean.value - 0.6).abs() < 1e-12);
         assert!((mean.stderr.unwrap() - 0.01 / 2.0_f64.sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn nothing_has_no_minus() {
+        assert_eq!([signed(-0.0004, 3), signed(-0.04, 1)], ["+0.000", "+0.0"]);
+        assert_eq!(signed(-1.25, 1), "-1.2");
     }
 }

@@ -14,6 +14,7 @@ mod metric;
 mod orders;
 mod page;
 mod samples;
+mod step_tables;
 mod steps;
 mod table;
 
