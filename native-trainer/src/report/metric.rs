@@ -152,7 +152,7 @@ impl Metric {
 }
 
 /// A number with its sign; what rounds to zero has a plus.
-pub(super) fn signed(value: f64, decimals: usize) -> String {
+fn signed(value: f64, decimals: usize) -> String {
     let text = format!("{value:+.decimals$}");
     let is_zero = !text.contains(|character: char| ('1'..='9').contains(&character));
     if is_zero { text.replacen('-', "+", 1) } else { text }

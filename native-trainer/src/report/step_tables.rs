@@ -3,7 +3,7 @@
 use boomerang_core::chart::Format;
 use boomerang_core::compare::{McNemarMethod, Resampled};
 
-use super::metric::{Metric, signed};
+use super::metric::Metric;
 use super::steps::{Step, Steps};
 use super::table::Table;
 
@@ -101,14 +101,11 @@ fn task_table(caption: &str, steps: &[Step], metric: &Metric) -> Table {
     table
 }
 
+/// The signs stay even of what rounds to zero: they say on which side of it an end lies.
 fn interval(found: &Resampled, metric: &Metric) -> String {
     match metric.format {
-        Format::Percent => {
-            format!("{} to {}", signed(found.low * 100.0, 1), signed(found.high * 100.0, 1))
-        }
-        Format::Plain | Format::Count => {
-            format!("{} to {}", signed(found.low, 3), signed(found.high, 3))
-        }
+        Format::Percent => format!("{:+.1} to {:+.1}", found.low * 100.0, found.high * 100.0),
+        Format::Plain | Format::Count => format!("{:+.3} to {:+.3}", found.low, found.high),
     }
 }
 
