@@ -7,6 +7,7 @@ use boomerang_core::model::{LanguageModel, parameters};
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::Teacher;
 use boomerang_native_trainer::device::cpu;
+use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
 use boomerang_tests::{
     block_on, read_json, relative_difference, tiny_batch, tiny_config, tiny_model, values,
 };

@@ -39,7 +39,7 @@ pub struct PruneArgs {
     pub interval: usize,
     /// LaCo: cosine between the last states of the merged and the whole model above which a merge
     /// stays
-    #[arg(long, default_value_t = 0.65, value_name = "COSINE")]
+    #[arg(long, default_value_t = 0.65, value_name = "COSINE", allow_negative_numbers = true)]
     pub threshold: f64,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
