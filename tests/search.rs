@@ -155,7 +155,7 @@ fn a_budget_takes_the_nearest_member_that_fits_with_its_cache() {
     let (layers, kv) = (&budget["chosen"]["layers"], &budget["chosen"]["kv_bytes"]);
     assert!(layers.as_u64().unwrap() < 6, "{budget}");
     assert_eq!(kv.as_u64().unwrap(), layers.as_u64().unwrap() * 2 * n_cached as u64);
-    assert_eq!(budget["next_larger"].is_null(), false);
+    assert!(!budget["next_larger"].is_null());
 }
 
 #[test]
