@@ -160,7 +160,8 @@ impl Done<'_> {
              student and teacher.\nThe same questions are asked of all, so that errors are those of \
              differences: over students and over ten parts of the questions.\nA claim is called \
              confirmed when the difference exceeds two standard errors; where as good is all that is \
-             claimed, the words are \"no difference beyond two standard errors\".\n",
+             claimed, the words are \"no difference beyond two standard errors\".\nQuality climbs when \
+             it is higher at the end and no step goes down by more than two standard errors.\n",
         );
         for measure in Measure::BOTH {
             let _ = write!(text, "\n## {}\n\n{}", title(measure), self.table(measure));
