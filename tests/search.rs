@@ -174,3 +174,18 @@ fn a_budget_with_one_matrix_for_both_ends_is_compared_as_such() {
     assert_eq!(value["budget"]["chosen"]["head"], "teacher");
     assert_eq!(value["budget"]["chosen"]["kl"], 0.0);
 }
+
+#[test]
+fn an_order_is_written_also_when_no_member_is_small_enough() {
+    let dir = tempfile::tempdir().unwrap();
+    let family = tiny_family(&cpu());
+    write_model(family.teacher().model(), &dir.path().join("teacher"));
+    write_model(family.student().model(), &dir.path().join("student"));
+    write_ids(&dir.path().join("texts.jsonl"), 4, 16);
+    let line = "search --teacher {dir}/teacher --student {dir}/student --kept 0,2,4,5 --bytes 1KB \
+                --calibration {dir}/texts.jsonl --device cpu --out {dir}/order.json";
+    let (message, code) = failure(line, &[("dir", dir.path())]);
+    assert!(message.contains("the smallest has 4 layers"), "{message}");
+    assert_eq!(code, 2);
+    assert!(dir.path().join("order.json").exists());
+}

@@ -76,7 +76,8 @@ impl Budget {
         });
         let (mut within, beyond): (Vec<Size>, Vec<Size>) =
             sizes.into_iter().partition(|size| amount(size) <= self.limit);
-        let next_larger = beyond.into_iter().min_by_key(amount);
+        // Of equals the best, which comes last.
+        let next_larger = beyond.into_iter().rev().min_by_key(amount);
         let Some(best) = within.pop() else {
             let smallest =
                 next_larger.map_or_else(String::new, |smallest| self.describe(&smallest));

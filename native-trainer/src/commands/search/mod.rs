@@ -136,18 +136,20 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     let best = known.best_by_size();
     tell_best(&best, &PatchOrder::Found(order.clone()).path(family.plan())?, &family, &known);
     let best: Vec<Value> = best.iter().map(|patch| tell_size(patch, &family, &known)).collect();
-    let within = args.budget.choose(&args.family, &teacher, &family, &batches, &known)?;
+    let within = args.budget.choose(&args.family, &teacher, &family, &batches, &known);
     let mut file = serde_json::to_value(OrderFile::new(args.method.name(), order))?;
     file["compared"] = json!(sizes);
     file["nested"] = sizes[0]["sizes"].clone();
     file["best_by_size"] = json!(best);
-    if let Some(within) = within {
-        file["budget"] = within;
+    if let Ok(Some(within)) = &within {
+        file["budget"] = within.clone();
     }
     file["layer_calls"] = json!({"shared": searched, "one_by_one": alone});
     let json = format!("{}\n", serde_json::to_string_pretty(&file)?);
     write_atomic(&args.out, json.as_bytes(), Overwrite::when(args.force))?;
     print(&format!("written to {}", args.out.display()));
+    // The order stands, also when no member is small enough.
+    within?;
     Ok(())
 }
 
