@@ -120,7 +120,8 @@ fn told(estimate: Option<Estimate>, verdict: impl Fn(Estimate) -> Verdict) -> Ju
 
 /// More is better, whatever the measure.
 fn signed(estimate: Estimate) -> String {
-    format!("{:+.3} ± {:.3}", estimate.mean, estimate.stderr)
+    // There is no less than nothing.
+    format!("{:+.3} ± {:.3}", estimate.mean + 0.0, estimate.stderr)
 }
 
 /// Quality climbs when it is higher at the end and no step goes down.

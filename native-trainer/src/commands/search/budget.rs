@@ -80,7 +80,7 @@ impl BudgetArgs {
         let chosen = budget.choose(sizes).or_exit(Exit::Usage)?;
         let best = &chosen.best;
         print(&format!(
-            "the best of {}, student layers {:?}; {}",
+            "best: {}, student layers {:?}; {}",
             budget.describe(best),
             best.patch.layers(),
             budget.sentence(&chosen)
