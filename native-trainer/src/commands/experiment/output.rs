@@ -146,7 +146,9 @@ impl Done<'_> {
     pub(super) fn to_markdown(&self) -> String {
         let mut text = format!(
             "# {}\n\n{}\n\nMade by `{}`.\n",
-            self.design.title, self.design.paper, self.command
+            self.design.title,
+            self.design.paper.replace(". ", ".\n"),
+            self.command
         );
         text.push_str("\n## What was found\n\n");
         text.push_str("| claim | compared | accuracy | | loss | |\n|---|---|---|---|---|---|\n");
