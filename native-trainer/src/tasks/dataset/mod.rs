@@ -5,6 +5,8 @@
 mod card;
 mod columns;
 mod folder;
+mod pages;
+mod parquet;
 mod read;
 
 use std::path::{Path, PathBuf};

@@ -1,12 +1,10 @@
 //! Documents from one file: JSON lines, a JSON list, or parquet.
 
-use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use parquet::file::reader::{FileReader as _, SerializedFileReader};
-use parquet::record::{Field, Row};
 
+use super::parquet;
 use crate::exit::{Exit, OrExit as _};
 use crate::files;
 use crate::tasks::python::Value;
@@ -15,7 +13,7 @@ use crate::tasks::python::Value;
 /// Names the file, and the line if it has some.
 pub(super) fn documents(path: &Path) -> anyhow::Result<Vec<Value>> {
     let documents = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("parquet") => parquet(path),
+        Some("parquet") => parquet::documents(path),
         _ => json(path),
     };
     documents.or_exit(Exit::Unusable)
@@ -39,48 +37,6 @@ fn json(path: &Path) -> anyhow::Result<Vec<Value>> {
         Some(other) => {
             bail!("{}: a document is {}; expected a map of columns", path.display(), other.kind())
         }
-    }
-}
-
-fn parquet(path: &Path) -> anyhow::Result<Vec<Value>> {
-    let unreadable = || format!("{}: not a parquet file that can be read", path.display());
-    let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-    let reader = SerializedFileReader::new(file).with_context(unreadable)?;
-    let rows = reader.get_row_iter(None).with_context(unreadable)?;
-    rows.map(|row| Ok(document(&row?))).collect::<anyhow::Result<_>>().with_context(unreadable)
-}
-
-fn document(row: &Row) -> Value {
-    Value::Map(row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect())
-}
-
-fn value(field: &Field) -> Value {
-    match field {
-        Field::Null => Value::None,
-        Field::Bool(flag) => Value::Bool(*flag),
-        Field::Byte(number) => Value::Int(i64::from(*number)),
-        Field::Short(number) => Value::Int(i64::from(*number)),
-        Field::Int(number) => Value::Int(i64::from(*number)),
-        Field::Long(number) => Value::Int(*number),
-        Field::UByte(number) => Value::Int(i64::from(*number)),
-        Field::UShort(number) => Value::Int(i64::from(*number)),
-        Field::UInt(number) => Value::Int(i64::from(*number)),
-        Field::ULong(number) => Value::Int(i64::try_from(*number).unwrap_or(i64::MAX)),
-        Field::Float(number) => Value::Float(f64::from(*number)),
-        Field::Double(number) => Value::Float(*number),
-        Field::Str(text) => Value::Text(text.clone()),
-        Field::Bytes(bytes) => Value::Text(String::from_utf8_lossy(bytes.data()).into_owned()),
-        Field::Group(row) => document(row),
-        Field::ListInternal(list) => Value::List(list.elements().iter().map(value).collect()),
-        Field::MapInternal(map) => {
-            let entry = |(key, field): &(Field, Field)| match value(key) {
-                Value::Text(key) => (key, value(field)),
-                key => (crate::tasks::python::text(&key), value(field)),
-            };
-            Value::Map(map.entries().iter().map(entry).collect())
-        }
-        // Dates, decimals and half floats: as they are written.
-        other => Value::Text(other.to_string()),
     }
 }
 
