@@ -1,5 +1,9 @@
 //! HellaSwag: the sentence and its endings, freed of the marks of where they were taken from.
 
+use std::sync::LazyLock;
+
+use anyhow::Context as _;
+
 use super::{column, text};
 use crate::tasks::python::{Pattern, Value, capitalize, strip};
 
@@ -24,7 +28,9 @@ pub(super) fn process(document: &mut Value) -> anyhow::Result<()> {
 fn clean(text: &str) -> anyhow::Result<String> {
     let text = strip(text).replace(" [title]", ". ");
     // What is left in brackets is WikiHow's.
-    let text = Pattern::new(r"\[.*?\]")?.replace(&text, "", 0)?;
+    static BRACKETS: LazyLock<Option<Pattern>> = LazyLock::new(|| Pattern::new(r"\[.*?\]").ok());
+    let brackets = BRACKETS.as_ref().context("the pattern of brackets cannot be read")?;
+    let text = brackets.replace(&text, "", 0)?;
     Ok(text.replace("  ", " "))
 }
 

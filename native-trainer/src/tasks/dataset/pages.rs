@@ -159,8 +159,12 @@ impl Reader<'_> {
         }
         match kind {
             kind::TRUE | kind::FALSE => {}
-            kind::BYTE => drop(self.byte()?),
-            kind::I16 | kind::I32 | kind::I64 => drop(self.varint()?),
+            kind::BYTE => {
+                self.byte()?;
+            }
+            kind::I16 | kind::I32 | kind::I64 => {
+                self.varint()?;
+            }
             kind::DOUBLE => self.bytes = self.bytes.get(8..)?,
             kind::BINARY => {
                 let n_bytes = usize::try_from(self.varint()?).ok()?;
@@ -175,7 +179,9 @@ impl Reader<'_> {
                 for _ in 0..n_items {
                     match byte & 0x0f {
                         // In a list a truth value is a byte.
-                        kind::TRUE | kind::FALSE => drop(self.byte()?),
+                        kind::TRUE | kind::FALSE => {
+                            self.byte()?;
+                        }
                         kind => self.skip(kind, depth + 1)?,
                     }
                 }
