@@ -31,12 +31,12 @@ pub enum EncodeError {
     NoTokens { text: String },
     #[error(
         "the continuation {text:?} has {n_tokens} tokens, which is more than the model's window of \
-         {max_seq}; leave this task out, or raise --max_length"
+         {max_seq}; leave this task out, or raise --max-length"
     )]
     TooLong { text: String, n_tokens: usize, max_seq: usize },
     #[error(
         "an answer of up to {max_tokens} tokens leaves no place for its question in the model's \
-         window of {max_seq}; lower max_gen_toks, or raise --max_length"
+         window of {max_seq}; lower max_gen_toks, or raise --max-length"
     )]
     NoPlace { max_tokens: usize, max_seq: usize },
     #[error("the question is empty, and this tokenizer puts no BOS token before it")]

@@ -4,6 +4,7 @@
 //! prompts, draws and measures are those of lm-evaluation-harness 0.4.13, so that results can be
 //! compared; `docs/tasks.md` says how far that goes.
 
+mod args;
 mod builtin;
 pub mod dataset;
 pub mod definition;
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
 
+pub use args::TaskArgs;
 pub use dataset::Roots;
 pub use definition::{Definition, Kind};
 pub use groups::{GroupMeasure, TaskGroup};

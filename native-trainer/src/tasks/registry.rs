@@ -171,7 +171,7 @@ impl Registry {
         let known: Vec<&str> = known.into_iter().collect();
         Exit::Usage.error(format!(
             "there is no task {name:?}; expected {}, mmlu_SUBJECT, the path of a .yaml task or of \
-             .jsonl questions, or a name below --include_path",
+             .jsonl questions, or a name below --include-path",
             known.join(", ")
         ))
     }

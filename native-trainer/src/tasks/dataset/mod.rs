@@ -123,7 +123,7 @@ fn shown(folders: &[PathBuf]) -> String {
 fn nowhere(path: &str, folders: &[PathBuf]) -> anyhow::Error {
     Exit::Unusable.error(format!(
         "the dataset {path} is not on this machine; looked for {}; fetch it there with `hf download \
-         --repo-type dataset {path}`, or name the folder that holds it with --data_dir",
+         --repo-type dataset {path}`, or name the folder that holds it with --data-dir",
         shown(folders)
     ))
 }
@@ -222,7 +222,7 @@ mod tests {
         let error = Dataset::find(&keys("a/b", Value::None), &roots).unwrap_err().to_string();
         assert!(error.contains("/data/a/b, /data/a--b, /data/b"), "{error}");
         assert!(error.contains("/cache/datasets--a--b/snapshots/main"), "{error}");
-        assert!(error.contains("--data_dir"), "{error}");
+        assert!(error.contains("--data-dir"), "{error}");
     }
 
     #[test]
