@@ -243,7 +243,7 @@ proptest! {
         let folder = dir.path().join("eval");
         crate::report::write_evaluation(&folder, "teacher", "arc_easy");
         let file = folder.join("family.json");
-        std::fs::write(&file, damaged(&read(&file), &changes)).unwrap();
+        fs::write(&file, damaged(&read(&file), &changes)).unwrap();
         // Either is fine; a panic is not.
         let line = "report {dir}/eval --draws 20 --out {dir}/report";
         if boomerang(line, &[("dir", dir.path())]).is_ok() {

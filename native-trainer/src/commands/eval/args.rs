@@ -7,7 +7,7 @@ use boomerang_core::plan::PatchOrder;
 use crate::cli::{DeviceArgs, FamilyArgs, parse_order};
 use crate::commands::patch::parse_amount;
 use crate::members::Sizes;
-use crate::tasks::{Limit, Options};
+use crate::tasks::TaskArgs;
 
 /// Measure every size of a family
 #[derive(Clone, Debug, clap::Args)]
@@ -32,45 +32,6 @@ pub struct EvalArgs {
     pub force: bool,
     #[command(flatten)]
     pub device: DeviceArgs,
-}
-
-/// What is asked beside texts.
-#[derive(Clone, Debug, clap::Args)]
-pub struct TaskArgs {
-    /// Tasks by name (arc_easy, hellaswag, mmlu_*), by the path of a .yaml of
-    /// lm-evaluation-harness, or files of questions: .jsonl with "task", "context", "choices" and
-    /// "gold"
-    #[arg(long, value_delimiter = ',')]
-    pub tasks: Vec<String>,
-    /// Folder whose .yaml tasks can be named; repeatable
-    #[arg(long, alias = "include_path", value_name = "FOLDER")]
-    pub include_path: Vec<PathBuf>,
-    /// Folder with datasets, laid out as on the Hub; without one the Hub's cache is looked through;
-    /// repeatable
-    #[arg(long, alias = "data_dir", value_name = "FOLDER")]
-    pub data_dir: Vec<PathBuf>,
-    /// Examples before each question [default: the task's own]
-    #[arg(long, alias = "num_fewshot", value_name = "N")]
-    pub num_fewshot: Option<usize>,
-    /// Documents of each task: a number, or a share such as 0.1
-    #[arg(long)]
-    pub limit: Option<Limit>,
-    /// Of the draw of examples
-    #[arg(long, default_value_t = 1234)]
-    pub seed: u64,
-}
-
-impl TaskArgs {
-    pub(super) fn options(&self) -> Options {
-        Options {
-            tasks: self.tasks.clone(),
-            include_paths: self.include_path.clone(),
-            data_folders: self.data_dir.clone(),
-            n_shots: self.num_fewshot,
-            limit: self.limit,
-            seed: self.seed,
-        }
-    }
 }
 
 /// Which members are measured.

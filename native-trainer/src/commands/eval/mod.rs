@@ -27,7 +27,7 @@ use crate::family_run::{print_table, write_curve};
 use crate::files::{ModelFolder, OutputFolder};
 use crate::members::{Candidate, Member, members};
 use crate::progress::{print, tell};
-pub use args::{Contexts, EngineArgs, EvalArgs, MemoryMode, Sharing, TaskArgs, WhichArgs};
+pub use args::{Contexts, EngineArgs, EvalArgs, MemoryMode, Sharing, WhichArgs};
 use asked::Asked;
 use judged::Judged;
 
@@ -87,7 +87,13 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let judged = Judged::new(&asked, &members, &answered)?;
     let main = judged.main(folders.precision);
     write_curve(&out, &main)?;
-    judged.write_members(&out, &device.description, began, args.tasks.seed, args.tasks.limit)?;
+    judged.write_members(
+        &out,
+        &device.description,
+        began,
+        args.tasks.fewshot_seed,
+        args.tasks.limit,
+    )?;
     let file = judged.file(&folders, cached.as_ref(), &device.description);
     out.write("family.json", format!("{}\n", serde_json::to_string_pretty(&file)?).as_bytes())?;
     if let Some(models) = &loaded {
