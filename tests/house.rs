@@ -22,7 +22,7 @@ fn text(path: impl AsRef<Path>) -> String {
 }
 
 /// Stages of `core` in the order in which data flows; each may use those before it, and its own.
-const STAGES: [&str; 20] = [
+const STAGES: [&str; 21] = [
     "plan",
     "architecture",
     "config",
