@@ -82,7 +82,7 @@ impl std::str::FromStr for Limit {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse::<f64>() {
             Ok(share) if share > 0.0 && share < 1.0 => Ok(Self::Share(share)),
-            Ok(count) if count >= 1.0 && count < 1e15 => Ok(Self::Count(count as usize)),
+            Ok(count) if (1.0..1e15).contains(&count) => Ok(Self::Count(count as usize)),
             _ => Err(format!(
                 "{text:?} is no limit; expected a number from 1, or a share such as 0.1"
             )),

@@ -10,8 +10,8 @@ enum Shape {
     Int,
     /// Whole numbers beside others are numbers.
     Float,
-    List(Box<Shape>),
-    Map(Vec<(String, Shape)>),
+    List(Box<Self>),
+    Map(Vec<(String, Self)>),
 }
 
 /// The documents with the same keys in the same order, those of the first document first; what a

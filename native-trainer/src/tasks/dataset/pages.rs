@@ -102,7 +102,7 @@ impl Reader<'_> {
                         match kind {
                             kind::I32 if id == 1 => page.n_values = self.number()?,
                             kind::I32 if id == place_of_encoding => {
-                                page.encoding = self.number()?
+                                page.encoding = self.number()?;
                             }
                             _ => self.skip(kind, 0)?,
                         }

@@ -225,8 +225,9 @@ impl Ignoring {
             text = text.to_lowercase();
         }
         text.retain(|char| {
-            !(self.punctuation && char.is_ascii_punctuation())
-                && !(self.numbers && char.is_ascii_digit())
+            let is_punctuation = self.punctuation && char.is_ascii_punctuation();
+            let is_number = self.numbers && char.is_ascii_digit();
+            !is_punctuation && !is_number
         });
         // numpy's texts end before trailing zeros.
         text.truncate(text.trim_end_matches('\0').len());

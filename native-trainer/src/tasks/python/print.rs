@@ -92,8 +92,8 @@ fn quote(text: &str, out: &mut String) {
                 let code = u32::from(char);
                 let escaped = match code {
                     _ if !is_unprintable => char.to_string(),
-                    ..0x100 => format!("\\x{code:02x}"),
-                    ..0x1_0000 => format!("\\u{code:04x}"),
+                    0..=0xff => format!("\\x{code:02x}"),
+                    0x100..=0xffff => format!("\\u{code:04x}"),
                     _ => format!("\\U{code:08x}"),
                 };
                 out.push_str(&escaped);
