@@ -1,10 +1,9 @@
 //! ShortGPT (arXiv:2403.03853): a layer that hardly turns the residual stream can be left out.
 
-use burn::tensor::Tensor;
-
-use crate::distill::{Batch, loss::alignment_loss};
-use crate::evaluate::{PrefixTree, ReadBackError, Stack, walk};
+use crate::distill::Batch;
+use crate::evaluate::ReadBackError;
 use crate::model::LanguageModel;
+use crate::similarity::compare_states;
 
 /// Mean of 1 − cosine between a layer's input and its output, over all tokens: 0 for a layer that
 /// changes nothing, at most 2. First layer first.
@@ -17,34 +16,8 @@ pub async fn block_influence(
     model: &LanguageModel,
     batches: &[Batch],
 ) -> Result<Vec<f64>, ReadBackError> {
-    let device = model.device();
-    // The model cut after each of its layers: what the walk shows is the stream as it is there.
-    let cut_after = |n_layers: usize| Stack {
-        layers: (0..n_layers).map(|layer| (0, layer)).collect(),
-        ..Stack::whole(0, model)
-    };
-    let stacks: Vec<Stack> = (0..=model.n_layers()).map(cut_after).collect();
-    let tree = PrefixTree::new(&stacks);
-    let mut sums = vec![0.0; model.n_layers()];
-    let mut n_tokens = 0;
-    for batch in batches {
-        let batch = batch.to_device(&device);
-        let [_, seq] = batch.tokens.dims();
-        let context = model.context(seq, &batch.mask);
-        let mut states: Vec<Tensor<3>> = Vec::with_capacity(stacks.len());
-        walk(&[model], &tree, &batch.tokens, &context, &mut |_, x| states.push(x));
-        let turned = states.windows(2).map(|pair| {
-            let (input, output) = (pair[0].clone(), pair[1].clone());
-            alignment_loss(output, input, batch.is_token.clone(), batch.n_tokens)
-        });
-        let turned = Tensor::cat(turned.collect(), 0).into_data_async().await;
-        let turned = turned.map_err(ReadBackError::new)?;
-        for (sum, turned) in sums.iter_mut().zip(turned.iter::<f64>()) {
-            *sum += turned * batch.n_tokens as f64;
-        }
-        n_tokens += batch.n_tokens;
-    }
-    Ok(sums.into_iter().map(|sum| sum / n_tokens.max(1) as f64).collect())
+    let alike = compare_states(model, None, batches, &mut |_| {}).await?.within;
+    Ok((0..model.n_layers()).map(|layer| 1.0 - alike[layer][layer + 1]).collect())
 }
 
 /// The layers that stay when the `n_dropped` of least influence are left out, ascending.
