@@ -172,7 +172,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--boomerang", required=True)
     parser.add_argument("--family", choices=["random24", "embedded"], default="random24")
-    parser.add_argument("--questions", type=int, default=40)
+    parser.add_argument("--questions", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=["tree", "contexts", "reference"])
     args = parser.parse_args()
@@ -192,8 +192,8 @@ def main():
         if args.only in (None, "tree"):
             for order in ["first", "last"]:
                 compare(f"tree, {order}", [
-                    ("shared layers", ours("--order", order, "--contexts", "apart")),
-                    ("one after another", ours("--order", order, "--contexts", "apart", "--engine", "each")),
+                    ("shared layers", ours("--order", order)),
+                    ("one after another", ours("--order", order, "--engine", "each")),
                 ], args.rounds)
         if args.only in (None, "contexts"):
             compare("contexts", [

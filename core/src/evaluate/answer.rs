@@ -84,6 +84,9 @@ pub async fn answer(
     Ok(answers.likelihoods)
 }
 
+/// Logits in memory at once, at most, unless those of a single place are more.
+const MOST_LOGITS: usize = 1 << 26;
+
 /// A batch of rows on the device.
 pub(super) struct Inputs<'a> {
     rows: &'a [Row],
@@ -149,7 +152,7 @@ impl<'a> Inputs<'a> {
 
     /// Log-probability of each scored token, and of the model's first choice: `[n_scored, 2]`.
     ///
-    /// The head runs at scored places only.
+    /// The head runs at scored places only, so many at a time that their logits are no burden.
     pub(super) fn score(
         &self,
         scored: Tensor<2>,
@@ -158,10 +161,15 @@ impl<'a> Inputs<'a> {
     ) -> Tensor<2> {
         let [n_scored, d_model] = scored.dims();
         let states = norm.normalize(scored.unsqueeze::<3>()).reshape([n_scored, d_model]);
-        let log_probs = log_softmax(head.logits(states), 1);
-        let best = log_probs.clone().max_dim(1);
-        let target = log_probs.gather(1, self.targets.clone().unsqueeze_dim(1));
-        Tensor::cat(vec![target, best], 1)
+        let at_once = (MOST_LOGITS / self.config.vocab.max(1)).max(1);
+        let parts = (0..n_scored).step_by(at_once).map(|start| {
+            let len = at_once.min(n_scored - start);
+            let log_probs = log_softmax(head.logits(states.clone().narrow(0, start, len)), 1);
+            let best = log_probs.clone().max_dim(1);
+            let targets = self.targets.clone().narrow(0, start, len);
+            Tensor::cat(vec![log_probs.gather(1, targets.unsqueeze_dim(1)), best], 1)
+        });
+        Tensor::cat(parts.collect(), 0)
     }
 
     /// The likelihood of each request of the batch, from scores, `[n_scored, 2]`.

@@ -1,6 +1,7 @@
 //! What every member answers to everything on a sheet: from a cache, or by running it.
 
 mod cache;
+mod resident;
 mod sheet;
 mod streamed;
 
@@ -331,13 +332,10 @@ impl Weights<'_> {
         tree: &PrefixTree,
         requests: &[Request],
         batching: Batching,
-        progress: &mut dyn FnMut(usize),
+        progress: &mut (dyn FnMut(usize) + Send),
     ) -> anyhow::Result<Answers> {
         match self {
-            Self::Resident(models) => {
-                use boomerang_core::evaluate::answers;
-                Ok(block_on(answers(models, tree, requests, batching, progress))?)
-            }
+            Self::Resident(models) => resident::answers(models, tree, requests, batching, progress),
             Self::Streamed { folders, device, state_bytes } => {
                 streamed::answers(folders, tree, requests, batching, *state_bytes, device, progress)
             }

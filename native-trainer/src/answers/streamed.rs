@@ -24,7 +24,7 @@ pub(super) fn answers(
     batching: Batching,
     state_bytes: u64,
     device: &Device,
-    progress: &mut dyn FnMut(usize),
+    progress: &mut (dyn FnMut(usize) + Send),
 ) -> anyhow::Result<Answers> {
     let walk = Layerwise::new(tree);
     let teacher = folders.first().context("a family has a teacher")?.config();

@@ -1,0 +1,113 @@
+//! Members whose weights are in memory.
+
+use std::sync::Mutex;
+
+use anyhow::Context as _;
+use boomerang_core::evaluate::{self, Answers, Batching, Likelihood, PrefixTree, Request};
+use boomerang_core::model::LanguageModel;
+use futures_lite::future::block_on;
+
+use crate::side_by_side::{n_workers, side_by_side};
+
+/// Parameters of a layer up to which one batch leaves the cores of a CPU idle.
+const SMALL_LAYER: usize = 8 << 20;
+
+/// Tokens of a piece of work, which does not depend on the machine, so that results do not either.
+const TOKENS_PER_PIECE: usize = 4096;
+
+/// The answers of every member of `tree` to every request; `models` is what its stacks index.
+///
+/// Small models on a CPU answer several pieces of the requests side by side.
+///
+/// # Errors
+/// When the device is lost.
+pub(super) fn answers(
+    models: &[&LanguageModel],
+    tree: &PrefixTree,
+    requests: &[Request],
+    batching: Batching,
+    progress: &mut (dyn FnMut(usize) + Send),
+) -> anyhow::Result<Answers> {
+    let teacher = models.first().context("a family has a teacher")?;
+    let most = n_workers(usize::MAX, &teacher.device());
+    if most == 1 || teacher.config().n_layer_params() > SMALL_LAYER {
+        return Ok(block_on(evaluate::answers(models, tree, requests, batching, progress))?);
+    }
+    let pieces = pieces(requests);
+    let told = Mutex::new((0, progress));
+    let answered = side_by_side(pieces.len(), most.min(pieces.len()), |piece| {
+        let own: Vec<Request> =
+            pieces[piece].iter().map(|&place| requests[place].clone()).collect();
+        let answers = block_on(evaluate::answers(models, tree, &own, batching, &mut |_| {}))?;
+        if let Ok(mut told) = told.lock() {
+            told.0 += own.len();
+            let n_answered = told.0;
+            (told.1)(n_answered);
+        }
+        Ok(answers)
+    })?;
+    let mut all = Answers {
+        likelihoods: vec![vec![Likelihood::default(); requests.len()]; tree.n_members()],
+        n_tokens: 0,
+    };
+    for (places, answers) in pieces.iter().zip(answered) {
+        all.n_tokens += answers.n_tokens;
+        for (member, likelihoods) in answers.likelihoods.into_iter().enumerate() {
+            for (&place, likelihood) in places.iter().zip(likelihoods) {
+                all.likelihoods[member][place] = likelihood;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Places of the requests, those that begin alike together.
+fn pieces(requests: &[Request]) -> Vec<Vec<usize>> {
+    let mut places: Vec<usize> = (0..requests.len()).collect();
+    places.sort_by_key(|&place| requests[place].input());
+    let mut pieces: Vec<Vec<usize>> = Vec::new();
+    let mut n_tokens = usize::MAX;
+    for place in places {
+        let input = requests[place].input();
+        n_tokens = n_tokens.saturating_add(input.len());
+        let fits = |piece: &&mut Vec<usize>| {
+            let last = piece.last().map_or(&[][..], |&last| requests[last].input());
+            let shared = last.iter().zip(input).take_while(|(a, b)| a == b).count();
+            n_tokens <= TOKENS_PER_PIECE || 2 * shared > input.len()
+        };
+        match pieces.last_mut().filter(fits) {
+            Some(piece) => piece.push(place),
+            None => {
+                pieces.push(vec![place]);
+                n_tokens = input.len();
+            }
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_request_is_in_one_piece_and_its_choices_stay_together() {
+        let request = |question: u32, choice: u32| {
+            let mut tokens = vec![question; 1000];
+            tokens.push(choice);
+            tokens.push(0);
+            Request::new(tokens, 1000..1002).unwrap()
+        };
+        let requests: Vec<Request> =
+            (0..24).map(|number| request(number % 6, number / 6)).collect();
+        let pieces = pieces(&requests);
+        assert!(pieces.len() > 2);
+        let mut all: Vec<usize> = pieces.concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..24).collect::<Vec<_>>());
+        for question in 0..6 {
+            let holds = |piece: &&Vec<usize>| piece.iter().any(|place| place % 6 == question);
+            assert_eq!(pieces.iter().filter(holds).count(), 1);
+        }
+    }
+}
