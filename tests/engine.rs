@@ -80,8 +80,10 @@ fn a_family_walked_layer_by_layer_answers_the_same_to_the_last_bit() {
             asked.push(part);
             Ok(match part {
                 // Layers in them are not looked at.
-                Part::Ends(model) => Loaded::Ends(models[model].clone()),
-                Part::Layer(model, layer) => Loaded::Layer(models[model].layers()[layer].clone()),
+                Part::Ends(model) => Loaded::Ends(Box::new(models[model].clone())),
+                Part::Layer(model, layer) => {
+                    Loaded::Layer(Box::new(models[model].layers()[layer].clone()))
+                }
             })
         };
         let (model, mut heard) = ((models[0].config(), &cpu()), |_| {});

@@ -85,10 +85,8 @@ pub fn members(
         for (place, candidate) in candidates.iter().enumerate() {
             let plan = candidate.plan;
             let path = order.path(plan)?;
-            let all: Vec<(Vec<usize>, Recipe)> = path
-                .iter()
-                .map(|patch| (patch.layers().iter().copied().collect(), plan.recipe(patch)))
-                .collect();
+            let all: Vec<(Vec<usize>, Recipe)> =
+                path.iter().map(|patch| (patch.layers(), plan.recipe(patch))).collect();
             let chosen = sizes.choose(&all)?;
             let mut add = |series, seed, patched: &[usize], recipe: Recipe| {
                 members.push(Member {

@@ -29,8 +29,8 @@ pub enum Part {
 #[derive(Clone, Debug)]
 pub enum Loaded {
     /// A model without layers.
-    Ends(LanguageModel),
-    Layer(DecoderLayer),
+    Ends(Box<LanguageModel>),
+    Layer(Box<DecoderLayer>),
 }
 
 /// The order in which the parts of a tree are used.

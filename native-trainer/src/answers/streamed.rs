@@ -51,8 +51,10 @@ fn with_parts<T>(
     work: impl FnOnce(&mut dyn FnMut(Part) -> anyhow::Result<Loaded>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let read = |part: Part| match part {
-        Part::Ends(model) => folders[model].ends(device).map(Loaded::Ends),
-        Part::Layer(model, layer) => folders[model].layer(layer, device).map(Loaded::Layer),
+        Part::Ends(model) => Ok(Loaded::Ends(Box::new(folders[model].ends(device)?))),
+        Part::Layer(model, layer) => {
+            Ok(Loaded::Layer(Box::new(folders[model].layer(layer, device)?)))
+        }
     };
     thread::scope(|scope| {
         let (begin, begun) = sync_channel::<()>(1);
