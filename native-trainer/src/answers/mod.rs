@@ -2,25 +2,20 @@
 
 mod cache;
 mod resident;
+mod run;
 mod sheet;
 mod streamed;
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use boomerang_core::config::ModelConfig;
-use boomerang_core::evaluate::{
-    Answers, Batching, Layerwise, Likelihood, PrefixTree, Request, Stack,
-};
-use boomerang_core::generate::answer_open;
+use boomerang_core::evaluate::{Answers, Batching, Likelihood, PrefixTree, Request};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
-use futures_lite::future::block_on;
 
 pub use cache::Cache;
-use cache::{Key, MemberAnswers, key_of_open, key_of_request};
+use run::Run;
 pub use sheet::{OpenRequest, Sheet};
 
 use crate::exit::Exit;
@@ -82,9 +77,6 @@ pub struct Cost {
     pub member_seconds: Vec<Option<f64>>,
 }
 
-/// Tokens between two visits to the disk, in batches.
-const BATCHES_PER_SAVE: usize = 16;
-
 /// Asks every member everything on the sheet.
 ///
 /// # Errors
@@ -102,8 +94,15 @@ pub fn answer_all(
     let mut run = Run::new(members, sheet, cached)?;
     let (number, of) = engine.share.map_or((0, 1), |(number, of)| (number - 1, of));
     let (requests, opens) = sheet.share(number, of);
+    if !opens.is_empty() && matches!(weights, Weights::Streamed { .. }) {
+        return Err(Exit::Usage.error(
+            "tasks of the kind generate_until need each member in memory; use --memory resident",
+        ));
+    }
     let mut progress = Progress::new("evaluate every size", requests.len() * members.len());
-    progress.set(run.cost.n_cached, || "from the cache".to_owned());
+    if run.cost.n_cached > 0 {
+        progress.set(run.cost.n_cached, || "from the cache".to_owned());
+    }
     for (group, requests) in run.missing(&requests) {
         let groups = if engine.shares_layers {
             vec![group]
@@ -118,212 +117,6 @@ pub fn answer_all(
     progress.finish();
     run.cost.seconds = started.elapsed().as_secs_f64();
     Ok(Answered { likelihoods: run.likelihoods, texts: run.texts, cost: run.cost })
-}
-
-/// One sheet on its way through all members.
-struct Run<'a> {
-    members: &'a [Member],
-    sheet: &'a Sheet,
-    /// By member, where there is a cache.
-    stored: Vec<MemberAnswers>,
-    keys: Vec<Key>,
-    likelihoods: Vec<Vec<Likelihood>>,
-    texts: Vec<Vec<String>>,
-    /// By member and request.
-    is_known: Vec<Vec<bool>>,
-    cost: Cost,
-}
-
-impl<'a> Run<'a> {
-    fn new(
-        members: &'a [Member],
-        sheet: &'a Sheet,
-        cached: Option<&Cached<'_>>,
-    ) -> anyhow::Result<Self> {
-        let (n_members, n_requests) = (members.len(), sheet.requests.len());
-        let mut run = Self {
-            members,
-            sheet,
-            stored: Vec::new(),
-            keys: Vec::new(),
-            likelihoods: vec![vec![Likelihood::default(); n_requests]; n_members],
-            texts: vec![vec![String::new(); sheet.opens.len()]; n_members],
-            is_known: vec![vec![false; n_requests]; n_members],
-            cost: Cost { member_seconds: vec![None; n_members], ..Cost::default() },
-        };
-        let Some(cached) = cached else { return Ok(run) };
-        run.keys = sheet.requests.iter().map(key_of_request).collect();
-        for (member, fingerprint) in cached.members.iter().enumerate() {
-            let stored = cached.cache.open(fingerprint)?;
-            for (request, key) in run.keys.iter().enumerate() {
-                if let Some(likelihood) = stored.likelihoods.get(key) {
-                    run.likelihoods[member][request] = likelihood.clone();
-                    run.is_known[member][request] = true;
-                    run.cost.n_cached += 1;
-                }
-            }
-            run.stored.push(stored);
-        }
-        Ok(run)
-    }
-
-    /// The requests that members still have to answer, by the members that have to.
-    fn missing(&self, requests: &[usize]) -> BTreeMap<Vec<usize>, Vec<usize>> {
-        let mut groups = BTreeMap::<Vec<usize>, Vec<usize>>::new();
-        for &request in requests {
-            let members: Vec<usize> =
-                (0..self.members.len()).filter(|&member| !self.is_known[member][request]).collect();
-            if !members.is_empty() {
-                groups.entry(members).or_default().push(request);
-            }
-        }
-        groups
-    }
-
-    /// Runs some members on some requests.
-    fn likelihoods_of(
-        &mut self,
-        group: &[usize],
-        requests: &[usize],
-        weights: &Weights<'_>,
-        engine: Engine,
-        progress: &mut Progress,
-    ) -> anyhow::Result<()> {
-        let started = Instant::now();
-        let stacks: Vec<Stack> =
-            group.iter().map(|&member| self.members[member].stack.clone()).collect();
-        let tree = PrefixTree::new(&stacks);
-        let n_done = self.is_known.iter().flatten().filter(|&&is_known| is_known).count();
-        let mut n_before = n_done;
-        for chunk in self.chunks(requests, weights, engine, &tree) {
-            let asked: Vec<Request> =
-                chunk.iter().map(|&request| self.sheet.requests[request].clone()).collect();
-            let answers = weights.answers(&tree, &asked, engine.batching, &mut |n_answered| {
-                progress
-                    .set(n_before + n_answered * group.len(), || format!("{} models", group.len()));
-            })?;
-            n_before += chunk.len() * group.len();
-            let n_alone: usize = asked.iter().map(|request| request.input().len()).sum();
-            self.cost.token_layers += answers.n_tokens * tree.n_layer_calls();
-            self.cost.token_layers_alone += n_alone * tree.n_layer_calls_alone();
-            self.take(group, &chunk, answers)?;
-        }
-        if let [member] = *group {
-            let seconds = self.cost.member_seconds[member].get_or_insert(0.0);
-            *seconds += started.elapsed().as_secs_f64();
-        }
-        Ok(())
-    }
-
-    /// Requests that are run before their answers are stored: all, where nothing is.
-    fn chunks(
-        &self,
-        requests: &[usize],
-        weights: &Weights<'_>,
-        engine: Engine,
-        tree: &PrefixTree,
-    ) -> Vec<Vec<usize>> {
-        if self.stored.is_empty() {
-            return vec![requests.to_vec()];
-        }
-        let most = match weights {
-            Weights::Resident(_) => {
-                BATCHES_PER_SAVE.saturating_mul(engine.batching.tokens_per_batch)
-            }
-            // The weights are read for each chunk.
-            Weights::Streamed { folders, state_bytes, .. } => {
-                let d_model = folders.first().map_or(1, |teacher| teacher.config().d_model);
-                streamed::tokens_per_pass(&Layerwise::new(tree), d_model, *state_bytes)
-            }
-        };
-        // In their order texts that begin alike are neighbours.
-        let mut sorted = requests.to_vec();
-        sorted.sort_by_key(|&request| self.sheet.requests[request].input());
-        let mut chunks: Vec<Vec<usize>> = Vec::new();
-        let mut n_tokens = usize::MAX;
-        for request in sorted {
-            let n_more = self.sheet.requests[request].input().len();
-            n_tokens = n_tokens.saturating_add(n_more);
-            match chunks.last_mut().filter(|_| n_tokens <= most) {
-                Some(chunk) => chunk.push(request),
-                None => {
-                    chunks.push(vec![request]);
-                    n_tokens = n_more;
-                }
-            }
-        }
-        chunks
-    }
-
-    fn take(&mut self, group: &[usize], chunk: &[usize], answers: Answers) -> anyhow::Result<()> {
-        for (&member, likelihoods) in group.iter().zip(answers.likelihoods) {
-            if let Some(stored) = self.stored.get_mut(member) {
-                let keyed = chunk.iter().zip(&likelihoods);
-                let keyed: Vec<(Key, Likelihood)> = keyed
-                    .map(|(&request, likelihood)| (self.keys[request], likelihood.clone()))
-                    .collect();
-                stored.add_likelihoods(&keyed)?;
-            }
-            for (&request, likelihood) in chunk.iter().zip(likelihoods) {
-                self.likelihoods[member][request] = likelihood;
-                self.is_known[member][request] = true;
-            }
-        }
-        Ok(())
-    }
-
-    /// Open questions, which members answer one after the other: what each writes is its own.
-    fn answer_opens(
-        &mut self,
-        opens: &[usize],
-        weights: &Weights<'_>,
-        tokenizer: Option<&Tokenizer>,
-    ) -> anyhow::Result<()> {
-        if opens.is_empty() {
-            return Ok(());
-        }
-        let Weights::Resident(models) = weights else {
-            return Err(Exit::Usage.error(
-                "tasks of the kind generate_until need each member in memory; use --memory resident",
-            ));
-        };
-        let tokenizer = tokenizer.context("open questions are text, and there is no tokenizer")?;
-        let total = opens.len() * self.members.len();
-        let mut progress = Progress::new("answer in words", total);
-        for (place, member) in self.members.iter().enumerate() {
-            let model = member.stack.model(models, &member.config);
-            for (n_done, &number) in opens.iter().enumerate() {
-                let open = &self.sheet.opens[number];
-                let key = key_of_open(open);
-                let known = self.stored.get(place).and_then(|stored| stored.texts.get(&key));
-                let text = match known {
-                    Some(text) => {
-                        self.cost.n_cached += 1;
-                        text.clone()
-                    }
-                    None => {
-                        let text = block_on(answer_open(
-                            &model,
-                            tokenizer,
-                            &open.tokens,
-                            &open.stops,
-                            open.max_tokens,
-                        ))?;
-                        if let Some(stored) = self.stored.get_mut(place) {
-                            stored.add_text(key, &text)?;
-                        }
-                        text
-                    }
-                };
-                self.texts[place][number] = text;
-                progress.set(place * opens.len() + n_done + 1, || {
-                    format!("{} layers", member.n_layers())
-                });
-            }
-        }
-        progress.finish();
-        Ok(())
-    }
 }
 
 impl Weights<'_> {
