@@ -55,6 +55,16 @@ fn the_committed_curve_is_what_a_fresh_evaluation_gives() {
 }
 
 #[test]
+fn a_fingerprint_is_that_of_the_weights_and_not_of_the_measurements() {
+    let (manifest, ..) = load();
+    let measured_anew = Manifest { similarity: Vec::new(), ..manifest.clone() };
+    assert_eq!(measured_anew.fingerprint(), manifest.fingerprint());
+    let mut other = manifest.clone();
+    other.teacher.layers.swap(0, 1);
+    assert_ne!(other.fingerprint(), manifest.fingerprint());
+}
+
+#[test]
 fn the_committed_curve_shows_the_phenomenon() {
     let (manifest, ..) = load();
     let stops = |series| manifest.curve.stops(series);

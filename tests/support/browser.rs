@@ -101,6 +101,21 @@ impl Page {
         );
     }
 
+    /// Waits until a script gives this value; returns what it gives otherwise in its complaint.
+    pub async fn wait_until(&self, script: &str, expected: Value) {
+        let started = std::time::Instant::now();
+        let mut last = Value::Null;
+        while started.elapsed() < PATIENCE {
+            last = self.run(script, Vec::new()).await;
+            if last == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let text = self.text("body").await;
+        panic!("{script} gives {last}, expected {expected}; the page says:\n{text}");
+    }
+
     /// Waits until the model is there, loading it if the page asks first.
     pub async fn ready(&self) {
         let state = self.wait_for("main", "data-state", &["ready", "offered"]).await;

@@ -17,6 +17,7 @@ pub struct FamilyCard {
     config: ModelConfig,
     path: Vec<Patch>,
     measured: Vec<CurveStop>,
+    fingerprint: String,
 }
 
 /// How big one member is.
@@ -45,11 +46,17 @@ impl FamilyCard {
         let config = manifest.config()?;
         let path = manifest.order.path(&manifest.plan)?;
         let measured = manifest.curve.stops(Series::Boomerang);
-        Ok(Self { manifest, config, path, measured })
+        let fingerprint = manifest.fingerprint();
+        Ok(Self { manifest, config, path, measured, fingerprint })
     }
 
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What tells this family from every other, see [`Manifest::fingerprint`].
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// Tokens that fit into the model's window.
@@ -143,7 +150,7 @@ impl FamilyCard {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use boomerang_core::bundle::{BundleContents, bundle_files};
     use boomerang_core::checkpoint::Precision;
     use boomerang_core::curve::SizeCurve;
@@ -157,7 +164,7 @@ mod tests {
     const TOKENIZER: &str =
         r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
 
-    fn family(tied: bool) -> Family {
+    pub(crate) fn family(tied: bool) -> Family {
         let config = format!(
             r#"{{"model_type": "qwen3", "hidden_size": 8, "intermediate_size": 12,
                 "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
@@ -172,7 +179,7 @@ mod tests {
         Family::new(teacher, student).unwrap()
     }
 
-    fn card(family: &Family, precision: Precision) -> FamilyCard {
+    pub(crate) fn card(family: &Family, precision: Precision) -> FamilyCard {
         let contents = BundleContents {
             name: "tiny",
             order: PatchOrder::Last,

@@ -9,5 +9,6 @@ pub mod layer_strip;
 pub mod notice_box;
 pub mod output;
 pub mod prompt_box;
+pub mod share;
 pub mod size_dial;
 mod width;
