@@ -1,5 +1,7 @@
 /// The address of the page: what it says, and what it brings back.
 mod links;
+/// Several sizes with one prompt: side by side, and in one table.
+mod trials;
 
 use boomerang_core::bundle::{BundleLoader, MANIFEST, Manifest};
 use boomerang_core::generate::{Generation, Sampling};

@@ -9,7 +9,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::dial::Dial;
 use crate::draft::Draft;
-use crate::link::Link;
+use crate::link::{Link, compared_by_itself};
 use crate::session::Session;
 
 /// Browsers refuse an address that changes with every pixel of a dial.
@@ -23,6 +23,8 @@ pub struct Address {
     session: Session,
     dial: Dial,
     draft: Draft,
+    /// The stops that are compared.
+    compared: RwSignal<Vec<usize>>,
 }
 
 /// The link by which the page was opened.
@@ -31,8 +33,14 @@ pub fn opened_link() -> Link {
 }
 
 impl Address {
-    pub fn new(opened: Link, session: Session, dial: Dial, draft: Draft) -> Self {
-        Self { opened: StoredValue::new(opened), session, dial, draft }
+    pub fn new(
+        opened: Link,
+        session: Session,
+        dial: Dial,
+        draft: Draft,
+        compared: RwSignal<Vec<usize>>,
+    ) -> Self {
+        Self { opened: StoredValue::new(opened), session, dial, draft, compared }
     }
 
     /// Rewrites the address whenever the page has come to rest in another state.
@@ -61,7 +69,9 @@ impl Address {
         let mut link = Link { bundle, others, ..Link::default() };
         self.dial.put_into(&mut link);
         self.draft.put_into(&mut link);
+        let compared = self.compared.get();
         self.dial.family.with_value(|family| {
+            link.compared = Some(compared).filter(|it| *it != compared_by_itself(family));
             link.fingerprint = with_fingerprint.then(|| family.fingerprint().to_owned());
         });
         link

@@ -6,6 +6,7 @@ use leptos::prelude::*;
 
 use crate::address::{Address, opened_link};
 use crate::backend::Backend;
+use crate::components::compare::Compare;
 use crate::components::curve_chart::CurveChart;
 use crate::components::engine_status::EngineStatus;
 use crate::components::intro::Intro;
@@ -14,6 +15,7 @@ use crate::components::output::Output;
 use crate::components::prompt_box::PromptBox;
 use crate::components::share::LinkNotes;
 use crate::components::size_dial::SizeDial;
+use crate::components::sweep::Sweep;
 use crate::dial::Dial;
 use crate::draft::Draft;
 use crate::family::FamilyCard;
@@ -53,7 +55,8 @@ fn Bench(session: Session, family: Arc<FamilyCard>) -> impl IntoView {
     if replays {
         write_when_ready(session, draft, dial);
     }
-    let address = Address::new(link, session, dial, draft);
+    let compared = RwSignal::new(dial.family.with_value(|family| link.compared(family)));
+    let address = Address::new(link, session, dial, draft, compared);
     address.keep();
     view! {
         <LinkNotes complaints/>
@@ -70,6 +73,12 @@ fn Bench(session: Session, family: Arc<FamilyCard>) -> impl IntoView {
                 <Output session/>
             </section>
         </div>
+        <section class="panel" aria-labelledby="compare-heading">
+            <Compare session dial draft compared/>
+        </section>
+        <section class="panel" aria-labelledby="sweep-heading">
+            <Sweep session dial draft/>
+        </section>
     }
 }
 

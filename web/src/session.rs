@@ -12,7 +12,8 @@ use crate::backend::{Backend, BackendChoice};
 use crate::bundle_source::manifest_url;
 use crate::engine::Engine;
 use crate::family::FamilyCard;
-use crate::run::{Piece, Run, Task};
+use crate::run::{Run, Task};
+use crate::trial::Trial;
 
 /// Bundles above this size are offered, not fetched by themselves.
 const FETCHED_UNASKED: u64 = 64_000_000;
@@ -32,6 +33,12 @@ pub struct Session {
     pub earlier_runs: RwSignal<Vec<Run>>,
     /// A text that could not be written.
     pub refusal: RwSignal<Option<Notice>>,
+    /// Several sizes that write side by side.
+    pub comparison: RwSignal<Option<Trial>>,
+    /// All sizes, along one text.
+    pub sweep: RwSignal<Option<Trial>>,
+    /// What the engine is writing for, while the stage says that it is.
+    work: RwSignal<Work>,
     source: StoredValue<Source>,
     engine: StoredValue<Option<Engine>, LocalStorage>,
     last_id: StoredValue<u32>,
@@ -48,6 +55,13 @@ pub enum Stage {
     Ready,
     Generating,
     Failed(Notice),
+}
+
+/// What the engine writes for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Work {
+    Run,
+    Trial(RwSignal<Option<Trial>>),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,6 +101,9 @@ impl Session {
             run: RwSignal::new(None),
             earlier_runs: RwSignal::new(Vec::new()),
             refusal: RwSignal::new(None),
+            comparison: RwSignal::new(None),
+            sweep: RwSignal::new(None),
+            work: RwSignal::new(Work::Run),
             source: StoredValue::new(Source::default()),
             engine: StoredValue::new_local(None),
             last_id: StoredValue::new(0),
@@ -124,12 +141,16 @@ impl Session {
         self.stage.with(|stage| *stage == Stage::Generating)
     }
 
+    /// Whether the text in the making is the one for the dial, and not part of a trial.
+    pub fn is_writing(self) -> bool {
+        self.is_generating() && self.work.with(|work| *work == Work::Run)
+    }
+
     pub fn generate(self, task: Task) {
         if !self.stage.with_untracked(|stage| *stage == Stage::Ready) {
             return;
         }
-        let id = self.last_id.get_value() + 1;
-        self.last_id.set_value(id);
+        let id = self.next_id();
         if let Some(run) = self.run.get_untracked() {
             self.earlier_runs.update(|runs| {
                 runs.insert(0, run);
@@ -138,17 +159,25 @@ impl Session {
         }
         let Task { patch, size, prompt, n_tokens, sampling } = task;
         self.refusal.set(None);
-        self.run.set(Some(Run {
-            id,
-            patch: patch.clone(),
-            size,
-            prompt: prompt.clone(),
-            n_prompt_tokens: None,
-            pieces: Vec::new(),
-            report: None,
-        }));
+        self.run.set(Some(Run::new(id, patch.clone(), size, prompt.clone())));
+        self.work.set(Work::Run);
         self.stage.set(Stage::Generating);
         self.ask(&Request::Generate { id, patch, prompt, n_tokens, sampling });
+    }
+
+    /// Whether the trial at `place` is under way.
+    pub fn is_trying(self, place: RwSignal<Option<Trial>>) -> bool {
+        self.is_generating() && self.work.with(|work| *work == Work::Trial(place))
+    }
+
+    /// Starts a trial and shows it at `place`.
+    pub fn try_out(self, place: RwSignal<Option<Trial>>, trial: Trial) {
+        if self.stage.with_untracked(|stage| *stage == Stage::Ready) {
+            place.set(Some(trial));
+            self.work.set(Work::Trial(place));
+            self.stage.set(Stage::Generating);
+            self.go_on_with(place);
+        }
     }
 
     pub fn stop(self) {
@@ -216,35 +245,50 @@ impl Session {
                 self.stage.set(Stage::Loading(Progress { bytes, total, path }));
             }
             Reply::Loaded => self.stage.set(Stage::Ready),
-            Reply::Started { id, prompt_tokens } => {
-                self.update_run(id, |run| run.n_prompt_tokens = Some(prompt_tokens.len()));
-            }
-            Reply::Token { id, token, text } => {
-                self.update_run(id, |run| run.pieces.push(Piece { token, text }));
-            }
-            Reply::Done { id, text, report } => {
-                self.update_run(id, |run| {
-                    if let Some(last) = run.pieces.last_mut() {
-                        last.text.push_str(&text);
-                    }
-                    run.report = Some(report);
-                });
-                self.stage.set(Stage::Ready);
-            }
-            Reply::Failed { id: Some(_), notice } => {
-                self.refusal.set(Some(notice));
-                self.stage.set(Stage::Ready);
-            }
             Reply::Failed { id: None, notice } => self.fail(notice),
+            reply => match self.work.get_untracked() {
+                Work::Run => self.hear_of_run(reply),
+                Work::Trial(place) => {
+                    let is_answered = place
+                        .try_update(|trial| trial.as_mut().is_some_and(|trial| trial.hear(reply)));
+                    if is_answered == Some(true) {
+                        self.go_on_with(place);
+                    }
+                }
+            },
         }
     }
 
-    fn update_run(self, id: u32, update: impl FnOnce(&mut Run)) {
-        self.run.update(|run| {
-            if let Some(run) = run.as_mut().filter(|run| run.id == id) {
-                update(run);
-            }
-        });
+    fn hear_of_run(self, reply: Reply) {
+        let is_done = matches!(reply, Reply::Done { .. } | Reply::Failed { .. });
+        if let Reply::Failed { notice, .. } = reply {
+            self.refusal.set(Some(notice));
+        } else {
+            self.run.update(|run| {
+                if let Some(run) = run {
+                    run.hear(&reply);
+                }
+            });
+        }
+        if is_done {
+            self.stage.set(Stage::Ready);
+        }
+    }
+
+    /// Asks for what a trial needs next; when that is nothing, it is over.
+    fn go_on_with(self, place: RwSignal<Option<Trial>>) {
+        let id = self.next_id();
+        let request = place.try_update(|trial| trial.as_mut()?.next_request(id)).flatten();
+        match request {
+            Some(request) => self.ask(&request),
+            None => self.stage.set(Stage::Ready),
+        }
+    }
+
+    fn next_id(self) -> u32 {
+        let id = self.last_id.get_value() + 1;
+        self.last_id.set_value(id);
+        id
     }
 
     /// The engine is dead, or as good as dead. The prompt and the texts stay.

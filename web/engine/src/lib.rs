@@ -10,3 +10,4 @@ pub mod notice;
 mod text_stream;
 mod turn;
 pub mod worker;
+mod writing;

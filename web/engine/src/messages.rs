@@ -1,13 +1,13 @@
 //! What page and worker say to each other, as JSON.
 
-use boomerang_core::generate::Sampling;
+use boomerang_core::generate::{Guess, Sampling};
 use boomerang_core::plan::Patch;
 use serde::{Deserialize, Serialize};
 
 use crate::notice::Notice;
 
 /// Page and worker are cached as separate files; this number tells two builds apart.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub enum Request {
     },
     /// Continue a text. Ids ascend.
     Generate { id: u32, patch: Patch, prompt: String, n_tokens: usize, sampling: Sampling },
+    /// Let members read a text and say what they expect next after its token `from` and all later
+    /// ones, one member after the other.
+    Guess { id: u32, patches: Vec<Patch>, tokens: Vec<u32>, from: usize },
     /// End this text and all before it.
     Stop { id: u32 },
 }
@@ -55,11 +58,28 @@ pub enum Reply {
         text: String,
         report: RunReport,
     },
+    /// What the next of the members expects, place by place.
+    Guessed {
+        id: u32,
+        guesses: Vec<ToldGuess>,
+    },
+    /// All members have guessed, or the reader said that it is enough.
+    GuessedAll {
+        id: u32,
+        is_stopped: bool,
+    },
     /// The text `id` has failed; without an id, the worker has.
     Failed {
         id: Option<u32>,
         notice: Notice,
     },
+}
+
+/// A guess, with its token as text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToldGuess {
+    pub guess: Guess,
+    pub text: String,
 }
 
 /// How a text came about.

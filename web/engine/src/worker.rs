@@ -1,4 +1,4 @@
-//! The worker's side: one family, one text at a time.
+//! The worker's side: what is asked for, one request after the other, and the family it holds.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -6,8 +6,6 @@ use std::future::Future;
 use std::rc::Rc;
 
 use boomerang_core::bundle::{BundleError, BundleFile, BundleLoader, Manifest};
-use boomerang_core::generate::{Generation, Sampling};
-use boomerang_core::plan::Patch;
 use boomerang_core::prune::Family;
 use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
@@ -16,11 +14,9 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
 
-use crate::fetch::{FetchError, Freshness, fetch_bytes, reason};
-use crate::messages::{Ending, PROTOCOL, Reply, Request, RunReport};
+use crate::fetch::{FetchError, Freshness, fetch_bytes};
+use crate::messages::{PROTOCOL, Reply, Request};
 use crate::notice::{Notice, chain};
-use crate::text_stream::TextStream;
-use crate::turn::Turn;
 
 /// Answers the page's requests from now on, with the model on the device that `device` opens.
 pub fn serve<F>(device: F)
@@ -42,20 +38,20 @@ where
 }
 
 /// What the worker holds between requests.
-struct Worker {
+pub(crate) struct Worker {
     device: Device,
-    loaded: RefCell<Option<Loaded>>,
+    pub(crate) loaded: RefCell<Option<Loaded>>,
     /// Requests are answered one after the other.
     waiting: RefCell<VecDeque<Request>>,
     is_busy: Cell<bool>,
     /// Texts with this id or a smaller one are to end.
-    stopped: Cell<u32>,
+    pub(crate) stopped: Cell<u32>,
 }
 
-struct Loaded {
-    family: Family,
-    tokenizer: Tokenizer,
-    end_tokens: Vec<u32>,
+pub(crate) struct Loaded {
+    pub(crate) family: Family,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) end_tokens: Vec<u32>,
 }
 
 fn listen(worker: Worker) {
@@ -114,6 +110,9 @@ impl Worker {
             Request::Generate { id, patch, prompt, n_tokens, sampling } => {
                 (Some(id), self.generate(id, &patch, &prompt, n_tokens, sampling).await)
             }
+            Request::Guess { id, patches, tokens, from } => {
+                (Some(id), self.guess(id, &patches, &tokens, from).await)
+            }
             Request::Stop { .. } => return,
         };
         if let Err(notice) = outcome {
@@ -144,73 +143,6 @@ impl Worker {
         let end_tokens = config.end_tokens();
         self.loaded.replace(Some(Loaded { family, tokenizer, end_tokens }));
         post(&Reply::Loaded);
-        Ok(())
-    }
-
-    async fn generate(
-        &self,
-        id: u32,
-        patch: &Patch,
-        prompt: &str,
-        n_tokens: usize,
-        sampling: Sampling,
-    ) -> Result<(), Notice> {
-        let not_continued =
-            |why: String, next: &str| Notice::new("This text cannot be continued.", why, next);
-        // Cloning a model copies no weights, and a new one may be loaded meanwhile.
-        let parts = self.loaded.borrow().as_ref().map(|loaded| {
-            let member = loaded.family.member(patch);
-            (member, loaded.tokenizer.clone(), loaded.end_tokens.clone())
-        });
-        let Some((member, tokenizer, end_tokens)) = parts else {
-            return Err(not_continued("No model is loaded.".to_owned(), "Load it first."));
-        };
-        let unreadable = |error: boomerang_core::tokenizer::TokenizerError| {
-            not_continued(chain(&error), "Try another prompt.")
-        };
-        let impossible = |error: boomerang_core::generate::GenerateError| {
-            not_continued(chain(&error), "Try another prompt.")
-        };
-        let prompt_tokens = tokenizer.encode(prompt, true).map_err(unreadable)?;
-        let mut generation =
-            Generation::new(&member, &prompt_tokens, n_tokens, sampling).map_err(impossible)?;
-        let mut stream = TextStream::new(&tokenizer, &prompt_tokens);
-        let has_room = prompt_tokens.len() + n_tokens <= member.config().max_seq;
-        let turn =
-            Turn::new().map_err(|error| not_continued(reason(&error), "Reload the page."))?;
-        post(&Reply::Started { id, prompt_tokens });
-
-        let start = now_millis();
-        let mut first = start;
-        let mut last = start;
-        let mut n_done = 0;
-        let ending = loop {
-            turn.end().await;
-            if self.stopped.get() >= id {
-                break Ending::Stopped;
-            }
-            let Some(token) = generation.next().await.map_err(impossible)? else {
-                break if has_room { Ending::Length } else { Ending::Window };
-            };
-            if end_tokens.contains(&token) {
-                break Ending::EndOfText;
-            }
-            last = now_millis();
-            n_done += 1;
-            if n_done == 1 {
-                first = last;
-            }
-            let text = stream.push(token).map_err(unreadable)?;
-            post(&Reply::Token { id, token, text });
-        };
-        let rest = stream.finish().map_err(unreadable)?;
-        let report = RunReport {
-            n_tokens: n_done,
-            first_millis: first - start,
-            rest_millis: last - first,
-            ending,
-        };
-        post(&Reply::Done { id, text: rest, report });
         Ok(())
     }
 }
@@ -258,7 +190,7 @@ fn beside(url: &str, path: &str) -> String {
     format!("{folder}/{path}")
 }
 
-fn post(reply: &Reply) {
+pub(crate) fn post(reply: &Reply) {
     // Replies are plain data, and the page only goes away together with this worker.
     if let Ok(text) = serde_json::to_string(reply) {
         let _ = scope().post_message(&JsValue::from_str(&text));
@@ -269,7 +201,7 @@ fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }
 
-fn now_millis() -> f64 {
+pub(crate) fn now_millis() -> f64 {
     scope().performance().map_or_else(js_sys::Date::now, |performance| performance.now())
 }
 

@@ -1,8 +1,10 @@
 //! The parts of the page. A component draws; what it shows is decided above it.
 
 pub mod choice;
+pub mod compare;
 pub mod curve_chart;
 pub mod curve_table;
+mod download;
 pub mod engine_status;
 pub mod intro;
 pub mod layer_strip;
@@ -11,4 +13,5 @@ pub mod output;
 pub mod prompt_box;
 pub mod share;
 pub mod size_dial;
+pub mod sweep;
 mod width;

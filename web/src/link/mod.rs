@@ -16,6 +16,8 @@ pub struct Link {
     pub stop: Option<usize>,
     /// `b`: which blocks are the teacher's, first to last, for a set that the dial does not have.
     pub blocks: Option<Vec<bool>>,
+    /// `c`: the stops that are compared.
+    pub compared: Option<Vec<usize>>,
     /// `p`: the beginning of the text.
     pub prompt: Option<String>,
     /// `n`: how many tokens are added to it.
@@ -32,6 +34,9 @@ pub struct Link {
     pub unread: Vec<(String, String)>,
 }
 
+/// More would not stand side by side.
+pub const MOST_COMPARED: usize = 4;
+
 /// One key: how its value is written, and how it is read.
 struct Field {
     key: &'static str,
@@ -40,7 +45,7 @@ struct Field {
     parse: fn(&mut Link, &str) -> Option<()>,
 }
 
-const FIELDS: [Field; 8] = [
+const FIELDS: [Field; 9] = [
     Field {
         key: "m",
         print: |link| link.bundle.clone(),
@@ -55,6 +60,11 @@ const FIELDS: [Field; 8] = [
         key: "b",
         print: |link| link.blocks.as_deref().map(print_blocks),
         parse: |link, value| read(&mut link.blocks, parse_blocks(value)),
+    },
+    Field {
+        key: "c",
+        print: |link| link.compared.as_deref().map(print_stops),
+        parse: |link, value| read(&mut link.compared, parse_stops(value)),
     },
     Field {
         key: "p",
@@ -125,6 +135,16 @@ impl Link {
         family.path().get(self.stop?).cloned()
     }
 
+    /// The stops to compare: those of the link that the family has, or some of its own choice.
+    pub fn compared(&self, family: &FamilyCard) -> Vec<usize> {
+        let mut stops = self.compared.clone().unwrap_or_default();
+        stops.retain(|&stop| stop <= family.last_stop());
+        stops.sort_unstable();
+        stops.dedup();
+        stops.truncate(MOST_COMPARED);
+        if stops.len() < 2 { compared_by_itself(family) } else { stops }
+    }
+
     /// Whether this very family wrote the text that the link tells of.
     pub fn is_of(&self, family: &FamilyCard) -> bool {
         self.fingerprint.as_ref().is_some_and(|made_with| made_with == family.fingerprint())
@@ -152,6 +172,13 @@ impl Link {
                 ));
             }
         }
+        let asked = self.compared.iter().flatten();
+        let not_there: Vec<String> =
+            asked.filter(|&&stop| stop > last_stop).map(usize::to_string).collect();
+        if !not_there.is_empty() {
+            let stops = not_there.join(", ");
+            complaints.push(format!("It compares stops that this model does not have: {stops}."));
+        }
         if let Some(made_with) = self.fingerprint.as_ref().filter(|_| !self.is_of(family)) {
             complaints.push(format!(
                 "It was made with another model ({made_with}; this one is {}): what it tells of may \
@@ -161,6 +188,14 @@ impl Link {
         }
         complaints
     }
+}
+
+/// Both ends of the dial, and its middle.
+pub fn compared_by_itself(family: &FamilyCard) -> Vec<usize> {
+    let last = family.last_stop();
+    let mut stops = vec![0, last.div_ceil(2), last];
+    stops.dedup();
+    stops
 }
 
 fn read<T>(place: &mut Option<T>, value: Option<T>) -> Option<()> {
@@ -179,6 +214,14 @@ fn parse_blocks(text: &str) -> Option<Vec<bool>> {
         _ => None,
     };
     text.chars().map(flag).collect::<Option<Vec<_>>>().filter(|blocks| !blocks.is_empty())
+}
+
+fn print_stops(stops: &[usize]) -> String {
+    stops.iter().map(usize::to_string).collect::<Vec<_>>().join("-")
+}
+
+fn parse_stops(text: &str) -> Option<Vec<usize>> {
+    text.split('-').map(|stop| stop.parse().ok()).collect()
 }
 
 fn parse_temperature(text: &str) -> Option<f64> {

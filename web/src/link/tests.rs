@@ -72,11 +72,21 @@ fn a_link_of_another_model_says_so() {
     assert!(theirs.complaints(&family)[0].contains("another model"));
 }
 
+#[test]
+fn only_sizes_that_are_there_are_compared() {
+    let family = tiny();
+    assert_eq!(Link::parse("?c=2-0-0").compared(&family), [0, 2]);
+    let link = Link::parse("?c=2-7");
+    assert_eq!(link.compared(&family), [0, 1, 2]);
+    assert!(link.complaints(&family)[0].contains('7'));
+}
+
 prop_compose! {
     fn links()(
         bundle in of(".*"),
         stop in of(any::<usize>()),
         blocks in of(prop::collection::vec(any::<bool>(), 1..40)),
+        compared in of(prop::collection::vec(any::<usize>(), 1..5)),
         prompt in of(".*"),
         n_tokens in of(1..usize::MAX),
         seed in of(any::<u64>()),
@@ -85,7 +95,7 @@ prop_compose! {
         others in prop::collection::vec(("[a-z]{2,6}", ".*"), 0..4),
     ) -> Link {
         Link {
-            bundle, stop, blocks, prompt, n_tokens, seed, temperature, fingerprint, others,
+            bundle, stop, blocks, compared, prompt, n_tokens, seed, temperature, fingerprint, others,
             unread: Vec::new(),
         }
     }

@@ -1,0 +1,143 @@
+//! What members write, and what they expect along a text that is there already.
+
+use boomerang_core::generate::{Along, GenerateError, Generation, Sampling};
+use boomerang_core::model::LanguageModel;
+use boomerang_core::plan::Patch;
+use boomerang_core::tokenizer::{Tokenizer, TokenizerError};
+
+use crate::fetch::reason;
+use crate::messages::{Ending, Reply, RunReport, ToldGuess};
+use crate::notice::{Notice, chain};
+use crate::text_stream::TextStream;
+use crate::turn::Turn;
+use crate::worker::{Worker, now_millis, post};
+
+/// Who takes part in an answer.
+struct Cast {
+    members: Vec<LanguageModel>,
+    tokenizer: Tokenizer,
+    end_tokens: Vec<u32>,
+}
+
+impl Worker {
+    /// Continues a text and tells every token as it is chosen.
+    pub(crate) async fn generate(
+        &self,
+        id: u32,
+        patch: &Patch,
+        prompt: &str,
+        n_tokens: usize,
+        sampling: Sampling,
+    ) -> Result<(), Notice> {
+        let Cast { members, tokenizer, end_tokens } = self.cast(std::slice::from_ref(patch))?;
+        let member = &members[0];
+        let prompt_tokens = tokenizer.encode(prompt, true).map_err(unreadable)?;
+        let mut generation =
+            Generation::new(member, &prompt_tokens, n_tokens, sampling).map_err(impossible)?;
+        let mut stream = TextStream::new(&tokenizer, &prompt_tokens);
+        let has_room = prompt_tokens.len() + n_tokens <= member.config().max_seq;
+        let turn =
+            Turn::new().map_err(|error| not_continued(reason(&error), "Reload the page."))?;
+        post(&Reply::Started { id, prompt_tokens });
+
+        let start = now_millis();
+        let mut first = start;
+        let mut last = start;
+        let mut n_done = 0;
+        let ending = loop {
+            turn.end().await;
+            if self.stopped.get() >= id {
+                break Ending::Stopped;
+            }
+            let Some(token) = generation.next().await.map_err(impossible)? else {
+                break if has_room { Ending::Length } else { Ending::Window };
+            };
+            if end_tokens.contains(&token) {
+                break Ending::EndOfText;
+            }
+            last = now_millis();
+            n_done += 1;
+            if n_done == 1 {
+                first = last;
+            }
+            let text = stream.push(token).map_err(unreadable)?;
+            post(&Reply::Token { id, token, text });
+        };
+        let rest = stream.finish().map_err(unreadable)?;
+        let report = RunReport {
+            n_tokens: n_done,
+            first_millis: first - start,
+            rest_millis: last - first,
+            ending,
+        };
+        post(&Reply::Done { id, text: rest, report });
+        Ok(())
+    }
+
+    /// Lets members read a text, and tells what each of them expects.
+    pub(crate) async fn guess(
+        &self,
+        id: u32,
+        patches: &[Patch],
+        tokens: &[u32],
+        from: usize,
+    ) -> Result<(), Notice> {
+        let Cast { members, tokenizer, .. } = self.cast(patches)?;
+        let teacher = self.cast_teacher()?;
+        let turn =
+            Turn::new().map_err(|error| not_continued(reason(&error), "Reload the page."))?;
+        let along = Along::new(&teacher, tokens, from).map_err(impossible)?;
+        for member in &members {
+            turn.end().await;
+            if self.stopped.get() >= id {
+                post(&Reply::GuessedAll { id, is_stopped: true });
+                return Ok(());
+            }
+            let guesses = along.guesses(member).await.map_err(|error| impossible(error.into()))?;
+            let told = guesses.into_iter().map(|guess| {
+                Ok::<_, TokenizerError>(ToldGuess {
+                    guess,
+                    text: tokenizer.decode(&[guess.token])?,
+                })
+            });
+            let guesses = told.collect::<Result<_, _>>().map_err(unreadable)?;
+            post(&Reply::Guessed { id, guesses });
+        }
+        post(&Reply::GuessedAll { id, is_stopped: false });
+        Ok(())
+    }
+
+    /// The members of these patches. Cloning a model copies no weights, and a new family may be
+    /// loaded meanwhile.
+    fn cast(&self, patches: &[Patch]) -> Result<Cast, Notice> {
+        let loaded = self.loaded.borrow();
+        let loaded = loaded.as_ref().ok_or_else(not_loaded)?;
+        Ok(Cast {
+            members: patches.iter().map(|patch| loaded.family.member(patch)).collect(),
+            tokenizer: loaded.tokenizer.clone(),
+            end_tokens: loaded.end_tokens.clone(),
+        })
+    }
+
+    fn cast_teacher(&self) -> Result<LanguageModel, Notice> {
+        let loaded = self.loaded.borrow();
+        let loaded = loaded.as_ref().ok_or_else(not_loaded)?;
+        Ok(loaded.family.teacher().model().clone())
+    }
+}
+
+fn not_loaded() -> Notice {
+    not_continued("No model is loaded.".to_owned(), "Load it first.")
+}
+
+fn not_continued(why: String, next: &str) -> Notice {
+    Notice::new("This text cannot be continued.", why, next)
+}
+
+fn unreadable(error: TokenizerError) -> Notice {
+    not_continued(chain(&error), "Try another prompt.")
+}
+
+fn impossible(error: GenerateError) -> Notice {
+    not_continued(chain(&error), "Try another prompt.")
+}
