@@ -1,3 +1,5 @@
+/// The model as it arrives: what works before all of it is there.
+mod growing;
 /// The address of the page: what it says, and what it brings back.
 mod links;
 /// Several sizes with one prompt: side by side, and in one table.

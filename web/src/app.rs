@@ -62,7 +62,7 @@ fn Bench(session: Session, family: Arc<FamilyCard>) -> impl IntoView {
         <LinkNotes complaints/>
         <div class="bench">
             <section class="panel size-panel" aria-labelledby="size-heading">
-                <SizeDial dial/>
+                <SizeDial session dial/>
                 <LayerStrip dial/>
             </section>
             <section class="panel curve-panel" aria-labelledby="curve-heading">

@@ -1,6 +1,7 @@
 //! What the page can say of a family from its manifest alone: its sizes, the path through them,
 //! and what was measured.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use boomerang_core::bundle::{BundleError, Manifest};
@@ -103,6 +104,12 @@ impl FamilyCard {
         let n_params = self.n_params(&recipe);
         let n_bytes = n_params as u64 * self.bytes_per_param();
         MemberSize { n_layers: recipe.layers.len(), n_params, n_bytes }
+    }
+
+    /// Bytes of a member's files that are not among those that are here.
+    pub fn n_missing_bytes(&self, patch: &Patch, here: &HashSet<String>) -> u64 {
+        let files = self.manifest.files_of(patch);
+        files.into_iter().filter(|file| !here.contains(&file.path)).map(|file| file.bytes).sum()
     }
 
     pub fn blocks(&self) -> Vec<Block> {
@@ -226,6 +233,22 @@ pub(crate) mod tests {
         assert_eq!(card.stop_of(&off_path), None);
         assert_eq!(card.stop_below(&off_path), 1);
         assert_eq!(card.stop_of(&card.path()[card.last_stop()]), Some(2));
+    }
+
+    #[test]
+    fn sizes_come_within_reach_in_the_order_of_the_files() {
+        let card = card(&family(false), Precision::F32);
+        let mut here = HashSet::new();
+        let mut within_reach = Vec::new();
+        for file in card.manifest().files() {
+            here.insert(file.path.clone());
+            let is_here = |patch: &&Patch| card.n_missing_bytes(patch, &here) == 0;
+            within_reach.push(card.path().iter().filter(is_here).count());
+        }
+        assert!(within_reach.is_sorted());
+        // Tokenizer, both ends, four student layers, and the teacher's six.
+        assert_eq!(within_reach.len(), 13);
+        assert_eq!([within_reach[5], within_reach[12]], [1, 3]);
     }
 
     #[test]

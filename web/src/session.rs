@@ -1,7 +1,9 @@
 //! What happens on the page: the bundle, the engine, the text being written.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use boomerang_core::plan::Patch;
 use boomerang_engine::fetch::fetch_text;
 use boomerang_engine::messages::{PROTOCOL, Reply, Request};
 use boomerang_engine::notice::{Notice, chain};
@@ -33,6 +35,12 @@ pub struct Session {
     pub earlier_runs: RwSignal<Vec<Run>>,
     /// A text that could not be written.
     pub refusal: RwSignal<Option<Notice>>,
+    /// What is on its way from the server; `None` when nothing is.
+    pub progress: RwSignal<Option<Progress>>,
+    /// Why the rest of the model does not come.
+    pub gap: RwSignal<Option<Notice>>,
+    /// Paths of the files that are here.
+    pub here: RwSignal<HashSet<String>>,
     /// Several sizes that write side by side.
     pub comparison: RwSignal<Option<Trial>>,
     /// All sizes, along one text.
@@ -51,7 +59,9 @@ pub enum Stage {
     Opening,
     /// The model is too large to be fetched without being asked.
     Offered,
-    Loading(Progress),
+    /// Not even the smallest size is here yet.
+    Loading,
+    /// At least one size can write.
     Ready,
     Generating,
     Failed(Notice),
@@ -82,7 +92,7 @@ impl Stage {
     /// As in `data-state`.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Opening | Self::Loading(_) => "loading",
+            Self::Opening | Self::Loading => "loading",
             Self::Offered => "offered",
             Self::Ready => "ready",
             Self::Generating => "generating",
@@ -101,6 +111,9 @@ impl Session {
             run: RwSignal::new(None),
             earlier_runs: RwSignal::new(Vec::new()),
             refusal: RwSignal::new(None),
+            progress: RwSignal::new(None),
+            gap: RwSignal::new(None),
+            here: RwSignal::new(HashSet::new()),
             comparison: RwSignal::new(None),
             sweep: RwSignal::new(None),
             work: RwSignal::new(Work::Run),
@@ -118,7 +131,7 @@ impl Session {
 
     /// Fetches the model; the reader has seen how large it is.
     pub fn load(self) {
-        self.stage.set(Stage::Loading(Progress::default()));
+        self.begin_loading();
         spawn_local(async move {
             let largest = self.family.with_untracked(|family| {
                 family.as_ref().map_or(0, |family| family.largest_tensor_bytes())
@@ -127,9 +140,34 @@ impl Session {
         });
     }
 
+    /// Goes on with the rest of the model after it did not come.
+    pub fn load_rest(self) {
+        self.gap.set(None);
+        self.progress.set(Some(Progress::default()));
+        let Source { manifest_url, manifest } = self.source.get_value();
+        self.ask(&Request::Load { manifest_url, manifest });
+    }
+
+    /// Has what this member lacks fetched before everything else.
+    pub fn want(self, patch: Patch) {
+        if self.progress.with_untracked(Option::is_some) {
+            self.ask(&Request::Want { patch });
+        }
+    }
+
+    /// Bytes of this member that are not here.
+    pub fn n_missing_bytes(self, patch: &Patch) -> u64 {
+        self.family.with(|family| {
+            let missing = |family: &Arc<FamilyCard>| {
+                self.here.with(|here| family.n_missing_bytes(patch, here))
+            };
+            family.as_ref().map_or(0, missing)
+        })
+    }
+
     /// Leaves the GPU alone.
     pub fn load_on_cpu(self) {
-        self.stage.set(Stage::Loading(Progress::default()));
+        self.begin_loading();
         self.start_engine(BackendChoice {
             backend: Backend::Cpu,
             reason: "as chosen here".to_owned(),
@@ -186,6 +224,14 @@ impl Session {
         }
     }
 
+    /// What was here was the last engine's.
+    fn begin_loading(self) {
+        self.here.set(HashSet::new());
+        self.gap.set(None);
+        self.progress.set(Some(Progress::default()));
+        self.stage.set(Stage::Loading);
+    }
+
     async fn open_bundle(self) -> Result<(), Notice> {
         let manifest_url = manifest_url()?;
         let manifest = fetch_text(&manifest_url).await.map_err(|error| {
@@ -214,7 +260,10 @@ impl Session {
         self.engine.set_value(None);
         match Engine::start(script, move |reply| self.hear(reply)) {
             Ok(engine) => self.engine.set_value(Some(engine)),
-            Err(notice) => self.stage.set(Stage::Failed(notice)),
+            Err(notice) => {
+                self.progress.set(None);
+                self.stage.set(Stage::Failed(notice));
+            }
         }
     }
 
@@ -242,9 +291,18 @@ impl Session {
                 self.ask(&Request::Load { manifest_url, manifest });
             }
             Reply::Progress { bytes, total, path } => {
-                self.stage.set(Stage::Loading(Progress { bytes, total, path }));
+                self.progress.set(Some(Progress { bytes, total, path }));
             }
-            Reply::Loaded => self.stage.set(Stage::Ready),
+            Reply::Arrived { path } => self.keep_in_mind(path),
+            Reply::Loaded => self.progress.set(None),
+            Reply::LoadFailed { notice } => {
+                self.progress.set(None);
+                if self.stage.with_untracked(|stage| *stage == Stage::Loading) {
+                    self.fail(notice);
+                } else {
+                    self.gap.set(Some(notice));
+                }
+            }
             Reply::Failed { id: None, notice } => self.fail(notice),
             reply => match self.work.get_untracked() {
                 Work::Run => self.hear_of_run(reply),
@@ -256,6 +314,24 @@ impl Session {
                     }
                 }
             },
+        }
+    }
+
+    /// A file is here; the smallest size may be whole with it.
+    fn keep_in_mind(self, path: String) {
+        self.here.update(|here| {
+            here.insert(path);
+        });
+        let is_loading = self.stage.with_untracked(|stage| *stage == Stage::Loading);
+        let has_student = self.family.with_untracked(|family| {
+            let family = family.as_ref()?;
+            Some(
+                self.here.with_untracked(|here| family.n_missing_bytes(&family.path()[0], here))
+                    == 0,
+            )
+        });
+        if is_loading && has_student == Some(true) {
+            self.stage.set(Stage::Ready);
         }
     }
 
@@ -297,13 +373,14 @@ impl Session {
         if self.stage.with_untracked(|stage| matches!(stage, Stage::Failed(_))) {
             return;
         }
+        self.progress.set(None);
         let gives_way = self.choice.with_untracked(|choice| {
             choice
                 .as_ref()
                 .is_some_and(|choice| choice.backend == Backend::WebGpu && !choice.is_forced)
         });
         if gives_way {
-            self.stage.set(Stage::Loading(Progress::default()));
+            self.begin_loading();
             // Not at once: this is called from a message of the worker that it ends.
             spawn_local(async move {
                 self.start_engine(BackendChoice::after_failure(&notice.why));

@@ -16,7 +16,7 @@ pub use write::{BundleContents, bundle_files};
 use crate::checkpoint::CheckpointError;
 use crate::config::{ConfigError, ModelConfig};
 use crate::curve::SizeCurve;
-use crate::plan::{LayerPlan, Owner, PatchOrder, PlanError};
+use crate::plan::{LayerPlan, Owner, Patch, PatchOrder, PlanError};
 use crate::prune::FamilyError;
 use crate::tokenizer::TokenizerError;
 
@@ -150,6 +150,30 @@ impl Manifest {
             .filter_map(|layer| self.teacher.layers.get(layer));
         let teacher = [&self.teacher.ends].into_iter().chain(teacher_layers);
         [&self.tokenizer].into_iter().chain(student).chain(teacher)
+    }
+
+    /// The files that a member is made of, in the order in which a page should fetch them.
+    pub fn files_of(&self, patch: &Patch) -> Vec<&BundleFile> {
+        let recipe = self.plan.recipe(patch);
+        let layers = recipe.layers.iter().filter_map(|source| {
+            let (owner, layer) = source.place();
+            self.of(owner).layers.get(layer)
+        });
+        let ends = [recipe.embedding, recipe.head].map(|owner| &self.of(owner).ends);
+        let own: Vec<&str> =
+            ends.into_iter().chain(layers).map(|file| file.path.as_str()).collect();
+        let is_own = |file: &&BundleFile| {
+            file.path == self.tokenizer.path || own.contains(&file.path.as_str())
+        };
+        self.files().filter(is_own).collect()
+    }
+
+    /// The files of one parent.
+    fn of(&self, owner: Owner) -> &ModelFiles {
+        match owner {
+            Owner::Student => &self.student,
+            Owner::Teacher => &self.teacher,
+        }
     }
 
     /// What tells this family from every other: twelve hexadecimal digits over its weights, its

@@ -1,11 +1,13 @@
 //! What members write, and what they expect along a text that is there already.
 
+use boomerang_core::bundle::BundleError;
 use boomerang_core::generate::{Along, GenerateError, Generation, Sampling};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::Patch;
 use boomerang_core::tokenizer::{Tokenizer, TokenizerError};
 
 use crate::fetch::reason;
+use crate::loading::Bundle;
 use crate::messages::{Ending, Reply, RunReport, ToldGuess};
 use crate::notice::{Notice, chain};
 use crate::text_stream::TextStream;
@@ -29,7 +31,13 @@ impl Worker {
         n_tokens: usize,
         sampling: Sampling,
     ) -> Result<(), Notice> {
-        let Cast { members, tokenizer, end_tokens } = self.cast(std::slice::from_ref(patch))?;
+        let Some(cast) = self.cast(id, std::slice::from_ref(patch)).await? else {
+            let (n_tokens, first_millis, rest_millis) = (0, 0.0, 0.0);
+            let report = RunReport { n_tokens, first_millis, rest_millis, ending: Ending::Stopped };
+            post(&Reply::Done { id, text: String::new(), report });
+            return Ok(());
+        };
+        let Cast { members, tokenizer, end_tokens } = cast;
         let member = &members[0];
         let prompt_tokens = tokenizer.encode(prompt, true).map_err(unreadable)?;
         let mut generation =
@@ -82,12 +90,17 @@ impl Worker {
         tokens: &[u32],
         from: usize,
     ) -> Result<(), Notice> {
-        let Cast { members, tokenizer, .. } = self.cast(patches)?;
-        let teacher = self.cast_teacher()?;
+        let everyone = [patches, &[self.teacher_patch()?]].concat();
+        let Some(cast) = self.cast(id, &everyone).await? else {
+            post(&Reply::GuessedAll { id, is_stopped: true });
+            return Ok(());
+        };
+        let Cast { members, tokenizer, .. } = cast;
+        let (teacher, members) = members.split_last().ok_or_else(not_loaded)?;
         let turn =
             Turn::new().map_err(|error| not_continued(reason(&error), "Reload the page."))?;
-        let along = Along::new(&teacher, tokens, from).map_err(impossible)?;
-        for member in &members {
+        let along = Along::new(teacher, tokens, from).map_err(impossible)?;
+        for member in members {
             turn.end().await;
             if self.stopped.get() >= id {
                 post(&Reply::GuessedAll { id, is_stopped: true });
@@ -107,22 +120,45 @@ impl Worker {
         Ok(())
     }
 
-    /// The members of these patches. Cloning a model copies no weights, and a new family may be
-    /// loaded meanwhile.
-    fn cast(&self, patches: &[Patch]) -> Result<Cast, Notice> {
-        let loaded = self.loaded.borrow();
-        let loaded = loaded.as_ref().ok_or_else(not_loaded)?;
-        Ok(Cast {
-            members: patches.iter().map(|patch| loaded.family.member(patch)).collect(),
-            tokenizer: loaded.tokenizer.clone(),
-            end_tokens: loaded.end_tokens.clone(),
-        })
+    /// The members of these patches, once their files are here; `None` when the reader stops waiting.
+    async fn cast(&self, id: u32, patches: &[Patch]) -> Result<Option<Cast>, Notice> {
+        loop {
+            let missing = match self.cast_now(patches)? {
+                Ok(cast) => return Ok(Some(cast)),
+                Err(missing) => missing,
+            };
+            self.want(patches);
+            if !self.next_arrival().await {
+                let why = format!("{}, and loading has stopped", chain(&missing));
+                return Err(not_continued(why, "Load the rest, or choose a size that is here."));
+            }
+            if self.stopped.get() >= id {
+                return Ok(None);
+            }
+        }
     }
 
-    fn cast_teacher(&self) -> Result<LanguageModel, Notice> {
-        let loaded = self.loaded.borrow();
-        let loaded = loaded.as_ref().ok_or_else(not_loaded)?;
-        Ok(loaded.family.teacher().model().clone())
+    fn teacher_patch(&self) -> Result<Patch, Notice> {
+        let bundle = self.bundle.borrow();
+        let bundle = bundle.as_ref().ok_or_else(not_loaded)?;
+        Ok(Patch::all(&bundle.loader.manifest().plan))
+    }
+
+    /// Cloning a model copies no weights, and a new family may be loaded meanwhile.
+    fn cast_now(&self, patches: &[Patch]) -> Result<Result<Cast, BundleError>, Notice> {
+        let bundle = self.bundle.borrow();
+        let Bundle { loader, end_tokens, .. } = bundle.as_ref().ok_or_else(not_loaded)?;
+        let members = || -> Result<Cast, BundleError> {
+            Ok(Cast {
+                members: patches
+                    .iter()
+                    .map(|patch| loader.member(patch))
+                    .collect::<Result<_, _>>()?,
+                tokenizer: loader.tokenizer()?.clone(),
+                end_tokens: end_tokens.clone(),
+            })
+        };
+        Ok(members())
     }
 }
 

@@ -25,8 +25,16 @@ pub fn PromptBox(session: Session, dial: Dial, draft: Draft, address: Address) -
             generate();
         }
     };
-    let with_layers =
-        move || format!("Continue with {}", format::count(dial.size.get().n_layers, "layer"));
+    let with_layers = move || {
+        let layers = format::count(dial.size.get().n_layers, "layer");
+        let is_ready = session.stage.with(|stage| *stage == Stage::Ready);
+        match dial.patch.with(|patch| session.n_missing_bytes(patch)) {
+            n_bytes if is_ready && n_bytes > 0 => {
+                format!("Fetch {} and continue with {layers}", format::bytes(n_bytes))
+            }
+            _ => format!("Continue with {layers}"),
+        }
+    };
     view! {
         <div class="panel-head">
             <h2 id="prompt-heading">"Let it write"</h2>
