@@ -55,8 +55,10 @@ async fn without_a_clipboard_the_link_can_be_copied_from_a_field() {
         .await;
     page.click("#copy-link").await;
     let fingerprint = manifest().fingerprint();
-    let selected = "const e = document.querySelector('#link-field'); return e \
-                    ? new URL(e.value.slice(e.selectionStart, e.selectionEnd)).search : '';";
+    // Shown first, selected then.
+    let selected = "const e = document.querySelector('#link-field'); \
+                    const text = e ? e.value.slice(e.selectionStart, e.selectionEnd) : ''; \
+                    return text ? new URL(text).search : '';";
     page.wait_until(selected, json!(format!("?h={fingerprint}"))).await;
     page.close().await;
 }
