@@ -3,8 +3,8 @@
 Three comparisons, each in one run on one machine, every time the median of several rounds in which
 the candidates take turns:
 
-  tree      all sizes along shared layers, against one member after another with the same engine
-            (first order and last order)
+  tree      all sizes along shared layers, against one member after another in one process, and
+            against a command for each size (first order and last order)
   contexts  the choices of a question sharing its text, against each choice by itself
   reference lm-evaluation-harness on transformers, one patched model after another, as the authors'
             code does it, on the same questions
@@ -87,6 +87,23 @@ class Eval:
         if done.returncode != 0:
             sys.exit(done.stderr)
         return time.perf_counter() - start
+
+
+class EvalOfEach:
+    """A command for each size."""
+
+    def __init__(self, binary, folder, flags):
+        plan = json.loads((folder / "student" / "student_config.json").read_text())
+        kept, dropped = plan["copied_teacher_layers"], plan["pruned_teacher_layers"]
+        n_layers = len(kept) + len(dropped)
+        blocks = [end - start for start, end in zip(kept, kept[1:] + [n_layers])]
+        growing = [block - 1 for block in blocks if block > 1]
+        order = growing if "first" in flags else growing[::-1]
+        sizes = [len(kept) + sum(order[:step]) for step in range(len(order) + 1)]
+        self.runs = [Eval(binary, folder, [*flags, "--members", str(size)]) for size in sizes]
+
+    def run(self):
+        return sum(run.run() for run in self.runs)
 
 
 class Reference:
@@ -194,6 +211,7 @@ def main():
                 compare(f"tree, {order}", [
                     ("shared layers", ours("--order", order)),
                     ("one after another", ours("--order", order, "--engine", "each")),
+                    ("a command for each size", EvalOfEach(binary, folder, ["--order", order])),
                 ], args.rounds)
         if args.only in (None, "contexts"):
             compare("contexts", [
