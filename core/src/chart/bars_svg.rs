@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use super::axes_svg::{write_axis_names, write_column_name, write_grid};
 use super::bars::{Bars, BarsGeometry, SAMPLE};
 use super::frame::{Place, escape, frame};
 use super::geometry::Rect;
@@ -39,26 +40,9 @@ fn write_bars(svg: &mut String, bars: &Bars, geometry: &BarsGeometry) -> fmt::Re
             escape(name)
         )?;
     }
-    for tick in &geometry.y_ticks {
-        writeln!(
-            svg,
-            "<path class=\"grid\" d=\"M{left:.1} {y:.1}H{right:.1}\"/>\
-             <text class=\"quiet\" x=\"{label:.1}\" y=\"{y:.1}\" dy=\".35em\" text-anchor=\"end\">{text}</text>",
-            left = plot.left,
-            right = plot.right,
-            y = tick.at,
-            label = plot.left - 8.0,
-            text = escape(&tick.label),
-        )?;
-    }
+    write_grid(svg, plot, &geometry.y_ticks)?;
     for tick in &geometry.x_ticks {
-        writeln!(
-            svg,
-            "<text class=\"quiet\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{text}</text>",
-            x = tick.at,
-            y = plot.bottom + 19.0,
-            text = escape(&tick.label),
-        )?;
+        write_column_name(svg, plot.bottom + 19.0, tick)?;
     }
     for (bar, placed) in bars.bars.iter().zip(&geometry.bars) {
         let words = format!("{} {}: {:.4}", bars.x_label, bar.label, bar.value);
@@ -78,19 +62,8 @@ fn write_bars(svg: &mut String, bars: &Bars, geometry: &BarsGeometry) -> fmt::Re
         "<path class=\"axis\" d=\"M{:.1} {:.1}H{:.1}\"/>",
         plot.left, geometry.zero, plot.right
     )?;
-    writeln!(
-        svg,
-        "<text x=\"0\" y=\"{:.1}\">{}</text>",
-        geometry.y_label_at,
-        escape(&bars.y.label)
-    )?;
-    writeln!(
-        svg,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-        plot.right,
-        geometry.height - 6.0,
-        escape(&bars.x_label)
-    )
+    let above = (geometry.y_label_at, &*bars.y.label);
+    write_axis_names(svg, plot, above, (geometry.height - 6.0, &bars.x_label))
 }
 
 fn write_bar(svg: &mut String, class: &str, place: Rect, words: &str) -> fmt::Result {

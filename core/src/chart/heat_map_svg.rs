@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use super::axes_svg::{write_axis_names, write_column_name, write_row_name};
 use super::frame::{Place, escape, frame};
 use super::geometry::Rect;
 use super::heat_map::{HeatGeometry, HeatMap};
@@ -33,36 +34,14 @@ fn write_map(svg: &mut String, map: &HeatMap, geometry: &HeatGeometry) -> fmt::R
     write_legend(svg, map, geometry)?;
     let plot = geometry.plot;
     for tick in &geometry.y_ticks {
-        writeln!(
-            svg,
-            "<text class=\"quiet\" x=\"{x:.1}\" y=\"{y:.1}\" dy=\".35em\" text-anchor=\"end\">{text}</text>",
-            x = plot.left - 8.0,
-            y = tick.at,
-            text = escape(&tick.label),
-        )?;
+        write_row_name(svg, plot, tick)?;
     }
     for tick in &geometry.x_ticks {
-        writeln!(
-            svg,
-            "<text class=\"quiet\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">{text}</text>",
-            x = tick.at,
-            y = plot.bottom + 17.0,
-            text = escape(&tick.label),
-        )?;
+        write_column_name(svg, plot.bottom + 17.0, tick)?;
     }
-    writeln!(
-        svg,
-        "<text x=\"0\" y=\"{:.1}\">{}</text>",
-        geometry.y_label_at,
-        escape(&map.y_label)
-    )?;
-    writeln!(
-        svg,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-        plot.right,
-        plot.bottom + 38.0,
-        escape(&map.x_label)
-    )?;
+    let (above, below) =
+        ((geometry.y_label_at, &*map.y_label), (plot.bottom + 38.0, &*map.x_label));
+    write_axis_names(svg, plot, above, below)?;
     for cell in &geometry.cells {
         let words = escape(&cell.words);
         write_rect(svg, cell.place, cell.strength, &format!("<title>{words}</title>"))?;

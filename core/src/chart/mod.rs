@@ -5,6 +5,7 @@
 //! size, and the `svg.rs` beside each writes that down, as a file of its own or as an element of a
 //! page. The explorer builds its nodes from the same geometry.
 
+mod axes_svg;
 mod bars;
 mod bars_svg;
 mod frame;

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use super::axes_svg::{write_axis_names, write_column_name, write_grid};
 use super::frame::{Place, escape, frame};
 use super::{Chart, Geometry, LegendItem, PlacedNote, PlacedSeries, SeriesStyle};
 
@@ -32,47 +33,18 @@ fn write_chart(svg: &mut String, chart: &Chart, geometry: &Geometry) -> fmt::Res
     for item in &geometry.legend {
         write_legend_item(svg, item)?;
     }
-    for tick in &geometry.y_ticks {
-        writeln!(
-            svg,
-            "<path class=\"grid\" d=\"M{left:.1} {y:.1}H{right:.1}\"/>\
-             <text class=\"quiet\" x=\"{label:.1}\" y=\"{y:.1}\" dy=\".35em\" text-anchor=\"end\">{text}</text>",
-            left = plot.left,
-            right = plot.right,
-            y = tick.at,
-            label = plot.left - 8.0,
-            text = escape(&tick.label),
-        )?;
-    }
+    write_grid(svg, *plot, &geometry.y_ticks)?;
     writeln!(
         svg,
         "<path class=\"axis\" d=\"M{:.1} {:.1}H{:.1}\"/>",
         plot.left, plot.bottom, plot.right
     )?;
     for tick in &geometry.x_ticks {
-        writeln!(
-            svg,
-            "<path class=\"axis\" d=\"M{x:.1} {bottom:.1}v5\"/>\
-             <text class=\"quiet\" x=\"{x:.1}\" y=\"{label:.1}\" text-anchor=\"middle\">{text}</text>",
-            x = tick.at,
-            bottom = plot.bottom,
-            label = plot.bottom + 19.0,
-            text = escape(&tick.label),
-        )?;
+        write!(svg, "<path class=\"axis\" d=\"M{:.1} {:.1}v5\"/>", tick.at, plot.bottom)?;
+        write_column_name(svg, plot.bottom + 19.0, tick)?;
     }
-    writeln!(
-        svg,
-        "<text x=\"0\" y=\"{:.1}\">{}</text>",
-        geometry.y_label_at,
-        escape(&chart.y.label)
-    )?;
-    writeln!(
-        svg,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-        plot.right,
-        height - 4.0,
-        escape(&chart.x.label)
-    )?;
+    let (above, below) = ((geometry.y_label_at, &*chart.y.label), (height - 4.0, &*chart.x.label));
+    write_axis_names(svg, *plot, above, below)?;
     if let Some(reference) = &geometry.reference {
         writeln!(
             svg,
