@@ -2,10 +2,9 @@ use std::fs;
 
 use boomerang_core::distill::{Batch, Layout, Row};
 use boomerang_core::model::LanguageModel;
-use boomerang_core::prune::Student;
 use boomerang_core::similarity::{Analysis, block_similarity, compare_states};
 use boomerang_native_trainer::device::cpu;
-use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
+use boomerang_tests::commands::{boomerang, failure, write_ids, write_model, write_planned_family};
 use boomerang_tests::{block_on, read, tiny_batch, tiny_config, tiny_family, tiny_model, values};
 
 /// Documents that share a row, and padding: what does not count is not counted.
@@ -145,12 +144,7 @@ fn the_aligned_cells_are_the_similarity_of_blocks() {
 /// The tiny family on disk, with texts.
 fn on_disk() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let family = tiny_family(&cpu());
-    write_model(family.teacher().model(), &dir.path().join("teacher"));
-    let student: &Student = family.student();
-    write_model(student.model(), &dir.path().join("student"));
-    let plan = boomerang_core::prune::StudentConfig::of(student.plan()).to_json();
-    fs::write(dir.path().join("student/student_config.json"), plan).unwrap();
+    write_planned_family(dir.path());
     write_ids(&dir.path().join("data.jsonl"), 6, 12);
     dir
 }

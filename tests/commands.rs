@@ -3,10 +3,8 @@ use std::fs;
 use boomerang_native_trainer::Cli;
 use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::files::ModelFolder;
-use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
-use boomerang_tests::{
-    fixture_tensor, ids, read, read_json, tiny_config, tiny_family, tiny_model, values,
-};
+use boomerang_tests::commands::{boomerang, failure, write_ids, write_model, write_planned_family};
+use boomerang_tests::{fixture_tensor, ids, read, read_json, tiny_config, tiny_model, values};
 use clap::CommandFactory as _;
 use expect_test::expect;
 
@@ -90,11 +88,7 @@ fn every_written_size_reads_back_as_the_member_in_memory() {
 /// The tiny family on disk, in `teacher` and `student`.
 fn family_on_disk() -> (tempfile::TempDir, boomerang_core::prune::Family) {
     let dir = tempfile::tempdir().unwrap();
-    let family = tiny_family(&cpu());
-    write_model(family.teacher().model(), &dir.path().join("teacher"));
-    write_model(family.student().model(), &dir.path().join("student"));
-    let plan = boomerang_core::prune::StudentConfig::of(family.plan()).to_json();
-    fs::write(dir.path().join("student/student_config.json"), plan).unwrap();
+    let family = write_planned_family(dir.path());
     (dir, family)
 }
 

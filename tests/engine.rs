@@ -7,12 +7,12 @@ use boomerang_core::evaluate::{
     Batching, Layerwise, Loaded, Part, PrefixTree, ReadBackError, Request, Stack, answers,
 };
 use boomerang_core::model::LanguageModel;
-use boomerang_core::plan::PatchOrder;
-use boomerang_core::prune::StudentConfig;
 use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::files::ModelFolder;
-use boomerang_tests::commands::{boomerang, write_ids, write_model};
-use boomerang_tests::{block_on, fixtures, read, read_json, tiny_family};
+use boomerang_tests::commands::{boomerang, write_ids, write_model, write_planned_family};
+use boomerang_tests::{
+    block_on, fixtures, patches_of_both_orders, read, read_json, stacks, tiny_family,
+};
 
 /// Questions with a long text and a few choices each, and some that share nothing.
 fn questions(vocab: u32) -> Vec<Request> {
@@ -63,13 +63,9 @@ fn every_architecture_answers_the_same_when_choices_share_their_text() {
 #[test]
 fn a_family_walked_layer_by_layer_answers_the_same_to_the_last_bit() {
     let family = tiny_family(&cpu());
-    let plan = family.plan();
-    let mut patches = PatchOrder::First.path(plan).unwrap();
-    patches.extend(PatchOrder::Last.path(plan).unwrap());
-    let stacks: Vec<Stack> =
-        patches.iter().map(|patch| Stack::new(&plan.recipe(patch), 0, 1)).collect();
+    let patches = patches_of_both_orders(&family);
     let models = [family.teacher().model(), family.student().model()];
-    let tree = PrefixTree::new(&stacks);
+    let tree = PrefixTree::new(&stacks(&family, &patches));
     let (requests, batching) = (questions(30), Batching::of(40));
     let resident = block_on(answers(&models, &tree, &requests, batching, &mut |_| {})).unwrap();
 
@@ -100,21 +96,18 @@ fn a_family_walked_layer_by_layer_answers_the_same_to_the_last_bit() {
 }
 
 /// A tiny family and a few texts on disk.
-fn write_family(folder: &Path, n_texts: usize) {
-    let family = tiny_family(&cpu());
-    write_model(family.teacher().model(), &folder.join("t"));
-    write_model(family.student().model(), &folder.join("s"));
-    let plan = StudentConfig::of(family.plan()).to_json();
-    fs::write(folder.join("s/student_config.json"), plan).unwrap();
+fn write_family_and_texts(folder: &Path, n_texts: usize) {
+    write_planned_family(folder);
     write_ids(&folder.join("texts.jsonl"), n_texts, 20);
 }
 
-const EVAL: &str = "eval --teacher {d}/t --student {d}/s --data {d}/texts.jsonl --device cpu";
+const EVAL: &str =
+    "eval --teacher {d}/teacher --student {d}/student --data {d}/texts.jsonl --device cpu";
 
 #[test]
 fn weights_on_disk_give_the_same_curve() {
     let dir = tempfile::tempdir().unwrap();
-    write_family(dir.path(), 6);
+    write_family_and_texts(dir.path(), 6);
     let run = |rest: &str| boomerang(&format!("{EVAL} {rest}"), &[("d", dir.path())]).unwrap();
     run("--memory resident --out {d}/resident");
     run("--memory stream --state-memory 20KB --out {d}/stream");
@@ -125,7 +118,7 @@ fn weights_on_disk_give_the_same_curve() {
 #[test]
 fn shards_and_a_cache_give_the_same_curve_and_run_nothing_twice() {
     let dir = tempfile::tempdir().unwrap();
-    write_family(dir.path(), 7);
+    write_family_and_texts(dir.path(), 7);
     let run = |rest: &str| boomerang(&format!("{EVAL} {rest}"), &[("d", dir.path())]).unwrap();
     run("--out {d}/whole");
     for number in 1..=3 {
@@ -139,10 +132,9 @@ fn shards_and_a_cache_give_the_same_curve_and_run_nothing_twice() {
 
     // Another student has answers of its own; the sizes that are the teacher's layers alone, naive
     // pruning and the teacher, are the same as before.
-    write_model(tiny_family(&cpu()).student().model(), &dir.path().join("s"));
     let other =
         boomerang_tests::tiny_model(tiny_family(&cpu()).student().model().config(), 77, &cpu());
-    write_model(&other, &dir.path().join("s"));
+    write_model(&other, &dir.path().join("student"));
     run("--use-cache {d}/cache --out {d}/other");
     let file = read_json(dir.path().join("other/family.json"));
     let n_members = file["members"].as_array().unwrap().len() as u64;
@@ -155,7 +147,7 @@ fn shards_and_a_cache_give_the_same_curve_and_run_nothing_twice() {
 #[test]
 fn a_run_that_was_killed_goes_on_where_it_was() {
     let dir = tempfile::tempdir().unwrap();
-    write_family(dir.path(), 400);
+    write_family_and_texts(dir.path(), 400);
     let line = format!("{EVAL} --batch-tokens 40 --use-cache {{d}}/cache --out {{d}}/out");
     let words = line.replace("{d}", &dir.path().to_string_lossy());
     let mut child = Command::new(env!("CARGO_BIN_EXE_boomerang-under-test"))

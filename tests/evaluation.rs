@@ -2,9 +2,8 @@ use boomerang_core::evaluate::{
     Examination, Likelihood, PrefixTree, Request, Stack, TextDoc, answer,
 };
 use boomerang_core::model::{AttentionMask, LanguageModel};
-use boomerang_core::plan::PatchOrder;
 use boomerang_native_trainer::device::cpu;
-use boomerang_tests::{block_on, ids, tiny_family, values};
+use boomerang_tests::{block_on, ids, patches_of_both_orders, stacks, tiny_family, values};
 
 fn requests() -> Vec<Request> {
     let request =
@@ -37,13 +36,9 @@ fn alone(model: &LanguageModel, request: &Request) -> f64 {
 #[test]
 fn the_walk_gives_every_member_what_it_would_answer_alone() {
     let family = tiny_family(&cpu());
-    let plan = family.plan();
-    let mut patches = PatchOrder::First.path(plan).unwrap();
-    patches.extend(PatchOrder::Last.path(plan).unwrap());
-    let stacks: Vec<Stack> =
-        patches.iter().map(|patch| Stack::new(&plan.recipe(patch), 0, 1)).collect();
+    let patches = patches_of_both_orders(&family);
     let models = [family.teacher().model(), family.student().model()];
-    let tree = PrefixTree::new(&stacks);
+    let tree = PrefixTree::new(&stacks(&family, &patches));
     assert!(tree.n_layer_calls() < tree.n_layer_calls_alone());
 
     let together = block_on(answer(&models, &tree, &requests())).unwrap();

@@ -5,16 +5,12 @@ use boomerang_core::distill::{Batch, Layout, Row};
 use boomerang_core::plan::HeadPolicy;
 use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::files::{ModelFolder, RecipeFile};
-use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
-use boomerang_tests::{plain_divergence, tiny_config, tiny_family, tiny_model};
+use boomerang_tests::commands::{boomerang, failure, write_ids, write_model, write_planned_family};
+use boomerang_tests::{plain_divergence, tiny_config, tiny_model};
 
 /// A tied family and rows of ids.
 fn prepare(dir: &Path) {
-    let family = tiny_family(&cpu());
-    write_model(family.teacher().model(), &dir.join("teacher"));
-    write_model(family.student().model(), &dir.join("student"));
-    let plan = r#"{"copied_teacher_layers": [0, 2, 4, 5], "pruned_teacher_layers": [1, 3]}"#;
-    fs::write(dir.join("student/student_config.json"), plan).unwrap();
+    write_planned_family(dir);
     write_ids(&dir.join("texts.jsonl"), 6, 16);
 }
 

@@ -6,7 +6,7 @@ use boomerang_core::plan::{OrderFile, Patch};
 use boomerang_core::prune::Family;
 use boomerang_core::search::{Known, Metric, beam, exact, greedy};
 use boomerang_native_trainer::device::cpu;
-use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
+use boomerang_tests::commands::{boomerang, failure, write_family, write_ids};
 use boomerang_tests::{block_on, plain_divergence, tiny_batch, tiny_family};
 
 /// Every set of layers with its KL, each member measured by itself.
@@ -90,9 +90,7 @@ fn an_exact_search_finds_the_path_with_the_least_sum() {
 fn a_searched_order_is_written_compared_and_followed() {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];
-    let family = tiny_family(&cpu());
-    write_model(family.teacher().model(), &dir.path().join("teacher"));
-    write_model(family.student().model(), &dir.path().join("student"));
+    write_family(dir.path());
     write_ids(&dir.path().join("texts.jsonl"), 4, 16);
     let family_args = "--teacher {dir}/teacher --student {dir}/student --kept 0,2,4,5";
     let line = format!(
@@ -130,9 +128,7 @@ fn a_search_without_texts_says_what_it_needs() {
 fn a_budget_takes_the_nearest_member_that_fits_with_its_cache() {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];
-    let family = tiny_family(&cpu());
-    write_model(family.teacher().model(), &dir.path().join("teacher"));
-    write_model(family.student().model(), &dir.path().join("student"));
+    let family = write_family(dir.path());
     write_ids(&dir.path().join("texts.jsonl"), 4, 16);
     let search = |budget: &str| {
         let line = format!(
@@ -162,9 +158,7 @@ fn a_budget_takes_the_nearest_member_that_fits_with_its_cache() {
 fn a_budget_with_one_matrix_for_both_ends_is_compared_as_such() {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];
-    let family = tiny_family(&cpu());
-    write_model(family.teacher().model(), &dir.path().join("teacher"));
-    write_model(family.student().model(), &dir.path().join("student"));
+    write_family(dir.path());
     write_ids(&dir.path().join("texts.jsonl"), 4, 16);
     let line = "search --teacher {dir}/teacher --student {dir}/student --kept 0,2,4,5 --head teacher \
                 --calibration {dir}/texts.jsonl --device cpu --out {dir}/order.json --params 1B";
@@ -178,9 +172,7 @@ fn a_budget_with_one_matrix_for_both_ends_is_compared_as_such() {
 #[test]
 fn an_order_is_written_also_when_no_member_is_small_enough() {
     let dir = tempfile::tempdir().unwrap();
-    let family = tiny_family(&cpu());
-    write_model(family.teacher().model(), &dir.path().join("teacher"));
-    write_model(family.student().model(), &dir.path().join("student"));
+    write_family(dir.path());
     write_ids(&dir.path().join("texts.jsonl"), 4, 16);
     let line = "search --teacher {dir}/teacher --student {dir}/student --kept 0,2,4,5 --bytes 1KB \
                 --calibration {dir}/texts.jsonl --device cpu --out {dir}/order.json";

@@ -3,18 +3,16 @@ use std::process::{Command, Output};
 
 use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::files::ModelFolder;
-use boomerang_tests::commands::write_model;
+use boomerang_tests::commands::write_family;
 use boomerang_tests::hub::{REPO, commit};
-use boomerang_tests::{read, read_json, tiny_family};
+use boomerang_tests::{read, read_json};
 
 use super::{Bench, CONFIG, WEIGHTS, names};
 
 /// The tiny family as two models that the Hub could have: files by name.
 fn published() -> [Vec<(String, Vec<u8>)>; 2] {
     let dir = tempfile::tempdir().unwrap();
-    let family = tiny_family(&cpu());
-    write_model(family.teacher().model(), &dir.path().join("teacher"));
-    write_model(family.student().model(), &dir.path().join("student"));
+    let family = write_family(dir.path());
     // As published students have it: both lists, and nothing that only we would write.
     let plan = r#"{"pruned_teacher_layers": [1, 3], "copied_teacher_layers": [0, 2, 4, 5]}"#;
     assert_eq!(family.plan().kept(), [0, 2, 4, 5]);

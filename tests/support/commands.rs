@@ -4,8 +4,12 @@ use std::path::Path;
 
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
 use boomerang_core::model::LanguageModel;
+use boomerang_core::prune::{Family, StudentConfig};
+use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::{Cli, exit, run};
 use clap::Parser as _;
+
+use crate::tiny_family;
 
 /// Runs `boomerang` with the words of `line`; `{name}` stands for a path.
 ///
@@ -36,6 +40,26 @@ pub fn write_model(model: &LanguageModel, folder: &Path) {
     };
     write("config.json", model.config().to_json().as_bytes());
     write("model.safetensors", &model_to_bytes(model, Precision::F32).expect("a named model"));
+}
+
+/// The tiny family as the folders `teacher` and `student`; the student does not say which layers it
+/// keeps.
+pub fn write_family(folder: &Path) -> Family {
+    let family = tiny_family(&cpu());
+    write_model(family.teacher().model(), &folder.join("teacher"));
+    write_model(family.student().model(), &folder.join("student"));
+    family
+}
+
+/// As [`write_family`], with the student's `student_config.json`.
+pub fn write_planned_family(folder: &Path) -> Family {
+    let family = write_family(folder);
+    std::fs::write(
+        folder.join("student/student_config.json"),
+        StudentConfig::of(family.plan()).to_json(),
+    )
+    .expect("a temporary folder can be written");
+    family
 }
 
 /// Rows of token ids, as `.jsonl`.

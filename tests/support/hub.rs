@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use boomerang_core::bundle::hex;
 use sha2::{Digest as _, Sha256};
 
 /// A Hub with one model, until it is dropped.
@@ -193,10 +194,6 @@ impl Model {
 
 fn is_large(name: &str) -> bool {
     name.ends_with(".safetensors")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// By what the Hub knows a large file.

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::distill::{Batch, Initialization, Layout, Row};
+use boomerang_core::evaluate::Stack;
 use boomerang_core::model::{AttentionMask, LanguageModel};
-use boomerang_core::plan::{KeepRule, LayerPlan};
+use boomerang_core::plan::{KeepRule, LayerPlan, Patch, PatchOrder};
 use boomerang_core::prune::{Family, Student, Teacher};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -62,6 +63,17 @@ pub fn tiny_family(device: &Device) -> Family {
     let other = config.keeping(&plan.kept());
     let student = Student::new(tiny_model(&other, 2, device), plan).expect("4 layers");
     Family::new(teacher, student).expect("same shape")
+}
+
+/// Every size of the family in first and in last order.
+pub fn patches_of_both_orders(family: &Family) -> Vec<Patch> {
+    let path = |order: PatchOrder| order.path(family.plan()).expect("an order that always fits");
+    [path(PatchOrder::First), path(PatchOrder::Last)].concat()
+}
+
+/// Members of the family as stacks; the teacher is model 0, the student 1.
+pub fn stacks(family: &Family, patches: &[Patch]) -> Vec<Stack> {
+    patches.iter().map(|patch| Stack::new(&family.plan().recipe(patch), 0, 1)).collect()
 }
 
 /// Rows of made-up tokens.
