@@ -10,6 +10,7 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use boomerang_core::bundle::hex;
 use boomerang_core::evaluate::{Likelihood, Request};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -254,10 +255,6 @@ fn short(hash: Sha256) -> Key {
     let n_bytes = key.len();
     key.copy_from_slice(&hash[..n_bytes]);
     key
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn key_of_hex(text: &str) -> Option<Key> {

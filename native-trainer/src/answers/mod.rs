@@ -1,6 +1,7 @@
 //! What every member answers to everything on a sheet: from a cache, or by running it.
 
 mod cache;
+mod pieces;
 mod resident;
 mod run;
 mod sheet;
@@ -8,11 +9,11 @@ mod streamed;
 
 use std::time::Instant;
 
-use boomerang_core::config::ModelConfig;
 use boomerang_core::evaluate::{Answers, Batching, Likelihood, PrefixTree, Request};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
+use sha2::{Digest as _, Sha256};
 
 pub use cache::Cache;
 use run::Run;
@@ -94,10 +95,9 @@ pub fn answer_all(
     let mut run = Run::new(members, sheet, cached)?;
     let (number, of) = engine.share.map_or((0, 1), |(number, of)| (number - 1, of));
     let (requests, opens) = sheet.share(number, of);
-    if !opens.is_empty() && matches!(weights, Weights::Streamed { .. }) {
-        return Err(Exit::Usage.error(
-            "tasks of the kind generate_until need each member in memory; use --memory resident",
-        ));
+    if !opens.is_empty() {
+        // Found out before the work.
+        weights.in_memory()?;
     }
     let mut progress = Progress::new("evaluate every size", requests.len() * members.len());
     if run.cost.n_cached > 0 {
@@ -120,6 +120,17 @@ pub fn answer_all(
 }
 
 impl Weights<'_> {
+    /// # Errors
+    /// When they stay on disk.
+    fn in_memory(&self) -> anyhow::Result<&[&LanguageModel]> {
+        match self {
+            Self::Resident(models) => Ok(models),
+            Self::Streamed { .. } => Err(Exit::Usage.error(
+                "tasks of the kind generate_until need each member in memory; use --memory resident",
+            )),
+        }
+    }
+
     fn answers(
         &self,
         tree: &PrefixTree,
@@ -141,14 +152,12 @@ impl Weights<'_> {
 /// # Errors
 /// When weights cannot be read.
 pub fn fingerprints(members: &[Member], folders: &[&ModelFolder]) -> anyhow::Result<Vec<[u8; 32]>> {
-    use sha2::{Digest as _, Sha256};
     let parts = folders.iter().map(|folder| folder.fingerprints());
     let parts = parts.collect::<anyhow::Result<Vec<_>>>()?;
-    let how = |config: &ModelConfig| config.to_json();
-    let teacher = folders.first().map_or_else(String::new, |folder| how(folder.config()));
+    let how = folders.first().map_or_else(String::new, |teacher| teacher.config().to_json());
     let of = |member: &Member| {
         let stack = &member.stack;
-        let mut hash = Sha256::new_with_prefix(&teacher);
+        let mut hash = Sha256::new_with_prefix(&how);
         hash.update(parts[stack.embedding].embedding);
         for &(model, layer) in &stack.layers {
             hash.update(parts[model].layers[layer]);

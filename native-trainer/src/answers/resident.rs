@@ -7,6 +7,7 @@ use boomerang_core::evaluate::{self, Answers, Batching, Likelihood, PrefixTree, 
 use boomerang_core::model::LanguageModel;
 use futures_lite::future::block_on;
 
+use super::pieces::pieces;
 use crate::side_by_side::{n_workers, side_by_side};
 
 /// Parameters of a layer up to which one batch leaves the cores of a CPU idle.
@@ -33,7 +34,7 @@ pub(super) fn answers(
     if most == 1 || teacher.config().n_layer_params() > SMALL_LAYER {
         return Ok(block_on(evaluate::answers(models, tree, requests, batching, progress))?);
     }
-    let pieces = pieces(requests);
+    let pieces = pieces(requests, 0..requests.len(), TOKENS_PER_PIECE, begins_alike);
     let told = Mutex::new((0, progress));
     let answered = side_by_side(pieces.len(), most.min(pieces.len()), |piece| {
         let own: Vec<Request> =
@@ -61,29 +62,9 @@ pub(super) fn answers(
     Ok(all)
 }
 
-/// Places of the requests, those that begin alike together.
-fn pieces(requests: &[Request]) -> Vec<Vec<usize>> {
-    let mut places: Vec<usize> = (0..requests.len()).collect();
-    places.sort_by_key(|&place| requests[place].input());
-    let mut pieces: Vec<Vec<usize>> = Vec::new();
-    let mut n_tokens = usize::MAX;
-    for place in places {
-        let input = requests[place].input();
-        n_tokens = n_tokens.saturating_add(input.len());
-        let fits = |piece: &&mut Vec<usize>| {
-            let last = piece.last().map_or(&[][..], |&last| requests[last].input());
-            let shared = last.iter().zip(input).take_while(|(a, b)| a == b).count();
-            n_tokens <= TOKENS_PER_PIECE || 2 * shared > input.len()
-        };
-        match pieces.last_mut().filter(fits) {
-            Some(piece) => piece.push(place),
-            None => {
-                pieces.push(vec![place]);
-                n_tokens = input.len();
-            }
-        }
-    }
-    pieces
+/// Whether a text has more than half of its tokens in common with the one before it.
+fn begins_alike(last: &[u32], input: &[u32]) -> bool {
+    2 * last.iter().zip(input).take_while(|(a, b)| a == b).count() > input.len()
 }
 
 #[cfg(test)]
@@ -100,7 +81,7 @@ mod tests {
         };
         let requests: Vec<Request> =
             (0..24).map(|number| request(number % 6, number / 6)).collect();
-        let pieces = pieces(&requests);
+        let pieces = pieces(&requests, 0..requests.len(), TOKENS_PER_PIECE, begins_alike);
         assert!(pieces.len() > 2);
         let mut all: Vec<usize> = pieces.concat();
         all.sort_unstable();

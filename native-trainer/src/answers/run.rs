@@ -10,6 +10,7 @@ use boomerang_core::tokenizer::Tokenizer;
 use futures_lite::future::block_on;
 
 use super::cache::{Key, MemberAnswers, key_of_open, key_of_request};
+use super::pieces::pieces;
 use super::{Cached, Cost, Engine, Sheet, Weights, streamed};
 use crate::members::Member;
 use crate::progress::Progress;
@@ -90,8 +91,7 @@ impl<'a> Run<'a> {
         let stacks: Vec<Stack> =
             group.iter().map(|&member| self.members[member].stack.clone()).collect();
         let tree = PrefixTree::new(&stacks);
-        let n_done = self.is_known.iter().flatten().filter(|&&is_known| is_known).count();
-        let mut n_before = n_done;
+        let mut n_before = self.is_known.iter().flatten().filter(|&&is_known| is_known).count();
         for chunk in self.chunks(requests, weights, engine, &tree) {
             let asked: Vec<Request> =
                 chunk.iter().map(|&request| self.sheet.requests[request].clone()).collect();
@@ -133,23 +133,7 @@ impl<'a> Run<'a> {
                 streamed::tokens_per_pass(&Layerwise::new(tree), d_model, *state_bytes)
             }
         };
-        // In their order texts that begin alike are neighbours.
-        let mut sorted = requests.to_vec();
-        sorted.sort_by_key(|&request| self.sheet.requests[request].input());
-        let mut chunks: Vec<Vec<usize>> = Vec::new();
-        let mut n_tokens = usize::MAX;
-        for request in sorted {
-            let n_more = self.sheet.requests[request].input().len();
-            n_tokens = n_tokens.saturating_add(n_more);
-            match chunks.last_mut().filter(|_| n_tokens <= most) {
-                Some(chunk) => chunk.push(request),
-                None => {
-                    chunks.push(vec![request]);
-                    n_tokens = n_more;
-                }
-            }
-        }
-        chunks
+        pieces(&self.sheet.requests, requests.iter().copied(), most, |_, _| false)
     }
 
     fn take(&mut self, group: &[usize], chunk: &[usize], answers: Answers) -> anyhow::Result<()> {
@@ -179,7 +163,7 @@ impl<'a> Run<'a> {
         if opens.is_empty() {
             return Ok(());
         }
-        let Weights::Resident(models) = weights else { return Ok(()) };
+        let models = weights.in_memory()?;
         let tokenizer = tokenizer.context("open questions are text, and there is no tokenizer")?;
         let total = opens.len() * self.members.len();
         let mut progress = Progress::new("answer in words", total);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::Precision;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::evaluate::{PrefixTree, Stack};
@@ -133,7 +134,7 @@ impl FamilyFile {
                 size_bytes: member.n_params() * run.precision.n_bytes(),
                 seconds: cost.member_seconds.get(place).copied().flatten(),
                 layers: member.layers(),
-                hash: hash.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect()),
+                hash: hash.map(|hash| hex(&hash)),
                 folder,
                 results,
             }
