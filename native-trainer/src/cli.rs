@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::commands;
 use crate::device::DeviceChoice;
 use crate::exit::{self, Exit};
-use crate::files;
+use crate::files::{self, ModelFolder};
 
 /// One distillation, every model size
 #[derive(Debug, Parser)]
@@ -167,6 +167,18 @@ impl FamilyArgs {
             )));
         }
         Ok(plan)
+    }
+
+    /// As [`FamilyArgs::plan`], of these two folders.
+    ///
+    /// # Errors
+    /// As [`FamilyArgs::plan`], and when the student's own account of its layers cannot be read.
+    pub fn plan_of(
+        &self,
+        teacher: &ModelFolder,
+        student: &ModelFolder,
+    ) -> anyhow::Result<LayerPlan> {
+        self.plan(student.plan()?, teacher.config().n_layers(), student.config().n_layers())
     }
 
     pub fn order(&self, config: &ModelConfig) -> PatchOrder {

@@ -124,8 +124,7 @@ impl Folders {
     fn open(args: &EvalArgs) -> anyhow::Result<Self> {
         let teacher = ModelFolder::open(&args.family.teacher)?;
         let student = ModelFolder::open(&args.family.student)?;
-        let n_layers = (teacher.config().n_layers(), student.config().n_layers());
-        let plan = args.family.plan(student.plan()?, n_layers.0, n_layers.1)?;
+        let plan = args.family.plan_of(&teacher, &student)?;
         let random = match &args.which.random_student {
             Some(path) => {
                 let folder = ModelFolder::open(path)?;

@@ -95,9 +95,12 @@ pub enum Format {
 }
 
 impl Head {
-    /// The policies that are compared, or the one that was asked for.
-    pub(crate) fn policies(self) -> &'static [HeadPolicy] {
+    /// The policies that are compared, or the one that was asked for; `is_tied` says whether teacher
+    /// and student both have one matrix for embedding and head.
+    pub(crate) fn policies(self, is_tied: bool) -> &'static [HeadPolicy] {
         match self {
+            // With two matrices there is nothing to choose.
+            Self::Auto if !is_tied => &[HeadPolicy::Untied],
             Self::Untied => &[HeadPolicy::Untied],
             Self::Teacher => &[HeadPolicy::Teacher],
             Self::Student => &[HeadPolicy::Student],

@@ -52,7 +52,7 @@ pub(super) fn run(args: &PatchArgs) -> anyhow::Result<()> {
     let family = GgufFamily::new(&teacher_file, &student_file, &plan).with_context(fit)?;
     let order = args.family.asked_order().unwrap_or_else(|| family.default_order());
     let patches = args.choice.patches(&plan, &order).or_exit(Exit::Usage)?;
-    let head = args.head.policies()[0];
+    let head = args.head.policies(true)[0];
     let member = |recipe: &Recipe| family.member(recipe, head).with_context(fit);
     let sizes = patches
         .into_iter()

@@ -41,8 +41,7 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
     for folder in [&teacher, &student] {
         folder.check()?;
     }
-    let n_layers = (teacher.config().n_layers(), student.config().n_layers());
-    let plan = args.family.plan(student.plan()?, n_layers.0, n_layers.1)?;
+    let plan = args.family.plan_of(&teacher, &student)?;
     if format == Format::Mergekit && args.head != Head::Untied {
         return Err(Exit::Usage.error(
             "--head is not for mergekit, which takes the embedding from the owner of the first \
@@ -57,11 +56,7 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
     let plan = &patching.plan;
     let patches = args.choice.patches(plan, &order).or_exit(Exit::Usage)?;
     let is_tied = patching.teacher.config().tied && patching.student.config().tied;
-    let policies = match args.head {
-        // With two matrices there is nothing to choose.
-        Head::Auto if !is_tied => Head::Untied.policies(),
-        head => head.policies(),
-    };
+    let policies = args.head.policies(is_tied);
     if args.head == Head::Auto && args.calibration.calibration.is_empty() {
         return Err(Exit::Usage.error(
             "--head auto compares members with their teacher on texts; give some with --calibration",
@@ -100,8 +95,7 @@ pub fn open_family(
     device: &burn::tensor::Device,
 ) -> anyhow::Result<Family> {
     let folder = ModelFolder::open(&args.student)?;
-    let n_layers = (teacher.config().n_layers(), folder.config().n_layers());
-    let plan = args.plan(folder.plan()?, n_layers.0, n_layers.1)?;
+    let plan = args.plan_of(teacher, &folder)?;
     let student = Student::new(folder.model(device)?, plan)?;
     Family::new(teacher.teacher(device)?, student).map_err(|error| {
         anyhow::Error::new(error).context(format!(

@@ -56,11 +56,7 @@ impl BudgetArgs {
         let Some(budget) = Budget::of(self.params, self.bytes) else { return Ok(None) };
         let student = ModelFolder::open(&args.student)?;
         let is_tied = teacher.config().tied && student.config().tied;
-        let policies = match self.head {
-            // With two matrices there is nothing to choose.
-            Head::Auto if !is_tied => Head::Untied.policies(),
-            head => head.policies(),
-        };
+        let policies = self.head.policies(is_tied);
         let mut sizes = Vec::new();
         for patch in contenders(family, known) {
             for &head in policies {
