@@ -2,6 +2,8 @@ use boomerang_core::bundle::{BundleError, BundleLoader, MANIFEST, Manifest};
 use boomerang_core::corpus::Corpus;
 use boomerang_core::curve::Series;
 use boomerang_core::evaluate::{ChoiceDoc, Examination, PrefixTree, Stack};
+use boomerang_core::generate::{Generation, Sampling};
+use boomerang_core::model::LanguageModel;
 use boomerang_core::prune::Family;
 use boomerang_core::tokenizer::Tokenizer;
 use boomerang_native_trainer::device::cpu;
@@ -52,6 +54,41 @@ fn the_committed_curve_is_what_a_fresh_evaluation_gives() {
         // The bundle is in f16, the measurement was made in f32: a question or two may tip.
         assert!((fresh.0 - committed.0).abs() < 0.005, "{fresh:?}, committed {committed:?}");
     }
+}
+
+#[test]
+fn every_member_is_there_with_its_last_file() {
+    let (manifest, _, family) = load();
+    let tokens = |model: &LanguageModel| {
+        let mut generation = Generation::new(model, &[1, 5, 9], 8, Sampling::Greedy).unwrap();
+        std::iter::from_fn(|| block_on(generation.next()).unwrap()).collect::<Vec<u32>>()
+    };
+    for patch in manifest.order.path(&manifest.plan).unwrap() {
+        let mut loader = BundleLoader::new(manifest.clone(), cpu()).unwrap();
+        let files = manifest.files_of(&patch);
+        let (last, others) = files.split_last().unwrap();
+        for file in others {
+            loader.add(file, &read(folder().join(&file.path))).unwrap();
+        }
+        let early = loader.member(&patch).err();
+        assert!(
+            matches!(&early, Some(BundleError::Missing { path }) if *path == last.path),
+            "{early:?}"
+        );
+        loader.add(last, &read(folder().join(&last.path))).unwrap();
+        let member = loader.member(&patch).unwrap();
+        assert_eq!(tokens(&member), tokens(&family.member(&patch)), "{patch:?}");
+    }
+}
+
+#[test]
+fn a_fingerprint_is_that_of_the_weights_and_not_of_the_measurements() {
+    let (manifest, ..) = load();
+    let measured_anew = Manifest { similarity: Vec::new(), ..manifest.clone() };
+    assert_eq!(measured_anew.fingerprint(), manifest.fingerprint());
+    let mut other = manifest.clone();
+    other.teacher.layers.swap(0, 1);
+    assert_ne!(other.fingerprint(), manifest.fingerprint());
 }
 
 #[test]

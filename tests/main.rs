@@ -1,6 +1,8 @@
 //! What is true of Boomerang as a whole. Unit tests stand beside the code; here is what crosses
 //! modules and crates.
 
+/// What members expect along a text is what they would write, and how far they are from the teacher.
+mod along;
 /// Cosines, angles and what follows from them, against plain loops.
 mod analysis;
 /// Checkpoints of every architecture are read, pruned and written alike.

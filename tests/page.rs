@@ -1,5 +1,15 @@
+/// The model as it arrives: what works before all of it is there.
+mod growing;
+/// The address of the page: what it says, and what it brings back.
+mod links;
+/// Several sizes with one prompt: side by side, and in one table.
+mod trials;
+
 use boomerang_core::bundle::{BundleLoader, MANIFEST, Manifest};
 use boomerang_core::generate::{Generation, Sampling};
+use boomerang_core::plan::Patch;
+use boomerang_core::prune::Family;
+use boomerang_core::tokenizer::Tokenizer;
 use boomerang_native_trainer::device::cpu;
 use boomerang_tests::browser::Page;
 use boomerang_tests::{block_on, read, root};
@@ -14,21 +24,38 @@ fn manifest() -> Manifest {
     Manifest::from_json(&String::from_utf8(read(path)).unwrap()).unwrap()
 }
 
-/// Tokens that native code adds to the prompt at each stop of the dial, until a text ends.
-fn native_tokens() -> Vec<Vec<u32>> {
-    let folder = root().join("assets/demo/bundle");
-    let manifest = manifest();
-    let mut loader = BundleLoader::new(manifest.clone(), cpu()).unwrap();
-    for file in manifest.files() {
-        loader.add(file, &read(folder.join(&file.path))).unwrap();
+/// The family of the committed bundle, in native code.
+struct Native {
+    manifest: Manifest,
+    tokenizer: Tokenizer,
+    family: Family,
+}
+
+impl Native {
+    fn open() -> Self {
+        let folder = root().join("assets/demo/bundle");
+        let manifest = manifest();
+        let mut loader = BundleLoader::new(manifest.clone(), cpu()).unwrap();
+        for file in manifest.files() {
+            loader.add(file, &read(folder.join(&file.path))).unwrap();
+        }
+        let (manifest, tokenizer, family) = loader.finish().unwrap();
+        Self { manifest, tokenizer, family }
     }
-    let (manifest, tokenizer, family) = loader.finish().unwrap();
-    let prompt = tokenizer.encode(PROMPT, true).unwrap();
-    let ends = family.teacher().model().config().end_tokens();
-    let sizes = manifest.order.path(family.plan()).unwrap();
-    let generate = |patch| {
-        let member = family.member(patch);
-        let mut generation = Generation::new(&member, &prompt, N_TOKENS, Sampling::Greedy).unwrap();
+
+    fn path(&self) -> Vec<Patch> {
+        self.manifest.order.path(self.family.plan()).unwrap()
+    }
+
+    fn prompt(&self) -> Vec<u32> {
+        self.tokenizer.encode(PROMPT, true).unwrap()
+    }
+
+    /// Tokens that a member adds to the prompt, until the text ends.
+    fn tokens(&self, patch: &Patch, sampling: Sampling) -> Vec<u32> {
+        let ends = self.family.teacher().model().config().end_tokens();
+        let member = self.family.member(patch);
+        let mut generation = Generation::new(&member, &self.prompt(), N_TOKENS, sampling).unwrap();
         let mut tokens = Vec::new();
         while let Some(token) = block_on(generation.next()).unwrap() {
             if ends.contains(&token) {
@@ -37,8 +64,17 @@ fn native_tokens() -> Vec<Vec<u32>> {
             tokens.push(token);
         }
         tokens
-    };
-    sizes.iter().map(generate).collect()
+    }
+}
+
+/// Tokens that native code adds to the prompt at each stop of the dial, until a text ends.
+fn native_tokens() -> Vec<Vec<u32>> {
+    let native = Native::open();
+    native.path().iter().map(|patch| native.tokens(patch, Sampling::Greedy)).collect()
+}
+
+fn ids(tokens: &[u32]) -> String {
+    tokens.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// Tokens that the page shows for one stop of the dial.

@@ -1,7 +1,7 @@
 //! The built page in a real, headless browser.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -40,6 +40,11 @@ impl Drop for Driver {
 impl Page {
     /// Opens the page with the committed bundle. `flags` go to the browser, `query` to the page.
     pub async fn open(flags: &[&str], query: &str) -> Self {
+        Self::open_with(&root().join("assets/demo/bundle"), flags, query).await
+    }
+
+    /// Opens the page with the bundle of another folder.
+    pub async fn open_with(bundle: &Path, flags: &[&str], query: &str) -> Self {
         let turn = TURN.lock().await;
         let site =
             std::env::var_os("BOOMERANG_SITE").map_or_else(|| root().join("dist"), PathBuf::from);
@@ -48,9 +53,8 @@ impl Page {
             "{} holds no page; build it with `cargo xtask page`",
             site.display()
         );
-        let bundle = root().join("assets/demo/bundle");
         let address = ([127, 0, 0, 1], 0).into();
-        let server = Server::start(&site, &bundle, address).expect("the page can be served");
+        let server = Server::start(&site, bundle, address).expect("the page can be served");
         let (driver, port) = start_driver();
         let mut arguments = vec![
             "--headless=new",
@@ -99,6 +103,21 @@ impl Page {
         panic!(
             "{selector} has {attribute}={last:?}, expected one of {values:?}; the page says:\n{text}"
         );
+    }
+
+    /// Waits until a script gives this value; returns what it gives otherwise in its complaint.
+    pub async fn wait_until(&self, script: &str, expected: Value) {
+        let started = std::time::Instant::now();
+        let mut last = Value::Null;
+        while started.elapsed() < PATIENCE {
+            last = self.run(script, Vec::new()).await;
+            if last == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let text = self.text("body").await;
+        panic!("{script} gives {last}, expected {expected}; the page says:\n{text}");
     }
 
     /// Waits until the model is there, loading it if the page asks first.

@@ -4,15 +4,20 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
+use crate::address::{Address, opened_link};
 use crate::backend::Backend;
+use crate::components::compare::Compare;
 use crate::components::curve_chart::CurveChart;
 use crate::components::engine_status::EngineStatus;
 use crate::components::intro::Intro;
 use crate::components::layer_strip::LayerStrip;
 use crate::components::output::Output;
 use crate::components::prompt_box::PromptBox;
+use crate::components::share::LinkNotes;
 use crate::components::size_dial::SizeDial;
+use crate::components::sweep::Sweep;
 use crate::dial::Dial;
+use crate::draft::Draft;
 use crate::family::FamilyCard;
 use crate::session::{Session, Stage};
 
@@ -42,22 +47,51 @@ pub fn App() -> impl IntoView {
 /// Everything that needs a family.
 #[component]
 fn Bench(session: Session, family: Arc<FamilyCard>) -> impl IntoView {
-    let dial = Dial::new(family);
+    let link = opened_link();
+    let complaints = link.complaints(&family);
+    let replays = link.is_of(&family);
+    let draft = Draft::new(&family, &link);
+    let dial = Dial::new(family, &link);
+    if replays {
+        write_when_ready(session, draft, dial);
+    }
+    let compared = RwSignal::new(dial.family.with_value(|family| link.compared(family)));
+    let address = Address::new(link, session, dial, draft, compared);
+    address.keep();
     view! {
+        <LinkNotes complaints/>
         <div class="bench">
             <section class="panel size-panel" aria-labelledby="size-heading">
-                <SizeDial dial/>
+                <SizeDial session dial/>
                 <LayerStrip dial/>
             </section>
             <section class="panel curve-panel" aria-labelledby="curve-heading">
                 <CurveChart dial/>
             </section>
             <section class="panel write-panel" aria-labelledby="prompt-heading">
-                <PromptBox session dial/>
+                <PromptBox session dial draft address/>
                 <Output session/>
             </section>
         </div>
+        <section class="panel" aria-labelledby="compare-heading">
+            <Compare session dial draft compared/>
+        </section>
+        <section class="panel" aria-labelledby="sweep-heading">
+            <Sweep session dial draft/>
+        </section>
     }
+}
+
+/// Writes the text of a link once the model is here.
+fn write_when_ready(session: Session, draft: Draft, dial: Dial) {
+    Effect::new(move |is_written: Option<bool>| {
+        let is_ready = session.stage.with(|stage| *stage == Stage::Ready);
+        let is_written = is_written.unwrap_or(false);
+        if is_ready && !is_written && draft.prompt.with_untracked(|prompt| !prompt.is_empty()) {
+            session.generate(draft.task(dial));
+        }
+        is_written || is_ready
+    });
 }
 
 #[component]

@@ -1,4 +1,4 @@
-//! Where the bundle is: beside the page, or where `?bundle=` says, on the same server.
+//! Where the bundle is: beside the page, or where `?m=` or `?bundle=` says, on the same server.
 
 use boomerang_engine::notice::Notice;
 use leptos::prelude::{document, window};
@@ -16,13 +16,14 @@ pub fn query(name: &str) -> Option<String> {
 /// The full address of the manifest.
 ///
 /// # Errors
-/// A [`Notice`] when `?bundle=` is no address, or one on another server.
+/// A [`Notice`] when `?m=` is no address, or one on another server.
 pub fn manifest_url() -> Result<String, Notice> {
     let refused = |why: String| {
-        let next = "Leave ?bundle= out, or give a folder on this server.";
+        let next = "Leave ?m= out of the address, or give a folder on this server.";
         Notice::new("This bundle cannot be opened.", why, next)
     };
-    let mut folder = query("bundle").unwrap_or_else(|| DEFAULT_FOLDER.to_owned());
+    let mut folder =
+        query("m").or_else(|| query("bundle")).unwrap_or_else(|| DEFAULT_FOLDER.to_owned());
     if !folder.ends_with('/') {
         folder.push('/');
     }

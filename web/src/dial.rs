@@ -7,6 +7,7 @@ use boomerang_core::plan::Patch;
 use leptos::prelude::*;
 
 use crate::family::{FamilyCard, MemberSize};
+use crate::link::Link;
 
 /// The chosen patch of a family.
 #[derive(Clone, Copy)]
@@ -21,11 +22,11 @@ pub struct Dial {
 }
 
 impl Dial {
-    /// Half-way along the path.
-    pub fn new(family: Arc<FamilyCard>) -> Self {
+    /// Where the link says, or half-way along the path.
+    pub fn new(family: Arc<FamilyCard>, link: &Link) -> Self {
+        let half_way = || family.path()[first_stop(&family)].clone();
+        let start = link.patch(&family).unwrap_or_else(half_way);
         let family = StoredValue::new(family);
-        let start =
-            family.with_value(|family| family.path()[family.last_stop().div_ceil(2)].clone());
         let patch = RwSignal::new(start);
         let of_patch = move || (family.get_value(), patch.get());
         let size = Memo::new(move |_| {
@@ -50,10 +51,27 @@ impl Dial {
         self.patch.set(patch);
     }
 
+    /// Puts the place of the dial into a link, unless it is where the dial stands by itself.
+    pub fn put_into(self, link: &mut Link) {
+        let stop = self.stop.get();
+        self.family.with_value(|family| {
+            link.stop = stop.filter(|&stop| stop != first_stop(family));
+            link.blocks = stop.is_none().then(|| {
+                let n_blocks = family.manifest().plan.n_student_layers();
+                self.patch.with(|patch| (0..n_blocks).map(|layer| patch.contains(layer)).collect())
+            });
+        });
+    }
+
     /// Where the dial stands: at its stop, or at the one below a patch that is off the path.
     pub fn position(self) -> usize {
         self.stop.get().unwrap_or_else(|| {
             self.family.with_value(|family| self.patch.with(|patch| family.stop_below(patch)))
         })
     }
+}
+
+/// Where the dial stands by itself.
+fn first_stop(family: &FamilyCard) -> usize {
+    family.last_stop().div_ceil(2)
 }

@@ -1,6 +1,7 @@
 //! What the page can say of a family from its manifest alone: its sizes, the path through them,
 //! and what was measured.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use boomerang_core::bundle::{BundleError, Manifest};
@@ -17,6 +18,7 @@ pub struct FamilyCard {
     config: ModelConfig,
     path: Vec<Patch>,
     measured: Vec<CurveStop>,
+    fingerprint: String,
 }
 
 /// How big one member is.
@@ -45,11 +47,17 @@ impl FamilyCard {
         let config = manifest.config()?;
         let path = manifest.order.path(&manifest.plan)?;
         let measured = manifest.curve.stops(Series::Boomerang);
-        Ok(Self { manifest, config, path, measured })
+        let fingerprint = manifest.fingerprint();
+        Ok(Self { manifest, config, path, measured, fingerprint })
     }
 
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// What tells this family from every other, see [`Manifest::fingerprint`].
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// Tokens that fit into the model's window.
@@ -98,6 +106,12 @@ impl FamilyCard {
         MemberSize { n_layers: recipe.layers.len(), n_params, n_bytes }
     }
 
+    /// Bytes of a member's files that are not among those that are here.
+    pub fn n_missing_bytes(&self, patch: &Patch, here: &HashSet<String>) -> u64 {
+        let files = self.manifest.files_of(patch);
+        files.into_iter().filter(|file| !here.contains(&file.path)).map(|file| file.bytes).sum()
+    }
+
     pub fn blocks(&self) -> Vec<Block> {
         let plan = &self.manifest.plan;
         let block = |layer: usize| Block {
@@ -143,7 +157,7 @@ impl FamilyCard {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use boomerang_core::bundle::{BundleContents, bundle_files};
     use boomerang_core::checkpoint::Precision;
     use boomerang_core::curve::SizeCurve;
@@ -157,7 +171,7 @@ mod tests {
     const TOKENIZER: &str =
         r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
 
-    fn family(tied: bool) -> Family {
+    pub(crate) fn family(tied: bool) -> Family {
         let config = format!(
             r#"{{"model_type": "qwen3", "hidden_size": 8, "intermediate_size": 12,
                 "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
@@ -172,7 +186,7 @@ mod tests {
         Family::new(teacher, student).unwrap()
     }
 
-    fn card(family: &Family, precision: Precision) -> FamilyCard {
+    pub(crate) fn card(family: &Family, precision: Precision) -> FamilyCard {
         let contents = BundleContents {
             name: "tiny",
             order: PatchOrder::Last,
@@ -219,6 +233,22 @@ mod tests {
         assert_eq!(card.stop_of(&off_path), None);
         assert_eq!(card.stop_below(&off_path), 1);
         assert_eq!(card.stop_of(&card.path()[card.last_stop()]), Some(2));
+    }
+
+    #[test]
+    fn sizes_come_within_reach_in_the_order_of_the_files() {
+        let card = card(&family(false), Precision::F32);
+        let mut here = HashSet::new();
+        let mut within_reach = Vec::new();
+        for file in card.manifest().files() {
+            here.insert(file.path.clone());
+            let is_here = |patch: &&Patch| card.n_missing_bytes(patch, &here) == 0;
+            within_reach.push(card.path().iter().filter(is_here).count());
+        }
+        assert!(within_reach.is_sorted());
+        // Tokenizer, both ends, four student layers, and the teacher's six.
+        assert_eq!(within_reach.len(), 13);
+        assert_eq!([within_reach[5], within_reach[12]], [1, 3]);
     }
 
     #[test]

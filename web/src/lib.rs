@@ -6,13 +6,19 @@
 //! [`app`] is the page in reading order, [`session`] its state, [`components`] its parts;
 //! [`family`] and [`mod@format`] are the plain functions behind the numbers.
 
+pub mod address;
 pub mod app;
 pub mod backend;
 pub mod bundle_source;
 pub mod components;
 pub mod dial;
+pub mod difference;
+pub mod draft;
 pub mod engine;
 pub mod family;
 pub mod format;
+pub mod link;
 pub mod run;
 pub mod session;
+pub mod sweep;
+pub mod trial;

@@ -2,7 +2,7 @@
 
 use boomerang_core::generate::Sampling;
 use boomerang_core::plan::Patch;
-use boomerang_engine::messages::RunReport;
+use boomerang_engine::messages::{Reply, RunReport};
 
 use crate::family::MemberSize;
 
@@ -13,7 +13,8 @@ pub struct Run {
     pub patch: Patch,
     pub size: MemberSize,
     pub prompt: String,
-    pub n_prompt_tokens: Option<usize>,
+    /// Empty until the model has read it.
+    pub prompt_tokens: Vec<u32>,
     pub pieces: Vec<Piece>,
     pub report: Option<RunReport>,
 }
@@ -26,7 +27,7 @@ pub struct Piece {
 }
 
 /// What the reader asks for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     pub patch: Patch,
     pub size: MemberSize,
@@ -36,13 +37,40 @@ pub struct Task {
 }
 
 impl Run {
+    /// A text of which nothing is written yet.
+    pub fn new(id: u32, patch: Patch, size: MemberSize, prompt: String) -> Self {
+        let (prompt_tokens, pieces) = (Vec::new(), Vec::new());
+        Self { id, patch, size, prompt, prompt_tokens, pieces, report: None }
+    }
+
+    /// Takes in what the worker says of this text.
+    pub fn hear(&mut self, reply: &Reply) {
+        match reply {
+            Reply::Started { prompt_tokens, .. } => self.prompt_tokens = prompt_tokens.clone(),
+            Reply::Token { token, text, .. } => {
+                self.pieces.push(Piece { token: *token, text: text.clone() });
+            }
+            Reply::Done { text, report, .. } => {
+                if let Some(last) = self.pieces.last_mut() {
+                    last.text.push_str(text);
+                }
+                self.report = Some(*report);
+            }
+            _ => {}
+        }
+    }
+
+    pub fn tokens(&self) -> Vec<u32> {
+        self.pieces.iter().map(|piece| piece.token).collect()
+    }
+
     pub fn text(&self) -> String {
         self.pieces.iter().map(|piece| piece.text.as_str()).collect()
     }
 
     /// Ids of the tokens written, joined by commas.
     pub fn token_ids(&self) -> String {
-        let ids: Vec<String> = self.pieces.iter().map(|piece| piece.token.to_string()).collect();
+        let ids: Vec<String> = self.tokens().iter().map(u32::to_string).collect();
         ids.join(",")
     }
 }

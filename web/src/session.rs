@@ -1,7 +1,9 @@
 //! What happens on the page: the bundle, the engine, the text being written.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use boomerang_core::plan::Patch;
 use boomerang_engine::fetch::fetch_text;
 use boomerang_engine::messages::{PROTOCOL, Reply, Request};
 use boomerang_engine::notice::{Notice, chain};
@@ -12,7 +14,8 @@ use crate::backend::{Backend, BackendChoice};
 use crate::bundle_source::manifest_url;
 use crate::engine::Engine;
 use crate::family::FamilyCard;
-use crate::run::{Piece, Run, Task};
+use crate::run::{Run, Task};
+use crate::trial::Trial;
 
 /// Bundles above this size are offered, not fetched by themselves.
 const FETCHED_UNASKED: u64 = 64_000_000;
@@ -32,6 +35,18 @@ pub struct Session {
     pub earlier_runs: RwSignal<Vec<Run>>,
     /// A text that could not be written.
     pub refusal: RwSignal<Option<Notice>>,
+    /// What is on its way from the server; `None` when nothing is.
+    pub progress: RwSignal<Option<Progress>>,
+    /// Why the rest of the model does not come.
+    pub gap: RwSignal<Option<Notice>>,
+    /// Paths of the files that are here.
+    pub here: RwSignal<HashSet<String>>,
+    /// Several sizes that write side by side.
+    pub comparison: RwSignal<Option<Trial>>,
+    /// All sizes, along one text.
+    pub sweep: RwSignal<Option<Trial>>,
+    /// What the engine is writing for, while the stage says that it is.
+    work: RwSignal<Work>,
     source: StoredValue<Source>,
     engine: StoredValue<Option<Engine>, LocalStorage>,
     last_id: StoredValue<u32>,
@@ -44,10 +59,19 @@ pub enum Stage {
     Opening,
     /// The model is too large to be fetched without being asked.
     Offered,
-    Loading(Progress),
+    /// Not even the smallest size is here yet.
+    Loading,
+    /// At least one size can write.
     Ready,
     Generating,
     Failed(Notice),
+}
+
+/// What the engine writes for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Work {
+    Run,
+    Trial(RwSignal<Option<Trial>>),
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +92,7 @@ impl Stage {
     /// As in `data-state`.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Opening | Self::Loading(_) => "loading",
+            Self::Opening | Self::Loading => "loading",
             Self::Offered => "offered",
             Self::Ready => "ready",
             Self::Generating => "generating",
@@ -87,6 +111,12 @@ impl Session {
             run: RwSignal::new(None),
             earlier_runs: RwSignal::new(Vec::new()),
             refusal: RwSignal::new(None),
+            progress: RwSignal::new(None),
+            gap: RwSignal::new(None),
+            here: RwSignal::new(HashSet::new()),
+            comparison: RwSignal::new(None),
+            sweep: RwSignal::new(None),
+            work: RwSignal::new(Work::Run),
             source: StoredValue::new(Source::default()),
             engine: StoredValue::new_local(None),
             last_id: StoredValue::new(0),
@@ -101,7 +131,7 @@ impl Session {
 
     /// Fetches the model; the reader has seen how large it is.
     pub fn load(self) {
-        self.stage.set(Stage::Loading(Progress::default()));
+        self.begin_loading();
         spawn_local(async move {
             let largest = self.family.with_untracked(|family| {
                 family.as_ref().map_or(0, |family| family.largest_tensor_bytes())
@@ -110,9 +140,34 @@ impl Session {
         });
     }
 
+    /// Goes on with the rest of the model after it did not come.
+    pub fn load_rest(self) {
+        self.gap.set(None);
+        self.progress.set(Some(Progress::default()));
+        let Source { manifest_url, manifest } = self.source.get_value();
+        self.ask(&Request::Load { manifest_url, manifest });
+    }
+
+    /// Has what this member lacks fetched before everything else.
+    pub fn want(self, patch: Patch) {
+        if self.progress.with_untracked(Option::is_some) {
+            self.ask(&Request::Want { patch });
+        }
+    }
+
+    /// Bytes of this member that are not here.
+    pub fn n_missing_bytes(self, patch: &Patch) -> u64 {
+        self.family.with(|family| {
+            let missing = |family: &Arc<FamilyCard>| {
+                self.here.with(|here| family.n_missing_bytes(patch, here))
+            };
+            family.as_ref().map_or(0, missing)
+        })
+    }
+
     /// Leaves the GPU alone.
     pub fn load_on_cpu(self) {
-        self.stage.set(Stage::Loading(Progress::default()));
+        self.begin_loading();
         self.start_engine(BackendChoice {
             backend: Backend::Cpu,
             reason: "as chosen here".to_owned(),
@@ -124,12 +179,16 @@ impl Session {
         self.stage.with(|stage| *stage == Stage::Generating)
     }
 
+    /// Whether the text in the making is the one for the dial, and not part of a trial.
+    pub fn is_writing(self) -> bool {
+        self.is_generating() && self.work.with(|work| *work == Work::Run)
+    }
+
     pub fn generate(self, task: Task) {
         if !self.stage.with_untracked(|stage| *stage == Stage::Ready) {
             return;
         }
-        let id = self.last_id.get_value() + 1;
-        self.last_id.set_value(id);
+        let id = self.next_id();
         if let Some(run) = self.run.get_untracked() {
             self.earlier_runs.update(|runs| {
                 runs.insert(0, run);
@@ -138,23 +197,39 @@ impl Session {
         }
         let Task { patch, size, prompt, n_tokens, sampling } = task;
         self.refusal.set(None);
-        self.run.set(Some(Run {
-            id,
-            patch: patch.clone(),
-            size,
-            prompt: prompt.clone(),
-            n_prompt_tokens: None,
-            pieces: Vec::new(),
-            report: None,
-        }));
+        self.run.set(Some(Run::new(id, patch.clone(), size, prompt.clone())));
+        self.work.set(Work::Run);
         self.stage.set(Stage::Generating);
         self.ask(&Request::Generate { id, patch, prompt, n_tokens, sampling });
+    }
+
+    /// Whether the trial at `place` is under way.
+    pub fn is_trying(self, place: RwSignal<Option<Trial>>) -> bool {
+        self.is_generating() && self.work.with(|work| *work == Work::Trial(place))
+    }
+
+    /// Starts a trial and shows it at `place`.
+    pub fn try_out(self, place: RwSignal<Option<Trial>>, trial: Trial) {
+        if self.stage.with_untracked(|stage| *stage == Stage::Ready) {
+            place.set(Some(trial));
+            self.work.set(Work::Trial(place));
+            self.stage.set(Stage::Generating);
+            self.go_on_with(place);
+        }
     }
 
     pub fn stop(self) {
         if self.stage.with_untracked(|stage| *stage == Stage::Generating) {
             self.ask(&Request::Stop { id: self.last_id.get_value() });
         }
+    }
+
+    /// What was here was the last engine's.
+    fn begin_loading(self) {
+        self.here.set(HashSet::new());
+        self.gap.set(None);
+        self.progress.set(Some(Progress::default()));
+        self.stage.set(Stage::Loading);
     }
 
     async fn open_bundle(self) -> Result<(), Notice> {
@@ -185,7 +260,10 @@ impl Session {
         self.engine.set_value(None);
         match Engine::start(script, move |reply| self.hear(reply)) {
             Ok(engine) => self.engine.set_value(Some(engine)),
-            Err(notice) => self.stage.set(Stage::Failed(notice)),
+            Err(notice) => {
+                self.progress.set(None);
+                self.stage.set(Stage::Failed(notice));
+            }
         }
     }
 
@@ -213,38 +291,80 @@ impl Session {
                 self.ask(&Request::Load { manifest_url, manifest });
             }
             Reply::Progress { bytes, total, path } => {
-                self.stage.set(Stage::Loading(Progress { bytes, total, path }));
+                self.progress.set(Some(Progress { bytes, total, path }));
             }
-            Reply::Loaded => self.stage.set(Stage::Ready),
-            Reply::Started { id, prompt_tokens } => {
-                self.update_run(id, |run| run.n_prompt_tokens = Some(prompt_tokens.len()));
-            }
-            Reply::Token { id, token, text } => {
-                self.update_run(id, |run| run.pieces.push(Piece { token, text }));
-            }
-            Reply::Done { id, text, report } => {
-                self.update_run(id, |run| {
-                    if let Some(last) = run.pieces.last_mut() {
-                        last.text.push_str(&text);
-                    }
-                    run.report = Some(report);
-                });
-                self.stage.set(Stage::Ready);
-            }
-            Reply::Failed { id: Some(_), notice } => {
-                self.refusal.set(Some(notice));
-                self.stage.set(Stage::Ready);
+            Reply::Arrived { path } => self.keep_in_mind(path),
+            Reply::Loaded => self.progress.set(None),
+            Reply::LoadFailed { notice } => {
+                self.progress.set(None);
+                if self.stage.with_untracked(|stage| *stage == Stage::Loading) {
+                    self.fail(notice);
+                } else {
+                    self.gap.set(Some(notice));
+                }
             }
             Reply::Failed { id: None, notice } => self.fail(notice),
+            reply => match self.work.get_untracked() {
+                Work::Run => self.hear_of_run(reply),
+                Work::Trial(place) => {
+                    let is_answered = place
+                        .try_update(|trial| trial.as_mut().is_some_and(|trial| trial.hear(reply)));
+                    if is_answered == Some(true) {
+                        self.go_on_with(place);
+                    }
+                }
+            },
         }
     }
 
-    fn update_run(self, id: u32, update: impl FnOnce(&mut Run)) {
-        self.run.update(|run| {
-            if let Some(run) = run.as_mut().filter(|run| run.id == id) {
-                update(run);
-            }
+    /// A file is here; the smallest size may be whole with it.
+    fn keep_in_mind(self, path: String) {
+        self.here.update(|here| {
+            here.insert(path);
         });
+        let is_loading = self.stage.with_untracked(|stage| *stage == Stage::Loading);
+        let has_student = self.family.with_untracked(|family| {
+            let family = family.as_ref()?;
+            Some(
+                self.here.with_untracked(|here| family.n_missing_bytes(&family.path()[0], here))
+                    == 0,
+            )
+        });
+        if is_loading && has_student == Some(true) {
+            self.stage.set(Stage::Ready);
+        }
+    }
+
+    fn hear_of_run(self, reply: Reply) {
+        let is_done = matches!(reply, Reply::Done { .. } | Reply::Failed { .. });
+        if let Reply::Failed { notice, .. } = reply {
+            self.refusal.set(Some(notice));
+        } else {
+            self.run.update(|run| {
+                if let Some(run) = run {
+                    run.hear(&reply);
+                }
+            });
+        }
+        if is_done {
+            self.stage.set(Stage::Ready);
+        }
+    }
+
+    /// Asks for what a trial needs next; when that is nothing, it is over.
+    fn go_on_with(self, place: RwSignal<Option<Trial>>) {
+        let id = self.next_id();
+        let request = place.try_update(|trial| trial.as_mut()?.next_request(id)).flatten();
+        match request {
+            Some(request) => self.ask(&request),
+            None => self.stage.set(Stage::Ready),
+        }
+    }
+
+    fn next_id(self) -> u32 {
+        let id = self.last_id.get_value() + 1;
+        self.last_id.set_value(id);
+        id
     }
 
     /// The engine is dead, or as good as dead. The prompt and the texts stay.
@@ -253,13 +373,14 @@ impl Session {
         if self.stage.with_untracked(|stage| matches!(stage, Stage::Failed(_))) {
             return;
         }
+        self.progress.set(None);
         let gives_way = self.choice.with_untracked(|choice| {
             choice
                 .as_ref()
                 .is_some_and(|choice| choice.backend == Backend::WebGpu && !choice.is_forced)
         });
         if gives_way {
-            self.stage.set(Stage::Loading(Progress::default()));
+            self.begin_loading();
             // Not at once: this is called from a message of the worker that it ends.
             spawn_local(async move {
                 self.start_engine(BackendChoice::after_failure(&notice.why));

@@ -8,7 +8,7 @@ use super::{BundleError, BundleFile, Manifest, ModelFiles};
 use crate::checkpoint::Checkpoint;
 use crate::config::{LayerKind, ModelConfig};
 use crate::model::{DecoderLayer, LanguageModel};
-use crate::plan::Owner;
+use crate::plan::{HeadPolicy, LayerSource, Owner, Patch};
 use crate::prune::{Family, Student, Teacher};
 use crate::tokenizer::Tokenizer;
 
@@ -75,13 +75,53 @@ impl BundleLoader {
         kind.ok_or(BundleError::Layers { owner: Owner::Teacher, found, expected })
     }
 
+    /// Whether this file has arrived.
+    pub fn has(&self, file: &BundleFile) -> bool {
+        let path = &file.path;
+        let is_tokenizer = *path == self.manifest.tokenizer.path && self.tokenizer.is_some();
+        is_tokenizer || self.ends.contains_key(path) || self.layers.contains_key(path)
+    }
+
+    /// The tokenizer, as soon as it has arrived.
+    ///
+    /// # Errors
+    /// [`BundleError::Missing`].
+    pub fn tokenizer(&self) -> Result<&Tokenizer, BundleError> {
+        self.tokenizer.as_ref().ok_or_else(|| missing(&self.manifest.tokenizer))
+    }
+
+    /// A member, as soon as [`Manifest::files_of`] it have arrived; nothing is copied.
+    ///
+    /// # Errors
+    /// [`BundleError::Missing`] names a file that has not.
+    pub fn member(&self, patch: &Patch) -> Result<LanguageModel, BundleError> {
+        let recipe = self.manifest.plan.recipe(patch);
+        let ends = recipe.ends(HeadPolicy::Untied, |owner| self.manifest.of(owner).tied);
+        let ends = ends.expect("two matrices are always possible");
+        let end = |owner| {
+            let file = &self.manifest.of(owner).ends;
+            self.ends.get(&file.path).ok_or_else(|| missing(file))
+        };
+        let layer = |source: &LayerSource| {
+            let (owner, layer) = source.place();
+            let file = &self.manifest.of(owner).layers[layer];
+            self.layers.get(&file.path).cloned().ok_or_else(|| missing(file))
+        };
+        Ok(LanguageModel::assemble(
+            end(ends.embedding)?,
+            recipe.layers.iter().map(layer).collect::<Result<_, _>>()?,
+            end(ends.norm)?,
+            ends.head.map(end).transpose()?,
+            &self.config,
+        ))
+    }
+
     /// Tokenizer and family, when everything has arrived.
     ///
     /// # Errors
     /// [`BundleError::Missing`] names a file that has not.
     pub fn finish(self) -> Result<(Manifest, Tokenizer, Family), BundleError> {
         let assemble = |files: &ModelFiles| -> Result<LanguageModel, BundleError> {
-            let missing = |file: &BundleFile| BundleError::Missing { path: file.path.clone() };
             let ends = self.ends.get(&files.ends.path).ok_or_else(|| missing(&files.ends))?;
             let layers: Vec<DecoderLayer> = files
                 .layers
@@ -93,9 +133,11 @@ impl BundleLoader {
         let teacher = Teacher::new(assemble(&self.manifest.teacher)?);
         let student = Student::new(assemble(&self.manifest.student)?, self.manifest.plan.clone())?;
         let family = Family::new(teacher, student)?;
-        let path = &self.manifest.tokenizer.path;
-        let tokenizer =
-            self.tokenizer.ok_or_else(|| BundleError::Missing { path: path.clone() })?;
+        let tokenizer = self.tokenizer.ok_or_else(|| missing(&self.manifest.tokenizer))?;
         Ok((self.manifest, tokenizer, family))
     }
+}
+
+fn missing(file: &BundleFile) -> BundleError {
+    BundleError::Missing { path: file.path.clone() }
 }

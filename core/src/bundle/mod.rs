@@ -16,7 +16,7 @@ pub use write::{BundleContents, bundle_files};
 use crate::checkpoint::CheckpointError;
 use crate::config::{ConfigError, ModelConfig};
 use crate::curve::SizeCurve;
-use crate::plan::{LayerPlan, Owner, PatchOrder, PlanError};
+use crate::plan::{LayerPlan, Owner, Patch, PatchOrder, PlanError};
 use crate::prune::FamilyError;
 use crate::tokenizer::TokenizerError;
 
@@ -150,6 +150,46 @@ impl Manifest {
             .filter_map(|layer| self.teacher.layers.get(layer));
         let teacher = [&self.teacher.ends].into_iter().chain(teacher_layers);
         [&self.tokenizer].into_iter().chain(student).chain(teacher)
+    }
+
+    /// The files that a member is made of, in the order in which a page should fetch them.
+    pub fn files_of(&self, patch: &Patch) -> Vec<&BundleFile> {
+        let recipe = self.plan.recipe(patch);
+        let layers = recipe.layers.iter().filter_map(|source| {
+            let (owner, layer) = source.place();
+            self.of(owner).layers.get(layer)
+        });
+        let ends = [recipe.embedding, recipe.head].map(|owner| &self.of(owner).ends);
+        let own: Vec<&str> =
+            ends.into_iter().chain(layers).map(|file| file.path.as_str()).collect();
+        let is_own = |file: &&BundleFile| {
+            file.path == self.tokenizer.path || own.contains(&file.path.as_str())
+        };
+        self.files().filter(is_own).collect()
+    }
+
+    /// The files of one parent.
+    fn of(&self, owner: Owner) -> &ModelFiles {
+        match owner {
+            Owner::Student => &self.student,
+            Owner::Teacher => &self.teacher,
+        }
+    }
+
+    /// What tells this family from every other: twelve hexadecimal digits over its weights, its
+    /// tokenizer, its config, its plan and its order. What was measured of it is left out.
+    pub fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        let Self { config, plan, order, .. } = self;
+        let layers = format!("{config} {:?} {}", plan.kept(), order.name());
+        hash.update(layers);
+        let models = [&self.student, &self.teacher];
+        let weights =
+            models.into_iter().flat_map(|files| [&files.ends].into_iter().chain(&files.layers));
+        for file in [&self.tokenizer].into_iter().chain(weights) {
+            hash.update(&file.sha256);
+        }
+        hex(&hash.finalize()[..6])
     }
 
     /// Bytes of all files but the manifest.

@@ -1,5 +1,6 @@
 //! Text, one token at a time.
 
+mod along;
 mod open;
 
 use burn::tensor::{Int, Tensor, TensorData};
@@ -8,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use along::{Along, Guess};
 pub use open::{OpenError, answer_open};
 
 use crate::evaluate::ReadBackError;
@@ -60,18 +62,10 @@ impl<'model> Generation<'model> {
         n_tokens: usize,
         sampling: Sampling,
     ) -> Result<Self, GenerateError> {
-        let (max_seq, vocab) = (model.config().max_seq, model.config().vocab);
-        if model.config().is_masked() {
-            return Err(GenerateError::Masked { model_type: model.config().traits().model_type });
-        }
-        if prompt.is_empty() {
-            return Err(GenerateError::EmptyPrompt);
-        }
+        readable(model, prompt)?;
+        let max_seq = model.config().max_seq;
         if prompt.len() >= max_seq {
             return Err(GenerateError::PromptTooLong { n_tokens: prompt.len(), max_seq });
-        }
-        if let Some(&token) = prompt.iter().find(|&&token| token as usize >= vocab) {
-            return Err(GenerateError::OutsideVocabulary { token, vocab });
         }
         let n_left = n_tokens.min(max_seq - prompt.len());
         let cache = KvCache::new(model.config(), 1, prompt.len() + n_left, &model.device());
@@ -106,6 +100,21 @@ impl<'model> Generation<'model> {
         self.unseen = vec![token];
         self.n_left -= 1;
         Ok(Some(token))
+    }
+}
+
+/// Whether the model can read a text and say what follows, whatever its length.
+fn readable(model: &LanguageModel, text: &[u32]) -> Result<(), GenerateError> {
+    if model.config().is_masked() {
+        return Err(GenerateError::Masked { model_type: model.config().traits().model_type });
+    }
+    if text.is_empty() {
+        return Err(GenerateError::EmptyPrompt);
+    }
+    let vocab = model.config().vocab;
+    match text.iter().find(|&&token| token as usize >= vocab) {
+        Some(&token) => Err(GenerateError::OutsideVocabulary { token, vocab }),
+        None => Ok(()),
     }
 }
 

@@ -4,9 +4,12 @@
 //! the page say to each other is in [`messages`]. Two programs are built from this crate, one for
 //! the CPU and one for WebGPU; the page links only the messages, the notices and the fetching.
 
+mod arrivals;
 pub mod fetch;
+mod loading;
 pub mod messages;
 pub mod notice;
 mod text_stream;
 mod turn;
 pub mod worker;
+mod writing;

@@ -1,25 +1,30 @@
 //! What page and worker say to each other, as JSON.
 
-use boomerang_core::generate::Sampling;
+use boomerang_core::generate::{Guess, Sampling};
 use boomerang_core::plan::Patch;
 use serde::{Deserialize, Serialize};
 
 use crate::notice::Notice;
 
 /// Page and worker are cached as separate files; this number tells two builds apart.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 3;
 
 /// The page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// Fetch and keep everything the manifest lists.
+    /// Fetch and keep everything the manifest lists, or what is still missing of it.
     Load {
         /// Files are fetched relative to it.
         manifest_url: String,
         manifest: String,
     },
+    /// Fetch what this member lacks before everything else.
+    Want { patch: Patch },
     /// Continue a text. Ids ascend.
     Generate { id: u32, patch: Patch, prompt: String, n_tokens: usize, sampling: Sampling },
+    /// Let members read a text and say what they expect next after its token `from` and all later
+    /// ones, one member after the other.
+    Guess { id: u32, patches: Vec<Patch>, tokens: Vec<u32>, from: usize },
     /// End this text and all before it.
     Stop { id: u32 },
 }
@@ -28,38 +33,34 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
     /// The worker runs and listens; nothing that was sent before this was heard.
-    Ready {
-        protocol: u32,
-    },
+    Ready { protocol: u32 },
     /// More bytes have arrived.
-    Progress {
-        bytes: u64,
-        total: u64,
-        path: String,
-    },
+    Progress { bytes: u64, total: u64, path: String },
+    /// This file is here; members that are whole with it can write.
+    Arrived { path: String },
+    /// Every file is here.
     Loaded,
+    /// A file does not come; what is here stays, and another `Load` goes on.
+    LoadFailed { notice: Notice },
     /// The prompt has been read as these tokens.
-    Started {
-        id: u32,
-        prompt_tokens: Vec<u32>,
-    },
+    Started { id: u32, prompt_tokens: Vec<u32> },
     /// The text may be empty while a character is incomplete.
-    Token {
-        id: u32,
-        token: u32,
-        text: String,
-    },
+    Token { id: u32, token: u32, text: String },
     /// With what was held back of the text.
-    Done {
-        id: u32,
-        text: String,
-        report: RunReport,
-    },
+    Done { id: u32, text: String, report: RunReport },
+    /// What the next of the members expects, place by place.
+    Guessed { id: u32, guesses: Vec<ToldGuess> },
+    /// All members have guessed, or the reader said that it is enough.
+    GuessedAll { id: u32, is_stopped: bool },
     /// The text `id` has failed; without an id, the worker has.
-    Failed {
-        id: Option<u32>,
-        notice: Notice,
-    },
+    Failed { id: Option<u32>, notice: Notice },
+}
+
+/// A guess, with its token as text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToldGuess {
+    pub guess: Guess,
+    pub text: String,
 }
 
 /// How a text came about.

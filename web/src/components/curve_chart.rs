@@ -11,6 +11,7 @@ use leptos::prelude::*;
 
 use super::choice::Choice;
 use super::curve_table::CurveTable;
+use super::download::data_url;
 use super::width::width_of;
 use crate::dial::Dial;
 
@@ -284,8 +285,4 @@ fn Saves(dial: Dial, chart: Memo<Option<Chart>>) -> impl IntoView {
             <a download="curve.csv" href=data_url("text/csv", &csv)>"Save as CSV"</a>
         </p>
     }
-}
-
-fn data_url(kind: &str, text: &str) -> String {
-    format!("data:{kind};charset=utf-8,{}", js_sys::encode_uri_component(text))
 }

@@ -1,5 +1,7 @@
 //! Where the model runs and why, and how much of it is here.
 
+use std::collections::HashSet;
+
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
@@ -26,7 +28,7 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
     };
     // Chunks and tokens come often; what is shown here changes seldom.
     let seldom = Memo::new(move |_| match session.stage.get() {
-        Stage::Loading(_) | Stage::Ready | Stage::Generating => Stage::Ready,
+        Stage::Loading | Stage::Ready | Stage::Generating => Stage::Ready,
         other => other,
     });
     let seldom = move || match seldom.get() {
@@ -38,13 +40,24 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
             </NoticeBox>
         }
         .into_any(),
-        Stage::Loading(_) | Stage::Ready | Stage::Generating => ().into_any(),
+        Stage::Loading | Stage::Ready | Stage::Generating => ().into_any(),
     };
-    let progress = Memo::new(move |_| match session.stage.get() {
-        Stage::Loading(progress) => Some(progress),
-        _ => None,
-    });
+    let progress = session.progress;
     let is_loading = Memo::new(move |_| progress.with(Option::is_some));
+    let gap = move || {
+        session.gap.get().map(|notice| {
+            view! {
+                <NoticeBox notice>
+                    <p class="button-row">
+                        <button id="load-rest" on:click=move |_| session.load_rest()>
+                            "Load the rest"
+                        </button>
+                        <span class="quiet">"Sizes that are here go on writing."</span>
+                    </p>
+                </NoticeBox>
+            }
+        })
+    };
     view! {
         <div class="engine-status">
             {seldom}
@@ -52,6 +65,7 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
             <Show when=move || is_loading.get()>
                 <Loading progress=Signal::derive(move || progress.get().unwrap_or_default())/>
             </Show>
+            {gap}
         </div>
     }
 }
@@ -82,14 +96,20 @@ fn Loading(progress: Signal<Progress>) -> impl IntoView {
 
 #[component]
 fn Offer(session: Session) -> impl IntoView {
-    let size = session
-        .family
-        .with_untracked(|family| family.as_ref().map_or(0, |family| family.manifest().n_bytes()));
+    let (all, first) = session.family.with_untracked(|family| {
+        family.as_ref().map_or((0, 0), |family| {
+            let student = &family.path()[0];
+            (family.manifest().n_bytes(), family.n_missing_bytes(student, &HashSet::new()))
+        })
+    });
     view! {
         <div class="offer">
-            <p>"The dial and the curve work already. To write texts, load the model."</p>
+            <p>
+                "The dial and the curve work already. To write texts, load the model; its smallest \
+                 size comes first and writes after " {format::bytes(first)} "."
+            </p>
             <button class="primary" id="load" on:click=move |_| session.load()>
-                "Load the model (" {format::bytes(size)} ")"
+                "Load the model (" {format::bytes(all)} ")"
             </button>
         </div>
     }

@@ -26,9 +26,9 @@ pub fn Output(session: Session) -> impl IntoView {
         move || run.with(|run| run.as_ref().map(|run| view! { <RunHeading run=run.clone()/> }));
     let refusal = move || session.refusal.get().map(|notice| view! { <NoticeBox notice/> });
     view! {
-        <div class="output-box" aria-busy=move || session.is_generating().to_string()>
+        <div class="output-box" aria-busy=move || session.is_writing().to_string()>
             {heading}
-            <p id="output" data-token-ids=token_ids class:is-writing=move || session.is_generating()>
+            <p id="output" data-token-ids=token_ids class:is-writing=move || session.is_writing()>
                 <span class="output-prompt">{prompt}</span>
                 <For
                     each=pieces

@@ -1,53 +1,22 @@
 //! The beginning of a text, and how it is to go on.
 
-use boomerang_core::generate::Sampling;
 use leptos::prelude::*;
 
 use super::choice::Choice;
+use super::share::CopyLink;
+use crate::address::Address;
 use crate::dial::Dial;
+use crate::draft::{Draft, Draw};
 use crate::format;
-use crate::run::Task;
 use crate::session::{Session, Stage};
 
-/// How the next token is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Draw {
-    Likeliest,
-    Random,
-}
-
-const DEFAULT_LENGTH: usize = 48;
-const DEFAULT_TEMPERATURE: f64 = 0.8;
-
 #[component]
-pub fn PromptBox(session: Session, dial: Dial) -> impl IntoView {
+pub fn PromptBox(session: Session, dial: Dial, draft: Draft, address: Address) -> impl IntoView {
     let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
-    let max_length = dial.family.with_value(|family| family.max_seq());
-    let prompt = RwSignal::new(prompts.first().cloned().unwrap_or_default());
-    let length = RwSignal::new(DEFAULT_LENGTH.min(max_length));
-    let draw = RwSignal::new(Draw::Likeliest);
-    let temperature = RwSignal::new(DEFAULT_TEMPERATURE);
-    let seed = RwSignal::new(0_u64);
-
-    let generate = move || {
-        let sampling = match draw.get_untracked() {
-            Draw::Likeliest => Sampling::Greedy,
-            Draw::Random => Sampling::Random {
-                temperature: temperature.get_untracked(),
-                seed: seed.get_untracked(),
-            },
-        };
-        session.generate(Task {
-            patch: dial.patch.get_untracked(),
-            size: dial.size.get_untracked(),
-            prompt: prompt.get_untracked(),
-            n_tokens: length.get_untracked(),
-            sampling,
-        });
-    };
+    let prompt = draft.prompt;
+    let generate = move || session.generate(draft.task(dial));
     let can_generate = Memo::new(move |_| {
-        let is_ready = session.stage.with(|stage| *stage == Stage::Ready);
-        is_ready && prompt.with(|prompt| !prompt.trim().is_empty())
+        session.stage.with(|stage| *stage == Stage::Ready) && draft.has_prompt()
     });
     let is_generating = Memo::new(move |_| session.is_generating());
     let on_key = move |event: leptos::ev::KeyboardEvent| {
@@ -56,8 +25,16 @@ pub fn PromptBox(session: Session, dial: Dial) -> impl IntoView {
             generate();
         }
     };
-    let with_layers =
-        move || format!("Continue with {}", format::count(dial.size.get().n_layers, "layer"));
+    let with_layers = move || {
+        let layers = format::count(dial.size.get().n_layers, "layer");
+        let is_ready = session.stage.with(|stage| *stage == Stage::Ready);
+        match dial.patch.with(|patch| session.n_missing_bytes(patch)) {
+            n_bytes if is_ready && n_bytes > 0 => {
+                format!("Fetch {} and continue with {layers}", format::bytes(n_bytes))
+            }
+            _ => format!("Continue with {layers}"),
+        }
+    };
     view! {
         <div class="panel-head">
             <h2 id="prompt-heading">"Let it write"</h2>
@@ -94,65 +71,63 @@ pub fn PromptBox(session: Session, dial: Dial) -> impl IntoView {
                 </button>
                 <span class="quiet key-hint">"Ctrl Enter, Esc"</span>
             </div>
-            <details class="sampling">
-                <summary>"Length and chance"</summary>
-                <div class="sampling-fields">
+            <div class="prompt-foot">
+                <Sampling draft/>
+                <CopyLink address/>
+            </div>
+        </form>
+    }
+}
+
+/// How long the text becomes, and how its tokens are chosen.
+#[component]
+fn Sampling(draft: Draft) -> impl IntoView {
+    let most_tokens = draft.most_tokens();
+    view! {
+        <details class="sampling">
+            <summary>"Length and chance"</summary>
+            <div class="sampling-fields">
+                <label>
+                    "Tokens"
+                    <input
+                        type="number"
+                        id="n-tokens"
+                        min="1"
+                        max=most_tokens.to_string()
+                        prop:value=move || draft.n_tokens.get().to_string()
+                        on:change=move |event| draft.type_length(&event_target_value(&event))
+                    />
+                </label>
+                <Choice
+                    legend="Next token"
+                    options=vec![(Draw::Likeliest, "Likeliest"), (Draw::Random, "Drawn")]
+                    chosen=draft.draw
+                />
+                <Show when=move || draft.draw.get() == Draw::Random>
                     <label>
-                        "Tokens"
+                        "Temperature"
                         <input
                             type="number"
-                            id="n-tokens"
-                            min="1"
-                            max=max_length.to_string()
-                            prop:value=move || length.get().to_string()
-                            on:change=move |event| {
-                                if let Ok(wanted) = event_target_value(&event).parse::<usize>() {
-                                    length.set(wanted.clamp(1, max_length));
-                                }
-                                // A length that did not change is still to be shown as it is.
-                                length.notify();
-                            }
+                            min="0.1"
+                            max="2"
+                            step="0.1"
+                            prop:value=move || draft.temperature.get().to_string()
+                            on:change=move |event| draft.type_temperature(&event_target_value(&event))
                         />
                     </label>
-                    <Choice
-                        legend="Next token"
-                        options=vec![(Draw::Likeliest, "Likeliest"), (Draw::Random, "Drawn")]
-                        chosen=draw
-                    />
-                    <Show when=move || draw.get() == Draw::Random>
-                        <label>
-                            "Temperature"
-                            <input
-                                type="number"
-                                min="0.1"
-                                max="2"
-                                step="0.1"
-                                prop:value=move || temperature.get().to_string()
-                                on:change=move |event| {
-                                    if let Ok(wanted) = event_target_value(&event).parse::<f64>() {
-                                        temperature.set(wanted.clamp(0.1, 2.0));
-                                    }
-                                }
-                            />
-                        </label>
-                        <label>
-                            "Seed"
-                            <input
-                                type="number"
-                                min="0"
-                                step="1"
-                                prop:value=move || seed.get().to_string()
-                                on:change=move |event| {
-                                    if let Ok(wanted) = event_target_value(&event).parse() {
-                                        seed.set(wanted);
-                                    }
-                                }
-                            />
-                        </label>
-                    </Show>
-                </div>
-            </details>
-        </form>
+                    <label>
+                        "Seed"
+                        <input
+                            type="number"
+                            min="0"
+                            step="1"
+                            prop:value=move || draft.seed.get().to_string()
+                            on:change=move |event| draft.type_seed(&event_target_value(&event))
+                        />
+                    </label>
+                </Show>
+            </div>
+        </details>
     }
 }
 

@@ -1,12 +1,14 @@
 //! The dial: one stop for each size on the path, and the chosen size in numbers.
 
+use boomerang_core::plan::Patch;
 use leptos::prelude::*;
 
 use crate::dial::Dial;
 use crate::format;
+use crate::session::Session;
 
 #[component]
-pub fn SizeDial(dial: Dial) -> impl IntoView {
+pub fn SizeDial(session: Session, dial: Dial) -> impl IntoView {
     let last_stop = dial.family.with_value(|family| family.last_stop());
     let position = move || dial.position();
     let in_words = move || {
@@ -14,6 +16,13 @@ pub fn SizeDial(dial: Dial) -> impl IntoView {
         let layers = format::count(size.n_layers, "layer");
         format!("{layers}, {} parameters", format::params(size.n_params))
     };
+    // Asked for as the dial moves, so that it may be here when the reader lets go.
+    Effect::new(move |_| {
+        let patch = dial.patch.get();
+        if untrack(|| session.n_missing_bytes(&patch)) > 0 {
+            session.want(patch);
+        }
+    });
     let on_input = move |event| {
         if let Ok(stop) = event_target_value(&event).parse() {
             dial.turn_to(stop);
@@ -37,19 +46,46 @@ pub fn SizeDial(dial: Dial) -> impl IntoView {
                     aria-valuetext=in_words
                     class:is-off-path=move || dial.stop.get().is_none()
                 />
-                <Stops last_stop/>
+                <Stops session dial/>
             </div>
             <span class="dial-end" aria-hidden="true">"teacher"</span>
+        </div>
+        <Reach session dial/>
+    }
+}
+
+/// A tick below each stop: a bar where the size is here, a dot where it is still to come.
+#[component]
+fn Stops(session: Session, dial: Dial) -> impl IntoView {
+    let path = dial.family.with_value(|family| family.path().to_vec());
+    let tick = |patch: Patch| {
+        let is_absent = Memo::new(move |_| session.n_missing_bytes(&patch) > 0);
+        view! { <i class:is-absent=move || is_absent.get()></i> }
+    };
+    view! {
+        <div class="dial-stops" aria-hidden="true">
+            {path.into_iter().map(tick).collect_view()}
         </div>
     }
 }
 
-/// A tick below each stop.
+/// How far the dial can be turned with what is here; nothing once that is everywhere.
 #[component]
-fn Stops(last_stop: usize) -> impl IntoView {
-    let tick = |_| view! { <i></i> };
+fn Reach(session: Session, dial: Dial) -> impl IntoView {
+    let n_sizes = dial.family.with_value(|family| family.path().len());
+    let n_here = Memo::new(move |_| {
+        let path = dial.family.with_value(|family| family.path().to_vec());
+        path.iter().filter(|patch| session.n_missing_bytes(patch) == 0).count()
+    });
+    let words = move || {
+        let n_here = n_here.get();
+        let is_arriving = session.progress.with(Option::is_some);
+        let rest = if is_arriving { "the others are on their way" } else { "the others are not" };
+        (n_here > 0 && n_here < n_sizes)
+            .then(|| format!("{n_here} of {} here, {rest}.", format::count(n_sizes, "size")))
+    };
     view! {
-        <div class="dial-stops" aria-hidden="true">{(0..=last_stop).map(tick).collect_view()}</div>
+        <p class="quiet reach" id="reach" data-sizes=move || n_here.get().to_string()>{words}</p>
     }
 }
 

@@ -1,0 +1,73 @@
+use boomerang_core::generate::Sampling;
+use boomerang_tests::browser::Page;
+use serde_json::json;
+
+use super::{N_TOKENS, Native, PROMPT, ids, manifest};
+
+/// A link to a text of twelve drawn tokens at stop 2, with or without the model's fingerprint.
+fn drawn(fingerprint: &str) -> String {
+    format!("?k=2&p={}&n={N_TOKENS}&s=7&t=1.2&h={fingerprint}", PROMPT.replace(' ', "+"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_writes_the_same_text_again() {
+    let native = Native::open();
+    let sampling = Sampling::Random { temperature: 1.2, seed: 7 };
+    let expected = ids(&native.tokens(&native.path()[2], sampling));
+    let page = Page::open(&[], &drawn(&native.manifest.fingerprint())).await;
+    page.wait_for("#output", "data-token-ids", &[&expected]).await;
+    assert_eq!(page.text("#link-notes").await, "");
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_of_another_model_says_so_and_waits() {
+    let page = Page::open(&[], &drawn("0123456789ab")).await;
+    page.ready().await;
+    let notes = page.text("#link-notes").await;
+    assert!(notes.contains("another model (0123456789ab"), "{notes:?}");
+    assert_eq!(page.attribute("#output", "data-token-ids").await, "");
+    let dial = page.run("return document.querySelector('#size-dial').value;", Vec::new()).await;
+    assert_eq!(dial, json!("2"));
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_address_follows_the_page_and_survives_a_reload() {
+    let page = Page::open(&[], "?device=cpu").await;
+    page.ready().await;
+    page.set("#size-dial", "1").await;
+    page.set("#prompt", "<b>a & b</b>").await;
+    let address = "return location.search;";
+    page.wait_until(address, json!("?device=cpu&k=1&p=%3Cb%3Ea+%26+b%3C/b%3E")).await;
+    page.client.refresh().await.expect("the page opens again");
+    page.ready().await;
+    let prompt = page.run("return document.querySelector('#prompt').value;", Vec::new()).await;
+    assert_eq!(prompt, json!("<b>a & b</b>"));
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_clipboard_the_link_can_be_copied_from_a_field() {
+    let page = Page::open(&[], "").await;
+    page.ready().await;
+    page.run("Object.defineProperty(navigator, 'clipboard', {value: undefined});", Vec::new())
+        .await;
+    page.click("#copy-link").await;
+    let fingerprint = manifest().fingerprint();
+    // Shown first, selected then.
+    let selected = "const e = document.querySelector('#link-field'); \
+                    const text = e ? e.value.slice(e.selectionStart, e.selectionEnd) : ''; \
+                    return text ? new URL(text).search : '';";
+    page.wait_until(selected, json!(format!("?h={fingerprint}"))).await;
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_link_asks_for_in_vain_is_told() {
+    let page = Page::open(&[], "?k=99&s=seven").await;
+    page.ready().await;
+    let notes = page.text("#link-notes").await;
+    assert!(notes.contains("stop 99") && notes.contains("s=seven"), "{notes:?}");
+    page.close().await;
+}

@@ -1,0 +1,169 @@
+//! The bundle as it arrives, file by file, while members that are whole already write.
+
+use std::rc::Rc;
+
+use boomerang_core::bundle::{BundleError, BundleFile, BundleLoader, Manifest};
+use boomerang_core::plan::Patch;
+use wasm_bindgen_futures::spawn_local;
+
+use crate::fetch::{FetchError, Freshness, fetch_bytes};
+use crate::messages::Reply;
+use crate::notice::{Notice, chain};
+use crate::worker::{Worker, post};
+
+/// What has arrived of a bundle.
+pub(crate) struct Bundle {
+    pub(crate) loader: BundleLoader,
+    pub(crate) end_tokens: Vec<u32>,
+    /// Files are fetched relative to it.
+    manifest_url: String,
+    /// Members whose files come before all others.
+    wanted: Vec<Patch>,
+    is_arriving: bool,
+}
+
+impl Bundle {
+    /// The file to fetch next: the first that a wanted member lacks, or the first of all.
+    fn next_file(&self) -> Option<BundleFile> {
+        let manifest = self.loader.manifest();
+        let wanted = self.wanted.iter().flat_map(|patch| manifest.files_of(patch));
+        let mut files = wanted.chain(manifest.files());
+        files.find(|file| !self.loader.has(file)).cloned()
+    }
+
+    fn n_arrived(&self) -> u64 {
+        let files = self.loader.manifest().files();
+        files.filter(|file| self.loader.has(file)).map(|file| file.bytes).sum()
+    }
+}
+
+impl Worker {
+    /// Begins to fetch a bundle, or goes on with it after a failure; members wait for their files.
+    pub(crate) fn load(
+        worker: &Rc<Self>,
+        manifest_url: String,
+        manifest: &str,
+    ) -> Result<(), Notice> {
+        let mut bundle = worker.bundle.borrow_mut();
+        match bundle.as_mut() {
+            Some(bundle) if bundle.is_arriving => return Ok(()),
+            Some(bundle) => bundle.is_arriving = true,
+            None => {
+                let manifest = Manifest::from_json(manifest).map_err(unusable)?;
+                let config = manifest.config().map_err(|error| unusable(error.into()))?;
+                let loader =
+                    BundleLoader::new(manifest, worker.device.clone()).map_err(unusable)?;
+                let (wanted, end_tokens) = (Vec::new(), config.end_tokens());
+                *bundle =
+                    Some(Bundle { loader, end_tokens, manifest_url, wanted, is_arriving: true });
+            }
+        }
+        let worker = Rc::clone(worker);
+        spawn_local(async move { worker.fetch_all().await });
+        Ok(())
+    }
+
+    /// Has the files of these members fetched before all others.
+    pub(crate) fn want(&self, patches: &[Patch]) {
+        if let Some(bundle) = self.bundle.borrow_mut().as_mut() {
+            bundle.wanted = patches.to_vec();
+        }
+    }
+
+    /// Waits for the next file; false when none is on its way.
+    pub(crate) async fn next_arrival(&self) -> bool {
+        let is_arriving = self.bundle.borrow().as_ref().is_some_and(|bundle| bundle.is_arriving);
+        if is_arriving {
+            self.arrivals.next().await;
+        }
+        is_arriving
+    }
+
+    async fn fetch_all(&self) {
+        let outcome = loop {
+            match self.fetch_next().await {
+                Ok(true) => self.arrivals.tell(),
+                Ok(false) => break Reply::Loaded,
+                Err(notice) => break Reply::LoadFailed { notice },
+            }
+        };
+        if let Some(bundle) = self.bundle.borrow_mut().as_mut() {
+            bundle.is_arriving = false;
+        }
+        self.arrivals.tell();
+        post(&outcome);
+    }
+
+    /// Fetches one file and puts it on the device; false when all are there. One that comes out
+    /// damaged is fetched once more, past the browser's cache.
+    async fn fetch_next(&self) -> Result<bool, Notice> {
+        let next = self.bundle.borrow().as_ref().and_then(|bundle| {
+            let manifest_url = bundle.manifest_url.clone();
+            let total = bundle.loader.manifest().n_bytes();
+            Some((bundle.next_file()?, manifest_url, bundle.n_arrived(), total))
+        });
+        let Some((file, manifest_url, arrived, total)) = next else { return Ok(false) };
+        let url = beside(&manifest_url, &file.path);
+        let mut freshness = Freshness::Cached;
+        loop {
+            let progress = |bytes| {
+                post(&Reply::Progress { bytes: arrived + bytes, total, path: file.path.clone() });
+            };
+            let damage = match fetch_bytes(&url, file.bytes, freshness, progress).await {
+                Ok(bytes) => match self.keep(&file, &bytes) {
+                    Ok(()) => {
+                        post(&Reply::Arrived { path: file.path });
+                        return Ok(true);
+                    }
+                    Err(error @ (BundleError::Hash { .. } | BundleError::Length { .. })) => {
+                        chain(&error)
+                    }
+                    Err(error) => return Err(unusable(error)),
+                },
+                Err(error @ FetchError::TooLong { .. }) => error.to_string(),
+                Err(error) => {
+                    let next = "Check that the whole bundle folder lies beside the page, and that \
+                                the network is there.";
+                    return Err(Notice::new("Loading stopped.", error, next));
+                }
+            };
+            if freshness == Freshness::Reload {
+                let next = "The file on the server is not the one the manifest describes.";
+                return Err(Notice::new("Loading stopped.", damage, next));
+            }
+            freshness = Freshness::Reload;
+        }
+    }
+
+    fn keep(&self, file: &BundleFile, bytes: &[u8]) -> Result<(), BundleError> {
+        match self.bundle.borrow_mut().as_mut() {
+            Some(bundle) => bundle.loader.add(file, bytes),
+            None => Ok(()),
+        }
+    }
+}
+
+fn unusable(error: BundleError) -> Notice {
+    let next = "The bundle has to be made again with this version of Boomerang.";
+    Notice::new("The model cannot be used.", chain(&error), next)
+}
+
+/// A file that lies beside another, by its relative path.
+fn beside(url: &str, path: &str) -> String {
+    let end = url.split(['?', '#']).next().unwrap_or_default();
+    let folder = end.rsplit_once('/').map_or("", |(folder, _)| folder);
+    format!("{folder}/{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beside;
+
+    #[test]
+    fn files_lie_beside_the_manifest() {
+        assert_eq!(
+            beside("http://host/page/bundle/manifest.json?v=1", "a/b"),
+            "http://host/page/bundle/a/b"
+        );
+    }
+}

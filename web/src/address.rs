@@ -1,0 +1,101 @@
+//! The address of the page: read once, and kept to what the reader sees.
+
+use std::time::Duration;
+
+use js_sys::{Function, Promise, Reflect};
+use leptos::prelude::*;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+use crate::dial::Dial;
+use crate::draft::Draft;
+use crate::link::{Link, compared_by_itself};
+use crate::session::Session;
+
+/// Browsers refuse an address that changes with every pixel of a dial.
+const REST: Duration = Duration::from_millis(250);
+
+/// What the page says in its address.
+#[derive(Clone, Copy)]
+pub struct Address {
+    /// As the page was opened.
+    opened: StoredValue<Link>,
+    session: Session,
+    dial: Dial,
+    draft: Draft,
+    /// The stops that are compared.
+    compared: RwSignal<Vec<usize>>,
+}
+
+/// The link by which the page was opened.
+pub fn opened_link() -> Link {
+    Link::parse(&window().location().search().unwrap_or_default())
+}
+
+impl Address {
+    pub fn new(
+        opened: Link,
+        session: Session,
+        dial: Dial,
+        draft: Draft,
+        compared: RwSignal<Vec<usize>>,
+    ) -> Self {
+        Self { opened: StoredValue::new(opened), session, dial, draft, compared }
+    }
+
+    /// Rewrites the address whenever the page has come to rest in another state.
+    pub fn keep(self) {
+        let mut show = debounce(REST, move |query: String| {
+            // The page works as well with an old address; browsers refuse it in some frames.
+            let _ = replace(&query);
+        });
+        Effect::new(move |_| {
+            // A text that was written is told with its model, so that a reload writes it again.
+            let has_text = self.session.run.with(Option::is_some);
+            show(self.link(has_text).query());
+        });
+    }
+
+    /// A link to this very text and the model that writes it.
+    pub fn to_share(self) -> String {
+        let location = window().location();
+        let place =
+            location.origin().unwrap_or_default() + &location.pathname().unwrap_or_default();
+        untrack(|| place + &self.link(true).query())
+    }
+
+    fn link(self, with_fingerprint: bool) -> Link {
+        let Link { bundle, others, .. } = self.opened.get_value();
+        let mut link = Link { bundle, others, ..Link::default() };
+        self.dial.put_into(&mut link);
+        self.draft.put_into(&mut link);
+        let compared = self.compared.get();
+        self.dial.family.with_value(|family| {
+            link.compared = Some(compared).filter(|it| *it != compared_by_itself(family));
+            link.fingerprint = with_fingerprint.then(|| family.fingerprint().to_owned());
+        });
+        link
+    }
+}
+
+/// `history.replaceState`: no entry is added, so that "back" leaves the page.
+fn replace(query: &str) -> Result<(), JsValue> {
+    let address = window().location().pathname()? + query;
+    let history = Reflect::get(&window(), &"history".into())?;
+    let replace: Function = Reflect::get(&history, &"replaceState".into())?.dyn_into()?;
+    replace.call3(&history, &JsValue::NULL, &"".into(), &address.into())?;
+    Ok(())
+}
+
+/// Puts a text on the clipboard; false where there is none, as on pages that came over plain http.
+pub async fn copy(text: &str) -> bool {
+    let start = || -> Result<Promise, JsValue> {
+        let clipboard = Reflect::get(&window().navigator(), &"clipboard".into())?;
+        let write: Function = Reflect::get(&clipboard, &"writeText".into())?.dyn_into()?;
+        write.call1(&clipboard, &text.into())?.dyn_into()
+    };
+    match start() {
+        Ok(written) => JsFuture::from(written).await.is_ok(),
+        Err(_) => false,
+    }
+}

@@ -1,0 +1,154 @@
+//! Every size along the teacher's text: what each expects next, and where that is not what the
+//! teacher expects.
+
+use leptos::prelude::*;
+
+use super::download::data_url;
+use super::notice_box::NoticeBox;
+use crate::dial::Dial;
+use crate::draft::Draft;
+use crate::format;
+use crate::session::{Session, Stage};
+use crate::sweep::{csv, finding, visible};
+use crate::trial::{Part, Trial, TrialState};
+
+#[component]
+pub fn Sweep(session: Session, dial: Dial, draft: Draft) -> impl IntoView {
+    let place = session.sweep;
+    let n_sizes = dial.family.with_value(|family| family.path().len());
+    let is_running = Memo::new(move |_| session.is_trying(place));
+    let can_start = Memo::new(move |_| {
+        session.stage.with(|stage| *stage == Stage::Ready) && draft.has_prompt()
+    });
+    let start = move |_| {
+        let trial = dial.family.with_value(|family| Trial::of_readers(family, draft.task(dial)));
+        session.try_out(place, trial);
+    };
+    let words = Memo::new(move |_| {
+        let is_running = is_running.get();
+        place.with(|trial| {
+            let trial = trial.as_ref()?;
+            let n_done = trial.parts.iter().filter(|part| !part.guesses.is_empty()).count();
+            Some(match &trial.state {
+                TrialState::Writing if is_running => "The teacher writes …".to_owned(),
+                TrialState::Guessing if is_running => {
+                    format!("{n_done} of {} …", format::count(n_sizes, "size"))
+                }
+                TrialState::Whole => finding(trial).unwrap_or_default(),
+                TrialState::Failed(_) => "Nothing was swept.".to_owned(),
+                _ => "Stopped.".to_owned(),
+            })
+        })
+    });
+    // While the teacher writes, there is no row yet, and its tokens need not be drawn one by one.
+    let n_rows = Memo::new(move |_| {
+        place.with(|trial| {
+            let parts = trial.as_ref().map(|trial| trial.parts.as_slice()).unwrap_or_default();
+            parts.iter().filter(|part| !part.guesses.is_empty()).count()
+        })
+    });
+    let table =
+        move || (n_rows.get() > 0).then(|| place.with_untracked(|trial| trial.as_ref().map(table)));
+    let save = move || {
+        let is_whole = |trial: &&Trial| trial.state == TrialState::Whole;
+        place.with(|trial| {
+            let href = data_url("text/csv", &csv(trial.as_ref().filter(is_whole)?));
+            Some(view! {
+                <p class="saves"><a download="sweep.csv" href=href>"Save as CSV"</a></p>
+            })
+        })
+    };
+    let refusal = move || {
+        place.with(|trial| match trial.as_ref().map(|trial| &trial.state) {
+            Some(TrialState::Failed(notice)) => Some(view! { <NoticeBox notice=notice.clone()/> }),
+            _ => None,
+        })
+    };
+    view! {
+        <div class="panel-head">
+            <h2 id="sweep-heading">"All sizes at once"</h2>
+            <p class="quiet">
+                "The teacher continues the prompt above; then every size reads its text and says, \
+                 word by word, what it would have expected next."
+            </p>
+        </div>
+        <div class="button-row">
+            <button
+                type="button"
+                class="primary"
+                id="sweep"
+                disabled=move || !can_start.get()
+                on:click=start
+            >
+                {format!("Ask all {}", format::count(n_sizes, "size"))}
+            </button>
+            <button
+                type="button"
+                id="sweep-stop"
+                disabled=move || !is_running.get()
+                on:click=move |_| session.stop()
+            >
+                "Stop"
+            </button>
+            <p role="status" id="sweep-state">{move || words.get()}</p>
+        </div>
+        {table}
+        {save}
+        {refusal}
+    }
+}
+
+/// Rows are sizes, columns the places of the teacher's text.
+fn table(trial: &Trial) -> impl IntoView + use<> {
+    let n_places = trial.parts.iter().map(|part| part.guesses.len()).max().unwrap_or(0);
+    let pieces = trial.teacher().run.as_ref().map(|run| run.pieces.clone()).unwrap_or_default();
+    let heads = (0..n_places).map(|place| {
+        let text =
+            pieces.get(place).map_or_else(|| "next".to_owned(), |piece| visible(&piece.text));
+        view! { <th scope="col">{text}</th> }
+    });
+    let rows = trial.parts.iter().filter(|part| !part.guesses.is_empty());
+    let rows = rows.map(|part| row(trial, part)).collect_view();
+    view! {
+        <p class="quiet" id="sweep-legend">
+            "Likeliest next token of each size, with its probability. "
+            <span class="flip-sign">"≠"</span>
+            " marks what the teacher does not expect. The head of the table is the teacher's text; a \
+             dot is a blank."
+        </p>
+        <div class="table-scroll" tabindex="0" role="region" aria-labelledby="sweep-heading">
+            <table class="sweep" id="sweep-table" aria-describedby="sweep-legend">
+                <thead>
+                    <tr>
+                        <th scope="col">"Layers"</th>
+                        <th scope="col">"Agrees"</th>
+                        {heads.collect_view()}
+                    </tr>
+                </thead>
+                <tbody>{rows}</tbody>
+            </table>
+        </div>
+    }
+}
+
+fn row(trial: &Trial, part: &Part) -> impl IntoView + use<> {
+    let expected = &trial.teacher().guesses;
+    let same = trial.nearness(part).map(|near| format!("{}/{}", near.n_agreeing, near.n_places));
+    let cells = part.guesses.iter().enumerate().map(|(place, told)| {
+        let differs = expected.get(place).is_some_and(|it| it.guess.token != told.guess.token);
+        let sign = differs.then(|| view! { <span class="flip-sign">"≠ "</span> });
+        view! {
+            <td class:flips=differs>
+                {sign} {visible(&told.text)}
+                <small>{format!("{:.0} %", told.guess.probability * 100.0)}</small>
+            </td>
+        }
+    });
+    view! {
+        <tr>
+            <th scope="row">{part.size.n_layers}</th>
+            <td>{same}</td>
+            {cells.collect_view()}
+        </tr>
+    }
+}

@@ -1,0 +1,191 @@
+//! Several members with one prompt: what each of them writes, and what it expects along the
+//! teacher's text.
+//!
+//! A trial says which request comes next and takes in the replies; it sends and shows nothing.
+
+use boomerang_core::plan::Patch;
+use boomerang_engine::messages::{Ending, Reply, Request, ToldGuess};
+use boomerang_engine::notice::Notice;
+
+use crate::family::{FamilyCard, MemberSize};
+use crate::run::{Run, Task};
+
+/// Members that are tried with the same prompt and the same draw.
+///
+/// Invariant: exactly one part is the teacher's, at `teacher`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// Smallest member first.
+    pub parts: Vec<Part>,
+    pub state: TrialState,
+    task: Task,
+    teacher: usize,
+    /// The request that is being answered.
+    id: u32,
+}
+
+/// One member in a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    pub patch: Patch,
+    pub size: MemberSize,
+    /// The teacher takes part without being shown where it was not chosen.
+    pub is_shown: bool,
+    writes: bool,
+    pub run: Option<Run>,
+    /// What it expects along the teacher's text, place by place; empty until it has said so.
+    pub guesses: Vec<ToldGuess>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrialState {
+    Writing,
+    Guessing,
+    Whole,
+    Stopped,
+    Failed(Notice),
+}
+
+/// How near a member comes to its teacher along the teacher's text.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Nearness {
+    pub n_places: usize,
+    /// Places at which both expect the same token.
+    pub n_agreeing: usize,
+    /// Mean `KL(teacher ‖ member)` of the next token, in nats.
+    pub kl: f64,
+}
+
+impl Trial {
+    /// The members at these stops of the dial write; then all read what the teacher wrote.
+    pub fn of_writers(family: &FamilyCard, stops: &[usize], task: Task) -> Self {
+        let last = family.last_stop();
+        let mut all: Vec<usize> = stops.iter().copied().filter(|&stop| stop <= last).collect();
+        all.push(last);
+        all.sort_unstable();
+        all.dedup();
+        let part = |&stop: &usize| Part::new(family, stop, stops.contains(&stop), true);
+        Self::new(all.iter().map(part).collect(), task)
+    }
+
+    /// Only the teacher writes, and the members at all stops read it.
+    pub fn of_readers(family: &FamilyCard, task: Task) -> Self {
+        let last = family.last_stop();
+        let parts = (0..=last).map(|stop| Part::new(family, stop, true, stop == last));
+        Self::new(parts.collect(), task)
+    }
+
+    fn new(parts: Vec<Part>, task: Task) -> Self {
+        let teacher = parts.len() - 1;
+        Self { parts, state: TrialState::Writing, task, teacher, id: 0 }
+    }
+
+    pub fn is_running(&self) -> bool {
+        matches!(self.state, TrialState::Writing | TrialState::Guessing)
+    }
+
+    pub fn prompt(&self) -> &str {
+        &self.task.prompt
+    }
+
+    /// The teacher's part.
+    pub fn teacher(&self) -> &Part {
+        &self.parts[self.teacher]
+    }
+
+    /// The tokens that the teacher has added to the prompt so far.
+    pub fn teacher_tokens(&self) -> Vec<u32> {
+        self.teacher().run.as_ref().map(Run::tokens).unwrap_or_default()
+    }
+
+    /// What to ask the worker for next, under this number; `None` when nothing is left.
+    pub fn next_request(&mut self, id: u32) -> Option<Request> {
+        if self.state != TrialState::Writing {
+            return None;
+        }
+        self.id = id;
+        // The teacher first: the others are compared with it as they write.
+        let order = [self.teacher].into_iter().chain(0..self.teacher);
+        let mut waiting = order.filter(|&place| {
+            let part = &self.parts[place];
+            part.writes && part.run.is_none()
+        });
+        if let Some(place) = waiting.next() {
+            let Task { prompt, n_tokens, sampling, .. } = self.task.clone();
+            let part = &mut self.parts[place];
+            let patch = part.patch.clone();
+            part.run = Some(Run::new(id, patch.clone(), part.size, prompt.clone()));
+            return Some(Request::Generate { id, patch, prompt, n_tokens, sampling });
+        }
+        let run = self.teacher().run.as_ref()?;
+        let from = run.prompt_tokens.len().checked_sub(1)?;
+        let tokens = [run.prompt_tokens.clone(), run.tokens()].concat();
+        let patches = self.parts.iter().map(|part| part.patch.clone()).collect();
+        self.state = TrialState::Guessing;
+        Some(Request::Guess { id, patches, tokens, from })
+    }
+
+    /// Takes in a reply; whether the request it belongs to is answered with it.
+    pub fn hear(&mut self, reply: Reply) -> bool {
+        match reply {
+            Reply::Started { id, .. } | Reply::Token { id, .. } | Reply::Done { id, .. } => {
+                if id != self.id {
+                    return false;
+                }
+                let runs = self.parts.iter_mut().filter_map(|part| part.run.as_mut());
+                for run in runs.filter(|run| run.id == id) {
+                    run.hear(&reply);
+                }
+                let Reply::Done { report, .. } = reply else { return false };
+                if report.ending == Ending::Stopped {
+                    self.state = TrialState::Stopped;
+                }
+                true
+            }
+            Reply::Guessed { id, guesses } if id == self.id => {
+                if let Some(part) = self.parts.iter_mut().find(|part| part.guesses.is_empty()) {
+                    part.guesses = guesses;
+                }
+                false
+            }
+            Reply::GuessedAll { id, is_stopped } if id == self.id => {
+                self.state = if is_stopped { TrialState::Stopped } else { TrialState::Whole };
+                true
+            }
+            Reply::Failed { id: Some(id), notice } if id == self.id => {
+                self.state = TrialState::Failed(notice);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// How near a part comes to the teacher; `None` until both have guessed.
+    pub fn nearness(&self, part: &Part) -> Option<Nearness> {
+        let expected = &self.teacher().guesses;
+        let n_places = part.guesses.len();
+        if n_places == 0 || expected.len() != n_places {
+            return None;
+        }
+        let pairs = part.guesses.iter().zip(expected);
+        let n_agreeing = pairs.filter(|(own, other)| own.guess.token == other.guess.token).count();
+        let kl = part.guesses.iter().map(|told| told.guess.kl).sum::<f64>() / n_places as f64;
+        Some(Nearness { n_places, n_agreeing, kl })
+    }
+}
+
+impl Part {
+    fn new(family: &FamilyCard, stop: usize, is_shown: bool, writes: bool) -> Self {
+        let patch = family.path()[stop].clone();
+        let size = family.size(&patch);
+        Self { patch, size, is_shown, writes, run: None, guesses: Vec::new() }
+    }
+
+    /// Whether its text is being written.
+    pub fn is_writing(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.report.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests;
