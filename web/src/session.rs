@@ -1,6 +1,7 @@
 //! What happens on the page: the bundle, the engine, the text being written.
 
 use std::collections::HashSet;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use boomerang_core::plan::Patch;
@@ -47,6 +48,8 @@ pub struct Session {
     pub sweep: RwSignal<Option<Trial>>,
     /// What the engine is writing for, while the stage says that it is.
     work: RwSignal<Work>,
+    /// Who hears the replies to a request that is neither a text nor a trial.
+    hearer: StoredValue<Option<Hearer>, LocalStorage>,
     source: StoredValue<Source>,
     engine: StoredValue<Option<Engine>, LocalStorage>,
     last_id: StoredValue<u32>,
@@ -72,7 +75,12 @@ pub enum Stage {
 enum Work {
     Run,
     Trial(RwSignal<Option<Trial>>),
+    /// A request of a view's own.
+    Asked,
 }
+
+/// Takes in what the engine replies to a view's own request.
+type Hearer = Rc<dyn Fn(&Reply)>;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -117,6 +125,7 @@ impl Session {
             comparison: RwSignal::new(None),
             sweep: RwSignal::new(None),
             work: RwSignal::new(Work::Run),
+            hearer: StoredValue::new_local(None),
             source: StoredValue::new(Source::default()),
             engine: StoredValue::new_local(None),
             last_id: StoredValue::new(0),
@@ -218,6 +227,24 @@ impl Session {
         }
     }
 
+    /// Asks the engine for something that is neither a text nor a trial; `hear` gets all replies, the
+    /// last of them [`Reply::Ended`] or [`Reply::Failed`]. False when the engine is at work or not
+    /// here, and then nothing is asked.
+    pub fn consult(
+        self,
+        request: impl FnOnce(u32) -> Request,
+        hear: impl Fn(&Reply) + 'static,
+    ) -> bool {
+        if !self.stage.with_untracked(|stage| *stage == Stage::Ready) {
+            return false;
+        }
+        self.hearer.set_value(Some(Rc::new(hear)));
+        self.work.set(Work::Asked);
+        self.stage.set(Stage::Generating);
+        self.ask(&request(self.next_id()));
+        true
+    }
+
     pub fn stop(self) {
         if self.stage.with_untracked(|stage| *stage == Stage::Generating) {
             self.ask(&Request::Stop { id: self.last_id.get_value() });
@@ -306,6 +333,7 @@ impl Session {
             Reply::Failed { id: None, notice } => self.fail(notice),
             reply => match self.work.get_untracked() {
                 Work::Run => self.hear_of_run(reply),
+                Work::Asked => self.hear_of_request(&reply),
                 Work::Trial(place) => {
                     let is_answered = place
                         .try_update(|trial| trial.as_mut().is_some_and(|trial| trial.hear(reply)));
@@ -351,6 +379,18 @@ impl Session {
         }
     }
 
+    fn hear_of_request(self, reply: &Reply) {
+        let is_over = matches!(reply, Reply::Ended { .. } | Reply::Failed { .. });
+        let hearer = self.hearer.get_value();
+        if is_over {
+            self.hearer.set_value(None);
+            self.stage.set(Stage::Ready);
+        }
+        if let Some(hear) = hearer {
+            hear(reply);
+        }
+    }
+
     /// Asks for what a trial needs next; when that is nothing, it is over.
     fn go_on_with(self, place: RwSignal<Option<Trial>>) {
         let id = self.next_id();
@@ -374,6 +414,10 @@ impl Session {
             return;
         }
         self.progress.set(None);
+        if let Some(hear) = self.hearer.get_value() {
+            self.hearer.set_value(None);
+            hear(&Reply::Failed { id: None, notice: notice.clone() });
+        }
         let gives_way = self.choice.with_untracked(|choice| {
             choice
                 .as_ref()

@@ -4,6 +4,8 @@
 //! that a page can use what it has while the rest arrives.
 
 mod loader;
+mod recordings;
+mod task_file;
 mod write;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +13,8 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use loader::BundleLoader;
+pub use recordings::{RecordedMember, RecordedText, Recordings};
+pub use task_file::TaskFile;
 pub use write::{BundleContents, bundle_files};
 
 use crate::checkpoint::CheckpointError;
@@ -42,6 +46,12 @@ pub struct Manifest {
     pub similarity: Vec<f64>,
     /// Prompts to try.
     pub prompts: Vec<String>,
+    /// [`Recordings`], as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recordings: Option<BundleFile>,
+    /// A [`TaskFile`], as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<BundleFile>,
 }
 
 /// The files of one parent.

@@ -61,6 +61,8 @@ pub fn bundle_files(
         curve: contents.curve,
         similarity: contents.similarity,
         prompts: contents.prompts,
+        recordings: None,
+        task: None,
     };
     let manifest = format!("{}\n", serde_json::to_string(&manifest)?);
     files.push((MANIFEST.to_owned(), manifest.into_bytes()));

@@ -1,5 +1,6 @@
 //! What page and worker say to each other, as JSON.
 
+use boomerang_core::bundle::{RecordedText, TaskFile};
 use boomerang_core::generate::{Guess, Sampling};
 use boomerang_core::plan::Patch;
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::notice::Notice;
 
 /// Page and worker are cached as separate files; this number tells two builds apart.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// The page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,14 @@ pub enum Request {
     /// Let members read a text and say what they expect next after its token `from` and all later
     /// ones, one member after the other.
     Guess { id: u32, patches: Vec<Patch>, tokens: Vec<u32>, from: usize },
+    /// Let a member read a text, and say what each of its layers would have written next.
+    Lens { id: u32, patch: Patch, text: String },
+    /// Let members read a text that none of them has seen, one after the other.
+    Score { id: u32, patches: Vec<Patch>, text: String },
+    /// Let members answer the questions of a task and continue a text, one after the other.
+    Measure { id: u32, patches: Vec<Patch>, task: TaskFile },
+    /// Let members read what they wrote when the bundle was made.
+    Check { id: u32, recorded: Vec<RecordedText> },
     /// End this text and all before it.
     Stop { id: u32 },
 }
@@ -50,8 +59,16 @@ pub enum Reply {
     Done { id: u32, text: String, report: RunReport },
     /// What the next of the members expects, place by place.
     Guessed { id: u32, guesses: Vec<ToldGuess> },
-    /// All members have guessed, or the reader said that it is enough.
-    GuessedAll { id: u32, is_stopped: bool },
+    /// What the layers of a member would have written.
+    Lens { id: u32, lens: LensReport },
+    /// How well the next of the members expects a text.
+    Scored { id: u32, score: TextScore },
+    /// How the next of the members does on this machine.
+    Measured { id: u32, measured: MeasuredMember },
+    /// How near the next of the recorded members comes to its record.
+    Checked { id: u32, check: CheckedMember },
+    /// Nothing more is to be said, or the reader said that it is enough.
+    Ended { id: u32, is_stopped: bool },
     /// The text `id` has failed; without an id, the worker has.
     Failed { id: Option<u32>, notice: Notice },
 }
@@ -61,6 +78,68 @@ pub enum Reply {
 pub struct ToldGuess {
     pub guess: Guess,
     pub text: String,
+}
+
+/// What every layer of a member would write next, were it the last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LensReport {
+    /// The tokens of the text, as text.
+    pub places: Vec<String>,
+    /// From the embedding to the last layer.
+    pub layers: Vec<LensLayer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LensLayer {
+    /// `text` for the embedding, else as in the strip: `S0`, `T3`.
+    pub name: String,
+    /// The likeliest next token after each place.
+    pub guesses: Vec<LensGuess>,
+    /// Mean cosine of its output with the teacher's at the same depth, from -1 to 1.
+    pub similarity: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LensGuess {
+    pub token: u32,
+    pub text: String,
+    /// In `0..=1`.
+    pub probability: f64,
+}
+
+/// How well a member expects a text.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextScore {
+    /// Mean over all tokens but the first, in nats.
+    pub nats: f64,
+    pub n_tokens: usize,
+}
+
+/// How a member does on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredMember {
+    pub n_correct: usize,
+    pub n_questions: usize,
+    /// For all questions.
+    pub millis: f64,
+    /// Decoding of one text, without the reading of its prompt.
+    pub tokens_per_second: f64,
+    /// Memory of the worker's program after it; 0 where the browser does not say.
+    pub heap_bytes: u64,
+}
+
+/// How near a member comes to what was recorded of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckedMember {
+    /// Its place in the recorded text.
+    pub member: usize,
+    pub prompt: String,
+    pub n_layers: usize,
+    pub n_tokens: usize,
+    /// The first place at which this machine's likeliest token is not the recorded one.
+    pub first_difference: Option<usize>,
+    /// Largest difference of a recorded token's log-probability, in nats.
+    pub max_difference: f64,
 }
 
 /// How a text came about.

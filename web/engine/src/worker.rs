@@ -113,6 +113,13 @@ impl Worker {
             Request::Guess { id, patches, tokens, from } => {
                 (Some(id), self.guess(id, &patches, &tokens, from).await)
             }
+            Request::Lens { id, .. }
+            | Request::Score { id, .. }
+            | Request::Measure { id, .. }
+            | Request::Check { id, .. } => {
+                let why = "this build has no lens yet";
+                (Some(id), Err(Notice::new("Not measured.", why, "Reload the page.")))
+            }
             Request::Load { .. } | Request::Want { .. } | Request::Stop { .. } => return,
         };
         if let Err(notice) = outcome {

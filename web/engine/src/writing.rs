@@ -92,7 +92,7 @@ impl Worker {
     ) -> Result<(), Notice> {
         let everyone = [patches, &[self.teacher_patch()?]].concat();
         let Some(cast) = self.cast(id, &everyone).await? else {
-            post(&Reply::GuessedAll { id, is_stopped: true });
+            post(&Reply::Ended { id, is_stopped: true });
             return Ok(());
         };
         let Cast { members, tokenizer, .. } = cast;
@@ -103,7 +103,7 @@ impl Worker {
         for member in members {
             turn.end().await;
             if self.stopped.get() >= id {
-                post(&Reply::GuessedAll { id, is_stopped: true });
+                post(&Reply::Ended { id, is_stopped: true });
                 return Ok(());
             }
             let guesses = along.guesses(member).await.map_err(|error| impossible(error.into()))?;
@@ -116,7 +116,7 @@ impl Worker {
             let guesses = told.collect::<Result<_, _>>().map_err(unreadable)?;
             post(&Reply::Guessed { id, guesses });
         }
-        post(&Reply::GuessedAll { id, is_stopped: false });
+        post(&Reply::Ended { id, is_stopped: false });
         Ok(())
     }
 

@@ -148,7 +148,7 @@ impl Trial {
                 }
                 false
             }
-            Reply::GuessedAll { id, is_stopped } if id == self.id => {
+            Reply::Ended { id, is_stopped } if id == self.id => {
                 self.state = if is_stopped { TrialState::Stopped } else { TrialState::Whole };
                 true
             }

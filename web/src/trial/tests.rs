@@ -65,7 +65,7 @@ fn nearness_counts_the_places_where_both_expect_the_same() {
     assert_eq!(trial.nearness(&trial.parts[0]), None, "the teacher has not guessed");
     trial.hear(guessed(2, [(5, 0.1), (6, 0.2), (7, 0.0)]));
     trial.hear(guessed(2, [(5, 0.0), (6, 0.0), (7, 0.0)]));
-    assert!(trial.hear(Reply::GuessedAll { id: 2, is_stopped: false }));
+    assert!(trial.hear(Reply::Ended { id: 2, is_stopped: false }));
     assert_eq!(trial.state, TrialState::Whole);
     let nearness = trial.nearness(&trial.parts[0]).unwrap();
     assert_eq!((nearness.n_places, nearness.n_agreeing), (3, 2));
