@@ -43,13 +43,14 @@ impl Address {
         Self { opened: StoredValue::new(opened), session, dial, draft, compared }
     }
 
-    /// Rewrites the address whenever the page has come to rest in another state.
-    pub fn keep(self) {
+    /// Rewrites the address whenever the page has come to rest in another state, or on another view.
+    pub fn keep(self, view: Memo<String>) {
         let mut show = debounce(REST, move |query: String| {
             // The page works as well with an old address; browsers refuse it in some frames.
             let _ = replace(&query);
         });
         Effect::new(move |_| {
+            view.track();
             // A text that was written is told with its model, so that a reload writes it again.
             let has_text = self.session.run.with(Option::is_some);
             show(self.link(has_text).query());

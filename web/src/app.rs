@@ -1,29 +1,54 @@
-//! The page in reading order.
-
-use std::sync::Arc;
+//! The page: its head, its views, its foot.
 
 use leptos::prelude::*;
+use leptos_router::components::{FlatRoutes, Route, Router};
+use leptos_router::hooks::use_location;
+use leptos_router::{StaticSegment, path};
 
-use crate::address::{Address, opened_link};
 use crate::backend::Backend;
-use crate::components::compare::Compare;
-use crate::components::curve_chart::CurveChart;
-use crate::components::engine_status::EngineStatus;
-use crate::components::intro::Intro;
-use crate::components::layer_strip::LayerStrip;
-use crate::components::output::Output;
-use crate::components::prompt_box::PromptBox;
-use crate::components::share::LinkNotes;
-use crate::components::size_dial::SizeDial;
-use crate::components::sweep::Sweep;
-use crate::dial::Dial;
-use crate::draft::Draft;
-use crate::family::FamilyCard;
+use crate::bench::{Bench, use_bench};
+use crate::components::keys::Keys;
+use crate::place::{Place, base_path};
 use crate::session::{Session, Stage};
+use crate::views::about::About;
+use crate::views::compare::CompareView;
+use crate::views::explore::Explore;
+use crate::views::missing::Missing;
+use crate::views::start::Start;
+use crate::views::sweep::SweepView;
 
 #[component]
 pub fn App() -> impl IntoView {
     let session = Session::open();
+    provide_context(session);
+    let bench = RwSignal::new(None::<Bench>);
+    provide_context(bench);
+    view! {
+        <Router base=base_path()>
+            <Page session bench/>
+        </Router>
+    }
+}
+
+#[component]
+fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
+    let owner = Owner::current().unwrap_or_default();
+    let pathname = use_location().pathname;
+    Effect::new(move |_| {
+        if let Some(family) = session.family.get() {
+            let bench_now = owner.with(|| Bench::new(session, family));
+            bench_now.address.keep(pathname);
+            bench.set(Some(bench_now));
+        }
+    });
+    let place = Memo::new(move |_| Place::of(&pathname.get()));
+    Effect::new(move |before: Option<()>| {
+        document().set_title(place.get().title());
+        // The first view has what focus there is; a later one is announced by taking it.
+        if before.is_some() {
+            focus_main();
+        }
+    });
     let state = move || session.stage.with(Stage::name);
     let backend = move || session.choice.with(|choice| choice.as_ref().map(|it| it.backend.name()));
     let stop_on_escape = window_event_listener(leptos::ev::keydown, move |event| {
@@ -32,66 +57,58 @@ pub fn App() -> impl IntoView {
         }
     });
     on_cleanup(move || stop_on_escape.remove());
-
+    let skip = move |event: leptos::ev::MouseEvent| {
+        // Not by the address: every view has one of its own.
+        event.prevent_default();
+        focus_main();
+    };
     view! {
-        <a class="skip-link" href="#bench">"Skip to the bench"</a>
-        <Intro/>
-        <main id="bench" tabindex="-1" data-state=state data-backend=backend>
-            <EngineStatus session/>
-            {move || session.family.get().map(|family| view! { <Bench session family/> })}
+        <a class="skip-link" href="" on:click=skip>"Skip to the content"</a>
+        <Head place/>
+        <main id="main" tabindex="-1" data-state=state data-backend=backend>
+            <FlatRoutes fallback=Missing>
+                <Route path=StaticSegment("") view=Start/>
+                <Route path=path!("explore") view=Explore/>
+                <Route path=path!("compare") view=CompareView/>
+                <Route path=path!("sweep") view=SweepView/>
+                <Route path=path!("about") view=About/>
+            </FlatRoutes>
         </main>
         <Foot session/>
+        <Keys/>
     }
 }
 
-/// Everything that needs a family.
 #[component]
-fn Bench(session: Session, family: Arc<FamilyCard>) -> impl IntoView {
-    let link = opened_link();
-    let complaints = link.complaints(&family);
-    let replays = link.is_of(&family);
-    let draft = Draft::new(&family, &link);
-    let dial = Dial::new(family, &link);
-    if replays {
-        write_when_ready(session, draft, dial);
-    }
-    let compared = RwSignal::new(dial.family.with_value(|family| link.compared(family)));
-    let address = Address::new(link, session, dial, draft, compared);
-    address.keep();
+fn Head(place: Memo<Place>) -> impl IntoView {
+    let link = move |it: Place| {
+        let current = move || (place.get() == it).then_some("page");
+        view! {
+            <li><a href=it.path() aria-current=current>{it.name()}</a></li>
+        }
+    };
     view! {
-        <LinkNotes complaints/>
-        <div class="bench">
-            <section class="panel size-panel" aria-labelledby="size-heading">
-                <SizeDial session dial/>
-                <LayerStrip dial/>
-            </section>
-            <section class="panel curve-panel" aria-labelledby="curve-heading">
-                <CurveChart dial/>
-            </section>
-            <section class="panel write-panel" aria-labelledby="prompt-heading">
-                <PromptBox session dial draft address/>
-                <Output session/>
-            </section>
-        </div>
-        <section class="panel" aria-labelledby="compare-heading">
-            <Compare session dial draft compared/>
-        </section>
-        <section class="panel" aria-labelledby="sweep-heading">
-            <Sweep session dial draft/>
-        </section>
+        <header class="head">
+            <a class="brand" href="./">
+                <BrandMark/>
+                "Boomerang"
+            </a>
+            <nav aria-label="Views">
+                <ul>{Place::ALL.into_iter().map(link).collect_view()}</ul>
+            </nav>
+        </header>
     }
 }
 
-/// Writes the text of a link once the model is here.
-fn write_when_ready(session: Session, draft: Draft, dial: Dial) {
-    Effect::new(move |is_written: Option<bool>| {
-        let is_ready = session.stage.with(|stage| *stage == Stage::Ready);
-        let is_written = is_written.unwrap_or(false);
-        if is_ready && !is_written && draft.prompt.with_untracked(|prompt| !prompt.is_empty()) {
-            session.generate(draft.task(dial));
-        }
-        is_written || is_ready
-    });
+/// The way back: the arc of the icon.
+#[component]
+fn BrandMark() -> impl IntoView {
+    view! {
+        <svg class="brand-mark" viewBox="0 0 32 32" aria-hidden="true">
+            <path d="M5 24C9 9 23 9 27 24"></path>
+            <path d="M20 21l7 4 1-8"></path>
+        </svg>
+    }
 }
 
 #[component]
@@ -110,7 +127,26 @@ fn Foot(session: Session) -> impl IntoView {
     };
     view! {
         <footer class="foot">
-            <p>{name} {where_it_runs}</p>
+            <p>
+                {name} {where_it_runs} " Keys: press " <kbd>"?"</kbd> "."
+            </p>
         </footer>
     }
+}
+
+fn focus_main() {
+    if let Some(main) = document().get_element_by_id("main") {
+        let main: web_sys::HtmlElement = wasm_bindgen::JsCast::unchecked_into(main);
+        // A page that cannot focus is read from its top as well.
+        let _ = main.focus();
+    }
+}
+
+/// A view of something that needs a family: nothing until there is one.
+pub fn with_bench<V>(view: impl Fn(Bench) -> V + Send + 'static) -> impl IntoView
+where
+    V: IntoView + 'static,
+{
+    let bench = use_bench();
+    move || bench.get().map(&view)
 }

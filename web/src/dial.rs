@@ -63,6 +63,13 @@ impl Dial {
         });
     }
 
+    /// Moves by that many stops, as far as there are some.
+    pub fn step(self, by: isize) {
+        let stop = untrack(|| self.position());
+        let last = self.family.with_value(|family| family.last_stop());
+        self.turn_to(stop.saturating_add_signed(by).min(last));
+    }
+
     /// Where the dial stands: at its stop, or at the one below a patch that is off the path.
     pub fn position(self) -> usize {
         self.stop.get().unwrap_or_else(|| {

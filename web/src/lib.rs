@@ -3,12 +3,14 @@
 //! The page never computes with tensors. It asks the worker in `web/engine`, through the handle in
 //! [`engine`], which runs the same `core` as the command line.
 //!
-//! [`app`] is the page in reading order, [`session`] its state, [`components`] its parts;
+//! [`app`] is the page around its [`views`], [`session`] and [`bench`] are its state, [`components`]
+//! its parts;
 //! [`family`] and [`mod@format`] are the plain functions behind the numbers.
 
 pub mod address;
 pub mod app;
 pub mod backend;
+pub mod bench;
 pub mod bundle_source;
 pub mod components;
 pub mod dial;
@@ -18,7 +20,11 @@ pub mod engine;
 pub mod family;
 pub mod format;
 pub mod link;
+pub mod offline;
+pub mod place;
+pub mod recorded;
 pub mod run;
 pub mod session;
 pub mod sweep;
 pub mod trial;
+pub mod views;

@@ -12,6 +12,7 @@ mod backend;
 mod checkout;
 mod ci;
 mod demo;
+mod finish;
 mod page;
 mod regenerate;
 mod run;
@@ -36,6 +37,7 @@ Usage: cargo xtask <command>
       --wgpu, --cpu     Use a GPU or the CPU, instead of what is found on this machine
       --seeds N         Train N families (this and all other options go to `boomerang demo`)
   page [--debug]        Build the page into dist/
+  finish                Finish in dist/ what `trunk build` by hand has left there
   test [filter...]      Run all tests, or those whose name contains a filter
   ci                    Format, clippy, docs, wasm build, page and tests: what .ci/run does
   fixtures              Make the reference values in tests/fixtures again, with python3
@@ -75,6 +77,10 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         }
         "demo" => demo::demo(&workspace, &demo::Options::parse(rest))?,
         "page" => page::page(&workspace, page::Mode::parse(rest)?)?,
+        "finish" => {
+            no_more(rest)?;
+            finish::finish(&workspace.root, &workspace.site())?;
+        }
         "test" => return Ok(test::test(&workspace, rest)),
         "ci" => {
             no_more(rest)?;

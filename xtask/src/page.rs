@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::finish::finish;
 use crate::run::{Workspace, plain_output, run};
 use crate::setup::{self, PageTools};
 
@@ -80,7 +81,7 @@ pub(crate) fn build(
     if !index.is_file() {
         bail!("trunk ended well but there is no {}; see Trunk.toml", index.display());
     }
-    Ok(())
+    finish(&workspace.root, &workspace.site())
 }
 
 fn write_cpu_index(root: &Path) -> Result<()> {

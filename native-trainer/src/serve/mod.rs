@@ -103,7 +103,7 @@ impl Drop for Server {
 
 /// What is served: `/bundle/…` from the bundle, everything else from the site.
 ///
-/// An address without a file is the page's own (`/family/3`) and gets the page; a file that is
+/// An address without a file is one of the page's views (`/explore/`) and gets the page; a file that is
 /// missing (`/app.js`, anything below `/bundle/`) is a 404, never the page.
 pub fn router(site: &Path, bundle: &Path) -> Router {
     let site: Arc<Path> = site.into();
@@ -134,6 +134,8 @@ async fn page(State(site): State<Arc<Path>>, uri: Uri) -> Response {
     }
     match std::fs::read_to_string(site.join("index.html")) {
         Ok(html) => {
+            // Whatever the view's address, the page's files lie at the root of this server.
+            let html = html.replacen("<base href=\"./\">", "<base href=\"/\">", 1);
             let headers = [
                 (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
                 (CONTENT_SECURITY_POLICY, policy::for_page(&html)),

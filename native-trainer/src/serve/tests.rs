@@ -16,7 +16,7 @@ fn folders() -> (TempDir, PathBuf, PathBuf) {
     let root = tempfile::tempdir().unwrap();
     let [site, bundle] = ["site", "family"].map(|name| root.path().join(name));
     for (path, content) in [
-        ("site/index.html", "<title>page</title><script>go()</script>"),
+        ("site/index.html", "<base href=\"./\"><title>page</title><script>go()</script>"),
         ("site/app.js", "go()"),
         ("site/app_bg.wasm", "\0asm"),
         ("site/bundle/manifest.json", "the site's own"),
@@ -85,6 +85,11 @@ fn a_route_of_the_page_is_the_page() {
         assert_header(&answer, "content-type: text/html; charset=utf-8");
         assert!(answer.contains("<title>page</title>"));
     }
+}
+
+#[test]
+fn a_view_finds_its_files_at_the_root() {
+    assert!(get("/explore/").contains("<base href=\"/\">"));
 }
 
 #[test]

@@ -114,3 +114,23 @@ pub fn reason(error: &JsValue) -> String {
         |error| error.message().into(),
     )
 }
+
+/// A file that lies beside another, by its relative path.
+pub fn beside(url: &str, path: &str) -> String {
+    let end = url.split(['?', '#']).next().unwrap_or_default();
+    let folder = end.rsplit_once('/').map_or("", |(folder, _)| folder);
+    format!("{folder}/{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beside;
+
+    #[test]
+    fn files_lie_beside_the_manifest() {
+        assert_eq!(
+            beside("http://host/page/bundle/manifest.json?v=1", "a/b"),
+            "http://host/page/bundle/a/b"
+        );
+    }
+}

@@ -6,7 +6,7 @@ use boomerang_core::bundle::{BundleError, BundleFile, BundleLoader, Manifest};
 use boomerang_core::plan::Patch;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::fetch::{FetchError, Freshness, fetch_bytes};
+use crate::fetch::{FetchError, Freshness, beside, fetch_bytes};
 use crate::messages::Reply;
 use crate::notice::{Notice, chain};
 use crate::worker::{Worker, post};
@@ -146,24 +146,4 @@ impl Worker {
 fn unusable(error: BundleError) -> Notice {
     let next = "The bundle has to be made again with this version of Boomerang.";
     Notice::new("The model cannot be used.", chain(&error), next)
-}
-
-/// A file that lies beside another, by its relative path.
-fn beside(url: &str, path: &str) -> String {
-    let end = url.split(['?', '#']).next().unwrap_or_default();
-    let folder = end.rsplit_once('/').map_or("", |(folder, _)| folder);
-    format!("{folder}/{path}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::beside;
-
-    #[test]
-    fn files_lie_beside_the_manifest() {
-        assert_eq!(
-            beside("http://host/page/bundle/manifest.json?v=1", "a/b"),
-            "http://host/page/bundle/a/b"
-        );
-    }
 }

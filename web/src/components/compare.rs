@@ -9,7 +9,7 @@ use crate::draft::Draft;
 use crate::format;
 use crate::link::MOST_COMPARED;
 use crate::run::Run;
-use crate::session::{Session, Stage};
+use crate::session::Session;
 use crate::trial::{Nearness, Part, Trial, TrialState};
 
 #[component]
@@ -19,12 +19,13 @@ pub fn Compare(
     draft: Draft,
     /// Stops of the dial, ascending.
     compared: RwSignal<Vec<usize>>,
+    /// Where the prompt is typed.
+    children: Children,
 ) -> impl IntoView {
     let place = session.comparison;
     let is_running = Memo::new(move |_| session.is_trying(place));
     let can_start = Memo::new(move |_| {
-        let is_ready = session.stage.with(|stage| *stage == Stage::Ready);
-        is_ready && draft.has_prompt() && compared.with(|stops| stops.len() >= 2)
+        session.can_ask() && draft.has_prompt() && compared.with(|stops| stops.len() >= 2)
     });
     let start = move |_| {
         let stops = compared.get_untracked();
@@ -51,11 +52,12 @@ pub fn Compare(
     };
     view! {
         <div class="panel-head">
-            <h2 id="compare-heading">"Side by side"</h2>
+            <h1 id="compare-heading">"Sizes side by side"</h1>
             <p class="quiet">
-                "The prompt above, at two to four sizes, with the same draw of chance."
+                "One beginning, continued at two to four sizes, with the same draw of chance."
             </p>
         </div>
+        {children()}
         <Sizes dial compared/>
         <div class="button-row">
             <button
@@ -163,10 +165,10 @@ fn column(trial: &Trial, part: &Part) -> impl IntoView + use<> {
             data-layers=part.size.n_layers.to_string()
             data-token-ids=token_ids
         >
-            <h3>
+            <h2>
                 {format::count(part.size.n_layers, "layer")} {name}
                 <small>" " {format::params(part.size.n_params)} " parameters"</small>
-            </h3>
+            </h2>
             <p class="column-text">
                 <span class="output-prompt">{trial.prompt().to_owned()}</span>
                 {marked(part.run.as_ref(), &differs)}

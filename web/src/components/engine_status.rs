@@ -105,8 +105,8 @@ fn Offer(session: Session) -> impl IntoView {
     view! {
         <div class="offer">
             <p>
-                "The dial and the curve work already. To write texts, load the model; its smallest \
-                 size comes first and writes after " {format::bytes(first)} "."
+                "Dial, curve and recorded texts work already. Your own words need the model; its \
+                 smallest size comes first and writes after " {format::bytes(first)} "."
             </p>
             <button class="primary" id="load" on:click=move |_| session.load()>
                 "Load the model (" {format::bytes(all)} ")"

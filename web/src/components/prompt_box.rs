@@ -8,28 +8,19 @@ use crate::address::Address;
 use crate::dial::Dial;
 use crate::draft::{Draft, Draw};
 use crate::format;
-use crate::session::{Session, Stage};
+use crate::session::Session;
 
 #[component]
 pub fn PromptBox(session: Session, dial: Dial, draft: Draft, address: Address) -> impl IntoView {
     let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
     let prompt = draft.prompt;
     let generate = move || session.generate(draft.task(dial));
-    let can_generate = Memo::new(move |_| {
-        session.stage.with(|stage| *stage == Stage::Ready) && draft.has_prompt()
-    });
+    let can_generate = Memo::new(move |_| session.can_ask() && draft.has_prompt());
     let is_generating = Memo::new(move |_| session.is_generating());
-    let on_key = move |event: leptos::ev::KeyboardEvent| {
-        if event.key() == "Enter" && (event.ctrl_key() || event.meta_key()) {
-            event.prevent_default();
-            generate();
-        }
-    };
     let with_layers = move || {
         let layers = format::count(dial.size.get().n_layers, "layer");
-        let is_ready = session.stage.with(|stage| *stage == Stage::Ready);
         match dial.patch.with(|patch| session.n_missing_bytes(patch)) {
-            n_bytes if is_ready && n_bytes > 0 => {
+            n_bytes if session.can_ask() && n_bytes > 0 => {
                 format!("Fetch {} and continue with {layers}", format::bytes(n_bytes))
             }
             _ => format!("Continue with {layers}"),
@@ -46,15 +37,7 @@ pub fn PromptBox(session: Session, dial: Dial, draft: Draft, address: Address) -
                 generate();
             }
         >
-            <label for="prompt">"Beginning of a text"</label>
-            <textarea
-                id="prompt"
-                rows="2"
-                spellcheck="false"
-                prop:value=move || prompt.get()
-                on:input=move |event| prompt.set(event_target_value(&event))
-                on:keydown=on_key
-            ></textarea>
+            <PromptField draft on_submit=generate/>
             <Examples prompts prompt/>
             <div class="button-row">
                 <button type="submit" class="primary" id="generate" disabled=move || !can_generate.get()>
@@ -79,9 +62,36 @@ pub fn PromptBox(session: Session, dial: Dial, draft: Draft, address: Address) -
     }
 }
 
+/// Where the beginning is typed.
+#[component]
+pub fn PromptField(
+    draft: Draft,
+    /// On Ctrl Enter.
+    on_submit: impl Fn() + 'static,
+) -> impl IntoView {
+    let prompt = draft.prompt;
+    let on_key = move |event: leptos::ev::KeyboardEvent| {
+        if event.key() == "Enter" && (event.ctrl_key() || event.meta_key()) {
+            event.prevent_default();
+            on_submit();
+        }
+    };
+    view! {
+        <label for="prompt">"Beginning of a text"</label>
+        <textarea
+            id="prompt"
+            rows="2"
+            spellcheck="false"
+            prop:value=move || prompt.get()
+            on:input=move |event| prompt.set(event_target_value(&event))
+            on:keydown=on_key
+        ></textarea>
+    }
+}
+
 /// How long the text becomes, and how its tokens are chosen.
 #[component]
-fn Sampling(draft: Draft) -> impl IntoView {
+pub fn Sampling(draft: Draft) -> impl IntoView {
     let most_tokens = draft.most_tokens();
     view! {
         <details class="sampling">
@@ -133,12 +143,18 @@ fn Sampling(draft: Draft) -> impl IntoView {
 
 /// Prompts to try.
 #[component]
-fn Examples(prompts: Vec<String>, prompt: RwSignal<String>) -> impl IntoView {
+pub fn Examples(prompts: Vec<String>, prompt: RwSignal<String>) -> impl IntoView {
     let example = move |text: String| {
-        let shown = text.clone();
+        let (shown, own) = (text.clone(), text.clone());
+        let is_chosen = Memo::new(move |_| prompt.with(|prompt| *prompt == own));
         view! {
             <li>
-                <button type="button" class="example" on:click=move |_| prompt.set(text.clone())>
+                <button
+                    type="button"
+                    class="example"
+                    aria-pressed=move || is_chosen.get().to_string()
+                    on:click=move |_| prompt.set(text.clone())
+                >
                     {shown}
                 </button>
             </li>

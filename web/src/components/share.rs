@@ -46,17 +46,18 @@ pub fn CopyLink(address: Address) -> impl IntoView {
 #[component]
 fn LinkField(link: String) -> impl IntoView {
     let field = NodeRef::<html::Input>::new();
-    Effect::new(move |_| {
-        if let Some(field) = field.get() {
+    field.on_load(|field| {
+        // The field is in the document and has its text only after this has run.
+        request_animation_frame(move || {
             // A browser that does not focus still shows the link.
             let _ = field.focus();
             field.select();
-        }
+        });
     });
     view! {
         <label class="link-field">
             "This browser lets the page copy nothing; copy the link from here."
-            <input type="text" id="link-field" readonly node_ref=field prop:value=link/>
+            <input type="text" id="link-field" readonly node_ref=field value=link/>
         </label>
     }
 }

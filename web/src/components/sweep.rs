@@ -8,18 +8,22 @@ use super::notice_box::NoticeBox;
 use crate::dial::Dial;
 use crate::draft::Draft;
 use crate::format;
-use crate::session::{Session, Stage};
+use crate::session::Session;
 use crate::sweep::{csv, finding, visible};
 use crate::trial::{Part, Trial, TrialState};
 
 #[component]
-pub fn Sweep(session: Session, dial: Dial, draft: Draft) -> impl IntoView {
+pub fn Sweep(
+    session: Session,
+    dial: Dial,
+    draft: Draft,
+    /// Where the prompt is typed.
+    children: Children,
+) -> impl IntoView {
     let place = session.sweep;
     let n_sizes = dial.family.with_value(|family| family.path().len());
     let is_running = Memo::new(move |_| session.is_trying(place));
-    let can_start = Memo::new(move |_| {
-        session.stage.with(|stage| *stage == Stage::Ready) && draft.has_prompt()
-    });
+    let can_start = Memo::new(move |_| session.can_ask() && draft.has_prompt());
     let start = move |_| {
         let trial = dial.family.with_value(|family| Trial::of_readers(family, draft.task(dial)));
         session.try_out(place, trial);
@@ -66,12 +70,13 @@ pub fn Sweep(session: Session, dial: Dial, draft: Draft) -> impl IntoView {
     };
     view! {
         <div class="panel-head">
-            <h2 id="sweep-heading">"All sizes at once"</h2>
+            <h1 id="sweep-heading">"All sizes at once"</h1>
             <p class="quiet">
-                "The teacher continues the prompt above; then every size reads its text and says, \
+                "The teacher continues a beginning; then every size reads its text and says, \
                  word by word, what it would have expected next."
             </p>
         </div>
+        {children()}
         <div class="button-row">
             <button
                 type="button"

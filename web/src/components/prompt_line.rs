@@ -1,0 +1,24 @@
+//! The beginning of a text on views that do more with it than write.
+
+use leptos::prelude::*;
+
+use super::prompt_box::{Examples, PromptField, Sampling};
+use super::share::CopyLink;
+use crate::address::Address;
+use crate::dial::Dial;
+use crate::draft::Draft;
+
+#[component]
+pub fn PromptLine(dial: Dial, draft: Draft, address: Address) -> impl IntoView {
+    let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
+    view! {
+        <div class="prompt-form">
+            <PromptField draft on_submit=|| {}/>
+            <Examples prompts prompt=draft.prompt/>
+            <div class="prompt-foot">
+                <Sampling draft/>
+                <CopyLink address/>
+            </div>
+        </div>
+    }
+}

@@ -1,0 +1,111 @@
+//! The views and their addresses: folders below wherever the page lies.
+
+use leptos::prelude::document;
+use web_sys::Url;
+
+/// A view with an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Start,
+    Explore,
+    Compare,
+    Sweep,
+    Lens,
+    Device,
+    Models,
+    About,
+    /// An address that leads nowhere.
+    Missing,
+}
+
+impl Place {
+    /// Those that the head of the page leads to, in this order.
+    pub const ALL: [Self; 8] = [
+        Self::Start,
+        Self::Explore,
+        Self::Compare,
+        Self::Sweep,
+        Self::Lens,
+        Self::Device,
+        Self::Models,
+        Self::About,
+    ];
+
+    /// Relative to the base of the page.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Start | Self::Missing => "./",
+            Self::Explore => "explore/",
+            Self::Compare => "compare/",
+            Self::Sweep => "sweep/",
+            Self::Lens => "lens/",
+            Self::Device => "device/",
+            Self::Models => "models/",
+            Self::About => "about/",
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "The idea",
+            Self::Explore => "Explore",
+            Self::Compare => "Side by side",
+            Self::Sweep => "All sizes",
+            Self::Lens => "Inside",
+            Self::Device => "This device",
+            Self::Models => "Stored",
+            Self::About => "About",
+            Self::Missing => "Not found",
+        }
+    }
+
+    /// Of the browser's tab.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Start => "Boomerang: a language model with a size dial",
+            Self::Explore => "Explore · Boomerang",
+            Self::Compare => "Sizes side by side · Boomerang",
+            Self::Sweep => "All sizes at once · Boomerang",
+            Self::Lens => "Inside one size · Boomerang",
+            Self::Device => "What this device can do · Boomerang",
+            Self::Models => "What is stored · Boomerang",
+            Self::About => "About · Boomerang",
+            Self::Missing => "Not found · Boomerang",
+        }
+    }
+
+    /// The view of a path, with the base before it.
+    pub fn of(path: &str) -> Self {
+        let below = path.strip_prefix(&base_path()).unwrap_or(path);
+        Self::below(below)
+    }
+
+    fn below(path: &str) -> Self {
+        let name = path.trim_matches('/');
+        let is_it = |place: &Self| place.path().trim_matches(['/', '.']) == name;
+        Self::ALL.into_iter().find(is_it).unwrap_or(Self::Missing)
+    }
+}
+
+/// The path of the page's base without its last slash: empty at the root of a server.
+pub fn base_path() -> String {
+    let base = document().base_uri().ok().flatten().unwrap_or_default();
+    let path = Url::new(&base).map(|url| url.pathname()).unwrap_or_default();
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    folder.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_view_is_found_at_its_address() {
+        for place in Place::ALL {
+            let path = place.path().trim_start_matches('.');
+            assert_eq!(Place::below(path), place);
+            assert_eq!(Place::below(&format!("/{}", path.trim_matches('/'))), place);
+        }
+        assert_eq!(Place::below("/nowhere/"), Place::Missing);
+    }
+}

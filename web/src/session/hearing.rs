@@ -1,0 +1,116 @@
+//! What the engine answers, and who hears it.
+
+use boomerang_engine::messages::{PROTOCOL, Reply, Request};
+use boomerang_engine::notice::Notice;
+use leptos::prelude::*;
+
+use super::{Progress, Session, Source, Stage, Work};
+use crate::trial::Trial;
+
+impl Session {
+    pub(super) fn hear(self, reply: Reply) {
+        match reply {
+            Reply::Ready { protocol } if protocol != PROTOCOL => {
+                let why = format!("the page speaks version {PROTOCOL}, the model {protocol}");
+                let notice = Notice::new(
+                    "Page and model are from different builds.",
+                    why,
+                    "Reload the page, past the browser's cache if need be.",
+                );
+                self.stage.set(Stage::Failed(notice));
+            }
+            Reply::Ready { .. } => {
+                let Source { manifest_url, manifest } = self.source.get_value();
+                self.ask(&Request::Load { manifest_url, manifest });
+            }
+            Reply::Progress { bytes, total, path } => {
+                self.progress.set(Some(Progress { bytes, total, path }));
+            }
+            Reply::Arrived { path } => self.keep_in_mind(path),
+            Reply::Loaded => {
+                self.progress.set(None);
+                self.keep_for_offline();
+            }
+            Reply::LoadFailed { notice } => {
+                self.progress.set(None);
+                if self.stage.with_untracked(|stage| *stage == Stage::Loading) {
+                    self.fail(notice);
+                } else {
+                    self.gap.set(Some(notice));
+                }
+            }
+            Reply::Failed { id: None, notice } => self.fail(notice),
+            reply => match self.work.get_untracked() {
+                Work::Run => self.hear_of_run(reply),
+                Work::Asked => self.hear_of_request(&reply),
+                Work::Trial(place) => {
+                    let is_answered = place
+                        .try_update(|trial| trial.as_mut().is_some_and(|trial| trial.hear(reply)));
+                    if is_answered == Some(true) {
+                        self.go_on_with(place);
+                    }
+                }
+            },
+        }
+    }
+
+    /// A file is here; the smallest size may be whole with it.
+    fn keep_in_mind(self, path: String) {
+        self.here.update(|here| {
+            here.insert(path);
+        });
+        let is_loading = self.stage.with_untracked(|stage| *stage == Stage::Loading);
+        let has_student = self.family.with_untracked(|family| {
+            let family = family.as_ref()?;
+            Some(
+                self.here.with_untracked(|here| family.n_missing_bytes(&family.path()[0], here))
+                    == 0,
+            )
+        });
+        if is_loading && has_student == Some(true) {
+            self.stage.set(Stage::Ready);
+            let pending = self.pending.try_update_value(Option::take).flatten();
+            if let Some(act) = pending {
+                act();
+            }
+        }
+    }
+
+    fn hear_of_run(self, reply: Reply) {
+        let is_done = matches!(reply, Reply::Done { .. } | Reply::Failed { .. });
+        if let Reply::Failed { notice, .. } = reply {
+            self.refusal.set(Some(notice));
+        } else {
+            self.run.update(|run| {
+                if let Some(run) = run {
+                    run.hear(&reply);
+                }
+            });
+        }
+        if is_done {
+            self.stage.set(Stage::Ready);
+        }
+    }
+
+    fn hear_of_request(self, reply: &Reply) {
+        let is_over = matches!(reply, Reply::Ended { .. } | Reply::Failed { .. });
+        let hearer = self.hearer.get_value();
+        if is_over {
+            self.hearer.set_value(None);
+            self.stage.set(Stage::Ready);
+        }
+        if let Some(hear) = hearer {
+            hear(reply);
+        }
+    }
+
+    /// Asks for what a trial needs next; when that is nothing, it is over.
+    pub(super) fn go_on_with(self, place: RwSignal<Option<Trial>>) {
+        let id = self.next_id();
+        let request = place.try_update(|trial| trial.as_mut()?.next_request(id)).flatten();
+        match request {
+            Some(request) => self.ask(&request),
+            None => self.stage.set(Stage::Ready),
+        }
+    }
+}

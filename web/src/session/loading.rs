@@ -1,0 +1,158 @@
+//! How the model comes: the manifest at once, the weights when they are asked for.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use boomerang_core::bundle::{BundleFile, Recordings, TaskFile};
+use boomerang_engine::fetch::{Freshness, beside, fetch_bytes, fetch_text};
+use boomerang_engine::messages::{Reply, Request};
+use boomerang_engine::notice::{Notice, chain};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+
+use super::{Progress, Session, Source, Stage};
+use crate::backend::{Backend, BackendChoice};
+use crate::bundle_source::manifest_url;
+use crate::engine::Engine;
+use crate::family::FamilyCard;
+use crate::offline;
+
+impl Session {
+    /// Fetches the model; the reader has seen how large it is.
+    pub fn load(self) {
+        self.begin_loading();
+        spawn_local(async move {
+            let largest = self.family.with_untracked(|family| {
+                family.as_ref().map_or(0, |family| family.largest_tensor_bytes())
+            });
+            self.start_engine(BackendChoice::make(largest).await);
+        });
+    }
+
+    /// Goes on with the rest of the model after it did not come.
+    pub fn load_rest(self) {
+        self.gap.set(None);
+        self.progress.set(Some(Progress::default()));
+        let Source { manifest_url, manifest } = self.source.get_value();
+        self.ask(&Request::Load { manifest_url, manifest });
+    }
+
+    /// Leaves the GPU alone.
+    pub fn load_on_cpu(self) {
+        self.begin_loading();
+        self.start_engine(BackendChoice {
+            backend: Backend::Cpu,
+            reason: "as chosen here".to_owned(),
+            is_forced: true,
+        });
+    }
+
+    /// What was here was the last engine's.
+    fn begin_loading(self) {
+        self.here.set(HashSet::new());
+        self.gap.set(None);
+        self.progress.set(Some(Progress::default()));
+        self.stage.set(Stage::Loading);
+    }
+
+    /// Fetches the manifest and what the bundle tells beside its weights.
+    pub(super) async fn open_bundle(self) -> Result<(), Notice> {
+        let manifest_url = manifest_url()?;
+        let manifest = fetch_text(&manifest_url).await.map_err(|error| {
+            let next = "Check that the bundle folder lies beside the page, then reload.";
+            Notice::new("There is no model to explore.", error, next)
+        })?;
+        let family = FamilyCard::from_json(&manifest).map_err(|error| {
+            let next = "The bundle has to be made again with this version of Boomerang.";
+            Notice::new("The model cannot be used.", chain(&error), next)
+        })?;
+        let family = Arc::new(family);
+        self.source.set_value(Source { manifest_url, manifest });
+        self.family.set(Some(Arc::clone(&family)));
+        self.stage.set(Stage::Offered);
+        self.open_extras(&family).await;
+        Ok(())
+    }
+
+    /// What the bundle tells beside its weights. Where it does not come, the page is without it.
+    async fn open_extras(self, family: &FamilyCard) {
+        let manifest = family.manifest();
+        if let Some(bytes) = self.fetch_extra(manifest.recordings.as_ref()).await
+            && let Ok(recordings) = serde_json::from_slice::<Recordings>(&bytes)
+        {
+            self.recordings.set(Some(Arc::new(recordings)));
+        }
+        if let Some(bytes) = self.fetch_extra(manifest.task.as_ref()).await
+            && let Ok(task) = serde_json::from_slice::<TaskFile>(&bytes)
+        {
+            self.task.set(Some(Arc::new(task)));
+        }
+    }
+
+    /// Has the page kept for the time without a network, now that all of the model is here.
+    pub(super) fn keep_for_offline(self) {
+        let engine =
+            self.choice.with_untracked(|choice| choice.as_ref().map(|it| it.backend.name()));
+        let files = self.family.with_untracked(|family| {
+            let manifest_url = self.source.with_value(|source| source.manifest_url.clone());
+            let manifest = family.as_ref()?.manifest();
+            let extras = [&manifest.recordings, &manifest.task].into_iter().flatten();
+            let extras = extras.map(|file| beside(&manifest_url, &file.path));
+            let extras: Vec<String> = extras.collect();
+            Some([vec![manifest_url], extras].concat())
+        });
+        let (Some(engine), Some(files)) = (engine, files) else { return };
+        let engine = if engine == Backend::WebGpu.name() { "gpu" } else { "cpu" };
+        spawn_local(async move { self.is_kept.set(offline::keep(engine, &files).await) });
+    }
+
+    async fn fetch_extra(self, file: Option<&BundleFile>) -> Option<Vec<u8>> {
+        let file = file?;
+        let url = self.source.with_value(|source| beside(&source.manifest_url, &file.path));
+        let bytes = fetch_bytes(&url, file.bytes, Freshness::Cached, |_| {}).await.ok()?;
+        file.verify(&bytes).ok().map(|()| bytes)
+    }
+
+    fn start_engine(self, choice: BackendChoice) {
+        let script = choice.backend.script();
+        self.choice.set(Some(choice));
+        // The worker before it, if any, ends here and gives its memory back.
+        self.engine.set_value(None);
+        match Engine::start(script, move |reply| self.hear(reply)) {
+            Ok(engine) => self.engine.set_value(Some(engine)),
+            Err(notice) => {
+                self.progress.set(None);
+                self.stage.set(Stage::Failed(notice));
+            }
+        }
+    }
+
+    /// The engine is dead, or as good as dead. The prompt and the texts stay.
+    pub(super) fn fail(self, notice: Notice) {
+        // A worker that panics says so, and then its death is reported too: the first says more.
+        if self.stage.with_untracked(|stage| matches!(stage, Stage::Failed(_))) {
+            return;
+        }
+        self.progress.set(None);
+        if let Some(hear) = self.hearer.get_value() {
+            self.hearer.set_value(None);
+            hear(&Reply::Failed { id: None, notice: notice.clone() });
+        }
+        let gives_way = self.choice.with_untracked(|choice| {
+            choice
+                .as_ref()
+                .is_some_and(|choice| choice.backend == Backend::WebGpu && !choice.is_forced)
+        });
+        if gives_way {
+            self.begin_loading();
+            // Not at once: this is called from a message of the worker that it ends.
+            spawn_local(async move {
+                self.start_engine(BackendChoice::after_failure(&notice.why));
+            });
+        } else {
+            self.pending.set_value(None);
+            self.stage.set(Stage::Failed(notice));
+            spawn_local(async move { self.engine.set_value(None) });
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Two to four sizes side by side.
+
+use leptos::prelude::*;
+
+use crate::app::with_bench;
+use crate::bench::Bench;
+use crate::components::compare::Compare;
+use crate::components::engine_status::EngineStatus;
+use crate::components::prompt_line::PromptLine;
+use crate::components::share::LinkNotes;
+use crate::session::Session;
+
+#[component]
+pub fn CompareView() -> impl IntoView {
+    let session: Session = expect_context();
+    let panel = |bench: Bench| {
+        let Bench { session, dial, draft, compared, address, complaints, .. } = bench;
+        view! {
+            <LinkNotes complaints=complaints.get_value()/>
+            <section class="panel" aria-labelledby="compare-heading">
+                <Compare session dial draft compared>
+                    <PromptLine dial draft address/>
+                </Compare>
+            </section>
+        }
+    };
+    view! {
+        <EngineStatus session/>
+        {with_bench(panel)}
+    }
+}

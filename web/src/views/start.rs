@@ -1,0 +1,91 @@
+//! The idea in one minute, before any weight is here.
+
+use leptos::prelude::*;
+
+use crate::app::with_bench;
+use crate::bench::Bench;
+use crate::components::curve_chart::CurveChart;
+use crate::components::engine_status::EngineStatus;
+use crate::components::intro::Intro;
+use crate::components::layer_strip::LayerStrip;
+use crate::components::prompt_box::Examples;
+use crate::components::recorded_text::RecordedText;
+use crate::components::size_dial::SizeDial;
+use crate::components::story::Story;
+use crate::format;
+use crate::session::{Session, Stage};
+
+#[component]
+pub fn Start() -> impl IntoView {
+    let session: Session = expect_context();
+    // What goes wrong is told here too; what only informs is not.
+    let has_failed =
+        Memo::new(move |_| session.stage.with(|stage| matches!(stage, Stage::Failed(_))));
+    view! {
+        <Intro/>
+        <Show when=move || has_failed.get()>
+            <EngineStatus session/>
+        </Show>
+        {with_bench(|bench| view! { <Idea bench/> })}
+    }
+}
+
+#[component]
+fn Idea(bench: Bench) -> impl IntoView {
+    let Bench { session, dial, draft, .. } = bench;
+    let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
+    let rest = dial.position();
+    let is_untouched = window().location().search().unwrap_or_default().is_empty();
+    view! {
+        <div class="bench">
+            <section class="panel size-panel" aria-labelledby="size-heading">
+                <SizeDial session dial/>
+                <LayerStrip dial/>
+                <div class="story-row">
+                    <Story dial rest plays_by_itself=is_untouched/>
+                </div>
+            </section>
+            <section class="panel curve-panel" aria-labelledby="curve-heading">
+                <CurveChart dial/>
+            </section>
+            <section class="panel write-panel" aria-labelledby="recorded-heading">
+                <div class="panel-head">
+                    <h2 id="recorded-heading">"What this size writes"</h2>
+                </div>
+                <Examples prompts prompt=draft.prompt/>
+                <RecordedText bench/>
+                <TryIt bench/>
+            </section>
+        </div>
+    }
+}
+
+/// The way to one's own words, with what it costs.
+#[component]
+fn TryIt(bench: Bench) -> impl IntoView {
+    let Bench { session, dial, .. } = bench;
+    let (all, first) = dial.family.with_value(|family| {
+        let student = &family.path()[0];
+        (family.manifest().n_bytes(), family.size(student).n_bytes)
+    });
+    let is_offered = Memo::new(move |_| session.stage.with(|stage| *stage == Stage::Offered));
+    let load = move |_| {
+        if session.stage.with_untracked(|stage| *stage == Stage::Offered) {
+            session.load();
+        }
+    };
+    let cost = move || {
+        if is_offered.get() { format!(" ({})", format::bytes(all)) } else { String::new() }
+    };
+    view! {
+        <p class="try-it">
+            <a class="button primary" id="try-it" href="explore/" on:click=load>
+                "Try it with your own words" {cost}
+            </a>
+            <span class="quiet">
+                "It runs in this browser; no text leaves it. The smallest size writes after "
+                {format::bytes(first)} "."
+            </span>
+        </p>
+    }
+}

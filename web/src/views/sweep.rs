@@ -1,0 +1,31 @@
+//! All sizes along one text.
+
+use leptos::prelude::*;
+
+use crate::app::with_bench;
+use crate::bench::Bench;
+use crate::components::engine_status::EngineStatus;
+use crate::components::prompt_line::PromptLine;
+use crate::components::share::LinkNotes;
+use crate::components::sweep::Sweep;
+use crate::session::Session;
+
+#[component]
+pub fn SweepView() -> impl IntoView {
+    let session: Session = expect_context();
+    let panel = |bench: Bench| {
+        let Bench { session, dial, draft, address, complaints, .. } = bench;
+        view! {
+            <LinkNotes complaints=complaints.get_value()/>
+            <section class="panel" aria-labelledby="sweep-heading">
+                <Sweep session dial draft>
+                    <PromptLine dial draft address/>
+                </Sweep>
+            </section>
+        }
+    };
+    view! {
+        <EngineStatus session/>
+        {with_bench(panel)}
+    }
+}
