@@ -1,3 +1,5 @@
+/// What works before a weight is there.
+mod first;
 /// The model as it arrives: what works before all of it is there.
 mod growing;
 /// The address of the page: what it says, and what it brings back.
@@ -90,7 +92,7 @@ async fn tokens_at(page: &Page, stop: usize) -> Vec<u32> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_webgpu_every_size_gives_the_tokens_of_native_code() {
-    let page = Page::open(&[], "").await;
+    let page = Page::open(&[], "explore/").await;
     page.ready().await;
     assert_eq!(page.attribute("main", "data-backend").await, "cpu");
     for (stop, expected) in native_tokens().iter().enumerate() {
@@ -101,7 +103,7 @@ async fn without_webgpu_every_size_gives_the_tokens_of_native_code() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_software_gpu_student_and_teacher_give_the_tokens_of_native_code() {
-    let page = Page::open(&SOFTWARE_GPU, "?device=webgpu").await;
+    let page = Page::open(&SOFTWARE_GPU, "explore/?device=webgpu").await;
     page.ready().await;
     assert_eq!(page.attribute("main", "data-backend").await, "webgpu");
     let expected = native_tokens();
@@ -114,7 +116,7 @@ async fn on_a_software_gpu_student_and_teacher_give_the_tokens_of_native_code() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_software_gpu_is_not_chosen_by_itself() {
-    let page = Page::open(&SOFTWARE_GPU, "").await;
+    let page = Page::open(&SOFTWARE_GPU, "explore/").await;
     page.ready().await;
     assert_eq!(page.attribute("main", "data-backend").await, "cpu");
     let text = page.text("main").await;
@@ -124,7 +126,7 @@ async fn a_software_gpu_is_not_chosen_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mark_on_the_curve_follows_the_dial() {
-    let page = Page::open(&[], "").await;
+    let page = Page::open(&[], "explore/").await;
     page.ready().await;
     let place = "return document.querySelector('#here-mark').getBoundingClientRect().x;";
     page.set("#size-dial", "0").await;
@@ -138,7 +140,7 @@ async fn the_mark_on_the_curve_follows_the_dial() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_click_on_a_layer_patches_it() {
-    let page = Page::open(&[], "").await;
+    let page = Page::open(&[], "explore/").await;
     page.ready().await;
     page.set("#size-dial", "0").await;
     let pressed = "#layer-strip button[aria-pressed=true]";
@@ -151,7 +153,7 @@ async fn a_click_on_a_layer_patches_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn generation_stops_when_asked() {
-    let page = Page::open(&[], "").await;
+    let page = Page::open(&[], "explore/").await;
     page.ready().await;
     page.set("#prompt", PROMPT).await;
     page.set("#n-tokens", "60").await;
@@ -163,7 +165,7 @@ async fn generation_stops_when_asked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_asks_nobody_else() {
-    let page = Page::open(&[], "").await;
+    let page = Page::open(&[], "explore/").await;
     page.ready().await;
     let foreign = page
         .run(

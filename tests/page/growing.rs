@@ -30,7 +30,7 @@ fn copy(path: &str, folder: &Path) {
 async fn sizes_that_are_here_write_while_the_rest_does_not_come() {
     let folder = tempfile::tempdir().unwrap();
     let missing = bundle_without_its_end(folder.path());
-    let page = Page::open_with(folder.path(), &[], "").await;
+    let page = Page::open_with(folder.path(), &[], "explore/").await;
     page.ready().await;
     let expected = native_tokens();
     let last = expected.len() - 1;
@@ -62,7 +62,9 @@ async fn without_the_student_there_is_nothing_to_write_with() {
     for path in here.iter().map(|file| file.path.as_str()).chain([MANIFEST]) {
         copy(path, folder.path());
     }
-    let page = Page::open_with(folder.path(), &[], "").await;
+    let page = Page::open_with(folder.path(), &[], "explore/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    page.click("#load").await;
     page.wait_for("main", "data-state", &["failed"]).await;
     let notice = page.text(".notice").await;
     assert!(notice.contains(&lost.path), "{notice}");

@@ -6,15 +6,16 @@ use super::{N_TOKENS, Native, PROMPT, ids, manifest};
 
 /// A link to a text of twelve drawn tokens at stop 2, with or without the model's fingerprint.
 fn drawn(fingerprint: &str) -> String {
-    format!("?k=2&p={}&n={N_TOKENS}&s=7&t=1.2&h={fingerprint}", PROMPT.replace(' ', "+"))
+    format!("explore/?k=2&p={}&n={N_TOKENS}&s=7&t=1.2&h={fingerprint}", PROMPT.replace(' ', "+"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_writes_the_same_text_again() {
+async fn a_link_writes_the_same_text_again_once_the_model_is_there() {
     let native = Native::open();
     let sampling = Sampling::Random { temperature: 1.2, seed: 7 };
     let expected = ids(&native.tokens(&native.path()[2], sampling));
     let page = Page::open(&[], &drawn(&native.manifest.fingerprint())).await;
+    page.ready().await;
     page.wait_for("#output", "data-token-ids", &[&expected]).await;
     assert_eq!(page.text("#link-notes").await, "");
     page.close().await;
@@ -34,7 +35,7 @@ async fn a_link_of_another_model_says_so_and_waits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_address_follows_the_page_and_survives_a_reload() {
-    let page = Page::open(&[], "?device=cpu").await;
+    let page = Page::open(&[], "explore/?device=cpu").await;
     page.ready().await;
     page.set("#size-dial", "1").await;
     page.set("#prompt", "<b>a & b</b>").await;
@@ -49,7 +50,7 @@ async fn the_address_follows_the_page_and_survives_a_reload() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_clipboard_the_link_can_be_copied_from_a_field() {
-    let page = Page::open(&[], "").await;
+    let page = Page::open(&[], "explore/").await;
     page.ready().await;
     page.run("Object.defineProperty(navigator, 'clipboard', {value: undefined});", Vec::new())
         .await;
@@ -65,7 +66,7 @@ async fn without_a_clipboard_the_link_can_be_copied_from_a_field() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_link_asks_for_in_vain_is_told() {
-    let page = Page::open(&[], "?k=99&s=seven").await;
+    let page = Page::open(&[], "explore/?k=99&s=seven").await;
     page.ready().await;
     let notes = page.text("#link-notes").await;
     assert!(notes.contains("stop 99") && notes.contains("s=seven"), "{notes:?}");

@@ -13,6 +13,7 @@ pub struct Run {
     pub patch: Patch,
     pub size: MemberSize,
     pub prompt: String,
+    pub sampling: Sampling,
     /// Empty until the model has read it.
     pub prompt_tokens: Vec<u32>,
     pub pieces: Vec<Piece>,
@@ -38,9 +39,15 @@ pub struct Task {
 
 impl Run {
     /// A text of which nothing is written yet.
-    pub fn new(id: u32, patch: Patch, size: MemberSize, prompt: String) -> Self {
+    pub fn new(
+        id: u32,
+        patch: Patch,
+        size: MemberSize,
+        prompt: String,
+        sampling: Sampling,
+    ) -> Self {
         let (prompt_tokens, pieces) = (Vec::new(), Vec::new());
-        Self { id, patch, size, prompt, prompt_tokens, pieces, report: None }
+        Self { id, patch, size, prompt, sampling, prompt_tokens, pieces, report: None }
     }
 
     /// Takes in what the worker says of this text.

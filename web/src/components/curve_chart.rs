@@ -11,7 +11,7 @@ use leptos::prelude::*;
 
 use super::choice::Choice;
 use super::curve_table::CurveTable;
-use super::download::data_url;
+use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
 use super::width::width_of;
 use crate::dial::Dial;
 
@@ -60,6 +60,12 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
         let (chart, geometry) = (chart.get()?, geometry.get()?);
         Some(view! { <Drawing chart geometry dial size_axis measure/> })
     };
+    let svg = move || {
+        let draw = |chart: &Chart| chart.to_svg(SAVED_WIDTH, SAVED_HEIGHT);
+        chart.with(|chart| chart.as_ref().map(draw).unwrap_or_default())
+    };
+    let svg = Signal::derive(svg);
+    let csv = dial.family.with_value(|family| family.manifest().curve.to_csv());
     view! {
         <div class="panel-head">
             <h2 id="curve-heading">"Size and quality"</h2>
@@ -81,7 +87,7 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
                 <p class="quiet">{description}</p>
             </figcaption>
         </figure>
-        <Saves dial chart/>
+        <Saves name="curve" svg csv/>
         <CurveTable dial/>
     }
     .into_any()
@@ -268,21 +274,5 @@ fn HereMark(
                 ></circle>
             </g>
         </g>
-    }
-}
-
-/// The chart and its numbers as files.
-#[component]
-fn Saves(dial: Dial, chart: Memo<Option<Chart>>) -> impl IntoView {
-    let svg = move || {
-        let svg = chart.with(|chart| chart.as_ref().map(|chart| chart.to_svg(800.0, 500.0)));
-        data_url("image/svg+xml", &svg.unwrap_or_default())
-    };
-    let csv = dial.family.with_value(|family| family.manifest().curve.to_csv());
-    view! {
-        <p class="saves">
-            <a download="curve.svg" href=svg>"Save as SVG"</a>
-            <a download="curve.csv" href=data_url("text/csv", &csv)>"Save as CSV"</a>
-        </p>
     }
 }

@@ -14,6 +14,7 @@ pub mod output;
 pub mod prompt_box;
 pub mod prompt_line;
 pub mod recorded_text;
+pub mod saves;
 pub mod share;
 pub mod size_dial;
 pub mod story;

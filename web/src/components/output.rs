@@ -9,7 +9,11 @@ use crate::run::Run;
 use crate::session::Session;
 
 #[component]
-pub fn Output(session: Session) -> impl IntoView {
+pub fn Output(
+    session: Session,
+    /// What can be done with a text that is written.
+    children: Children,
+) -> impl IntoView {
     let run = session.run;
     let token_ids = move || run.with(|run| run.as_ref().map(Run::token_ids).unwrap_or_default());
     let prompt = move || run.with(|run| run.as_ref().map(|run| run.prompt.clone()));
@@ -38,6 +42,7 @@ pub fn Output(session: Session) -> impl IntoView {
             </p>
             <Spoken session/>
             {refusal}
+            {children()}
             <Earlier session/>
         </div>
     }

@@ -214,7 +214,7 @@ impl Session {
         }
         let Task { patch, size, prompt, n_tokens, sampling } = task;
         self.refusal.set(None);
-        self.run.set(Some(Run::new(id, patch.clone(), size, prompt.clone())));
+        self.run.set(Some(Run::new(id, patch.clone(), size, prompt.clone(), sampling)));
         self.work.set(Work::Run);
         self.stage.set(Stage::Generating);
         self.ask(&Request::Generate { id, patch, prompt, n_tokens, sampling });

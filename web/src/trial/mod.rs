@@ -114,7 +114,7 @@ impl Trial {
             let Task { prompt, n_tokens, sampling, .. } = self.task.clone();
             let part = &mut self.parts[place];
             let patch = part.patch.clone();
-            part.run = Some(Run::new(id, patch.clone(), part.size, prompt.clone()));
+            part.run = Some(Run::new(id, patch.clone(), part.size, prompt.clone(), sampling));
             return Some(Request::Generate { id, patch, prompt, n_tokens, sampling });
         }
         let run = self.teacher().run.as_ref()?;

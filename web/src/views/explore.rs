@@ -10,7 +10,7 @@ use crate::components::layer_strip::LayerStrip;
 use crate::components::output::Output;
 use crate::components::prompt_box::PromptBox;
 use crate::components::recorded_text::RecordedText;
-use crate::components::share::LinkNotes;
+use crate::components::share::{KeepRun, LinkNotes};
 use crate::components::size_dial::SizeDial;
 use crate::session::Session;
 
@@ -43,7 +43,9 @@ fn Panels(bench: Bench) -> impl IntoView {
                 <Show when=move || !has_run.get()>
                     <RecordedText bench/>
                 </Show>
-                <Output session/>
+                <Output session>
+                    <KeepRun session dial address/>
+                </Output>
             </section>
         </div>
     }

@@ -1,0 +1,80 @@
+use boomerang_core::generate::Sampling;
+use boomerang_tests::browser::Page;
+use serde_json::json;
+
+use super::{Native, PROMPT, ids};
+
+/// Addresses of everything that the page has fetched.
+const FETCHED: &str = "return performance.getEntriesByType('resource').map(e => e.name);";
+
+async fn fetched(page: &Page) -> String {
+    page.run(FETCHED, Vec::new()).await.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_the_model_is_fetched_before_somebody_asks() {
+    let page = Page::open(&[], "").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    page.wait_until("return document.querySelector('.recorded-text') !== null;", json!(true)).await;
+    let fetched = fetched(&page).await;
+    assert!(!fetched.contains("safetensors") && !fetched.contains("engine-"), "{fetched}");
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_stop_of_the_dial_has_a_text_before_the_model_is_there() {
+    let page = Page::open(&[], "explore/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    let native = Native::open();
+    let prompt = &native.manifest.prompts[0];
+    for (stop, patch) in native.path().iter().enumerate() {
+        page.set("#size-dial", &stop.to_string()).await;
+        let member = native.family.member(patch);
+        let n_layers = format!("{} layers", member.n_layers());
+        let heading = page.text(".recorded strong").await;
+        assert_eq!(heading, n_layers);
+        assert!(page.text(".recorded-text").await.starts_with(prompt.trim()));
+    }
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_model_is_fetched_for_what_is_asked_of_it() {
+    let native = Native::open();
+    let teacher = native.path().last().unwrap().clone();
+    let last_stop = native.path().len() - 1;
+    let query = format!("explore/?k={last_stop}&n=12&p={}", PROMPT.replace(' ', "+"));
+    let page = Page::open(&[], &query).await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    page.click("#generate").await;
+    let expected = ids(&native.tokens(&teacher, Sampling::Greedy));
+    page.wait_for("#output", "data-token-ids", &[&expected]).await;
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_opened_by_its_address_is_that_view() {
+    let page = Page::open(&[], "sweep/").await;
+    page.wait_for("nav a[aria-current=page]", "href", &["sweep/"]).await;
+    assert_eq!(page.text("h1").await, "All sizes at once");
+    page.click("nav a[href='explore/']").await;
+    page.wait_until("return location.pathname;", json!("/explore/")).await;
+    page.wait_until("return document.activeElement.id;", json!("main")).await;
+    let title = page.run("return document.title;", Vec::new()).await;
+    assert_eq!(title, json!("Explore · Boomerang"));
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dial_follows_the_keys_on_every_view() {
+    let page = Page::open(&[], "explore/?k=2").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    let press = "document.body.dispatchEvent(new KeyboardEvent('keydown', \
+                 {key: arguments[0], bubbles: true}));";
+    page.run(press, vec![json!("]")]).await;
+    let stop = "return document.querySelector('#size-dial').value;";
+    page.wait_until(stop, json!("3")).await;
+    page.run(press, vec![json!("?")]).await;
+    page.wait_until("return document.querySelector('#keys').open;", json!(true)).await;
+    page.close().await;
+}
