@@ -66,8 +66,8 @@ impl Address {
     }
 
     fn link(self, with_fingerprint: bool) -> Link {
-        let Link { bundle, others, .. } = self.opened.get_value();
-        let mut link = Link { bundle, others, ..Link::default() };
+        let Link { bundle, hidden, locked, others, .. } = self.opened.get_value();
+        let mut link = Link { bundle, hidden, locked, others, ..Link::default() };
         self.dial.put_into(&mut link);
         self.draft.put_into(&mut link);
         let compared = self.compared.get();

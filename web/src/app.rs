@@ -13,6 +13,7 @@ use crate::session::{Session, Stage};
 use crate::views::about::About;
 use crate::views::compare::CompareView;
 use crate::views::explore::Explore;
+use crate::views::learn::Learn;
 use crate::views::missing::Missing;
 use crate::views::start::Start;
 use crate::views::sweep::SweepView;
@@ -71,6 +72,7 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
                 <Route path=path!("explore") view=Explore/>
                 <Route path=path!("compare") view=CompareView/>
                 <Route path=path!("sweep") view=SweepView/>
+                <Route path=path!("learn") view=Learn/>
                 <Route path=path!("about") view=About/>
             </FlatRoutes>
         </main>

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use leptos::prelude::*;
 
 use crate::address::{Address, opened_link};
+use crate::controls::Control;
 use crate::dial::Dial;
-use crate::draft::Draft;
+use crate::draft::{Draft, Draw};
 use crate::family::FamilyCard;
+use crate::link::Link;
 use crate::session::{Session, Stage};
 
 /// The state that the views share; it lives as long as the page, whichever view is shown.
@@ -23,6 +25,15 @@ pub struct Bench {
     pub complaints: StoredValue<Vec<String>>,
     /// Whether that link tells of a text of this very model.
     pub replays: bool,
+    /// What that link hides and locks.
+    pub limits: StoredValue<Limits>,
+}
+
+/// Parts of the bench that are not shown, and parts that cannot be changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Limits {
+    pub hidden: Vec<Control>,
+    pub locked: Vec<Control>,
 }
 
 impl Bench {
@@ -30,6 +41,9 @@ impl Bench {
         let link = opened_link();
         let complaints = StoredValue::new(link.complaints(&family));
         let replays = link.is_of(&family);
+        let (hidden, locked) = (link.hidden.clone(), link.locked.clone());
+        let limits =
+            Limits { hidden: hidden.unwrap_or_default(), locked: locked.unwrap_or_default() };
         let draft = Draft::new(&family, &link);
         let dial = Dial::new(family, &link);
         let compared = RwSignal::new(dial.family.with_value(|family| link.compared(family)));
@@ -37,7 +51,36 @@ impl Bench {
         if replays {
             write_when_ready(session, draft, dial);
         }
-        Self { session, dial, draft, compared, address, complaints, replays }
+        let limits = StoredValue::new(limits);
+        Self { session, dial, draft, compared, address, complaints, replays, limits }
+    }
+}
+
+impl Bench {
+    /// Brings dial and draft into the state of a link.
+    pub fn apply(self, link: &Link) {
+        self.dial.apply(link);
+        self.draft.apply(link);
+    }
+
+    /// Dial and draft as they stand, whole: applying it later brings them back.
+    pub fn state(self) -> Link {
+        untrack(|| {
+            let mut link = Link {
+                prompt: Some(self.draft.prompt.get()),
+                n_tokens: Some(self.draft.n_tokens.get()),
+                stop: self.dial.stop.get(),
+                ..Link::default()
+            };
+            if link.stop.is_none() {
+                self.dial.put_into(&mut link);
+            }
+            if self.draft.draw.get() == Draw::Random {
+                link.seed = Some(self.draft.seed.get());
+                link.temperature = Some(self.draft.temperature.get());
+            }
+            link
+        })
     }
 }
 

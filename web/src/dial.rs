@@ -51,6 +51,13 @@ impl Dial {
         self.patch.set(patch);
     }
 
+    /// Goes where a link says, if it says so and the family has it.
+    pub fn apply(self, link: &Link) {
+        if let Some(patch) = self.family.with_value(|family| link.patch(family)) {
+            self.patch.set(patch);
+        }
+    }
+
     /// Puts the place of the dial into a link, unless it is where the dial stands by itself.
     pub fn put_into(self, link: &mut Link) {
         let stop = self.stop.get();

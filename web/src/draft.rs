@@ -116,6 +116,23 @@ impl Draft {
         }
     }
 
+    /// Takes what a link says; what it leaves out stays.
+    pub fn apply(self, link: &Link) {
+        if let Some(prompt) = &link.prompt {
+            self.prompt.set(prompt.clone());
+        }
+        if let Some(n_tokens) = link.n_tokens {
+            self.n_tokens.set(n_tokens.clamp(1, self.most_tokens()));
+        }
+        self.draw.set(if link.seed.is_some() { Draw::Random } else { Draw::Likeliest });
+        if let Some(seed) = link.seed {
+            self.seed.set(seed);
+        }
+        if let Some(temperature) = link.temperature {
+            self.temperature.set(possible(temperature));
+        }
+    }
+
     /// Puts into a link what is not as the page has it by itself.
     pub fn put_into(self, link: &mut Link) {
         let is_drawn = self.draw.get() == Draw::Random;

@@ -13,6 +13,7 @@ pub enum Place {
     Lens,
     Device,
     Models,
+    Learn,
     About,
     /// An address that leads nowhere.
     Missing,
@@ -20,7 +21,7 @@ pub enum Place {
 
 impl Place {
     /// Those that the head of the page leads to, in this order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Start,
         Self::Explore,
         Self::Compare,
@@ -28,6 +29,7 @@ impl Place {
         Self::Lens,
         Self::Device,
         Self::Models,
+        Self::Learn,
         Self::About,
     ];
 
@@ -41,6 +43,7 @@ impl Place {
             Self::Lens => "lens/",
             Self::Device => "device/",
             Self::Models => "models/",
+            Self::Learn => "learn/",
             Self::About => "about/",
         }
     }
@@ -54,6 +57,7 @@ impl Place {
             Self::Lens => "Inside",
             Self::Device => "This device",
             Self::Models => "Stored",
+            Self::Learn => "Lessons",
             Self::About => "About",
             Self::Missing => "Not found",
         }
@@ -69,6 +73,7 @@ impl Place {
             Self::Lens => "Inside one size · Boomerang",
             Self::Device => "What this device can do · Boomerang",
             Self::Models => "What is stored · Boomerang",
+            Self::Learn => "Lessons · Boomerang",
             Self::About => "About · Boomerang",
             Self::Missing => "Not found · Boomerang",
         }

@@ -3,15 +3,24 @@
 use leptos::prelude::*;
 
 use super::choice::Choice;
+use super::panels::Part;
 use super::share::CopyLink;
 use crate::address::Address;
+use crate::bench::Limits;
+use crate::controls::Control;
 use crate::dial::Dial;
 use crate::draft::{Draft, Draw};
 use crate::format;
 use crate::session::Session;
 
 #[component]
-pub fn PromptBox(session: Session, dial: Dial, draft: Draft, address: Address) -> impl IntoView {
+pub fn PromptBox(
+    session: Session,
+    dial: Dial,
+    draft: Draft,
+    address: Address,
+    limits: Signal<Limits>,
+) -> impl IntoView {
     let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
     let prompt = draft.prompt;
     let generate = move || session.generate(draft.task(dial));
@@ -37,8 +46,10 @@ pub fn PromptBox(session: Session, dial: Dial, draft: Draft, address: Address) -
                 generate();
             }
         >
-            <PromptField draft on_submit=generate/>
-            <Examples prompts prompt/>
+            <Part control=Control::Prompt limits>
+                <PromptField draft on_submit=generate/>
+                <Examples prompts prompt/>
+            </Part>
             <div class="button-row">
                 <button type="submit" class="primary" id="generate" disabled=move || !can_generate.get()>
                     {with_layers}
@@ -55,8 +66,12 @@ pub fn PromptBox(session: Session, dial: Dial, draft: Draft, address: Address) -
                 <span class="quiet key-hint">"Ctrl Enter, Esc"</span>
             </div>
             <div class="prompt-foot">
-                <Sampling draft/>
-                <CopyLink address/>
+                <Part control=Control::Chance limits>
+                    <Sampling draft/>
+                </Part>
+                <Part control=Control::Share limits>
+                    <CopyLink address/>
+                </Part>
             </div>
         </form>
     }

@@ -5,6 +5,7 @@
 
 use boomerang_core::plan::Patch;
 
+use crate::controls::{self, Control};
 use crate::family::FamilyCard;
 
 /// What an address says; everything it leaves out is as the page has it by itself.
@@ -28,6 +29,10 @@ pub struct Link {
     pub temperature: Option<f64>,
     /// `h`: the fingerprint of the model that wrote the text.
     pub fingerprint: Option<String>,
+    /// `hide`: parts of the bench that are not shown.
+    pub hidden: Option<Vec<Control>>,
+    /// `lock`: parts of the bench that cannot be changed.
+    pub locked: Option<Vec<Control>>,
     /// All other parameters, which are none of the page's state.
     pub others: Vec<(String, String)>,
     /// Parameters of the state whose value means nothing.
@@ -45,7 +50,7 @@ struct Field {
     parse: fn(&mut Link, &str) -> Option<()>,
 }
 
-const FIELDS: [Field; 9] = [
+const FIELDS: [Field; 11] = [
     Field {
         key: "m",
         print: |link| link.bundle.clone(),
@@ -90,6 +95,16 @@ const FIELDS: [Field; 9] = [
         key: "h",
         print: |link| link.fingerprint.clone(),
         parse: |link, value| read(&mut link.fingerprint, parse_fingerprint(value)),
+    },
+    Field {
+        key: "hide",
+        print: |link| link.hidden.as_deref().map(controls::print),
+        parse: |link, value| read(&mut link.hidden, controls::parse(value)),
+    },
+    Field {
+        key: "lock",
+        print: |link| link.locked.as_deref().map(controls::print),
+        parse: |link, value| read(&mut link.locked, controls::parse(value)),
     },
 ];
 

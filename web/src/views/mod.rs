@@ -3,6 +3,7 @@
 pub mod about;
 pub mod compare;
 pub mod explore;
+pub mod learn;
 pub mod missing;
 pub mod start;
 pub mod sweep;

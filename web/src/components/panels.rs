@@ -1,0 +1,75 @@
+//! The bench in its panels; a lesson or a link can hide or lock parts of it.
+
+use leptos::prelude::*;
+
+use super::curve_chart::CurveChart;
+use super::layer_strip::LayerStrip;
+use super::output::Output;
+use super::prompt_box::PromptBox;
+use super::recorded_text::RecordedText;
+use super::share::KeepRun;
+use super::size_dial::SizeDial;
+use crate::bench::{Bench, Limits};
+use crate::controls::Control;
+
+#[component]
+pub fn Panels(bench: Bench, limits: Signal<Limits>) -> impl IntoView {
+    let Bench { session, dial, draft, address, .. } = bench;
+    let has_run = Memo::new(move |_| session.run.with(Option::is_some));
+    let hides = move |controls: &'static [Control]| {
+        limits.with(|limits| controls.iter().all(|control| limits.hidden.contains(control)))
+    };
+    view! {
+        <div class="bench">
+            <section
+                class="panel size-panel"
+                aria-labelledby="size-heading"
+                hidden=move || hides(&[Control::Dial, Control::Strip])
+            >
+                <Part control=Control::Dial limits>
+                    <SizeDial session dial/>
+                </Part>
+                <Part control=Control::Strip limits>
+                    <LayerStrip dial/>
+                </Part>
+            </section>
+            <section
+                class="panel curve-panel"
+                aria-labelledby="curve-heading"
+                hidden=move || hides(&[Control::Curve])
+            >
+                <Part control=Control::Curve limits>
+                    <CurveChart dial/>
+                </Part>
+            </section>
+            <section class="panel write-panel" aria-labelledby="prompt-heading">
+                <PromptBox session dial draft address limits/>
+                <Part control=Control::Output limits>
+                    <Show when=move || !has_run.get()>
+                        <RecordedText bench/>
+                    </Show>
+                    <Output session>
+                        <KeepRun session dial address/>
+                    </Output>
+                </Part>
+            </section>
+        </div>
+    }
+}
+
+/// A part of the bench: not there when it is hidden, without effect when it is locked.
+#[component]
+pub(super) fn Part(control: Control, limits: Signal<Limits>, children: Children) -> impl IntoView {
+    let is_hidden = move || limits.with(|limits| limits.hidden.contains(&control));
+    let is_locked = Memo::new(move |_| limits.with(|limits| limits.locked.contains(&control)));
+    view! {
+        <div class="part" data-part=control.name() hidden=is_hidden>
+            <Show when=move || is_locked.get()>
+                <p class="quiet locked">"Locked here"</p>
+            </Show>
+            <div class="part" inert=move || is_locked.get()>
+                {children()}
+            </div>
+        </div>
+    }
+}

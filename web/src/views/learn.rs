@@ -1,0 +1,82 @@
+//! Lessons: which there are, and one of them beside the bench.
+
+use boomerang_engine::notice::{Notice, chain};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use crate::app::with_bench;
+use crate::bench::{Bench, Limits};
+use crate::components::engine_status::EngineStatus;
+use crate::components::lesson_card::LessonCard;
+use crate::components::notice_box::NoticeBox;
+use crate::components::panels::Panels;
+use crate::lesson::{BUILT_IN, Lesson, built_in, parse};
+use crate::session::Session;
+
+#[component]
+pub fn Learn() -> impl IntoView {
+    let session: Session = expect_context();
+    let query = use_query_map();
+    let own = RwSignal::new(None::<Lesson>);
+    let lesson = Memo::new(move |_| {
+        own.get().or_else(|| query.with(|query| query.get("l").and_then(|name| built_in(&name))))
+    });
+    let shown = move || match lesson.get() {
+        Some(lesson) => view! {
+            <EngineStatus session/>
+            {with_bench(move |bench| view! { <Lecture bench lesson=lesson.clone()/> })}
+        }
+        .into_any(),
+        None => view! { <Lessons own/> }.into_any(),
+    };
+    view! { {shown} }
+}
+
+/// What there is to learn.
+#[component]
+fn Lessons(own: RwSignal<Option<Lesson>>) -> impl IntoView {
+    let refusal = RwSignal::new(None::<Notice>);
+    let entry = |(name, text): (&'static str, &'static str)| {
+        let lesson = parse(text).ok()?;
+        Some(view! {
+            <li>
+                <h2><a href=format!("learn/?l={name}")>{lesson.title}</a></h2>
+                {lesson.about.into_iter().map(|text| view! { <p>{text}</p> }).collect_view()}
+                <p class="quiet">{crate::format::count(lesson.steps.len(), "step")}</p>
+            </li>
+        })
+    };
+    let open = move |text: String| match parse(&text) {
+        Ok(lesson) => own.set(Some(lesson)),
+        Err(error) => {
+            let next = "Correct the file and choose it again.";
+            refusal.set(Some(Notice::new("This is no lesson.", chain(&error), next)));
+        }
+    };
+    let on_file = move |event: leptos::ev::Event| crate::files::read_chosen(&event, open);
+    view! {
+        <section class="panel prose" aria-labelledby="lessons-heading">
+            <h1 id="lessons-heading">"Lessons"</h1>
+            <ul class="lessons">{BUILT_IN.into_iter().map(entry).collect_view()}</ul>
+            <label class="own-lesson">
+                "A lesson of your own, as a Markdown file: "
+                <input type="file" accept=".md,.txt,text/markdown,text/plain" on:change=on_file/>
+            </label>
+            {move || refusal.get().map(|notice| view! { <NoticeBox notice/> })}
+        </section>
+    }
+}
+
+/// A lesson's card and the bench as its step wants it; the reader's own state comes back after it.
+#[component]
+fn Lecture(bench: Bench, lesson: Lesson) -> impl IntoView {
+    let before = bench.state();
+    on_cleanup(move || bench.apply(&before));
+    let limits = RwSignal::new(Limits::default());
+    view! {
+        <div class="lecture">
+            <LessonCard bench lesson limits/>
+            <Panels bench limits=limits.into()/>
+        </div>
+    }
+}
