@@ -8,6 +8,7 @@ use leptos_router::{StaticSegment, path};
 use crate::backend::Backend;
 use crate::bench::{Bench, use_bench};
 use crate::components::keys::Keys;
+use crate::mirror;
 use crate::place::{Place, base_path};
 use crate::session::{Session, Stage};
 use crate::views::about::About;
@@ -39,6 +40,7 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
         if let Some(family) = session.family.get() {
             let bench_now = owner.with(|| Bench::new(session, family));
             bench_now.address.keep(pathname);
+            owner.with(|| mirror::start(bench_now));
             bench.set(Some(bench_now));
         }
     });
@@ -58,6 +60,9 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
         }
     });
     on_cleanup(move || stop_on_escape.remove());
+    if mirror::is_embedded() {
+        mirror::tell_height();
+    }
     let skip = move |event: leptos::ev::MouseEvent| {
         // Not by the address: every view has one of its own.
         event.prevent_default();
@@ -65,7 +70,7 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
     };
     view! {
         <a class="skip-link" href="" on:click=skip>"Skip to the content"</a>
-        <Head place/>
+        {(!mirror::is_embedded()).then(|| view! { <Head place/> })}
         <main id="main" tabindex="-1" data-state=state data-backend=backend>
             <FlatRoutes fallback=Missing>
                 <Route path=StaticSegment("") view=Start/>
@@ -76,7 +81,7 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
                 <Route path=path!("about") view=About/>
             </FlatRoutes>
         </main>
-        <Foot session/>
+        {(!mirror::is_embedded()).then(|| view! { <Foot session/> })}
         <Keys/>
     }
 }

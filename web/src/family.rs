@@ -8,6 +8,7 @@ use boomerang_core::bundle::{BundleError, Manifest};
 use boomerang_core::config::ModelConfig;
 use boomerang_core::curve::{CurveStop, Series};
 use boomerang_core::plan::{LayerSource, Owner, Patch, Recipe};
+use serde::{Deserialize, Serialize};
 
 /// A family, seen from its manifest.
 ///
@@ -22,7 +23,7 @@ pub struct FamilyCard {
 }
 
 /// How big one member is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberSize {
     pub n_layers: usize,
     pub n_params: usize,

@@ -23,6 +23,7 @@ pub mod files;
 pub mod format;
 pub mod lesson;
 pub mod link;
+pub mod mirror;
 pub mod offline;
 pub mod picture;
 pub mod place;

@@ -3,11 +3,12 @@
 use boomerang_core::generate::Sampling;
 use boomerang_core::plan::Patch;
 use boomerang_engine::messages::{Reply, RunReport};
+use serde::{Deserialize, Serialize};
 
 use crate::family::MemberSize;
 
 /// One text, continued by one member.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub id: u32,
     pub patch: Patch,
@@ -21,7 +22,7 @@ pub struct Run {
 }
 
 /// One token and the text it completed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Piece {
     pub token: u32,
     pub text: String,

@@ -6,8 +6,9 @@ use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
 use crate::bench::use_bench;
+use crate::mirror::open_second_window;
 
-const KEYS: [(&str, &str); 9] = [
+const KEYS: [(&str, &str); 11] = [
     ("[  ]", "one size smaller, one size larger"),
     ("← →", "the same, when the dial has the focus; Home and End for student and teacher"),
     ("Page Up, Page Down", "three sizes at once, when the dial has the focus"),
@@ -16,6 +17,8 @@ const KEYS: [(&str, &str); 9] = [
     ("Ctrl Enter", "let it write"),
     ("Esc", "stop"),
     ("Tab", "to the next control"),
+    ("b", "larger type, for a projector"),
+    ("w", "a second window that shows what this one does"),
     ("?", "this list"),
 ];
 
@@ -26,6 +29,8 @@ enum Wish {
     Larger,
     Prompt,
     Help,
+    Large,
+    Window,
 }
 
 fn wish(key: &str) -> Option<Wish> {
@@ -34,6 +39,8 @@ fn wish(key: &str) -> Option<Wish> {
         "]" => Some(Wish::Larger),
         "/" => Some(Wish::Prompt),
         "?" => Some(Wish::Help),
+        "b" => Some(Wish::Large),
+        "w" => Some(Wish::Window),
         _ => None,
     }
 }
@@ -55,6 +62,8 @@ pub fn Keys() -> impl IntoView {
                     let _ = dialog.show_modal();
                 }
             }
+            (Wish::Large, _) => toggle_large(),
+            (Wish::Window, _) => open_second_window(),
             (Wish::Prompt, _) => focus("prompt"),
             (Wish::Smaller, Some(bench)) => bench.dial.step(-1),
             (Wish::Larger, Some(bench)) => bench.dial.step(1),
@@ -93,6 +102,14 @@ fn is_typing(event: &leptos::ev::KeyboardEvent) -> bool {
         "TEXTAREA" | "SELECT" => true,
         "INPUT" => !matches!(kind.as_str(), "range" | "checkbox" | "radio"),
         _ => false,
+    }
+}
+
+/// Type for the last row of a lecture hall, and back.
+fn toggle_large() {
+    if let Some(root) = document().document_element() {
+        // Only a class name with a blank in it would be refused.
+        let _ = root.class_list().toggle("is-large");
     }
 }
 

@@ -13,6 +13,7 @@ use crate::components::recorded_text::RecordedText;
 use crate::components::size_dial::SizeDial;
 use crate::components::story::Story;
 use crate::format;
+use crate::mirror::is_embedded;
 use crate::session::{Session, Stage};
 
 #[component]
@@ -22,7 +23,7 @@ pub fn Start() -> impl IntoView {
     let has_failed =
         Memo::new(move |_| session.stage.with(|stage| matches!(stage, Stage::Failed(_))));
     view! {
-        <Intro/>
+        {(!is_embedded()).then(|| view! { <Intro/> })}
         <Show when=move || has_failed.get()>
             <EngineStatus session/>
         </Show>
