@@ -1,3 +1,5 @@
+/// Accessibility: what axe-core finds, and what the keyboard reaches.
+mod access;
 /// What works before a weight is there.
 mod first;
 /// The model as it arrives: what works before all of it is there.

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// A browser with the page open, and everything that stands behind it.
 pub struct Page {
     pub client: Client,
-    _server: Server,
+    server: Server,
     _driver: Driver,
     _turn: MutexGuard<'static, ()>,
 }
@@ -81,7 +81,21 @@ impl Page {
             .await
             .expect("chromedriver starts a browser");
         client.goto(&format!("{}{query}", server.url())).await.expect("the page opens");
-        Self { client, _server: server, _driver: driver, _turn: turn }
+        Self { client, server, _driver: driver, _turn: turn }
+    }
+
+    /// Goes to another view by its address, as if it were typed.
+    pub async fn go(&self, view: &str) {
+        let address = format!("{}{view}", self.server.url());
+        self.client.goto(&address).await.expect("the view opens");
+    }
+
+    /// Waits until nothing moves on the screen any more.
+    pub async fn settled(&self) {
+        let still =
+            "return document.getAnimations().filter(it => it.playState === 'running').length;";
+        self.wait_until(still, json!(0)).await;
+        self.drawn().await;
     }
 
     /// Waits until an attribute of an element has one of these values; returns which.

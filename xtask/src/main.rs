@@ -46,8 +46,9 @@ Usage: cargo xtask <command>
 
 Environment:
   CARGO_TARGET_DIR      Where everything is built; the user's cache folder if it is not set
-  CHROMIUM, CHROMEDRIVER
-                        The browser and its driver for the tests, if they are not on the PATH
+  CHROMIUM, CHROMEDRIVER, AXE
+                        The browser, its driver and an axe.min.js for the tests, if they are not
+                        to be looked for
   CI                    If set: no colors, no progress bars
 ";
 

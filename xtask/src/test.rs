@@ -34,6 +34,7 @@ pub(crate) fn run_tests(
         .args(separator)
         .args(filters)
         .env("BOOMERANG_SITE", workspace.site())
+        .env("AXE", &tools.axe)
         .env("CHROMIUM", &tools.browser.chromium)
         .env("CHROMEDRIVER", &tools.browser.chromedriver)
         .stdin(Stdio::null())

@@ -5,6 +5,7 @@
 //! install.
 
 mod apt;
+mod axe;
 mod browser;
 mod cargo_install;
 mod trunk;
@@ -31,6 +32,8 @@ pub(crate) struct PageTools {
 pub(crate) struct TestTools {
     pub(crate) page: PageTools,
     pub(crate) browser: Browser,
+    /// The script of axe-core
+    pub(crate) axe: PathBuf,
 }
 
 /// Makes sure that the page can be built.
@@ -46,8 +49,9 @@ pub(crate) fn for_tests(workspace: &Workspace) -> Result<TestTools> {
     // System packages first: they are quick, and where they cannot be installed nobody has waited.
     let browser = browser::ensure()?;
     vulkan::ensure()?;
+    let axe = axe::ensure(workspace)?;
     let page = for_page(workspace)?;
-    Ok(TestTools { page, browser })
+    Ok(TestTools { page, browser, axe })
 }
 
 /// Says what was found, in the same words for every tool.
