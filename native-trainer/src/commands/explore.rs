@@ -49,6 +49,12 @@ pub fn run(args: &ExploreArgs) -> anyhow::Result<()> {
                 SocketAddr::new(ip, server.address().port())
             ));
         }
+        if let Some(&ip) = lan_addresses().first() {
+            let address = format!("http://{}/", SocketAddr::new(ip, server.address().port()));
+            if let Some(code) = qr_code(&address) {
+                print(&code);
+            }
+        }
         print("Other machines compute on their CPU: browsers keep WebGPU for https and localhost.");
     }
     print("Ctrl-C ends it.");
@@ -68,6 +74,15 @@ fn find_bundle(folder: &Path) -> PathBuf {
     let inner = folder.join("bundle");
     let is_bundle = |place: &Path| place.join(MANIFEST).is_file();
     if !is_bundle(folder) && is_bundle(&inner) { inner } else { folder.to_owned() }
+}
+
+/// The address for a phone's camera, in half blocks of a terminal; `None` when it is too long.
+fn qr_code(address: &str) -> Option<String> {
+    use qrcode::render::unicode::Dense1x2;
+    let code = qrcode::QrCode::new(address).ok()?;
+    // A terminal's ink is light on most screens, and cameras want the code dark on light.
+    let drawn = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark);
+    Some(drawn.build())
 }
 
 fn find_site() -> anyhow::Result<PathBuf> {
