@@ -1,6 +1,6 @@
 use boomerang_core::distill::{Batch, Layout, Row};
 use boomerang_core::evaluate::{PrefixTree, Stack};
-use boomerang_core::generate::{Along, GenerateError, Generation, Guess, Sampling};
+use boomerang_core::generate::{Along, GenerateError, Generation, Guess, Sampling, certainties};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::PatchOrder;
 use boomerang_core::search::divergences;
@@ -56,4 +56,21 @@ fn a_text_beyond_the_window_is_refused() {
     let family = tiny_family(&cpu());
     let error = Along::new(family.teacher().model(), &[1; 65], 0).err();
     assert!(matches!(error, Some(GenerateError::PromptTooLong { n_tokens: 65, max_seq: 64 })));
+}
+
+#[test]
+fn certainty_is_that_of_the_guesses_at_the_same_places() {
+    let family = tiny_family(&cpu());
+    let teacher = family.teacher().model();
+    let certain = block_on(certainties(teacher, &text(), 1, 3)).unwrap();
+    let guesses = guesses(teacher, teacher, 0);
+    assert_eq!(certain.len(), text().len() - 1);
+    for ((certainty, guess), token) in certain.iter().zip(&guesses).zip(&text()[1..]) {
+        let (likeliest, probability) = certainty.likeliest[0];
+        assert_eq!(likeliest, guess.token);
+        assert!((probability - guess.probability).abs() < 1e-5);
+        assert!(certainty.probability <= probability + 1e-9);
+        let is_likeliest = likeliest == *token;
+        assert_eq!(is_likeliest, (certainty.probability - probability).abs() < 1e-12);
+    }
 }

@@ -33,7 +33,7 @@ pub struct Along<'model> {
 }
 
 /// Places whose logits are held at a time, once for the teacher and once for the member.
-const PLACES_AT_ONCE: usize = 32;
+pub(super) const PLACES_AT_ONCE: usize = 32;
 
 impl<'model> Along<'model> {
     /// Lets the teacher read `text`; the next token is guessed after place `from` and all later ones.
@@ -94,7 +94,11 @@ impl<'model> Along<'model> {
 
 /// Normalised states behind the last layer, from place `from` on, `[places, d_model]`; those of
 /// other layers are let go of at once.
-fn last_states(model: &LanguageModel, tokens: &Tensor<2, Int>, from: usize) -> Tensor<2> {
+pub(super) fn last_states(
+    model: &LanguageModel,
+    tokens: &Tensor<2, Int>,
+    from: usize,
+) -> Tensor<2> {
     let [_, seq] = tokens.dims();
     let context = model.context(seq, &AttentionMask::causal(seq, 0, &model.device()));
     let mut x = model.embed(tokens.clone(), 0);

@@ -1,6 +1,7 @@
 //! Text, one token at a time.
 
 mod along;
+mod certainty;
 mod open;
 
 use burn::tensor::{Int, Tensor, TensorData};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use along::{Along, Guess};
+pub use certainty::{Certainty, certainties};
 pub use open::{OpenError, answer_open};
 
 use crate::evaluate::ReadBackError;

@@ -26,6 +26,8 @@ pub enum Request {
     /// Let members read a text and say what they expect next after its token `from` and all later
     /// ones, one member after the other.
     Guess { id: u32, patches: Vec<Patch>, tokens: Vec<u32>, from: usize },
+    /// Let a member say how sure it was of each token of a text from place `from` on.
+    Certainty { id: u32, patch: Patch, tokens: Vec<u32>, from: usize },
     /// Let a member read a text, and say what each of its layers would have written next.
     Lens { id: u32, patch: Patch, text: String },
     /// Let members read a text that none of them has seen, one after the other.
@@ -59,6 +61,8 @@ pub enum Reply {
     Done { id: u32, text: String, report: RunReport },
     /// What the next of the members expects, place by place.
     Guessed { id: u32, guesses: Vec<ToldGuess> },
+    /// How sure a member was, place by place.
+    Certainty { id: u32, places: Vec<CertainPlace> },
     /// What the layers of a member would have written.
     Lens { id: u32, lens: LensReport },
     /// How well the next of the members expects a text.
@@ -78,6 +82,15 @@ pub enum Reply {
 pub struct ToldGuess {
     pub guess: Guess,
     pub text: String,
+}
+
+/// How sure a member was of one token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CertainPlace {
+    /// In `0..=1`.
+    pub probability: f64,
+    /// The likeliest tokens, likeliest first.
+    pub likeliest: Vec<LensGuess>,
 }
 
 /// What every layer of a member would write next, were it the last.

@@ -113,6 +113,9 @@ impl Worker {
             Request::Guess { id, patches, tokens, from } => {
                 (Some(id), self.guess(id, &patches, &tokens, from).await)
             }
+            Request::Certainty { id, patch, tokens, from } => {
+                (Some(id), self.certainty(id, &patch, &tokens, from).await)
+            }
             Request::Lens { id, .. }
             | Request::Score { id, .. }
             | Request::Measure { id, .. }

@@ -1,18 +1,23 @@
 //! What members write, and what they expect along a text that is there already.
 
 use boomerang_core::bundle::BundleError;
-use boomerang_core::generate::{Along, GenerateError, Generation, Sampling};
+use boomerang_core::generate::{
+    Along, Certainty, GenerateError, Generation, Sampling, certainties,
+};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::Patch;
 use boomerang_core::tokenizer::{Tokenizer, TokenizerError};
 
 use crate::fetch::reason;
 use crate::loading::Bundle;
-use crate::messages::{Ending, Reply, RunReport, ToldGuess};
+use crate::messages::{CertainPlace, Ending, LensGuess, Reply, RunReport, ToldGuess};
 use crate::notice::{Notice, chain};
 use crate::text_stream::TextStream;
 use crate::turn::Turn;
 use crate::worker::{Worker, now_millis, post};
+
+/// As many alternatives as fit beside a token.
+const N_LIKELIEST: usize = 5;
 
 /// Who takes part in an answer.
 struct Cast {
@@ -116,6 +121,34 @@ impl Worker {
             let guesses = told.collect::<Result<_, _>>().map_err(unreadable)?;
             post(&Reply::Guessed { id, guesses });
         }
+        post(&Reply::Ended { id, is_stopped: false });
+        Ok(())
+    }
+
+    /// Lets a member say how sure it was of each token.
+    pub(crate) async fn certainty(
+        &self,
+        id: u32,
+        patch: &Patch,
+        tokens: &[u32],
+        from: usize,
+    ) -> Result<(), Notice> {
+        let Some(cast) = self.cast(id, std::slice::from_ref(patch)).await? else {
+            post(&Reply::Ended { id, is_stopped: true });
+            return Ok(());
+        };
+        let found = certainties(&cast.members[0], tokens, from, N_LIKELIEST).await;
+        let guess = |(token, probability): (u32, f64)| {
+            let text = cast.tokenizer.decode(&[token])?;
+            Ok::<_, TokenizerError>(LensGuess { token, text, probability })
+        };
+        let place = |certainty: Certainty| {
+            let likeliest = certainty.likeliest.into_iter().map(guess).collect::<Result<_, _>>()?;
+            Ok::<_, TokenizerError>(CertainPlace { probability: certainty.probability, likeliest })
+        };
+        let places = found.map_err(impossible)?.into_iter().map(place);
+        let places = places.collect::<Result<_, _>>().map_err(unreadable)?;
+        post(&Reply::Certainty { id, places });
         post(&Reply::Ended { id, is_stopped: false });
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The parts of the page. A component draws; what it shows is decided above it.
 
+pub mod certainty;
 pub mod choice;
 pub mod compare;
 pub mod curve_chart;

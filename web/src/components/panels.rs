@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::certainty::Certainty;
 use super::curve_chart::CurveChart;
 use super::layer_strip::LayerStrip;
 use super::output::Output;
@@ -50,6 +51,7 @@ pub fn Panels(bench: Bench, limits: Signal<Limits>) -> impl IntoView {
                     </Show>
                     <Output session>
                         <KeepRun session dial address/>
+                        <Certainty session/>
                     </Output>
                 </Part>
             </section>

@@ -1,0 +1,85 @@
+//! How sure a member was of each token of a text.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::{Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::along::{PLACES_AT_ONCE, last_states};
+use super::{GenerateError, readable};
+use crate::evaluate::ReadBackError;
+use crate::model::LanguageModel;
+
+/// What a member expected at one place of a text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Certainty {
+    /// Of the token that stands there, in `0..=1`.
+    pub probability: f64,
+    /// The likeliest tokens with their probabilities, likeliest first.
+    pub likeliest: Vec<(u32, f64)>,
+}
+
+/// How sure `model` is of every token of `text` from place `from` on, in one pass; with the
+/// `n_likeliest` likeliest tokens of each place. `from` is at least 1: nothing expects the first.
+///
+/// # Errors
+/// [`GenerateError`] when the text does not fit the model.
+pub async fn certainties(
+    model: &LanguageModel,
+    text: &[u32],
+    from: usize,
+    n_likeliest: usize,
+) -> Result<Vec<Certainty>, GenerateError> {
+    readable(model, text)?;
+    let max_seq = model.config().max_seq;
+    if text.len() > max_seq {
+        return Err(GenerateError::PromptTooLong { n_tokens: text.len(), max_seq });
+    }
+    let from = from.max(1);
+    if from >= text.len() {
+        return Ok(Vec::new());
+    }
+    let seen: Vec<i64> = text[..text.len() - 1].iter().map(|&token| i64::from(token)).collect();
+    let shape = [1, seen.len()];
+    let tokens = Tensor::<2, Int>::from_data(TensorData::new(seen, shape), &model.device());
+    let states = last_states(model, &tokens, from - 1);
+    let chosen = &text[from..];
+    let mut certainties = Vec::with_capacity(chosen.len());
+    for start in (0..chosen.len()).step_by(PLACES_AT_ONCE) {
+        let n_here = PLACES_AT_ONCE.min(chosen.len() - start);
+        let probabilities = softmax(model.logits(states.clone().narrow(0, start, n_here)), 1);
+        let [_, vocab] = probabilities.dims();
+        let data = probabilities.into_data_async().await.map_err(ReadBackError::new)?;
+        let data: Vec<f64> = data.iter::<f64>().collect();
+        let rows = data.chunks_exact(vocab).zip(&chosen[start..start + n_here]);
+        certainties.extend(rows.map(|(row, &token)| Certainty {
+            probability: row[token as usize],
+            likeliest: likeliest(row, n_likeliest),
+        }));
+    }
+    Ok(certainties)
+}
+
+/// The largest of a row and their places, largest first; of equals, the first place first.
+fn likeliest(row: &[f64], n: usize) -> Vec<(u32, f64)> {
+    let mut best: Vec<(u32, f64)> = Vec::with_capacity(n + 1);
+    for (place, &probability) in row.iter().enumerate() {
+        let at = best.partition_point(|&(_, other)| other >= probability);
+        if at < n {
+            best.insert(at, (place as u32, probability));
+            best.truncate(n);
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_likeliest_come_first_and_equals_by_their_place() {
+        assert_eq!(likeliest(&[0.1, 0.4, 0.1, 0.4], 3), [(1, 0.4), (3, 0.4), (0, 0.1)]);
+        assert_eq!(likeliest(&[0.1], 3).len(), 1);
+        assert!(likeliest(&[0.1], 0).is_empty());
+    }
+}
