@@ -6,6 +6,8 @@ mod first;
 mod growing;
 /// The address of the page: what it says, and what it brings back.
 mod links;
+/// A page whose server is gone.
+mod offline;
 /// Several sizes with one prompt: side by side, and in one table.
 mod trials;
 

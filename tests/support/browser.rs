@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// A browser with the page open, and everything that stands behind it.
 pub struct Page {
     pub client: Client,
-    server: Server,
+    server: Option<Server>,
+    url: String,
     _driver: Driver,
     _turn: MutexGuard<'static, ()>,
 }
@@ -81,12 +82,13 @@ impl Page {
             .await
             .expect("chromedriver starts a browser");
         client.goto(&format!("{}{query}", server.url())).await.expect("the page opens");
-        Self { client, server, _driver: driver, _turn: turn }
+        let url = server.url();
+        Self { client, server: Some(server), url, _driver: driver, _turn: turn }
     }
 
     /// Goes to another view by its address, as if it were typed.
     pub async fn go(&self, view: &str) {
-        let address = format!("{}{view}", self.server.url());
+        let address = format!("{}{view}", self.url);
         self.client.goto(&address).await.expect("the view opens");
     }
 
@@ -184,6 +186,11 @@ impl Page {
 
     pub async fn run(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.client.execute(script, arguments).await.expect("the script runs")
+    }
+
+    /// From now on the page's server answers nobody.
+    pub fn stop_server(&mut self) {
+        self.server = None;
     }
 
     /// Ends the browser.

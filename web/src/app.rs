@@ -71,7 +71,13 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
     view! {
         <a class="skip-link" href="" on:click=skip>"Skip to the content"</a>
         {(!mirror::is_embedded()).then(|| view! { <Head place/> })}
-        <main id="main" tabindex="-1" data-state=state data-backend=backend>
+        <main
+            id="main"
+            tabindex="-1"
+            data-state=state
+            data-backend=backend
+            data-kept=move || session.is_kept.get().to_string()
+        >
             <FlatRoutes fallback=Missing>
                 <Route path=StaticSegment("") view=Start/>
                 <Route path=path!("explore") view=Explore/>
