@@ -11,7 +11,7 @@ use crate::mirror::open_second_window;
 const KEYS: [(&str, &str); 11] = [
     ("[  ]", "one size smaller, one size larger"),
     ("← →", "the same, when the dial has the focus; Home and End for student and teacher"),
-    ("Page Up, Page Down", "three sizes at once, when the dial has the focus"),
+    ("Page ↑ ↓", "three sizes at once, when the dial has the focus"),
     ("Space", "exchange the block that has the focus"),
     ("/", "to the beginning of the text"),
     ("Ctrl Enter", "let it write"),

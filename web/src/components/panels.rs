@@ -34,15 +34,6 @@ pub fn Panels(bench: Bench, limits: Signal<Limits>) -> impl IntoView {
                     <LayerStrip dial/>
                 </Part>
             </section>
-            <section
-                class="panel curve-panel"
-                aria-labelledby="curve-heading"
-                hidden=move || hides(&[Control::Curve])
-            >
-                <Part control=Control::Curve limits>
-                    <CurveChart dial/>
-                </Part>
-            </section>
             <section class="panel write-panel" aria-labelledby="prompt-heading">
                 <PromptBox session dial draft address limits/>
                 <Part control=Control::Output limits>
@@ -53,6 +44,15 @@ pub fn Panels(bench: Bench, limits: Signal<Limits>) -> impl IntoView {
                         <KeepRun session dial address/>
                         <Certainty session/>
                     </Output>
+                </Part>
+            </section>
+            <section
+                class="panel curve-panel"
+                aria-labelledby="curve-heading"
+                hidden=move || hides(&[Control::Curve])
+            >
+                <Part control=Control::Curve limits>
+                    <CurveChart dial/>
                 </Part>
             </section>
         </div>

@@ -46,9 +46,6 @@ fn Idea(bench: Bench) -> impl IntoView {
                     <Story dial rest plays_by_itself=is_untouched/>
                 </div>
             </section>
-            <section class="panel curve-panel" aria-labelledby="curve-heading">
-                <CurveChart dial/>
-            </section>
             <section class="panel write-panel" aria-labelledby="recorded-heading">
                 <div class="panel-head">
                     <h2 id="recorded-heading">"What this size writes"</h2>
@@ -56,6 +53,9 @@ fn Idea(bench: Bench) -> impl IntoView {
                 <Examples prompts prompt=draft.prompt/>
                 <RecordedText bench/>
                 <TryIt bench/>
+            </section>
+            <section class="panel curve-panel" aria-labelledby="curve-heading">
+                <CurveChart dial/>
             </section>
         </div>
     }
