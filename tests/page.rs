@@ -1,9 +1,13 @@
 /// Accessibility: what axe-core finds, and what the keyboard reaches.
 mod access;
+/// What goes wrong, and what the page makes of it.
+mod failures;
 /// What works before a weight is there.
 mod first;
 /// The model as it arrives: what works before all of it is there.
 mod growing;
+/// Lessons, and parts of the bench that are hidden or locked.
+mod lessons;
 /// The address of the page: what it says, and what it brings back.
 mod links;
 /// A page whose server is gone.

@@ -123,7 +123,9 @@ fn Ways(session: Session) -> impl IntoView {
         choice.as_ref().is_some_and(|choice| choice.backend == Backend::WebGpu)
     });
     let retry = has_family.then(|| {
-        view! { <button on:click=move |_| session.load()>"Try again"</button> }
+        view! {
+            <button id="try-again" on:click=move |_| session.load()>"Try again"</button>
+        }
     });
     let cpu = (has_family && was_gpu).then(|| {
         view! {

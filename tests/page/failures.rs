@@ -1,0 +1,88 @@
+use std::fs;
+
+use boomerang_core::bundle::MANIFEST;
+use boomerang_tests::browser::Page;
+use serde_json::json;
+
+use super::{PROMPT, native_tokens, tokens_at};
+
+/// Keeps hold of the workers that the page starts from now on.
+const WATCH_WORKERS: &str = "window.workers = []; const Own = window.Worker; \
+                             window.Worker = function (...given) { \
+                                 const worker = new Own(...given); \
+                                 window.workers.push(worker); return worker; };";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_worker_dies_the_texts_stay_and_the_next_one_goes_on() {
+    let page = Page::open(&[], "explore/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    page.run(WATCH_WORKERS, Vec::new()).await;
+    let expected = native_tokens();
+    page.ready().await;
+    assert_eq!(tokens_at(&page, 0).await, expected[0]);
+    let written = page.text("#output").await;
+
+    let death = "window.workers.at(-1).dispatchEvent(\
+                     new ErrorEvent('error', {message: 'unreachable executed'}));";
+    page.run(death, Vec::new()).await;
+    page.wait_for("main", "data-state", &["failed"]).await;
+    let notice = page.text(".notice").await;
+    assert!(notice.contains("unreachable executed"), "{notice}");
+    assert_eq!(page.text("#output").await, written);
+    let prompt = page.run("return document.querySelector('#prompt').value;", Vec::new()).await;
+    assert_eq!(prompt, json!(PROMPT));
+
+    page.click("#try-again").await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    assert_eq!(tokens_at(&page, 1).await, expected[1]);
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_another_build_is_told_apart() {
+    let page = Page::open(&[], "explore/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    page.run(WATCH_WORKERS, Vec::new()).await;
+    page.click("#load").await;
+    page.wait_until("return window.workers.length > 0;", json!(true)).await;
+    let other = "window.workers[0].dispatchEvent(new MessageEvent('message', \
+                     {data: JSON.stringify({Ready: {protocol: 1}})}));";
+    page.run(other, Vec::new()).await;
+    page.wait_for("main", "data-state", &["failed"]).await;
+    let notice = page.text(".notice").await;
+    assert!(notice.contains("different builds"), "{notice}");
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_is_none_is_told_on_every_view() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(MANIFEST), "{\"format\": \"zip\", \"version\": 1}").unwrap();
+    let page = Page::open_with(folder.path(), &[], "").await;
+    for view in ["", "explore/", "sweep/"] {
+        page.go(view).await;
+        page.wait_for("main", "data-state", &["failed"]).await;
+        let notice = page.text(".notice").await;
+        assert!(notice.contains("boomerang-bundle"), "/{view}: {notice}");
+    }
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_of_a_bundle_is_never_markup() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest =
+        fs::read_to_string(boomerang_tests::root().join("assets/demo/bundle/manifest.json"));
+    let mut manifest: serde_json::Value = serde_json::from_str(&manifest.unwrap()).unwrap();
+    let hostile = "<img src=x onerror='document.title=1'>";
+    manifest["name"] = json!(hostile);
+    manifest["prompts"] = json!([hostile]);
+    fs::write(folder.path().join(MANIFEST), manifest.to_string()).unwrap();
+    let page = Page::open_with(folder.path(), &[], "explore/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    assert!(page.text(".foot").await.contains(hostile));
+    assert!(page.text(".example").await.contains("<img"));
+    let images = page.run("return document.querySelectorAll('img').length;", Vec::new()).await;
+    assert_eq!(images, json!(0));
+    page.close().await;
+}
