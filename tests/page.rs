@@ -10,6 +10,8 @@ mod growing;
 mod lessons;
 /// The address of the page: what it says, and what it brings back.
 mod links;
+/// A window that follows another.
+mod mirror;
 /// A page whose server is gone.
 mod offline;
 /// Several sizes with one prompt: side by side, and in one table.

@@ -14,6 +14,8 @@ use crate::link::Link;
 use crate::run::Run;
 
 const CHANNEL: &str = "boomerang-presenter";
+/// What a window says that has begun to follow.
+const HELLO: &str = "hello";
 
 /// What the presenter's window shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,23 +51,40 @@ pub fn start(bench: Bench) {
     let Ok(channel) = BroadcastChannel::new(CHANNEL) else { return };
     if is_following() {
         follow(&channel, bench);
+        post(&channel, HELLO);
         // It lives as long as the window.
         std::mem::forget(channel);
     } else {
-        let channel = StoredValue::new_local(channel);
-        Effect::new(move |_| {
-            bench.dial.patch.track();
-            bench.draft.prompt.track();
-            let run = bench.session.run.get();
-            let shown = Shown { state: bench.state().query(), run };
-            if let Ok(text) = serde_json::to_string(&shown) {
-                // Nobody may be listening.
-                channel.with_value(|channel| {
-                    let _ = channel.post_message(&text.into());
-                });
-            }
-        });
+        lead(channel, bench);
     }
+}
+
+fn lead(channel: BroadcastChannel, bench: Bench) {
+    // A window that has just opened asks for what it missed.
+    let asked = RwSignal::new(0_u32);
+    let on_message = move |event: MessageEvent| {
+        if event.data().as_string().as_deref() == Some(HELLO) {
+            asked.update(|asked| *asked = asked.wrapping_add(1));
+        }
+    };
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(on_message).into_js_value();
+    channel.set_onmessage(Some(on_message.unchecked_ref()));
+    let channel = StoredValue::new_local(channel);
+    Effect::new(move |_| {
+        asked.track();
+        bench.dial.patch.track();
+        bench.draft.prompt.track();
+        let run = bench.session.run.get();
+        let shown = Shown { state: bench.state().query(), run };
+        if let Ok(text) = serde_json::to_string(&shown) {
+            channel.with_value(|channel| post(channel, &text));
+        }
+    });
+}
+
+fn post(channel: &BroadcastChannel, text: &str) {
+    // Nobody may be listening.
+    let _ = channel.post_message(&text.into());
 }
 
 fn follow(channel: &BroadcastChannel, bench: Bench) {

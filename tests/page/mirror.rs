@@ -1,0 +1,25 @@
+use boomerang_tests::browser::Page;
+use serde_json::json;
+
+use super::{native_tokens, tokens_at};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_window_shows_what_the_first_does() {
+    let page = Page::open(&[], "explore/").await;
+    page.ready().await;
+    let expected = native_tokens();
+    assert_eq!(tokens_at(&page, 1).await, expected[1]);
+    let first = page.client.window().await.unwrap();
+    let second = page.client.new_window(true).await.unwrap().handle;
+    page.client.switch_to_window(second.clone()).await.unwrap();
+    page.go("explore/?follow=1").await;
+    let dial = "return document.querySelector('#size-dial')?.value;";
+    page.wait_until(dial, json!("1")).await;
+    page.wait_for("#output", "data-token-ids", &[&super::ids(&expected[1])]).await;
+
+    page.client.switch_to_window(first).await.unwrap();
+    page.set("#size-dial", "3").await;
+    page.client.switch_to_window(second).await.unwrap();
+    page.wait_until(dial, json!("3")).await;
+    page.close().await;
+}
