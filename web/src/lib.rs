@@ -8,16 +8,20 @@
 
 pub mod address;
 pub mod app;
+pub mod asked;
 pub mod backend;
 pub mod bundle_source;
 pub mod components;
+pub mod device;
 pub mod dial;
 pub mod difference;
 pub mod draft;
 pub mod engine;
 pub mod family;
 pub mod format;
+pub mod lens;
 pub mod link;
+pub mod paragraph;
 pub mod run;
 pub mod session;
 pub mod sweep;
