@@ -1,5 +1,7 @@
 /// The model as it arrives: what works before all of it is there.
 mod growing;
+/// Inside one size, and this machine: what the page says is what native code computes.
+mod lens;
 /// The address of the page: what it says, and what it brings back.
 mod links;
 /// Several sizes with one prompt: side by side, and in one table.
