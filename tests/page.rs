@@ -6,6 +6,8 @@ mod failures;
 mod first;
 /// The model as it arrives: what works before all of it is there.
 mod growing;
+/// Inside one size, and this machine: what the page says is what native code computes.
+mod lens;
 /// Lessons, and parts of the bench that are hidden or locked.
 mod lessons;
 /// The address of the page: what it says, and what it brings back.

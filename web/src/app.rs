@@ -13,8 +13,10 @@ use crate::place::{Place, base_path};
 use crate::session::{Session, Stage};
 use crate::views::about::About;
 use crate::views::compare::CompareView;
+use crate::views::device::DeviceView;
 use crate::views::explore::Explore;
 use crate::views::learn::Learn;
+use crate::views::lens::LensView;
 use crate::views::missing::Missing;
 use crate::views::start::Start;
 use crate::views::sweep::SweepView;
@@ -83,6 +85,8 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
                 <Route path=path!("explore") view=Explore/>
                 <Route path=path!("compare") view=CompareView/>
                 <Route path=path!("sweep") view=SweepView/>
+                <Route path=path!("lens") view=LensView/>
+                <Route path=path!("device") view=DeviceView/>
                 <Route path=path!("learn") view=Learn/>
                 <Route path=path!("about") view=About/>
             </FlatRoutes>

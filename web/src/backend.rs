@@ -25,7 +25,7 @@ pub struct BackendChoice {
 
 /// What the browser says about its GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Gpu {
+pub(crate) enum Gpu {
     /// WebGPU is hidden from pages that came over plain http.
     Insecure,
     Unsupported,
@@ -34,6 +34,9 @@ enum Gpu {
         name: String,
         is_software: bool,
         max_binding_bytes: u64,
+        max_buffer_bytes: u64,
+        /// Whether its programs may use 16-bit numbers.
+        has_f16: bool,
     },
 }
 
@@ -109,7 +112,7 @@ impl BackendChoice {
     }
 }
 
-async fn look_for_gpu() -> Gpu {
+pub(crate) async fn look_for_gpu() -> Gpu {
     if !window().is_secure_context() {
         return Gpu::Insecure;
     }
@@ -124,11 +127,22 @@ async fn look_for_gpu() -> Gpu {
         .into_iter()
         .any(|place| property(place, "isFallbackAdapter").is_some_and(|flag| flag.is_truthy()));
     let limits = property(&adapter, "limits").unwrap_or(JsValue::NULL);
-    let max_binding_bytes = property(&limits, "maxStorageBufferBindingSize")
-        .and_then(|limit| limit.as_f64())
-        .unwrap_or(0.0) as u64;
+    let limit = |name| {
+        let limit = property(&limits, name).and_then(|limit| limit.as_f64());
+        limit.unwrap_or(0.0) as u64
+    };
+    let max_binding_bytes = limit("maxStorageBufferBindingSize");
+    let max_buffer_bytes = limit("maxBufferSize");
+    let has_f16 = has_feature(&adapter, "shader-f16").unwrap_or(false);
     let is_software = is_fallback || is_software_renderer(&name);
-    Gpu::Adapter { name, is_software, max_binding_bytes }
+    Gpu::Adapter { name, is_software, max_binding_bytes, max_buffer_bytes, has_f16 }
+}
+
+/// `adapter.features.has(name)`
+fn has_feature(adapter: &JsValue, name: &str) -> Option<bool> {
+    let features = property(adapter, "features")?;
+    let has: Function = property(&features, "has")?.dyn_into().ok()?;
+    has.call1(&features, &name.into()).ok()?.as_bool()
 }
 
 async fn request_adapter(gpu: &JsValue) -> Option<JsValue> {
@@ -140,7 +154,7 @@ async fn request_adapter(gpu: &JsValue) -> Option<JsValue> {
     (!adapter.is_null() && !adapter.is_undefined()).then_some(adapter)
 }
 
-fn property(object: &JsValue, name: &str) -> Option<JsValue> {
+pub(crate) fn property(object: &JsValue, name: &str) -> Option<JsValue> {
     let value = Reflect::get(object, &name.into()).ok()?;
     (!value.is_undefined() && !value.is_null()).then_some(value)
 }
@@ -170,7 +184,9 @@ mod tests {
     use super::*;
 
     fn adapter(is_software: bool, max_binding_bytes: u64) -> Gpu {
-        Gpu::Adapter { name: "acme one".to_owned(), is_software, max_binding_bytes }
+        let name = "acme one".to_owned();
+        let (max_buffer_bytes, has_f16) = (max_binding_bytes, false);
+        Gpu::Adapter { name, is_software, max_binding_bytes, max_buffer_bytes, has_f16 }
     }
 
     #[test]

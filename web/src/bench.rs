@@ -6,9 +6,11 @@ use leptos::prelude::*;
 
 use crate::address::{Address, opened_link};
 use crate::controls::Control;
+use crate::device::DeviceState;
 use crate::dial::Dial;
 use crate::draft::{Draft, Draw};
 use crate::family::FamilyCard;
+use crate::lens::LensState;
 use crate::link::Link;
 use crate::session::{Session, Stage};
 
@@ -23,6 +25,10 @@ pub struct Bench {
     pub address: Address,
     /// What the link by which the page was opened asks for and does not get.
     pub complaints: StoredValue<Vec<String>>,
+    /// What was found inside a size.
+    pub lens: LensState,
+    /// What was found of this machine.
+    pub device: DeviceState,
     /// Whether that link tells of a text of this very model.
     pub replays: bool,
     /// What that link hides and locks.
@@ -52,7 +58,8 @@ impl Bench {
             write_when_ready(session, draft, dial);
         }
         let limits = StoredValue::new(limits);
-        Self { session, dial, draft, compared, address, complaints, replays, limits }
+        let (lens, device) = (LensState::new(), DeviceState::new());
+        Self { session, dial, draft, compared, address, complaints, replays, limits, lens, device }
     }
 }
 

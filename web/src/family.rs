@@ -7,7 +7,7 @@ use std::ops::Range;
 use boomerang_core::bundle::{BundleError, Manifest};
 use boomerang_core::config::ModelConfig;
 use boomerang_core::curve::{CurveStop, Series};
-use boomerang_core::plan::{LayerSource, Owner, Patch, Recipe};
+use boomerang_core::plan::{Owner, Patch, Recipe};
 use serde::{Deserialize, Serialize};
 
 /// A family, seen from its manifest.
@@ -126,11 +126,8 @@ impl FamilyCard {
     /// The member's layers in short, first to last: `S0 T2 T3 S2`.
     pub fn stack(&self, patch: &Patch) -> String {
         let layers = self.manifest.plan.recipe(patch).layers;
-        let names = layers.iter().map(|source| match source {
-            LayerSource::Student(layer) => format!("S{layer}"),
-            LayerSource::Teacher(layer) => format!("T{layer}"),
-        });
-        names.collect::<Vec<_>>().join(" ")
+        let names: Vec<String> = layers.iter().map(ToString::to_string).collect();
+        names.join(" ")
     }
 
     /// The largest matrix, in bytes on the device, where weights are 32 bits each.

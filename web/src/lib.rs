@@ -9,11 +9,13 @@
 
 pub mod address;
 pub mod app;
+pub mod asked;
 pub mod backend;
 pub mod bench;
 pub mod bundle_source;
 pub mod components;
 pub mod controls;
+pub mod device;
 pub mod dial;
 pub mod difference;
 pub mod draft;
@@ -21,10 +23,13 @@ pub mod engine;
 pub mod family;
 pub mod files;
 pub mod format;
+pub mod lens;
 pub mod lesson;
+pub mod link;
 pub mod link;
 pub mod mirror;
 pub mod offline;
+pub mod paragraph;
 pub mod picture;
 pub mod place;
 pub mod record;

@@ -69,7 +69,8 @@ pub fn visible(text: &str) -> String {
     text.replace(' ', "·").replace('\n', "⏎").replace('\t', "⇥")
 }
 
-fn quoted(text: &str) -> String {
+/// A field of a CSV file.
+pub fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
 

@@ -3,12 +3,12 @@
 //! Nobody writes here: every member reads the same text, so that places can be compared.
 
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{GenerateError, readable};
+use super::{GenerateError, PLACES_AT_ONCE, last_states, whole_text};
 use crate::evaluate::ReadBackError;
-use crate::model::{AttentionMask, LanguageModel};
+use crate::model::LanguageModel;
 
 /// What a member expects at one place of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,9 +32,6 @@ pub struct Along<'model> {
     states: Tensor<2>,
 }
 
-/// Places whose logits are held at a time, once for the teacher and once for the member.
-pub(super) const PLACES_AT_ONCE: usize = 32;
-
 impl<'model> Along<'model> {
     /// Lets the teacher read `text`; the next token is guessed after place `from` and all later ones.
     ///
@@ -45,14 +42,7 @@ impl<'model> Along<'model> {
         text: &[u32],
         from: usize,
     ) -> Result<Self, GenerateError> {
-        readable(teacher, text)?;
-        let max_seq = teacher.config().max_seq;
-        if text.len() > max_seq {
-            return Err(GenerateError::PromptTooLong { n_tokens: text.len(), max_seq });
-        }
-        let data: Vec<i64> = text.iter().map(|&token| i64::from(token)).collect();
-        let data = TensorData::new(data, [1, text.len()]);
-        let tokens = Tensor::from_data(data, &teacher.device());
+        let tokens = whole_text(teacher, text)?;
         let from = from.min(text.len() - 1);
         let states = last_states(teacher, &tokens, from);
         Ok(Self { teacher, tokens, from, states })
@@ -90,20 +80,4 @@ impl<'model> Along<'model> {
         }
         Ok(guesses)
     }
-}
-
-/// Normalised states behind the last layer, from place `from` on, `[places, d_model]`; those of
-/// other layers are let go of at once.
-pub(super) fn last_states(
-    model: &LanguageModel,
-    tokens: &Tensor<2, Int>,
-    from: usize,
-) -> Tensor<2> {
-    let [_, seq] = tokens.dims();
-    let context = model.context(seq, &AttentionMask::causal(seq, 0, &model.device()));
-    let mut x = model.embed(tokens.clone(), 0);
-    for layer in model.layers() {
-        x = layer.forward(x, &context, None);
-    }
-    model.normalize(x.narrow(1, from, seq - from)).squeeze_dim::<2>(0)
 }

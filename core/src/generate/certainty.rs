@@ -1,11 +1,9 @@
 //! How sure a member was of each token of a text.
 
 use burn::tensor::activation::softmax;
-use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::along::{PLACES_AT_ONCE, last_states};
-use super::{GenerateError, readable};
+use super::{GenerateError, PLACES_AT_ONCE, last_states, whole_text};
 use crate::evaluate::ReadBackError;
 use crate::model::LanguageModel;
 
@@ -29,25 +27,22 @@ pub async fn certainties(
     from: usize,
     n_likeliest: usize,
 ) -> Result<Vec<Certainty>, GenerateError> {
-    readable(model, text)?;
-    let max_seq = model.config().max_seq;
-    if text.len() > max_seq {
-        return Err(GenerateError::PromptTooLong { n_tokens: text.len(), max_seq });
+    let vocab = model.config().vocab;
+    if let Some(&token) = text.iter().find(|&&token| token as usize >= vocab) {
+        return Err(GenerateError::OutsideVocabulary { token, vocab });
     }
     let from = from.max(1);
     if from >= text.len() {
         return Ok(Vec::new());
     }
-    let seen: Vec<i64> = text[..text.len() - 1].iter().map(|&token| i64::from(token)).collect();
-    let shape = [1, seen.len()];
-    let tokens = Tensor::<2, Int>::from_data(TensorData::new(seen, shape), &model.device());
+    // The last token is asked for, and predicts nothing.
+    let tokens = whole_text(model, &text[..text.len() - 1])?;
     let states = last_states(model, &tokens, from - 1);
     let chosen = &text[from..];
     let mut certainties = Vec::with_capacity(chosen.len());
     for start in (0..chosen.len()).step_by(PLACES_AT_ONCE) {
         let n_here = PLACES_AT_ONCE.min(chosen.len() - start);
         let probabilities = softmax(model.logits(states.clone().narrow(0, start, n_here)), 1);
-        let [_, vocab] = probabilities.dims();
         let data = probabilities.into_data_async().await.map_err(ReadBackError::new)?;
         let data: Vec<f64> = data.iter::<f64>().collect();
         let rows = data.chunks_exact(vocab).zip(&chosen[start..start + n_here]);

@@ -3,6 +3,7 @@
 mod along;
 mod certainty;
 mod open;
+mod retrace;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -13,9 +14,10 @@ use thiserror::Error;
 pub use along::{Along, Guess};
 pub use certainty::{Certainty, certainties};
 pub use open::{OpenError, answer_open};
+pub use retrace::{Retraced, retrace};
 
 use crate::evaluate::ReadBackError;
-use crate::model::{KvCache, LanguageModel};
+use crate::model::{AttentionMask, KvCache, LanguageModel};
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,6 +120,35 @@ fn readable(model: &LanguageModel, text: &[u32]) -> Result<(), GenerateError> {
         Some(&token) => Err(GenerateError::OutsideVocabulary { token, vocab }),
         None => Ok(()),
     }
+}
+
+/// A text that the model is to read in one pass, `[1, seq]`.
+pub(crate) fn whole_text(
+    model: &LanguageModel,
+    text: &[u32],
+) -> Result<Tensor<2, Int>, GenerateError> {
+    readable(model, text)?;
+    let (n_tokens, max_seq) = (text.len(), model.config().max_seq);
+    if n_tokens > max_seq {
+        return Err(GenerateError::PromptTooLong { n_tokens, max_seq });
+    }
+    let data: Vec<i64> = text.iter().map(|&token| i64::from(token)).collect();
+    Ok(Tensor::from_data(TensorData::new(data, [1, n_tokens]), &model.device()))
+}
+
+/// Places whose logits are held at a time, for each model.
+pub(crate) const PLACES_AT_ONCE: usize = 32;
+
+/// Normalised states behind the last layer, from place `from` on, `[places, d_model]`; those of
+/// other layers are let go of at once.
+fn last_states(model: &LanguageModel, tokens: &Tensor<2, Int>, from: usize) -> Tensor<2> {
+    let [_, seq] = tokens.dims();
+    let context = model.context(seq, &AttentionMask::causal(seq, 0, &model.device()));
+    let mut x = model.embed(tokens.clone(), 0);
+    for layer in model.layers() {
+        x = layer.forward(x, &context, None);
+    }
+    model.normalize(x.narrow(1, from, seq - from)).squeeze_dim::<2>(0)
 }
 
 /// Chosen on the device, so that one number is read back and not the vocabulary.

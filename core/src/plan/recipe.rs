@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LayerPlan, Patch, PatchOrder, PlanError};
+use super::{Alignment, LayerPlan, Patch, PatchOrder, PlanError};
 
 /// Whose weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,6 +43,16 @@ impl LayerSource {
         match self {
             Self::Student(layer) => (Owner::Student, layer),
             Self::Teacher(layer) => (Owner::Teacher, layer),
+        }
+    }
+}
+
+/// In short, as in a stack of layers: `S0`, `T3`.
+impl fmt::Display for LayerSource {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Student(layer) => write!(formatter, "S{layer}"),
+            Self::Teacher(layer) => write!(formatter, "T{layer}"),
         }
     }
 }
@@ -123,6 +133,16 @@ impl LayerPlan {
         }
     }
 
+    /// Pairs of hidden states at the same depth, `(member's, teacher's)`: a student layer ends where
+    /// its block ends. For the student itself this is [`LayerPlan::alignment`].
+    pub fn alignment_of(&self, patch: &Patch) -> Alignment {
+        let ends = self.recipe(patch).layers.into_iter().map(|source| match source {
+            LayerSource::Student(layer) => self.block(layer).end,
+            LayerSource::Teacher(layer) => layer + 1,
+        });
+        [0].into_iter().chain(ends).enumerate().collect()
+    }
+
     /// Naive pruning: the same layers as `recipe`, but the teacher's own in the student's places.
     pub fn naive(&self, recipe: &Recipe) -> Recipe {
         let layers = recipe.layers.iter().map(|source| match *source {
@@ -151,5 +171,35 @@ impl LayerPlan {
             PatchOrder::Found(_) => {}
         }
         Ok(recipe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_students_layer_ends_where_its_block_ends() {
+        let plan = LayerPlan::keep(&[0, 2, 5], 6).unwrap();
+        let student = Patch::none(&plan);
+        assert_eq!(plan.alignment_of(&student), plan.alignment());
+        // S0, T2, T3, T4, S2.
+        let member = Patch::of(&[1], &plan).unwrap();
+        let of_teacher: Vec<usize> =
+            plan.alignment_of(&member).into_iter().map(|(_, of_teacher)| of_teacher).collect();
+        assert_eq!(of_teacher, [0, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn every_state_of_the_teacher_is_its_own_counterpart() {
+        let plan = LayerPlan::keep(&[0, 2, 5], 6).unwrap();
+        let alignment = plan.alignment_of(&Patch::all(&plan));
+        assert_eq!(alignment, (0..7).map(|state| (state, state)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn layers_have_short_names() {
+        let names = [LayerSource::Student(0), LayerSource::Teacher(12)].map(|it| it.to_string());
+        assert_eq!(names, ["S0", "T12"]);
     }
 }

@@ -7,6 +7,7 @@
 mod advice;
 mod analysis;
 mod keep;
+mod lens;
 mod states;
 
 use burn::tensor::Tensor;
@@ -18,6 +19,7 @@ use crate::prune::Family;
 pub use advice::{Advice, KeepAdvice, similarity_order};
 pub use analysis::{Analysis, AnalysisError};
 pub use keep::keep_advice;
+pub use lens::{Depth, LensGuess, look_inside};
 pub use states::{StateSimilarity, compare_states};
 
 /// Mean cosine between each student layer's output and the output of its teacher block, first layer

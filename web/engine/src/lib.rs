@@ -5,8 +5,12 @@
 //! the CPU and one for WebGPU; the page links only the messages, the notices and the fetching.
 
 mod arrivals;
+mod cast;
+mod checking;
 pub mod fetch;
+mod lens;
 mod loading;
+mod measuring;
 pub mod messages;
 pub mod notice;
 mod text_stream;

@@ -96,7 +96,9 @@ pub struct CertainPlace {
 /// What every layer of a member would write next, were it the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LensReport {
-    /// The tokens of the text, as text.
+    /// Tokens at the beginning of a long text that were read, but of which nothing is told.
+    pub n_before: usize,
+    /// The tokens after those, as text.
     pub places: Vec<String>,
     /// From the embedding to the last layer.
     pub layers: Vec<LensLayer>,
@@ -151,6 +153,8 @@ pub struct CheckedMember {
     pub n_tokens: usize,
     /// The first place at which this machine's likeliest token is not the recorded one.
     pub first_difference: Option<usize>,
+    /// That likeliest token, as text.
+    pub instead: Option<String>,
     /// Largest difference of a recorded token's log-probability, in nats.
     pub max_difference: f64,
 }

@@ -5,6 +5,9 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{MessageChannel, MessagePort};
 
+use crate::fetch::reason;
+use crate::notice::Notice;
+
 /// A way to wait until the event loop has come round.
 ///
 /// A message to oneself: timers would wait for at least four milliseconds, which is a token's time.
@@ -14,8 +17,11 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    pub(crate) fn new() -> Result<Self, JsValue> {
-        let channel = MessageChannel::new()?;
+    pub(crate) fn new() -> Result<Self, Notice> {
+        let channel = MessageChannel::new().map_err(|error| {
+            let next = "Reload the page.";
+            Notice::new("The model cannot be interrupted here.", reason(&error), next)
+        })?;
         Ok(Self { here: channel.port1(), there: channel.port2() })
     }
 

@@ -88,6 +88,11 @@ impl Worker {
         }
     }
 
+    /// Whether the reader has had enough of this request.
+    pub(crate) fn is_stopped(&self, id: u32) -> bool {
+        self.stopped.get() >= id
+    }
+
     fn enqueue(worker: &Rc<Self>, request: Request) {
         worker.waiting.borrow_mut().push_back(request);
         if !worker.is_busy.replace(true) {
@@ -116,13 +121,14 @@ impl Worker {
             Request::Certainty { id, patch, tokens, from } => {
                 (Some(id), self.certainty(id, &patch, &tokens, from).await)
             }
-            Request::Lens { id, .. }
-            | Request::Score { id, .. }
-            | Request::Measure { id, .. }
-            | Request::Check { id, .. } => {
-                let why = "this build has no lens yet";
-                (Some(id), Err(Notice::new("Not measured.", why, "Reload the page.")))
+            Request::Lens { id, patch, text } => (Some(id), self.lens(id, &patch, &text).await),
+            Request::Score { id, patches, text } => {
+                (Some(id), self.score(id, &patches, &text).await)
             }
+            Request::Measure { id, patches, task } => {
+                (Some(id), self.measure(id, &patches, &task).await)
+            }
+            Request::Check { id, recorded } => (Some(id), self.check(id, &recorded).await),
             Request::Load { .. } | Request::Want { .. } | Request::Stop { .. } => return,
         };
         if let Err(notice) = outcome {
@@ -136,6 +142,12 @@ pub(crate) fn post(reply: &Reply) {
     if let Ok(text) = serde_json::to_string(reply) {
         let _ = scope().post_message(&JsValue::from_str(&text));
     }
+}
+
+/// Nothing more is to be said to this request.
+pub(crate) fn ended(id: u32, is_stopped: bool) -> Result<(), Notice> {
+    post(&Reply::Ended { id, is_stopped });
+    Ok(())
 }
 
 fn scope() -> DedicatedWorkerGlobalScope {

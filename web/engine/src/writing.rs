@@ -1,30 +1,20 @@
 //! What members write, and what they expect along a text that is there already.
 
-use boomerang_core::bundle::BundleError;
 use boomerang_core::generate::{
     Along, Certainty, GenerateError, Generation, Sampling, certainties,
 };
-use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::Patch;
-use boomerang_core::tokenizer::{Tokenizer, TokenizerError};
+use boomerang_core::tokenizer::TokenizerError;
 
-use crate::fetch::reason;
-use crate::loading::Bundle;
+use crate::cast::{Cast, not_loaded};
 use crate::messages::{CertainPlace, Ending, LensGuess, Reply, RunReport, ToldGuess};
 use crate::notice::{Notice, chain};
 use crate::text_stream::TextStream;
 use crate::turn::Turn;
-use crate::worker::{Worker, now_millis, post};
+use crate::worker::{Worker, ended, now_millis, post};
 
 /// As many alternatives as fit beside a token.
 const N_LIKELIEST: usize = 5;
-
-/// Who takes part in an answer.
-struct Cast {
-    members: Vec<LanguageModel>,
-    tokenizer: Tokenizer,
-    end_tokens: Vec<u32>,
-}
 
 impl Worker {
     /// Continues a text and tells every token as it is chosen.
@@ -49,8 +39,7 @@ impl Worker {
             Generation::new(member, &prompt_tokens, n_tokens, sampling).map_err(impossible)?;
         let mut stream = TextStream::new(&tokenizer, &prompt_tokens);
         let has_room = prompt_tokens.len() + n_tokens <= member.config().max_seq;
-        let turn =
-            Turn::new().map_err(|error| not_continued(reason(&error), "Reload the page."))?;
+        let turn = Turn::new()?;
         post(&Reply::Started { id, prompt_tokens });
 
         let start = now_millis();
@@ -59,7 +48,7 @@ impl Worker {
         let mut n_done = 0;
         let ending = loop {
             turn.end().await;
-            if self.stopped.get() >= id {
+            if self.is_stopped(id) {
                 break Ending::Stopped;
             }
             let Some(token) = generation.next().await.map_err(impossible)? else {
@@ -97,19 +86,16 @@ impl Worker {
     ) -> Result<(), Notice> {
         let everyone = [patches, &[self.teacher_patch()?]].concat();
         let Some(cast) = self.cast(id, &everyone).await? else {
-            post(&Reply::Ended { id, is_stopped: true });
-            return Ok(());
+            return ended(id, true);
         };
         let Cast { members, tokenizer, .. } = cast;
         let (teacher, members) = members.split_last().ok_or_else(not_loaded)?;
-        let turn =
-            Turn::new().map_err(|error| not_continued(reason(&error), "Reload the page."))?;
+        let turn = Turn::new()?;
         let along = Along::new(teacher, tokens, from).map_err(impossible)?;
         for member in members {
             turn.end().await;
-            if self.stopped.get() >= id {
-                post(&Reply::Ended { id, is_stopped: true });
-                return Ok(());
+            if self.is_stopped(id) {
+                return ended(id, true);
             }
             let guesses = along.guesses(member).await.map_err(|error| impossible(error.into()))?;
             let told = guesses.into_iter().map(|guess| {
@@ -121,8 +107,7 @@ impl Worker {
             let guesses = told.collect::<Result<_, _>>().map_err(unreadable)?;
             post(&Reply::Guessed { id, guesses });
         }
-        post(&Reply::Ended { id, is_stopped: false });
-        Ok(())
+        ended(id, false)
     }
 
     /// Lets a member say how sure it was of each token.
@@ -134,8 +119,7 @@ impl Worker {
         from: usize,
     ) -> Result<(), Notice> {
         let Some(cast) = self.cast(id, std::slice::from_ref(patch)).await? else {
-            post(&Reply::Ended { id, is_stopped: true });
-            return Ok(());
+            return ended(id, true);
         };
         let found = certainties(&cast.members[0], tokens, from, N_LIKELIEST).await;
         let guess = |(token, probability): (u32, f64)| {
@@ -149,54 +133,8 @@ impl Worker {
         let places = found.map_err(impossible)?.into_iter().map(place);
         let places = places.collect::<Result<_, _>>().map_err(unreadable)?;
         post(&Reply::Certainty { id, places });
-        post(&Reply::Ended { id, is_stopped: false });
-        Ok(())
+        ended(id, false)
     }
-
-    /// The members of these patches, once their files are here; `None` when the reader stops waiting.
-    async fn cast(&self, id: u32, patches: &[Patch]) -> Result<Option<Cast>, Notice> {
-        loop {
-            let missing = match self.cast_now(patches)? {
-                Ok(cast) => return Ok(Some(cast)),
-                Err(missing) => missing,
-            };
-            self.want(patches);
-            if !self.next_arrival().await {
-                let why = format!("{}, and loading has stopped", chain(&missing));
-                return Err(not_continued(why, "Load the rest, or choose a size that is here."));
-            }
-            if self.stopped.get() >= id {
-                return Ok(None);
-            }
-        }
-    }
-
-    fn teacher_patch(&self) -> Result<Patch, Notice> {
-        let bundle = self.bundle.borrow();
-        let bundle = bundle.as_ref().ok_or_else(not_loaded)?;
-        Ok(Patch::all(&bundle.loader.manifest().plan))
-    }
-
-    /// Cloning a model copies no weights, and a new family may be loaded meanwhile.
-    fn cast_now(&self, patches: &[Patch]) -> Result<Result<Cast, BundleError>, Notice> {
-        let bundle = self.bundle.borrow();
-        let Bundle { loader, end_tokens, .. } = bundle.as_ref().ok_or_else(not_loaded)?;
-        let members = || -> Result<Cast, BundleError> {
-            Ok(Cast {
-                members: patches
-                    .iter()
-                    .map(|patch| loader.member(patch))
-                    .collect::<Result<_, _>>()?,
-                tokenizer: loader.tokenizer()?.clone(),
-                end_tokens: end_tokens.clone(),
-            })
-        };
-        Ok(members())
-    }
-}
-
-fn not_loaded() -> Notice {
-    not_continued("No model is loaded.".to_owned(), "Load it first.")
 }
 
 fn not_continued(why: String, next: &str) -> Notice {

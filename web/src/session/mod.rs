@@ -176,6 +176,11 @@ impl Session {
         self.stage.with(|stage| *stage == Stage::Generating)
     }
 
+    /// Whether something is being done, or fetched to be done.
+    pub fn is_at_work(self) -> bool {
+        self.stage.with(|stage| matches!(stage, Stage::Generating | Stage::Loading))
+    }
+
     /// Whether the text in the making is the one for the dial, and not part of a trial.
     pub fn is_writing(self) -> bool {
         self.is_generating() && self.work.with(|work| *work == Work::Run)

@@ -2,8 +2,10 @@
 
 pub mod about;
 pub mod compare;
+pub mod device;
 pub mod explore;
 pub mod learn;
+pub mod lens;
 pub mod missing;
 pub mod start;
 pub mod sweep;

@@ -1,0 +1,181 @@
+//! How well and how fast all sizes are on this machine.
+
+use boomerang_core::bundle::TaskFile;
+use boomerang_engine::messages::{Reply, Request};
+use leptos::html;
+use leptos::prelude::*;
+
+use super::download::data_url;
+use super::notice_box::NoticeBox;
+use super::width::width_of;
+use crate::asked::Asked;
+use crate::device::{DeviceState, MeasuredSize, chart, csv, measured_finding, memory, share};
+use crate::dial::Dial;
+use crate::format;
+use crate::session::{Session, Stage};
+
+#[component]
+pub fn DeviceSpeed(
+    session: Session,
+    dial: Dial,
+    state: DeviceState,
+    task: Signal<Option<TaskFile>>,
+) -> impl IntoView {
+    let DeviceState { sizes, measured, .. } = state;
+    let n_sizes = dial.family.with_value(|family| family.path().len());
+    let is_running = Memo::new(move |_| measured.with(|measured| measured.is_running(session)));
+    let has_task = Memo::new(move |_| task.with(Option::is_some));
+    let can_start =
+        Memo::new(move |_| session.stage.with(|stage| *stage == Stage::Ready) && has_task.get());
+    let start = move |_| {
+        let Some(task) = task.get_untracked() else { return };
+        let patches = dial.family.with_value(|family| family.path().to_vec());
+        let request = move |id| Request::Measure { id, patches, task };
+        let is_asked = session.consult(request, move |reply| {
+            if let Reply::Measured { measured, .. } = reply {
+                let size = dial.family.with_value(|family| {
+                    let stop = sizes.with_untracked(Vec::len).min(family.last_stop());
+                    family.size(&family.path()[stop])
+                });
+                let measured = *measured;
+                sizes.update(|sizes| sizes.push(MeasuredSize { size, measured }));
+            } else if let Some(after) = Asked::after(reply) {
+                measured.set(after);
+            }
+        });
+        if is_asked {
+            sizes.set(Vec::new());
+            measured.set(Asked::Running);
+        }
+    };
+    let words = Memo::new(move |_| {
+        let (has_task, is_running) = (has_task.get(), is_running.get());
+        sizes.with(|sizes| {
+            measured.with(|measured| match measured {
+                Asked::NotYet if !has_task => "This bundle comes without questions.".to_owned(),
+                Asked::NotYet => String::new(),
+                Asked::Running if is_running => {
+                    format!("{} of {} …", sizes.len(), format::count(n_sizes, "size"))
+                }
+                Asked::Whole => measured_finding(sizes).unwrap_or_default(),
+                Asked::Failed(_) => "Not measured.".to_owned(),
+                Asked::Running | Asked::Stopped => "Stopped.".to_owned(),
+            })
+        })
+    });
+    let what = move || {
+        task.with(|task| {
+            task.as_ref().map(|task| {
+                let n = format::count(task.questions.len(), "question");
+                format!(
+                    "{n} ({}), each with a few choices: the likeliest one counts. Then 32 tokens \
+                     of a text are timed.",
+                    task.name
+                )
+            })
+        })
+    };
+    let refusal = move || {
+        measured.with(|measured| {
+            measured.notice().map(|notice| view! { <NoticeBox notice=notice.clone()/> })
+        })
+    };
+    let table = move || sizes.with(|sizes| (!sizes.is_empty()).then(|| table(sizes)));
+    view! {
+        <div class="panel-head">
+            <h2 id="measure-heading">"Evaluate on this device"</h2>
+            <p class="quiet">{what}</p>
+        </div>
+        <div class="button-row">
+            <button
+                type="button"
+                class="primary"
+                id="measure"
+                disabled=move || !can_start.get()
+                on:click=start
+            >
+                {format!("Measure {}", format::count(n_sizes, "size"))}
+            </button>
+            <button
+                type="button"
+                id="measure-stop"
+                disabled=move || !is_running.get()
+                on:click=move |_| session.stop()
+            >
+                "Stop"
+            </button>
+            <p role="status" id="measure-state">{words}</p>
+        </div>
+        {table}
+        <Picture sizes=sizes task/>
+        {refusal}
+    }
+}
+
+fn table(sizes: &[MeasuredSize]) -> impl IntoView + use<> {
+    let row = |of: &MeasuredSize| {
+        view! {
+            <tr>
+                <th scope="row">{of.size.n_layers}</th>
+                <td>{format::params(of.size.n_params)}</td>
+                <td class="accuracy">{share(of)}</td>
+                <td>{format::speed(of.measured.tokens_per_second)}</td>
+                <td>{format!("{:.1}", of.millis_per_token())}</td>
+                <td>{memory(of.measured.heap_bytes)}</td>
+            </tr>
+        }
+    };
+    view! {
+        <div class="table-scroll" tabindex="0" role="region" aria-labelledby="measure-heading">
+            <table id="measure-table">
+                <thead>
+                    <tr>
+                        <th scope="col">"Layers"</th>
+                        <th scope="col">"Parameters"</th>
+                        <th scope="col">"Accuracy ± standard error"</th>
+                        <th scope="col">"Tokens per second"</th>
+                        <th scope="col">"Milliseconds per token"</th>
+                        <th scope="col">"Memory so far"</th>
+                    </tr>
+                </thead>
+                <tbody>{sizes.iter().map(row).collect_view()}</tbody>
+            </table>
+        </div>
+        <p class="quiet">
+            "Memory is that of the model's program after it has measured a size; browsers never take \
+             it back while the program runs. What a GPU holds is not in it."
+        </p>
+    }
+}
+
+/// Accuracy against time, and what was measured as files.
+#[component]
+fn Picture(sizes: RwSignal<Vec<MeasuredSize>>, task: Signal<Option<TaskFile>>) -> impl IntoView {
+    let drawn =
+        Memo::new(move |_| task.with(|task| sizes.with(|sizes| chart(sizes, task.as_ref()))));
+    let figure = NodeRef::<html::Div>::new();
+    let width = width_of(figure);
+    let picture = move || {
+        let width = width.get();
+        let height = (width * 0.55).clamp(280.0, 480.0);
+        drawn.with(|drawn| drawn.as_ref().map(|chart| chart.to_element("speed", width, height)))
+    };
+    let saves = move || {
+        let svg = drawn.with(|drawn| drawn.as_ref().map(|chart| chart.to_svg(800.0, 500.0)));
+        let svg = svg.map(|svg| {
+            let href = data_url("image/svg+xml", &svg);
+            view! { <a download="device.svg" href=href>"Save as SVG"</a> }
+        });
+        sizes.with(|sizes| (!sizes.is_empty()).then(|| {
+            let href = data_url("text/csv", &csv(sizes));
+            view! { <p class="saves">{svg} <a download="device.csv" href=href>"Save as CSV"</a></p> }
+        }))
+    };
+    view! {
+        <figure class="curve device-picture">
+            // The text of the drawing comes from `core`, which escapes every word in it.
+            <div node_ref=figure inner_html=move || picture().unwrap_or_default()></div>
+        </figure>
+        {saves}
+    }
+}

@@ -1,0 +1,27 @@
+//! What this machine has, whether it computes rightly, and what it makes of the sizes.
+
+use leptos::prelude::*;
+
+use crate::app::with_bench;
+use crate::bench::Bench;
+use crate::components::device::Device;
+use crate::components::engine_status::EngineStatus;
+use crate::session::Session;
+
+#[component]
+pub fn DeviceView() -> impl IntoView {
+    let session: Session = expect_context();
+    let panels = |bench: Bench| {
+        let Bench { session, dial, device, .. } = bench;
+        let recordings = Signal::derive(move || {
+            session.recordings.with(|recordings| recordings.as_deref().cloned())
+        });
+        let task = Signal::derive(move || session.task.with(|task| task.as_deref().cloned()));
+        view! { <Device session dial state=device recordings task/> }
+    };
+    view! {
+        <h1 class="visually-hidden">"What this device can do"</h1>
+        <EngineStatus session/>
+        {with_bench(panels)}
+    }
+}

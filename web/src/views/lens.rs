@@ -1,0 +1,34 @@
+//! Inside one size: what its layers would write, and how well a paragraph is expected.
+
+use leptos::prelude::*;
+
+use crate::app::with_bench;
+use crate::bench::Bench;
+use crate::components::engine_status::EngineStatus;
+use crate::components::layer_strip::LayerStrip;
+use crate::components::lens::Lens;
+use crate::components::size_dial::SizeDial;
+use crate::session::Session;
+
+#[component]
+pub fn LensView() -> impl IntoView {
+    let session: Session = expect_context();
+    let panels = |bench: Bench| {
+        let Bench { session, dial, draft, lens, .. } = bench;
+        let paragraph = Signal::derive(move || {
+            session.task.with(|task| task.as_ref().map(|task| task.paragraph.clone()))
+        });
+        view! {
+            <section class="panel size-panel" aria-labelledby="size-heading">
+                <SizeDial session dial/>
+                <LayerStrip dial/>
+            </section>
+            <Lens session dial draft state=lens paragraph/>
+        }
+    };
+    view! {
+        <h1 class="visually-hidden">"Inside one size"</h1>
+        <EngineStatus session/>
+        {with_bench(panels)}
+    }
+}
