@@ -20,5 +20,6 @@ pub mod format;
 pub mod link;
 pub mod run;
 pub mod session;
+pub mod stored;
 pub mod sweep;
 pub mod trial;

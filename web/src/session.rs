@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use boomerang_core::plan::Patch;
-use boomerang_engine::fetch::fetch_text;
 use boomerang_engine::messages::{PROTOCOL, Reply, Request};
 use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
@@ -16,6 +15,7 @@ use crate::bundle_source::manifest_url;
 use crate::engine::Engine;
 use crate::family::FamilyCard;
 use crate::run::{Run, Task};
+use crate::stored::Stored;
 use crate::trial::Trial;
 
 /// Bundles above this size are offered, not fetched by themselves.
@@ -46,6 +46,8 @@ pub struct Session {
     pub comparison: RwSignal<Option<Trial>>,
     /// All sizes, along one text.
     pub sweep: RwSignal<Option<Trial>>,
+    /// What this browser keeps.
+    pub stored: Stored,
     /// What the engine is writing for, while the stage says that it is.
     work: RwSignal<Work>,
     /// Who hears the replies to a request that is neither a text nor a trial.
@@ -124,6 +126,7 @@ impl Session {
             here: RwSignal::new(HashSet::new()),
             comparison: RwSignal::new(None),
             sweep: RwSignal::new(None),
+            stored: Stored::new(),
             work: RwSignal::new(Work::Run),
             hearer: StoredValue::new_local(None),
             source: StoredValue::new(Source::default()),
@@ -255,13 +258,14 @@ impl Session {
     fn begin_loading(self) {
         self.here.set(HashSet::new());
         self.gap.set(None);
+        self.stored.not_kept.set(None);
         self.progress.set(Some(Progress::default()));
         self.stage.set(Stage::Loading);
     }
 
     async fn open_bundle(self) -> Result<(), Notice> {
         let manifest_url = manifest_url()?;
-        let manifest = fetch_text(&manifest_url).await.map_err(|error| {
+        let manifest = self.stored.manifest(&manifest_url).await.map_err(|error| {
             let next = "Check that the bundle folder lies beside the page, then reload.";
             Notice::new("There is no model to explore.", error, next)
         })?;
@@ -294,7 +298,11 @@ impl Session {
         }
     }
 
-    fn ask(self, request: &Request) {
+    pub(crate) fn has_engine(self) -> bool {
+        self.engine.with_value(Option::is_some)
+    }
+
+    pub(crate) fn ask(self, request: &Request) {
         self.engine.with_value(|engine| {
             if let Some(engine) = engine {
                 engine.ask(request);
@@ -316,20 +324,30 @@ impl Session {
             Reply::Ready { .. } => {
                 let Source { manifest_url, manifest } = self.source.get_value();
                 self.ask(&Request::Load { manifest_url, manifest });
+                self.stored.rest();
+                self.look_at_store();
             }
             Reply::Progress { bytes, total, path } => {
                 self.progress.set(Some(Progress { bytes, total, path }));
             }
             Reply::Arrived { path } => self.keep_in_mind(path),
-            Reply::Loaded => self.progress.set(None),
+            Reply::Loaded => {
+                self.progress.set(None);
+                self.look_at_store();
+            }
             Reply::LoadFailed { notice } => {
                 self.progress.set(None);
                 if self.stage.with_untracked(|stage| *stage == Stage::Loading) {
                     self.fail(notice);
                 } else {
                     self.gap.set(Some(notice));
+                    self.look_at_store();
                 }
             }
+            reply @ (Reply::Stored { .. }
+            | Reply::Verified { .. }
+            | Reply::NotKept { .. }
+            | Reply::StoreFailed { .. }) => self.stored.hear(reply),
             Reply::Failed { id: None, notice } => self.fail(notice),
             reply => match self.work.get_untracked() {
                 Work::Run => self.hear_of_run(reply),

@@ -8,6 +8,7 @@ mod download;
 pub mod engine_status;
 pub mod intro;
 pub mod layer_strip;
+pub mod models;
 pub mod notice_box;
 pub mod output;
 pub mod prompt_box;
