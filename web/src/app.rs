@@ -18,6 +18,7 @@ use crate::views::explore::Explore;
 use crate::views::learn::Learn;
 use crate::views::lens::LensView;
 use crate::views::missing::Missing;
+use crate::views::models::ModelsView;
 use crate::views::start::Start;
 use crate::views::sweep::SweepView;
 
@@ -87,6 +88,7 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
                 <Route path=path!("sweep") view=SweepView/>
                 <Route path=path!("lens") view=LensView/>
                 <Route path=path!("device") view=DeviceView/>
+                <Route path=path!("models") view=ModelsView/>
                 <Route path=path!("learn") view=Learn/>
                 <Route path=path!("about") view=About/>
             </FlatRoutes>

@@ -36,6 +36,7 @@ pub mod record;
 pub mod recorded;
 pub mod run;
 pub mod session;
+pub mod stored;
 pub mod sweep;
 pub mod trial;
 pub mod views;

@@ -1,10 +1,10 @@
-//! Files of our own server, byte by byte, on the page and in the worker alike.
+//! Files of our own server, chunk by chunk, on the page and in the worker alike.
 
 use js_sys::{Function, Promise, Reflect, Uint8Array};
 use thiserror::Error;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{ReadableStreamDefaultReader, RequestCache, RequestInit, Response};
+use web_sys::{Headers, ReadableStreamDefaultReader, RequestCache, RequestInit, Response};
 
 /// Why a file could not be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -29,61 +29,136 @@ pub enum Freshness {
     Reload,
 }
 
-const MAX_RESERVED: u64 = 1 << 28;
+/// A manifest can claim any size; what is really there decides.
+pub(crate) const MAX_RESERVED: u64 = 1 << 28;
 
-/// A whole file; `progress` is told its bytes so far with every chunk.
-pub async fn fetch_bytes(
-    url: &str,
-    expected: u64,
-    freshness: Freshness,
-    mut progress: impl FnMut(u64),
-) -> Result<Vec<u8>, FetchError> {
-    // A manifest can claim any size; what is really there decides.
-    let mut bytes = Vec::with_capacity(expected.min(MAX_RESERVED) as usize);
-    let reader = open(url, freshness).await?;
-    while let Some(chunk) = next_chunk(url, &reader).await? {
-        if (bytes.len() + chunk.length() as usize) as u64 > expected {
-            // The stream ends with its reader; there is nothing left to learn from it.
-            let _ = reader.cancel();
-            return Err(FetchError::TooLong { url: url.to_owned(), expected });
+/// The body of an answer, as it arrives.
+pub(crate) struct Body {
+    url: String,
+    reader: ReadableStreamDefaultReader,
+    /// Where in the file it begins.
+    pub(crate) start: u64,
+}
+
+/// What an answer to a request for a file from byte `asked` on begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    At(u64),
+    /// What is here does not fit what the server has: the whole file has to be asked for.
+    Anew,
+    Refused,
+}
+
+impl Body {
+    /// Asks for a file from its byte `from` on; the server may begin at 0 all the same.
+    pub(crate) async fn open(
+        url: &str,
+        from: u64,
+        freshness: Freshness,
+    ) -> Result<Self, FetchError> {
+        let mut asked = from;
+        loop {
+            let response = request(url, asked, freshness).await?;
+            let status = response.status();
+            let header = |name: &str| response.headers().get(name).ok().flatten();
+            match start_of(status, header("content-range").as_deref(), asked) {
+                Start::Anew if asked > 0 => asked = 0,
+                Start::Anew | Start::Refused => {
+                    return Err(FetchError::Status { url: url.to_owned(), status });
+                }
+                Start::At(start) => {
+                    // Many servers answer with the start page where a file is missing.
+                    if header("content-type").unwrap_or_default().starts_with("text/html") {
+                        return Err(FetchError::WebPage { url: url.to_owned() });
+                    }
+                    let no_body = || no_answer(url)(JsValue::from_str("an empty answer"));
+                    let body = response.body().ok_or_else(no_body)?;
+                    let reader = body.get_reader().unchecked_into();
+                    return Ok(Self { url: url.to_owned(), reader, start });
+                }
+            }
         }
+    }
+
+    pub(crate) async fn next(&self) -> Result<Option<Uint8Array>, FetchError> {
+        let broken = no_answer(&self.url);
+        let result = JsFuture::from(self.reader.read()).await.map_err(&broken)?;
+        let is_done = Reflect::get(&result, &"done".into()).map_err(&broken)?.is_truthy();
+        if is_done {
+            return Ok(None);
+        }
+        Ok(Some(Reflect::get(&result, &"value".into()).map_err(&broken)?.unchecked_into()))
+    }
+
+    /// Appends what comes next to a file; false at its end.
+    pub(crate) async fn append_to(
+        &self,
+        bytes: &mut Vec<u8>,
+        expected: u64,
+    ) -> Result<bool, FetchError> {
+        let Some(chunk) = self.next().await? else { return Ok(false) };
         let start = bytes.len();
+        if (start + chunk.length() as usize) as u64 > expected {
+            // The stream ends with its reader; there is nothing left to learn from it.
+            let _ = self.reader.cancel();
+            return Err(FetchError::TooLong { url: self.url.clone(), expected });
+        }
         bytes.resize(start + chunk.length() as usize, 0);
         chunk.copy_to(&mut bytes[start..]);
-        progress(bytes.len() as u64);
+        Ok(true)
     }
+}
+
+/// A whole small file, of `expected` bytes at most.
+pub async fn fetch_bytes(url: &str, expected: u64) -> Result<Vec<u8>, FetchError> {
+    let mut bytes = Vec::with_capacity(expected.min(MAX_RESERVED) as usize);
+    let body = Body::open(url, 0, Freshness::Cached).await?;
+    while body.append_to(&mut bytes, expected).await? {}
     Ok(bytes)
 }
 
 pub async fn fetch_text(url: &str) -> Result<String, FetchError> {
     let mut bytes = Vec::new();
-    let reader = open(url, Freshness::Cached).await?;
-    while let Some(chunk) = next_chunk(url, &reader).await? {
+    let body = Body::open(url, 0, Freshness::Cached).await?;
+    while let Some(chunk) = body.next().await? {
         bytes.extend(chunk.to_vec());
     }
     String::from_utf8(bytes).map_err(|_| FetchError::NotText { url: url.to_owned() })
 }
 
-async fn open(url: &str, freshness: Freshness) -> Result<ReadableStreamDefaultReader, FetchError> {
-    let no_answer =
-        |error: JsValue| FetchError::NoAnswer { url: url.to_owned(), reason: reason(&error) };
+fn start_of(status: u16, content_range: Option<&str>, asked: u64) -> Start {
+    let goes_on = || {
+        let range = content_range?.trim().strip_prefix("bytes")?.trim_start();
+        let (first, _) = range.split_once('-')?;
+        Some(asked > 0 && first.trim().parse::<u64>().ok()? == asked)
+    };
+    match status {
+        206 if goes_on() == Some(true) => Start::At(asked),
+        206 | 416 => Start::Anew,
+        200..=299 => Start::At(0),
+        _ => Start::Refused,
+    }
+}
+
+async fn request(url: &str, from: u64, freshness: Freshness) -> Result<Response, FetchError> {
     let options = RequestInit::new();
     if freshness == Freshness::Reload {
         options.set_cache(RequestCache::Reload);
     }
-    let answer = start(url, &options).map_err(no_answer)?;
-    let response: Response = JsFuture::from(answer).await.map_err(no_answer)?.unchecked_into();
-    if !response.ok() {
-        return Err(FetchError::Status { url: url.to_owned(), status: response.status() });
-    }
-    // Many servers answer with the start page where a file is missing.
-    let content_type = response.headers().get("content-type").ok().flatten().unwrap_or_default();
-    if content_type.starts_with("text/html") {
-        return Err(FetchError::WebPage { url: url.to_owned() });
-    }
-    let no_body = || no_answer(JsValue::from_str("an empty answer"));
-    let body = response.body().ok_or_else(no_body)?;
-    Ok(body.get_reader().unchecked_into())
+    let ask = || {
+        if from > 0 {
+            let headers = Headers::new()?;
+            headers.set("range", &format!("bytes={from}-"))?;
+            options.set_headers(&headers);
+        }
+        start(url, &options)
+    };
+    let answer = ask().map_err(no_answer(url))?;
+    Ok(JsFuture::from(answer).await.map_err(no_answer(url))?.unchecked_into())
+}
+
+fn no_answer(url: &str) -> impl Fn(JsValue) -> FetchError {
+    move |error| FetchError::NoAnswer { url: url.to_owned(), reason: reason(&error) }
 }
 
 /// `fetch` of whichever global scope this is, the page's or the worker's.
@@ -91,20 +166,6 @@ fn start(url: &str, options: &RequestInit) -> Result<Promise, JsValue> {
     let scope = js_sys::global();
     let fetch: Function = Reflect::get(&scope, &"fetch".into())?.dyn_into()?;
     fetch.call2(&scope, &url.into(), options)?.dyn_into()
-}
-
-async fn next_chunk(
-    url: &str,
-    reader: &ReadableStreamDefaultReader,
-) -> Result<Option<Uint8Array>, FetchError> {
-    let broken =
-        |error: JsValue| FetchError::NoAnswer { url: url.to_owned(), reason: reason(&error) };
-    let result = JsFuture::from(reader.read()).await.map_err(broken)?;
-    let is_done = Reflect::get(&result, &"done".into()).map_err(broken)?.is_truthy();
-    if is_done {
-        return Ok(None);
-    }
-    Ok(Some(Reflect::get(&result, &"value".into()).map_err(broken)?.unchecked_into()))
 }
 
 /// What a thrown value says.
@@ -124,7 +185,7 @@ pub fn beside(url: &str, path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::beside;
+    use super::*;
 
     #[test]
     fn files_lie_beside_the_manifest() {
@@ -132,5 +193,36 @@ mod tests {
             beside("http://host/page/bundle/manifest.json?v=1", "a/b"),
             "http://host/page/bundle/a/b"
         );
+    }
+
+    #[test]
+    fn an_answer_goes_on_where_it_was_asked_to() {
+        assert_eq!(start_of(206, Some("bytes 100-199/200"), 100), Start::At(100));
+        assert_eq!(start_of(206, Some("bytes 100-199/*"), 100), Start::At(100));
+        assert_eq!(start_of(206, Some(" bytes  7-8/9"), 7), Start::At(7));
+    }
+
+    #[test]
+    fn a_server_without_ranges_starts_over() {
+        assert_eq!(start_of(200, None, 100), Start::At(0));
+        assert_eq!(start_of(200, None, 0), Start::At(0));
+    }
+
+    #[test]
+    fn a_part_that_does_not_fit_is_not_gone_on_with() {
+        assert_eq!(start_of(416, Some("bytes */50"), 100), Start::Anew);
+        assert_eq!(start_of(206, Some("bytes 0-199/200"), 100), Start::Anew);
+        assert_eq!(start_of(206, Some("bytes 100"), 100), Start::Anew);
+        assert_eq!(start_of(206, Some("items 100-199/200"), 100), Start::Anew);
+        assert_eq!(start_of(206, None, 100), Start::Anew);
+        // Nothing was left out, so there is nothing to go on with.
+        assert_eq!(start_of(206, Some("bytes 0-9/10"), 0), Start::Anew);
+    }
+
+    #[test]
+    fn an_error_is_an_error() {
+        assert_eq!(start_of(404, None, 100), Start::Refused);
+        assert_eq!(start_of(503, None, 0), Start::Refused);
+        assert_eq!(start_of(304, None, 0), Start::Refused);
     }
 }

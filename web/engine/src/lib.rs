@@ -2,17 +2,20 @@
 //!
 //! [`worker`] loads a bundle and writes texts with the same `core` as the command line; what it and
 //! the page say to each other is in [`messages`]. Two programs are built from this crate, one for
-//! the CPU and one for WebGPU; the page links only the messages, the notices and the fetching.
+//! the CPU and one for WebGPU; the page links only the messages, the notices, the fetching and what
+//! [`store`] lets it read.
 
 mod arrivals;
 mod cast;
 mod checking;
 pub mod fetch;
+mod keeping;
 mod lens;
 mod loading;
 mod measuring;
 pub mod messages;
 pub mod notice;
+pub mod store;
 mod text_stream;
 mod turn;
 pub mod worker;

@@ -6,9 +6,10 @@ use boomerang_core::bundle::{BundleError, BundleFile, BundleLoader, Manifest};
 use boomerang_core::plan::Patch;
 use wasm_bindgen_futures::spawn_local;
 
-use crate::fetch::{FetchError, Freshness, beside, fetch_bytes};
+use crate::fetch::{Body, FetchError, Freshness, MAX_RESERVED, beside};
 use crate::messages::Reply;
 use crate::notice::{Notice, chain};
+use crate::store::space;
 use crate::worker::{Worker, post};
 
 /// What has arrived of a bundle.
@@ -17,6 +18,8 @@ pub(crate) struct Bundle {
     pub(crate) end_tokens: Vec<u32>,
     /// Files are fetched relative to it.
     manifest_url: String,
+    /// The manifest as it was fetched.
+    json: String,
     /// Members whose files come before all others.
     wanted: Vec<Patch>,
     is_arriving: bool,
@@ -42,20 +45,21 @@ impl Worker {
     pub(crate) fn load(
         worker: &Rc<Self>,
         manifest_url: String,
-        manifest: &str,
+        json: String,
     ) -> Result<(), Notice> {
         let mut bundle = worker.bundle.borrow_mut();
         match bundle.as_mut() {
             Some(bundle) if bundle.is_arriving => return Ok(()),
             Some(bundle) => bundle.is_arriving = true,
             None => {
-                let manifest = Manifest::from_json(manifest).map_err(unusable)?;
+                let manifest = Manifest::from_json(&json).map_err(unusable)?;
                 let config = manifest.config().map_err(|error| unusable(error.into()))?;
                 let loader =
                     BundleLoader::new(manifest, worker.device.clone()).map_err(unusable)?;
                 let (wanted, end_tokens) = (Vec::new(), config.end_tokens());
+                let is_arriving = true;
                 *bundle =
-                    Some(Bundle { loader, end_tokens, manifest_url, wanted, is_arriving: true });
+                    Some(Bundle { loader, end_tokens, manifest_url, json, wanted, is_arriving });
             }
         }
         let worker = Rc::clone(worker);
@@ -80,6 +84,7 @@ impl Worker {
     }
 
     async fn fetch_all(&self) {
+        self.remember_bundle().await;
         let outcome = loop {
             match self.fetch_next().await {
                 Ok(true) => self.arrivals.tell(),
@@ -94,8 +99,19 @@ impl Worker {
         post(&outcome);
     }
 
-    /// Fetches one file and puts it on the device; false when all are there. One that comes out
-    /// damaged is fetched once more, past the browser's cache.
+    async fn remember_bundle(&self) {
+        let bundle = self.bundle.borrow().as_ref().map(|bundle| {
+            let manifest = bundle.loader.manifest().clone();
+            (bundle.manifest_url.clone(), bundle.json.clone(), manifest)
+        });
+        if let Some((url, json, manifest)) = bundle {
+            tell_if_not(self.store.keep(&url, &json, &manifest).await).await;
+        }
+    }
+
+    /// Puts one file on the device, from the store as far as it is there, the rest from the server;
+    /// false when all are here. One that comes out damaged is fetched once more, past the browser's
+    /// cache.
     async fn fetch_next(&self) -> Result<bool, Notice> {
         let next = self.bundle.borrow().as_ref().and_then(|bundle| {
             let manifest_url = bundle.manifest_url.clone();
@@ -104,14 +120,22 @@ impl Worker {
         });
         let Some((file, manifest_url, arrived, total)) = next else { return Ok(false) };
         let url = beside(&manifest_url, &file.path);
+        let progress = |bytes| {
+            post(&Reply::Progress { bytes: arrived + bytes, total, path: file.path.clone() });
+        };
+        let mut bytes = self.store.read(&file, progress).await;
+        let mut is_stored = !bytes.is_empty() && bytes.len() as u64 == file.bytes;
         let mut freshness = Freshness::Cached;
         loop {
-            let progress = |bytes| {
-                post(&Reply::Progress { bytes: arrived + bytes, total, path: file.path.clone() });
+            let outcome = match is_stored {
+                true => Ok(()),
+                false => self.fetch_rest(&url, &file, freshness, &mut bytes, progress).await,
             };
-            let damage = match fetch_bytes(&url, file.bytes, freshness, progress).await {
-                Ok(bytes) => match self.keep(&file, &bytes) {
+            let damage = match outcome {
+                Ok(()) => match self.keep(&file, &bytes) {
                     Ok(()) => {
+                        drop(bytes);
+                        self.store.mark_whole(&file).await;
                         post(&Reply::Arrived { path: file.path });
                         return Ok(true);
                     }
@@ -127,12 +151,46 @@ impl Worker {
                     return Err(Notice::new("Loading stopped.", error, next));
                 }
             };
-            if freshness == Freshness::Reload {
+            self.store.drop_file(&file.sha256).await;
+            bytes.clear();
+            if is_stored {
+                // Damaged in this browser, which says nothing about the server.
+                is_stored = false;
+            } else if freshness == Freshness::Reload {
                 let next = "The file on the server is not the one the manifest describes.";
                 return Err(Notice::new("Loading stopped.", damage, next));
+            } else {
+                freshness = Freshness::Reload;
             }
-            freshness = Freshness::Reload;
         }
+    }
+
+    /// Appends what `bytes` lack of a file, and stores it as it arrives.
+    async fn fetch_rest(
+        &self,
+        url: &str,
+        file: &BundleFile,
+        freshness: Freshness,
+        bytes: &mut Vec<u8>,
+        progress: impl Fn(u64),
+    ) -> Result<(), FetchError> {
+        let body = Body::open(url, bytes.len() as u64, freshness).await?;
+        bytes.truncate(body.start as usize);
+        bytes.reserve_exact((file.bytes.min(MAX_RESERVED) as usize).saturating_sub(bytes.len()));
+        tell_if_not(self.store.begin(file, bytes.len()).await).await;
+        let outcome = loop {
+            match body.append_to(bytes, file.bytes).await {
+                Ok(true) => {
+                    progress(bytes.len() as u64);
+                    tell_if_not(self.store.receive(bytes, false).await).await;
+                }
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        // After a failure, too: the next visit goes on from here.
+        tell_if_not(self.store.receive(bytes, true).await).await;
+        outcome
     }
 
     fn keep(&self, file: &BundleFile, bytes: &[u8]) -> Result<(), BundleError> {
@@ -140,6 +198,13 @@ impl Worker {
             Some(bundle) => bundle.loader.add(file, bytes),
             None => Ok(()),
         }
+    }
+}
+
+/// The model is used all the same.
+async fn tell_if_not(kept: Result<(), String>) {
+    if let Err(why) = kept {
+        post(&Reply::NotKept { why, space: space::estimate().await });
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::notice::Notice;
 
 /// Page and worker are cached as separate files; this number tells two builds apart.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// The page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,12 @@ pub enum Request {
     Check { id: u32, recorded: Vec<RecordedText> },
     /// End this text and all before it.
     Stop { id: u32 },
+    /// Say what is kept in this browser.
+    Stored,
+    /// Compare the stored files of this model with their hashes.
+    Verify { fingerprint: String },
+    /// Forget this model, with the files that no other stored model uses.
+    Delete { fingerprint: String },
 }
 
 /// The worker to the page.
@@ -71,6 +77,14 @@ pub enum Reply {
     Measured { id: u32, measured: MeasuredMember },
     /// How near the next of the recorded members comes to its record.
     Checked { id: u32, check: CheckedMember },
+    /// What is kept, and where.
+    Stored { report: StoredReport },
+    /// A stored file has been compared with its hash; the last one has `n_done == n_files`.
+    Verified { fingerprint: String, path: String, state: FileState, n_done: usize, n_files: usize },
+    /// What arrives from now on will not be here on the next visit.
+    NotKept { why: String, space: Option<Space> },
+    /// What is stored could not be changed as asked.
+    StoreFailed { notice: Notice },
     /// Nothing more is to be said, or the reader said that it is enough.
     Ended { id: u32, is_stopped: bool },
     /// The text `id` has failed; without an id, the worker has.
@@ -157,6 +171,64 @@ pub struct CheckedMember {
     pub instead: Option<String>,
     /// Largest difference of a recorded token's log-probability, in nats.
     pub max_difference: f64,
+}
+
+/// What is kept in this browser.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredReport {
+    pub place: Place,
+    /// Why not in a better place.
+    pub why: Option<String>,
+    pub models: Vec<StoredModel>,
+}
+
+/// Where files are kept, the best place first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    PrivateFiles,
+    IndexedDb,
+    /// Until the page is closed.
+    Memory,
+}
+
+/// How much of a model is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredModel {
+    pub name: String,
+    pub fingerprint: String,
+    /// Of its manifest, as it was last loaded.
+    pub url: String,
+    pub n_files_here: usize,
+    pub n_files: usize,
+    /// Of the files that are here whole.
+    pub bytes_here: u64,
+    pub n_bytes: u64,
+    /// Of files that are not whole.
+    pub bytes_in_parts: u64,
+}
+
+impl StoredModel {
+    /// Whether it can be used without a network.
+    pub fn is_complete(&self) -> bool {
+        self.n_files_here == self.n_files
+    }
+}
+
+/// How a stored file compares with its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileState {
+    Right,
+    /// And dropped.
+    Damaged,
+    /// Or only a part of it is here.
+    Missing,
+}
+
+/// What the browser allows the page's server to keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Space {
+    pub used_bytes: u64,
+    pub quota_bytes: u64,
 }
 
 /// How a text came about.

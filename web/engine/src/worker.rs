@@ -15,6 +15,7 @@ use crate::arrivals::Arrivals;
 use crate::loading::Bundle;
 use crate::messages::{PROTOCOL, Reply, Request};
 use crate::notice::Notice;
+use crate::store::Store;
 
 /// Answers the page's requests from now on, with the model on the device that `device` opens.
 pub fn serve<F>(device: F)
@@ -29,7 +30,7 @@ where
     }));
     spawn_local(async {
         match device.await {
-            Ok(device) => listen(Worker::new(device)),
+            Ok(device) => listen(Worker::new(device, Store::open().await)),
             Err(notice) => post(&Reply::Failed { id: None, notice }),
         }
     });
@@ -39,6 +40,7 @@ where
 pub(crate) struct Worker {
     pub(crate) device: Device,
     pub(crate) bundle: RefCell<Option<Bundle>>,
+    pub(crate) store: Store,
     pub(crate) arrivals: Arrivals,
     /// Requests are answered one after the other.
     waiting: RefCell<VecDeque<Request>>,
@@ -59,9 +61,13 @@ fn listen(worker: Worker) {
             }
             Ok(Request::Want { patch }) => worker.want(&[patch]),
             Ok(Request::Load { manifest_url, manifest }) => {
-                if let Err(notice) = Worker::load(&worker, manifest_url, &manifest) {
+                if let Err(notice) = Worker::load(&worker, manifest_url, manifest) {
                     post(&Reply::Failed { id: None, notice });
                 }
+            }
+            Ok(request @ (Request::Stored | Request::Verify { .. } | Request::Delete { .. })) => {
+                let worker = Rc::clone(&worker);
+                spawn_local(async move { worker.answer_from_store(request).await });
             }
             Ok(request) => Worker::enqueue(&worker, request),
             Err(error) => {
@@ -77,10 +83,11 @@ fn listen(worker: Worker) {
 }
 
 impl Worker {
-    fn new(device: Device) -> Self {
+    fn new(device: Device, store: Store) -> Self {
         Self {
             device,
             bundle: RefCell::new(None),
+            store,
             arrivals: Arrivals::default(),
             waiting: RefCell::default(),
             is_busy: Cell::new(false),
@@ -129,7 +136,12 @@ impl Worker {
                 (Some(id), self.measure(id, &patches, &task).await)
             }
             Request::Check { id, recorded } => (Some(id), self.check(id, &recorded).await),
-            Request::Load { .. } | Request::Want { .. } | Request::Stop { .. } => return,
+            Request::Load { .. }
+            | Request::Want { .. }
+            | Request::Stop { .. }
+            | Request::Stored
+            | Request::Verify { .. }
+            | Request::Delete { .. } => return,
         };
         if let Err(notice) = outcome {
             post(&Reply::Failed { id, notice });

@@ -8,6 +8,7 @@ use super::notice_box::NoticeBox;
 use crate::backend::{Backend, BackendChoice};
 use crate::format;
 use crate::session::{Progress, Session, Stage};
+use crate::stored::badge;
 
 #[component]
 pub fn EngineStatus(session: Session) -> impl IntoView {
@@ -65,8 +66,32 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
             <Show when=move || is_loading.get()>
                 <Loading progress=Signal::derive(move || progress.get().unwrap_or_default())/>
             </Show>
+            <Kept session/>
             {gap}
         </div>
+    }
+}
+
+/// How much of the model this browser keeps; while files arrive the bar says more.
+#[component]
+fn Kept(session: Session) -> impl IntoView {
+    let stored = session.stored;
+    let words = Memo::new(move |_| {
+        if session.progress.with(Option::is_some) {
+            return None;
+        }
+        let fingerprint = session
+            .family
+            .with(|family| family.as_ref().map(|family| family.fingerprint().to_owned()))?;
+        stored.report.with(|report| badge(report.as_ref()?, &fingerprint, stored.is_offline.get()))
+    });
+    let not_kept = move || {
+        let words = stored.not_kept.get()?;
+        Some(view! { <p class="not-kept" role="status" id="not-kept">{words}</p> })
+    };
+    view! {
+        <p class="kept" role="status" id="kept">{move || words.get()}</p>
+        {not_kept}
     }
 }
 

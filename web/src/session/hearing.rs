@@ -22,6 +22,8 @@ impl Session {
             Reply::Ready { .. } => {
                 let Source { manifest_url, manifest } = self.source.get_value();
                 self.ask(&Request::Load { manifest_url, manifest });
+                self.stored.rest();
+                self.look_at_store();
             }
             Reply::Progress { bytes, total, path } => {
                 self.progress.set(Some(Progress { bytes, total, path }));
@@ -30,6 +32,7 @@ impl Session {
             Reply::Loaded => {
                 self.progress.set(None);
                 self.keep_for_offline();
+                self.look_at_store();
             }
             Reply::LoadFailed { notice } => {
                 self.progress.set(None);
@@ -37,8 +40,13 @@ impl Session {
                     self.fail(notice);
                 } else {
                     self.gap.set(Some(notice));
+                    self.look_at_store();
                 }
             }
+            reply @ (Reply::Stored { .. }
+            | Reply::Verified { .. }
+            | Reply::NotKept { .. }
+            | Reply::StoreFailed { .. }) => self.stored.hear(reply),
             Reply::Failed { id: None, notice } => self.fail(notice),
             reply => match self.work.get_untracked() {
                 Work::Run => self.hear_of_run(reply),

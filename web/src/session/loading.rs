@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use boomerang_core::bundle::{BundleFile, Recordings, TaskFile};
-use boomerang_engine::fetch::{Freshness, beside, fetch_bytes, fetch_text};
+use boomerang_engine::fetch::{beside, fetch_bytes};
 use boomerang_engine::messages::{Reply, Request};
 use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
@@ -51,6 +51,7 @@ impl Session {
     fn begin_loading(self) {
         self.here.set(HashSet::new());
         self.gap.set(None);
+        self.stored.not_kept.set(None);
         self.progress.set(Some(Progress::default()));
         self.stage.set(Stage::Loading);
     }
@@ -58,7 +59,7 @@ impl Session {
     /// Fetches the manifest and what the bundle tells beside its weights.
     pub(super) async fn open_bundle(self) -> Result<(), Notice> {
         let manifest_url = manifest_url()?;
-        let manifest = fetch_text(&manifest_url).await.map_err(|error| {
+        let manifest = self.stored.manifest(&manifest_url).await.map_err(|error| {
             let next = "Check that the bundle folder lies beside the page, then reload.";
             Notice::new("There is no model to explore.", error, next)
         })?;
@@ -109,7 +110,7 @@ impl Session {
     async fn fetch_extra(self, file: Option<&BundleFile>) -> Option<Vec<u8>> {
         let file = file?;
         let url = self.source.with_value(|source| beside(&source.manifest_url, &file.path));
-        let bytes = fetch_bytes(&url, file.bytes, Freshness::Cached, |_| {}).await.ok()?;
+        let bytes = fetch_bytes(&url, file.bytes).await.ok()?;
         file.verify(&bytes).ok().map(|()| bytes)
     }
 

@@ -21,6 +21,7 @@ use crate::backend::BackendChoice;
 use crate::engine::Engine;
 use crate::family::FamilyCard;
 use crate::run::{Run, Task};
+use crate::stored::Stored;
 use crate::trial::Trial;
 
 /// Texts kept for comparison.
@@ -54,6 +55,8 @@ pub struct Session {
     pub comparison: RwSignal<Option<Trial>>,
     /// All sizes, along one text.
     pub sweep: RwSignal<Option<Trial>>,
+    /// What this browser keeps.
+    pub stored: Stored,
     /// What the engine is writing for, while the stage says that it is.
     work: RwSignal<Work>,
     /// Who hears the replies to a request that is neither a text nor a trial.
@@ -140,6 +143,7 @@ impl Session {
             is_kept: RwSignal::new(false),
             comparison: RwSignal::new(None),
             sweep: RwSignal::new(None),
+            stored: Stored::new(),
             work: RwSignal::new(Work::Run),
             hearer: StoredValue::new_local(None),
             pending: StoredValue::new_local(None),
@@ -262,7 +266,11 @@ impl Session {
         }
     }
 
-    fn ask(self, request: &Request) {
+    pub(crate) fn has_engine(self) -> bool {
+        self.engine.with_value(Option::is_some)
+    }
+
+    pub(crate) fn ask(self, request: &Request) {
         self.engine.with_value(|engine| {
             if let Some(engine) = engine {
                 engine.ask(request);

@@ -7,5 +7,6 @@ pub mod explore;
 pub mod learn;
 pub mod lens;
 pub mod missing;
+pub mod models;
 pub mod start;
 pub mod sweep;

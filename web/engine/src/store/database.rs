@@ -1,0 +1,144 @@
+//! The tables in IndexedDB, which every context has: what is stored, and files where there is no
+//! private file system.
+
+use std::collections::BTreeMap;
+
+use js_sys::{Array, Promise, Uint8Array};
+use wasm_bindgen::closure::Closure;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+use super::bindings::{Base, Request, Table, between, scope, timer};
+use crate::fetch::reason;
+
+const NAME: &str = "boomerang-models";
+
+/// A change of the tables needs the next number, and a way from this one.
+const VERSION: u32 = 1;
+
+/// Some browsers have had an `open` that never answers.
+const PATIENCE_MILLIS: u32 = 4000;
+
+/// Records of bundles, as JSON, by fingerprint and address.
+pub(super) const BUNDLES: &str = "bundles";
+/// Files whose hash was right when they came: their bytes, by hash.
+pub(super) const WHOLE: &str = "whole";
+/// Files that are kept here: how many bytes of them, by hash.
+pub(super) const LENGTHS: &str = "lengths";
+/// Pieces of files, by hash and offset.
+const CHUNKS: &str = "chunks";
+
+pub(super) struct Database {
+    base: Base,
+}
+
+/// One change of a table.
+pub(super) enum Change {
+    Put { table: &'static str, key: JsValue, value: JsValue },
+    Delete { table: &'static str, key: JsValue },
+}
+
+impl Database {
+    /// # Errors
+    /// Why there is none, for people.
+    pub(super) async fn open() -> Result<Self, String> {
+        let told = |error: JsValue| format!("IndexedDB does not open ({})", reason(&error));
+        let factory = scope().indexed_db().map_err(told)?;
+        let factory = factory.ok_or_else(|| "this browser has no IndexedDB".to_owned())?;
+        let request = factory.open(NAME, VERSION).map_err(told)?;
+        let upgrading: Request = request.clone().unchecked_into();
+        let create = Closure::once_into_js(move || {
+            if let Ok(base) = upgrading.result() {
+                let base: Base = base.unchecked_into();
+                for table in [BUNDLES, WHOLE, LENGTHS, CHUNKS] {
+                    // A table that is there already can stay.
+                    let _ = base.create_table(table);
+                }
+            }
+        });
+        request.on_upgrade(create.unchecked_ref());
+        let opened = wasm_bindgen_futures::future_to_promise(request.answer());
+        let first = Promise::race(&Array::of2(&opened, &timer(PATIENCE_MILLIS)));
+        let base = JsFuture::from(first).await.map_err(told)?;
+        if base.is_undefined() {
+            return Err("IndexedDB does not answer".to_owned());
+        }
+        Ok(Self { base: base.unchecked_into() })
+    }
+
+    pub(super) async fn get(&self, table: &str, key: &JsValue) -> Result<JsValue, JsValue> {
+        self.read(table)?.get(key)?.answer().await
+    }
+
+    /// All rows of a table whose keys are texts.
+    pub(super) async fn rows(&self, table: &str) -> Result<Vec<(String, JsValue)>, JsValue> {
+        let table = self.read(table)?;
+        let (keys, values) = (table.all_keys()?.answer(), table.all()?.answer());
+        let keys: Array = keys.await?.unchecked_into();
+        let values: Array = values.await?.unchecked_into();
+        let keys = keys.iter().map(|key| key.as_string().unwrap_or_default());
+        Ok(keys.zip(values.iter()).collect())
+    }
+
+    /// All rows of a table of numbers.
+    pub(super) async fn numbers(&self, table: &str) -> Result<BTreeMap<String, u64>, JsValue> {
+        let rows = self.rows(table).await?.into_iter();
+        Ok(rows.map(|(key, value)| (key, value.as_f64().unwrap_or_default() as u64)).collect())
+    }
+
+    /// Makes all of the changes, or none.
+    pub(super) async fn change(&self, changes: Vec<Change>) -> Result<(), JsValue> {
+        let tables = [BUNDLES, WHOLE, LENGTHS, CHUNKS].map(JsValue::from_str);
+        let transaction = self.base.transaction(&tables.iter().collect(), "readwrite")?;
+        for change in changes {
+            match change {
+                Change::Put { table, key, value } => transaction.table(table)?.put(&value, &key)?,
+                Change::Delete { table, key } => transaction.table(table)?.delete(&key)?,
+            };
+        }
+        transaction.end().await
+    }
+
+    /// Keeps a piece of a file that is whole up to it.
+    pub(super) async fn write(&self, name: &str, bytes: &[u8], at: u64) -> Result<(), JsValue> {
+        let end = (at + bytes.len() as u64) as f64;
+        let (key, value) = (place(name, at as f64), Uint8Array::from(bytes).into());
+        let length = Change::Put { table: LENGTHS, key: name.into(), value: end.into() };
+        self.change(vec![Change::Put { table: CHUNKS, key, value }, length]).await
+    }
+
+    /// Gives a file piece by piece, as far as its pieces follow each other.
+    pub(super) async fn read_file(
+        &self,
+        name: &str,
+        each: &mut dyn FnMut(&Uint8Array),
+    ) -> Result<(), JsValue> {
+        let end = self.get(LENGTHS, &name.into()).await?.as_f64().unwrap_or_default();
+        let mut at = 0.0;
+        while at < end {
+            let piece = self.get(CHUNKS, &place(name, at)).await?;
+            let Some(piece) = piece.dyn_ref::<Uint8Array>() else { break };
+            if piece.length() == 0 {
+                break;
+            }
+            each(piece);
+            at += f64::from(piece.length());
+        }
+        Ok(())
+    }
+
+    pub(super) async fn remove_file(&self, name: &str) -> Result<(), JsValue> {
+        let pieces = between(&place(name, 0.0), &place(name, f64::INFINITY))?;
+        let length = Change::Delete { table: LENGTHS, key: name.into() };
+        self.change(vec![Change::Delete { table: CHUNKS, key: pieces }, length]).await
+    }
+
+    fn read(&self, table: &str) -> Result<Table, JsValue> {
+        self.base.transaction(&Array::of1(&table.into()), "readonly")?.table(table)
+    }
+}
+
+/// The key of a piece.
+fn place(name: &str, at: f64) -> JsValue {
+    Array::of2(&name.into(), &at.into()).into()
+}

@@ -1,0 +1,243 @@
+//! The files of models, kept in the browser from one visit to the next.
+//!
+//! A file is known by its SHA-256, so that two bundles share it and a changed one is another. Its
+//! bytes are written as they arrive and go to the private file system, else to IndexedDB; without
+//! either, nothing is kept. Nothing read from here is trusted: whoever reads it checks the hash.
+
+mod bindings;
+mod database;
+mod inventory;
+mod private_files;
+pub mod space;
+mod writing;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use boomerang_core::bundle::{BundleFile, Manifest, hex};
+use js_sys::Uint8Array;
+use sha2::{Digest, Sha256};
+use wasm_bindgen::JsValue;
+
+use bindings::error_name;
+use database::{BUNDLES, Change, Database, LENGTHS, WHOLE};
+use inventory::Record;
+use private_files::PrivateFiles;
+use writing::Writing;
+
+use crate::fetch::reason;
+use crate::messages::{FileState, Place, StoredModel, StoredReport};
+
+/// What is kept, and where.
+pub(crate) struct Store {
+    /// Says what is stored; without it nothing is kept.
+    database: Option<Database>,
+    /// Where the bytes are; else they are in the database.
+    files: Option<PrivateFiles>,
+    /// Why they are not in a better place.
+    why: Option<String>,
+    /// The file that is arriving.
+    writing: RefCell<Option<Writing>>,
+    /// The bundle that is arriving, by its fingerprint.
+    arriving: RefCell<String>,
+    /// Cleared when there is no room, or the reader has deleted what is arriving.
+    is_keeping: Cell<bool>,
+}
+
+impl Store {
+    pub(crate) async fn open() -> Self {
+        let (database, files, why) = match Database::open().await {
+            Err(why) => (None, None, Some(why)),
+            Ok(database) => match PrivateFiles::open().await {
+                Err(why) => (Some(database), None, Some(why)),
+                Ok(files) => (Some(database), Some(files), None),
+            },
+        };
+        let (writing, arriving, is_keeping) =
+            (RefCell::default(), RefCell::default(), Cell::default());
+        Self { database, files, why, writing, arriving, is_keeping }
+    }
+
+    /// Keeps the files of this bundle from now on, and clears away what belongs to none.
+    pub(crate) async fn keep(
+        &self,
+        url: &str,
+        json: &str,
+        manifest: &Manifest,
+    ) -> Result<(), String> {
+        let Some(database) = &self.database else { return Ok(()) };
+        let fingerprint = manifest.fingerprint();
+        let record =
+            Record { url: url.to_owned(), at: js_sys::Date::now(), manifest: json.to_owned() };
+        let key = record.key(&fingerprint).into();
+        let change = Change::Put { table: BUNDLES, key, value: record.to_json().into() };
+        *self.arriving.borrow_mut() = fingerprint;
+        self.is_keeping.set(true);
+        let kept = async {
+            database.change(vec![change]).await?;
+            self.clear_away().await
+        };
+        kept.await.map_err(|error: JsValue| self.give_up(&error))
+    }
+
+    /// What is here of a file, from its start; `heard` is told its bytes so far.
+    pub(crate) async fn read(&self, file: &BundleFile, mut heard: impl FnMut(u64)) -> Vec<u8> {
+        // Said by the manifest, so not reserved before it is known to be here.
+        let mut bytes = Vec::new();
+        let mut each = |piece: &Uint8Array| {
+            let start = bytes.len();
+            if start == 0 {
+                bytes.reserve_exact(file.bytes.min(crate::fetch::MAX_RESERVED) as usize);
+            }
+            bytes.resize(start + piece.length() as usize, 0);
+            piece.copy_to(&mut bytes[start..]);
+            heard(bytes.len() as u64);
+        };
+        let is_read = self.pieces(&file.sha256, &mut each).await.is_ok();
+        if !is_read || bytes.len() as u64 > file.bytes {
+            self.drop_file(&file.sha256).await;
+            bytes.clear();
+        }
+        bytes
+    }
+
+    /// Its hash was right.
+    pub(crate) async fn mark_whole(&self, file: &BundleFile) {
+        if let Some(database) = &self.database
+            && self.is_keeping.get()
+        {
+            let (key, value) = (file.sha256.as_str().into(), (file.bytes as f64).into());
+            // Without the mark it is only listed as a part, and checked and marked when it is read.
+            let _ = database.change(vec![Change::Put { table: WHOLE, key, value }]).await;
+        }
+    }
+
+    pub(crate) async fn drop_file(&self, name: &str) {
+        let Some(database) = &self.database else { return };
+        self.writing.borrow_mut().take_if(|writing| writing.is_of(name));
+        let mark = Change::Delete { table: WHOLE, key: name.into() };
+        // What cannot be removed is found damaged again by whoever reads it.
+        let _ = database.change(vec![mark]).await;
+        let _ = match &self.files {
+            Some(files) => files.remove(name).await,
+            None => database.remove_file(name).await,
+        };
+    }
+
+    /// Compares a file with its hash, piece by piece, and drops it when it is damaged.
+    pub(crate) async fn check(&self, file: &BundleFile) -> FileState {
+        let (mut hash, mut n_bytes) = (Sha256::new(), 0);
+        let mut each = |piece: &Uint8Array| {
+            hash.update(piece.to_vec());
+            n_bytes += u64::from(piece.length());
+        };
+        let is_read = self.pieces(&file.sha256, &mut each).await.is_ok();
+        if n_bytes < file.bytes {
+            return FileState::Missing;
+        }
+        if is_read && n_bytes == file.bytes && hex(&hash.finalize()) == file.sha256 {
+            return FileState::Right;
+        }
+        self.drop_file(&file.sha256).await;
+        FileState::Damaged
+    }
+
+    /// The files of a stored model.
+    pub(crate) async fn files_of(&self, fingerprint: &str) -> Vec<BundleFile> {
+        let records = self.records().await.unwrap_or_default();
+        let record = records.iter().find(|(_, record)| record.is_of(fingerprint));
+        record.map(|(_, record)| record.files()).unwrap_or_default()
+    }
+
+    /// Forgets a model, and drops its files unless another uses them.
+    pub(crate) async fn delete(&self, fingerprint: &str) -> Result<(), JsValue> {
+        let Some(database) = &self.database else { return Ok(()) };
+        let is_arriving = *self.arriving.borrow() == fingerprint;
+        if is_arriving {
+            self.writing.replace(None);
+        }
+        // Deleting another makes room.
+        self.is_keeping.set(!is_arriving && !self.arriving.borrow().is_empty());
+        let records = self.records().await?;
+        let of_it = records.into_iter().filter(|(_, record)| record.is_of(fingerprint));
+        let changes = of_it.map(|(key, _)| Change::Delete { table: BUNDLES, key: key.into() });
+        database.change(changes.collect()).await?;
+        self.clear_away().await
+    }
+
+    pub(crate) async fn report(&self) -> StoredReport {
+        match self.models().await {
+            Ok(models) => StoredReport { place: self.place(), why: self.why.clone(), models },
+            Err(error) => {
+                let (place, why) = (Place::Memory, Some(reason(&error)));
+                StoredReport { place, why, models: Vec::new() }
+            }
+        }
+    }
+
+    async fn models(&self) -> Result<Vec<StoredModel>, JsValue> {
+        let Some(database) = &self.database else { return Ok(Vec::new()) };
+        let records = self.records().await?.into_iter().map(|(_, record)| record).collect();
+        let whole = database.numbers(WHOLE).await?;
+        Ok(inventory::models(records, &whole, &self.sizes().await?))
+    }
+
+    fn place(&self) -> Place {
+        match (&self.database, &self.files) {
+            (Some(_), Some(_)) => Place::PrivateFiles,
+            (Some(_), None) => Place::IndexedDb,
+            (None, _) => Place::Memory,
+        }
+    }
+
+    async fn pieces(&self, name: &str, each: &mut dyn FnMut(&Uint8Array)) -> Result<(), JsValue> {
+        match (&self.files, &self.database) {
+            (Some(files), _) => files.read(name, each).await,
+            (None, Some(database)) => database.read_file(name, each).await,
+            (None, None) => Ok(()),
+        }
+    }
+
+    async fn sizes(&self) -> Result<BTreeMap<String, u64>, JsValue> {
+        match (&self.files, &self.database) {
+            (Some(files), _) => files.sizes().await,
+            (None, Some(database)) => database.numbers(LENGTHS).await,
+            (None, None) => Ok(BTreeMap::new()),
+        }
+    }
+
+    async fn records(&self) -> Result<Vec<(String, Record)>, JsValue> {
+        match &self.database {
+            Some(database) => inventory::records(database).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Drops files that no stored manifest lists.
+    async fn clear_away(&self) -> Result<(), JsValue> {
+        let (records, sizes) = (self.records().await?, self.sizes().await?);
+        let records: Vec<Record> = records.into_iter().map(|(_, record)| record).collect();
+        for name in inventory::unlisted(&records, sizes.keys()) {
+            self.drop_file(&name).await;
+        }
+        Ok(())
+    }
+
+    /// Keeps nothing more; says why.
+    fn give_up(&self, error: &JsValue) -> String {
+        self.is_keeping.set(false);
+        self.writing.replace(None);
+        if error_name(error) == "QuotaExceededError" {
+            "this browser has no more room for it".to_owned()
+        } else {
+            format!("this browser cannot write it down ({})", reason(error))
+        }
+    }
+}
+
+/// The manifest that was last stored for an address, for a page that has no network.
+pub async fn stored_manifest(url: &str) -> Option<String> {
+    let database = Database::open().await.ok()?;
+    let records = inventory::records(&database).await.ok()?;
+    inventory::newest(records.into_iter().map(|(_, record)| record), url)
+}
