@@ -26,7 +26,6 @@ pub mod format;
 pub mod lens;
 pub mod lesson;
 pub mod link;
-pub mod link;
 pub mod mirror;
 pub mod offline;
 pub mod paragraph;

@@ -11,7 +11,7 @@ use crate::dial::Dial;
 use crate::draft::Draft;
 use crate::format;
 use crate::lens::{LensState, Look, csv, finding, settled};
-use crate::session::{Session, Stage};
+use crate::session::Session;
 use crate::sweep::visible;
 
 #[component]

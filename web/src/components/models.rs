@@ -31,7 +31,7 @@ pub fn Models(session: Session) -> impl IntoView {
     view! {
         <section class="panel" id="models" aria-labelledby="models-heading">
             <div class="panel-head">
-                <h2 id="models-heading">"What is stored"</h2>
+                <h1 id="models-heading">"What is stored"</h1>
                 <p class="quiet">
                     "Models that this browser keeps, so that the next visit fetches nothing twice."
                 </p>
@@ -71,7 +71,7 @@ fn Row(session: Session, model: StoredModel, doomed: RwSignal<Option<String>>) -
     };
     view! {
         <li data-fingerprint=fingerprint>
-            <h3>{name} " " <code>{this.get_value()}</code></h3>
+            <h2>{name} " " <code>{this.get_value()}</code></h2>
             <p class="model-words">{words}</p>
             <p class="quiet model-url">{url}</p>
             <div class="button-row">
