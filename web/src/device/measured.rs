@@ -75,10 +75,7 @@ pub fn chart(sizes: &[MeasuredSize], task: Option<&TaskFile>) -> Option<Chart> {
         description: "One point for each size: the time a token takes here, and the share of \
                       questions answered right here. Bars: one standard error each way."
             .to_owned(),
-        x: Axis {
-            label: "milliseconds per token (less is faster)".to_owned(),
-            format: Format::Plain,
-        },
+        x: Axis { label: "ms per token (less is faster)".to_owned(), format: Format::Plain },
         y: Axis { label: "accuracy (higher is better)".to_owned(), format: Format::Percent },
         series: vec![Series { name, style: SeriesStyle::First, points }],
         reference: task.and_then(guessing),
