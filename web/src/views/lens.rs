@@ -19,7 +19,7 @@ pub fn LensView() -> impl IntoView {
             session.task.with(|task| task.as_ref().map(|task| task.paragraph.clone()))
         });
         view! {
-            <section class="panel size-panel" aria-labelledby="size-heading">
+            <section class="panel" aria-labelledby="size-heading">
                 <SizeDial session dial/>
                 <LayerStrip dial/>
             </section>
