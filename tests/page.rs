@@ -2,6 +2,8 @@
 mod growing;
 /// The address of the page: what it says, and what it brings back.
 mod links;
+/// What the browser keeps from one visit to the next.
+mod storage;
 /// Several sizes with one prompt: side by side, and in one table.
 mod trials;
 

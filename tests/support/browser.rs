@@ -1,6 +1,7 @@
 //! The built page in a real, headless browser.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -18,7 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// A browser with the page open, and everything that stands behind it.
 pub struct Page {
     pub client: Client,
-    _server: Server,
+    /// What was opened, without the query.
+    url: String,
+    _server: Option<Server>,
     _driver: Driver,
     _turn: MutexGuard<'static, ()>,
 }
@@ -28,6 +31,7 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 struct Driver {
     child: Child,
+    port: u16,
 }
 
 impl Drop for Driver {
@@ -45,17 +49,17 @@ impl Page {
 
     /// Opens the page with the bundle of another folder.
     pub async fn open_with(bundle: &Path, flags: &[&str], query: &str) -> Self {
+        let server = serve(bundle);
+        let url = server.url();
+        let mut page = Self::open_at(&url, flags, query).await;
+        page._server = Some(server);
+        page
+    }
+
+    /// Opens a page that is served already.
+    pub async fn open_at(url: &str, flags: &[&str], query: &str) -> Self {
         let turn = TURN.lock().await;
-        let site =
-            std::env::var_os("BOOMERANG_SITE").map_or_else(|| root().join("dist"), PathBuf::from);
-        assert!(
-            site.join("index.html").exists(),
-            "{} holds no page; build it with `cargo xtask page`",
-            site.display()
-        );
-        let address = ([127, 0, 0, 1], 0).into();
-        let server = Server::start(&site, bundle, address).expect("the page can be served");
-        let (driver, port) = start_driver();
+        let driver = start_driver();
         let mut arguments = vec![
             "--headless=new",
             "--no-sandbox",
@@ -77,11 +81,20 @@ impl Page {
         let Value::Object(capabilities) = capabilities else { unreachable!("it is an object") };
         let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
             .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{port}"))
+            .connect(&format!("http://127.0.0.1:{}", driver.port))
             .await
             .expect("chromedriver starts a browser");
-        client.goto(&format!("{}{query}", server.url())).await.expect("the page opens");
-        Self { client, _server: server, _driver: driver, _turn: turn }
+        client.goto(&format!("{url}{query}")).await.expect("the page opens");
+        Self { client, url: url.to_owned(), _server: None, _driver: driver, _turn: turn }
+    }
+
+    /// Opens another part of the page anew.
+    pub async fn go_to(&self, path: &str) {
+        self.client.goto(&format!("{}{path}", self.url)).await.expect("the page opens");
+    }
+
+    pub async fn reload(&self) {
+        self.client.refresh().await.expect("the page opens again");
     }
 
     /// Waits until an attribute of an element has one of these values; returns which.
@@ -172,13 +185,51 @@ impl Page {
         self.client.execute(script, arguments).await.expect("the script runs")
     }
 
+    /// Runs a script that gives a promise, and waits for what it promises.
+    pub async fn promised(&self, script: &str, mut arguments: Vec<Value>) -> Value {
+        arguments.insert(0, json!(script));
+        let wrapped = "const [script, ...rest] = arguments; const done = rest.pop(); \
+                       const run = Object.getPrototypeOf(async () => {}).constructor; \
+                       run('args', script)(rest).then(done, error => done(String(error)));";
+        self.client.execute_async(wrapped, arguments).await.expect("the script runs")
+    }
+
+    /// A command of the browser's developer tools.
+    pub async fn devtools(&self, method: &str, parameters: Value) {
+        let session = self.client.session_id().await.ok().flatten().expect("there is a session");
+        let body = json!({"cmd": method, "params": parameters}).to_string();
+        let mut driver =
+            TcpStream::connect(("127.0.0.1", self._driver.port)).expect("chromedriver listens");
+        let head = format!(
+            "POST /session/{session}/goog/cdp/execute HTTP/1.1\r\nHost: localhost\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        driver.write_all(format!("{head}{body}").as_bytes()).expect("chromedriver hears");
+        let mut answer = String::new();
+        driver.read_to_string(&mut answer).expect("chromedriver answers");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{method}: {answer}");
+    }
+
     /// Ends the browser.
     pub async fn close(self) {
         let _ = self.client.clone().close().await;
     }
 }
 
-fn start_driver() -> (Driver, u16) {
+/// Serves the built page with a bundle.
+pub fn serve(bundle: &Path) -> Server {
+    let site =
+        std::env::var_os("BOOMERANG_SITE").map_or_else(|| root().join("dist"), PathBuf::from);
+    assert!(
+        site.join("index.html").exists(),
+        "{} holds no page; build it with `cargo xtask page`",
+        site.display()
+    );
+    Server::start(&site, bundle, ([127, 0, 0, 1], 0).into()).expect("the page can be served")
+}
+
+fn start_driver() -> Driver {
     let path = std::env::var_os("CHROMEDRIVER").unwrap_or_else(|| "chromedriver".into());
     let mut child = Command::new(&path)
         .arg("--port=0")
@@ -197,5 +248,5 @@ fn start_driver() -> (Driver, u16) {
             rest.trim_end_matches('.').parse().ok()
         })
         .expect("chromedriver says its port");
-    (Driver { child }, port)
+    Driver { child, port }
 }
