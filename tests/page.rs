@@ -16,6 +16,8 @@ mod links;
 mod mirror;
 /// A page whose server is gone.
 mod offline;
+/// What the browser keeps from one visit to the next.
+mod storage;
 /// Several sizes with one prompt: side by side, and in one table.
 mod trials;
 

@@ -1,6 +1,7 @@
 //! The built page in a real, headless browser.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -19,8 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(240);
 pub struct Page {
     pub client: Client,
     server: Option<Server>,
+    /// What was opened, without the query.
     url: String,
-    _driver: Driver,
+    driver: Driver,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -29,6 +31,7 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 struct Driver {
     child: Child,
+    port: u16,
 }
 
 impl Drop for Driver {
@@ -46,17 +49,17 @@ impl Page {
 
     /// Opens the page with the bundle of another folder.
     pub async fn open_with(bundle: &Path, flags: &[&str], query: &str) -> Self {
+        let server = serve(bundle);
+        let url = server.url();
+        let mut page = Self::open_at(&url, flags, query).await;
+        page.server = Some(server);
+        page
+    }
+
+    /// Opens a page that is served already.
+    pub async fn open_at(url: &str, flags: &[&str], query: &str) -> Self {
         let turn = TURN.lock().await;
-        let site =
-            std::env::var_os("BOOMERANG_SITE").map_or_else(|| root().join("dist"), PathBuf::from);
-        assert!(
-            site.join("index.html").exists(),
-            "{} holds no page; build it with `cargo xtask page`",
-            site.display()
-        );
-        let address = ([127, 0, 0, 1], 0).into();
-        let server = Server::start(&site, bundle, address).expect("the page can be served");
-        let (driver, port) = start_driver();
+        let driver = start_driver();
         let mut arguments = vec![
             "--headless=new",
             "--no-sandbox",
@@ -78,12 +81,15 @@ impl Page {
         let Value::Object(capabilities) = capabilities else { unreachable!("it is an object") };
         let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
             .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{port}"))
+            .connect(&format!("http://127.0.0.1:{}", driver.port))
             .await
             .expect("chromedriver starts a browser");
-        client.goto(&format!("{}{query}", server.url())).await.expect("the page opens");
-        let url = server.url();
-        Self { client, server: Some(server), url, _driver: driver, _turn: turn }
+        client.goto(&format!("{url}{query}")).await.expect("the page opens");
+        Self { client, url: url.to_owned(), server: None, driver, _turn: turn }
+    }
+
+    pub async fn reload(&self) {
+        self.client.refresh().await.expect("the page opens again");
     }
 
     /// Goes to another view by its address, as if it were typed.
@@ -193,13 +199,52 @@ impl Page {
         self.server = None;
     }
 
+    /// Runs a script that gives a promise, and waits for what it promises.
+    pub async fn promised(&self, script: &str, mut arguments: Vec<Value>) -> Value {
+        arguments.insert(0, json!(script));
+        let wrapped = "const [script, ...rest] = arguments; const done = rest.pop(); \
+                       const run = Object.getPrototypeOf(async () => {}).constructor; \
+                       run('args', script)(rest).then(done, error => done(String(error)));";
+        self.client.execute_async(wrapped, arguments).await.expect("the script runs")
+    }
+
+    /// A command of the browser's developer tools.
+    pub async fn devtools(&self, method: &str, parameters: Value) {
+        let session = self.client.session_id().await.ok().flatten().expect("there is a session");
+        let body = json!({"cmd": method, "params": parameters}).to_string();
+        let mut driver =
+            TcpStream::connect(("127.0.0.1", self.driver.port)).expect("chromedriver listens");
+        let head = format!(
+            "POST /session/{session}/goog/cdp/execute HTTP/1.1\r\nHost: localhost\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        );
+        driver.write_all(format!("{head}{body}").as_bytes()).expect("chromedriver hears");
+        // It keeps the line open, and its first words say all.
+        let mut answer = [0; "HTTP/1.1 200".len()];
+        driver.read_exact(&mut answer).expect("chromedriver answers");
+        assert_eq!(String::from_utf8_lossy(&answer), "HTTP/1.1 200", "{method}");
+    }
+
     /// Ends the browser.
     pub async fn close(self) {
         let _ = self.client.clone().close().await;
     }
 }
 
-fn start_driver() -> (Driver, u16) {
+/// Serves the built page with a bundle.
+pub fn serve(bundle: &Path) -> Server {
+    let site =
+        std::env::var_os("BOOMERANG_SITE").map_or_else(|| root().join("dist"), PathBuf::from);
+    assert!(
+        site.join("index.html").exists(),
+        "{} holds no page; build it with `cargo xtask page`",
+        site.display()
+    );
+    Server::start(&site, bundle, ([127, 0, 0, 1], 0).into()).expect("the page can be served")
+}
+
+fn start_driver() -> Driver {
     let path = std::env::var_os("CHROMEDRIVER").unwrap_or_else(|| "chromedriver".into());
     let mut child = Command::new(&path)
         .arg("--port=0")
@@ -218,5 +263,5 @@ fn start_driver() -> (Driver, u16) {
             rest.trim_end_matches('.').parse().ok()
         })
         .expect("chromedriver says its port");
-    (Driver { child }, port)
+    Driver { child, port }
 }

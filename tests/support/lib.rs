@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod commands;
 pub mod hub;
+pub mod passage;
 
 use std::path::{Path, PathBuf};
 
