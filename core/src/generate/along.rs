@@ -45,14 +45,7 @@ impl<'model> Along<'model> {
         text: &[u32],
         from: usize,
     ) -> Result<Self, GenerateError> {
-        readable(teacher, text)?;
-        let max_seq = teacher.config().max_seq;
-        if text.len() > max_seq {
-            return Err(GenerateError::PromptTooLong { n_tokens: text.len(), max_seq });
-        }
-        let data: Vec<i64> = text.iter().map(|&token| i64::from(token)).collect();
-        let data = TensorData::new(data, [1, text.len()]);
-        let tokens = Tensor::from_data(data, &teacher.device());
+        let tokens = on_device(teacher, text)?;
         let from = from.min(text.len() - 1);
         let states = last_states(teacher, &tokens, from);
         Ok(Self { teacher, tokens, from, states })
@@ -90,6 +83,49 @@ impl<'model> Along<'model> {
         }
         Ok(guesses)
     }
+}
+
+/// The log-probability of each token of `text` from place `from` on, given those before it, in nats,
+/// at most 0. The first token has nothing before it and is left out.
+///
+/// # Errors
+/// [`GenerateError`] when the text does not fit the model, or the device is lost.
+pub async fn log_probs(
+    model: &LanguageModel,
+    text: &[u32],
+    from: usize,
+) -> Result<Vec<f32>, GenerateError> {
+    let tokens = on_device(model, text)?;
+    let from = from.clamp(1, text.len());
+    let n_places = text.len() - from;
+    let mut log_probs = Vec::with_capacity(n_places);
+    if n_places == 0 {
+        return Ok(log_probs);
+    }
+    // A token is expected at the place before it.
+    let states = last_states(model, &tokens, from - 1);
+    let targets = tokens.narrow(1, from, n_places).reshape([n_places, 1]);
+    for start in (0..n_places).step_by(PLACES_AT_ONCE) {
+        let n_here = PLACES_AT_ONCE.min(n_places - start);
+        // [n_here, vocab]
+        let found = log_softmax(model.logits(states.clone().narrow(0, start, n_here)), 1);
+        let found = found.gather(1, targets.clone().narrow(0, start, n_here));
+        let found = found.into_data_async().await.map_err(ReadBackError::new)?;
+        // Rounding may have left a probability above 1.
+        log_probs.extend(found.iter::<f32>().map(|log_prob| log_prob.min(0.0)));
+    }
+    Ok(log_probs)
+}
+
+/// A text that fits the model, `[1, seq]`.
+fn on_device(model: &LanguageModel, text: &[u32]) -> Result<Tensor<2, Int>, GenerateError> {
+    readable(model, text)?;
+    let max_seq = model.config().max_seq;
+    if text.len() > max_seq {
+        return Err(GenerateError::PromptTooLong { n_tokens: text.len(), max_seq });
+    }
+    let data: Vec<i64> = text.iter().map(|&token| i64::from(token)).collect();
+    Ok(Tensor::from_data(TensorData::new(data, [1, text.len()]), &model.device()))
 }
 
 /// Normalised states behind the last layer, from place `from` on, `[places, d_model]`; those of

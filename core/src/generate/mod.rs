@@ -2,6 +2,7 @@
 
 mod along;
 mod open;
+mod text_stream;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -9,8 +10,9 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use along::{Along, Guess};
+pub use along::{Along, Guess, log_probs};
 pub use open::{OpenError, answer_open};
+pub use text_stream::TextStream;
 
 use crate::evaluate::ReadBackError;
 use crate::model::{KvCache, LanguageModel};

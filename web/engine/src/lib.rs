@@ -9,7 +9,6 @@ pub mod fetch;
 mod loading;
 pub mod messages;
 pub mod notice;
-mod text_stream;
 mod turn;
 pub mod worker;
 mod writing;

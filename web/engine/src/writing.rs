@@ -1,7 +1,7 @@
 //! What members write, and what they expect along a text that is there already.
 
 use boomerang_core::bundle::BundleError;
-use boomerang_core::generate::{Along, GenerateError, Generation, Sampling};
+use boomerang_core::generate::{Along, GenerateError, Generation, Sampling, TextStream};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::Patch;
 use boomerang_core::tokenizer::{Tokenizer, TokenizerError};
@@ -10,7 +10,6 @@ use crate::fetch::reason;
 use crate::loading::Bundle;
 use crate::messages::{Ending, Reply, RunReport, ToldGuess};
 use crate::notice::{Notice, chain};
-use crate::text_stream::TextStream;
 use crate::turn::Turn;
 use crate::worker::{Worker, now_millis, post};
 
