@@ -1,6 +1,8 @@
 use boomerang_core::distill::{Batch, Layout, Row};
-use boomerang_core::evaluate::{PrefixTree, Stack};
-use boomerang_core::generate::{Along, GenerateError, Generation, Guess, Sampling, certainties};
+use boomerang_core::evaluate::{PrefixTree, Request, Stack, answer};
+use boomerang_core::generate::{
+    Along, GenerateError, Generation, Guess, Sampling, certainties, retrace,
+};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::PatchOrder;
 use boomerang_core::search::divergences;
@@ -49,6 +51,22 @@ fn the_mean_distance_is_that_which_a_search_measures() {
     let known = &guesses[..guesses.len() - 1];
     let mean = known.iter().map(|guess| guess.kl).sum::<f64>() / known.len() as f64;
     assert!((mean - divergence.kl.mean).abs() < 1e-5, "{mean} {}", divergence.kl.mean);
+}
+
+#[test]
+fn the_log_probabilities_of_a_text_are_those_of_an_evaluation() {
+    let family = tiny_family(&cpu());
+    let member = family.student().model();
+    for from in [1, 10, 44] {
+        let places = block_on(retrace(member, &text()[..from], &text()[from..])).unwrap();
+        assert_eq!(places.len(), 45 - from);
+        let request = Request::new(text(), from..45).unwrap();
+        let tree = PrefixTree::new(&[Stack::whole(0, member)]);
+        let answers = block_on(answer(&[member], &tree, &[request])).unwrap();
+        let sum: f64 = places.iter().map(|place| place.log_prob).sum();
+        let expected = answers[0][0].log_likelihood;
+        assert!((sum - expected).abs() < 1e-3, "from {from}: {sum} {expected}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use std::fs;
 
-use boomerang_core::bundle::Manifest;
+use boomerang_core::bundle::{BundleFile, Manifest, Recordings, TaskFile};
 use boomerang_core::checkpoint::{Checkpoint, shard_names};
 use boomerang_core::config::ModelConfig;
 use boomerang_core::gguf::{
@@ -34,6 +34,11 @@ fn damage() -> impl Strategy<Value = Damage> {
         (any::<Index>(), select(numbers.map(str::to_owned).to_vec()))
             .prop_map(|(at, digits)| Damage::Digits(at, digits)),
     ]
+}
+
+fn demo_manifest() -> Manifest {
+    let json = read(root().join("assets/demo/bundle/manifest.json"));
+    Manifest::from_json(&String::from_utf8(json).unwrap()).unwrap()
 }
 
 fn damaged(good: &[u8], changes: &[Damage]) -> Vec<u8> {
@@ -193,6 +198,33 @@ proptest! {
     fn a_damaged_manifest_is_read_or_refused(changes in prop::collection::vec(damage(), 1..6)) {
         let bytes = damaged(&read(root().join("assets/demo/bundle/manifest.json")), &changes);
         let _ = Manifest::from_json(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn damaged_recordings_are_read_or_refused(changes in prop::collection::vec(damage(), 1..6)) {
+        let bytes = damaged(&read(root().join("assets/demo/bundle/recordings.json")), &changes);
+        // The manifest lists the damaged file, so that more than its hash is looked at.
+        let file = Some(BundleFile::of("recordings.json".to_owned(), &bytes));
+        let manifest = Manifest { recordings: file, ..demo_manifest() };
+        if let Ok(recordings) = Recordings::from_json(&bytes, &manifest) {
+            for member in recordings.texts.iter().flat_map(|text| &text.members) {
+                prop_assert_eq!(member.tokens.len(), member.pieces.len());
+                prop_assert!(member.tokens.iter().all(|&token| token < 859));
+                prop_assert!(member.log_probs.iter().all(|&log_prob| log_prob <= 0.0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_task_of_a_bundle_is_read_or_refused(
+        changes in prop::collection::vec(damage(), 1..6),
+    ) {
+        let bytes = damaged(&read(root().join("assets/demo/bundle/task.json")), &changes);
+        let file = Some(BundleFile::of("task.json".to_owned(), &bytes));
+        let manifest = Manifest { task: file, ..demo_manifest() };
+        if let Ok(task) = TaskFile::from_json(&bytes, &manifest) {
+            prop_assert!(task.questions.iter().all(|question| question.gold < question.choices.len()));
+        }
     }
 
     #[test]

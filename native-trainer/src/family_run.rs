@@ -2,19 +2,25 @@
 
 use std::path::Path;
 
-use boomerang_core::bundle::{BundleContents, bundle_files};
+use boomerang_core::bundle::{BundleContents, Recordings, as_stored, bundle_files};
 use boomerang_core::chart::{Measure, SizeAxis};
 use boomerang_core::checkpoint::Precision;
 use boomerang_core::curve::{CurvePoint, Series, SizeCurve};
 use boomerang_core::evaluate::{Batching, Examination, PrefixTree, Score, Stack};
 use boomerang_core::plan::PatchOrder;
 use boomerang_core::prune::{Family, Student, Teacher};
+use boomerang_core::tokenizer::Tokenizer;
+use futures_lite::future::block_on;
 use serde_json::json;
 
 use crate::answers::{Engine, Sheet, Weights, answer_all};
+use crate::device;
 use crate::files::OutputFolder;
 use crate::members::{self, Member, Sizes};
-use crate::progress::print;
+use crate::progress::{Progress, print};
+
+/// Tokens that are recorded of a text, at most: a few lines, to be read at once.
+pub const RECORDED_TOKENS: usize = 40;
 
 /// Width and height of a written picture, in pixels.
 const PICTURE: (f64, f64) = (960.0, 560.0);
@@ -149,6 +155,34 @@ pub fn print_table(measured: &Measured) {
          fewer)",
         alone as f64 / calls.max(1) as f64
     ));
+}
+
+/// What every size writes after each prompt, for the bundle; `None` when nothing is asked.
+///
+/// The weights are those that the bundle stores, and the CPU computes, whose results do not depend
+/// on which graphics card there is.
+///
+/// # Errors
+/// When a prompt does not fit the model.
+pub fn record(
+    family: &Family,
+    order: &PatchOrder,
+    precision: Precision,
+    tokenizer: &Tokenizer,
+    prompts: &[String],
+    n_tokens: usize,
+) -> anyhow::Result<Option<Recordings>> {
+    if prompts.is_empty() || n_tokens == 0 {
+        return Ok(None);
+    }
+    let family = as_stored(family, precision, &device::cpu())?;
+    let n_texts = prompts.len() * order.path(family.plan())?.len();
+    let mut progress = Progress::new("record", n_texts);
+    let mut written = |n_written| progress.set(n_written, || "texts".to_owned());
+    let recordings = Recordings::record(&family, order, tokenizer, prompts, n_tokens, &mut written);
+    let recordings = block_on(recordings)?;
+    progress.finish();
+    Ok(Some(recordings))
 }
 
 /// Writes a bundle into the folder `name` of `out`.

@@ -193,6 +193,8 @@ pub(crate) mod tests {
             curve: SizeCurve::new(Vec::new()),
             similarity: vec![0.5; 4],
             prompts: Vec::new(),
+            recordings: None,
+            task: None,
         };
         let files = bundle_files(family, contents).unwrap();
         let (_, manifest) = files.last().unwrap();

@@ -1,21 +1,23 @@
 //! A family as static files for the page: one weight file a layer, and a manifest with hashes.
 //!
 //! The student comes first, then the teacher's layers in the order in which they are patched, so
-//! that a page can use what it has while the rest arrives.
+//! that a page can use what it has while the rest arrives. What its members wrote when it was made,
+//! and what they can be asked, may lie beside the weights.
 
 mod loader;
 mod recordings;
 mod task_file;
 mod write;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use loader::BundleLoader;
-pub use recordings::{RecordedMember, RecordedText, Recordings};
+pub use recordings::{RecordError, RecordedMember, RecordedText, Recordings};
 pub use task_file::TaskFile;
-pub use write::{BundleContents, bundle_files};
+pub use write::{BundleContents, as_stored, bundle_files};
 
 use crate::checkpoint::CheckpointError;
 use crate::config::{ConfigError, ModelConfig};
@@ -90,6 +92,12 @@ pub enum BundleError {
     Length { path: String, found: usize, expected: u64 },
     #[error("{path} is damaged: its SHA-256 is not the manifest's; fetch it again")]
     Hash { path: String },
+    #[error("the manifest lists no {what}")]
+    NotListed { what: &'static str },
+    #[error("{path} is not the JSON that was expected")]
+    Json { path: String, source: serde_json::Error },
+    #[error("{path} does not fit: {reason}")]
+    Unfit { path: String, reason: String },
     #[error("the manifest lists {found} {owner:?} layers, the plan has {expected}")]
     Layers { owner: Owner, found: usize, expected: usize },
     #[error(transparent)]
@@ -124,7 +132,8 @@ impl Manifest {
             return Err(BundleError::Version { format, version });
         }
         let manifest: Self = serde_json::from_str(text)?;
-        if let Some(file) = manifest.files().find(|file| !file.is_below()) {
+        if let Some(file) = manifest.files().chain(manifest.extras()).find(|file| !file.is_below())
+        {
             return Err(BundleError::Path { path: file.path.clone() });
         }
         let lists = [
@@ -149,8 +158,8 @@ impl Manifest {
         ModelConfig::from_json(&self.config.to_string())
     }
 
-    /// Every file but the manifest, in the order in which a page should fetch them: tokenizer,
-    /// student, then the teacher in patch order.
+    /// The files that all members are made of, in the order in which a page should fetch them:
+    /// tokenizer, student, then the teacher in patch order.
     pub fn files(&self) -> impl Iterator<Item = &BundleFile> {
         let student = [&self.student.ends].into_iter().chain(&self.student.layers);
         let order = self.order.layers(&self.plan).unwrap_or_default();
@@ -160,6 +169,11 @@ impl Manifest {
             .filter_map(|layer| self.teacher.layers.get(layer));
         let teacher = [&self.teacher.ends].into_iter().chain(teacher_layers);
         [&self.tokenizer].into_iter().chain(student).chain(teacher)
+    }
+
+    /// The files beside them, which older bundles lack.
+    pub fn extras(&self) -> impl Iterator<Item = &BundleFile> {
+        self.recordings.iter().chain(&self.task)
     }
 
     /// The files that a member is made of, in the order in which a page should fetch them.
@@ -202,14 +216,15 @@ impl Manifest {
         hex(&hash.finalize()[..6])
     }
 
-    /// Bytes of all files but the manifest.
+    /// Bytes of [`Manifest::files`].
     pub fn n_bytes(&self) -> u64 {
         self.files().map(|file| file.bytes).sum()
     }
 }
 
 impl BundleFile {
-    fn of(path: String, bytes: &[u8]) -> Self {
+    /// The entry of a file with these bytes.
+    pub fn of(path: String, bytes: &[u8]) -> Self {
         Self { path, bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
     }
 
@@ -224,6 +239,15 @@ impl BundleFile {
             return Err(BundleError::Hash { path });
         }
         Ok(())
+    }
+
+    fn parse<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, BundleError> {
+        serde_json::from_slice(bytes)
+            .map_err(|source| BundleError::Json { path: self.path.clone(), source })
+    }
+
+    fn unfit(&self, reason: String) -> BundleError {
+        BundleError::Unfit { path: self.path.clone(), reason }
     }
 
     fn is_below(&self) -> bool {

@@ -4,6 +4,7 @@ mod along;
 mod certainty;
 mod open;
 mod retrace;
+mod text_stream;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -15,6 +16,7 @@ pub use along::{Along, Guess};
 pub use certainty::{Certainty, certainties};
 pub use open::{OpenError, answer_open};
 pub use retrace::{Retraced, retrace};
+pub use text_stream::TextStream;
 
 use crate::evaluate::ReadBackError;
 use crate::model::{AttentionMask, KvCache, LanguageModel};

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use boomerang_core::bundle::BundleContents;
+use boomerang_core::bundle::{BundleContents, TaskFile};
 use boomerang_core::checkpoint::Precision;
 use boomerang_core::curve::SizeCurve;
+use boomerang_core::evaluate::Examination;
+use boomerang_core::tokenizer::Tokenizer;
 use serde::Deserialize;
 
 use super::patch::open_family;
@@ -13,7 +15,7 @@ use super::require_next_token;
 use crate::cli::FamilyArgs;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::family_run::write_bundle;
+use crate::family_run::{RECORDED_TOKENS, record, write_bundle};
 use crate::files::{self, ModelFolder, OutputFolder};
 use crate::progress::print;
 
@@ -31,6 +33,14 @@ pub struct BundleArgs {
     /// A text to offer for trying; repeatable
     #[arg(long)]
     pub prompt: Vec<String>,
+    /// Tokens to record of what each size writes after each prompt, to be shown before the weights
+    /// are there; 0 records nothing
+    #[arg(long, default_value_t = RECORDED_TOKENS, value_name = "N")]
+    pub record: usize,
+    /// Questions and a text to measure sizes with in the page: JSON with a name, questions (each
+    /// with task, context, choices and gold) and a paragraph
+    #[arg(long, value_name = "FILE")]
+    pub task: Option<PathBuf>,
     /// Number format of the weights
     #[arg(long, value_enum, default_value_t = PrecisionChoice::F16)]
     pub precision: PrecisionChoice,
@@ -64,27 +74,39 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
         Some(eval) => read_eval(eval).or_exit(Exit::Unusable)?,
         None => (SizeCurve::new(Vec::new()), Vec::new()),
     };
+    let tokenizer = Tokenizer::from_json(&tokenizer_json)?;
+    let task = args
+        .task
+        .as_ref()
+        .map(|path| read_task(path, &tokenizer, folder.config().max_seq).or_exit(Exit::Unusable));
+    let task = task.transpose()?;
     let name = args.name.clone().unwrap_or_else(|| {
         args.family
             .teacher
             .file_name()
             .map_or_else(|| "family".to_owned(), |name| name.to_string_lossy().into_owned())
     });
+    let order = args.family.order(family.teacher().model().config());
+    let precision = match args.precision {
+        PrecisionChoice::F32 => Precision::F32,
+        PrecisionChoice::F16 => Precision::F16,
+        PrecisionChoice::Bf16 => Precision::Bf16,
+    };
+    let inputs = [args.family.teacher.as_path(), args.family.student.as_path()];
+    let out = OutputFolder::create(&args.out, args.force)?.apart_from(&inputs)?;
+    let recordings = record(&family, &order, precision, &tokenizer, &args.prompt, args.record)
+        .or_exit(Exit::Usage)?;
     let contents = BundleContents {
         name: &name,
-        order: args.family.order(family.teacher().model().config()),
-        precision: match args.precision {
-            PrecisionChoice::F32 => Precision::F32,
-            PrecisionChoice::F16 => Precision::F16,
-            PrecisionChoice::Bf16 => Precision::Bf16,
-        },
+        order,
+        precision,
         tokenizer_json: &tokenizer_json,
         curve,
         similarity,
         prompts: args.prompt.clone(),
+        recordings,
+        task,
     };
-    let inputs = [args.family.teacher.as_path(), args.family.student.as_path()];
-    let out = OutputFolder::create(&args.out, args.force)?.apart_from(&inputs)?;
     let n_bytes = write_bundle(&out, Path::new(""), &family, contents)?;
     out.commit()?;
     print(&format!(
@@ -101,4 +123,13 @@ fn read_eval(folder: &Path) -> anyhow::Result<(SizeCurve, Vec<f64>)> {
     let similarity = serde_json::from_str(&read("similarity.json")?)
         .with_context(|| folder.join("similarity.json").display().to_string())?;
     Ok((curve.curve, similarity))
+}
+
+/// A task whose questions this family can be asked.
+fn read_task(path: &Path, tokenizer: &Tokenizer, max_seq: usize) -> anyhow::Result<TaskFile> {
+    let text = files::read_text(path)?;
+    let task = TaskFile::parse(&path.display().to_string(), text.as_bytes())?;
+    Examination::new(&[], &task.questions, Some(tokenizer), max_seq)
+        .with_context(|| path.display().to_string())?;
+    Ok(task)
 }

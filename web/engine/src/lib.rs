@@ -16,7 +16,6 @@ mod measuring;
 pub mod messages;
 pub mod notice;
 pub mod store;
-mod text_stream;
 mod turn;
 pub mod worker;
 mod writing;

@@ -1,7 +1,7 @@
 //! What members write, and what they expect along a text that is there already.
 
 use boomerang_core::generate::{
-    Along, Certainty, GenerateError, Generation, Sampling, certainties,
+    Along, Certainty, GenerateError, Generation, Sampling, TextStream, certainties,
 };
 use boomerang_core::plan::Patch;
 use boomerang_core::tokenizer::TokenizerError;
@@ -9,7 +9,6 @@ use boomerang_core::tokenizer::TokenizerError;
 use crate::cast::{Cast, not_loaded};
 use crate::messages::{CertainPlace, Ending, LensGuess, Reply, RunReport, ToldGuess};
 use crate::notice::{Notice, chain};
-use crate::text_stream::TextStream;
 use crate::turn::Turn;
 use crate::worker::{Worker, ended, now_millis, post};
 

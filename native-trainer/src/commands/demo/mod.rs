@@ -20,7 +20,9 @@ use crate::cli::DeviceArgs;
 use crate::data::similarity_batches;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::family_run::{Candidate, measure, print_table, write_bundle, write_curve};
+use crate::family_run::{
+    Candidate, RECORDED_TOKENS, measure, print_table, record, write_bundle, write_curve,
+};
 use crate::files::OutputFolder;
 use crate::progress::{print, tell};
 use crate::run_folder::at_least_one;
@@ -96,14 +98,20 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     write_curve(&out, &measured)?;
     out.write("similarity.json", format!("{}\n", serde_json::to_string(&similarity)?).as_bytes())?;
     write_models(&out, &family)?;
+    let precision = Precision::F16;
+    let prompts = prompts();
+    let recordings =
+        record(&family, &order, precision, &story.tokenizer, &prompts, RECORDED_TOKENS)?;
     let contents = BundleContents {
         name: "Boomerang demo",
         order,
-        precision: Precision::F16,
+        precision,
         tokenizer_json: EMBEDDED.tokenizer,
         curve: measured.curve.clone(),
         similarity,
-        prompts: prompts(),
+        prompts,
+        recordings,
+        task: Some(story.task()),
     };
     write_bundle(&out, Path::new("bundle"), &family, contents)?;
     let run = json!({

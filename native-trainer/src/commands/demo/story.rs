@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use boomerang_core::bundle::TaskFile;
 use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::corpus::Corpus;
@@ -49,7 +50,7 @@ pub(crate) struct Story {
     pub(crate) examination: Examination,
     pub(crate) texts: Vec<TextDoc>,
     questions: Vec<ChoiceDoc>,
-    tokenizer: Tokenizer,
+    pub(crate) tokenizer: Tokenizer,
 }
 
 impl Story {
@@ -66,6 +67,28 @@ impl Story {
         let texts = held_out(&corpus, made.seq_len);
         let examination = Examination::new(&texts, &questions, Some(&tokenizer), config.max_seq)?;
         Ok(Self { made, corpus, teacher, plan, examination, texts, questions, tokenizer })
+    }
+
+    /// The first questions of each kind, a kind after the other, so that a measurement that is
+    /// stopped has asked all kinds alike; and the longest held-out line, the first of several.
+    pub(crate) fn task(&self) -> TaskFile {
+        /// Of each of the 13 kinds: a browser answers them at every size in some seconds.
+        const PER_KIND: usize = 8;
+        let mut kinds: BTreeMap<&str, Vec<&ChoiceDoc>> = BTreeMap::new();
+        for question in &self.questions {
+            kinds.entry(&question.task).or_default().push(question);
+        }
+        let round = |place: usize| kinds.values().filter_map(move |kind| kind.get(place));
+        let questions = (0..PER_KIND).flat_map(round).map(|&question| question.clone());
+
+        // One line: no model has read a second one behind it, and all are lost there alike.
+        let longest = self.texts.iter().rev().max_by_key(|line| line.tokens.len());
+        let paragraph = longest.map(|line| self.corpus.text(&line.tokens[1..]));
+        TaskFile {
+            name: "Questions about the embedded teacher's world".to_owned(),
+            questions: questions.collect(),
+            paragraph: paragraph.unwrap_or_default(),
+        }
     }
 
     /// The first `n_questions` of each task and as large a share of the texts, dealt out to

@@ -1,13 +1,13 @@
 //! Text as its tokens arrive.
 
-use boomerang_core::tokenizer::{Tokenizer, TokenizerError};
+use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// Turns tokens into pieces of text that, put together, are the text of all tokens.
 ///
 /// A token alone has no text: a character may be spread over several, and some tokenizers write a
 /// blank only between words. So each piece is what the text of a few last tokens grows by, and is
 /// held back while its last character is incomplete.
-pub(crate) struct TextStream<'a> {
+pub struct TextStream<'a> {
     tokenizer: &'a Tokenizer,
     /// Tokens whose text is known, for context, then those held back.
     recent: Vec<u32>,
@@ -18,13 +18,17 @@ pub(crate) struct TextStream<'a> {
 const N_CONTEXT: usize = 6;
 
 impl<'a> TextStream<'a> {
-    pub(crate) fn new(tokenizer: &'a Tokenizer, prompt: &[u32]) -> Self {
+    /// Goes on from `prompt`, whose own text is not told.
+    pub fn new(tokenizer: &'a Tokenizer, prompt: &[u32]) -> Self {
         let recent = prompt[prompt.len().saturating_sub(N_CONTEXT)..].to_vec();
         Self { tokenizer, n_told: recent.len(), recent }
     }
 
     /// The text that this token completes; empty when it completes none.
-    pub(crate) fn push(&mut self, token: u32) -> Result<String, TokenizerError> {
+    ///
+    /// # Errors
+    /// [`TokenizerError::Decode`].
+    pub fn push(&mut self, token: u32) -> Result<String, TokenizerError> {
         self.recent.push(token);
         let text = self.tokenizer.decode(&self.recent)?;
         if text.ends_with(char::REPLACEMENT_CHARACTER) {
@@ -34,7 +38,10 @@ impl<'a> TextStream<'a> {
     }
 
     /// What is still held back.
-    pub(crate) fn finish(mut self) -> Result<String, TokenizerError> {
+    ///
+    /// # Errors
+    /// [`TokenizerError::Decode`].
+    pub fn finish(mut self) -> Result<String, TokenizerError> {
         let text = self.tokenizer.decode(&self.recent)?;
         self.told(&text)
     }
