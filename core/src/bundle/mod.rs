@@ -15,7 +15,7 @@ use thiserror::Error;
 pub use loader::BundleLoader;
 pub use recordings::{RecordedMember, RecordedText, Recordings};
 pub use task_file::TaskFile;
-pub use write::{BundleContents, bundle_files};
+pub use write::{BundleContents, StudentContents, bundle_files, student_files};
 
 use crate::checkpoint::CheckpointError;
 use crate::config::{ConfigError, ModelConfig};
