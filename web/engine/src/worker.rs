@@ -15,6 +15,7 @@ use crate::arrivals::Arrivals;
 use crate::loading::Bundle;
 use crate::messages::{PROTOCOL, Reply, Request};
 use crate::notice::Notice;
+use crate::parcel::unpack;
 
 /// Answers the page's requests from now on, with the model on the device that `device` opens.
 pub fn serve<F>(device: F)
@@ -50,7 +51,7 @@ pub(crate) struct Worker {
 fn listen(worker: Worker) {
     let worker = Rc::new(worker);
     let on_message = move |event: MessageEvent| {
-        let text = event.data().as_string().unwrap_or_default();
+        let (text, files) = unpack(&event.data());
         match serde_json::from_str(&text) {
             // Not queued: these are about the request that is being answered, or beside it.
             Ok(Request::Stop { id }) => {
@@ -60,6 +61,12 @@ fn listen(worker: Worker) {
             Ok(Request::Want { patch }) => worker.want(&[patch]),
             Ok(Request::Load { manifest_url, manifest }) => {
                 if let Err(notice) = Worker::load(&worker, manifest_url, &manifest) {
+                    post(&Reply::Failed { id: None, notice });
+                }
+            }
+            Ok(Request::Adopt { manifest_url, manifest, paths }) => {
+                let files = paths.into_iter().zip(files).collect();
+                if let Err(notice) = Worker::adopt(&worker, manifest_url, &manifest, files) {
                     post(&Reply::Failed { id: None, notice });
                 }
             }
@@ -120,7 +127,10 @@ impl Worker {
                 let why = "this build has no lens yet";
                 (Some(id), Err(Notice::new("Not measured.", why, "Reload the page.")))
             }
-            Request::Load { .. } | Request::Want { .. } | Request::Stop { .. } => return,
+            Request::Load { .. }
+            | Request::Adopt { .. }
+            | Request::Want { .. }
+            | Request::Stop { .. } => return,
         };
         if let Err(notice) = outcome {
             post(&Reply::Failed { id, notice });
@@ -135,7 +145,7 @@ pub(crate) fn post(reply: &Reply) {
     }
 }
 
-fn scope() -> DedicatedWorkerGlobalScope {
+pub(crate) fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }
 
