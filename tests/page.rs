@@ -4,6 +4,8 @@ mod first;
 mod growing;
 /// The address of the page: what it says, and what it brings back.
 mod links;
+/// A student taught in the page.
+mod teach;
 /// Several sizes with one prompt: side by side, and in one table.
 mod trials;
 

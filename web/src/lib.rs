@@ -32,5 +32,7 @@ pub mod recorded;
 pub mod run;
 pub mod session;
 pub mod sweep;
+pub mod teaching;
 pub mod trial;
 pub mod views;
+pub mod wire;

@@ -7,3 +7,4 @@ pub mod learn;
 pub mod missing;
 pub mod start;
 pub mod sweep;
+pub mod teach;
