@@ -19,7 +19,7 @@ pub fn TeachChart(teaching: Teaching) -> impl IntoView {
     let width = width_of(figure);
     let drawing = move || {
         let width = width.get();
-        let height = (width * HEIGHT_PER_WIDTH).clamp(260.0, 420.0);
+        let height = (width * HEIGHT_PER_WIDTH).clamp(300.0, 420.0);
         let draw = |chart: &Chart| chart.to_element("teach-chart", width, height);
         chart.with(|chart| chart.as_ref().map(draw).unwrap_or_default())
     };

@@ -8,7 +8,7 @@ use boomerang_engine::teaching::messages::{CourseSettings, TaughtStep};
 use crate::format;
 
 /// Points of a line; more would be a band.
-const MOST_POINTS: usize = 50;
+const MOST_POINTS: usize = 30;
 /// Lines of the table.
 const MOST_LINES: usize = 10;
 /// Steps at either end that are told together; one batch is luckier than another.
