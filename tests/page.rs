@@ -18,6 +18,8 @@ mod mirror;
 mod offline;
 /// What the browser keeps from one visit to the next.
 mod storage;
+/// A student taught in the page.
+mod teach;
 /// Several sizes with one prompt: side by side, and in one table.
 mod trials;
 

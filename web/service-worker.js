@@ -9,7 +9,7 @@ const FILES = __FILES__;
 const CACHE = `boomerang-page-${BUILD}`;
 const ENGINE = new URL(self.location).searchParams.get("engine") ?? "cpu";
 
-/** Everything but the engine for the other kind of device. */
+/** Everything but the engine for the other kind of device, and what teaches. */
 function wanted() {
     return FILES.filter((file) => !file.includes("engine-") || file.includes(`engine-${ENGINE}`));
 }
@@ -45,7 +45,13 @@ self.addEventListener("fetch", (event) => {
 /** The network's answer, and without a network what is kept. */
 async function answer(request) {
     try {
-        return await fetch(request);
+        const response = await fetch(request);
+        // Large, and seldom wanted: kept once somebody has wanted it.
+        if (response.ok && request.url.includes("engine-teach")) {
+            const cache = await caches.open(CACHE);
+            await cache.put(request, response.clone());
+        }
+        return response;
     } catch (error) {
         const kept = await caches.match(request, { ignoreSearch: true });
         if (kept) {

@@ -27,9 +27,14 @@ pub struct Address {
     compared: RwSignal<Vec<usize>>,
 }
 
-/// The link by which the page was opened.
+/// The link by which the page was opened; later, the state that the address was kept to.
 pub fn opened_link() -> Link {
     Link::parse(&window().location().search().unwrap_or_default())
+}
+
+/// The address as it is now, for another family: without what it says of the sizes of this one.
+pub fn link_for_another_family() -> Link {
+    Link { stop: None, blocks: None, compared: None, fingerprint: None, ..opened_link() }
 }
 
 impl Address {

@@ -5,12 +5,14 @@ use leptos_router::components::{FlatRoutes, Route, Router};
 use leptos_router::hooks::use_location;
 use leptos_router::{StaticSegment, path};
 
+use crate::address::{link_for_another_family, opened_link};
 use crate::backend::Backend;
 use crate::bench::{Bench, use_bench};
 use crate::components::keys::Keys;
 use crate::mirror;
 use crate::place::{Place, base_path};
 use crate::session::{Session, Stage};
+use crate::teaching::Teaching;
 use crate::views::about::About;
 use crate::views::compare::CompareView;
 use crate::views::device::DeviceView;
@@ -21,6 +23,7 @@ use crate::views::missing::Missing;
 use crate::views::models::ModelsView;
 use crate::views::start::Start;
 use crate::views::sweep::SweepView;
+use crate::views::teach::TeachView;
 
 #[component]
 pub fn App() -> impl IntoView {
@@ -28,6 +31,7 @@ pub fn App() -> impl IntoView {
     provide_context(session);
     let bench = RwSignal::new(None::<Bench>);
     provide_context(bench);
+    provide_context(Teaching::new(session));
     view! {
         <Router base=base_path()>
             <Page session bench/>
@@ -37,16 +41,8 @@ pub fn App() -> impl IntoView {
 
 #[component]
 fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
-    let owner = Owner::current().unwrap_or_default();
     let pathname = use_location().pathname;
-    Effect::new(move |_| {
-        if let Some(family) = session.family.get() {
-            let bench_now = owner.with(|| Bench::new(session, family));
-            bench_now.address.keep(pathname);
-            owner.with(|| mirror::start(bench_now));
-            bench.set(Some(bench_now));
-        }
-    });
+    keep_bench(session, bench, pathname);
     let place = Memo::new(move |_| Place::of(&pathname.get()));
     Effect::new(move |before: Option<()>| {
         document().set_title(place.get().title());
@@ -89,6 +85,7 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
                 <Route path=path!("lens") view=LensView/>
                 <Route path=path!("device") view=DeviceView/>
                 <Route path=path!("models") view=ModelsView/>
+                <Route path=path!("teach") view=TeachView/>
                 <Route path=path!("learn") view=Learn/>
                 <Route path=path!("about") view=About/>
             </FlatRoutes>
@@ -96,6 +93,28 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
         {(!mirror::is_embedded()).then(|| view! { <Foot session/> })}
         <Keys/>
     }
+}
+
+/// Sets up a bench for each family that comes, and clears away the one before.
+fn keep_bench(session: Session, bench: RwSignal<Option<Bench>>, pathname: Memo<String>) {
+    let page = Owner::current().unwrap_or_default();
+    let place = StoredValue::new_local(None::<Owner>);
+    Effect::new(move |_| {
+        let Some(family) = session.family.get() else { return };
+        let own = page.child();
+        let before = place.try_update_value(|place| place.replace(own.clone())).flatten();
+        let link = if before.is_none() { opened_link() } else { link_for_another_family() };
+        own.with(|| {
+            let bench_now = Bench::new(session, family, link);
+            bench_now.address.keep(pathname);
+            mirror::start(bench_now);
+            bench.set(Some(bench_now));
+        });
+        // Not before the views have let go of what was on it.
+        if let Some(before) = before {
+            request_animation_frame(move || before.cleanup());
+        }
+    });
 }
 
 #[component]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use leptos::prelude::*;
 
-use crate::address::{Address, opened_link};
+use crate::address::Address;
 use crate::controls::Control;
 use crate::device::DeviceState;
 use crate::dial::Dial;
@@ -43,8 +43,8 @@ pub struct Limits {
 }
 
 impl Bench {
-    pub fn new(session: Session, family: Arc<FamilyCard>) -> Self {
-        let link = opened_link();
+    /// As the link says, where it says something.
+    pub fn new(session: Session, family: Arc<FamilyCard>, link: Link) -> Self {
         let complaints = StoredValue::new(link.complaints(&family));
         let replays = link.is_of(&family);
         let (hidden, locked) = (link.hidden.clone(), link.locked.clone());

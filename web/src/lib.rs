@@ -37,5 +37,7 @@ pub mod run;
 pub mod session;
 pub mod stored;
 pub mod sweep;
+pub mod teaching;
 pub mod trial;
 pub mod views;
+pub mod wire;

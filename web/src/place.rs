@@ -13,6 +13,7 @@ pub enum Place {
     Lens,
     Device,
     Models,
+    Teach,
     Learn,
     About,
     /// An address that leads nowhere.
@@ -21,7 +22,7 @@ pub enum Place {
 
 impl Place {
     /// Those that the head of the page leads to, in this order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Start,
         Self::Explore,
         Self::Compare,
@@ -29,6 +30,7 @@ impl Place {
         Self::Lens,
         Self::Device,
         Self::Models,
+        Self::Teach,
         Self::Learn,
         Self::About,
     ];
@@ -43,6 +45,7 @@ impl Place {
             Self::Lens => "lens/",
             Self::Device => "device/",
             Self::Models => "models/",
+            Self::Teach => "teach/",
             Self::Learn => "learn/",
             Self::About => "about/",
         }
@@ -57,6 +60,7 @@ impl Place {
             Self::Lens => "Inside",
             Self::Device => "This device",
             Self::Models => "Stored",
+            Self::Teach => "Teach",
             Self::Learn => "Lessons",
             Self::About => "About",
             Self::Missing => "Not found",
@@ -73,6 +77,7 @@ impl Place {
             Self::Lens => "Inside one size · Boomerang",
             Self::Device => "What this device can do · Boomerang",
             Self::Models => "What is stored · Boomerang",
+            Self::Teach => "Teach a student here · Boomerang",
             Self::Learn => "Lessons · Boomerang",
             Self::About => "About · Boomerang",
             Self::Missing => "Not found · Boomerang",

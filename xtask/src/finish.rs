@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 /// The folders of `web/src/place.rs`; `tests/house.rs` compares them.
-const VIEWS: [&str; 8] =
-    ["explore", "compare", "sweep", "lens", "device", "models", "learn", "about"];
+const VIEWS: [&str; 9] =
+    ["explore", "compare", "sweep", "lens", "device", "models", "teach", "learn", "about"];
 
 /// What the page may load: its own files, WebAssembly, and nothing else.
 const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \

@@ -114,6 +114,7 @@ mod tests {
     fn the_index_has_a_gpu_worker_to_take_out() {
         let html = include_str!("../../index.html");
         let without = without_gpu_worker(html).unwrap();
-        assert!(!without.contains("engine-gpu") && without.contains("engine-cpu"));
+        assert!(!without.contains("engine-gpu"));
+        assert!(without.contains("engine-cpu") && without.contains("engine-teach"));
     }
 }

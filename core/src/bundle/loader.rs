@@ -65,6 +65,27 @@ impl BundleLoader {
         Ok(())
     }
 
+    /// Takes what another loader has of this bundle's files; nothing is copied.
+    pub fn take_from(&mut self, other: &Self) {
+        // Layers are read by their config.
+        if self.manifest.config != other.manifest.config {
+            return;
+        }
+        let theirs: Vec<&BundleFile> = other.manifest.files().collect();
+        let shared = self.manifest.files().filter(|file| theirs.contains(file));
+        for path in shared.map(|file| &file.path) {
+            if let Some(layer) = other.layers.get(path) {
+                self.layers.insert(path.clone(), layer.clone());
+            }
+            if let Some(ends) = other.ends.get(path) {
+                self.ends.insert(path.clone(), ends.clone());
+            }
+            if *path == self.manifest.tokenizer.path {
+                self.tokenizer.clone_from(&other.tokenizer);
+            }
+        }
+    }
+
     /// The kind of the layer in this file, which is its teacher layer's.
     fn kind(&self, path: &str) -> Result<LayerKind, BundleError> {
         let place = |files: &ModelFiles| files.layers.iter().position(|file| file.path == path);

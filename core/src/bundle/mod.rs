@@ -17,7 +17,7 @@ use thiserror::Error;
 pub use loader::BundleLoader;
 pub use recordings::{RecordError, RecordedMember, RecordedText, Recordings};
 pub use task_file::TaskFile;
-pub use write::{BundleContents, as_stored, bundle_files};
+pub use write::{BundleContents, StudentContents, as_stored, bundle_files, student_files};
 
 use crate::checkpoint::CheckpointError;
 use crate::config::{ConfigError, ModelConfig};

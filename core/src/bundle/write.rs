@@ -7,7 +7,7 @@ use super::{BundleError, BundleFile, MANIFEST, Manifest, ModelFiles, Recordings,
 use crate::checkpoint::{Checkpoint, CheckpointError, Precision, layer_to_bytes, model_to_bytes};
 use crate::curve::SizeCurve;
 use crate::model::LanguageModel;
-use crate::plan::PatchOrder;
+use crate::plan::{Owner, PatchOrder};
 use crate::prune::{Family, Student, Teacher};
 
 /// What goes into a bundle beside the family.
@@ -51,32 +51,16 @@ pub fn bundle_files(
     family: &Family,
     contents: BundleContents<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>, BundleError> {
-    let mut files = Vec::new();
-    let mut add = |path: String, bytes: Vec<u8>| {
-        let file = BundleFile::of(path, &bytes);
-        files.push((file.path.clone(), bytes));
-        file
-    };
-    let mut add_model = |model: &LanguageModel, owner: &str| -> Result<ModelFiles, BundleError> {
-        let precision = contents.precision;
-        let config = model.config();
-        let ends = model_to_bytes(&model.without_layers(), precision)?;
-        let ends = add(format!("{owner}/ends.safetensors"), ends);
-        let mut layers = Vec::new();
-        for (number, layer) in model.layers().iter().enumerate() {
-            let bytes = layer_to_bytes(layer, config, precision)?;
-            layers.push(add(format!("{owner}/layer-{number:02}.safetensors"), bytes));
-        }
-        Ok(ModelFiles { ends, tied: model.is_tied(), layers })
-    };
-    let student = add_model(family.student().model(), "student")?;
-    let teacher = add_model(family.teacher().model(), "teacher")?;
-    let tokenizer = add("tokenizer.json".to_owned(), contents.tokenizer_json.to_vec());
+    let mut files = Files::default();
+    let precision = contents.precision;
+    let student = files.add_model(family.student().model(), "student", precision)?;
+    let teacher = files.add_model(family.teacher().model(), "teacher", precision)?;
+    let tokenizer = files.add("tokenizer.json".to_owned(), contents.tokenizer_json.to_vec());
     let recordings = contents.recordings.as_ref().map(to_json).transpose()?;
-    let recordings = recordings.map(|bytes| add("recordings.json".to_owned(), bytes));
+    let recordings = recordings.map(|bytes| files.add("recordings.json".to_owned(), bytes));
     let task = contents.task.as_ref().map(to_json).transpose()?;
-    let task = task.map(|bytes| add("task.json".to_owned(), bytes));
-    let manifest = Manifest {
+    let task = task.map(|bytes| files.add("task.json".to_owned(), bytes));
+    files.end(&Manifest {
         format: Manifest::FORMAT.to_owned(),
         version: Manifest::VERSION,
         name: contents.name.to_owned(),
@@ -91,11 +75,171 @@ pub fn bundle_files(
         prompts: contents.prompts,
         recordings,
         task,
+    })
+}
+
+/// What goes into a bundle beside another student.
+#[derive(Clone, Debug)]
+pub struct StudentContents<'a> {
+    /// Of the new family.
+    pub name: &'a str,
+    /// Of the student's files; not one of the old bundle.
+    pub folder: &'a str,
+    pub precision: Precision,
+    pub similarity: Vec<f64>,
+}
+
+/// The files that make another family of a bundle: a student, and last the manifest.
+///
+/// Teacher and tokenizer are the bundle's own files. Of the new family nothing was measured, so it
+/// has neither curve nor recordings.
+///
+/// # Errors
+/// [`BundleError::Write`], or [`BundleError::Layers`] for a student of another teacher.
+pub fn student_files(
+    bundle: &Manifest,
+    student: &Student,
+    contents: StudentContents<'_>,
+) -> Result<Vec<(String, Vec<u8>)>, BundleError> {
+    let plan = student.plan().clone();
+    let (found, expected) = (plan.n_teacher_layers(), bundle.plan.n_teacher_layers());
+    if found != expected {
+        return Err(BundleError::Layers { owner: Owner::Teacher, found, expected });
+    }
+    let mut files = Files::default();
+    let model = files.add_model(student.model(), contents.folder, contents.precision)?;
+    // An order that was searched for is one of the old student's layers.
+    let order = match &bundle.order {
+        PatchOrder::Found(_) => PatchOrder::Last,
+        order => order.clone(),
     };
-    files.push((MANIFEST.to_owned(), to_json(&manifest)?));
-    Ok(files)
+    files.end(&Manifest {
+        name: contents.name.to_owned(),
+        plan,
+        order,
+        student: model,
+        curve: SizeCurve::new(Vec::new()),
+        similarity: contents.similarity,
+        recordings: None,
+        ..bundle.clone()
+    })
+}
+
+/// Files in the making, path and bytes.
+#[derive(Default)]
+struct Files(Vec<(String, Vec<u8>)>);
+
+impl Files {
+    fn add(&mut self, path: String, bytes: Vec<u8>) -> BundleFile {
+        let file = BundleFile::of(path, &bytes);
+        self.0.push((file.path.clone(), bytes));
+        file
+    }
+
+    fn add_model(
+        &mut self,
+        model: &LanguageModel,
+        folder: &str,
+        precision: Precision,
+    ) -> Result<ModelFiles, BundleError> {
+        let config = model.config();
+        let ends = model_to_bytes(&model.without_layers(), precision)?;
+        let ends = self.add(format!("{folder}/ends.safetensors"), ends);
+        let mut layers = Vec::new();
+        for (number, layer) in model.layers().iter().enumerate() {
+            let bytes = layer_to_bytes(layer, config, precision)?;
+            layers.push(self.add(format!("{folder}/layer-{number:02}.safetensors"), bytes));
+        }
+        Ok(ModelFiles { ends, tied: model.is_tied(), layers })
+    }
+
+    fn end(mut self, manifest: &Manifest) -> Result<Vec<(String, Vec<u8>)>, BundleError> {
+        self.0.push((MANIFEST.to_owned(), to_json(manifest)?));
+        Ok(self.0)
+    }
 }
 
 fn to_json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     Ok(format!("{}\n", serde_json::to_string(value)?).into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::super::BundleLoader;
+    use super::*;
+    use crate::config::ModelConfig;
+    use crate::distill::Initialization;
+    use crate::plan::LayerPlan;
+    use crate::prune::Teacher;
+
+    const CONFIG: &str = r#"{"model_type": "qwen3", "hidden_size": 8, "intermediate_size": 12,
+        "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 4,
+        "num_hidden_layers": 4, "vocab_size": 11}"#;
+    const TOKENIZER: &str =
+        r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
+
+    fn files(teacher: &Teacher, order: PatchOrder) -> Vec<(String, Vec<u8>)> {
+        let student = teacher.prune(&LayerPlan::keep(&[0, 2], 4).unwrap()).unwrap();
+        let family = Family::new(teacher.clone(), student).unwrap();
+        let contents = BundleContents {
+            name: "old",
+            order,
+            precision: Precision::F32,
+            tokenizer_json: TOKENIZER.as_bytes(),
+            curve: SizeCurve::new(Vec::new()),
+            similarity: vec![0.5; 2],
+            prompts: vec!["a".to_owned()],
+            recordings: None,
+            task: None,
+        };
+        bundle_files(&family, contents).unwrap()
+    }
+
+    fn manifest(files: &[(String, Vec<u8>)]) -> Manifest {
+        let (_, text) = files.last().unwrap();
+        Manifest::from_json(std::str::from_utf8(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn another_student_makes_another_family_of_the_same_teacher() {
+        let config = ModelConfig::from_json(CONFIG).unwrap();
+        let random = Initialization::HuggingFace;
+        let teacher = Teacher::new(LanguageModel::random(&config, random, 1, &Device::flex()));
+        let old_files = files(&teacher, PatchOrder::Found(vec![1, 0]));
+        let old = manifest(&old_files);
+        let student = teacher.prune(&LayerPlan::keep(&[0, 1, 3], 4).unwrap()).unwrap();
+        let contents = StudentContents {
+            name: "new",
+            folder: "taught",
+            precision: Precision::F32,
+            similarity: Vec::new(),
+        };
+        let new_files = student_files(&old, &student, contents).unwrap();
+        let new = manifest(&new_files);
+        assert_eq!(
+            (new.name.as_str(), &new.teacher, &new.prompts),
+            ("new", &old.teacher, &old.prompts)
+        );
+        assert_ne!(new.fingerprint(), old.fingerprint());
+
+        // What the loader of the old family has is not read again.
+        let mut loader = BundleLoader::new(old.clone(), Device::flex()).unwrap();
+        for file in old.files() {
+            let (_, bytes) = old_files.iter().find(|(path, _)| *path == file.path).unwrap();
+            loader.add(file, bytes).unwrap();
+        }
+        let mut next = BundleLoader::new(new.clone(), Device::flex()).unwrap();
+        next.take_from(&loader);
+        let missing: Vec<&str> =
+            new.files().filter(|file| !next.has(file)).map(|file| file.path.as_str()).collect();
+        assert!(missing.iter().all(|path| path.starts_with("taught/")), "{missing:?}");
+        for file in new.files().filter(|file| file.path.starts_with("taught/")) {
+            let (_, bytes) = new_files.iter().find(|(path, _)| *path == file.path).unwrap();
+            next.add(file, bytes).unwrap();
+        }
+        let (_, _, family) = next.finish().unwrap();
+        assert_eq!(family.plan().kept(), [0, 1, 3]);
+    }
 }

@@ -11,6 +11,7 @@
 //!
 //! Everything follows from seeds through ChaCha8, alike on every machine and in the browser.
 
+pub mod course;
 mod draft;
 mod family;
 mod grammar;

@@ -43,6 +43,13 @@ impl Corpus {
         iter::repeat_with(move || self.row(&mut rng, row_len))
     }
 
+    /// As [`Corpus::rows`], with the corpus inside.
+    pub(super) fn into_rows(self, seed: u64, row_len: usize) -> impl Iterator<Item = Row> {
+        assert!(row_len >= LONGEST_ITEM, "a row of {row_len} tokens may not hold one item");
+        let mut rng = Stream::Rows.rng(seed);
+        iter::repeat_with(move || self.row(&mut rng, row_len))
+    }
+
     /// The mean loss in nats per predicted token that a perfect model has on the corpus, estimated
     /// from about 100,000 items. It does not depend on the length of the rows.
     ///

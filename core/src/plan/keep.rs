@@ -22,6 +22,17 @@ impl Default for KeepRule {
 }
 
 impl KeepRule {
+    /// The first `n_kept` layers and no other.
+    pub fn first_layers(n_kept: usize, n_teacher_layers: usize) -> Self {
+        Self { first: n_kept, last: 0, every: n_teacher_layers.saturating_sub(n_kept) + 1 }
+    }
+
+    /// The last `n_kept` layers, and the very first, which the embedding feeds.
+    pub fn last_layers(n_kept: usize, n_teacher_layers: usize) -> Self {
+        let every = n_teacher_layers.saturating_sub(n_kept).max(1);
+        Self { first: 1, last: n_kept, every }
+    }
+
     /// Whether the teacher layer is dropped: it lies inside one of the blocks
     /// `first - 1 + every * m ..`, which end at or before `n - last`.
     pub(super) fn cuts(self, layer: usize, n_teacher_layers: usize) -> bool {
@@ -53,5 +64,30 @@ impl KeepRule {
         pairs.extend(suffix.enumerate().map(|(i, state)| (next + i, state)));
         pairs.push((n_student_states - 1, n_teacher_layers));
         pairs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LayerPlan;
+    use super::*;
+
+    #[test]
+    fn the_first_layers_are_kept_and_no_other() {
+        for n_kept in 1..=6 {
+            let plan = LayerPlan::by_rule(KeepRule::first_layers(n_kept, 6), 6).unwrap();
+            assert_eq!(plan.kept(), (0..n_kept).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn the_last_layers_are_kept_behind_the_first() {
+        for n_kept in 0..=5 {
+            let plan = LayerPlan::by_rule(KeepRule::last_layers(n_kept, 6), 6).unwrap();
+            let expected: Vec<usize> = [0].into_iter().chain(6 - n_kept..6).collect();
+            assert_eq!(plan.kept(), expected);
+        }
+        let all = LayerPlan::by_rule(KeepRule::last_layers(6, 6), 6).unwrap();
+        assert_eq!(all.n_student_layers(), 6);
     }
 }

@@ -1,9 +1,9 @@
 //! The model in a web worker, off the page's thread.
 //!
 //! [`worker`] loads a bundle and writes texts with the same `core` as the command line; what it and
-//! the page say to each other is in [`messages`]. Two programs are built from this crate, one for
-//! the CPU and one for WebGPU; the page links only the messages, the notices, the fetching and what
-//! [`store`] lets it read.
+//! the page say to each other is in [`messages`]. [`teaching`] trains a student. Three programs are
+//! built from this crate, the model for the CPU and for WebGPU, and the teaching; the page links only
+//! the messages, the notices, the fetching and what [`store`] lets it read.
 
 mod arrivals;
 mod cast;
@@ -15,7 +15,9 @@ mod loading;
 mod measuring;
 pub mod messages;
 pub mod notice;
+pub mod parcel;
 pub mod store;
+pub mod teaching;
 mod turn;
 pub mod worker;
 mod writing;

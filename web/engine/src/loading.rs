@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use boomerang_core::bundle::{BundleError, BundleFile, BundleLoader, Manifest};
 use boomerang_core::plan::Patch;
+use js_sys::Uint8Array;
 use wasm_bindgen_futures::spawn_local;
 
 use crate::fetch::{Body, FetchError, Freshness, MAX_RESERVED, beside};
@@ -64,6 +65,41 @@ impl Worker {
         }
         let worker = Rc::clone(worker);
         spawn_local(async move { worker.fetch_all().await });
+        Ok(())
+    }
+
+    /// Takes the place of the family before; what the two have in common is not fetched again.
+    pub(crate) fn adopt(
+        worker: &Rc<Self>,
+        manifest_url: String,
+        manifest: &str,
+        files: Vec<(String, Uint8Array)>,
+    ) -> Result<(), Notice> {
+        let manifest = Manifest::from_json(manifest).map_err(unusable)?;
+        let config = manifest.config().map_err(|error| unusable(error.into()))?;
+        let listed: Vec<BundleFile> = manifest.files().cloned().collect();
+        let mut loader = BundleLoader::new(manifest, worker.device.clone()).map_err(unusable)?;
+        for (path, bytes) in files {
+            if let Some(file) = listed.iter().find(|file| file.path == path) {
+                loader.add(file, &bytes.to_vec()).map_err(unusable)?;
+            }
+        }
+        let before = worker.bundle.borrow_mut().take();
+        let was_arriving = before.as_ref().is_some_and(|before| before.is_arriving);
+        if let Some(before) = before {
+            loader.take_from(&before.loader);
+        }
+        for file in listed.into_iter().filter(|file| loader.has(file)) {
+            post(&Reply::Arrived { path: file.path });
+        }
+        let (wanted, end_tokens) = (Vec::new(), config.end_tokens());
+        let bundle = Bundle { loader, end_tokens, manifest_url, wanted, is_arriving: true };
+        *worker.bundle.borrow_mut() = Some(bundle);
+        // Whoever fetches for the family before goes on for this one.
+        if !was_arriving {
+            let worker = Rc::clone(worker);
+            spawn_local(async move { worker.fetch_all().await });
+        }
         Ok(())
     }
 

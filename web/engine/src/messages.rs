@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::notice::Notice;
 
 /// Page and worker are cached as separate files; this number tells two builds apart.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// The page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub enum Request {
         manifest_url: String,
         manifest: String,
     },
+    /// Take a family some of whose files come with this message, in the order of `paths`; what is
+    /// missing then is fetched. It takes the place of the family before.
+    Adopt { manifest_url: String, manifest: String, paths: Vec<String> },
     /// Fetch what this member lacks before everything else.
     Want { patch: Patch },
     /// Continue a text. Ids ascend.

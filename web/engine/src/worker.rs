@@ -15,6 +15,7 @@ use crate::arrivals::Arrivals;
 use crate::loading::Bundle;
 use crate::messages::{PROTOCOL, Reply, Request};
 use crate::notice::Notice;
+use crate::parcel::unpack;
 use crate::store::Store;
 
 /// Answers the page's requests from now on, with the model on the device that `device` opens.
@@ -52,7 +53,7 @@ pub(crate) struct Worker {
 fn listen(worker: Worker) {
     let worker = Rc::new(worker);
     let on_message = move |event: MessageEvent| {
-        let text = event.data().as_string().unwrap_or_default();
+        let (text, files) = unpack(&event.data());
         match serde_json::from_str(&text) {
             // Not queued: these are about the request that is being answered, or beside it.
             Ok(Request::Stop { id }) => {
@@ -68,6 +69,12 @@ fn listen(worker: Worker) {
             Ok(request @ (Request::Stored | Request::Verify { .. } | Request::Delete { .. })) => {
                 let worker = Rc::clone(&worker);
                 spawn_local(async move { worker.answer_from_store(request).await });
+            }
+            Ok(Request::Adopt { manifest_url, manifest, paths }) => {
+                let files = paths.into_iter().zip(files).collect();
+                if let Err(notice) = Worker::adopt(&worker, manifest_url, &manifest, files) {
+                    post(&Reply::Failed { id: None, notice });
+                }
             }
             Ok(request) => Worker::enqueue(&worker, request),
             Err(error) => {
@@ -137,6 +144,7 @@ impl Worker {
             }
             Request::Check { id, recorded } => (Some(id), self.check(id, &recorded).await),
             Request::Load { .. }
+            | Request::Adopt { .. }
             | Request::Want { .. }
             | Request::Stop { .. }
             | Request::Stored
@@ -162,7 +170,7 @@ pub(crate) fn ended(id: u32, is_stopped: bool) -> Result<(), Notice> {
     Ok(())
 }
 
-fn scope() -> DedicatedWorkerGlobalScope {
+pub(crate) fn scope() -> DedicatedWorkerGlobalScope {
     js_sys::global().unchecked_into()
 }
 

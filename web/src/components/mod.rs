@@ -28,4 +28,7 @@ pub mod share;
 pub mod size_dial;
 pub mod story;
 pub mod sweep;
+pub mod teach;
+pub mod teach_chart;
+pub mod teach_settings;
 mod width;

@@ -1,10 +1,10 @@
 //! What the engine answers, and who hears it.
 
-use boomerang_engine::messages::{PROTOCOL, Reply, Request};
+use boomerang_engine::messages::{PROTOCOL, Reply};
 use boomerang_engine::notice::Notice;
 use leptos::prelude::*;
 
-use super::{Progress, Session, Source, Stage, Work};
+use super::{Progress, Session, Stage, Work};
 use crate::trial::Trial;
 
 impl Session {
@@ -20,8 +20,7 @@ impl Session {
                 self.stage.set(Stage::Failed(notice));
             }
             Reply::Ready { .. } => {
-                let Source { manifest_url, manifest } = self.source.get_value();
-                self.ask(&Request::Load { manifest_url, manifest });
+                self.ask_for_family();
                 self.stored.rest();
                 self.look_at_store();
             }

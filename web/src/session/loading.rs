@@ -48,7 +48,7 @@ impl Session {
     }
 
     /// What was here was the last engine's.
-    fn begin_loading(self) {
+    pub(super) fn begin_loading(self) {
         self.here.set(HashSet::new());
         self.gap.set(None);
         self.stored.not_kept.set(None);
@@ -76,7 +76,7 @@ impl Session {
     }
 
     /// What the bundle tells beside its weights. Where it does not come, the page is without it.
-    async fn open_extras(self, family: &FamilyCard) {
+    pub(super) async fn open_extras(self, family: &FamilyCard) {
         let manifest = family.manifest();
         if let Some(bytes) = self.fetch_extra(manifest.recordings.as_ref()).await
             && let Ok(recordings) = Recordings::from_json(&bytes, manifest)

@@ -1,8 +1,9 @@
 //! What happens on the page: the bundle, the engine, the text being written.
 //!
 //! What the reader asks for is here; how the model comes is in [`loading`], what the engine answers
-//! in [`hearing`].
+//! in [`hearing`], and how another family takes its place in [`adopting`].
 
+mod adopting;
 mod hearing;
 mod loading;
 
@@ -16,6 +17,8 @@ use boomerang_engine::messages::{Reply, Request};
 use boomerang_engine::notice::Notice;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+
+pub use adopting::Brought;
 
 use crate::backend::BackendChoice;
 use crate::engine::Engine;
@@ -64,6 +67,10 @@ pub struct Session {
     /// What to do once the model is here.
     pending: StoredValue<Option<Pending>, LocalStorage>,
     source: StoredValue<Source>,
+    /// The manifest of the bundle, while another family is on the dial.
+    original: RwSignal<Option<String>>,
+    /// Files of that family which no server has.
+    brought: StoredValue<Vec<Brought>, LocalStorage>,
     engine: StoredValue<Option<Engine>, LocalStorage>,
     last_id: StoredValue<u32>,
 }
@@ -148,6 +155,8 @@ impl Session {
             hearer: StoredValue::new_local(None),
             pending: StoredValue::new_local(None),
             source: StoredValue::new(Source::default()),
+            original: RwSignal::new(None),
+            brought: StoredValue::new_local(Vec::new()),
             engine: StoredValue::new_local(None),
             last_id: StoredValue::new(0),
         };

@@ -10,3 +10,4 @@ pub mod missing;
 pub mod models;
 pub mod start;
 pub mod sweep;
+pub mod teach;

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use boomerang_core::bundle::BundleContents;
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
+use boomerang_core::corpus::course::{ALIGNMENT, LEARNING_RATE, TOKENS_PER_STEP};
 use boomerang_core::curve::Series;
 use boomerang_core::distill::Layout;
 use boomerang_core::plan::PatchOrder;
@@ -28,7 +29,6 @@ use crate::progress::{print, tell};
 use crate::run_folder::at_least_one;
 use story::EMBEDDED;
 pub(crate) use story::Story;
-use students::{ALIGNMENT, LEARNING_RATE, TOKENS_PER_STEP};
 pub(crate) use students::{Lesson, STEPS, Start, distill_each};
 
 /// The whole story on the embedded teacher: prune, distill, patch, evaluate, plot

@@ -2,10 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use boomerang_core::corpus::course::{self, LEARNING_RATE};
 use boomerang_core::distill::loss::LossWeights;
-use boomerang_core::distill::{
-    Batch, DistillSettings, Distiller, Initialization, Layout, Row, Schedule, UpdateSettings,
-};
+use boomerang_core::distill::{Distiller, Initialization};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::Student;
@@ -19,11 +18,6 @@ use crate::side_by_side::{n_workers, side_by_side};
 /// The student sees half a percent of the tokens the teacher saw. Much longer, and patching a teacher
 /// block into a student that has learnt to do without it makes things worse before better.
 pub(crate) const STEPS: usize = 10;
-pub(crate) const LEARNING_RATE: f64 = 2e-3;
-/// More than the paper's 2: at this size alignment is what makes teacher layers fit.
-pub(crate) const ALIGNMENT: f64 = 20.0;
-/// Places for tokens; some of them are padding.
-pub(crate) const TOKENS_PER_STEP: usize = 1024;
 
 /// How a student is made.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,8 +41,7 @@ pub(crate) enum Start {
 impl Lesson {
     /// The demo's: all three terms of the loss.
     pub(crate) fn new(plan: LayerPlan, steps: usize, seed: u64) -> Self {
-        let loss = LossWeights { alignment: ALIGNMENT, ..LossWeights::default() };
-        Self { plan, start: Start::Teacher, loss, steps, seed }
+        Self { plan, start: Start::Teacher, loss: course::loss_weights(), steps, seed }
     }
 
     fn begin(&self, story: &Story) -> anyhow::Result<Student> {
@@ -62,20 +55,10 @@ impl Lesson {
     }
 
     fn give(&self, story: &Story, stepped: &dyn Fn()) -> anyhow::Result<Student> {
-        let settings = DistillSettings {
-            loss: self.loss,
-            update: UpdateSettings::new(Schedule::cosine(LEARNING_RATE, self.steps)),
-            alignment: None,
-        };
+        let settings = course::settings(self.loss, LEARNING_RATE, self.steps);
         let student = self.begin(story)?;
         let mut distiller = Distiller::new(story.teacher.clone(), student, settings, 0);
-        // Other lines than the teacher's own, whose stream has a smaller seed.
-        let mut rows = story.corpus.rows(1000 + self.seed, story.made.seq_len);
-        let n_rows = TOKENS_PER_STEP / story.made.seq_len;
-        while distiller.n_steps() < self.steps {
-            let batch = rows.by_ref().take(n_rows);
-            let batch = batch.map(|row| Row { tokens: row.tokens, segments: row.segments });
-            let batch = Batch::new(batch.collect(), Layout::Packed);
+        for batch in story.corpus.lessons(self.seed, story.made.seq_len).take(self.steps) {
             let report = block_on(distiller.step(&[batch]));
             if !report.is_finite() {
                 return Err(Exit::Diverged.error("the loss is no number any more"));

@@ -1,0 +1,140 @@
+use boomerang_core::corpus::{Corpus, course};
+use boomerang_core::distill::{Distiller, StepReport};
+use boomerang_core::generate::Sampling;
+use boomerang_tests::browser::Page;
+use boomerang_tests::{block_on, read_json, root};
+use serde_json::{Value, json};
+
+use super::{Native, tokens_at};
+
+const PLACE: &str = "#teaching";
+
+/// What the page has as a file: a line for each step, its numbers by name.
+async fn steps(page: &Page) -> Vec<Vec<(String, f64)>> {
+    let script = "return decodeURIComponent(\
+                  document.querySelector('[download=\"teaching.csv\"]').href.split(',').slice(1).join(','));";
+    let file = page.run(script, Vec::new()).await;
+    let mut lines = file.as_str().unwrap().lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let numbers = |line: &str| {
+        let numbers = line.split(',').map(|number| number.parse().unwrap_or(f64::NAN));
+        names.iter().map(|name| (*name).to_owned()).zip(numbers).collect()
+    };
+    lines.map(numbers).collect()
+}
+
+/// The first steps of the student that the demo teaches, in native code.
+fn native_steps(n_steps: usize) -> Vec<StepReport> {
+    let native = Native::open();
+    let made = read_json(root().join("assets/teacher/made.json"));
+    let corpus = Corpus::new(made["corpus_seed"].as_u64().unwrap());
+    let teacher = native.family.teacher().clone();
+    let student = teacher.prune(&native.manifest.plan).unwrap();
+    let settings = course::settings(course::loss_weights(), course::LEARNING_RATE, n_steps);
+    let mut distiller = Distiller::new(teacher, student, settings, 0);
+    let lessons = corpus.lessons(0, made["seq_len"].as_u64().unwrap() as usize);
+    lessons.take(n_steps).map(|batch| block_on(distiller.step(&[batch]))).collect()
+}
+
+async fn open() -> Page {
+    let page = Page::open(&[], "teach/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    page
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_teaches_is_fetched_before_somebody_asks() {
+    let page = open().await;
+    let fetched = "return performance.getEntriesByType('resource').map(e => e.name).join();";
+    let fetched = page.run(fetched, Vec::new()).await;
+    assert!(!fetched.as_str().unwrap().contains("engine-"), "{fetched}");
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_in_the_page_lose_what_steps_in_native_code_lose() {
+    let page = open().await;
+    page.set("#teach-steps", "3").await;
+    page.click("#teach-start").await;
+    page.wait_for(PLACE, "data-state", &["ended"]).await;
+    let told = steps(&page).await;
+    let native = native_steps(3);
+    assert_eq!(told.len(), native.len());
+    for (told, native) in told.iter().zip(&native) {
+        let terms = &native.terms;
+        let expected = [
+            ("loss", terms.total),
+            ("ce", terms.cross_entropy.unwrap()),
+            ("kl", terms.kl.unwrap()),
+            ("cosine", terms.mean_alignment().unwrap()),
+            ("lr", native.learning_rate),
+            ("tokens", native.n_tokens as f64),
+        ];
+        for (name, value) in expected {
+            let (_, found) = told.iter().find(|(own, _)| own == name).unwrap();
+            assert!((found - value).abs() < 1e-4, "{name}: {found} here, {value} in native code");
+        }
+    }
+    let finding = page.text("#teach-state").await;
+    assert!(finding.contains("Over 3 steps the loss"), "{finding}");
+    page.close().await;
+}
+
+async fn step(page: &Page) -> u64 {
+    page.attribute("#teach-numbers", "data-step").await.parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_student_of_few_layers_pauses_goes_on_and_comes_onto_the_dial() {
+    let page = open().await;
+    page.set("#keep-many", "2").await;
+    page.click("#keep-first").await;
+    assert!(page.text("#kept-told").await.starts_with("2 layers of 12"));
+    page.set("#teach-steps", "500").await;
+    page.click("#teach-start").await;
+    page.wait_for(PLACE, "data-state", &["teaching"]).await;
+    page.wait_until("return document.querySelector('#teach-numbers') !== null;", json!(true)).await;
+    page.click("#teach-pause").await;
+    page.wait_for(PLACE, "data-state", &["paused"]).await;
+    let held = step(&page).await;
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    assert_eq!(step(&page).await, held, "a paused student takes no step");
+    assert!(!page.text(".saves").await.is_empty(), "what is there can be kept");
+
+    page.click("#teach-pause").await;
+    let on =
+        format!("return Number(document.querySelector('#teach-numbers').dataset.step) > {held};");
+    page.wait_until(&on, json!(true)).await;
+    page.click("#teach-stop").await;
+    page.wait_for(PLACE, "data-state", &["ended"]).await;
+    let told = steps(&page).await;
+    let losses: Vec<f64> = told.iter().map(|step| step[1].1).collect();
+    assert!(losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
+    assert!(losses.last() < losses.first(), "{losses:?}");
+
+    page.click("#teach-take").await;
+    let on_dial = "return document.querySelector('#teach-told a') !== null;";
+    page.wait_until(on_dial, json!(true)).await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    page.click("nav a[href='explore/']").await;
+    let name = page.text(".foot").await;
+    assert!(name.contains("Boomerang demo, taught here"), "{name}");
+    let stops = "return document.querySelector('#size-dial').max;";
+    // Patching a block of one layer makes no larger member: two layers have two sizes.
+    page.wait_until(stops, json!("1")).await;
+    assert!(!tokens_at(&page, 0).await.is_empty(), "the taught student writes");
+    let native = Native::open();
+    let whole = native.path().pop().unwrap();
+    assert_eq!(tokens_at(&page, 1).await, native.tokens(&whole, Sampling::Greedy));
+
+    // And the page's own student again.
+    page.click("nav a[href='teach/']").await;
+    page.click("#teach-back").await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    page.click("nav a[href='explore/']").await;
+    let last = Value::from((native.path().len() - 1).to_string());
+    page.wait_until(stops, last).await;
+    let own = native.tokens(&native.path()[0], Sampling::Greedy);
+    assert_eq!(tokens_at(&page, 0).await, own);
+    page.close().await;
+}

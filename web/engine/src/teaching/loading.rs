@@ -1,0 +1,46 @@
+//! The teacher's files, from our own server.
+
+use boomerang_core::bundle::{BundleError, BundleFile, BundleLoader, Manifest};
+use boomerang_core::plan::Patch;
+use boomerang_core::prune::Teacher;
+use burn::tensor::Device;
+
+use super::messages::Reply;
+use super::worker::post;
+use crate::fetch::{Freshness, beside, fetch_bytes};
+use crate::notice::{Notice, chain};
+
+/// Fetches what the teacher is made of, and nothing of the student.
+pub(super) async fn load_teacher(
+    manifest_url: &str,
+    manifest: &Manifest,
+    device: &Device,
+) -> Result<Teacher, Notice> {
+    let mut loader = BundleLoader::new(manifest.clone(), device.clone()).map_err(unusable)?;
+    let whole = Patch::all(&manifest.plan);
+    let files: Vec<BundleFile> = manifest.files_of(&whole).into_iter().cloned().collect();
+    let total = files.iter().map(|file| file.bytes).sum();
+    let mut arrived = 0;
+    for file in files {
+        let url = beside(manifest_url, &file.path);
+        let progress = |bytes| post(&Reply::Progress { bytes: arrived + bytes, total }, &[]);
+        let mut outcome = fetch_bytes(&url, file.bytes, Freshness::Cached, progress).await;
+        if outcome.as_ref().is_ok_and(|bytes| file.verify(bytes).is_err()) {
+            // Once more, past the browser's cache.
+            outcome = fetch_bytes(&url, file.bytes, Freshness::Reload, progress).await;
+        }
+        let bytes = outcome.map_err(|error| {
+            let next = "Check that the whole bundle folder lies beside the page, and that the \
+                        network is there.";
+            Notice::new("The teacher does not come.", error, next)
+        })?;
+        loader.add(&file, &bytes).map_err(unusable)?;
+        arrived += file.bytes;
+    }
+    Ok(Teacher::new(loader.member(&whole).map_err(unusable)?))
+}
+
+pub(super) fn unusable(error: BundleError) -> Notice {
+    let next = "The bundle has to be made again with this version of Boomerang.";
+    Notice::new("The teacher cannot be used.", chain(&error), next)
+}

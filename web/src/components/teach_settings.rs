@@ -1,0 +1,176 @@
+//! What the reader decides before a student is taught: layers, steps, and the weights of the loss.
+
+use boomerang_core::plan::LayerPlan;
+use leptos::prelude::*;
+
+use crate::dial::Dial;
+use crate::format;
+use crate::teaching::wishes::{Keep, MOST_STEPS, toggled};
+use crate::teaching::{Stage, Teaching};
+
+#[component]
+pub fn TeachSettings(dial: Dial, teaching: Teaching) -> impl IntoView {
+    let wishes = teaching.wishes;
+    let is_busy = Memo::new(move |_| teaching.stage.with(Stage::is_busy));
+    view! {
+        <fieldset class="teach-settings" disabled=move || is_busy.get()>
+            <legend class="visually-hidden">"How it is taught"</legend>
+            <KeptLayers dial teaching/>
+            <div class="sampling-fields">
+                <label>
+                    "Steps"
+                    <input
+                        type="number"
+                        id="teach-steps"
+                        min="1"
+                        max=MOST_STEPS.to_string()
+                        prop:value=move || wishes.n_steps.get().to_string()
+                        on:change=move |event| wishes.type_steps(&event_target_value(&event))
+                    />
+                </label>
+                <label>
+                    "Learning rate"
+                    <input
+                        type="number"
+                        id="teach-rate"
+                        min="0"
+                        max="0.1"
+                        step="any"
+                        prop:value=move || wishes.learning_rate.get().to_string()
+                        on:change=move |event| wishes.type_learning_rate(&event_target_value(&event))
+                    />
+                </label>
+                <label>
+                    "Seed"
+                    <input
+                        type="number"
+                        id="teach-seed"
+                        min="0"
+                        step="1"
+                        prop:value=move || wishes.seed.get().to_string()
+                        on:change=move |event| wishes.type_seed(&event_target_value(&event))
+                    />
+                </label>
+            </div>
+            <div class="sampling-fields">
+                <Weight id="teach-ce" name="Weight of cross-entropy" most=2.0 weight=wishes.cross_entropy/>
+                <Weight id="teach-kl" name="Weight of KL" most=2.0 weight=wishes.kl/>
+                <Weight id="teach-alignment" name="Weight of alignment" most=40.0 weight=wishes.alignment/>
+            </div>
+        </fieldset>
+    }
+}
+
+/// A slider from 0, which turns the term off.
+#[component]
+fn Weight(id: &'static str, name: &'static str, most: f64, weight: RwSignal<f64>) -> impl IntoView {
+    let slide = move |event: leptos::ev::Event| {
+        if let Ok(value) = event_target_value(&event).parse::<f64>() {
+            weight.set(value.clamp(0.0, most));
+        }
+    };
+    view! {
+        <label class="weight">
+            <span>{name} ": " <b>{move || format!("{}", weight.get())}</b></span>
+            <input
+                type="range"
+                id=id
+                min="0"
+                max=most.to_string()
+                step=(most / 40.0).to_string()
+                prop:value=move || weight.get().to_string()
+                on:input=slide
+            />
+        </label>
+    }
+}
+
+/// Boxes for the teacher's layers, and rules that tick them.
+#[component]
+fn KeptLayers(dial: Dial, teaching: Teaching) -> impl IntoView {
+    let own = dial.family.with_value(|family| family.manifest().plan.clone());
+    let n_layers = own.n_teacher_layers();
+    let many = RwSignal::new(own.n_student_layers());
+    let wanted = teaching.wishes.plan;
+    let plan = Memo::new(move |_| wanted.get().unwrap_or_else(|| own.clone()));
+    let keep = move |rule: Keep| {
+        if let Ok(plan) = rule.plan(n_layers) {
+            wanted.set(Some(plan));
+        }
+    };
+    let rule = move |name: &'static str, id: &'static str, rule: Signal<Keep>| {
+        let is_chosen = Memo::new(move |_| {
+            rule.get().plan(n_layers).is_ok_and(|ruled| plan.with(|plan| *plan == ruled))
+        });
+        view! {
+            <button
+                type="button"
+                id=id
+                class="example"
+                aria-pressed=move || is_chosen.get().to_string()
+                on:click=move |_| keep(rule.get_untracked())
+            >
+                {name}
+            </button>
+        }
+    };
+    let type_many = move |event: leptos::ev::Event| {
+        if let Ok(typed) = event_target_value(&event).parse::<usize>() {
+            many.set(typed.clamp(1, n_layers));
+        }
+        many.notify();
+    };
+    let boxes = (0..n_layers).map(|layer| view! { <LayerBox layer plan wanted/> });
+    let told = move || {
+        let n_kept = plan.with(LayerPlan::n_student_layers);
+        format!("{} of {n_layers} are kept", format::count(n_kept, "layer"))
+    };
+    view! {
+        <fieldset class="kept">
+            <legend>"Teacher layers that the student keeps"</legend>
+            <div class="button-row">
+                {rule("Every second", "keep-second", Signal::stored(Keep::EverySecond))}
+                {rule("Every third", "keep-third", Signal::stored(Keep::EveryThird))}
+                {rule("The first", "keep-first", Signal::derive(move || Keep::First(many.get())))}
+                {rule("The last", "keep-last", Signal::derive(move || Keep::Last(many.get())))}
+                <label class="many">
+                    "how many"
+                    <input
+                        type="number"
+                        id="keep-many"
+                        min="1"
+                        max=n_layers.to_string()
+                        prop:value=move || many.get().to_string()
+                        on:change=type_many
+                    />
+                </label>
+            </div>
+            <div class="layer-boxes">{boxes.collect_view()}</div>
+            <p class="quiet" id="kept-told">
+                {told} ". The first always is: the embedding feeds it."
+            </p>
+        </fieldset>
+    }
+}
+
+/// One layer; a box that changes nothing else.
+#[component]
+fn LayerBox(
+    layer: usize,
+    plan: Memo<LayerPlan>,
+    wanted: RwSignal<Option<LayerPlan>>,
+) -> impl IntoView {
+    let is_kept = move || plan.with(|plan| plan.kept().contains(&layer));
+    view! {
+        <label class="layer-box">
+            <input
+                type="checkbox"
+                id=format!("keep-{layer}")
+                disabled=layer == 0
+                prop:checked=is_kept
+                on:change=move |_| wanted.set(Some(toggled(&plan.get_untracked(), layer)))
+            />
+            {layer}
+        </label>
+    }
+}

@@ -1,0 +1,232 @@
+//! A student that is taught in the page: what the reader wishes, what the worker tells, and the way
+//! onto the dial.
+//!
+//! It goes on while the reader looks at other views.
+
+pub mod record;
+pub mod wishes;
+
+use std::sync::Arc;
+
+use boomerang_engine::notice::Notice;
+use boomerang_engine::teaching::messages::{PROTOCOL, Reply, Request};
+use js_sys::Uint8Array;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+
+use crate::session::Session;
+use crate::wire::Wire;
+use record::Record;
+use wishes::Wishes;
+
+/// The program, beside the page; fetched when somebody wants to teach.
+const SCRIPT: &str = "engine-teach_loader.js";
+
+/// Steps come faster than they can be looked at.
+const MILLIS_BETWEEN_DRAWINGS: f64 = 350.0;
+
+/// The state of the teaching; it lives as long as the page.
+#[derive(Clone, Copy)]
+pub struct Teaching {
+    pub stage: RwSignal<Stage>,
+    pub wishes: Wishes,
+    /// What was taught, as it was last drawn.
+    pub shown: RwSignal<Option<Arc<Record>>>,
+    /// Whether the student is on its way from its worker to the dial.
+    pub is_moving: RwSignal<bool>,
+    /// Steps of the student that was put on the dial last.
+    pub on_dial: RwSignal<Option<usize>>,
+    session: Session,
+    record: StoredValue<Option<Record>>,
+    last_drawn: StoredValue<f64>,
+    worker: StoredValue<Option<Wire>, LocalStorage>,
+}
+
+/// How far a student has come.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// There is none.
+    Idle,
+    /// The program is on its way.
+    Starting,
+    /// The teacher is.
+    Loading {
+        bytes: u64,
+        total: u64,
+    },
+    Teaching,
+    Paused,
+    /// No step follows.
+    Ended,
+    Failed(Notice),
+}
+
+impl Stage {
+    /// As in `data-state`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Starting | Self::Loading { .. } => "loading",
+            Self::Teaching => "teaching",
+            Self::Paused => "paused",
+            Self::Ended => "ended",
+            Self::Failed(_) => "failed",
+        }
+    }
+
+    /// Whether another student would have to wait.
+    pub fn is_busy(&self) -> bool {
+        !matches!(self, Self::Idle | Self::Ended | Self::Failed(_))
+    }
+
+    /// Whether a student is here that takes no step at the moment.
+    pub fn has_student(&self) -> bool {
+        matches!(self, Self::Paused | Self::Ended)
+    }
+}
+
+impl Teaching {
+    pub fn new(session: Session) -> Self {
+        Self {
+            stage: RwSignal::new(Stage::Idle),
+            wishes: Wishes::new(),
+            shown: RwSignal::new(None),
+            is_moving: RwSignal::new(false),
+            on_dial: RwSignal::new(None),
+            session,
+            record: StoredValue::new(None),
+            last_drawn: StoredValue::new(0.0),
+            worker: StoredValue::new_local(None),
+        }
+    }
+
+    /// Teaches a student as the wishes stand; the one before is gone.
+    pub fn start(self) {
+        let plan = self
+            .session
+            .family
+            .with_untracked(|family| family.as_ref().map(|family| family.manifest().plan.clone()));
+        let Some(plan) = plan else { return };
+        self.record.set_value(Some(Record::new(self.wishes.settings(&plan))));
+        self.shown.set(None);
+        self.on_dial.set(None);
+        self.is_moving.set(false);
+        self.stage.set(Stage::Starting);
+        // The worker before it, if any, ends here and gives its memory back.
+        self.worker.set_value(None);
+        let hear = move |text: String, files| match serde_json::from_str(&text) {
+            Ok(reply) => self.hear(reply, files),
+            Err(error) => {
+                let next = "Reload the page.";
+                self.fail(Notice::new("Page and teaching do not fit together.", error, next));
+            }
+        };
+        let mourn = move |why: String| self.fail(not_running(&why));
+        match Wire::start(SCRIPT, hear, mourn) {
+            Ok(wire) => self.worker.set_value(Some(wire)),
+            Err(why) => self.stage.set(Stage::Failed(not_running(&why))),
+        }
+    }
+
+    pub fn pause(self) {
+        self.tell(&Request::Pause);
+    }
+
+    pub fn resume(self) {
+        self.tell(&Request::Resume);
+    }
+
+    pub fn stop(self) {
+        self.tell(&Request::Stop);
+    }
+
+    /// Asks for the student, and puts it on the dial when it comes.
+    pub fn put_on_dial(self) {
+        self.is_moving.set(true);
+        self.tell(&Request::HandOver);
+    }
+
+    fn hear(self, reply: Reply, files: Vec<Uint8Array>) {
+        match reply {
+            Reply::Ready { protocol } if protocol != PROTOCOL => {
+                let why = format!("the page speaks version {PROTOCOL}, the teaching {protocol}");
+                let next = "Reload the page, past the browser's cache if need be.";
+                let what = "Page and teaching are from different builds.";
+                self.fail(Notice::new(what, why, next));
+            }
+            Reply::Ready { .. } => {
+                let settings = self
+                    .record
+                    .with_value(|record| record.as_ref().map(|record| record.settings.clone()));
+                let Some(settings) = settings else { return };
+                let (manifest_url, manifest) = self.session.manifest();
+                self.tell(&Request::Start { manifest_url, manifest, settings });
+            }
+            Reply::Progress { bytes, total } => self.stage.set(Stage::Loading { bytes, total }),
+            Reply::Started | Reply::Resumed => self.stage.set(Stage::Teaching),
+            Reply::Step(step) => {
+                self.record.update_value(|record| {
+                    if let Some(record) = record {
+                        record.steps.push(step);
+                    }
+                });
+                let now = js_sys::Date::now();
+                if now - self.last_drawn.get_value() > MILLIS_BETWEEN_DRAWINGS {
+                    self.last_drawn.set_value(now);
+                    self.draw();
+                }
+            }
+            Reply::Paused => {
+                self.draw();
+                self.stage.set(Stage::Paused);
+            }
+            Reply::Ended => {
+                self.draw();
+                self.stage.set(Stage::Ended);
+            }
+            Reply::HandedOver { manifest, paths } => {
+                self.is_moving.set(false);
+                let brought = paths.into_iter().zip(files).collect();
+                match self.session.adopt(manifest, brought) {
+                    Ok(()) => {
+                        let n_steps = self.record.with_value(|record| {
+                            record.as_ref().map_or(0, |record| record.steps.len())
+                        });
+                        self.on_dial.set(Some(n_steps));
+                    }
+                    Err(notice) => self.fail(notice),
+                }
+            }
+            Reply::Failed { notice } => self.fail(notice),
+        }
+    }
+
+    fn draw(self) {
+        self.shown.set(self.record.get_value().map(Arc::new));
+    }
+
+    fn fail(self, notice: Notice) {
+        // A worker that panics says so, and then its death is reported too: the first says more.
+        if self.stage.with_untracked(|stage| matches!(stage, Stage::Failed(_))) {
+            return;
+        }
+        self.draw();
+        self.is_moving.set(false);
+        self.stage.set(Stage::Failed(notice));
+        // Not at once: this is called from a message of the worker that it ends.
+        spawn_local(async move { self.worker.set_value(None) });
+    }
+
+    fn tell(self, request: &Request) {
+        self.worker.with_value(|worker| {
+            // Requests are plain data.
+            if let (Some(worker), Ok(text)) = (worker, serde_json::to_string(request)) {
+                worker.send(&text, &[]);
+            }
+        });
+    }
+}
+
+fn not_running(why: &str) -> Notice {
+    Notice::new("The teaching does not run.", why, "Reload the page.")
+}
