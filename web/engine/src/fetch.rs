@@ -111,8 +111,17 @@ impl Body {
 
 /// A whole small file, of `expected` bytes at most.
 pub async fn fetch_bytes(url: &str, expected: u64) -> Result<Vec<u8>, FetchError> {
+    fetch_bytes_from(url, expected, Freshness::Cached).await
+}
+
+/// A whole small file, of `expected` bytes at most, past the browser's cache if need be.
+pub(crate) async fn fetch_bytes_from(
+    url: &str,
+    expected: u64,
+    freshness: Freshness,
+) -> Result<Vec<u8>, FetchError> {
     let mut bytes = Vec::with_capacity(expected.min(MAX_RESERVED) as usize);
-    let body = Body::open(url, 0, Freshness::Cached).await?;
+    let body = Body::open(url, 0, freshness).await?;
     while body.append_to(&mut bytes, expected).await? {}
     Ok(bytes)
 }

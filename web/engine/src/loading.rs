@@ -19,8 +19,8 @@ pub(crate) struct Bundle {
     pub(crate) end_tokens: Vec<u32>,
     /// Files are fetched relative to it.
     manifest_url: String,
-    /// The manifest as it was fetched.
-    json: String,
+    /// The manifest as it was fetched; `None` of a family that no server has.
+    json: Option<String>,
     /// Members whose files come before all others.
     wanted: Vec<Patch>,
     is_arriving: bool,
@@ -58,7 +58,7 @@ impl Worker {
                 let loader =
                     BundleLoader::new(manifest, worker.device.clone()).map_err(unusable)?;
                 let (wanted, end_tokens) = (Vec::new(), config.end_tokens());
-                let is_arriving = true;
+                let (json, is_arriving) = (Some(json), true);
                 *bundle =
                     Some(Bundle { loader, end_tokens, manifest_url, json, wanted, is_arriving });
             }
@@ -93,7 +93,8 @@ impl Worker {
             post(&Reply::Arrived { path: file.path });
         }
         let (wanted, end_tokens) = (Vec::new(), config.end_tokens());
-        let bundle = Bundle { loader, end_tokens, manifest_url, wanted, is_arriving: true };
+        let (json, is_arriving) = (None, true);
+        let bundle = Bundle { loader, end_tokens, manifest_url, json, wanted, is_arriving };
         *worker.bundle.borrow_mut() = Some(bundle);
         // Whoever fetches for the family before goes on for this one.
         if !was_arriving {
@@ -136,9 +137,9 @@ impl Worker {
     }
 
     async fn remember_bundle(&self) {
-        let bundle = self.bundle.borrow().as_ref().map(|bundle| {
+        let bundle = self.bundle.borrow().as_ref().and_then(|bundle| {
             let manifest = bundle.loader.manifest().clone();
-            (bundle.manifest_url.clone(), bundle.json.clone(), manifest)
+            Some((bundle.manifest_url.clone(), bundle.json.clone()?, manifest))
         });
         if let Some((url, json, manifest)) = bundle {
             tell_if_not(self.store.keep(&url, &json, &manifest).await).await;

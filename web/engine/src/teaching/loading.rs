@@ -7,7 +7,7 @@ use burn::tensor::Device;
 
 use super::messages::Reply;
 use super::worker::post;
-use crate::fetch::{Freshness, beside, fetch_bytes};
+use crate::fetch::{Freshness, beside, fetch_bytes_from};
 use crate::notice::{Notice, chain};
 
 /// Fetches what the teacher is made of, and nothing of the student.
@@ -23,11 +23,10 @@ pub(super) async fn load_teacher(
     let mut arrived = 0;
     for file in files {
         let url = beside(manifest_url, &file.path);
-        let progress = |bytes| post(&Reply::Progress { bytes: arrived + bytes, total }, &[]);
-        let mut outcome = fetch_bytes(&url, file.bytes, Freshness::Cached, progress).await;
+        let mut outcome = fetch_bytes_from(&url, file.bytes, Freshness::Cached).await;
         if outcome.as_ref().is_ok_and(|bytes| file.verify(bytes).is_err()) {
             // Once more, past the browser's cache.
-            outcome = fetch_bytes(&url, file.bytes, Freshness::Reload, progress).await;
+            outcome = fetch_bytes_from(&url, file.bytes, Freshness::Reload).await;
         }
         let bytes = outcome.map_err(|error| {
             let next = "Check that the whole bundle folder lies beside the page, and that the \
@@ -36,6 +35,7 @@ pub(super) async fn load_teacher(
         })?;
         loader.add(&file, &bytes).map_err(unusable)?;
         arrived += file.bytes;
+        post(&Reply::Progress { bytes: arrived, total }, &[]);
     }
     Ok(Teacher::new(loader.member(&whole).map_err(unusable)?))
 }

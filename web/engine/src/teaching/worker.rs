@@ -105,9 +105,7 @@ impl Room {
         let manifest = Manifest::from_json(manifest).map_err(unusable)?;
         let teacher = load_teacher(manifest_url, &manifest, &self.device).await?;
         let mut course = Course::new(teacher, &manifest, settings).map_err(not_taught)?;
-        let turn = Turn::new().map_err(|error| {
-            Notice::new("Nothing can be taught here.", reason(&error), "Reload the page.")
-        })?;
+        let turn = Turn::new()?;
         post(&Reply::Started, &[]);
         let mut was_paused = false;
         let mut was_over = false;
