@@ -15,7 +15,6 @@ use super::course::{Course, CourseError};
 use super::loading::{load_teacher, unusable};
 use super::messages::{CourseSettings, PROTOCOL, Reply, Request, TaughtStep};
 use crate::arrivals::Arrivals;
-use crate::fetch::reason;
 use crate::notice::{Notice, chain};
 use crate::parcel::{moved, pack, unpack};
 use crate::turn::Turn;
