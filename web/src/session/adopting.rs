@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boomerang_engine::messages::Request;
+use boomerang_engine::messages::{Reply, Request};
 use boomerang_engine::notice::{Notice, chain};
 use js_sys::Uint8Array;
 use leptos::prelude::*;
@@ -96,7 +96,10 @@ impl Session {
         self.comparison.set(None);
         self.sweep.set(None);
         self.work.set(Work::Run);
-        self.hearer.set_value(None);
+        let hearer = self.hearer.try_update_value(Option::take).flatten();
+        if let Some(hear) = hearer {
+            hear(&Reply::Ended { id: self.last_id.get_value(), is_stopped: true });
+        }
         self.pending.set_value(None);
     }
 }

@@ -7,7 +7,7 @@ use boomerang_engine::teaching::messages::CourseSettings;
 use leptos::prelude::*;
 
 pub const MOST_STEPS: usize = 500;
-/// About a minute on a laptop.
+/// A minute on a slow machine.
 pub const DEFAULT_STEPS: usize = 100;
 const LARGEST_RATE: f64 = 0.1;
 
