@@ -102,8 +102,9 @@ async fn a_student_of_few_layers_pauses_goes_on_and_comes_onto_the_dial() {
     assert!(!page.text(".saves").await.is_empty(), "what is there can be kept");
 
     page.click("#teach-pause").await;
-    let on =
-        format!("return Number(document.querySelector('#teach-numbers').dataset.step) > {held};");
+    let on = format!(
+        "return Number(document.querySelector('#teach-numbers').dataset.step) > {held} + 5;"
+    );
     page.wait_until(&on, json!(true)).await;
     page.click("#teach-stop").await;
     page.wait_for(PLACE, "data-state", &["ended"]).await;

@@ -196,7 +196,7 @@ mod tests {
             grad_norm: 1.0,
             learning_rate: 0.5,
             n_tokens: 100,
-            tokens_per_second: 1234.5,
+            tokens_per_second: 1234.2,
         });
         let settings = CourseSettings { plan, n_steps: 12, learning_rate: 0.5, loss, seed: 0 };
         Record { settings, steps: steps.collect() }
@@ -209,7 +209,7 @@ mod tests {
             falls,
             "Over 2 of 12 steps the loss fell from 3.50 to 2.50; 100 % of that is Cross-entropy."
         );
-        let rises = record(&[2.0; 12].map(|it: f64| it)).finding().unwrap();
+        let rises = record(&[2.0; 12]).finding().unwrap();
         assert_eq!(rises, "Over 12 steps the loss did not fall: it went from 2.50 to 2.50.");
         assert_eq!(record(&[1.0]).finding(), None);
     }
