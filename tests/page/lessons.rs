@@ -22,8 +22,11 @@ async fn a_step_sets_hides_and_locks_and_the_readers_state_comes_back() {
     let answer = "return document.querySelector('.ask input').value;";
     assert_eq!(page.run(answer, Vec::new()).await, json!("10"));
 
+    page.wait_until("return new URLSearchParams(location.search).get('l');", json!("sizes")).await;
+
     page.click("nav a[href='explore/']").await;
     page.wait_until(dial, json!("4")).await;
+    page.wait_until("return location.search;", json!("?k=4")).await;
     page.close().await;
 }
 

@@ -12,6 +12,9 @@ use crate::draft::Draft;
 use crate::link::{Link, compared_by_itself};
 use crate::session::Session;
 
+/// The lesson's name in an address.
+pub const LESSON: &str = "l";
+
 /// Browsers refuse an address that changes with every pixel of a dial.
 const REST: Duration = Duration::from_millis(250);
 
@@ -50,15 +53,15 @@ impl Address {
 
     /// Rewrites the address whenever the page has come to rest in another state, or on another view.
     pub fn keep(self, view: Memo<String>) {
-        let mut show = debounce(REST, move |query: String| {
+        let mut show = debounce(REST, move |link: Link| {
             // The page works as well with an old address; browsers refuse it in some frames.
-            let _ = replace(&query);
+            let _ = replace(&in_its_lesson(link).query());
         });
         Effect::new(move |_| {
             view.track();
             // A text that was written is told with its model, so that a reload writes it again.
             let has_text = self.session.run.with(Option::is_some);
-            show(self.link(has_text).query());
+            show(self.link(has_text));
         });
     }
 
@@ -67,7 +70,7 @@ impl Address {
         let location = window().location();
         let place =
             location.origin().unwrap_or_default() + &location.pathname().unwrap_or_default();
-        untrack(|| place + &self.link(true).query())
+        untrack(|| place + &in_its_lesson(self.link(true)).query())
     }
 
     fn link(self, with_fingerprint: bool) -> Link {
@@ -82,6 +85,14 @@ impl Address {
         });
         link
     }
+}
+
+/// With the lesson that is open now, and no other: the views set it, and not the bench.
+fn in_its_lesson(mut link: Link) -> Link {
+    let is_lesson = |(key, _): &(String, String)| key == LESSON;
+    link.others.retain(|other| !is_lesson(other));
+    link.others.extend(opened_link().others.into_iter().filter(is_lesson));
+    link
 }
 
 /// `history.replaceState`: no entry is added, so that "back" leaves the page.

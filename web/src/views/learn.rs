@@ -4,6 +4,7 @@ use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
+use crate::address::LESSON;
 use crate::app::with_bench;
 use crate::bench::{Bench, Limits};
 use crate::components::engine_status::EngineStatus;
@@ -19,7 +20,7 @@ pub fn Learn() -> impl IntoView {
     let query = use_query_map();
     let own = RwSignal::new(None::<Lesson>);
     let lesson = Memo::new(move |_| {
-        own.get().or_else(|| query.with(|query| query.get("l").and_then(|name| built_in(&name))))
+        own.get().or_else(|| query.with(|query| query.get(LESSON).and_then(|name| built_in(&name))))
     });
     let shown = move || match lesson.get() {
         Some(lesson) => view! {
