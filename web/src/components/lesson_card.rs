@@ -9,7 +9,13 @@ use crate::lesson::{Answers, Kind, Lesson, Question, answer_sheet};
 use crate::link::Link;
 
 #[component]
-pub fn LessonCard(bench: Bench, lesson: Lesson, limits: RwSignal<Limits>) -> impl IntoView {
+pub fn LessonCard(
+    bench: Bench,
+    lesson: Lesson,
+    limits: RwSignal<Limits>,
+    /// When the reader goes to the other lessons.
+    on_leave: impl Fn() + 'static,
+) -> impl IntoView {
     let n_steps = lesson.steps.len();
     let place = format!("boomerang answers: {}", lesson.title);
     let remembered = kept(&place).and_then(|text| serde_json::from_str(&text).ok());
@@ -79,7 +85,7 @@ pub fn LessonCard(bench: Bench, lesson: Lesson, limits: RwSignal<Limits>) -> imp
                 >
                     "Next"
                 </button>
-                <a href="learn/">"All lessons"</a>
+                <a href="learn/" on:click=move |_| on_leave()>"All lessons"</a>
             </p>
             <Show when=is_last>
                 <Sheet lesson answers/>

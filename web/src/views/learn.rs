@@ -25,7 +25,7 @@ pub fn Learn() -> impl IntoView {
     let shown = move || match lesson.get() {
         Some(lesson) => view! {
             <EngineStatus session/>
-            {with_bench(move |bench| view! { <Lecture bench lesson=lesson.clone()/> })}
+            {with_bench(move |bench| view! { <Lecture bench lesson=lesson.clone() own/> })}
         }
         .into_any(),
         None => view! { <Lessons own/> }.into_any(),
@@ -70,13 +70,13 @@ fn Lessons(own: RwSignal<Option<Lesson>>) -> impl IntoView {
 
 /// A lesson's card and the bench as its step wants it; the reader's own state comes back after it.
 #[component]
-fn Lecture(bench: Bench, lesson: Lesson) -> impl IntoView {
+fn Lecture(bench: Bench, lesson: Lesson, own: RwSignal<Option<Lesson>>) -> impl IntoView {
     let before = bench.state();
     on_cleanup(move || bench.apply(&before));
     let limits = RwSignal::new(Limits::default());
     view! {
         <div class="lecture">
-            <LessonCard bench lesson limits/>
+            <LessonCard bench lesson limits on_leave=move || own.set(None)/>
             <Panels bench limits=limits.into()/>
         </div>
     }
