@@ -10,7 +10,7 @@ use crate::backend::Backend;
 use crate::device::{DeviceState, check_finding, disagreement, small};
 use crate::dial::Dial;
 use crate::format;
-use crate::session::{Session, Stage};
+use crate::session::Session;
 
 #[component]
 pub fn DeviceCheck(
@@ -32,9 +32,7 @@ pub fn DeviceCheck(
             texts.map(|text| text.members.len()).sum::<usize>()
         })
     });
-    let can_start = Memo::new(move |_| {
-        session.stage.with(|stage| *stage == Stage::Ready) && n_records.get() > 0
-    });
+    let can_start = Memo::new(move |_| session.can_ask() && n_records.get() > 0);
     let start = move |_| {
         let Some(Recordings { texts }) = recordings.get_untracked() else { return };
         let request = move |id| Request::Check { id, recorded: texts };

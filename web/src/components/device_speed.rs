@@ -12,7 +12,7 @@ use crate::asked::Asked;
 use crate::device::{DeviceState, MeasuredSize, chart, csv, measured_finding, memory, share};
 use crate::dial::Dial;
 use crate::format;
-use crate::session::{Session, Stage};
+use crate::session::Session;
 
 #[component]
 pub fn DeviceSpeed(
@@ -25,8 +25,7 @@ pub fn DeviceSpeed(
     let n_sizes = dial.family.with_value(|family| family.path().len());
     let is_running = Memo::new(move |_| measured.with(|measured| measured.is_running(session)));
     let has_task = Memo::new(move |_| task.with(Option::is_some));
-    let can_start =
-        Memo::new(move |_| session.stage.with(|stage| *stage == Stage::Ready) && has_task.get());
+    let can_start = Memo::new(move |_| session.can_ask() && has_task.get());
     let start = move |_| {
         let Some(task) = task.get_untracked() else { return };
         let patches = dial.family.with_value(|family| family.path().to_vec());
