@@ -1,5 +1,5 @@
-/// Accessibility: what axe-core finds, and what the keyboard reaches.
-mod access;
+/// Accessibility: what axe-core finds.
+mod axe;
 /// What goes wrong, and what the page makes of it.
 mod failures;
 /// What works before a weight is there.
@@ -14,6 +14,8 @@ mod lessons;
 mod links;
 /// A window that follows another.
 mod mirror;
+/// A page on a small phone.
+mod narrow;
 /// A page whose server is gone.
 mod offline;
 /// What the browser keeps from one visit to the next.
