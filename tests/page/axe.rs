@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{N_TOKENS, PROMPT};
 
-pub(super) const VIEWS: [&str; 9] = [
+pub(super) const VIEWS: [&str; 10] = [
     "",
     "explore/",
     "compare/",
@@ -14,6 +14,7 @@ pub(super) const VIEWS: [&str; 9] = [
     "lens/",
     "device/",
     "models/",
+    "teach/",
     "learn/?l=sizes",
     "about/",
 ];
