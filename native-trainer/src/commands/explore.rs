@@ -81,8 +81,8 @@ fn qr_code(address: &str) -> Option<String> {
     use qrcode::render::unicode::Dense1x2;
     let code = qrcode::QrCode::new(address).ok()?;
     // A terminal's ink is light on most screens, and cameras want the code dark on light.
-    let drawn = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark);
-    Some(drawn.build())
+    let mut drawing = code.render::<Dense1x2>();
+    Some(drawing.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
 
 fn find_site() -> anyhow::Result<PathBuf> {
