@@ -2,7 +2,7 @@ use std::env;
 
 use boomerang_tests::browser::Page;
 use boomerang_tests::read;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{N_TOKENS, PROMPT};
 
