@@ -92,11 +92,13 @@ prop_compose! {
         seed in of(any::<u64>()),
         temperature in of(0.0..100.0),
         fingerprint in of("[0-9a-f]{12}"),
-        others in prop::collection::vec(("[a-z]{2,6}", ".*"), 0..4),
+        hidden in of(prop::sample::subsequence(Control::ALL.to_vec(), 0..=Control::ALL.len())),
+        locked in of(prop::sample::subsequence(Control::ALL.to_vec(), 0..=Control::ALL.len())),
+        others in prop::collection::vec(("x[a-z]{1,5}", ".*"), 0..4),
     ) -> Link {
         Link {
-            bundle, stop, blocks, compared, prompt, n_tokens, seed, temperature, fingerprint, others,
-            unread: Vec::new(),
+            bundle, stop, blocks, compared, prompt, n_tokens, seed, temperature, fingerprint, hidden,
+            locked, others, unread: Vec::new(),
         }
     }
 }
