@@ -160,6 +160,8 @@ async fn the_mark_on_the_curve_follows_the_dial() {
 async fn a_click_on_a_layer_patches_it() {
     let page = Page::open(&[], "explore/").await;
     page.ready().await;
+    // Nothing moves under the pointer any more.
+    page.wait_until("return document.querySelector('#progress') === null;", json!(true)).await;
     page.set("#size-dial", "0").await;
     let pressed = "#layer-strip button[aria-pressed=true]";
     let count = "return document.querySelectorAll(arguments[0]).length;";

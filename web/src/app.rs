@@ -68,7 +68,7 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
         focus_main();
     };
     view! {
-        <a class="skip-link" href="" on:click=skip>"Skip to the content"</a>
+        <a class="skip-link" href="#main" on:click=skip>"Skip to the content"</a>
         {(!mirror::is_embedded()).then(|| view! { <Head place/> })}
         <main
             id="main"

@@ -73,7 +73,7 @@ fn table(run: &Run, places: &[CertainPlace]) -> impl IntoView + use<> {
     });
     view! {
         <p role="status" id="certainty-finding">{finding(places)}</p>
-        <div class="table-scroll" tabindex="0" role="region" aria-labelledby="certainty-finding">
+        <div class="table-scroll" tabindex="0" role="region" aria-label="Every token and its probability">
             <table class="certainties" id="certainties">
                 <thead>
                     <tr>

@@ -136,7 +136,7 @@ fn table(checks: &[CheckedMember]) -> impl IntoView + use<> {
         }
     };
     view! {
-        <div class="table-scroll table-tall" tabindex="0" role="region" aria-labelledby="check-heading">
+        <div class="table-scroll table-tall" tabindex="0" role="region" aria-label="Every recorded text">
             <table id="check-table" class="checks">
                 <thead>
                     <tr>

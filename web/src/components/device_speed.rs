@@ -125,7 +125,7 @@ fn table(sizes: &[MeasuredSize]) -> impl IntoView + use<> {
         }
     };
     view! {
-        <div class="table-scroll" tabindex="0" role="region" aria-labelledby="measure-heading">
+        <div class="table-scroll" tabindex="0" role="region" aria-label="Every size on this machine">
             <table id="measure-table">
                 <thead>
                     <tr>

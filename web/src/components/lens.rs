@@ -162,7 +162,7 @@ fn table(report: &LensReport) -> impl IntoView + use<> {
             " marks what stays until the last layer. Alike: how near the layer's output is to the \
              teacher's at the same depth (cosine, 1 is the same)." {before}
         </p>
-        <div class="table-scroll" tabindex="0" role="region" aria-labelledby="lens-heading">
+        <div class="table-scroll" tabindex="0" role="region" aria-label="What every layer would write">
             <table class="lens" id="lens-table" aria-describedby="lens-legend">
                 <thead>
                     <tr>

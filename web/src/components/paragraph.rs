@@ -118,7 +118,7 @@ pub fn Paragraph(
             ></textarea>
         </div>
         <p role="status" id="paragraph-state">{words}</p>
-        <div class="table-scroll" tabindex="0" role="region" aria-labelledby="paragraph-heading">
+        <div class="table-scroll" tabindex="0" role="region" aria-label="How well each size expects it">
             <table id="paragraph-table">
                 <thead>
                     <tr>

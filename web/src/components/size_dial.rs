@@ -69,7 +69,7 @@ fn Stops(session: Session, dial: Dial) -> impl IntoView {
     }
 }
 
-/// How far the dial can be turned with what is here; nothing once that is everywhere.
+/// How far the dial can be turned with what is here; always one line, so that nothing below it jumps.
 #[component]
 fn Reach(session: Session, dial: Dial) -> impl IntoView {
     let n_sizes = dial.family.with_value(|family| family.path().len());
@@ -81,8 +81,13 @@ fn Reach(session: Session, dial: Dial) -> impl IntoView {
         let n_here = n_here.get();
         let is_arriving = session.progress.with(Option::is_some);
         let rest = if is_arriving { "the others are on their way" } else { "the others are not" };
-        (n_here > 0 && n_here < n_sizes)
-            .then(|| format!("{n_here} of {} here, {rest}.", format::count(n_sizes, "size")))
+        match n_here {
+            0 => format!("None of {} is here yet.", format::count(n_sizes, "size")),
+            n_here if n_here < n_sizes => {
+                format!("{n_here} of {} here, {rest}.", format::count(n_sizes, "size"))
+            }
+            _ => format!("All {} are here.", format::count(n_sizes, "size")),
+        }
     };
     view! {
         <p class="quiet reach" id="reach" data-sizes=move || n_here.get().to_string()>{words}</p>

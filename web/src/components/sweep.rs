@@ -121,7 +121,7 @@ fn table(trial: &Trial) -> impl IntoView + use<> {
             " marks what the teacher does not expect. The head of the table is the teacher's text; a \
              dot is a blank."
         </p>
-        <div class="table-scroll" tabindex="0" role="region" aria-labelledby="sweep-heading">
+        <div class="table-scroll" tabindex="0" role="region" aria-label="What every size expects">
             <table class="sweep" id="sweep-table" aria-describedby="sweep-legend">
                 <thead>
                     <tr>
