@@ -1,7 +1,7 @@
 //! What happens on the page: the bundle, the engine, the text being written.
 //!
-//! What the reader asks for is here; how the model comes is in [`loading`], what the engine answers
-//! in [`hearing`], and how another family takes its place in [`adopting`].
+//! What the reader asks for is here; how the model comes is in `loading.rs`, what the engine
+//! answers in `hearing.rs`, and how another family takes its place in `adopting.rs`.
 
 mod adopting;
 mod hearing;
