@@ -18,8 +18,9 @@ pub fn LessonCard(
 ) -> impl IntoView {
     let n_steps = lesson.steps.len();
     let place = format!("boomerang answers: {}", lesson.title);
-    let remembered = kept(&place).and_then(|text| serde_json::from_str(&text).ok());
-    let answers = RwSignal::new(remembered.unwrap_or_else(Answers::new));
+    let remembered: Option<Answers> =
+        kept(&place).and_then(|text| serde_json::from_str(&text).ok());
+    let answers = RwSignal::new(remembered.unwrap_or_default());
     Effect::new(move |_| {
         let text = answers.with(serde_json::to_string);
         keep(&place, &text.unwrap_or_default());
