@@ -173,7 +173,7 @@ mod tests {
         let mut names: Vec<String> = sizes(&demo.files()).into_keys().collect();
         names.push("of no model".to_owned());
         let own = demo.files()[0].sha256.clone();
-        let mut left = unlisted(&[cousin.clone()], names.iter());
+        let mut left = unlisted(std::slice::from_ref(&cousin), names.iter());
         left.sort();
         let mut expected = vec![own, "of no model".to_owned()];
         expected.sort();
