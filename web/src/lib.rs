@@ -3,8 +3,8 @@
 //! The page never computes with tensors. It asks the worker in `web/engine`, through the handle in
 //! [`engine`], which runs the same `core` as the command line.
 //!
-//! [`app`] is the page around its [`views`], [`session`] and [`bench`] are its state, [`components`]
-//! its parts;
+//! [`app`] is the page around its [`views`], [`session`] and [`mod@bench`] are its state,
+//! [`components`] its parts;
 //! [`family`] and [`mod@format`] are the plain functions behind the numbers.
 
 pub mod address;
