@@ -29,8 +29,6 @@ pub struct Bench {
     pub lens: LensState,
     /// What was found of this machine.
     pub device: DeviceState,
-    /// Whether that link tells of a text of this very model.
-    pub replays: bool,
     /// What that link hides and locks.
     pub limits: StoredValue<Limits>,
 }
@@ -46,7 +44,7 @@ impl Bench {
     /// As the link says, where it says something.
     pub fn new(session: Session, family: Arc<FamilyCard>, link: Link) -> Self {
         let complaints = StoredValue::new(link.complaints(&family));
-        let replays = link.is_of(&family);
+        let tells_of_a_text = link.is_of(&family);
         let (hidden, locked) = (link.hidden.clone(), link.locked.clone());
         let limits =
             Limits { hidden: hidden.unwrap_or_default(), locked: locked.unwrap_or_default() };
@@ -54,12 +52,12 @@ impl Bench {
         let dial = Dial::new(family, &link);
         let compared = RwSignal::new(dial.family.with_value(|family| link.compared(family)));
         let address = Address::new(link, session, dial, draft, compared);
-        if replays {
+        if tells_of_a_text {
             write_when_ready(session, draft, dial);
         }
         let limits = StoredValue::new(limits);
         let (lens, device) = (LensState::new(), DeviceState::new());
-        Self { session, dial, draft, compared, address, complaints, replays, limits, lens, device }
+        Self { session, dial, draft, compared, address, complaints, limits, lens, device }
     }
 }
 
