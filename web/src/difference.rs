@@ -20,6 +20,25 @@ pub fn differing(text: &[u32], reference: &[u32]) -> Vec<bool> {
     differs
 }
 
+/// Text that is the reference's, or is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    pub text: String,
+    pub differs: bool,
+}
+
+/// Pieces of text with what [`differing`] says of them; neighbours of one kind are one stretch.
+pub fn stretches<'a>(pieces: impl IntoIterator<Item = &'a str>, differs: &[bool]) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for (piece, &differs) in pieces.into_iter().zip(differs) {
+        match stretches.last_mut() {
+            Some(last) if last.differs == differs => last.text.push_str(piece),
+            _ => stretches.push(Stretch { text: piece.to_owned(), differs }),
+        }
+    }
+    stretches
+}
+
 /// The first place at which the texts have different tokens, or at which one of them has ended.
 pub fn parting(text: &[u32], reference: &[u32]) -> Option<usize> {
     let n_same = text.iter().zip(reference).take_while(|(own, other)| own == other).count();

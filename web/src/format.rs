@@ -22,6 +22,11 @@ pub fn percent(part: f64) -> String {
     boomerang_core::chart::Format::Percent.value(part)
 }
 
+/// `61 %`.
+pub fn whole_percent(part: f64) -> String {
+    format!("{:.0} %", part * 100.0)
+}
+
 /// `1 layer`, `2 layers`.
 pub fn count(n: usize, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }

@@ -2,7 +2,7 @@
 
 use boomerang_core::bundle::{RecordedMember, RecordedText, Recordings};
 
-use crate::difference::differing;
+use crate::difference::{Stretch, differing, parting, stretches};
 
 /// A text that was recorded of one member, beside its teacher's.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,13 +17,6 @@ pub struct Shown {
     pub is_ended: bool,
 }
 
-/// Text that is the teacher's, or is not.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    pub text: String,
-    pub differs: bool,
-}
-
 /// What the member at this stop of the dial wrote after a prompt, if that was recorded.
 pub fn shown(recordings: &Recordings, prompt: &str, stop: usize) -> Option<Shown> {
     let text = recordings.texts.iter().find(|text| text.prompt == prompt)?;
@@ -33,14 +26,8 @@ pub fn shown(recordings: &Recordings, prompt: &str, stop: usize) -> Option<Shown
 fn of_member(text: &RecordedText, member: &RecordedMember) -> Option<Shown> {
     let teacher = text.members.last()?;
     let differs = differing(&member.tokens, &teacher.tokens);
-    let mut stretches: Vec<Stretch> = Vec::new();
-    for (piece, differs) in member.pieces.iter().zip(differs) {
-        match stretches.last_mut() {
-            Some(last) if last.differs == differs => last.text.push_str(piece),
-            _ => stretches.push(Stretch { text: piece.clone(), differs }),
-        }
-    }
-    let n_same = crate::difference::parting(&member.tokens, &teacher.tokens);
+    let stretches = stretches(member.pieces.iter().map(String::as_str), &differs);
+    let n_same = parting(&member.tokens, &teacher.tokens);
     Some(Shown {
         prompt: text.prompt.clone(),
         stretches,

@@ -3,6 +3,7 @@
 use boomerang_engine::messages::{CertainPlace, Reply, Request};
 use leptos::prelude::*;
 
+use crate::format::whole_percent;
 use crate::run::Run;
 use crate::session::Session;
 use crate::sweep::visible;
@@ -52,7 +53,7 @@ fn table(run: &Run, places: &[CertainPlace]) -> impl IntoView + use<> {
     let rows = run.pieces.iter().zip(&tokens).zip(places).map(|((piece, token), place)| {
         let others = place.likeliest.iter().filter(|it| it.token != *token).take(4).map(|it| {
             view! {
-                <li>{visible(&it.text)} " " <small>{percent(it.probability)}</small></li>
+                <li>{visible(&it.text)} " " <small>{whole_percent(it.probability)}</small></li>
             }
         });
         let is_likeliest = place.likeliest.first().is_some_and(|it| it.token == *token);
@@ -64,7 +65,7 @@ fn table(run: &Run, places: &[CertainPlace]) -> impl IntoView + use<> {
                     <span class="certainty-bar" aria-hidden="true">
                         <i style:width=width></i>
                     </span>
-                    {percent(place.probability)}
+                    {whole_percent(place.probability)}
                     {(!is_likeliest).then_some(" (not the likeliest)")}
                 </td>
                 <td><ul class="others">{others.collect_view()}</ul></td>
@@ -97,12 +98,8 @@ fn finding(places: &[CertainPlace]) -> String {
     format!(
         "Sure (at least 90 %) of {n_sure} of {}; least sure where it gave {}.",
         crate::format::count(places.len(), "token"),
-        percent(least)
+        whole_percent(least)
     )
-}
-
-fn percent(probability: f64) -> String {
-    format!("{:.0} %", probability * 100.0)
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use leptos::prelude::*;
 
-use super::notice_box::NoticeBox;
+use super::ask_row::{AskRow, Refusal};
+use super::marked::Marked;
 use crate::dial::Dial;
-use crate::difference::{differing, parting};
+use crate::difference::{differing, parting, stretches};
 use crate::draft::Draft;
 use crate::format;
 use crate::link::MOST_COMPARED;
@@ -27,7 +28,7 @@ pub fn Compare(
     let can_start = Memo::new(move |_| {
         session.can_ask() && draft.has_prompt() && compared.with(|stops| stops.len() >= 2)
     });
-    let start = move |_| {
+    let start = move || {
         let stops = compared.get_untracked();
         let trial =
             dial.family.with_value(|family| Trial::of_writers(family, &stops, draft.task(dial)));
@@ -44,12 +45,9 @@ pub fn Compare(
         let is_running = is_running.get();
         place.with(|trial| trial.as_ref().map(|trial| state_in_words(trial, is_running)))
     });
-    let refusal = move || {
-        place.with(|trial| match trial.as_ref().map(|trial| &trial.state) {
-            Some(TrialState::Failed(notice)) => Some(view! { <NoticeBox notice=notice.clone()/> }),
-            _ => None,
-        })
-    };
+    let label = move || format!("Write at {}", format::count(compared.with(Vec::len), "size"));
+    let notice =
+        Signal::derive(move || place.with(|trial| trial.as_ref()?.state.notice().cloned()));
     view! {
         <div class="panel-head">
             <h1 id="compare-heading">"Sizes side by side"</h1>
@@ -59,30 +57,20 @@ pub fn Compare(
         </div>
         {children()}
         <Sizes dial compared/>
-        <div class="button-row">
-            <button
-                type="button"
-                class="primary"
-                id="compare"
-                disabled=move || !can_start.get()
-                on:click=start
-            >
-                {move || format!("Write at {}", format::count(compared.with(Vec::len), "size"))}
-            </button>
-            <button
-                type="button"
-                id="compare-stop"
-                disabled=move || !is_running.get()
-                on:click=move |_| session.stop()
-            >
-                "Stop"
-            </button>
-            <p class="quiet" role="status" id="compare-state">{move || words.get()}</p>
-        </div>
+        <AskRow
+            session
+            id="compare"
+            label=Signal::derive(label)
+            can_start
+            is_running
+            on_start=start
+            words=Signal::derive(move || words.get().unwrap_or_default().to_owned())
+            is_quiet=true
+        />
         <div class="columns" id="columns" aria-busy=move || is_running.get().to_string()>
             {columns}
         </div>
-        {refusal}
+        <Refusal notice/>
     }
 }
 
@@ -149,6 +137,8 @@ fn column(trial: &Trial, part: &Part) -> impl IntoView + use<> {
     let tokens = part.run.as_ref().map(Run::tokens).unwrap_or_default();
     let reference = trial.teacher_tokens();
     let differs = differing(&tokens, &reference);
+    let pieces = part.run.iter().flat_map(|run| &run.pieces).map(|piece| piece.text.as_str());
+    let stretches = stretches(pieces, &differs);
     let token_ids = part.run.as_ref().map(Run::token_ids).unwrap_or_default();
     let name = if is_teacher { " (teacher)" } else { "" };
     let is_written = part.run.is_some() && !part.is_writing();
@@ -171,31 +161,12 @@ fn column(trial: &Trial, part: &Part) -> impl IntoView + use<> {
             </h2>
             <p class="column-text">
                 <span class="output-prompt">{trial.prompt().to_owned()}</span>
-                {marked(part.run.as_ref(), &differs)}
+                <Marked stretches/>
             </p>
             <p class="quiet">{comparison}</p>
             {nearness.map(|nearness| view! { <NearnessWords nearness/> })}
         </article>
     }
-}
-
-/// The text, with what differs marked; neighbours of one kind are one element.
-fn marked(run: Option<&Run>, differs: &[bool]) -> impl IntoView + use<> {
-    let mut stretches: Vec<(bool, String)> = Vec::new();
-    for (piece, &differs) in run.iter().flat_map(|run| &run.pieces).zip(differs) {
-        match stretches.last_mut() {
-            Some((same, text)) if *same == differs => text.push_str(&piece.text),
-            _ => stretches.push((differs, piece.text.clone())),
-        }
-    }
-    let stretch = |(differs, text): (bool, String)| {
-        if differs {
-            view! { <mark class="differs">{text}</mark> }.into_any()
-        } else {
-            view! { <span>{text}</span> }.into_any()
-        }
-    };
-    stretches.into_iter().map(stretch).collect_view()
 }
 
 fn parting_in_words(tokens: &[u32], reference: &[u32]) -> String {

@@ -4,6 +4,7 @@ use boomerang_core::bundle::Recordings;
 use boomerang_engine::messages::{CheckedMember, Reply, Request};
 use leptos::prelude::*;
 
+use super::ask_row::{AskRow, Refusal};
 use super::notice_box::NoticeBox;
 use crate::asked::Asked;
 use crate::backend::Backend;
@@ -33,7 +34,7 @@ pub fn DeviceCheck(
         })
     });
     let can_start = Memo::new(move |_| session.can_ask() && n_records.get() > 0);
-    let start = move |_| {
+    let start = move || {
         let Some(Recordings { texts }) = recordings.get_untracked() else { return };
         let request = move |id| Request::Check { id, recorded: texts };
         let is_asked = session.consult(request, move |reply| {
@@ -80,11 +81,7 @@ pub fn DeviceCheck(
             </NoticeBox>
         })
     };
-    let refusal = move || {
-        checked.with(|checked| {
-            checked.notice().map(|notice| view! { <NoticeBox notice=notice.clone()/> })
-        })
-    };
+    let notice = Signal::derive(move || checked.with(|checked| checked.notice().cloned()));
     let table = move || checks.with(|checks| (!checks.is_empty()).then(|| table(checks)));
     view! {
         <div class="panel-head">
@@ -94,29 +91,18 @@ pub fn DeviceCheck(
                  same tokens here."
             </p>
         </div>
-        <div class="button-row">
-            <button
-                type="button"
-                class="primary"
-                id="check"
-                disabled=move || !can_start.get()
-                on:click=start
-            >
-                {format!("Check {}", format::count(n_sizes, "size"))}
-            </button>
-            <button
-                type="button"
-                id="check-stop"
-                disabled=move || !is_running.get()
-                on:click=move |_| session.stop()
-            >
-                "Stop"
-            </button>
-            <p role="status" id="check-state">{words}</p>
-        </div>
+        <AskRow
+            session
+            id="check"
+            label=format!("Check {}", format::count(n_sizes, "size"))
+            can_start
+            is_running
+            on_start=start
+            words=words
+        />
         {verdict}
         {table}
-        {refusal}
+        <Refusal notice/>
     }
 }
 

@@ -5,8 +5,8 @@ use boomerang_engine::messages::{Reply, Request};
 use leptos::html;
 use leptos::prelude::*;
 
+use super::ask_row::{AskRow, Refusal};
 use super::download::data_url;
-use super::notice_box::NoticeBox;
 use super::width::width_of;
 use crate::asked::Asked;
 use crate::device::{DeviceState, MeasuredSize, chart, csv, measured_finding, memory, share};
@@ -26,7 +26,7 @@ pub fn DeviceSpeed(
     let is_running = Memo::new(move |_| measured.with(|measured| measured.is_running(session)));
     let has_task = Memo::new(move |_| task.with(Option::is_some));
     let can_start = Memo::new(move |_| session.can_ask() && has_task.get());
-    let start = move |_| {
+    let start = move || {
         let Some(task) = task.get_untracked() else { return };
         let patches = dial.family.with_value(|family| family.path().to_vec());
         let request = move |id| Request::Measure { id, patches, task };
@@ -74,40 +74,25 @@ pub fn DeviceSpeed(
             })
         })
     };
-    let refusal = move || {
-        measured.with(|measured| {
-            measured.notice().map(|notice| view! { <NoticeBox notice=notice.clone()/> })
-        })
-    };
+    let notice = Signal::derive(move || measured.with(|measured| measured.notice().cloned()));
     let table = move || sizes.with(|sizes| (!sizes.is_empty()).then(|| table(sizes)));
     view! {
         <div class="panel-head">
             <h2 id="measure-heading">"Evaluate on this device"</h2>
             <p class="quiet">{what}</p>
         </div>
-        <div class="button-row">
-            <button
-                type="button"
-                class="primary"
-                id="measure"
-                disabled=move || !can_start.get()
-                on:click=start
-            >
-                {format!("Measure {}", format::count(n_sizes, "size"))}
-            </button>
-            <button
-                type="button"
-                id="measure-stop"
-                disabled=move || !is_running.get()
-                on:click=move |_| session.stop()
-            >
-                "Stop"
-            </button>
-            <p role="status" id="measure-state">{words}</p>
-        </div>
+        <AskRow
+            session
+            id="measure"
+            label=format!("Measure {}", format::count(n_sizes, "size"))
+            can_start
+            is_running
+            on_start=start
+            words=words
+        />
         {table}
         <Picture sizes=sizes task/>
-        {refusal}
+        <Refusal notice/>
     }
 }
 

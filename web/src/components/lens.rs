@@ -3,8 +3,8 @@
 use boomerang_engine::messages::{LensLayer, LensReport, Reply, Request};
 use leptos::prelude::*;
 
+use super::ask_row::{AskRow, Refusal};
 use super::download::data_url;
-use super::notice_box::NoticeBox;
 use super::paragraph::Paragraph;
 use crate::asked::Asked;
 use crate::dial::Dial;
@@ -47,7 +47,7 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
     let is_running = Memo::new(move |_| asked.with(|asked| asked.is_running(session)));
     let can_start =
         Memo::new(move |_| session.can_ask() && text.with(|text| !text.trim().is_empty()));
-    let start = move |_| {
+    let start = move || {
         let (patch, text) = (dial.patch.get_untracked(), text.get_untracked());
         let n_layers = dial.size.get_untracked().n_layers;
         let request = {
@@ -80,10 +80,8 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
     let found = move || {
         look.with(|look| look.as_ref().map(|look| view! { <Found look=look.clone() dial/> }))
     };
-    let refusal = move || {
-        asked
-            .with(|asked| asked.notice().map(|notice| view! { <NoticeBox notice=notice.clone()/> }))
-    };
+    let notice = Signal::derive(move || asked.with(|asked| asked.notice().cloned()));
+    let label = move || format!("Look into {}", format::count(dial.size.get().n_layers, "layer"));
     view! {
         <div class="panel-head">
             <h2 id="lens-heading">"Inside one size"</h2>
@@ -93,28 +91,17 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
             </p>
         </div>
         <p class="lens-text" id="lens-text">{text}</p>
-        <div class="button-row">
-            <button
-                type="button"
-                class="primary"
-                id="lens"
-                disabled=move || !can_start.get()
-                on:click=start
-            >
-                {move || format!("Look into {}", format::count(dial.size.get().n_layers, "layer"))}
-            </button>
-            <button
-                type="button"
-                id="lens-stop"
-                disabled=move || !is_running.get()
-                on:click=move |_| session.stop()
-            >
-                "Stop"
-            </button>
-            <p role="status" id="lens-state">{words}</p>
-        </div>
+        <AskRow
+            session
+            id="lens"
+            label=Signal::derive(label)
+            can_start
+            is_running
+            on_start=start
+            words=words
+        />
         {found}
-        {refusal}
+        <Refusal notice/>
     }
 }
 
@@ -187,7 +174,7 @@ fn row(depth: usize, layer: &LensLayer, settled: &[usize], is_last: bool) -> imp
         view! {
             <td class:is-settled=is_settled>
                 {sign} {visible(&guess.text)}
-                <small>{format!("{:.0} %", guess.probability * 100.0)}</small>
+                <small>{format::whole_percent(guess.probability)}</small>
             </td>
         }
     });

@@ -1,5 +1,6 @@
 //! The parts of the page. A component draws; what it shows is decided above it.
 
+pub mod ask_row;
 pub mod certainty;
 pub mod choice;
 pub mod compare;
@@ -15,6 +16,7 @@ pub mod keys;
 pub mod layer_strip;
 pub mod lens;
 pub mod lesson_card;
+pub mod marked;
 pub mod models;
 pub mod notice_box;
 pub mod output;

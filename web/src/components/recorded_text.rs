@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::marked::Marked;
 use crate::bench::Bench;
 use crate::format;
 use crate::recorded::{Shown, shown};
@@ -35,13 +36,6 @@ fn Text(shown: Shown) -> impl IntoView {
             format!("parts from the teacher after {}", format::count(n_same, "token"))
         }
     };
-    let stretch = |stretch: crate::recorded::Stretch| {
-        if stretch.differs {
-            view! { <mark class="differs">{stretch.text}</mark> }.into_any()
-        } else {
-            view! { <span>{stretch.text}</span> }.into_any()
-        }
-    };
     let layers = format::count(shown.n_layers, "layer");
     view! {
         <p class="run-heading">
@@ -50,7 +44,7 @@ fn Text(shown: Shown) -> impl IntoView {
         </p>
         <p class="recorded-text">
             <span class="output-prompt">{shown.prompt}</span>
-            {shown.stretches.into_iter().map(stretch).collect_view()}
+            <Marked stretches=shown.stretches/>
             {(!shown.is_ended).then_some(" …")}
         </p>
     }

@@ -3,8 +3,8 @@
 
 use leptos::prelude::*;
 
+use super::ask_row::{AskRow, Refusal};
 use super::download::data_url;
-use super::notice_box::NoticeBox;
 use crate::dial::Dial;
 use crate::draft::Draft;
 use crate::format;
@@ -24,7 +24,7 @@ pub fn Sweep(
     let n_sizes = dial.family.with_value(|family| family.path().len());
     let is_running = Memo::new(move |_| session.is_trying(place));
     let can_start = Memo::new(move |_| session.can_ask() && draft.has_prompt());
-    let start = move |_| {
+    let start = move || {
         let trial = dial.family.with_value(|family| Trial::of_readers(family, draft.task(dial)));
         session.try_out(place, trial);
     };
@@ -62,12 +62,8 @@ pub fn Sweep(
             })
         })
     };
-    let refusal = move || {
-        place.with(|trial| match trial.as_ref().map(|trial| &trial.state) {
-            Some(TrialState::Failed(notice)) => Some(view! { <NoticeBox notice=notice.clone()/> }),
-            _ => None,
-        })
-    };
+    let notice =
+        Signal::derive(move || place.with(|trial| trial.as_ref()?.state.notice().cloned()));
     view! {
         <div class="panel-head">
             <h1 id="sweep-heading">"All sizes at once"</h1>
@@ -77,29 +73,18 @@ pub fn Sweep(
             </p>
         </div>
         {children()}
-        <div class="button-row">
-            <button
-                type="button"
-                class="primary"
-                id="sweep"
-                disabled=move || !can_start.get()
-                on:click=start
-            >
-                {format!("Ask all {}", format::count(n_sizes, "size"))}
-            </button>
-            <button
-                type="button"
-                id="sweep-stop"
-                disabled=move || !is_running.get()
-                on:click=move |_| session.stop()
-            >
-                "Stop"
-            </button>
-            <p role="status" id="sweep-state">{move || words.get()}</p>
-        </div>
+        <AskRow
+            session
+            id="sweep"
+            label=format!("Ask all {}", format::count(n_sizes, "size"))
+            can_start
+            is_running
+            on_start=start
+            words=Signal::derive(move || words.get().unwrap_or_default())
+        />
         {table}
         {save}
-        {refusal}
+        <Refusal notice/>
     }
 }
 
@@ -145,7 +130,7 @@ fn row(trial: &Trial, part: &Part) -> impl IntoView + use<> {
         view! {
             <td class:flips=differs>
                 {sign} {visible(&told.text)}
-                <small>{format!("{:.0} %", told.guess.probability * 100.0)}</small>
+                <small>{format::whole_percent(told.guess.probability)}</small>
             </td>
         }
     });

@@ -46,6 +46,15 @@ pub enum TrialState {
     Failed(Notice),
 }
 
+impl TrialState {
+    pub fn notice(&self) -> Option<&Notice> {
+        match self {
+            Self::Failed(notice) => Some(notice),
+            _ => None,
+        }
+    }
+}
+
 /// How near a member comes to its teacher along the teacher's text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Nearness {

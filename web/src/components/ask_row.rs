@@ -1,0 +1,51 @@
+//! Asking the model for something: the button, the way to stop it, and how far it has come.
+
+use boomerang_engine::notice::Notice;
+use leptos::prelude::*;
+
+use super::notice_box::NoticeBox;
+use crate::session::Session;
+
+#[component]
+pub fn AskRow(
+    session: Session,
+    /// Of the button; the other two have `-stop` and `-state` behind it.
+    id: &'static str,
+    #[prop(into)] label: Signal<String>,
+    can_start: Memo<bool>,
+    is_running: Memo<bool>,
+    on_start: impl Fn() + 'static,
+    #[prop(into)] words: Signal<String>,
+    /// Whether the words only accompany what can be seen anyway.
+    #[prop(optional)]
+    is_quiet: bool,
+) -> impl IntoView {
+    view! {
+        <div class="button-row">
+            <button
+                type="button"
+                class="primary"
+                id=id
+                disabled=move || !can_start.get()
+                on:click=move |_| on_start()
+            >
+                {label}
+            </button>
+            <button
+                type="button"
+                id=format!("{id}-stop")
+                disabled=move || !is_running.get()
+                on:click=move |_| session.stop()
+            >
+                "Stop"
+            </button>
+            <p class:quiet=is_quiet role="status" id=format!("{id}-state")>{words}</p>
+        </div>
+    }
+}
+
+/// Why the model did not do what it was asked for; nothing where it did.
+#[component]
+pub fn Refusal(#[prop(into)] notice: Signal<Option<Notice>>) -> impl IntoView {
+    move || notice.get().map(|notice| view! { <NoticeBox notice/> })
+}

@@ -1,0 +1,17 @@
+//! A text, with what is not the teacher's marked.
+
+use leptos::prelude::*;
+
+use crate::difference::Stretch;
+
+#[component]
+pub fn Marked(stretches: Vec<Stretch>) -> impl IntoView {
+    let stretch = |Stretch { text, differs }: Stretch| {
+        if differs {
+            view! { <mark class="differs">{text}</mark> }.into_any()
+        } else {
+            view! { <span>{text}</span> }.into_any()
+        }
+    };
+    stretches.into_iter().map(stretch).collect_view()
+}
