@@ -3,18 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
 
 use boomerang_core::bundle::hex;
 use sha2::{Digest as _, Sha256};
 
+use crate::listener::{Listener, lock};
+
 /// A Hub with one model, until it is dropped.
 pub struct StandIn {
-    address: SocketAddr,
+    listener: Listener,
     shared: Arc<Mutex<Shared>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// What the server has, and how it behaves.
@@ -55,7 +55,6 @@ struct Shared {
     model: Model,
     asked: Vec<Asked>,
     n_bytes_of_weights: usize,
-    is_over: bool,
 }
 
 struct Answer {
@@ -211,28 +210,21 @@ fn git_sha1(bytes: &[u8]) -> String {
 
 impl StandIn {
     pub fn start(model: Model) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Mutex::new(Shared { model, ..Shared::default() }));
         let ours = Arc::clone(&shared);
-        let thread = thread::spawn(move || {
-            for connection in listener.incoming().flatten() {
-                if lock(&ours).is_over {
-                    return;
-                }
-                // Whoever hangs up early is meant to.
-                let _ = serve(&connection, &ours);
-            }
+        let listener = Listener::start(move |connection| {
+            // Whoever hangs up early is meant to.
+            let _ = serve(&connection, &ours);
         });
-        Self { address, shared, thread: Some(thread) }
+        Self { listener, shared }
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listener.address()
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.listener.address())
     }
 
     /// Every request so far.
@@ -248,21 +240,6 @@ impl StandIn {
     pub fn change(&self, change: impl FnOnce(&mut Model)) {
         change(&mut lock(&self.shared).model);
     }
-}
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        lock(&self.shared).is_over = true;
-        // Wakes the thread, which sees that it is over.
-        let _ = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One request and its answer; then the connection ends.

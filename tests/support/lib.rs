@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod commands;
 pub mod hub;
+mod listener;
 pub mod passage;
 
 use std::path::{Path, PathBuf};

@@ -2,16 +2,17 @@
 //! be told to cut an answer off or to deny that files have parts.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
+
+use crate::listener::{Listener, lock};
 
 /// A way to a server, until it is dropped.
 pub struct Passage {
-    address: SocketAddr,
+    listener: Listener,
     shared: Arc<Mutex<Shared>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 /// How answers are spoiled.
@@ -48,34 +49,26 @@ pub struct Passed {
 struct Shared {
     spoiled: Spoiled,
     passed: Vec<Passed>,
-    is_over: bool,
 }
 
 impl Passage {
     pub fn to(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port is free");
-        let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Mutex::new(Shared::default()));
         let ours = Arc::clone(&shared);
-        let thread = thread::spawn(move || {
-            for connection in listener.incoming().flatten() {
-                if lock(&ours).is_over {
-                    return;
-                }
-                let shared = Arc::clone(&ours);
-                // A browser opens connections that it does not use yet: none waits for another.
-                thread::spawn(move || pass(&connection, server, &shared));
-            }
+        let listener = Listener::start(move |connection| {
+            let shared = Arc::clone(&ours);
+            // A browser opens connections that it does not use yet: none waits for another.
+            thread::spawn(move || pass(&connection, server, &shared));
         });
-        Self { address, shared, thread: Some(thread) }
+        Self { listener, shared }
     }
 
     pub fn port(&self) -> u16 {
-        self.address.port()
+        self.listener.address().port()
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+        format!("http://{}/", self.listener.address())
     }
 
     pub fn spoil(&self, spoiled: Spoiled) {
@@ -87,21 +80,6 @@ impl Passage {
         let passed = std::mem::take(&mut lock(&self.shared).passed);
         passed.into_iter().filter(|passed| passed.path.ends_with(".safetensors")).collect()
     }
-}
-
-impl Drop for Passage {
-    fn drop(&mut self) {
-        lock(&self.shared).is_over = true;
-        // Wakes the thread, which sees that it is over.
-        let _ = TcpStream::connect(self.address);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One request and its answer; then the connection ends. Whoever hangs up early is meant to.
