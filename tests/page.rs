@@ -18,6 +18,8 @@ mod mirror;
 mod narrow;
 /// A page whose server is gone.
 mod offline;
+/// Families of the reader's own, and those of other servers.
+mod own;
 /// What the browser keeps from one visit to the next.
 mod storage;
 /// A student taught in the page.
@@ -73,18 +75,23 @@ impl Native {
 
     /// Tokens that a member adds to the prompt, until the text ends.
     fn tokens(&self, patch: &Patch, sampling: Sampling) -> Vec<u32> {
-        let ends = self.family.teacher().model().config().end_tokens();
-        let member = self.family.member(patch);
-        let mut generation = Generation::new(&member, &self.prompt(), N_TOKENS, sampling).unwrap();
-        let mut tokens = Vec::new();
-        while let Some(token) = block_on(generation.next()).unwrap() {
-            if ends.contains(&token) {
-                break;
-            }
-            tokens.push(token);
-        }
-        tokens
+        written(&self.family, &self.prompt(), patch, sampling)
     }
+}
+
+/// Tokens that a member adds to a prompt, until the text ends.
+fn written(family: &Family, prompt: &[u32], patch: &Patch, sampling: Sampling) -> Vec<u32> {
+    let ends = family.teacher().model().config().end_tokens();
+    let member = family.member(patch);
+    let mut generation = Generation::new(&member, prompt, N_TOKENS, sampling).unwrap();
+    let mut tokens = Vec::new();
+    while let Some(token) = block_on(generation.next()).unwrap() {
+        if ends.contains(&token) {
+            break;
+        }
+        tokens.push(token);
+    }
+    tokens
 }
 
 /// Tokens that native code adds to the prompt at each stop of the dial, until a text ends.

@@ -180,6 +180,12 @@ impl Page {
         self.drawn().await;
     }
 
+    /// Chooses a file or a folder in a field.
+    pub async fn choose(&self, selector: &str, path: &Path) {
+        let field = self.client.find(Locator::Css(selector)).await.expect("there is a field");
+        field.send_keys(&path.display().to_string()).await.expect("the field takes files");
+    }
+
     /// Waits until what follows from the last event is on the screen.
     async fn drawn(&self) {
         let script = "const done = arguments[0]; \

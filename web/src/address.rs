@@ -10,6 +10,7 @@ use wasm_bindgen_futures::JsFuture;
 use crate::dial::Dial;
 use crate::draft::Draft;
 use crate::link::{Link, compared_by_itself};
+use crate::order::OrderChoice;
 use crate::session::Session;
 
 /// The lesson's name in an address.
@@ -37,7 +38,14 @@ pub fn opened_link() -> Link {
 
 /// The address as it is now, for another family: without what it says of the sizes of this one.
 pub fn link_for_another_family() -> Link {
-    Link { stop: None, blocks: None, compared: None, fingerprint: None, ..opened_link() }
+    Link {
+        order: None,
+        stop: None,
+        blocks: None,
+        compared: None,
+        fingerprint: None,
+        ..opened_link()
+    }
 }
 
 impl Address {
@@ -73,14 +81,22 @@ impl Address {
         untrack(|| place + &in_its_lesson(self.link(true)).query())
     }
 
+    /// What the address says once the page has come to rest.
+    pub fn now(self) -> Link {
+        untrack(|| self.link(false))
+    }
+
     fn link(self, with_fingerprint: bool) -> Link {
         let Link { bundle, hidden, locked, others, .. } = self.opened.get_value();
+        // A family that was brought is opened again from where it is kept.
+        let bundle = self.session.kept_address().or(bundle);
         let mut link = Link { bundle, hidden, locked, others, ..Link::default() };
         self.dial.put_into(&mut link);
         self.draft.put_into(&mut link);
         let compared = self.compared.get();
         self.dial.family.with_value(|family| {
             link.compared = Some(compared).filter(|it| *it != compared_by_itself(family));
+            link.order = Some(family.order()).filter(|&order| order != OrderChoice::Bundle);
             link.fingerprint = with_fingerprint.then(|| family.fingerprint().to_owned());
         });
         link

@@ -2,14 +2,16 @@
 
 use leptos::prelude::*;
 use leptos_router::components::{FlatRoutes, Route, Router};
-use leptos_router::hooks::use_location;
-use leptos_router::{StaticSegment, path};
+use leptos_router::hooks::{use_location, use_navigate};
+use leptos_router::{NavigateOptions, StaticSegment, path};
 
 use crate::address::{link_for_another_family, opened_link};
 use crate::backend::Backend;
 use crate::bench::{Bench, use_bench};
 use crate::components::keys::Keys;
+use crate::components::own_models::take_drops;
 use crate::mirror;
+use crate::own::Own;
 use crate::place::{Place, base_path};
 use crate::session::{Session, Stage};
 use crate::teaching::Teaching;
@@ -32,6 +34,7 @@ pub fn App() -> impl IntoView {
     let bench = RwSignal::new(None::<Bench>);
     provide_context(bench);
     provide_context(Teaching::new(session));
+    provide_context(Own::new(session));
     view! {
         <Router base=base_path()>
             <Page session bench/>
@@ -62,6 +65,10 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
     if mirror::is_embedded() {
         mirror::tell_height();
     }
+    let navigate = use_navigate();
+    take_drops(expect_context(), move || {
+        navigate(&format!("/{}", Place::Models.path()), NavigateOptions::default());
+    });
     let skip = move |event: leptos::ev::MouseEvent| {
         // Not by the address: every view has one of its own.
         event.prevent_default();
@@ -103,7 +110,11 @@ fn keep_bench(session: Session, bench: RwSignal<Option<Bench>>, pathname: Memo<S
         let Some(family) = session.family.get() else { return };
         let own = page.child();
         let before = place.try_update_value(|place| place.replace(own.clone())).flatten();
-        let link = if before.is_none() { opened_link() } else { link_for_another_family() };
+        let link = match bench.get_untracked() {
+            None => opened_link(),
+            Some(bench) if bench.is_of(&family) => bench.as_link(),
+            Some(_) => link_for_another_family(),
+        };
         own.with(|| {
             let bench_now = Bench::new(session, family, link);
             bench_now.address.keep(pathname);

@@ -68,6 +68,21 @@ impl Bench {
         self.draft.apply(link);
     }
 
+    /// Whether this is the family on the bench, if perhaps in another order.
+    pub fn is_of(self, family: &FamilyCard) -> bool {
+        self.dial.family.with_value(|own| own.fingerprint() == family.fingerprint())
+    }
+
+    /// The bench as it stands, its set of blocks whatever the order of the dial.
+    pub fn as_link(self) -> Link {
+        let blocks = self.dial.family.with_value(|family| {
+            let n_blocks = family.manifest().plan.n_student_layers();
+            let patch = self.dial.patch.get_untracked();
+            (0..n_blocks).map(|layer| patch.contains(layer)).collect()
+        });
+        Link { stop: None, blocks: Some(blocks), compared: None, ..self.address.now() }
+    }
+
     /// Dial and draft as they stand, whole: applying it later brings them back.
     pub fn state(self) -> Link {
         untrack(|| {

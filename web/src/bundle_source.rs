@@ -1,11 +1,28 @@
-//! Where the bundle is: beside the page, or where `?m=` or `?bundle=` says, on the same server.
+//! Where the bundle is: beside the page, or where `?m=` or `?bundle=` says. Another server is asked
+//! only when the reader says so.
 
 use boomerang_engine::notice::Notice;
+use boomerang_engine::store::is_kept_only;
 use leptos::prelude::{document, window};
 use web_sys::{Url, UrlSearchParams};
 
+use crate::link::Link;
+use crate::place::Place;
+
 /// The folder that is copied beside the page when it is built.
 const DEFAULT_FOLDER: &str = "bundle/";
+
+/// Under this name the browser keeps, until the page is closed, which servers the reader allows.
+const ALLOWED: &str = "boomerang allowed servers";
+
+/// Why there is no address to fetch a manifest from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoSource {
+    /// What the address says is none.
+    Unusable(Notice),
+    /// It is on another server, of this origin, which was not allowed yet.
+    Foreign { origin: String },
+}
 
 /// A value of the page's query string.
 pub fn query(name: &str) -> Option<String> {
@@ -16,25 +33,87 @@ pub fn query(name: &str) -> Option<String> {
 /// The full address of the manifest.
 ///
 /// # Errors
-/// A [`Notice`] when `?m=` is no address, or one on another server.
-pub fn manifest_url() -> Result<String, Notice> {
+/// [`NoSource`] when `?m=` is no address, or one that the reader has not allowed.
+pub fn manifest_url() -> Result<String, NoSource> {
+    let folder =
+        query("m").or_else(|| query("bundle")).unwrap_or_else(|| DEFAULT_FOLDER.to_owned());
+    if is_kept_only(&folder) {
+        return Ok(folder);
+    }
+    let url = manifest_in(&folder).map_err(NoSource::Unusable)?;
+    let origin = url.origin();
+    if origin != own_origin() && !is_allowed(&origin) {
+        return Err(NoSource::Foreign { origin });
+    }
+    Ok(url.href())
+}
+
+/// Goes to a view with the bundle at this address, whose server the reader allows with it.
+///
+/// # Errors
+/// A [`Notice`] when it is no address.
+pub fn open(address: &str, place: Place) -> Result<(), Notice> {
+    let address = address.trim();
+    if is_kept_only(address) {
+        go_to(address, place);
+        return Ok(());
+    }
+    let folder = address.strip_suffix(boomerang_core::bundle::MANIFEST).unwrap_or(address);
+    let url = manifest_in(folder)?;
+    if url.origin() != own_origin() {
+        allow(&url.origin());
+    }
+    go_to(folder, place);
+    Ok(())
+}
+
+/// Goes to a view with another bundle; the page begins anew.
+pub fn go_to(folder: &str, place: Place) {
+    let link = Link { bundle: Some(folder.to_owned()), ..Link::default() };
+    let base = document().base_uri().ok().flatten().unwrap_or_default();
+    if let Ok(url) = Url::new_with_base(&format!("{}{}", place.path(), link.query()), &base) {
+        // A browser that goes nowhere shows what it has.
+        let _ = window().location().set_href(&url.href());
+    }
+}
+
+/// Lets a server be asked, as long as this page stays open.
+pub fn allow(origin: &str) {
+    if let Ok(Some(storage)) = window().session_storage() {
+        let before = storage.get_item(ALLOWED).ok().flatten().unwrap_or_default();
+        // A browser that keeps nothing asks again.
+        let _ = storage.set_item(ALLOWED, &format!("{before}{origin}\n"));
+    }
+}
+
+fn is_allowed(origin: &str) -> bool {
+    let storage = window().session_storage().ok().flatten();
+    let allowed = storage.and_then(|storage| storage.get_item(ALLOWED).ok().flatten());
+    allowed.is_some_and(|allowed| allowed.lines().any(|line| line == origin))
+}
+
+/// Whether this address is on another server than the page.
+pub fn is_elsewhere(url: &str) -> bool {
+    Url::new(url).is_ok_and(|url| url.origin() != own_origin())
+}
+
+fn own_origin() -> String {
+    window().location().origin().unwrap_or_default()
+}
+
+fn manifest_in(folder: &str) -> Result<Url, Notice> {
     let refused = |why: String| {
-        let next = "Leave ?m= out of the address, or give a folder on this server.";
+        let next = "Give the address of a bundle's folder, which holds manifest.json.";
         Notice::new("This bundle cannot be opened.", why, next)
     };
-    let mut folder =
-        query("m").or_else(|| query("bundle")).unwrap_or_else(|| DEFAULT_FOLDER.to_owned());
-    if !folder.ends_with('/') {
-        folder.push('/');
-    }
+    let folder = if folder.ends_with('/') { folder.to_owned() } else { format!("{folder}/") };
     let base = document().base_uri().ok().flatten().unwrap_or_default();
     let parse = |address: &str, base: &str| Url::new_with_base(address, base).ok();
     let url = parse(&folder, &base)
         .and_then(|folder| parse(boomerang_core::bundle::MANIFEST, &folder.href()))
         .ok_or_else(|| refused(format!("{folder:?} is not an address")))?;
-    let origin = window().location().origin().unwrap_or_default();
-    if url.origin() != origin {
-        return Err(refused(format!("{} is another server than this page's", url.origin())));
+    match url.protocol().as_str() {
+        "http:" | "https:" => Ok(url),
+        other => Err(refused(format!("{other:?} is no way to a server; expected http or https"))),
     }
-    Ok(url.href())
 }

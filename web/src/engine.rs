@@ -2,7 +2,7 @@
 
 use boomerang_engine::messages::{Reply, Request};
 use boomerang_engine::notice::Notice;
-use js_sys::Uint8Array;
+use web_sys::Blob;
 
 use crate::wire::Wire;
 
@@ -17,17 +17,29 @@ impl Engine {
     /// # Errors
     /// A [`Notice`] when the browser starts no workers.
     pub fn start(script: &str, hear: impl Fn(Reply) + Clone + 'static) -> Result<Self, Notice> {
+        Self::start_with_files(script, move |reply, _| hear(reply))
+    }
+
+    /// As [`Engine::start`]; `hear` also gets the files that come with a reply.
+    ///
+    /// # Errors
+    /// As [`Engine::start`].
+    pub fn start_with_files(
+        script: &str,
+        hear: impl Fn(Reply, Vec<Blob>) + Clone + 'static,
+    ) -> Result<Self, Notice> {
         let hear_error = hear.clone();
-        let on_message = move |text: String, _| {
+        let on_message = move |text: String, files| {
             let reply = serde_json::from_str(&text).unwrap_or_else(|error| {
                 let next = "Reload the page.";
                 let notice = Notice::new("Page and model do not fit together.", error, next);
                 Reply::Failed { id: None, notice }
             });
-            hear(reply);
+            hear(reply, files);
         };
-        let on_death =
-            move |why: String| hear_error(Reply::Failed { id: None, notice: not_running(&why) });
+        let on_death = move |why: String| {
+            hear_error(Reply::Failed { id: None, notice: not_running(&why) }, Vec::new());
+        };
         let wire = Wire::start(script, on_message, on_death).map_err(|why| not_running(&why))?;
         Ok(Self { wire })
     }
@@ -36,8 +48,8 @@ impl Engine {
         self.ask_with(request, &[]);
     }
 
-    /// Asks with files beside the request, which are copied.
-    pub fn ask_with(&self, request: &Request, files: &[Uint8Array]) {
+    /// Asks with files beside the request, which are not copied.
+    pub fn ask_with(&self, request: &Request, files: &[Blob]) {
         // Requests are plain data.
         if let Ok(text) = serde_json::to_string(request) {
             self.wire.send(&text, files);

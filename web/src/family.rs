@@ -10,14 +10,20 @@ use boomerang_core::curve::{CurveStop, Series};
 use boomerang_core::plan::{Owner, Patch, Recipe};
 use serde::{Deserialize, Serialize};
 
+use crate::order::OrderChoice;
+
 /// A family, seen from its manifest.
 ///
 /// Invariant: the path is not empty; it starts with the student and ends with the teacher.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FamilyCard {
     manifest: Manifest,
     config: ModelConfig,
+    /// Every size in the chosen order.
     path: Vec<Patch>,
+    order: OrderChoice,
+    /// Every size in the bundle's order, in which it was measured and recorded.
+    measured_path: Vec<Patch>,
     measured: Vec<CurveStop>,
     fingerprint: String,
 }
@@ -49,7 +55,26 @@ impl FamilyCard {
         let path = manifest.order.path(&manifest.plan)?;
         let measured = manifest.curve.stops(Series::Boomerang);
         let fingerprint = manifest.fingerprint();
-        Ok(Self { manifest, config, path, measured, fingerprint })
+        let (measured_path, order) = (path.clone(), OrderChoice::Bundle);
+        Ok(Self { manifest, config, path, order, measured_path, measured, fingerprint })
+    }
+
+    /// The same family in another order; as it is where it has none such.
+    pub fn in_order(&self, choice: OrderChoice) -> Self {
+        let order = choice.order(&self.manifest.order, &self.manifest.similarity);
+        let path = order.and_then(|order| order.path(&self.manifest.plan).ok());
+        let order = if path.is_some() { choice } else { OrderChoice::Bundle };
+        let path = path.unwrap_or_else(|| self.measured_path.clone());
+        Self { path, order, ..self.clone() }
+    }
+
+    pub fn order(&self) -> OrderChoice {
+        self.order
+    }
+
+    /// The place of a patch among those that were measured and recorded.
+    pub fn recorded_place(&self, patch: &Patch) -> Option<usize> {
+        self.measured_path.iter().position(|measured| measured == patch)
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -87,9 +112,9 @@ impl FamilyCard {
         self.path.iter().rposition(|on_path| n_layers(on_path) <= size).unwrap_or(0)
     }
 
-    /// What was measured of this patch; only patches on the path were.
+    /// What was measured of this patch; only patches on the bundle's path were.
     pub fn score(&self, patch: &Patch) -> Option<&CurveStop> {
-        self.stop_of(patch)?;
+        self.recorded_place(patch)?;
         let n_layers = self.manifest.plan.recipe(patch).layers.len();
         self.measured.iter().find(|stop| stop.n_layers == n_layers)
     }
@@ -136,14 +161,47 @@ impl FamilyCard {
         (rows * self.config.d_model) as u64 * 4
     }
 
+    /// The largest matrix, in bytes of its file.
+    pub fn largest_stored_bytes(&self) -> u64 {
+        self.largest_tensor_bytes() / 4 * self.bytes_per_param()
+    }
+
+    /// Bytes on the device for the `n_sizes` smallest sizes of the path together, weights being 32
+    /// bits each; what they share counts once.
+    pub fn bytes_in_memory(&self, n_sizes: usize) -> u64 {
+        let recipes = self.path.iter().take(n_sizes).map(|patch| self.manifest.plan.recipe(patch));
+        let recipes: Vec<Recipe> = recipes.collect();
+        let layers: HashSet<(bool, usize)> = recipes
+            .iter()
+            .flat_map(|recipe| &recipe.layers)
+            .map(|source| {
+                let (owner, layer) = source.place();
+                (owner == Owner::Teacher, layer)
+            })
+            .collect();
+        let ends = [Owner::Student, Owner::Teacher].into_iter().filter(|&owner| {
+            recipes.iter().any(|recipe| recipe.embedding == owner || recipe.head == owner)
+        });
+        let ends: usize = ends.map(|owner| self.config.n_end_params(self.is_tied(owner))).sum();
+        (ends + layers.len() * self.config.n_layer_params()) as u64 * 4
+    }
+
+    fn is_tied(&self, owner: Owner) -> bool {
+        match owner {
+            Owner::Student => self.manifest.student.tied,
+            Owner::Teacher => self.manifest.teacher.tied,
+        }
+    }
+
     fn n_params(&self, recipe: &Recipe) -> usize {
-        let Self { config, manifest, .. } = self;
-        let is_tied = |owner: Owner| match owner {
-            Owner::Student => manifest.student.tied,
-            Owner::Teacher => manifest.teacher.tied,
-        };
-        let shares_matrix = recipe.embedding == recipe.head && is_tied(recipe.head);
+        let Self { config, .. } = self;
+        let shares_matrix = recipe.embedding == recipe.head && self.is_tied(recipe.head);
         config.n_end_params(shares_matrix) + recipe.layers.len() * config.n_layer_params()
+    }
+
+    /// Of a weight in its file.
+    pub fn bits_per_param(&self) -> u32 {
+        8 * self.bytes_per_param() as u32
     }
 
     /// 4 or 2; a weight file is little else than its weights.
@@ -249,6 +307,19 @@ pub(crate) mod tests {
         // Tokenizer, both ends, four student layers, and the teacher's six.
         assert_eq!(within_reach.len(), 13);
         assert_eq!([within_reach[5], within_reach[12]], [1, 3]);
+    }
+
+    #[test]
+    fn another_order_has_the_same_ends_and_other_sizes_between_them() {
+        let bundle = card(&family(true), Precision::F32);
+        let first = bundle.in_order(OrderChoice::First);
+        let ends = |card: &FamilyCard| [card.path()[0].clone(), card.path()[2].clone()];
+        assert_eq!(ends(&first), ends(&bundle));
+        assert_ne!(first.path()[1], bundle.path()[1]);
+        assert_eq!(first.fingerprint(), bundle.fingerprint());
+        assert_eq!(first.recorded_place(&first.path()[1]), None);
+        assert_eq!(first.recorded_place(&first.path()[2]), Some(2));
+        assert_eq!(first.in_order(OrderChoice::Bundle).path(), bundle.path());
     }
 
     #[test]

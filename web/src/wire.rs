@@ -2,10 +2,9 @@
 
 use boomerang_engine::fetch::reason;
 use boomerang_engine::parcel::{pack, unpack};
-use js_sys::Uint8Array;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
+use web_sys::{Blob, ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
 /// A running worker; dropping it ends the worker and gives its memory back.
 pub struct Wire {
@@ -21,7 +20,7 @@ impl Wire {
     /// The reason, when the browser starts no workers.
     pub fn start(
         script: &str,
-        hear: impl Fn(String, Vec<Uint8Array>) + 'static,
+        hear: impl Fn(String, Vec<Blob>) + 'static,
         mourn: impl Fn(String) + 'static,
     ) -> Result<Self, String> {
         let options = WorkerOptions::new();
@@ -45,8 +44,8 @@ impl Wire {
         Ok(Self { worker, _on_message: on_message, _on_error: on_error })
     }
 
-    /// Tells the worker something; the files are copied.
-    pub fn send(&self, text: &str, files: &[Uint8Array]) {
+    /// Tells the worker something; the files are not copied.
+    pub fn send(&self, text: &str, files: &[Blob]) {
         // A dead worker has already said so.
         let _ = self.worker.post_message(&pack(text, files));
     }

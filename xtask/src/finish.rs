@@ -12,9 +12,11 @@ use sha2::{Digest, Sha256};
 const VIEWS: [&str; 9] =
     ["explore", "compare", "sweep", "lens", "device", "models", "teach", "learn", "about"];
 
-/// What the page may load: its own files, WebAssembly, and nothing else.
+/// What the page may load: its own files and WebAssembly. Weights may come from another server, which
+/// the page asks only when the reader says so.
 const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
-                      img-src 'self' data: blob:; connect-src 'self'; worker-src 'self'; \
+                      img-src 'self' data: blob:; connect-src 'self' http: https:; \
+                      worker-src 'self'; \
                       object-src 'none'; base-uri 'self'";
 
 /// The service worker before it knows its build.
@@ -78,7 +80,8 @@ fn service_worker(template: &str, site: &Path) -> Result<String> {
     for entry in fs::read_dir(site).with_context(|| site.display().to_string())? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.file_type()?.is_file() && name != "service-worker.js" && !name.ends_with(".map") {
+        let is_twin = [".map", ".br", ".gz"].iter().any(|ending| name.ends_with(ending));
+        if entry.file_type()?.is_file() && name != "service-worker.js" && !is_twin {
             files.push(name);
         }
     }

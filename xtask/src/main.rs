@@ -20,6 +20,7 @@ mod setup;
 mod tally;
 mod test;
 mod version;
+mod weigh;
 
 use std::env;
 use std::process::ExitCode;

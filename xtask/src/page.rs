@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::finish::finish;
 use crate::run::{Workspace, plain_output, run};
 use crate::setup::{self, PageTools};
+use crate::weigh::weigh;
 
 /// How the page is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,8 @@ pub(crate) fn build(
     if !index.is_file() {
         bail!("trunk ended well but there is no {}; see Trunk.toml", index.display());
     }
-    finish(&workspace.root, &workspace.site())
+    finish(&workspace.root, &workspace.site())?;
+    if mode == Mode::Release { weigh(&workspace.site()) } else { Ok(()) }
 }
 
 fn write_cpu_index(root: &Path) -> Result<()> {

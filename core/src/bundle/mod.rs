@@ -4,6 +4,7 @@
 //! that a page can use what it has while the rest arrives. What its members wrote when it was made,
 //! and what they can be asked, may lie beside the weights.
 
+mod cut;
 mod loader;
 mod recordings;
 mod task_file;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use cut::{CutFamily, CutFile, Piece, StoredModel};
 pub use loader::BundleLoader;
 pub use recordings::{RecordError, RecordedMember, RecordedText, Recordings};
 pub use task_file::TaskFile;

@@ -8,6 +8,10 @@ use crate::curve::{CurveStop, Estimate, Series as Measured, SizeCurve};
 pub enum SizeAxis {
     Parameters,
     Layers,
+    /// Weights as a file holds them, in megabytes.
+    Megabytes {
+        bits_per_param: u32,
+    },
 }
 
 /// What was measured.
@@ -21,18 +25,25 @@ pub enum Measure {
 
 impl SizeAxis {
     pub fn of(self, stop: &CurveStop) -> f64 {
+        self.at(stop.n_params, stop.n_layers)
+    }
+
+    /// Where a model of this size lies.
+    pub fn at(self, n_params: usize, n_layers: usize) -> f64 {
         match self {
-            Self::Parameters => stop.n_params as f64,
-            Self::Layers => stop.n_layers as f64,
+            Self::Parameters => n_params as f64,
+            Self::Layers => n_layers as f64,
+            Self::Megabytes { bits_per_param } => n_params as f64 * f64::from(bits_per_param) / 8e6,
         }
     }
 
     fn axis(self) -> Axis {
-        let label = match self {
-            Self::Parameters => "parameters",
-            Self::Layers => "layers",
+        let (label, format) = match self {
+            Self::Parameters => ("parameters", Format::Count),
+            Self::Layers => ("layers", Format::Count),
+            Self::Megabytes { .. } => ("megabytes of weights", Format::Plain),
         };
-        Axis { label: label.to_owned(), format: Format::Count }
+        Axis { label: label.to_owned(), format }
     }
 }
 
@@ -248,6 +259,14 @@ mod tests {
             chart.series[0].points.iter().map(|point| point.note.as_deref()).collect();
         assert_eq!(notes, [Some("student"), None, Some("teacher")]);
         assert!(chart.series[1].points.iter().all(|point| point.note.is_none()));
+    }
+
+    #[test]
+    fn weights_take_room_by_their_bits() {
+        let axis = SizeAxis::Megabytes { bits_per_param: 16 };
+        assert_eq!(axis.at(3_000_000, 4), 6.0);
+        let chart = curve().chart(axis, Measure::Accuracy).unwrap();
+        assert_eq!(chart.x.label, "megabytes of weights");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod dtype;
 mod fingerprint;
+mod header;
 mod member;
 mod names;
 mod read;
@@ -19,6 +20,8 @@ use thiserror::Error;
 
 pub(crate) use dtype::to_f32;
 pub use fingerprint::{Fingerprint, Fingerprints};
+pub(crate) use header::header_of;
+pub use header::{Header, StoredTensor};
 pub use member::{MemberError, Parent};
 pub use names::{Names, Place, Share, Storage};
 pub(crate) use read::transpose;
@@ -82,11 +85,12 @@ impl<'bytes> Checkpoint<'bytes> {
     /// # Errors
     /// [`CheckpointError::MissingTensor`].
     pub fn tensor(&self, name: &str) -> Result<&TensorView<'bytes>, CheckpointError> {
-        self.tensors.get(name).ok_or_else(|| CheckpointError::MissingTensor {
-            name: name.to_owned(),
-            n_tensors: self.tensors.len(),
-            similar: self.similar(name),
-        })
+        self.tensors.get(name).ok_or_else(|| self.missing(name))
+    }
+
+    fn missing(&self, name: &str) -> CheckpointError {
+        let (name, n_tensors) = (name.to_owned(), self.tensors.len());
+        CheckpointError::MissingTensor { similar: self.similar(&name), name, n_tensors }
     }
 
     pub fn contains(&self, name: &str) -> bool {

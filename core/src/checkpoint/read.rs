@@ -97,21 +97,9 @@ impl<'bytes> Checkpoint<'bytes> {
     /// # Errors
     /// As [`Checkpoint::read_model`].
     pub fn check(&self, config: &ModelConfig) -> Result<(), CheckpointError> {
-        let names = Names::of(config);
-        self.refuse_broken_tie(config, &names)?;
-        let mut outcome = Ok(());
-        LanguageModel::for_each_parameter(config, |parameter| {
-            if outcome.is_ok() {
-                outcome = Self::place(&names, parameter)
-                    .and_then(|place| self.fitting(&place, parameter).map(|_| ()));
-            }
-        });
-        outcome
-    }
-
-    fn place(names: &Names<'_>, parameter: &Parameter) -> Result<Place, CheckpointError> {
-        let place = names.find(&parameter.path);
-        place.ok_or_else(|| CheckpointError::Unnamed { path: parameter.path.clone() })
+        self.refuse_broken_tie(config, &Names::of(config))?;
+        let shape = |name: &str| self.tensors().get(name).map(TensorView::shape);
+        check_shapes(config, shape, |name| self.missing(name))
     }
 
     /// The tensor, if it has the shape that the parameter asks for.
@@ -121,12 +109,7 @@ impl<'bytes> Checkpoint<'bytes> {
         parameter: &Parameter,
     ) -> Result<(&'place str, &TensorView<'bytes>), CheckpointError> {
         let (name, view) = self.locate(place)?;
-        let expected = place.stored_shape(&parameter.shape);
-        if expected.as_deref() != Some(view.shape()) {
-            let found = view.shape().to_vec();
-            let expected = expected.unwrap_or_default();
-            return Err(CheckpointError::Shape { name: name.to_owned(), expected, found });
-        }
+        fits(place, parameter, name, view.shape())?;
         Ok((name, view))
     }
 
@@ -136,7 +119,7 @@ impl<'bytes> Checkpoint<'bytes> {
         parameter: &Parameter,
         release: &mut dyn FnMut(&[u8]),
     ) -> Result<TensorData, CheckpointError> {
-        let place = Self::place(names, parameter)?;
+        let place = place_of(names, parameter)?;
         let (name, view) = self.fitting(&place, parameter)?;
         let values = if place.storage.share == Share::WHOLE {
             whole(name, view, release)?
@@ -157,8 +140,7 @@ impl<'bytes> Checkpoint<'bytes> {
         &self,
         place: &'place Place,
     ) -> Result<(&'place str, &TensorView<'bytes>), CheckpointError> {
-        let names = std::iter::once(&place.name).chain(&place.also);
-        let name = names.clone().find(|name| self.contains(name)).unwrap_or(&place.name);
+        let name = place.names().find(|name| self.contains(name)).unwrap_or(&place.name);
         Ok((name, self.tensor(name)?))
     }
 
@@ -182,6 +164,48 @@ impl<'bytes> Checkpoint<'bytes> {
         }
         Ok(())
     }
+}
+
+/// Looks whether tensors of these shapes are the model that `config` describes; `missing` says what
+/// there is instead of a tensor.
+pub(super) fn check_shapes<'shapes>(
+    config: &ModelConfig,
+    shape: impl Fn(&str) -> Option<&'shapes [usize]>,
+    missing: impl Fn(&str) -> CheckpointError,
+) -> Result<(), CheckpointError> {
+    let names = Names::of(config);
+    let check = |parameter: &Parameter| {
+        let place = place_of(&names, parameter)?;
+        let found = place.names().find_map(|name| Some((name, shape(name)?)));
+        let (name, found) = found.ok_or_else(|| missing(&place.name))?;
+        fits(&place, parameter, name, found)
+    };
+    let mut outcome = Ok(());
+    LanguageModel::for_each_parameter(config, |parameter| {
+        if outcome.is_ok() {
+            outcome = check(parameter);
+        }
+    });
+    outcome
+}
+
+fn place_of(names: &Names<'_>, parameter: &Parameter) -> Result<Place, CheckpointError> {
+    let place = names.find(&parameter.path);
+    place.ok_or_else(|| CheckpointError::Unnamed { path: parameter.path.clone() })
+}
+
+fn fits(
+    place: &Place,
+    parameter: &Parameter,
+    name: &str,
+    found: &[usize],
+) -> Result<(), CheckpointError> {
+    let expected = place.stored_shape(&parameter.shape);
+    if expected.as_deref() == Some(found) {
+        return Ok(());
+    }
+    let (found, expected) = (found.to_vec(), expected.unwrap_or_default());
+    Err(CheckpointError::Shape { name: name.to_owned(), expected, found })
 }
 
 /// Bytes that are read before they are released; whole values of every width.

@@ -2,7 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-/// The policy for a page: its own files, WebAssembly, and the inline scripts it consists of.
+/// The policy for a page: its own files, WebAssembly, and the inline scripts it consists of. Weights
+/// may come from another server, which the page asks only when the reader says so.
 pub(super) fn for_page(html: &str) -> String {
     let hashes: String = inline_scripts(html)
         .into_iter()
@@ -10,7 +11,7 @@ pub(super) fn for_page(html: &str) -> String {
         .collect();
     format!(
         "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'{hashes}; style-src 'self'; \
-         img-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; \
+         img-src 'self' data: blob:; connect-src 'self' http: https:; worker-src 'self' blob:; object-src 'none'; \
          base-uri 'self'"
     )
 }

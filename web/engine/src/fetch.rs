@@ -1,10 +1,12 @@
-//! Files of our own server, chunk by chunk, on the page and in the worker alike.
+//! Files of a server or of the reader, chunk by chunk, on the page and in the worker alike.
 
 use js_sys::{Function, Promise, Reflect, Uint8Array};
 use thiserror::Error;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Headers, ReadableStreamDefaultReader, RequestCache, RequestInit, Response};
+use web_sys::{
+    Blob, Headers, ReadableStream, ReadableStreamDefaultReader, RequestCache, RequestInit, Response,
+};
 
 /// Why a file could not be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -15,10 +17,14 @@ pub enum FetchError {
     Status { url: String, status: u16 },
     #[error("the server sent a web page instead of {url}")]
     WebPage { url: String },
-    #[error("{url} is longer than the {expected} bytes that the manifest says")]
+    #[error("{url} is longer than the {expected} bytes that it should have")]
     TooLong { url: String, expected: u64 },
     #[error("{url} is not text")]
     NotText { url: String },
+    #[error("{name} cannot be read ({reason})")]
+    NotRead { name: String, reason: String },
+    #[error("{path} is not kept in this browser any more")]
+    NotKept { path: String },
 }
 
 /// Whether the browser may answer from its cache.
@@ -32,12 +38,13 @@ pub enum Freshness {
 /// A manifest can claim any size; what is really there decides.
 pub(crate) const MAX_RESERVED: u64 = 1 << 28;
 
-/// The body of an answer, as it arrives.
+/// The body of an answer, or a file of the reader's, as it arrives.
 pub(crate) struct Body {
     url: String,
     reader: ReadableStreamDefaultReader,
     /// Where in the file it begins.
     pub(crate) start: u64,
+    is_own: bool,
 }
 
 /// What an answer to a request for a file from byte `asked` on begins with.
@@ -74,20 +81,44 @@ impl Body {
                     let no_body = || no_answer(url)(JsValue::from_str("an empty answer"));
                     let body = response.body().ok_or_else(no_body)?;
                     let reader = body.get_reader().unchecked_into();
-                    return Ok(Self { url: url.to_owned(), reader, start });
+                    return Ok(Self { url: url.to_owned(), reader, start, is_own: false });
                 }
             }
         }
     }
 
+    /// A file of the reader's; `name` is for messages.
+    pub(crate) fn of_blob(name: &str, blob: &Blob) -> Self {
+        Self::of_stream(name, &blob.stream())
+    }
+
+    pub(crate) fn of_stream(name: &str, stream: &ReadableStream) -> Self {
+        let reader = stream.get_reader().unchecked_into();
+        Self { url: name.to_owned(), reader, start: 0, is_own: true }
+    }
+
+    /// Lets go of what has not arrived.
+    pub(crate) fn end(&self) {
+        // The stream ends with its reader; there is nothing left to learn from it.
+        let _ = self.reader.cancel();
+    }
+
+    fn broken(&self, error: &JsValue) -> FetchError {
+        let (name, reason) = (self.url.clone(), reason(error));
+        match self.is_own {
+            true => FetchError::NotRead { name, reason },
+            false => FetchError::NoAnswer { url: name, reason },
+        }
+    }
+
     pub(crate) async fn next(&self) -> Result<Option<Uint8Array>, FetchError> {
-        let broken = no_answer(&self.url);
-        let result = JsFuture::from(self.reader.read()).await.map_err(&broken)?;
-        let is_done = Reflect::get(&result, &"done".into()).map_err(&broken)?.is_truthy();
+        let broken = |error| self.broken(&error);
+        let result = JsFuture::from(self.reader.read()).await.map_err(broken)?;
+        let is_done = Reflect::get(&result, &"done".into()).map_err(broken)?.is_truthy();
         if is_done {
             return Ok(None);
         }
-        Ok(Some(Reflect::get(&result, &"value".into()).map_err(&broken)?.unchecked_into()))
+        Ok(Some(Reflect::get(&result, &"value".into()).map_err(broken)?.unchecked_into()))
     }
 
     /// Appends what comes next to a file; false at its end.
@@ -99,8 +130,7 @@ impl Body {
         let Some(chunk) = self.next().await? else { return Ok(false) };
         let start = bytes.len();
         if (start + chunk.length() as usize) as u64 > expected {
-            // The stream ends with its reader; there is nothing left to learn from it.
-            let _ = self.reader.cancel();
+            self.end();
             return Err(FetchError::TooLong { url: self.url.clone(), expected });
         }
         bytes.resize(start + chunk.length() as usize, 0);
@@ -112,6 +142,14 @@ impl Body {
 /// A whole small file, of `expected` bytes at most.
 pub async fn fetch_bytes(url: &str, expected: u64) -> Result<Vec<u8>, FetchError> {
     fetch_bytes_from(url, expected, Freshness::Cached).await
+}
+
+/// A whole small file of the reader's, of `expected` bytes at most; `name` is for messages.
+pub async fn read_blob(name: &str, blob: &Blob, expected: u64) -> Result<Vec<u8>, FetchError> {
+    let mut bytes = Vec::new();
+    let body = Body::of_blob(name, blob);
+    while body.append_to(&mut bytes, expected).await? {}
+    Ok(bytes)
 }
 
 /// A whole small file, of `expected` bytes at most, past the browser's cache if need be.

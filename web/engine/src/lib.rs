@@ -15,6 +15,7 @@ mod loading;
 mod measuring;
 pub mod messages;
 pub mod notice;
+mod own;
 pub mod parcel;
 pub mod store;
 pub mod teaching;

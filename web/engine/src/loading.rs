@@ -1,15 +1,17 @@
 //! The bundle as it arrives, file by file, while members that are whole already write.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use boomerang_core::bundle::{BundleError, BundleFile, BundleLoader, Manifest};
 use boomerang_core::plan::Patch;
-use js_sys::Uint8Array;
 use wasm_bindgen_futures::spawn_local;
+use web_sys::Blob;
 
 use crate::fetch::{Body, FetchError, Freshness, MAX_RESERVED, beside};
 use crate::messages::Reply;
 use crate::notice::{Notice, chain};
+use crate::store::is_kept_only;
 use crate::store::space;
 use crate::worker::{Worker, post};
 
@@ -17,50 +19,79 @@ use crate::worker::{Worker, post};
 pub(crate) struct Bundle {
     pub(crate) loader: BundleLoader,
     pub(crate) end_tokens: Vec<u32>,
-    /// Files are fetched relative to it.
-    manifest_url: String,
-    /// The manifest as it was fetched; `None` of a family that no server has.
-    json: Option<String>,
+    come: Come,
+    /// Files that no server has, by path.
+    brought: BTreeMap<String, Blob>,
+    /// Members that have room here; files of others are not fetched.
+    roomy: Vec<Patch>,
     /// Members whose files come before all others.
     wanted: Vec<Patch>,
     is_arriving: bool,
 }
 
+/// A bundle as the page asks for it.
+pub(crate) struct Come {
+    /// Files are fetched relative to it.
+    pub(crate) manifest_url: String,
+    pub(crate) manifest: String,
+    /// How many sizes of the path have room here, the smallest first.
+    pub(crate) n_sizes: usize,
+    /// Whether it is kept for the next visit.
+    pub(crate) is_kept: bool,
+}
+
 impl Bundle {
+    fn new(
+        come: Come,
+        brought: BTreeMap<String, Blob>,
+        worker: &Worker,
+    ) -> Result<Self, BundleError> {
+        let manifest = Manifest::from_json(&come.manifest)?;
+        let end_tokens = manifest.config()?.end_tokens();
+        let mut roomy = manifest.order.path(&manifest.plan)?;
+        roomy.truncate(come.n_sizes);
+        let loader = BundleLoader::new(manifest, worker.device.clone())?;
+        let (wanted, is_arriving) = (Vec::new(), true);
+        Ok(Self { loader, end_tokens, come, brought, roomy, wanted, is_arriving })
+    }
+
+    /// Files that have room here, in the order in which they are fetched.
+    fn files(&self) -> impl Iterator<Item = &BundleFile> {
+        let manifest = self.loader.manifest();
+        let of_roomy: Vec<&BundleFile> =
+            self.roomy.iter().flat_map(|patch| manifest.files_of(patch)).collect();
+        manifest.files().filter(move |file| of_roomy.contains(file))
+    }
+
     /// The file to fetch next: the first that a wanted member lacks, or the first of all.
     fn next_file(&self) -> Option<BundleFile> {
         let manifest = self.loader.manifest();
+        let files: Vec<&BundleFile> = self.files().collect();
         let wanted = self.wanted.iter().flat_map(|patch| manifest.files_of(patch));
-        let mut files = wanted.chain(manifest.files());
-        files.find(|file| !self.loader.has(file)).cloned()
+        let wanted = wanted.filter(|file| files.contains(file));
+        let next = wanted.chain(files.iter().copied()).find(|file| !self.loader.has(file));
+        next.cloned()
     }
 
     fn n_arrived(&self) -> u64 {
-        let files = self.loader.manifest().files();
-        files.filter(|file| self.loader.has(file)).map(|file| file.bytes).sum()
+        self.files().filter(|file| self.loader.has(file)).map(|file| file.bytes).sum()
+    }
+
+    fn n_bytes(&self) -> u64 {
+        self.files().map(|file| file.bytes).sum()
     }
 }
 
 impl Worker {
     /// Begins to fetch a bundle, or goes on with it after a failure; members wait for their files.
-    pub(crate) fn load(
-        worker: &Rc<Self>,
-        manifest_url: String,
-        json: String,
-    ) -> Result<(), Notice> {
+    pub(crate) fn load(worker: &Rc<Self>, come: Come) -> Result<(), Notice> {
         let mut bundle = worker.bundle.borrow_mut();
         match bundle.as_mut() {
             Some(bundle) if bundle.is_arriving => return Ok(()),
             Some(bundle) => bundle.is_arriving = true,
             None => {
-                let manifest = Manifest::from_json(&json).map_err(unusable)?;
-                let config = manifest.config().map_err(|error| unusable(error.into()))?;
-                let loader =
-                    BundleLoader::new(manifest, worker.device.clone()).map_err(unusable)?;
-                let (wanted, end_tokens) = (Vec::new(), config.end_tokens());
-                let (json, is_arriving) = (Some(json), true);
-                *bundle =
-                    Some(Bundle { loader, end_tokens, manifest_url, json, wanted, is_arriving });
+                let new = Bundle::new(come, BTreeMap::new(), worker).map_err(unusable)?;
+                *bundle = Some(new);
             }
         }
         let worker = Rc::clone(worker);
@@ -71,30 +102,18 @@ impl Worker {
     /// Takes the place of the family before; what the two have in common is not fetched again.
     pub(crate) fn adopt(
         worker: &Rc<Self>,
-        manifest_url: String,
-        manifest: &str,
-        files: Vec<(String, Uint8Array)>,
+        come: Come,
+        files: BTreeMap<String, Blob>,
     ) -> Result<(), Notice> {
-        let manifest = Manifest::from_json(manifest).map_err(unusable)?;
-        let config = manifest.config().map_err(|error| unusable(error.into()))?;
-        let listed: Vec<BundleFile> = manifest.files().cloned().collect();
-        let mut loader = BundleLoader::new(manifest, worker.device.clone()).map_err(unusable)?;
-        for (path, bytes) in files {
-            if let Some(file) = listed.iter().find(|file| file.path == path) {
-                loader.add(file, &bytes.to_vec()).map_err(unusable)?;
-            }
-        }
+        let mut bundle = Bundle::new(come, files, worker).map_err(unusable)?;
         let before = worker.bundle.borrow_mut().take();
         let was_arriving = before.as_ref().is_some_and(|before| before.is_arriving);
         if let Some(before) = before {
-            loader.take_from(&before.loader);
+            bundle.loader.take_from(&before.loader);
         }
-        for file in listed.into_iter().filter(|file| loader.has(file)) {
-            post(&Reply::Arrived { path: file.path });
+        for file in bundle.files().filter(|file| bundle.loader.has(file)) {
+            post(&Reply::Arrived { path: file.path.clone() });
         }
-        let (wanted, end_tokens) = (Vec::new(), config.end_tokens());
-        let (json, is_arriving) = (None, true);
-        let bundle = Bundle { loader, end_tokens, manifest_url, json, wanted, is_arriving };
         *worker.bundle.borrow_mut() = Some(bundle);
         // Whoever fetches for the family before goes on for this one.
         if !was_arriving {
@@ -138,8 +157,9 @@ impl Worker {
 
     async fn remember_bundle(&self) {
         let bundle = self.bundle.borrow().as_ref().and_then(|bundle| {
-            let manifest = bundle.loader.manifest().clone();
-            Some((bundle.manifest_url.clone(), bundle.json.clone()?, manifest))
+            let Come { manifest_url, manifest, is_kept, .. } = &bundle.come;
+            let parsed = bundle.loader.manifest().clone();
+            is_kept.then(|| (manifest_url.clone(), manifest.clone(), parsed))
         });
         if let Some((url, json, manifest)) = bundle {
             tell_if_not(self.store.keep(&url, &json, &manifest).await).await;
@@ -151,12 +171,14 @@ impl Worker {
     /// cache.
     async fn fetch_next(&self) -> Result<bool, Notice> {
         let next = self.bundle.borrow().as_ref().and_then(|bundle| {
-            let manifest_url = bundle.manifest_url.clone();
-            let total = bundle.loader.manifest().n_bytes();
-            Some((bundle.next_file()?, manifest_url, bundle.n_arrived(), total))
+            let file = bundle.next_file()?;
+            let origin = match bundle.brought.get(&file.path) {
+                Some(brought) => Origin::Brought(brought.clone()),
+                None => Origin::Server(beside(&bundle.come.manifest_url, &file.path)),
+            };
+            Some((file, origin, bundle.n_arrived(), bundle.n_bytes()))
         });
-        let Some((file, manifest_url, arrived, total)) = next else { return Ok(false) };
-        let url = beside(&manifest_url, &file.path);
+        let Some((file, origin, arrived, total)) = next else { return Ok(false) };
         let progress = |bytes| {
             post(&Reply::Progress { bytes: arrived + bytes, total, path: file.path.clone() });
         };
@@ -166,7 +188,7 @@ impl Worker {
         loop {
             let outcome = match is_stored {
                 true => Ok(()),
-                false => self.fetch_rest(&url, &file, freshness, &mut bytes, progress).await,
+                false => self.fetch_rest(&origin, &file, freshness, &mut bytes, progress).await,
             };
             let damage = match outcome {
                 Ok(()) => match self.keep(&file, &bytes) {
@@ -183,8 +205,15 @@ impl Worker {
                 },
                 Err(error @ FetchError::TooLong { .. }) => error.to_string(),
                 Err(error) => {
-                    let next = "Check that the whole bundle folder lies beside the page, and that \
-                                the network is there.";
+                    let next = match &error {
+                        FetchError::NotKept { .. } | FetchError::NotRead { .. } => {
+                            "Bring the files again, on the view of what is stored."
+                        }
+                        _ => {
+                            "Check that the whole bundle folder lies beside the page, and that the \
+                             network is there."
+                        }
+                    };
                     return Err(Notice::new("Loading stopped.", error, next));
                 }
             };
@@ -205,13 +234,19 @@ impl Worker {
     /// Appends what `bytes` lack of a file, and stores it as it arrives.
     async fn fetch_rest(
         &self,
-        url: &str,
+        origin: &Origin,
         file: &BundleFile,
         freshness: Freshness,
         bytes: &mut Vec<u8>,
         progress: impl Fn(u64),
     ) -> Result<(), FetchError> {
-        let body = Body::open(url, bytes.len() as u64, freshness).await?;
+        let body = match origin {
+            Origin::Brought(brought) => Body::of_blob(&file.path, brought),
+            Origin::Server(url) if is_kept_only(url) => {
+                return Err(FetchError::NotKept { path: file.path.clone() });
+            }
+            Origin::Server(url) => Body::open(url, bytes.len() as u64, freshness).await?,
+        };
         bytes.truncate(body.start as usize);
         bytes.reserve_exact((file.bytes.min(MAX_RESERVED) as usize).saturating_sub(bytes.len()));
         tell_if_not(self.store.begin(file, bytes.len()).await).await;
@@ -236,6 +271,12 @@ impl Worker {
             None => Ok(()),
         }
     }
+}
+
+/// Where a file comes from, as far as it is not kept.
+enum Origin {
+    Server(String),
+    Brought(Blob),
 }
 
 /// The model is used all the same.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::notice::Notice;
 
 /// Page and worker are cached as separate files; this number tells two builds apart.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;
 
 /// The page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,10 +18,25 @@ pub enum Request {
         /// Files are fetched relative to it.
         manifest_url: String,
         manifest: String,
+        /// How many sizes of the path have room here, the smallest first; what only larger ones need
+        /// is not fetched.
+        n_sizes: usize,
     },
     /// Take a family some of whose files come with this message, in the order of `paths`; what is
     /// missing then is fetched. It takes the place of the family before.
-    Adopt { manifest_url: String, manifest: String, paths: Vec<String> },
+    Adopt {
+        manifest_url: String,
+        manifest: String,
+        n_sizes: usize,
+        paths: Vec<String>,
+        /// Whether the family is kept for the next visit, under the address of its manifest.
+        is_kept: bool,
+    },
+    /// Look at files that come with this message, in the order of `names`: checkpoints or a bundle,
+    /// in folders or as one zip.
+    Inspect { id: u32, names: Vec<String> },
+    /// Lay out as a bundle what was looked at last.
+    Pack { id: u32 },
     /// Fetch what this member lacks before everything else.
     Want { patch: Patch },
     /// Continue a text. Ids ascend.
@@ -88,6 +103,12 @@ pub enum Reply {
     NotKept { why: String, space: Option<Space> },
     /// What is stored could not be changed as asked.
     StoreFailed { notice: Notice },
+    /// What the reader's files are: a manifest without the hashes of its files.
+    Inspected { id: u32, draft: String },
+    /// Bytes of the reader's files that were read for their hashes.
+    Packing { id: u32, bytes: u64, total: u64 },
+    /// The reader's files as a bundle; they come with this message, in the order of `paths`.
+    Packed { id: u32, manifest: String, paths: Vec<String> },
     /// Nothing more is to be said, or the reader said that it is enough.
     Ended { id: u32, is_stopped: bool },
     /// The text `id` has failed; without an id, the worker has.

@@ -6,16 +6,17 @@ use std::future::Future;
 use std::rc::Rc;
 
 use burn::tensor::Device;
+use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
-use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::{DedicatedWorkerGlobalScope, MessageEvent};
+use web_sys::{Blob, DedicatedWorkerGlobalScope, MessageEvent};
 
 use crate::arrivals::Arrivals;
-use crate::loading::Bundle;
+use crate::loading::{Bundle, Come};
 use crate::messages::{PROTOCOL, Reply, Request};
 use crate::notice::Notice;
-use crate::parcel::unpack;
+use crate::own::Own;
+use crate::parcel::{pack, unpack};
 use crate::store::Store;
 
 /// Answers the page's requests from now on, with the model on the device that `device` opens.
@@ -43,6 +44,8 @@ pub(crate) struct Worker {
     pub(crate) bundle: RefCell<Option<Bundle>>,
     pub(crate) store: Store,
     pub(crate) arrivals: Arrivals,
+    /// What the reader has brought, while it is only looked at.
+    pub(crate) own: RefCell<Option<Own>>,
     /// Requests are answered one after the other.
     waiting: RefCell<VecDeque<Request>>,
     is_busy: Cell<bool>,
@@ -61,8 +64,9 @@ fn listen(worker: Worker) {
                 worker.arrivals.tell();
             }
             Ok(Request::Want { patch }) => worker.want(&[patch]),
-            Ok(Request::Load { manifest_url, manifest }) => {
-                if let Err(notice) = Worker::load(&worker, manifest_url, manifest) {
+            Ok(Request::Load { manifest_url, manifest, n_sizes }) => {
+                let come = Come { manifest_url, manifest, n_sizes, is_kept: true };
+                if let Err(notice) = Worker::load(&worker, come) {
                     post(&Reply::Failed { id: None, notice });
                 }
             }
@@ -70,11 +74,20 @@ fn listen(worker: Worker) {
                 let worker = Rc::clone(&worker);
                 spawn_local(async move { worker.answer_from_store(request).await });
             }
-            Ok(Request::Adopt { manifest_url, manifest, paths }) => {
+            Ok(Request::Adopt { manifest_url, manifest, n_sizes, paths, is_kept }) => {
                 let files = paths.into_iter().zip(files).collect();
-                if let Err(notice) = Worker::adopt(&worker, manifest_url, &manifest, files) {
+                let come = Come { manifest_url, manifest, n_sizes, is_kept };
+                if let Err(notice) = Worker::adopt(&worker, come, files) {
                     post(&Reply::Failed { id: None, notice });
                 }
+            }
+            Ok(Request::Inspect { id, names }) => {
+                Worker::answer_aside(&worker, id, async move |worker| {
+                    worker.inspect(id, names, files).await
+                });
+            }
+            Ok(Request::Pack { id }) => {
+                Worker::answer_aside(&worker, id, async move |worker| worker.pack(id).await);
             }
             Ok(request) => Worker::enqueue(&worker, request),
             Err(error) => {
@@ -96,6 +109,7 @@ impl Worker {
             bundle: RefCell::new(None),
             store,
             arrivals: Arrivals::default(),
+            own: RefCell::new(None),
             waiting: RefCell::default(),
             is_busy: Cell::new(false),
             stopped: Cell::new(0),
@@ -118,6 +132,19 @@ impl Worker {
                 worker.is_busy.set(false);
             });
         }
+    }
+
+    /// Answers what asks nothing of the model while the model answers something else.
+    fn answer_aside<F>(worker: &Rc<Self>, id: u32, answer: F)
+    where
+        F: AsyncFnOnce(&Self) -> Result<(), Notice> + 'static,
+    {
+        let worker = Rc::clone(worker);
+        spawn_local(async move {
+            if let Err(notice) = answer(&worker).await {
+                post(&Reply::Failed { id: Some(id), notice });
+            }
+        });
     }
 
     fn next_request(&self) -> Option<Request> {
@@ -145,6 +172,8 @@ impl Worker {
             Request::Check { id, recorded } => (Some(id), self.check(id, &recorded).await),
             Request::Load { .. }
             | Request::Adopt { .. }
+            | Request::Inspect { .. }
+            | Request::Pack { .. }
             | Request::Want { .. }
             | Request::Stop { .. }
             | Request::Stored
@@ -158,9 +187,14 @@ impl Worker {
 }
 
 pub(crate) fn post(reply: &Reply) {
+    post_with(reply, &[]);
+}
+
+/// With files beside the reply.
+pub(crate) fn post_with(reply: &Reply, files: &[Blob]) {
     // Replies are plain data, and the page only goes away together with this worker.
     if let Ok(text) = serde_json::to_string(reply) {
-        let _ = scope().post_message(&JsValue::from_str(&text));
+        let _ = scope().post_message(&pack(&text, files));
     }
 }
 

@@ -13,7 +13,11 @@ use super::choice::Choice;
 use super::curve_table::CurveTable;
 use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
 use super::width::width_of;
+use crate::backend::Backend;
+use crate::budget::Budget;
 use crate::dial::Dial;
+use crate::family::MemberSize;
+use crate::session::Session;
 
 /// Taller than this share of its width, a chart looks cramped.
 const HEIGHT_PER_WIDTH: f64 = 0.62;
@@ -39,6 +43,12 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
         .into_any();
     };
     let measure = RwSignal::new(first_measure);
+    let bits_per_param = dial.family.with_value(|family| family.bits_per_param());
+    let size_axes = vec![
+        (SizeAxis::Parameters, "Parameters"),
+        (SizeAxis::Layers, "Layers"),
+        (SizeAxis::Megabytes { bits_per_param }, "MB"),
+    ];
     let size_axis = RwSignal::new(SizeAxis::Parameters);
     let chart = Memo::new(move |_| {
         let (size_axis, measure) = (size_axis.get(), measure.get());
@@ -75,7 +85,7 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
                 })}
                 <Choice
                     legend="Size as"
-                    options=vec![(SizeAxis::Parameters, "Parameters"), (SizeAxis::Layers, "Layers")]
+                    options=size_axes
                     chosen=size_axis
                 />
             </div>
@@ -140,7 +150,8 @@ fn Drawing(
     };
     let series = geometry.series.iter().map(|series| {
         let values = values(&series.name);
-        view! { <Line series=series.clone() values y_format=chart.y.format dial size_axis/> }
+        let formats = (chart.x.format, chart.y.format);
+        view! { <Line series=series.clone() values formats dial size_axis/> }
     });
     view! {
         <svg
@@ -149,6 +160,7 @@ fn Drawing(
             aria-label=chart.title.clone()
             viewBox=format!("0 0 {} {}", geometry.width, geometry.height)
         >
+            <Room geometry=geometry.clone() dial size_axis/>
             {legend.collect_view()}
             {y_ticks.collect_view()}
             <path class="axis" d=format!("M{:.1} {:.1}H{:.1}", plot.left, plot.bottom, plot.right)></path>
@@ -162,6 +174,40 @@ fn Drawing(
             {notes.collect_view()}
             <HereMark geometry=geometry.clone() dial size_axis measure/>
         </svg>
+    }
+}
+
+/// The sizes that have room in this browser, when not all have.
+#[component]
+fn Room(geometry: Arc<Geometry>, dial: Dial, size_axis: RwSignal<SizeAxis>) -> impl IntoView {
+    let session: Session = expect_context();
+    let backend =
+        move || session.choice.with(|choice| choice.as_ref().map_or(Backend::Cpu, |it| it.backend));
+    move || {
+        let (largest, next) = dial.family.with_value(|family| {
+            let n_sizes = Budget::of_browser(backend()).n_sizes(family);
+            let size = |place: usize| Some(family.size(family.path().get(place)?));
+            Some((size(n_sizes.checked_sub(1)?)?, size(n_sizes)?))
+        })?;
+        let place = |size: MemberSize| {
+            let x = size_axis.get().at(size.n_params, size.n_layers);
+            geometry.place_here(Here { x, y: None }).0
+        };
+        let plot = geometry.plot;
+        let edge = (place(largest) + place(next)) / 2.0;
+        Some(view! {
+            <rect
+                class="room"
+                id="room"
+                x=plot.left
+                y=plot.top
+                width=edge - plot.left
+                height=plot.bottom - plot.top
+            ></rect>
+            <text class="note" x=edge - 6.0 y=plot.bottom - 8.0 text-anchor="end">
+                "has room in this browser"
+            </text>
+        })
     }
 }
 
@@ -188,14 +234,15 @@ fn Line(
     series: PlacedSeries,
     /// In data units, point by point.
     values: Vec<(f64, f64)>,
-    y_format: Format,
+    /// Of x and y.
+    formats: (Format, Format),
     dial: Dial,
     size_axis: RwSignal<SizeAxis>,
 ) -> impl IntoView {
     let style = series.style;
     let points = series.points.iter().zip(values).map(|(point, (x, y))| {
         let go = move |_| go_to(dial, size_axis.get_untracked(), x);
-        let what = format!("{} at {}", y_format.value(y), Format::Count.value(x));
+        let what = format!("{} at {}", formats.1.value(y), formats.0.value(x));
         view! {
             <path class="error" d=point.error_path()></path>
             <g class="point" on:click=go>
@@ -236,10 +283,7 @@ fn HereMark(
     let plot = geometry.plot;
     let here = Memo::new(move |_| {
         let size = dial.size.get();
-        let x = match size_axis.get() {
-            SizeAxis::Parameters => size.n_params as f64,
-            SizeAxis::Layers => size.n_layers as f64,
-        };
+        let x = size_axis.get().at(size.n_params, size.n_layers);
         let estimate =
             dial.score.with(|score| score.as_ref().and_then(|score| measure.get().of(score)));
         Here { x, y: estimate.map(|estimate| estimate.mean) }

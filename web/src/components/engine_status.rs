@@ -6,6 +6,7 @@ use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
 use crate::backend::{Backend, BackendChoice};
+use crate::bundle_source;
 use crate::format;
 use crate::session::{Progress, Session, Stage};
 use crate::stored::badge;
@@ -34,6 +35,7 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
     });
     let seldom = move || match seldom.get() {
         Stage::Opening => view! { <p class="quiet">"Opening the bundle …"</p> }.into_any(),
+        Stage::Asking { origin } => view! { <Ask origin/> }.into_any(),
         Stage::Offered => view! { <Offer session/> }.into_any(),
         Stage::Failed(notice) => view! {
             <NoticeBox notice>
@@ -67,6 +69,11 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
                 <Loading progress=Signal::derive(move || progress.get().unwrap_or_default())/>
             </Show>
             <Kept session/>
+            {move || {
+                session.tight.get().map(|words| {
+                    view! { <p class="not-kept" role="status" id="tight">{words}</p> }
+                })
+            }}
             {gap}
         </div>
     }
@@ -119,6 +126,30 @@ fn Loading(progress: Signal<Progress>) -> impl IntoView {
     }
 }
 
+/// A link alone does not have another server asked.
+#[component]
+fn Ask(origin: String) -> impl IntoView {
+    let server = origin.clone();
+    let fetch = move |_| {
+        bundle_source::allow(&origin);
+        // A page that cannot be opened anew is still asking.
+        let _ = window().location().reload();
+    };
+    view! {
+        <div class="offer">
+            <p>
+                "This address asks for a model on another server, " <strong>{server}</strong>
+                ". It learns your network address when the model is fetched; what you write stays \
+                 here."
+            </p>
+            <p class="button-row">
+                <button class="primary" id="ask-elsewhere" on:click=fetch>"Fetch from it"</button>
+                <a id="not-elsewhere" href="./" rel="external">"Open the page's own model"</a>
+            </p>
+        </div>
+    }
+}
+
 #[component]
 fn Offer(session: Session) -> impl IntoView {
     let (all, first) = session.family.with_untracked(|family| {
@@ -127,6 +158,14 @@ fn Offer(session: Session) -> impl IntoView {
             (family.manifest().n_bytes(), family.n_missing_bytes(student, &HashSet::new()))
         })
     });
+    let is_here = move || {
+        let kept = session.n_bytes_kept.get();
+        match kept {
+            0 => String::new(),
+            kept if kept == all => ", kept in this browser".to_owned(),
+            kept => format!(", {} of it kept in this browser", format::bytes(kept)),
+        }
+    };
     view! {
         <div class="offer">
             <p>
@@ -134,7 +173,7 @@ fn Offer(session: Session) -> impl IntoView {
                  smallest size comes first and writes after " {format::bytes(first)} "."
             </p>
             <button class="primary" id="load" on:click=move |_| session.load()>
-                "Load the model (" {format::bytes(all)} ")"
+                "Load the model (" {format::bytes(all)} {is_here} ")"
             </button>
         </div>
     }

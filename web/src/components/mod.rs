@@ -20,6 +20,7 @@ pub mod marked;
 pub mod models;
 pub mod notice_box;
 pub mod output;
+pub mod own_models;
 pub mod panels;
 pub mod paragraph;
 pub mod prompt_box;

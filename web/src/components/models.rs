@@ -1,9 +1,13 @@
 //! What this browser keeps: models, where they are, and what can be done with them.
 
+use boomerang_core::bundle::MANIFEST;
 use boomerang_engine::messages::StoredModel;
+use boomerang_engine::store::is_kept_only;
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
+use crate::bundle_source;
+use crate::place::Place;
 use crate::session::Session;
 use crate::stored::{model_in_words, place_in_words, space_in_words};
 
@@ -48,6 +52,15 @@ pub fn Models(session: Session) -> impl IntoView {
 fn Row(session: Session, model: StoredModel, doomed: RwSignal<Option<String>>) -> impl IntoView {
     let words = model_in_words(&model);
     let StoredModel { name, fingerprint, url, .. } = model;
+    let address =
+        if is_kept_only(&url) { "brought from this machine".to_owned() } else { url.clone() };
+    let folder = url.strip_suffix(MANIFEST).unwrap_or(&url).to_owned();
+    let open = move |_| {
+        // It may come without a network, and its server was asked before.
+        if let Err(notice) = bundle_source::open(&folder, Place::Explore) {
+            session.stored.failure.set(Some(notice));
+        }
+    };
     let this = StoredValue::new(fingerprint.clone());
     let is_this = move |other: &str| this.with_value(|this| this == other);
     let is_doomed =
@@ -73,8 +86,9 @@ fn Row(session: Session, model: StoredModel, doomed: RwSignal<Option<String>>) -
         <li data-fingerprint=fingerprint>
             <h2>{name} " " <code>{this.get_value()}</code></h2>
             <p class="model-words">{words}</p>
-            <p class="quiet model-url">{url}</p>
+            <p class="quiet model-url">{address}</p>
             <div class="button-row">
+                <button type="button" class="open" on:click=open>"Open"</button>
                 <button
                     type="button"
                     class="verify"

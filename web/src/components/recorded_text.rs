@@ -12,7 +12,8 @@ pub fn RecordedText(bench: Bench) -> impl IntoView {
     let Bench { session, dial, draft, .. } = bench;
     let recorded = Memo::new(move |_| {
         let prompt = draft.prompt.get();
-        let stop = dial.stop.get()?;
+        let patch = dial.patch.get();
+        let stop = dial.family.with_value(|family| family.recorded_place(&patch))?;
         session.recordings.with(|recordings| shown(recordings.as_ref()?, &prompt, stop))
     });
     let text = move || match recorded.get() {

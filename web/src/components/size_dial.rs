@@ -3,8 +3,10 @@
 use boomerang_core::plan::Patch;
 use leptos::prelude::*;
 
+use super::choice::Choice;
 use crate::dial::Dial;
 use crate::format;
+use crate::order::OrderChoice;
 use crate::session::Session;
 
 #[component]
@@ -51,7 +53,32 @@ pub fn SizeDial(session: Session, dial: Dial) -> impl IntoView {
             <span class="dial-end" aria-hidden="true">"teacher"</span>
         </div>
         <Reach session dial/>
+        <Order session dial/>
     }
+}
+
+/// In which order the dial patches, where there is a choice.
+#[component]
+fn Order(session: Session, dial: Dial) -> impl IntoView {
+    let (choices, now) = dial.family.with_value(|family| {
+        let manifest = family.manifest();
+        (OrderChoice::choices(&manifest.order, &manifest.similarity), family.order())
+    });
+    let chosen = RwSignal::new(now);
+    Effect::new(move |before: Option<OrderChoice>| {
+        let chosen = chosen.get();
+        if before.is_some_and(|before| before != chosen) {
+            session.reorder(chosen);
+        }
+        chosen
+    });
+    (choices.len() > 1).then(|| {
+        view! {
+            <div class="order-row" id="order">
+                <Choice legend="Order of patching" options=choices chosen/>
+            </div>
+        }
+    })
 }
 
 /// A tick below each stop: a bar where the size is here, a dot where it is still to come.

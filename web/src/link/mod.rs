@@ -7,12 +7,15 @@ use boomerang_core::plan::Patch;
 
 use crate::controls::{self, Control};
 use crate::family::FamilyCard;
+use crate::order::OrderChoice;
 
 /// What an address says; everything it leaves out is as the page has it by itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Link {
     /// `m`: the folder of the bundle.
     pub bundle: Option<String>,
+    /// `o`: the order in which the dial patches.
+    pub order: Option<OrderChoice>,
     /// `k`: the stop of the dial, the student's being 0.
     pub stop: Option<usize>,
     /// `b`: which blocks are the teacher's, first to last, for a set that the dial does not have.
@@ -50,11 +53,16 @@ struct Field {
     parse: fn(&mut Link, &str) -> Option<()>,
 }
 
-const FIELDS: [Field; 11] = [
+const FIELDS: [Field; 12] = [
     Field {
         key: "m",
         print: |link| link.bundle.clone(),
         parse: |link, value| read(&mut link.bundle, Some(value.to_owned())),
+    },
+    Field {
+        key: "o",
+        print: |link| link.order.map(|order| order.name().to_owned()),
+        parse: |link, value| read(&mut link.order, OrderChoice::from_name(value)),
     },
     Field {
         key: "k",

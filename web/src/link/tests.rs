@@ -84,6 +84,9 @@ fn only_sizes_that_are_there_are_compared() {
 prop_compose! {
     fn links()(
         bundle in of(".*"),
+        order in of(prop::sample::select(vec![
+            OrderChoice::First, OrderChoice::Last, OrderChoice::Unlike, OrderChoice::Bundle,
+        ])),
         stop in of(any::<usize>()),
         blocks in of(prop::collection::vec(any::<bool>(), 1..40)),
         compared in of(prop::collection::vec(any::<usize>(), 1..5)),
@@ -97,7 +100,7 @@ prop_compose! {
         others in prop::collection::vec(("x[a-z]{1,5}", ".*"), 0..4),
     ) -> Link {
         Link {
-            bundle, stop, blocks, compared, prompt, n_tokens, seed, temperature, fingerprint, hidden,
+            bundle, order, stop, blocks, compared, prompt, n_tokens, seed, temperature, fingerprint, hidden,
             locked, others, unread: Vec::new(),
         }
     }

@@ -4,38 +4,54 @@ use std::sync::Arc;
 
 use boomerang_engine::messages::{Reply, Request};
 use boomerang_engine::notice::{Notice, chain};
-use js_sys::Uint8Array;
+use boomerang_engine::store::is_kept_only;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use web_sys::Blob;
 
 use super::{Session, Source, Stage, Work};
 use crate::family::FamilyCard;
+use crate::order::OrderChoice;
 
-/// A file that no server has: its path and its bytes.
-pub type Brought = (String, Uint8Array);
+/// A file that no server has, and its path.
+pub type Brought = (String, Blob);
+
+/// A family that is to take the place of the bundle's.
+pub struct Newcomer {
+    pub manifest: String,
+    pub brought: Vec<Brought>,
+    /// Its own address, under which it is kept for the next visit; without one, what is not brought
+    /// lies beside the bundle's manifest, and nothing is kept.
+    pub url: Option<String>,
+}
 
 impl Session {
     /// The manifest that is in use, and the address beside which its files are.
     pub fn manifest(self) -> (String, String) {
-        let Source { manifest_url, manifest } = self.source.get_value();
+        let Source { manifest_url, manifest, .. } = self.source.get_value();
         (manifest_url, manifest)
     }
 
-    /// Puts another family on the dial. Files that are not brought come from beside the manifest of
-    /// the bundle; those that the engine has it keeps.
+    /// Puts another family on the dial. Files that are not brought are fetched; those that the engine
+    /// has it keeps.
     ///
     /// # Errors
     /// A [`Notice`] when the manifest is none, and then everything stays.
-    pub fn adopt(self, manifest: String, brought: Vec<Brought>) -> Result<(), Notice> {
+    pub fn adopt(self, newcomer: Newcomer) -> Result<(), Notice> {
+        let Newcomer { manifest, brought, url } = newcomer;
         let family = FamilyCard::from_json(&manifest).map_err(|error| {
             let next = "The family before is still here.";
             Notice::new("This family cannot be used.", chain(&error), next)
         })?;
         if self.original.with_untracked(Option::is_none) {
-            let manifest = self.source.with_value(|source| source.manifest.clone());
-            self.original.set(Some(manifest));
+            self.original.set(Some(self.source.get_value()));
         }
-        self.source.update_value(|source| source.manifest = manifest);
+        let beside = self.original.with_untracked(|original| {
+            original.as_ref().map(|original| original.manifest_url.clone()).unwrap_or_default()
+        });
+        let is_kept = url.is_some();
+        let manifest_url = url.unwrap_or(beside);
+        self.source.set_value(Source { manifest_url, manifest, is_kept });
         self.brought.set_value(brought);
         self.forget();
         self.family.set(Some(Arc::new(family)));
@@ -49,6 +65,13 @@ impl Session {
         Ok(())
     }
 
+    /// The address of a family that only this browser keeps, while it is on the dial.
+    pub fn kept_address(self) -> Option<String> {
+        self.source.with_value(|source| {
+            is_kept_only(&source.manifest_url).then(|| source.manifest_url.clone())
+        })
+    }
+
     /// Whether the family on the dial is not the bundle's own.
     pub fn has_adopted(self) -> bool {
         self.original.with(Option::is_some)
@@ -59,8 +82,10 @@ impl Session {
     /// # Errors
     /// As [`Session::adopt`]; there is none for a manifest that was used before.
     pub fn give_back(self) -> Result<(), Notice> {
-        let Some(manifest) = self.original.get_untracked() else { return Ok(()) };
-        self.adopt(manifest, Vec::new())?;
+        let Some(original) = self.original.get_untracked() else { return Ok(()) };
+        let Source { manifest_url, manifest, .. } = original;
+        let url = Some(manifest_url);
+        self.adopt(Newcomer { manifest, brought: Vec::new(), url })?;
         self.original.set(None);
         spawn_local(async move {
             if let Some(family) = self.family.get_untracked() {
@@ -70,16 +95,28 @@ impl Session {
         Ok(())
     }
 
+    /// Has the dial patch in another order; weights and texts stay.
+    pub fn reorder(self, choice: OrderChoice) {
+        // Their rows are those of the order before.
+        self.comparison.set(None);
+        self.sweep.set(None);
+        self.family.update(|family| {
+            if let Some(family) = family {
+                *family = Arc::new(family.in_order(choice));
+            }
+        });
+    }
+
     /// Asks a new engine for the family, with what no server has of it.
     pub(super) fn ask_for_family(self) {
-        let (manifest_url, manifest) = self.manifest();
-        let (paths, files): (Vec<String>, Vec<Uint8Array>) =
-            self.brought.get_value().into_iter().unzip();
+        let Source { manifest_url, manifest, is_kept } = self.source.get_value();
+        let n_sizes = self.measure_room();
+        let (paths, files): (Vec<String>, Vec<Blob>) = self.brought.get_value().into_iter().unzip();
         if self.original.with_untracked(Option::is_none) {
-            self.ask(&Request::Load { manifest_url, manifest });
+            self.ask(&Request::Load { manifest_url, manifest, n_sizes });
             return;
         }
-        let request = Request::Adopt { manifest_url, manifest, paths };
+        let request = Request::Adopt { manifest_url, manifest, n_sizes, paths, is_kept };
         self.engine.with_value(|engine| {
             if let Some(engine) = engine {
                 engine.ask_with(&request, &files);

@@ -4,15 +4,18 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use boomerang_core::bundle::{BundleFile, Recordings, TaskFile};
-use boomerang_engine::fetch::{beside, fetch_bytes};
+use boomerang_engine::fetch::{FetchError, beside, fetch_bytes, read_blob};
 use boomerang_engine::messages::{Reply, Request};
 use boomerang_engine::notice::{Notice, chain};
+use boomerang_engine::store::{is_kept_only, n_bytes_kept};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use super::{Progress, Session, Source, Stage};
+use crate::address::opened_link;
 use crate::backend::{Backend, BackendChoice};
-use crate::bundle_source::manifest_url;
+use crate::budget::Budget;
+use crate::bundle_source::{NoSource, is_elsewhere, manifest_url};
 use crate::engine::Engine;
 use crate::family::FamilyCard;
 use crate::offline;
@@ -21,6 +24,12 @@ impl Session {
     /// Fetches the model; the reader has seen how large it is.
     pub fn load(self) {
         self.begin_loading();
+        // A GPU that has room is not known yet; a matrix that no browser reads is.
+        if let Some(notice) = self.refusal(Backend::WebGpu) {
+            self.progress.set(None);
+            self.stage.set(Stage::Failed(notice));
+            return;
+        }
         spawn_local(async move {
             let largest = self.family.with_untracked(|family| {
                 family.as_ref().map_or(0, |family| family.largest_tensor_bytes())
@@ -33,8 +42,9 @@ impl Session {
     pub fn load_rest(self) {
         self.gap.set(None);
         self.progress.set(Some(Progress::default()));
-        let Source { manifest_url, manifest } = self.source.get_value();
-        self.ask(&Request::Load { manifest_url, manifest });
+        let Source { manifest_url, manifest, .. } = self.source.get_value();
+        let n_sizes = self.measure_room();
+        self.ask(&Request::Load { manifest_url, manifest, n_sizes });
     }
 
     /// Leaves the GPU alone.
@@ -58,19 +68,36 @@ impl Session {
 
     /// Fetches the manifest and what the bundle tells beside its weights.
     pub(super) async fn open_bundle(self) -> Result<(), Notice> {
-        let manifest_url = manifest_url()?;
+        let manifest_url = match manifest_url() {
+            Ok(url) => url,
+            Err(NoSource::Unusable(notice)) => return Err(notice),
+            Err(NoSource::Foreign { origin }) => {
+                self.stage.set(Stage::Asking { origin });
+                return Ok(());
+            }
+        };
         let manifest = self.stored.manifest(&manifest_url).await.map_err(|error| {
-            let next = "Check that the bundle folder lies beside the page, then reload.";
+            let next = match &error {
+                FetchError::NotKept { .. } => {
+                    "Bring its files again, on the view of what is stored."
+                }
+                _ if is_elsewhere(&manifest_url) => {
+                    "Check the address; its server has to allow this page to read from it (CORS)."
+                }
+                _ => "Check that the bundle folder lies beside the page, then reload.",
+            };
             Notice::new("There is no model to explore.", error, next)
         })?;
         let family = FamilyCard::from_json(&manifest).map_err(|error| {
             let next = "The bundle has to be made again with this version of Boomerang.";
             Notice::new("The model cannot be used.", chain(&error), next)
         })?;
-        let family = Arc::new(family);
-        self.source.set_value(Source { manifest_url, manifest });
+        let order = opened_link().order.unwrap_or_default();
+        let family = Arc::new(family.in_order(order));
+        self.source.set_value(Source { manifest_url, manifest, is_kept: true });
         self.family.set(Some(Arc::clone(&family)));
         self.stage.set(Stage::Offered);
+        self.n_bytes_kept.set(n_bytes_kept(family.manifest()).await);
         self.open_extras(&family).await;
         Ok(())
     }
@@ -100,7 +127,9 @@ impl Session {
             let extras = [&manifest.recordings, &manifest.task].into_iter().flatten();
             let extras = extras.map(|file| beside(&manifest_url, &file.path));
             let extras: Vec<String> = extras.collect();
-            Some([vec![manifest_url], extras].concat())
+            // What no server of ours has is in the store, or nowhere.
+            let is_ours = !is_kept_only(&manifest_url) && !is_elsewhere(&manifest_url);
+            Some(if is_ours { [vec![manifest_url], extras].concat() } else { Vec::new() })
         });
         let (Some(engine), Some(files)) = (engine, files) else { return };
         let engine = if engine == Backend::WebGpu.name() { "gpu" } else { "cpu" };
@@ -109,11 +138,42 @@ impl Session {
 
     async fn fetch_extra(self, file: Option<&BundleFile>) -> Option<Vec<u8>> {
         let file = file?;
+        let brought = self.brought.with_value(|brought| {
+            brought.iter().find(|(path, _)| *path == file.path).map(|(_, blob)| blob.clone())
+        });
+        if let Some(brought) = brought {
+            return read_blob(&file.path, &brought, file.bytes).await.ok();
+        }
         let url = self.source.with_value(|source| beside(&source.manifest_url, &file.path));
         fetch_bytes(&url, file.bytes).await.ok()
     }
 
+    /// Why the family has no room here.
+    fn refusal(self, backend: Backend) -> Option<Notice> {
+        self.family.with_untracked(|family| Budget::of_browser(backend).refusal(family.as_deref()?))
+    }
+
+    /// How many sizes have room where the engine runs; told to the reader, too.
+    pub(super) fn measure_room(self) -> usize {
+        let backend = self
+            .choice
+            .with_untracked(|choice| choice.as_ref().map_or(Backend::Cpu, |it| it.backend));
+        let (n_sizes, words) = self.family.with_untracked(|family| {
+            family.as_deref().map_or((0, None), |family| {
+                let budget = Budget::of_browser(backend);
+                (budget.n_sizes(family), budget.in_words(family))
+            })
+        });
+        self.tight.set(words);
+        n_sizes
+    }
+
     fn start_engine(self, choice: BackendChoice) {
+        if let Some(notice) = self.refusal(choice.backend) {
+            self.progress.set(None);
+            self.stage.set(Stage::Failed(notice));
+            return;
+        }
         let script = choice.backend.script();
         self.choice.set(Some(choice));
         // The worker before it, if any, ends here and gives its memory back.

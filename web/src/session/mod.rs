@@ -18,7 +18,7 @@ use boomerang_engine::notice::Notice;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-pub use adopting::Brought;
+pub use adopting::{Brought, Newcomer};
 
 use crate::backend::BackendChoice;
 use crate::engine::Engine;
@@ -50,8 +50,12 @@ pub struct Session {
     pub progress: RwSignal<Option<Progress>>,
     /// Why the rest of the model does not come.
     pub gap: RwSignal<Option<Notice>>,
+    /// What has room here, when not all has.
+    pub tight: RwSignal<Option<String>>,
     /// Paths of the files that are here.
     pub here: RwSignal<HashSet<String>>,
+    /// Bytes of the family that this browser keeps already, as far as is known.
+    pub n_bytes_kept: RwSignal<u64>,
     /// Whether the page works without a network from now on.
     pub is_kept: RwSignal<bool>,
     /// Several sizes that write side by side.
@@ -67,8 +71,8 @@ pub struct Session {
     /// What to do once the model is here.
     pending: StoredValue<Option<Pending>, LocalStorage>,
     source: StoredValue<Source>,
-    /// The manifest of the bundle, while another family is on the dial.
-    original: RwSignal<Option<String>>,
+    /// The bundle, while another family is on the dial.
+    original: RwSignal<Option<Source>>,
     /// Files of that family which no server has.
     brought: StoredValue<Vec<Brought>, LocalStorage>,
     engine: StoredValue<Option<Engine>, LocalStorage>,
@@ -80,6 +84,10 @@ pub struct Session {
 pub enum Stage {
     /// The manifest is on its way.
     Opening,
+    /// The bundle is on a server that the reader has not allowed to be asked.
+    Asking {
+        origin: String,
+    },
     /// No weight is here, and none is fetched before the reader asks.
     Offered,
     /// Not even the smallest size is here yet.
@@ -113,10 +121,12 @@ pub struct Progress {
     pub path: String,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 struct Source {
     manifest_url: String,
     manifest: String,
+    /// Whether the family is kept for the next visit.
+    is_kept: bool,
 }
 
 impl Stage {
@@ -124,6 +134,7 @@ impl Stage {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Opening | Self::Loading => "loading",
+            Self::Asking { .. } => "asking",
             Self::Offered => "offered",
             Self::Ready => "ready",
             Self::Generating => "generating",
@@ -146,7 +157,9 @@ impl Session {
             refusal: RwSignal::new(None),
             progress: RwSignal::new(None),
             gap: RwSignal::new(None),
+            tight: RwSignal::new(None),
             here: RwSignal::new(HashSet::new()),
+            n_bytes_kept: RwSignal::new(0),
             is_kept: RwSignal::new(false),
             comparison: RwSignal::new(None),
             sweep: RwSignal::new(None),

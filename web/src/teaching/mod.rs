@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use boomerang_engine::notice::Notice;
 use boomerang_engine::teaching::messages::{PROTOCOL, Reply, Request};
-use js_sys::Uint8Array;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
+use web_sys::Blob;
 
-use crate::session::Session;
+use crate::session::{Newcomer, Session};
 use crate::wire::Wire;
 use record::Record;
 use wishes::Wishes;
@@ -146,7 +146,7 @@ impl Teaching {
         self.tell(&Request::HandOver);
     }
 
-    fn hear(self, reply: Reply, files: Vec<Uint8Array>) {
+    fn hear(self, reply: Reply, files: Vec<Blob>) {
         match reply {
             Reply::Ready { protocol } if protocol != PROTOCOL => {
                 let why = format!("the page speaks version {PROTOCOL}, the teaching {protocol}");
@@ -187,7 +187,8 @@ impl Teaching {
             Reply::HandedOver { manifest, paths } => {
                 self.is_moving.set(false);
                 let brought = paths.into_iter().zip(files).collect();
-                match self.session.adopt(manifest, brought) {
+                let newcomer = Newcomer { manifest, brought, url: None };
+                match self.session.adopt(newcomer) {
                     Ok(()) => {
                         let n_steps = self.record.with_value(|record| {
                             record.as_ref().map_or(0, |record| record.steps.len())

@@ -3,10 +3,16 @@
 use leptos::prelude::*;
 
 use crate::components::models::Models;
+use crate::components::own_models::OwnModels;
+use crate::own::Own;
 use crate::session::Session;
 
 #[component]
 pub fn ModelsView() -> impl IntoView {
     let session: Session = expect_context();
-    view! { <Models session/> }
+    let own: Own = expect_context();
+    view! {
+        <Models session/>
+        <OwnModels own/>
+    }
 }

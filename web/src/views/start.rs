@@ -20,8 +20,9 @@ use crate::session::{Session, Stage};
 pub fn Start() -> impl IntoView {
     let session: Session = expect_context();
     // What goes wrong is told here too; what only informs is not.
-    let has_failed =
-        Memo::new(move |_| session.stage.with(|stage| matches!(stage, Stage::Failed(_))));
+    let has_failed = Memo::new(move |_| {
+        session.stage.with(|stage| matches!(stage, Stage::Failed(_) | Stage::Asking { .. }))
+    });
     view! {
         {(!is_embedded()).then(|| view! { <Intro/> })}
         <Show when=move || has_failed.get()>

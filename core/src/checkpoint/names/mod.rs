@@ -63,6 +63,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// All names under which the tensor may be found, ours first.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.name).chain(&self.also)
+    }
+
     /// The stored tensor's shape, given the parameter's; `None` when the outputs do not divide.
     pub(super) fn stored_shape(&self, shape: &[usize]) -> Option<Vec<usize>> {
         let (&n_outputs, inputs) = shape.split_last()?;
@@ -117,7 +122,7 @@ impl<'config> Names<'config> {
     }
 
     /// The number of the layer that a tensor belongs to, and its name inside the layer.
-    pub(super) fn in_layer<'name>(&self, name: &'name str) -> Option<(usize, &'name str)> {
+    pub(crate) fn in_layer<'name>(&self, name: &'name str) -> Option<(usize, &'name str)> {
         let canonical = self.table.layer_prefix;
         let others = self.table.also.iter().filter_map(|(ours, theirs)| {
             canonical.strip_prefix(ours).map(|rest| format!("{theirs}{rest}"))
@@ -127,6 +132,12 @@ impl<'config> Names<'config> {
             .find_map(|prefix| name.strip_prefix(&*prefix)?.strip_prefix('.'))?;
         let (number, part) = rest.split_once('.')?;
         Some((number.parse().ok()?, part))
+    }
+
+    /// Whether a parameter of a layer is read from the tensor that has this name inside the layer.
+    pub(crate) fn is_layer_part(&self, part: &str) -> bool {
+        self.layer_paths()
+            .any(|path| self.find(path).is_some_and(|place| place.names().any(|name| name == part)))
     }
 
     /// The name of a part of a layer, as we write it.

@@ -235,6 +235,25 @@ impl Store {
     }
 }
 
+/// Bytes of a model that this browser keeps in whole files, looked up without a worker.
+pub async fn n_bytes_kept(manifest: &Manifest) -> u64 {
+    let Ok(database) = Database::open().await else { return 0 };
+    let whole = database.numbers(WHOLE).await.unwrap_or_default();
+    let is_kept = |file: &&BundleFile| whole.get(&file.sha256) == Some(&file.bytes);
+    manifest.files().filter(is_kept).map(|file| file.bytes).sum()
+}
+
+/// The address of a model that no server has: this browser keeps it, or nobody.
+pub fn kept_address(fingerprint: &str) -> String {
+    format!("{KEPT}{fingerprint}")
+}
+
+pub fn is_kept_only(url: &str) -> bool {
+    url.starts_with(KEPT)
+}
+
+const KEPT: &str = "kept:";
+
 /// The manifest that was last stored for an address, for a page that has no network.
 pub async fn stored_manifest(url: &str) -> Option<String> {
     let database = Database::open().await.ok()?;

@@ -9,6 +9,7 @@ use super::messages::Reply;
 use super::worker::post;
 use crate::fetch::{Freshness, beside, fetch_bytes_from};
 use crate::notice::{Notice, chain};
+use crate::store::is_kept_only;
 
 /// Fetches what the teacher is made of, and nothing of the student.
 pub(super) async fn load_teacher(
@@ -16,6 +17,11 @@ pub(super) async fn load_teacher(
     manifest: &Manifest,
     device: &Device,
 ) -> Result<Teacher, Notice> {
+    if is_kept_only(manifest_url) {
+        let why = "it was brought from this machine, and the texts are those of the page's own";
+        let next = "Open the page with its own bundle.";
+        return Err(Notice::new("This teacher has nothing to teach with.", why, next));
+    }
     let mut loader = BundleLoader::new(manifest.clone(), device.clone()).map_err(unusable)?;
     let whole = Patch::all(&manifest.plan);
     let files: Vec<BundleFile> = manifest.files_of(&whole).into_iter().cloned().collect();

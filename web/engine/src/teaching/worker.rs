@@ -5,18 +5,19 @@ use std::rc::Rc;
 
 use boomerang_core::bundle::Manifest;
 use burn::tensor::Device;
-use js_sys::Uint8Array;
+use js_sys::{Array, Uint8Array};
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
-use web_sys::MessageEvent;
+use web_sys::{Blob, MessageEvent};
 
 use super::course::{Course, CourseError};
 use super::loading::{load_teacher, unusable};
 use super::messages::{CourseSettings, PROTOCOL, Reply, Request, TaughtStep};
 use crate::arrivals::Arrivals;
+use crate::fetch::reason;
 use crate::notice::{Notice, chain};
-use crate::parcel::{moved, pack, unpack};
+use crate::parcel::{pack, unpack};
 use crate::turn::Turn;
 use crate::worker::{now_millis, scope};
 
@@ -146,15 +147,24 @@ impl Room {
     }
 }
 
-/// Sends the student's files; they are moved, not copied.
+/// Sends the student's files.
 async fn hand_over(course: &Course, manifest: &Manifest) -> Result<(), Notice> {
     let mut files = course.files(manifest).await.map_err(not_taught)?;
     let manifest = files.pop().map(|(_, text)| text).unwrap_or_default();
     let manifest = String::from_utf8(manifest)
         .map_err(|error| Notice::new("The student cannot be given away.", error, "Start anew."))?;
-    let (paths, bytes): (Vec<String>, Vec<Vec<u8>>) = files.into_iter().unzip();
-    let bytes: Vec<Uint8Array> = bytes.iter().map(|bytes| Uint8Array::from(&**bytes)).collect();
-    post(&Reply::HandedOver { manifest, paths }, &bytes);
+    let not_given = |error: JsValue| {
+        let (what, next) =
+            ("The student cannot be given away.", "Close other pages, and try again.");
+        Notice::new(what, reason(&error), next)
+    };
+    let (mut paths, mut blobs) = (Vec::new(), Vec::new());
+    for (path, bytes) in files {
+        let parts = Array::of1(&Uint8Array::from(&*bytes));
+        paths.push(path);
+        blobs.push(Blob::new_with_u8_array_sequence(&parts).map_err(not_given)?);
+    }
+    post(&Reply::HandedOver { manifest, paths }, &blobs);
     Ok(())
 }
 
@@ -167,10 +177,9 @@ fn not_taught(error: CourseError) -> Notice {
     Notice::new("This student cannot be taught.", chain(&error), next)
 }
 
-pub(super) fn post(reply: &Reply, files: &[Uint8Array]) {
+pub(super) fn post(reply: &Reply, files: &[Blob]) {
     // Replies are plain data, and the page only goes away together with this worker.
     if let Ok(text) = serde_json::to_string(reply) {
-        let message: JsValue = pack(&text, files);
-        let _ = scope().post_message_with_transfer(&message, &moved(files));
+        let _ = scope().post_message(&pack(&text, files));
     }
 }

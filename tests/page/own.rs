@@ -1,0 +1,234 @@
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use boomerang_core::checkpoint::{Precision, model_to_bytes};
+use boomerang_core::config::ModelConfig;
+use boomerang_core::distill::Initialization;
+use boomerang_core::generate::Sampling;
+use boomerang_core::model::LanguageModel;
+use boomerang_core::plan::{LayerPlan, Patch};
+use boomerang_core::prune::{Family, StudentConfig, Teacher};
+use boomerang_core::tokenizer::Tokenizer;
+use boomerang_native_trainer::device::cpu;
+use boomerang_tests::browser::{Page, serve};
+use boomerang_tests::passage::{Passage, Spoiled};
+use boomerang_tests::{read, root};
+use serde_json::json;
+
+use super::{PROMPT, native_tokens, tokens_at, written};
+
+/// A family that nobody has seen: Qwen3, with random weights and the embedded tokenizer.
+fn random_family() -> Family {
+    let vocab = tokenizer().n_tokens();
+    let config = json!({
+        "model_type": "qwen3", "hidden_size": 24, "intermediate_size": 40,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+        "num_hidden_layers": 6, "vocab_size": vocab, "tie_word_embeddings": true,
+        "max_position_embeddings": 128,
+    });
+    let config = ModelConfig::from_json(&config.to_string()).unwrap();
+    let random = |seed| {
+        Teacher::new(LanguageModel::random(&config, Initialization::HuggingFace, seed, &cpu()))
+    };
+    let student = random(2).prune(&LayerPlan::keep(&[0, 2, 4, 5], 6).unwrap()).unwrap();
+    Family::new(random(1), student).unwrap()
+}
+
+fn path(family: &Family) -> Vec<Patch> {
+    let order = family.teacher().model().config().architecture.default_order();
+    order.path(family.plan()).unwrap()
+}
+
+fn tokenizer_json() -> Vec<u8> {
+    read(root().join("assets/teacher/tokenizer.json"))
+}
+
+fn tokenizer() -> Tokenizer {
+    Tokenizer::from_json(&tokenizer_json()).unwrap()
+}
+
+/// As transformers and `boomerang` write it.
+fn checkpoints(family: &Family) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    let models = [("teacher", family.teacher().model()), ("run/student", family.student().model())];
+    for (folder, model) in models {
+        let mut add = |name: &str, bytes| files.push((format!("own/{folder}/{name}"), bytes));
+        add("config.json", model.config().to_json().into_bytes());
+        add("model.safetensors", model_to_bytes(model, Precision::F32).unwrap());
+        add("tokenizer.json", tokenizer_json());
+    }
+    let plan = StudentConfig::of(family.plan()).to_json();
+    files.push(("own/run/student/student_config.json".to_owned(), plan.into_bytes()));
+    files
+}
+
+fn zip(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut archive = rawzip::ZipArchiveWriter::new(&mut bytes);
+    for (name, contents) in files {
+        let (mut entry, config) = archive.new_file(name).start().unwrap();
+        let mut writer = config.wrap(&mut entry);
+        writer.write_all(contents).unwrap();
+        let (_, descriptor) = writer.finish().unwrap();
+        entry.finish(descriptor).unwrap();
+    }
+    archive.finish().unwrap();
+    bytes
+}
+
+/// Brings a zip of these files; what the page says of it.
+async fn bring(page: &Page, folder: &Path, files: &[(String, Vec<u8>)]) -> String {
+    let path = folder.join("own.zip");
+    fs::write(&path, zip(files)).unwrap();
+    page.choose("#own-zip", &path).await;
+    told(page).await
+}
+
+/// What the page says of what was brought.
+async fn told(page: &Page) -> String {
+    let is_told = "return document.querySelector('#own-take, #own .notice') !== null;";
+    page.wait_until(is_told, json!(true)).await;
+    page.text("#own").await
+}
+
+async fn writes_as_native_code(page: &Page, family: &Family) {
+    let prompt = tokenizer().encode(PROMPT, true).unwrap();
+    for (stop, patch) in path(family).iter().enumerate() {
+        let expected = written(family, &prompt, patch, Sampling::Greedy);
+        assert_eq!(tokens_at(page, stop).await, expected, "stop {stop}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_family_that_is_brought_as_a_zip_writes_here_and_on_the_next_visit() {
+    let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
+    let page = Page::open(&[], "models/?device=cpu").await;
+    let words = bring(&page, folder.path(), &checkpoints(&family)).await;
+    assert!(words.contains("3 sizes, from 4 layers") && words.contains("to 6 layers"), "{words}");
+    page.click("#own-take").await;
+    let link = "return document.querySelector('#own-state a') !== null;";
+    page.wait_until(link, json!(true)).await;
+    page.click("#own-state a").await;
+    page.ready().await;
+    writes_as_native_code(&page, &family).await;
+
+    // Nothing but the address is left of it now, and what the browser keeps.
+    let kept =
+        "return new URLSearchParams(location.search).get('m')?.startsWith('kept:') ?? false;";
+    page.wait_until(kept, json!(true)).await;
+    let is_complete = "return document.querySelector('#kept').textContent.includes('complete');";
+    page.wait_until(is_complete, json!(true)).await;
+    page.reload().await;
+    page.ready().await;
+    writes_as_native_code(&page, &family).await;
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_as_good_as_a_zip() {
+    let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
+    for (name, contents) in checkpoints(&family) {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, contents).unwrap();
+    }
+    let page = Page::open(&[], "models/?device=cpu").await;
+    page.choose("#own-folder", &folder.path().join("own")).await;
+    let words = told(&page).await;
+    assert!(words.contains("3 sizes, from 4 layers"), "{words}");
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_family_is_refused_with_the_reason() {
+    let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
+    let good = checkpoints(&family);
+    let change = |name: &str, contents: &[u8]| {
+        let mut files = good.clone();
+        let file = files.iter_mut().find(|(path, _)| path.ends_with(name));
+        file.expect("there is such a file").1 = contents.to_vec();
+        files
+    };
+    let mut long = u64::MAX.to_le_bytes().to_vec();
+    long.extend(b"{}");
+    let page = Page::open(&[], "models/").await;
+    let cases = [
+        (good[..3].to_vec(), "only one model"),
+        (change("student_config.json", b"{}"), "pruned_teacher_layers"),
+        (change("teacher/config.json", b"[]"), "own/teacher/config.json"),
+        (change("teacher/model.safetensors", &long), "own/teacher/model.safetensors"),
+        (change("student/model.safetensors", b"version https://git-lfs"), "git lfs pull"),
+        (change("student/model.safetensors", &good[1].1), "layer"),
+    ];
+    for (files, reason) in &cases {
+        let words = bring(&page, folder.path(), files).await;
+        assert!(words.contains(reason), "expected {reason:?}; the page says: {words}");
+        assert!(!words.contains("Put it on the dial"));
+    }
+    let path = folder.path().join("own.zip");
+    fs::write(&path, b"PK no zip").unwrap();
+    page.choose("#own-zip", &path).await;
+    assert!(told(&page).await.contains("not a zip"));
+    page.close().await;
+}
+
+/// Bytes of the weights of the `n_sizes` smallest sizes together, those they share counted once.
+fn bytes_in_memory(family: &Family, n_sizes: usize) -> usize {
+    let config = family.teacher().model().config();
+    let (ends, layer) = (config.n_end_params(config.tied), config.n_layer_params());
+    let (mut layers, mut owners) = (BTreeSet::new(), BTreeSet::new());
+    for patch in path(family).iter().take(n_sizes) {
+        let recipe = family.plan().recipe(patch);
+        layers.extend(recipe.layers.iter().map(ToString::to_string));
+        owners.extend([recipe.embedding, recipe.head].map(|owner| format!("{owner:?}")));
+    }
+    4 * (owners.len() * ends + layers.len() * layer)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_no_room_is_said_before_anything_is_copied() {
+    let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
+    let page = Page::open(&[], "models/?device=cpu").await;
+    let machine_with = |gib: f64| {
+        format!(
+            "Object.defineProperty(Navigator.prototype, 'deviceMemory', \
+             {{get: () => {gib}, configurable: true}});"
+        )
+    };
+    page.run(&machine_with(1e-6), Vec::new()).await;
+    let words = bring(&page, folder.path(), &checkpoints(&family)).await;
+    assert!(words.contains("does not fit into this browser"), "{words}");
+    assert!(!words.contains("Put it on the dial"));
+
+    // Half of the memory is for weights: enough for all but the largest size.
+    let bytes = bytes_in_memory(&family, 2) as f64;
+    page.run(&machine_with(bytes / f64::from(1 << 29)), Vec::new()).await;
+    let words = bring(&page, folder.path(), &checkpoints(&family)).await;
+    assert!(words.contains("room for the 2 smallest of 3 sizes"), "{words}");
+    page.click("#own-take").await;
+    page.wait_until("return document.querySelector('#own-state a') !== null;", json!(true)).await;
+    page.click("#own-state a").await;
+    page.ready().await;
+    page.wait_until("return document.querySelector('#progress') === null;", json!(true)).await;
+    assert_eq!(page.attribute("#reach", "data-sizes").await, "2");
+    assert!(page.text("#tight").await.contains("2 smallest of 3 sizes"));
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_server_is_asked_only_when_the_reader_says_so() {
+    let elsewhere = serve(&root().join("assets/demo/bundle"));
+    let passage = Passage::to(elsewhere.address());
+    passage.spoil(Spoiled { is_open: true, ..Spoiled::default() });
+    let address = format!("{}bundle/", passage.url());
+    let page = Page::open(&[], &format!("explore/?device=cpu&m={address}")).await;
+    page.wait_for("main", "data-state", &["asking"]).await;
+    assert!(page.text(".offer").await.contains(passage.url().trim_end_matches('/')));
+    page.click("#ask-elsewhere").await;
+    page.ready().await;
+    assert_eq!(tokens_at(&page, 0).await, native_tokens()[0]);
+    assert!(!passage.weights().is_empty());
+    page.close().await;
+}

@@ -1,0 +1,173 @@
+//! What is in a zip: names and places of files, nothing inflated.
+
+use std::io;
+
+use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ReaderAt, ZipLocator};
+use thiserror::Error;
+
+/// A file in a zip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: String,
+    /// Where its bytes lie in the zip, as they are stored.
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// Of the file itself.
+    pub(super) n_bytes: u64,
+    pub(super) is_deflated: bool,
+}
+
+/// Why a zip cannot be read.
+#[derive(Debug, Error)]
+pub(super) enum ZipError {
+    #[error("it is not a zip, or only a part of one ({0})")]
+    Format(#[from] rawzip::Error),
+    #[error("it holds more than {MOST_FILES} files; a family of models has fewer than a hundred")]
+    TooMany,
+    #[error("{name:?} in it is encrypted")]
+    Encrypted { name: String },
+    #[error(
+        "{name:?} in it is packed in a way that browsers do not read; expected stored or deflated"
+    )]
+    Method { name: String },
+    #[error("{name:?} in it ends behind the end of the zip")]
+    Cut { name: String },
+}
+
+pub(super) const MOST_FILES: usize = 10_000;
+
+/// Files of a zip of `n_bytes`; `is_wanted` is asked by name.
+pub(super) fn entries(
+    reader: impl ReaderAt,
+    n_bytes: u64,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<Entry>, ZipError> {
+    let mut buffer = vec![0; RECOMMENDED_BUFFER_SIZE];
+    let archive = ZipLocator::new()
+        .locate_in_reader(reader, &mut buffer, n_bytes)
+        .map_err(|(_, error)| error)?;
+    let mut listed = Vec::new();
+    let mut iterator = archive.entries(&mut buffer);
+    let mut n_entries = 0;
+    while let Some(header) = iterator.next_entry()? {
+        n_entries += 1;
+        if n_entries > MOST_FILES {
+            return Err(ZipError::TooMany);
+        }
+        let name = String::from_utf8_lossy(header.file_path().as_bytes()).into_owned();
+        if header.is_dir() || !is_wanted(&name) {
+            continue;
+        }
+        if header.flags().is_encrypted() {
+            return Err(ZipError::Encrypted { name });
+        }
+        let method = header.compression_method();
+        let is_deflated = method == CompressionMethod::DEFLATE;
+        if !is_deflated && method != CompressionMethod::STORE {
+            return Err(ZipError::Method { name });
+        }
+        listed.push((name, header.wayfinder(), is_deflated));
+    }
+    let entry =
+        |(name, wayfinder, is_deflated): (String, rawzip::ZipArchiveEntryWayfinder, bool)| {
+            let (start, end) = archive.get_entry(wayfinder)?.compressed_data_range();
+            if end > n_bytes {
+                return Err(ZipError::Cut { name });
+            }
+            // The length of what is only stored is known, whatever the zip says.
+            let n_bytes =
+                if is_deflated { wayfinder.uncompressed_size_hint() } else { end - start };
+            Ok(Entry { name, start, end, n_bytes, is_deflated })
+        };
+    listed.into_iter().map(entry).collect()
+}
+
+/// A file of the browser's, read in place.
+pub(super) struct BlobReader {
+    blob: web_sys::Blob,
+    reader: web_sys::FileReaderSync,
+}
+
+impl BlobReader {
+    pub(super) fn new(blob: web_sys::Blob) -> io::Result<Self> {
+        let reader = web_sys::FileReaderSync::new().map_err(|error| told(&error))?;
+        Ok(Self { blob, reader })
+    }
+}
+
+impl ReaderAt for BlobReader {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let end = offset.saturating_add(buffer.len() as u64);
+        let part = super::source::part(&self.blob, offset, end);
+        let bytes = self.reader.read_as_array_buffer(&part).map_err(|error| told(&error))?;
+        let bytes = js_sys::Uint8Array::new(&bytes);
+        let n_bytes = bytes.length() as usize;
+        bytes.copy_to(&mut buffer[..n_bytes]);
+        Ok(n_bytes)
+    }
+}
+
+fn told(error: &wasm_bindgen::JsValue) -> io::Error {
+    io::Error::other(crate::fetch::reason(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut archive = rawzip::ZipArchiveWriter::new(&mut bytes);
+        for (name, contents) in files {
+            let (mut entry, config) = archive.new_file(name).start().unwrap();
+            let mut writer = config.wrap(&mut entry);
+            io::Write::write_all(&mut writer, contents).unwrap();
+            let (_, descriptor) = writer.finish().unwrap();
+            entry.finish(descriptor).unwrap();
+        }
+        archive.finish().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn files_are_found_where_they_lie() {
+        let bytes = zip(&[("a/one", b"first"), ("a/.hidden", b"no"), ("two", b"second")]);
+        let is_wanted = |name: &str| !name.contains('.');
+        let entries = entries(&bytes, bytes.len() as u64, is_wanted).unwrap();
+        let contents = |entry: &Entry| &bytes[entry.start as usize..entry.end as usize];
+        let found: Vec<_> = entries.iter().map(|entry| (&*entry.name, contents(entry))).collect();
+        assert_eq!(found, [("a/one", &b"first"[..]), ("two", &b"second"[..])]);
+        assert_eq!([entries[0].n_bytes, entries[1].n_bytes], [5, 6]);
+    }
+
+    #[test]
+    fn a_part_of_a_zip_is_refused() {
+        let bytes = zip(&[("a", &[7; 1000])]);
+        for end in [0, 10, bytes.len() / 2, bytes.len() - 1] {
+            assert!(entries(&bytes[..end], end as u64, |_| true).is_err(), "{end} bytes");
+        }
+    }
+
+    #[test]
+    fn bytes_that_were_changed_never_panic() {
+        let bytes = zip(&[("a/config.json", b"{}"), ("b", &[1; 50])]);
+        for place in 0..bytes.len() {
+            for value in [0, 0xff, bytes[place] ^ 0x41] {
+                let mut bytes = bytes.clone();
+                bytes[place] = value;
+                let n_bytes = bytes.len() as u64;
+                for entry in entries(&bytes, n_bytes, |_| true).unwrap_or_default() {
+                    assert!(entry.start <= entry.end && entry.end <= n_bytes);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn thousands_of_files_are_no_family() {
+        let names: Vec<String> = (0..=MOST_FILES).map(|number| number.to_string()).collect();
+        let files: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, &b""[..])).collect();
+        let bytes = zip(&files);
+        assert!(matches!(entries(&bytes, bytes.len() as u64, |_| true), Err(ZipError::TooMany)));
+    }
+}

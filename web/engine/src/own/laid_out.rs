@@ -1,0 +1,76 @@
+//! What was brought, as the files of a bundle.
+
+use boomerang_core::bundle::{CutFamily, CutFile, hex};
+use js_sys::Array;
+use sha2::{Digest, Sha256};
+use web_sys::Blob;
+
+use super::source::{Source, bytes, joined, part};
+use super::to_json;
+use crate::fetch::Body;
+use crate::notice::Notice;
+use crate::turn::Turn;
+
+/// A manifest and the files that it lists, by path.
+type Packed = (String, Vec<(String, Blob)>);
+
+/// A bundle as it was brought; whoever loads its files checks their hashes.
+pub(super) async fn bundle(
+    json: String,
+    files: Vec<(String, Source)>,
+) -> Result<Option<Packed>, String> {
+    let mut whole = Vec::new();
+    for (path, source) in files {
+        whole.push((path, source.whole().await.map_err(|error| error.to_string())?));
+    }
+    Ok(Some((json, whole)))
+}
+
+/// Checkpoints as a bundle. Each byte is read once, for the hashes; `tell` is told bytes so far and
+/// all, and says whether to go on.
+pub(super) async fn checkpoints(
+    family: &CutFamily,
+    sources: &[Source],
+    tell: impl Fn(u64, u64) -> bool,
+) -> Result<Option<Packed>, String> {
+    let turn = Turn::new().map_err(|notice: Notice| notice.why)?;
+    let mut whole: Vec<Option<Blob>> = vec![None; sources.len()];
+    let total = family.files().map(CutFile::n_bytes).sum();
+    let mut n_done = 0;
+    let mut files = Vec::new();
+    let mut hashes = Vec::new();
+    for file in family.files() {
+        let parts = Array::new();
+        parts.push(&bytes(&file.head));
+        for piece in &file.pieces {
+            let source = match &whole[piece.file] {
+                Some(blob) => blob.clone(),
+                None => {
+                    let source = sources[piece.file].whole().await;
+                    let source = source.map_err(|error| error.to_string())?;
+                    whole[piece.file].insert(source).clone()
+                }
+            };
+            parts.push(&part(&source, piece.start, piece.end));
+        }
+        let blob = joined(&parts, &file.path).map_err(|error| error.to_string())?;
+        let body = Body::of_blob(&file.path, &blob);
+        let mut hash = Sha256::new();
+        while let Some(chunk) = body.next().await.map_err(|error| error.to_string())? {
+            hash.update(chunk.to_vec());
+            n_done += u64::from(chunk.length());
+            if !tell(n_done, total) {
+                return Ok(None);
+            }
+        }
+        // What asks to stop is heard between two files.
+        turn.end().await;
+        hashes.push(hex(&hash.finalize()));
+        files.push((file.path.clone(), blob));
+    }
+    let hash = |file: &CutFile| {
+        let place = files.iter().position(|(path, _)| *path == file.path);
+        place.map(|place| hashes[place].clone()).unwrap_or_default()
+    };
+    Ok(Some((to_json(&family.manifest(hash)), files)))
+}

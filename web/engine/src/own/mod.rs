@@ -1,0 +1,241 @@
+//! Models that the reader brings: a folder or a zip with the checkpoints of a teacher and a student,
+//! or with a bundle. First only their headers are read, so that the page can say how large they are
+//! before anything is copied; then they are laid out as a bundle, whose files are pieces of those
+//! that were brought.
+
+mod archive;
+mod laid_out;
+mod source;
+mod tree;
+
+use std::collections::BTreeMap;
+
+use boomerang_core::bundle::{CutFamily, Manifest, StoredModel};
+use boomerang_core::checkpoint::{Header, shard_names};
+use boomerang_core::config::ModelConfig;
+use boomerang_core::plan::LayerPlan;
+use boomerang_core::prune::StudentConfig;
+use web_sys::Blob;
+
+use crate::messages::Reply;
+use crate::notice::{Notice, chain};
+use crate::worker::{Worker, ended, post, post_with};
+use archive::BlobReader;
+use source::Source;
+use tree::{ModelFolder, NOT_READ, Tree, WHAT_TO_BRING, Weights, told};
+
+/// Of `config.json` and the like; larger ones are none.
+const MOST_CONFIG: u64 = 1 << 20;
+/// Of an index of weight files, or of a manifest.
+const MOST_INDEX: u64 = 1 << 24;
+
+/// What was brought, looked at but not copied.
+pub(crate) enum Own {
+    Checkpoints { family: Box<CutFamily>, sources: Vec<Source> },
+    Bundle { json: String, files: Vec<(String, Source)> },
+}
+
+impl Worker {
+    /// Looks at what was brought: replies with the manifest that it would have, without hashes.
+    pub(crate) async fn inspect(
+        &self,
+        id: u32,
+        names: Vec<String>,
+        files: Vec<Blob>,
+    ) -> Result<(), Notice> {
+        self.own.replace(None);
+        let sources = open(names, files).map_err(unusable)?;
+        let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
+        let own = match tree::sort(&names)? {
+            Tree::Bundle { manifest, folder } => bundle(&sources, manifest, &folder).await,
+            Tree::Models { models, plans } => checkpoints(sources, &models, &plans).await,
+        };
+        let own = own.map_err(unusable)?;
+        let draft = match &own {
+            Own::Bundle { json, .. } => json.clone(),
+            Own::Checkpoints { family, .. } => to_json(&family.manifest(|_| String::new())),
+        };
+        self.own.replace(Some(own));
+        post(&Reply::Inspected { id, draft });
+        ended(id, false)
+    }
+
+    /// Lays out as a bundle what was looked at last.
+    pub(crate) async fn pack(&self, id: u32) -> Result<(), Notice> {
+        let Some(own) = self.own.take() else {
+            let (why, next) = ("nothing was looked at before", "Bring the files again.");
+            return Err(Notice::new(NOT_READ, why, next));
+        };
+        let packed = match own {
+            Own::Bundle { json, files } => laid_out::bundle(json, files).await,
+            Own::Checkpoints { family, sources } => {
+                let tell = |bytes, total| {
+                    post(&Reply::Packing { id, bytes, total });
+                    !self.is_stopped(id)
+                };
+                laid_out::checkpoints(&family, &sources, tell).await
+            }
+        };
+        match packed.map_err(unusable)? {
+            None => ended(id, true),
+            Some((manifest, files)) => {
+                let (paths, files): (Vec<String>, Vec<Blob>) = files.into_iter().unzip();
+                post_with(&Reply::Packed { id, manifest, paths }, &files);
+                ended(id, false)
+            }
+        }
+    }
+}
+
+/// The files that were brought; a zip alone stands for those in it.
+fn open(names: Vec<String>, files: Vec<Blob>) -> Result<Vec<Source>, String> {
+    if let ([name], [zip]) = (&*names, &*files)
+        && name.to_lowercase().ends_with(".zip")
+    {
+        let read = |error: &dyn std::fmt::Display| format!("{name:?} cannot be read: {error}");
+        let reader = BlobReader::new(zip.clone()).map_err(|error| read(&error))?;
+        let is_wanted = |name: &str| tree::is_meant(&tree::normal(name));
+        let entries =
+            archive::entries(reader, zip.size() as u64, is_wanted).map_err(|error| read(&error))?;
+        let source = |entry: archive::Entry| {
+            let (name, stored) =
+                (tree::normal(&entry.name), source::part(zip, entry.start, entry.end));
+            match entry.is_deflated {
+                true => Source::deflated(name, stored, entry.n_bytes),
+                false => Source::of(name, stored),
+            }
+        };
+        return Ok(entries.into_iter().map(source).collect());
+    }
+    if names.len() > archive::MOST_FILES {
+        return Err(format!("{} files are no family of models", names.len()));
+    }
+    let sources = names.into_iter().zip(files).map(|(name, file)| {
+        let name = tree::normal(&name);
+        Source::of(name, file)
+    });
+    Ok(sources.filter(|source| tree::is_meant(&source.name)).collect())
+}
+
+async fn bundle(sources: &[Source], manifest: usize, folder: &str) -> Result<Own, String> {
+    let json = text(&sources[manifest], MOST_INDEX).await?;
+    let parsed = Manifest::from_json(&json)
+        .map_err(|error| format!("{}: {}", sources[manifest].name, chain(&error)))?;
+    let by_name: BTreeMap<&str, &Source> =
+        sources.iter().map(|source| (&*source.name, source)).collect();
+    let find = |file: &boomerang_core::bundle::BundleFile| {
+        let source = by_name.get(&*format!("{folder}{}", file.path));
+        let source = source.ok_or_else(|| format!("{} is missing in the bundle", file.path))?;
+        if source.n_bytes != file.bytes {
+            let (found, expected) = (source.n_bytes, file.bytes);
+            return Err(format!("{} has {found} bytes, the manifest says {expected}", file.path));
+        }
+        Ok((file.path.clone(), (*source).clone()))
+    };
+    let files = parsed.files().map(find).collect::<Result<Vec<_>, String>>()?;
+    // Recordings and tasks may be missing.
+    let extras = parsed.extras().filter_map(|file| find(file).ok());
+    Ok(Own::Bundle { files: files.into_iter().chain(extras).collect(), json })
+}
+
+async fn checkpoints(
+    sources: Vec<Source>,
+    models: &[ModelFolder],
+    plans: &[(String, usize)],
+) -> Result<Own, String> {
+    let [(plan_folder, plan)] = plans else {
+        let folders: Vec<String> = plans.iter().map(|(folder, _)| told(folder)).collect();
+        return Err(format!("several student_config.json are there: {}", folders.join(", ")));
+    };
+    let named = |number: usize, error: String| format!("{}: {error}", sources[number].name);
+    let plan_text = text(&sources[*plan], MOST_CONFIG).await?;
+    let plan: LayerPlan =
+        StudentConfig::plan_from_json(&plan_text).map_err(|error| named(*plan, chain(&error)))?;
+    let mut configs = Vec::new();
+    for model in models {
+        let text = text(&sources[model.config], MOST_CONFIG).await?;
+        let config = ModelConfig::from_json(&text);
+        configs.push(config.map_err(|error| named(model.config, chain(&error)))?);
+    }
+    let paths: Vec<&str> = models.iter().map(|model| &*model.path).collect();
+    let sizes: Vec<usize> = configs.iter().map(ModelConfig::n_layers).collect();
+    let n_layers = (plan.n_teacher_layers(), plan.n_student_layers());
+    let (teacher, student) = tree::cast(&paths, &sizes, plan_folder, n_layers)?;
+    let teacher_weights = weights(&sources, &models[teacher]).await?;
+    let student_weights = weights(&sources, &models[student]).await?;
+    let tokenizer = models[teacher].tokenizer.or(models[student].tokenizer);
+    let tokenizer = tokenizer
+        .ok_or_else(|| format!("tokenizer.json is missing in {}", told(&models[teacher].path)))?;
+    let family = CutFamily::new(
+        &name_of(&models[teacher].path),
+        StoredModel { config: &configs[teacher], weights: &teacher_weights },
+        StoredModel { config: &configs[student], weights: &student_weights },
+        plan,
+        boomerang_core::bundle::Piece {
+            file: tokenizer,
+            start: 0,
+            end: sources[tokenizer].n_bytes,
+        },
+    );
+    let family = family.map_err(|error| chain(&error))?;
+    Ok(Own::Checkpoints { family: Box::new(family), sources })
+}
+
+/// What each weight file of a model holds.
+async fn weights(sources: &[Source], model: &ModelFolder) -> Result<Vec<(usize, Header)>, String> {
+    let numbers = match model.weights {
+        Weights::One(number) => vec![number],
+        Weights::Index(index) => {
+            let json = text(&sources[index], MOST_INDEX).await?;
+            let names = shard_names(&json)
+                .map_err(|error| format!("{}: {}", sources[index].name, chain(&error)))?;
+            let find = |name: String| {
+                let path = format!("{}{name}", model.path);
+                let number = sources.iter().position(|source| source.name == path);
+                number.ok_or_else(|| format!("{path}, which the index names, is missing"))
+            };
+            names.into_iter().map(find).collect::<Result<Vec<_>, String>>()?
+        }
+    };
+    let mut weights = Vec::new();
+    for number in numbers {
+        let source = &sources[number];
+        let first =
+            async |n_bytes: u64| source.first(n_bytes).await.map_err(|error| error.to_string());
+        let prefix = first(Header::PREFIX).await?;
+        if prefix == b"version " {
+            let lfs = "is only a pointer to the weights; run `git lfs pull` in its folder";
+            return Err(format!("{} {lfs}", source.name));
+        }
+        let end = Header::end(&source.name, &prefix, source.n_bytes);
+        let end = end.map_err(|error| chain(&error))?;
+        let header = Header::parse(&source.name, &first(end).await?, source.n_bytes);
+        weights.push((number, header.map_err(|error| chain(&error))?));
+    }
+    Ok(weights)
+}
+
+async fn text(source: &Source, most: u64) -> Result<String, String> {
+    if source.n_bytes > most {
+        let (name, n_bytes) = (&source.name, source.n_bytes);
+        return Err(format!("{name} has {n_bytes} bytes; expected at most {most}"));
+    }
+    let bytes = source.first(most).await.map_err(|error| error.to_string())?;
+    String::from_utf8(bytes).map_err(|_| format!("{} is not text", source.name))
+}
+
+/// A family is called by its teacher's folder.
+fn name_of(path: &str) -> String {
+    let folders = path.trim_end_matches('/').split('/');
+    let named = folders.rev().find(|part| !part.is_empty() && *part != "teacher");
+    named.unwrap_or("own model").to_owned()
+}
+
+fn to_json(manifest: &Manifest) -> String {
+    // A manifest is plain data.
+    serde_json::to_string(manifest).unwrap_or_default()
+}
+
+fn unusable(why: String) -> Notice {
+    Notice::new(NOT_READ, why, WHAT_TO_BRING)
+}

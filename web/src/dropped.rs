@@ -1,0 +1,90 @@
+//! Files and folders that the reader drops on the page or chooses in a field.
+
+use js_sys::{Array, Function, Promise, Reflect};
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::Blob;
+
+use crate::own::File;
+
+/// A family of models has fewer than a hundred.
+const MOST_FILES: usize = 10_000;
+
+/// What was dropped, while its event lasts; folders are looked through later.
+pub struct Dropped(Vec<JsValue>);
+
+impl Dropped {
+    /// `None` when no file was dropped.
+    pub fn of(event: &leptos::ev::DragEvent) -> Option<Self> {
+        let items = Reflect::get(event, &"dataTransfer".into())
+            .and_then(|transfer| Reflect::get(&transfer, &"items".into()))
+            .ok()?;
+        let items = Array::from(&items);
+        let entries = items.iter().filter_map(|item| {
+            let entry: Function = method(&item, "webkitGetAsEntry").ok()?;
+            entry.call0(&item).ok().filter(|entry| !entry.is_null() && !entry.is_undefined())
+        });
+        let entries: Vec<JsValue> = entries.collect();
+        (!entries.is_empty()).then_some(Self(entries))
+    }
+
+    /// All files, with their folders in their names.
+    ///
+    /// # Errors
+    /// Why they cannot be listed.
+    pub async fn files(self) -> Result<Vec<File>, JsValue> {
+        let mut waiting = self.0;
+        let mut files = Vec::new();
+        while let Some(entry) = waiting.pop() {
+            if waiting.len() + files.len() > MOST_FILES {
+                return Err(format!("there are more than {MOST_FILES} files").into());
+            }
+            if Reflect::get(&entry, &"isFile".into())?.is_truthy() {
+                let file: Blob = answer(&entry, "file").await?.unchecked_into();
+                let path = Reflect::get(&entry, &"fullPath".into())?;
+                files.push((path.as_string().unwrap_or_default(), file));
+            } else {
+                let reader = method(&entry, "createReader")?.call0(&entry)?;
+                loop {
+                    let some = Array::from(&answer(&reader, "readEntries").await?);
+                    if some.length() == 0 {
+                        break;
+                    }
+                    waiting.extend(some.iter());
+                }
+            }
+        }
+        Ok(files)
+    }
+}
+
+/// The files that were chosen in a field.
+pub fn chosen(event: &leptos::ev::Event) -> Vec<File> {
+    let text = |file: &JsValue, key: &str| {
+        Reflect::get(file, &key.into()).ok().and_then(|value| value.as_string())
+    };
+    let files = event.target().and_then(|field| Reflect::get(&field, &"files".into()).ok());
+    let files = files.map(|files| Array::from(&files)).unwrap_or_default();
+    let file = |file: JsValue| {
+        let path = text(&file, "webkitRelativePath").filter(|path| !path.is_empty());
+        let name = path.or_else(|| text(&file, "name")).unwrap_or_default();
+        (name, file.unchecked_into())
+    };
+    files.iter().map(file).collect()
+}
+
+/// What a method gives that takes two functions, for its result and for its failure.
+async fn answer(object: &JsValue, name: &str) -> Result<JsValue, JsValue> {
+    let ask = method(object, name)?;
+    let promise = Promise::new(&mut |resolve, reject| {
+        if let Err(error) = ask.call2(object, &resolve, &reject) {
+            // A promise that is rejected already has nothing to say.
+            let _ = reject.call1(&JsValue::NULL, &error);
+        }
+    });
+    JsFuture::from(promise).await
+}
+
+fn method(object: &JsValue, name: &str) -> Result<Function, JsValue> {
+    Reflect::get(object, &name.into())?.dyn_into()
+}

@@ -1,0 +1,166 @@
+//! Models that the reader brings: looked at by a worker of their own, then put on the dial.
+
+use std::sync::Arc;
+
+use boomerang_engine::messages::{PROTOCOL, Reply, Request};
+use boomerang_engine::notice::{Notice, chain};
+use boomerang_engine::store::kept_address;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use web_sys::Blob;
+
+use crate::backend::Backend;
+use crate::budget::Budget;
+use crate::engine::Engine;
+use crate::family::FamilyCard;
+use crate::session::{Newcomer, Session};
+
+/// What has become of what was brought; it lives as long as the page.
+#[derive(Clone, Copy)]
+pub struct Own {
+    pub stage: RwSignal<Stage>,
+    session: Session,
+    worker: StoredValue<Option<Engine>, LocalStorage>,
+    /// Until the worker listens.
+    files: StoredValue<Vec<File>, LocalStorage>,
+}
+
+/// A file that was brought, with its folders.
+pub type File = (String, Blob);
+
+#[derive(Clone, Debug)]
+pub enum Stage {
+    Idle,
+    /// Headers are being read.
+    Looking,
+    Found(Arc<FamilyCard>),
+    /// Files are being read for their hashes.
+    Packing {
+        bytes: u64,
+        total: u64,
+    },
+    /// The family is on the dial.
+    Taken {
+        name: String,
+    },
+    Failed(Notice),
+}
+
+/// Requests of this worker; a stop ends all.
+const INSPECT: u32 = 1;
+const PACK: u32 = 2;
+
+impl Own {
+    pub fn new(session: Session) -> Self {
+        Self {
+            stage: RwSignal::new(Stage::Idle),
+            session,
+            worker: StoredValue::new_local(None),
+            files: StoredValue::new_local(Vec::new()),
+        }
+    }
+
+    /// Has files looked at; what was brought before is forgotten.
+    pub fn bring(self, files: Vec<File>) {
+        self.stage.set(Stage::Looking);
+        self.files.set_value(files);
+        let hear = move |reply, files| self.hear(reply, files);
+        // The one for the CPU runs everywhere, and computes nothing here.
+        match Engine::start_with_files(Backend::Cpu.script(), hear) {
+            Ok(worker) => self.worker.set_value(Some(worker)),
+            Err(notice) => self.fail(notice),
+        }
+    }
+
+    /// Puts what was found on the dial.
+    pub fn take(self) {
+        self.stage.set(Stage::Packing { bytes: 0, total: 0 });
+        self.ask(&Request::Pack { id: PACK });
+    }
+
+    /// Forgets what was brought.
+    pub fn cancel(self) {
+        self.stage.set(Stage::Idle);
+        self.rest();
+    }
+
+    /// Says why what was brought is not even looked at.
+    pub fn refuse(self, notice: Notice) {
+        self.fail(notice);
+    }
+
+    /// Why what was found has no room here.
+    pub fn refusal(family: &FamilyCard) -> Option<Notice> {
+        Budget::of_browser(Backend::Cpu).refusal(family)
+    }
+
+    fn hear(self, reply: Reply, files: Vec<Blob>) {
+        match reply {
+            Reply::Ready { protocol } if protocol != PROTOCOL => {
+                let why = format!("the page speaks version {PROTOCOL}, the program {protocol}");
+                let next = "Reload the page, past the browser's cache if need be.";
+                self.fail(Notice::new("Page and program are from different builds.", why, next));
+            }
+            Reply::Ready { .. } => {
+                let brought = self.files.try_update_value(std::mem::take).unwrap_or_default();
+                let (names, files): (Vec<String>, Vec<Blob>) = brought.into_iter().unzip();
+                self.worker.with_value(|worker| {
+                    if let Some(worker) = worker {
+                        worker.ask_with(&Request::Inspect { id: INSPECT, names }, &files);
+                    }
+                });
+            }
+            Reply::Inspected { draft, .. } => match FamilyCard::from_json(&draft) {
+                Ok(card) => self.stage.set(Stage::Found(Arc::new(card))),
+                Err(error) => {
+                    let next = "Bring another family.";
+                    self.fail(Notice::new("This family cannot be used.", chain(&error), next));
+                }
+            },
+            Reply::Packing { bytes, total, .. } => self.stage.set(Stage::Packing { bytes, total }),
+            Reply::Packed { manifest, paths, .. } => {
+                let brought = paths.into_iter().zip(files).collect();
+                match self.adopt(manifest, brought) {
+                    Ok(name) => {
+                        self.stage.set(Stage::Taken { name });
+                        self.rest();
+                    }
+                    Err(notice) => self.fail(notice),
+                }
+            }
+            Reply::Failed { notice, .. } => self.fail(notice),
+            _ => {}
+        }
+    }
+
+    fn adopt(self, manifest: String, brought: Vec<File>) -> Result<String, Notice> {
+        let card = FamilyCard::from_json(&manifest).map_err(|error| {
+            Notice::new("This family cannot be used.", chain(&error), "Bring another family.")
+        })?;
+        let url = Some(kept_address(card.fingerprint()));
+        self.session.adopt(Newcomer { manifest, brought, url })?;
+        Ok(card.manifest().name.clone())
+    }
+
+    fn ask(self, request: &Request) {
+        self.worker.with_value(|worker| {
+            if let Some(worker) = worker {
+                worker.ask(request);
+            }
+        });
+    }
+
+    fn fail(self, notice: Notice) {
+        // A worker that panics says so, and then its death is reported too: the first says more.
+        if self.stage.with_untracked(|stage| matches!(stage, Stage::Failed(_))) {
+            return;
+        }
+        self.stage.set(Stage::Failed(notice));
+        self.rest();
+    }
+
+    fn rest(self) {
+        // Not at once: this may be called from a message of the worker that it ends.
+        spawn_local(async move { self.worker.set_value(None) });
+    }
+}

@@ -1,0 +1,128 @@
+//! What goes over the line: compressed files beside the plain ones, and how much they weigh.
+//!
+//! Servers that look for them send `NAME.br` to browsers that came over https, and `NAME.gz` to all
+//! others; `boomerang explore` does.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+/// Endings of files that become smaller.
+const ENDINGS: [&str; 6] = ["wasm", "js", "css", "html", "svg", "json"];
+/// A smaller file is one packet anyhow.
+const LEAST: u64 = 1200;
+/// The slowest level is four times slower than this one, for one part in fifty.
+const BROTLI_QUALITY: u32 = 10;
+const BROTLI_WINDOW: u32 = 24;
+
+/// How a part of the page is called, how the names of its files begin, and what it may weigh after
+/// brotli, in kilobytes: a little more than it does, so that nothing grows unseen.
+const PARTS: [(&str, &str, u64); 4] = [
+    ("the page", "boomerang-web", 470),
+    ("the model for the CPU", "engine-cpu", 1150),
+    ("the model for WebGPU", "engine-gpu", 3000),
+    ("the teaching", "engine-teach", 1050),
+];
+
+/// Compresses the files of a built site, prints what its parts weigh, and refuses those that weigh
+/// too much.
+pub(crate) fn weigh(site: &Path) -> Result<()> {
+    let mut weights = vec![0; PARTS.len()];
+    for entry in fs::read_dir(site).with_context(|| site.display().to_string())? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+        if !ENDINGS.contains(&&*ending) || fs::metadata(&path)?.len() < LEAST {
+            continue;
+        }
+        let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+        let n_bytes = write_beside(&path, "br", &brotli(&bytes)?)?;
+        write_beside(&path, "gz", &gzip(&bytes)?)?;
+        if let Some(part) = PARTS.iter().position(|(_, start, _)| name.starts_with(start)) {
+            weights[part] += n_bytes;
+        }
+    }
+    let mut heavy = Vec::new();
+    for ((part, _, most), n_bytes) in PARTS.iter().zip(weights) {
+        let kilobytes = n_bytes.div_ceil(1000);
+        if n_bytes > 0 {
+            println!("{part}: {kilobytes} kB over the line");
+        }
+        if kilobytes > *most {
+            heavy.push(format!("{part} weighs {kilobytes} kB, and may weigh {most}"));
+        }
+    }
+    if heavy.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{}; make it lighter, or say in xtask/src/weigh.rs why it may weigh more",
+        heavy.join("; ")
+    )
+}
+
+fn write_beside(path: &Path, ending: &str, bytes: &[u8]) -> Result<u64> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{ending}"));
+    fs::write(&name, bytes).with_context(|| format!("writing {}", name.display()))?;
+    Ok(bytes.len() as u64)
+}
+
+fn brotli(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut compressed = Vec::new();
+    let mut writer =
+        brotli::CompressorWriter::new(&mut compressed, 1 << 16, BROTLI_QUALITY, BROTLI_WINDOW);
+    writer.write_all(bytes)?;
+    drop(writer);
+    Ok(compressed)
+}
+
+fn gzip(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut writer = GzEncoder::new(Vec::new(), Compression::best());
+    writer.write_all(bytes)?;
+    Ok(writer.finish()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_are_worth_it_get_compressed_twins() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, n_bytes| fs::write(folder.path().join(name), vec![b'a'; n_bytes]);
+        write("engine-cpu.wasm", 5000).unwrap();
+        write("small.js", 10).unwrap();
+        write("weights.safetensors", 5000).unwrap();
+        weigh(folder.path()).unwrap();
+        let size = |name: &str| fs::metadata(folder.path().join(name)).map(|it| it.len()).ok();
+        assert!(size("engine-cpu.wasm.br").unwrap() < 100);
+        assert!(size("engine-cpu.wasm.gz").unwrap() < 100);
+        assert_eq!([size("small.js.gz"), size("weights.safetensors.gz")], [None, None]);
+        // A second time, the twins have no twins.
+        weigh(folder.path()).unwrap();
+        assert_eq!(size("engine-cpu.wasm.gz.gz"), None);
+    }
+
+    #[test]
+    fn a_page_that_has_grown_too_much_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut state = 1_u32;
+        let noise: Vec<u8> = (0..600_000)
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                (state >> 24) as u8
+            })
+            .collect();
+        fs::write(folder.path().join("boomerang-web-1.wasm"), noise).unwrap();
+        let refusal = weigh(folder.path()).unwrap_err().to_string();
+        assert!(
+            refusal.contains("the page weighs") && refusal.contains("may weigh 470"),
+            "{refusal}"
+        );
+    }
+}
