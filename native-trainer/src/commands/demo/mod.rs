@@ -105,13 +105,14 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let contents = BundleContents {
         name: "Boomerang demo",
         order,
-        precision,
+        stored_as: precision.into(),
         tokenizer_json: EMBEDDED.tokenizer,
         curve: measured.curve.clone(),
         similarity,
         prompts,
         recordings,
         task: Some(story.task()),
+        loss: None,
     };
     write_bundle(&out, Path::new("bundle"), &family, contents)?;
     let run = json!({
