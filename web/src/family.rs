@@ -7,7 +7,7 @@ use std::ops::Range;
 use boomerang_core::bundle::{BundleError, Manifest};
 use boomerang_core::config::ModelConfig;
 use boomerang_core::curve::{CurveStop, Series};
-use boomerang_core::plan::{Owner, Patch, Recipe};
+use boomerang_core::plan::{Patch, Recipe};
 use serde::{Deserialize, Serialize};
 
 /// A family, seen from its manifest.
@@ -136,7 +136,7 @@ impl FamilyCard {
     }
 
     fn n_params(&self, recipe: &Recipe) -> usize {
-        let Self { config, manifest, .. } = self;
+        let config = &self.config;
         config.n_end_params(self.shares_matrix(recipe))
             + recipe.layers.len() * config.n_layer_params()
     }

@@ -21,6 +21,14 @@ pub struct Stored {
     pub loss: StoringLoss,
 }
 
+impl Stored {
+    /// The sentence with all that was measured.
+    pub fn in_full(&self) -> String {
+        let StoringLoss { kl_max, n_tokens, .. } = self.loss;
+        format!("{self} and at most {} at one ({n_tokens} tokens at every size)", nats(kl_max))
+    }
+}
+
 /// `stored as q8_0, in 26.7 % of the bytes of f32, at a loss of 0.00042 nats a token`
 impl fmt::Display for Stored {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,11 +53,6 @@ pub struct StoringLoss {
 }
 
 impl StoringLoss {
-    /// The largest loss at a token.
-    pub fn kl_max_in_words(&self) -> String {
-        nats(self.kl_max)
-    }
-
     /// Compares the members of `path` one by one; a forward pass of each before and after at a time.
     /// `progress` is told the sizes compared so far. `None` when the texts have no next token.
     ///

@@ -191,16 +191,16 @@ mod tests {
 
     #[test]
     fn scales_that_are_missing_or_of_another_shape_are_named() {
-        let codes = [1; 80];
-        let sentence =
-            |scales| read(&file(&codes, [2, 40], scales), 0..80).unwrap_err().to_string();
+        let sentence = |scales: Option<(Dtype, Vec<usize>, &[u8])>| {
+            read(&file(&[1; 80], [2, 40], scales), 0..80).unwrap_err().to_string()
+        };
         let missing = sentence(None);
         assert!(missing.contains("\"m.scales\" is missing"), "{missing}");
-        for (dtype, shape) in
-            [(Dtype::F16, vec![4]), (Dtype::F32, vec![2, 2]), (Dtype::F16, vec![2, 3])]
+        let zeros = [0; 16];
+        for (dtype, shape, n_bytes) in
+            [(Dtype::F16, vec![4], 8), (Dtype::F32, vec![2, 2], 16), (Dtype::F16, vec![2, 3], 12)]
         {
-            let bytes = vec![0; shape.iter().product::<usize>() * dtype.bitsize() / 8];
-            let unfit = sentence(Some((dtype, shape, &bytes)));
+            let unfit = sentence(Some((dtype, shape, &zeros[..n_bytes])));
             assert!(unfit.contains("expected F16 of shape [2, 2]"), "{unfit}");
         }
     }

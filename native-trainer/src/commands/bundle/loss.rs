@@ -24,7 +24,7 @@ pub(super) struct Shown<'a> {
 }
 
 /// Every size on the path compared with itself, on the `--calibration` texts or else on what the
-/// page will show. `None` when the family's own files are stored so, or there is no text.
+/// page will show. `None` when nothing can be lost, or there is no text.
 ///
 /// # Errors
 /// When the texts cannot be used, or the models do not fit the device.
@@ -41,7 +41,9 @@ pub(super) fn measure(
         folder.checkpoint().map(|checkpoint| StoredAs::from(Precision::of_checkpoint(&checkpoint)))
     });
     let [of_teacher, of_student] = own;
-    if [of_teacher?, of_student?] == [stored_as; 2] {
+    let is_exact =
+        stored_as == Precision::F32.into() || [of_teacher?, of_student?] == [stored_as; 2];
+    if is_exact {
         return Ok(None);
     }
     let batches = if args.calibration.calibration.is_empty() {

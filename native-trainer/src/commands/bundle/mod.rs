@@ -129,11 +129,7 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
     let (n_bytes, stored) = write_bundle(&out, Path::new(""), &family, contents)?;
     out.commit()?;
     if let Some(stored) = stored {
-        print(&format!(
-            "{stored}, at most {} ({} tokens at every size)",
-            stored.loss.kl_max_in_words(),
-            stored.loss.n_tokens
-        ));
+        print(&stored.in_full());
     }
     print(&format!(
         "{}: {n_bytes} bytes; look at it with: boomerang explore {0}",
