@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::Path;
 
-use boomerang_core::checkpoint::Checkpoint;
+use boomerang_core::checkpoint::{Checkpoint, Precision, StoredAs, model_to_bytes};
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::StudentConfig;
 use boomerang_native_trainer::device::cpu;
@@ -179,12 +179,10 @@ proptest! {
     fn no_change_of_one_byte_makes_the_model_reader_panic(
         place in 0.0..1.0_f64,
         byte in any::<u8>(),
+        stored_as in prop::sample::select(vec![StoredAs::Q8_0, Precision::F16.into()]),
     ) {
         let model = tiny_model(&tiny_config(), 1, &cpu());
-        let mut bytes = boomerang_core::checkpoint::model_to_bytes(
-            &model,
-            boomerang_core::checkpoint::Precision::F16,
-        ).unwrap();
+        let mut bytes = model_to_bytes(&model, stored_as).unwrap();
         // The header is where a byte can do harm.
         let place = (place * 3000.0) as usize;
         bytes[place] = byte;

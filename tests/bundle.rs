@@ -5,7 +5,7 @@ use boomerang_core::bundle::{
     BundleContents, BundleError, BundleFile, BundleLoader, MANIFEST, Manifest, RecordedMember,
     RecordedText, Recordings, TaskFile, as_stored, bundle_files,
 };
-use boomerang_core::checkpoint::{Precision, model_to_bytes};
+use boomerang_core::checkpoint::{Precision, StoredAs, model_to_bytes};
 use boomerang_core::corpus::Corpus;
 use boomerang_core::curve::Series;
 use boomerang_core::evaluate::{ChoiceDoc, Examination, PrefixTree, Stack};
@@ -18,11 +18,11 @@ use boomerang_native_trainer::family_run::RECORDED_TOKENS;
 use boomerang_tests::commands::{boomerang, failure};
 use boomerang_tests::{block_on, read, root};
 
-fn folder() -> std::path::PathBuf {
+pub(crate) fn folder() -> std::path::PathBuf {
     root().join("assets/demo/bundle")
 }
 
-fn manifest_in(folder: &Path) -> Manifest {
+pub(crate) fn manifest_in(folder: &Path) -> Manifest {
     Manifest::from_json(&String::from_utf8(read(folder.join(MANIFEST))).unwrap()).unwrap()
 }
 
@@ -32,13 +32,13 @@ fn recordings_in(folder: &Path) -> Recordings {
     Recordings::from_json(&read(folder.join(&file.path)), &manifest).unwrap()
 }
 
-fn task_in(folder: &Path) -> TaskFile {
+pub(crate) fn task_in(folder: &Path) -> TaskFile {
     let manifest = manifest_in(folder);
     let file = manifest.task.as_ref().expect("the bundle has a task");
     TaskFile::from_json(&read(folder.join(&file.path)), &manifest).unwrap()
 }
 
-fn load() -> (Manifest, Tokenizer, Family) {
+pub(crate) fn load() -> (Manifest, Tokenizer, Family) {
     let manifest = manifest_in(&folder());
     let mut loader = BundleLoader::new(manifest.clone(), cpu()).unwrap();
     for file in manifest.files() {
@@ -274,25 +274,36 @@ fn the_committed_task_can_be_asked_of_its_family() {
 /// The committed family packed anew.
 fn packed(recordings: Option<Recordings>, task: Option<TaskFile>) -> Vec<(String, Vec<u8>)> {
     let (manifest, _, family) = load();
+    packed_as(Precision::F16.into(), &manifest, &family, recordings, task)
+}
+
+pub(crate) fn packed_as(
+    stored_as: StoredAs,
+    manifest: &Manifest,
+    family: &Family,
+    recordings: Option<Recordings>,
+    task: Option<TaskFile>,
+) -> Vec<(String, Vec<u8>)> {
     let contents = BundleContents {
         name: &manifest.name,
         order: manifest.order.clone(),
-        precision: Precision::F16,
+        stored_as,
         tokenizer_json: &read(folder().join(&manifest.tokenizer.path)),
         curve: manifest.curve.clone(),
         similarity: manifest.similarity.clone(),
         prompts: manifest.prompts.clone(),
         recordings,
         task,
+        loss: None,
     };
-    bundle_files(&family, contents).unwrap()
+    bundle_files(family, contents).unwrap()
 }
 
-fn bytes_of<'a>(files: &'a [(String, Vec<u8>)], name: &str) -> &'a [u8] {
+pub(crate) fn bytes_of<'a>(files: &'a [(String, Vec<u8>)], name: &str) -> &'a [u8] {
     &files.iter().find(|(path, _)| path == name).expect("a file of this name").1
 }
 
-fn manifest_of(files: &[(String, Vec<u8>)]) -> Manifest {
+pub(crate) fn manifest_of(files: &[(String, Vec<u8>)]) -> Manifest {
     Manifest::from_json(std::str::from_utf8(bytes_of(files, MANIFEST)).unwrap()).unwrap()
 }
 
@@ -394,14 +405,14 @@ fn what_a_bundle_stores_is_what_it_gives_back() {
 }
 
 /// The embedded teacher and a student cut out of it, in a folder.
-fn family_on_disk() -> tempfile::TempDir {
+pub(crate) fn family_on_disk() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let line = "prune --teacher {root}/assets/teacher --out {dir}/student";
     boomerang(line, &[("dir", dir.path()), ("root", &root())]).unwrap();
     dir
 }
 
-const BUNDLE: &str = "bundle --teacher {root}/assets/teacher --student {dir}/student --order last \
+pub(crate) const BUNDLE: &str = "bundle --teacher {root}/assets/teacher --student {dir}/student --order last \
                       --prompt sort --prompt say --out {dir}/bundle --force";
 
 #[test]

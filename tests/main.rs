@@ -52,6 +52,8 @@ mod report;
 mod resume;
 /// Orders of patching are what measuring every member by itself gives.
 mod search;
+/// Weights in 8 bits in a bundle, and what they cost.
+mod storing;
 /// From a teacher to a curve, as the README tells it.
 mod story;
 /// Tasks ask, hear and report what they do in lm-evaluation-harness.

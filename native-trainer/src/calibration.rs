@@ -1,4 +1,4 @@
-//! The texts on which members of a family are compared with their teacher.
+//! The texts on which models are compared: members with their teacher, or with what a bundle stores.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use crate::data::{Packing, Rows};
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
 
-/// Texts on which members are compared with their teacher.
+/// Texts on which models are compared.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CalibrationArgs {
-    /// Texts on which members are compared with their teacher: .txt or .jsonl; repeatable
+    /// Texts on which models are compared: .txt or .jsonl; repeatable
     #[arg(long, value_name = "FILE")]
     pub calibration: Vec<PathBuf>,
     /// Tokens of these texts that are used

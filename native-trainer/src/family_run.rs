@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use boomerang_core::bundle::{BundleContents, Recordings, as_stored, bundle_files};
+use boomerang_core::bundle::{
+    BundleContents, MANIFEST, Manifest, Recordings, Stored, as_stored, bundle_files,
+};
 use boomerang_core::chart::{Measure, SizeAxis};
-use boomerang_core::checkpoint::Precision;
+use boomerang_core::checkpoint::{Precision, StoredAs};
 use boomerang_core::curve::{CurvePoint, Series, SizeCurve};
 use boomerang_core::evaluate::{Batching, Examination, PrefixTree, Score, Stack};
 use boomerang_core::plan::PatchOrder;
@@ -167,7 +169,7 @@ pub fn print_table(measured: &Measured) {
 pub fn record(
     family: &Family,
     order: &PatchOrder,
-    precision: Precision,
+    stored_as: impl Into<StoredAs>,
     tokenizer: &Tokenizer,
     prompts: &[String],
     n_tokens: usize,
@@ -175,7 +177,7 @@ pub fn record(
     if prompts.is_empty() || n_tokens == 0 {
         return Ok(None);
     }
-    let family = as_stored(family, precision, &device::cpu())?;
+    let family = as_stored(family, stored_as, &device::cpu())?;
     let n_texts = prompts.len() * order.path(family.plan())?.len();
     let mut progress = Progress::new("record", n_texts);
     let mut written = |n_written| progress.set(n_written, || "texts".to_owned());
@@ -185,7 +187,8 @@ pub fn record(
     Ok(Some(recordings))
 }
 
-/// Writes a bundle into the folder `name` of `out`.
+/// Writes a bundle into the folder `name` of `out`; its bytes, and what its manifest says of how they
+/// are stored.
 ///
 /// # Errors
 /// When the disk refuses.
@@ -194,12 +197,15 @@ pub fn write_bundle(
     name: &Path,
     family: &Family,
     contents: BundleContents<'_>,
-) -> anyhow::Result<u64> {
-    let mut n_bytes = 0;
+) -> anyhow::Result<(u64, Option<Stored>)> {
+    let (mut n_bytes, mut stored) = (0, None);
     for (path, bytes) in bundle_files(family, contents)? {
+        if path == MANIFEST {
+            stored = serde_json::from_slice::<Manifest>(&bytes)?.stored;
+        }
         n_bytes += bytes.len() as u64;
         let path = name.join(path);
         out.write(&path.to_string_lossy(), &bytes)?;
     }
-    Ok(n_bytes)
+    Ok((n_bytes, stored))
 }

@@ -128,8 +128,7 @@ impl FamilyCard {
     pub fn size(&self, patch: &Patch) -> MemberSize {
         let recipe = self.manifest.plan.recipe(patch);
         let n_params = self.n_params(&recipe);
-        let n_bytes = n_params as u64 * self.bytes_per_param();
-        MemberSize { n_layers: recipe.layers.len(), n_params, n_bytes }
+        MemberSize { n_layers: recipe.layers.len(), n_params, n_bytes: self.n_bytes(&recipe) }
     }
 
     /// Bytes of a member's files that are not among those that are here.
@@ -163,7 +162,7 @@ impl FamilyCard {
 
     /// The largest matrix, in bytes of its file.
     pub fn largest_stored_bytes(&self) -> u64 {
-        self.largest_tensor_bytes() / 4 * self.bytes_per_param()
+        self.largest_tensor_bytes() / 32 * u64::from(self.bits_per_param())
     }
 
     /// Bytes on the device for the `n_sizes` smallest sizes of the path together, weights being 32
@@ -182,40 +181,51 @@ impl FamilyCard {
         let ends = [Owner::Student, Owner::Teacher].into_iter().filter(|&owner| {
             recipes.iter().any(|recipe| recipe.embedding == owner || recipe.head == owner)
         });
-        let ends: usize = ends.map(|owner| self.config.n_end_params(self.is_tied(owner))).sum();
+        let ends: usize = ends.map(|owner| self.config.n_end_params(self.manifest.of(owner).tied)).sum();
         (ends + layers.len() * self.config.n_layer_params()) as u64 * 4
     }
 
-    fn is_tied(&self, owner: Owner) -> bool {
-        match owner {
-            Owner::Student => self.manifest.student.tied,
-            Owner::Teacher => self.manifest.teacher.tied,
-        }
+    fn n_params(&self, recipe: &Recipe) -> usize {
+        let config = &self.config;
+        config.n_end_params(self.shares_matrix(recipe))
+            + recipe.layers.len() * config.n_layer_params()
     }
 
-    fn n_params(&self, recipe: &Recipe) -> usize {
-        let Self { config, .. } = self;
-        let shares_matrix = recipe.embedding == recipe.head && self.is_tied(recipe.head);
-        config.n_end_params(shares_matrix) + recipe.layers.len() * config.n_layer_params()
+    /// Whether embedding and head are one matrix.
+    fn shares_matrix(&self, recipe: &Recipe) -> bool {
+        recipe.embedding == recipe.head && self.manifest.of(recipe.head).tied
+    }
+
+    /// Bytes of the layers' files, and of the ends' files as much as the member has of them.
+    fn n_bytes(&self, recipe: &Recipe) -> u64 {
+        let Self { config, manifest, .. } = self;
+        let layers = recipe.layers.iter().filter_map(|source| {
+            let (owner, layer) = source.place();
+            manifest.of(owner).layers.get(layer)
+        });
+        let bytes_per_param = [recipe.embedding, recipe.head].map(|owner| {
+            let files = manifest.of(owner);
+            files.ends.bytes as f64 / config.n_end_params(files.tied) as f64
+        });
+        let n_end_params = config.n_end_params(self.shares_matrix(recipe));
+        let ends = bytes_per_param.iter().sum::<f64>() / 2.0 * n_end_params as f64;
+        layers.map(|file| file.bytes).sum::<u64>() + ends.round() as u64
     }
 
     /// Of a weight in its file.
     pub fn bits_per_param(&self) -> u32 {
-        8 * self.bytes_per_param() as u32
-    }
-
-    /// 4 or 2; a weight file is little else than its weights.
-    fn bytes_per_param(&self) -> u64 {
-        let layer = self.manifest.teacher.layers.first();
-        let n_bytes = layer.map_or(0, |layer| layer.bytes);
-        if n_bytes >= 4 * self.config.n_layer_params() as u64 { 4 } else { 2 }
+        let teacher = &self.manifest.teacher;
+        let n_bytes: u64 = teacher.layers.iter().chain([&teacher.ends]).map(|file| file.bytes).sum();
+        let n_params = self.config.n_end_params(teacher.tied)
+            + teacher.layers.len() * self.config.n_layer_params();
+        (8.0 * n_bytes as f64 / n_params as f64).round() as u32
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use boomerang_core::bundle::{BundleContents, bundle_files};
-    use boomerang_core::checkpoint::Precision;
+    use boomerang_core::checkpoint::{Precision, StoredAs};
     use boomerang_core::curve::SizeCurve;
     use boomerang_core::model::LanguageModel;
     use boomerang_core::plan::{LayerPlan, PatchOrder};
@@ -242,17 +252,19 @@ pub(crate) mod tests {
         Family::new(teacher, student).unwrap()
     }
 
-    pub(crate) fn card(family: &Family, precision: Precision) -> FamilyCard {
+    pub(crate) fn card(family: &Family, stored_as: impl Into<StoredAs>) -> FamilyCard {
+        let stored_as = stored_as.into();
         let contents = BundleContents {
             name: "tiny",
             order: PatchOrder::Last,
-            precision,
+            stored_as,
             tokenizer_json: TOKENIZER.as_bytes(),
             curve: SizeCurve::new(Vec::new()),
             similarity: vec![0.5; 4],
             prompts: Vec::new(),
             recordings: None,
             task: None,
+            loss: None,
         };
         let files = bundle_files(family, contents).unwrap();
         let (_, manifest) = files.last().unwrap();
@@ -276,11 +288,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn half_precision_halves_the_bytes() {
+    fn a_size_takes_the_bytes_of_its_files() {
         let family = family(true);
-        let sizes = [Precision::F32, Precision::F16]
-            .map(|precision| card(&family, precision).size(&Patch::all(family.plan())).n_bytes);
-        assert_eq!(sizes[0], 2 * sizes[1]);
+        let formats = [Precision::F32.into(), Precision::F16.into(), StoredAs::Q8_0];
+        let sizes = formats.map(|stored_as| {
+            let card = card(&family, stored_as);
+            let whole = Patch::all(family.plan());
+            let files = card.manifest().files_of(&whole);
+            let weights = files.iter().filter(|file| file.path.ends_with(".safetensors"));
+            let n_bytes = card.size(&whole).n_bytes;
+            assert_eq!(n_bytes, weights.map(|file| file.bytes).sum::<u64>(), "{stored_as}");
+            n_bytes
+        });
+        assert!(sizes[0] > sizes[1] && sizes[0] > sizes[2], "{sizes:?}");
     }
 
     #[test]

@@ -140,6 +140,7 @@ impl CutFamily {
             prompts: Vec::new(),
             recordings: None,
             task: None,
+            stored: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 mod cut;
 mod loader;
 mod recordings;
+mod stored;
 mod task_file;
 mod write;
 
@@ -18,6 +19,7 @@ use thiserror::Error;
 pub use cut::{CutFamily, CutFile, Piece, StoredModel};
 pub use loader::BundleLoader;
 pub use recordings::{RecordError, RecordedMember, RecordedText, Recordings};
+pub use stored::{Stored, StoringLoss};
 pub use task_file::TaskFile;
 pub use write::{BundleContents, StudentContents, as_stored, bundle_files, student_files};
 
@@ -56,6 +58,9 @@ pub struct Manifest {
     /// A [`TaskFile`], as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<BundleFile>,
+    /// How the weights are stored, where it was measured what that costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Stored>,
 }
 
 /// The files of one parent.
@@ -195,7 +200,7 @@ impl Manifest {
     }
 
     /// The files of one parent.
-    fn of(&self, owner: Owner) -> &ModelFiles {
+    pub fn of(&self, owner: Owner) -> &ModelFiles {
         match owner {
             Owner::Student => &self.student,
             Owner::Teacher => &self.teacher,
@@ -209,13 +214,16 @@ impl Manifest {
         let Self { config, plan, order, .. } = self;
         let layers = format!("{config} {:?} {}", plan.kept(), order.name());
         hash.update(layers);
-        let models = [&self.student, &self.teacher];
-        let weights =
-            models.into_iter().flat_map(|files| [&files.ends].into_iter().chain(&files.layers));
-        for file in [&self.tokenizer].into_iter().chain(weights) {
+        for file in [&self.tokenizer].into_iter().chain(self.weights()) {
             hash.update(&file.sha256);
         }
         hex(&hash.finalize()[..6])
+    }
+
+    /// The weight files of both parents.
+    pub fn weights(&self) -> impl Iterator<Item = &BundleFile> {
+        let models = [&self.student, &self.teacher];
+        models.into_iter().flat_map(|files| [&files.ends].into_iter().chain(&files.layers))
     }
 
     /// Bytes of [`Manifest::files`].

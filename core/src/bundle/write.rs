@@ -3,8 +3,13 @@
 use burn::tensor::Device;
 use serde::Serialize;
 
-use super::{BundleError, BundleFile, MANIFEST, Manifest, ModelFiles, Recordings, TaskFile};
-use crate::checkpoint::{Checkpoint, CheckpointError, Precision, layer_to_bytes, model_to_bytes};
+use super::{
+    BundleError, BundleFile, MANIFEST, Manifest, ModelFiles, Recordings, Stored, StoringLoss,
+    TaskFile,
+};
+use crate::checkpoint::{
+    Checkpoint, CheckpointError, Precision, StoredAs, layer_to_bytes, model_to_bytes,
+};
 use crate::curve::SizeCurve;
 use crate::model::LanguageModel;
 use crate::plan::{Owner, PatchOrder};
@@ -15,13 +20,15 @@ use crate::prune::{Family, Student, Teacher};
 pub struct BundleContents<'a> {
     pub name: &'a str,
     pub order: PatchOrder,
-    pub precision: Precision,
+    pub stored_as: StoredAs,
     pub tokenizer_json: &'a [u8],
     pub curve: SizeCurve,
     pub similarity: Vec<f64>,
     pub prompts: Vec<String>,
     pub recordings: Option<Recordings>,
     pub task: Option<TaskFile>,
+    /// What is lost by storing the weights so, where it was measured.
+    pub loss: Option<StoringLoss>,
 }
 
 /// The family as a bundle gives it back: its weights rounded to those that are stored.
@@ -30,11 +37,12 @@ pub struct BundleContents<'a> {
 /// [`BundleError::Write`] when a weight has no name in a file.
 pub fn as_stored(
     family: &Family,
-    precision: Precision,
+    stored_as: impl Into<StoredAs>,
     device: &Device,
 ) -> Result<Family, BundleError> {
+    let stored_as = stored_as.into();
     let stored = |model: &LanguageModel| -> Result<LanguageModel, CheckpointError> {
-        let bytes = model_to_bytes(model, precision)?;
+        let bytes = model_to_bytes(model, stored_as)?;
         let checkpoint = Checkpoint::parse([("the bundle".to_owned(), &*bytes)])?;
         checkpoint.read_model(model.config(), device)
     };
@@ -52,15 +60,15 @@ pub fn bundle_files(
     contents: BundleContents<'_>,
 ) -> Result<Vec<(String, Vec<u8>)>, BundleError> {
     let mut files = Files::default();
-    let precision = contents.precision;
-    let student = files.add_model(family.student().model(), "student", precision)?;
-    let teacher = files.add_model(family.teacher().model(), "teacher", precision)?;
+    let stored_as = contents.stored_as;
+    let student = files.add_model(family.student().model(), "student", stored_as)?;
+    let teacher = files.add_model(family.teacher().model(), "teacher", stored_as)?;
     let tokenizer = files.add("tokenizer.json".to_owned(), contents.tokenizer_json.to_vec());
     let recordings = contents.recordings.as_ref().map(to_json).transpose()?;
     let recordings = recordings.map(|bytes| files.add("recordings.json".to_owned(), bytes));
     let task = contents.task.as_ref().map(to_json).transpose()?;
     let task = task.map(|bytes| files.add("task.json".to_owned(), bytes));
-    files.end(&Manifest {
+    let mut manifest = Manifest {
         format: Manifest::FORMAT.to_owned(),
         version: Manifest::VERSION,
         name: contents.name.to_owned(),
@@ -75,7 +83,15 @@ pub fn bundle_files(
         prompts: contents.prompts,
         recordings,
         task,
-    })
+        stored: None,
+    };
+    manifest.stored = contents.loss.map(|loss| {
+        let n_bytes: u64 = manifest.weights().map(|file| file.bytes).sum();
+        let models = [family.teacher().model(), family.student().model()];
+        let n_params: usize = models.into_iter().map(LanguageModel::n_params).sum();
+        Stored { precision: stored_as, bytes_share: n_bytes as f64 / (4 * n_params) as f64, loss }
+    });
+    files.end(&manifest)
 }
 
 /// What goes into a bundle beside another student.
@@ -121,6 +137,7 @@ pub fn student_files(
         curve: SizeCurve::new(Vec::new()),
         similarity: contents.similarity,
         recordings: None,
+        stored: None,
         ..bundle.clone()
     })
 }
@@ -140,14 +157,15 @@ impl Files {
         &mut self,
         model: &LanguageModel,
         folder: &str,
-        precision: Precision,
+        stored_as: impl Into<StoredAs>,
     ) -> Result<ModelFiles, BundleError> {
+        let stored_as = stored_as.into();
         let config = model.config();
-        let ends = model_to_bytes(&model.without_layers(), precision)?;
+        let ends = model_to_bytes(&model.without_layers(), stored_as)?;
         let ends = self.add(format!("{folder}/ends.safetensors"), ends);
         let mut layers = Vec::new();
         for (number, layer) in model.layers().iter().enumerate() {
-            let bytes = layer_to_bytes(layer, config, precision)?;
+            let bytes = layer_to_bytes(layer, config, stored_as)?;
             layers.push(self.add(format!("{folder}/layer-{number:02}.safetensors"), bytes));
         }
         Ok(ModelFiles { ends, tied: model.is_tied(), layers })
@@ -186,13 +204,14 @@ mod tests {
         let contents = BundleContents {
             name: "old",
             order,
-            precision: Precision::F32,
+            stored_as: Precision::F32.into(),
             tokenizer_json: TOKENIZER.as_bytes(),
             curve: SizeCurve::new(Vec::new()),
             similarity: vec![0.5; 2],
             prompts: vec!["a".to_owned()],
             recordings: None,
             task: None,
+            loss: None,
         };
         bundle_files(&family, contents).unwrap()
     }

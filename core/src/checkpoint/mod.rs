@@ -4,6 +4,7 @@
 //! header; every size is checked against the bytes that are there.
 
 mod dtype;
+mod eight_bits;
 mod fingerprint;
 mod header;
 mod member;
@@ -19,13 +20,14 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub(crate) use dtype::to_f32;
+pub(crate) use eight_bits::{GROUP, quantise};
 pub use fingerprint::{Fingerprint, Fingerprints};
 pub(crate) use header::header_of;
 pub use header::{Header, StoredTensor};
 pub use member::{MemberError, Parent};
 pub use names::{Names, Place, Share, Storage};
 pub(crate) use read::transpose;
-pub use write::{Precision, layer_to_bytes, model_to_bytes, tensors_to_bytes};
+pub use write::{Precision, StoredAs, layer_to_bytes, model_to_bytes, tensors_to_bytes};
 
 /// The tensors of a model, borrowed from the bytes of its files.
 #[derive(Debug)]
@@ -45,6 +47,21 @@ pub enum CheckpointError {
     Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
     #[error("tensor {name:?} has dtype {found:?}; supported: F32, F16, BF16, F8_E4M3, F8_E5M2")]
     Dtype { name: String, found: Dtype },
+    #[error(
+        "tensor {name:?} is in 8 bits, and \"{name}.scales\" is missing beside it; fetch the file \
+         again or write it anew"
+    )]
+    NoScales { name: String },
+    #[error(
+        "tensor {name:?} is {dtype:?} of shape {found:?}; expected F16 of shape {expected:?}, a \
+         scale for every 32 values of a row; write the file anew"
+    )]
+    Scales { name: String, dtype: Dtype, expected: Vec<usize>, found: Vec<usize> },
+    #[error(
+        "number {number} of tensor {name:?} is {found}; expected a scale of at least 0; fetch the \
+         file again or write it anew"
+    )]
+    Scale { name: String, number: usize, found: f32 },
     #[error("parameter {path:?} has no name in this architecture's checkpoints")]
     Unnamed { path: String },
     #[error(

@@ -1,9 +1,13 @@
 //! Tensors of a checkpoint as parameters of a model.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, TensorData};
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::dtype::to_f32;
+use super::eight_bits::Scales;
 use super::names::Place;
 use super::{Checkpoint, CheckpointError, Names, Share};
 use crate::config::{LayerKind, ModelConfig};
@@ -97,9 +101,11 @@ impl<'bytes> Checkpoint<'bytes> {
     /// # Errors
     /// As [`Checkpoint::read_model`].
     pub fn check(&self, config: &ModelConfig) -> Result<(), CheckpointError> {
-        self.refuse_broken_tie(config, &Names::of(config))?;
-        let shape = |name: &str| self.tensors().get(name).map(TensorView::shape);
-        check_shapes(config, shape, |name| self.missing(name))
+        let names = Names::of(config);
+        self.refuse_broken_tie(config, &names)?;
+        each_parameter(config, |parameter| {
+            self.fitting(&place_of(&names, parameter)?, parameter).map(|_| ())
+        })
     }
 
     /// The tensor, if it has the shape that the parameter asks for.
@@ -107,10 +113,17 @@ impl<'bytes> Checkpoint<'bytes> {
         &self,
         place: &'place Place,
         parameter: &Parameter,
-    ) -> Result<(&'place str, &TensorView<'bytes>), CheckpointError> {
+    ) -> Result<Stored<'place, 'bytes>, CheckpointError> {
         let (name, view) = self.locate(place)?;
         fits(place, parameter, name, view.shape())?;
-        Ok((name, view))
+        let scales = Scales::find(self, name, view)?;
+        Ok(Stored {
+            name,
+            dtype: view.dtype(),
+            shape: view.shape().to_vec(),
+            data: view.data(),
+            scales,
+        })
     }
 
     fn parameter(
@@ -120,14 +133,17 @@ impl<'bytes> Checkpoint<'bytes> {
         release: &mut dyn FnMut(&[u8]),
     ) -> Result<TensorData, CheckpointError> {
         let place = place_of(names, parameter)?;
-        let (name, view) = self.fitting(&place, parameter)?;
+        let stored = self.fitting(&place, parameter)?;
         let values = if place.storage.share == Share::WHOLE {
-            whole(name, view, release)?
+            stored.whole(release)?
         } else {
-            let values = share_of(name, view, place.storage.share, place.storage.transposed)?;
-            release(view.data());
+            let values = stored.share(place.storage.share, place.storage.transposed)?;
+            release(stored.data);
             values
         };
+        if let Some(scales) = stored.scales {
+            release(scales.data());
+        }
         let values = match (place.storage.transposed, parameter.shape.as_slice()) {
             (true, &[n_inputs, n_outputs]) => transpose(&values, n_outputs, n_inputs),
             _ => values,
@@ -180,6 +196,14 @@ pub(super) fn check_shapes<'shapes>(
         let (name, found) = found.ok_or_else(|| missing(&place.name))?;
         fits(&place, parameter, name, found)
     };
+    each_parameter(config, check)
+}
+
+/// Calls `check` with every parameter of a model, up to the first that it refuses.
+fn each_parameter(
+    config: &ModelConfig,
+    check: impl Fn(&Parameter) -> Result<(), CheckpointError>,
+) -> Result<(), CheckpointError> {
     let mut outcome = Ok(());
     LanguageModel::for_each_parameter(config, |parameter| {
         if outcome.is_ok() {
@@ -208,53 +232,70 @@ fn fits(
     Err(CheckpointError::Shape { name: name.to_owned(), expected, found })
 }
 
-/// Bytes that are read before they are released; whole values of every width.
-const PIECE: usize = 1 << 20;
-
-/// All values of a tensor.
-fn whole(
-    name: &str,
-    view: &TensorView<'_>,
-    release: &mut dyn FnMut(&[u8]),
-) -> Result<Vec<f32>, CheckpointError> {
-    let mut values = Vec::with_capacity(view.shape().iter().product());
-    for piece in view.data().chunks(PIECE) {
-        values.append(&mut to_f32(name, view.dtype(), piece)?);
-        release(piece);
-    }
-    Ok(values)
+/// A tensor as it lies in its file.
+struct Stored<'name, 'bytes> {
+    name: &'name str,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data: &'bytes [u8],
+    /// Of a tensor in 8 bits.
+    scales: Option<Scales<'bytes>>,
 }
 
-/// The values of a parameter that has a share of a stored tensor, as rows when the outputs are rows.
-fn share_of(
-    name: &str,
-    view: &TensorView<'_>,
-    share: Share,
-    outputs_are_rows: bool,
-) -> Result<Vec<f32>, CheckpointError> {
-    // A bias is a row of outputs.
-    let (n_rows, n_columns) = match *view.shape() {
-        [rows, columns] => (rows, columns),
-        _ => (1, view.shape().iter().product()),
-    };
-    let width = view.data().len() / (n_rows * n_columns).max(1);
-    let bytes = |start: usize, end: usize| &view.data()[start * width..end * width];
-    let mut values = Vec::new();
-    if outputs_are_rows {
-        for rows in share.ranges(n_rows) {
-            let part = bytes(rows.start * n_columns, rows.end * n_columns);
-            values.extend(to_f32(name, view.dtype(), part)?);
-        }
-    } else {
-        for row in 0..n_rows {
-            for columns in share.ranges(n_columns) {
-                let start = row * n_columns;
-                let part = bytes(start + columns.start, start + columns.end);
-                values.extend(to_f32(name, view.dtype(), part)?);
-            }
+/// Values that are read before their bytes are released.
+const PIECE: usize = 1 << 18;
+
+impl<'bytes> Stored<'_, 'bytes> {
+    fn n_values(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    fn bytes(&self, range: Range<usize>) -> &'bytes [u8] {
+        let width = self.data.len() / self.n_values().max(1);
+        &self.data[range.start * width..range.end * width]
+    }
+
+    /// The values at these places of the tensor, row-major.
+    fn values(&self, range: Range<usize>) -> Result<Vec<f32>, CheckpointError> {
+        let bytes = self.bytes(range.clone());
+        match &self.scales {
+            Some(scales) => scales.decode(self.name, range, bytes),
+            None => to_f32(self.name, self.dtype, bytes),
         }
     }
-    Ok(values)
+
+    fn whole(&self, release: &mut dyn FnMut(&[u8])) -> Result<Vec<f32>, CheckpointError> {
+        let n_values = self.n_values();
+        let mut values = Vec::with_capacity(n_values);
+        for start in (0..n_values).step_by(PIECE) {
+            let piece = start..n_values.min(start + PIECE);
+            values.append(&mut self.values(piece.clone())?);
+            release(self.bytes(piece));
+        }
+        Ok(values)
+    }
+
+    /// The values of a parameter that has a share of the tensor, as rows when the outputs are rows.
+    fn share(&self, share: Share, outputs_are_rows: bool) -> Result<Vec<f32>, CheckpointError> {
+        // A bias is a row of outputs.
+        let (n_rows, n_columns) = match *self.shape {
+            [rows, columns] => (rows, columns),
+            _ => (1, self.n_values()),
+        };
+        let mut values = Vec::new();
+        if outputs_are_rows {
+            for rows in share.ranges(n_rows) {
+                values.extend(self.values(rows.start * n_columns..rows.end * n_columns)?);
+            }
+        } else {
+            for start in (0..n_rows).map(|row| row * n_columns) {
+                for columns in share.ranges(n_columns) {
+                    values.extend(self.values(start + columns.start..start + columns.end)?);
+                }
+            }
+        }
+        Ok(values)
+    }
 }
 
 /// `[rows, columns]` -> `[columns, rows]`, row-major.

@@ -1,6 +1,7 @@
 //! Models and layers as safetensors bytes, under Hugging Face's names.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use burn::module::Module;
 use half::{bf16, f16};
@@ -8,6 +9,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::dtype::to_f32;
+use super::eight_bits::{self, scales_name, scales_shape};
 use super::read::transpose;
 use super::{Checkpoint, CheckpointError, Names, Place, Share, Storage};
 use crate::config::ModelConfig;
@@ -84,15 +86,44 @@ impl Precision {
     }
 }
 
+/// How the weights of a model are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StoredAs {
+    /// Matrices in 8 bits with a scale for every 32 values, as in GGUF; vectors and learned
+    /// positions in f32.
+    #[serde(rename = "q8_0")]
+    Q8_0,
+    #[serde(untagged)]
+    Floats(Precision),
+}
+
+impl From<Precision> for StoredAs {
+    fn from(precision: Precision) -> Self {
+        Self::Floats(precision)
+    }
+}
+
+/// As on the command line and in manifests.
+impl fmt::Display for StoredAs {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Q8_0 => "q8_0",
+            Self::Floats(Precision::F32) => "f32",
+            Self::Floats(Precision::F16) => "f16",
+            Self::Floats(Precision::Bf16) => "bf16",
+        })
+    }
+}
+
 /// The weights of a model, as `model.safetensors` holds them.
 ///
 /// # Errors
 /// [`CheckpointError`] when a parameter has no name or the file cannot be laid out.
 pub fn model_to_bytes(
     model: &LanguageModel,
-    precision: Precision,
+    stored_as: impl Into<StoredAs>,
 ) -> Result<Vec<u8>, CheckpointError> {
-    module_to_bytes(model, model.config(), precision)
+    module_to_bytes(model, model.config(), stored_as.into())
 }
 
 /// The weights of a single layer, named as inside a layer.
@@ -102,15 +133,15 @@ pub fn model_to_bytes(
 pub fn layer_to_bytes(
     layer: &DecoderLayer,
     config: &ModelConfig,
-    precision: Precision,
+    stored_as: impl Into<StoredAs>,
 ) -> Result<Vec<u8>, CheckpointError> {
-    module_to_bytes(layer, config, precision)
+    module_to_bytes(layer, config, stored_as.into())
 }
 
 fn module_to_bytes<M: Module>(
     module: &M,
     config: &ModelConfig,
-    precision: Precision,
+    stored_as: StoredAs,
 ) -> Result<Vec<u8>, CheckpointError> {
     let names = Names::of(config);
     let mut tensors = Vec::new();
@@ -132,20 +163,23 @@ fn module_to_bytes<M: Module>(
             (true, &[n_inputs, n_outputs]) => transpose(&values, n_inputs, n_outputs),
             _ => values,
         };
+        let stored_as = of_parameter(stored_as, &parameter.path, &stored_shape);
         if storage.share == Share::WHOLE {
-            tensors.push((name, stored_shape, values));
+            tensors.push((stored_as, (name, stored_shape, values)));
             return;
         }
         let index = *shared.entry(name.clone()).or_insert_with(|| {
             let empty = vec![0.0; stored_shape.iter().product()];
-            tensors.push((name, stored_shape.clone(), empty));
+            tensors.push((stored_as, (name, stored_shape.clone(), empty)));
             tensors.len() - 1
         });
-        fill_share(&mut tensors[index].2, &stored_shape, storage, &values);
+        fill_share(&mut tensors[index].1.2, &stored_shape, storage, &values);
     });
     match unnamed {
         Some(path) => Err(CheckpointError::Unnamed { path }),
-        None => tensors_to_bytes(tensors, precision),
+        None => {
+            to_file(tensors.into_iter().flat_map(|(stored_as, tensor)| encode(tensor, stored_as)))
+        }
     }
 }
 
@@ -174,17 +208,51 @@ fn fill_share(stored: &mut [f32], shape: &[usize], storage: Storage, values: &[f
 /// # Errors
 /// [`CheckpointError::Write`] when shape and values of a tensor disagree.
 pub fn tensors_to_bytes(
-    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
+    tensors: Vec<NamedTensor>,
     precision: Precision,
 ) -> Result<Vec<u8>, CheckpointError> {
-    let encoded: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
-        .into_iter()
-        .map(|(name, shape, values)| (name, shape, precision.encode(&values)))
-        .collect();
-    let views = encoded
+    to_file(tensors.into_iter().flat_map(|tensor| encode(tensor, precision.into())))
+}
+
+/// Name, shape and values.
+type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
+/// Name, type, shape and bytes.
+type EncodedTensor = (String, Dtype, Vec<usize>, Vec<u8>);
+
+/// How a parameter is stored, in a file that is stored as `stored_as`.
+fn of_parameter(stored_as: StoredAs, path: &str, stored_shape: &[usize]) -> StoredAs {
+    let is_matrix = stored_shape.len() == 2 && path != "embedding.positions.weight";
+    match stored_as {
+        StoredAs::Q8_0 if !is_matrix => Precision::F32.into(),
+        stored_as => stored_as,
+    }
+}
+
+/// A tensor as it is stored, in 8 bits with its scales.
+fn encode((name, shape, values): NamedTensor, stored_as: StoredAs) -> Vec<EncodedTensor> {
+    let precision = match stored_as {
+        StoredAs::Floats(precision) => precision,
+        StoredAs::Q8_0 => {
+            let n_columns = shape.last().copied().unwrap_or(1);
+            if let Some((codes, scales)) = eight_bits::encode(&values, n_columns) {
+                let scales =
+                    (scales_name(&name), Precision::F16.dtype(), scales_shape(&shape), scales);
+                return vec![(name, Dtype::I8, shape, codes), scales];
+            }
+            // What is no number stays what it is.
+            Precision::F32
+        }
+    };
+    vec![(name, precision.dtype(), shape, precision.encode(&values))]
+}
+
+fn to_file(tensors: impl Iterator<Item = EncodedTensor>) -> Result<Vec<u8>, CheckpointError> {
+    let tensors: Vec<EncodedTensor> = tensors.collect();
+    let views = tensors
         .iter()
-        .map(|(name, shape, bytes)| {
-            Ok((name.as_str(), TensorView::new(precision.dtype(), shape.clone(), bytes)?))
+        .map(|(name, dtype, shape, bytes)| {
+            Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?))
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(CheckpointError::Write)?;

@@ -7,7 +7,7 @@
 use half::f16;
 
 use super::{GgufError, GgufType};
-use crate::checkpoint::Precision;
+use crate::checkpoint::{GROUP as BLOCK, Precision, quantise};
 
 /// A format that values can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,9 +18,6 @@ pub enum Encoding {
     Q8_0,
     Q4_0,
 }
-
-/// Values to a block of the quantised formats.
-const BLOCK: usize = 32;
 
 impl Encoding {
     pub const ALL: [Self; 5] = [Self::F32, Self::F16, Self::Bf16, Self::Q8_0, Self::Q4_0];
@@ -83,16 +80,11 @@ impl Encoding {
 
 /// A scale in f16, then a signed byte for each value.
 fn q8_0(values: &[f32; BLOCK]) -> [u8; 34] {
-    let largest = values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    let scale = largest / 127.0;
-    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let (scale, codes) = quantise(values);
     let mut block = [0; 34];
-    block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
-    for (byte, value) in block[2..].iter_mut().zip(values) {
-        // Half goes away from zero. The inverse of a tiny scale is infinite, and so is the product;
-        // numpy makes that a 0.
-        let rounded = (value * inverse).round();
-        *byte = if rounded.is_finite() { rounded as i32 as u8 } else { 0 };
+    block[..2].copy_from_slice(&scale.to_le_bytes());
+    for (byte, code) in block[2..].iter_mut().zip(codes) {
+        *byte = code.cast_unsigned();
     }
     block
 }

@@ -14,6 +14,8 @@ use crate::model::LanguageModel;
 pub struct Divergence {
     /// `KL(teacher ‖ member)` of the next token, in nats; at least 0.
     pub kl: Estimate,
+    /// The same at the token where it is largest.
+    pub kl_max: f64,
     /// The member's own negative log-likelihood of the next token, in nats.
     pub nats: Estimate,
 }
@@ -115,6 +117,8 @@ impl Places {
 struct Sums {
     /// KL, nats and number of tokens of each row so far.
     rows: Vec<[f64; 3]>,
+    /// The largest KL of a single token.
+    kl_max: f64,
 }
 
 impl Sums {
@@ -125,14 +129,16 @@ impl Sums {
             self.rows.resize(self.rows.len().max(start + row + 1), [0.0; 3]);
             let sums = &mut self.rows[start + row];
             // A distribution has no negative divergence; rounding may have left one.
-            sums[0] += f64::from(kl.max(0.0));
+            let kl = f64::from(kl.max(0.0));
+            self.kl_max = self.kl_max.max(kl);
+            sums[0] += kl;
             sums[1] += f64::from(nats);
             sums[2] += 1.0;
         }
     }
 
     fn estimate(&self) -> Divergence {
-        Divergence { kl: self.ratio(0), nats: self.ratio(1) }
+        Divergence { kl: self.ratio(0), kl_max: self.kl_max, nats: self.ratio(1) }
     }
 
     /// A ratio of two sums over rows, and its standard error.

@@ -71,6 +71,8 @@ fn TryIt(bench: Bench) -> impl IntoView {
         (family.manifest().n_bytes(), family.size(student).n_bytes)
     });
     let is_offered = Memo::new(move |_| session.stage.with(|stage| *stage == Stage::Offered));
+    let stored = dial.family.with_value(|family| family.manifest().stored);
+    let stored = stored.map(|stored| format!(" The weights are {stored}."));
     let load = move |_| {
         if session.stage.with_untracked(|stage| *stage == Stage::Offered) {
             session.load();
@@ -86,7 +88,7 @@ fn TryIt(bench: Bench) -> impl IntoView {
             </a>
             <span class="quiet">
                 "It runs in this browser; no text leaves it. The smallest size writes after "
-                {format::bytes(first)} "."
+                {format::bytes(first)} "." {stored}
             </span>
         </p>
     }

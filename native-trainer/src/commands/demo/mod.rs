@@ -6,7 +6,7 @@ mod students;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use boomerang_core::bundle::BundleContents;
+use boomerang_core::bundle::{BundleContents, StoringLoss, as_stored};
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
 use boomerang_core::corpus::course::{ALIGNMENT, LEARNING_RATE, TOKENS_PER_STEP};
 use boomerang_core::curve::Series;
@@ -102,18 +102,22 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let prompts = prompts();
     let recordings =
         record(&family, &order, precision, &story.tokenizer, &prompts, RECORDED_TOKENS)?;
+    let path = order.path(family.plan())?;
+    let stored = as_stored(&family, precision, &device.device)?;
+    let loss = block_on(StoringLoss::measure(&family, &stored, &path, &batches, &mut |_| {}))?;
     let contents = BundleContents {
         name: "Boomerang demo",
         order,
-        precision,
+        stored_as: precision.into(),
         tokenizer_json: EMBEDDED.tokenizer,
         curve: measured.curve.clone(),
         similarity,
         prompts,
         recordings,
         task: Some(story.task()),
+        loss,
     };
-    write_bundle(&out, Path::new("bundle"), &family, contents)?;
+    let (_, stored) = write_bundle(&out, Path::new("bundle"), &family, contents)?;
     let run = json!({
         "command": "demo",
         "steps": steps,
@@ -129,6 +133,9 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     out.commit()?;
 
     print_table(&measured);
+    if let Some(stored) = stored {
+        print(&stored.in_full());
+    }
     print(&format!(
         "no model can lose less than {:.3} nats a token on this corpus",
         story.made.entropy_floor

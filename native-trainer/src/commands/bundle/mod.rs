@@ -1,10 +1,12 @@
 //! `boomerang bundle`: a family as static files for the explorer.
 
+mod loss;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use boomerang_core::bundle::{BundleContents, TaskFile};
-use boomerang_core::checkpoint::Precision;
+use boomerang_core::checkpoint::{Precision, StoredAs};
 use boomerang_core::curve::SizeCurve;
 use boomerang_core::evaluate::Examination;
 use boomerang_core::tokenizer::Tokenizer;
@@ -12,12 +14,14 @@ use serde::Deserialize;
 
 use super::patch::open_family;
 use super::require_next_token;
+use crate::calibration::CalibrationArgs;
 use crate::cli::FamilyArgs;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::family_run::{RECORDED_TOKENS, record, write_bundle};
 use crate::files::{self, ModelFolder, OutputFolder};
 use crate::progress::print;
+use loss::Shown;
 
 /// Pack a family for the explorer
 #[derive(Clone, Debug, clap::Args)]
@@ -41,9 +45,12 @@ pub struct BundleArgs {
     /// with task, context, choices and gold) and a paragraph
     #[arg(long, value_name = "FILE")]
     pub task: Option<PathBuf>,
-    /// Number format of the weights
+    /// Number format of the weights; what it costs is measured on the --calibration texts, or on
+    /// prompts and task
     #[arg(long, value_enum, default_value_t = PrecisionChoice::F16)]
     pub precision: PrecisionChoice,
+    #[command(flatten)]
+    pub calibration: CalibrationArgs,
     #[arg(long)]
     pub out: PathBuf,
     /// Replace what is there
@@ -56,6 +63,9 @@ pub enum PrecisionChoice {
     F32,
     F16,
     Bf16,
+    /// 8 bits and a scale for every 32 weights of a matrix
+    #[value(name = "q8_0", alias = "q8")]
+    Q8_0,
 }
 
 /// `curve.json`, as far as it is needed here.
@@ -87,28 +97,40 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
             .map_or_else(|| "family".to_owned(), |name| name.to_string_lossy().into_owned())
     });
     let order = args.family.order(family.teacher().model().config());
-    let precision = match args.precision {
-        PrecisionChoice::F32 => Precision::F32,
-        PrecisionChoice::F16 => Precision::F16,
-        PrecisionChoice::Bf16 => Precision::Bf16,
+    let stored_as: StoredAs = match args.precision {
+        PrecisionChoice::F32 => Precision::F32.into(),
+        PrecisionChoice::F16 => Precision::F16.into(),
+        PrecisionChoice::Bf16 => Precision::Bf16.into(),
+        PrecisionChoice::Q8_0 => StoredAs::Q8_0,
     };
     let inputs = [args.family.teacher.as_path(), args.family.student.as_path()];
     let out = OutputFolder::create(&args.out, args.force)?.apart_from(&inputs)?;
-    let recordings = record(&family, &order, precision, &tokenizer, &args.prompt, args.record)
+    let recordings = record(&family, &order, stored_as, &tokenizer, &args.prompt, args.record)
         .or_exit(Exit::Usage)?;
+    let shown = Shown {
+        tokenizer: &tokenizer,
+        prompts: &args.prompt,
+        recordings: recordings.as_ref(),
+        task: task.as_ref(),
+    };
+    let loss = loss::measure(args, &folder, &family, &order, stored_as, &shown)?;
     let contents = BundleContents {
         name: &name,
         order,
-        precision,
+        stored_as,
         tokenizer_json: &tokenizer_json,
         curve,
         similarity,
         prompts: args.prompt.clone(),
         recordings,
         task,
+        loss,
     };
-    let n_bytes = write_bundle(&out, Path::new(""), &family, contents)?;
+    let (n_bytes, stored) = write_bundle(&out, Path::new(""), &family, contents)?;
     out.commit()?;
+    if let Some(stored) = stored {
+        print(&stored.in_full());
+    }
     print(&format!(
         "{}: {n_bytes} bytes; look at it with: boomerang explore {0}",
         args.out.display()
