@@ -82,13 +82,17 @@ fn zip(files: &[(String, Vec<u8>)]) -> Vec<u8> {
 async fn bring(page: &Page, folder: &Path, files: &[(String, Vec<u8>)]) -> String {
     let path = folder.join("own.zip");
     fs::write(&path, zip(files)).unwrap();
-    page.choose("#own-zip", &path).await;
-    told(page).await
+    choose(page, "#own-zip", &path).await
 }
 
-/// What the page says of what was brought.
-async fn told(page: &Page) -> String {
-    let is_told = "return document.querySelector('#own-take, #own .notice') !== null;";
+/// Chooses something to bring; what the page says of it.
+async fn choose(page: &Page, field: &str, path: &Path) -> String {
+    let told = "#own-take, #own .notice";
+    let forget = "document.querySelectorAll(arguments[0]).forEach(it => it.dataset.old = 'yes');";
+    page.run(forget, vec![json!(told)]).await;
+    page.choose(field, path).await;
+    let is_told = "return [...document.querySelectorAll('#own-take, #own .notice')]\
+                   .some(it => !it.dataset.old);";
     page.wait_until(is_told, json!(true)).await;
     page.text("#own").await
 }
@@ -135,8 +139,7 @@ async fn a_folder_is_as_good_as_a_zip() {
         fs::write(path, contents).unwrap();
     }
     let page = Page::open(&[], "models/?device=cpu").await;
-    page.choose("#own-folder", &folder.path().join("own")).await;
-    let words = told(&page).await;
+    let words = choose(&page, "#own-folder", &folder.path().join("own")).await;
     assert!(words.contains("3 sizes, from 4 layers"), "{words}");
     page.close().await;
 }
@@ -169,8 +172,7 @@ async fn what_is_no_family_is_refused_with_the_reason() {
     }
     let path = folder.path().join("own.zip");
     fs::write(&path, b"PK no zip").unwrap();
-    page.choose("#own-zip", &path).await;
-    assert!(told(&page).await.contains("not a zip"));
+    assert!(choose(&page, "#own-zip", &path).await.contains("not a zip"));
     page.close().await;
 }
 

@@ -58,7 +58,7 @@ impl Dropped {
     }
 }
 
-/// The files that were chosen in a field.
+/// The files that were chosen in a field, which is empty then: the same may be chosen again.
 pub fn chosen(event: &leptos::ev::Event) -> Vec<File> {
     let text = |file: &JsValue, key: &str| {
         Reflect::get(file, &key.into()).ok().and_then(|value| value.as_string())
@@ -70,7 +70,12 @@ pub fn chosen(event: &leptos::ev::Event) -> Vec<File> {
         let name = path.or_else(|| text(&file, "name")).unwrap_or_default();
         (name, file.unchecked_into())
     };
-    files.iter().map(file).collect()
+    let files = files.iter().map(file).collect();
+    if let Some(field) = event.target() {
+        // A field that keeps its files only does not hear of the same ones again.
+        let _ = Reflect::set(&field, &"value".into(), &"".into());
+    }
+    files
 }
 
 /// What a method gives that takes two functions, for its result and for its failure.

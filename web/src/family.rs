@@ -181,7 +181,8 @@ impl FamilyCard {
         let ends = [Owner::Student, Owner::Teacher].into_iter().filter(|&owner| {
             recipes.iter().any(|recipe| recipe.embedding == owner || recipe.head == owner)
         });
-        let ends: usize = ends.map(|owner| self.config.n_end_params(self.manifest.of(owner).tied)).sum();
+        let ends: usize =
+            ends.map(|owner| self.config.n_end_params(self.manifest.of(owner).tied)).sum();
         (ends + layers.len() * self.config.n_layer_params()) as u64 * 4
     }
 
@@ -215,7 +216,8 @@ impl FamilyCard {
     /// Of a weight in its file.
     pub fn bits_per_param(&self) -> u32 {
         let teacher = &self.manifest.teacher;
-        let n_bytes: u64 = teacher.layers.iter().chain([&teacher.ends]).map(|file| file.bytes).sum();
+        let n_bytes: u64 =
+            teacher.layers.iter().chain([&teacher.ends]).map(|file| file.bytes).sum();
         let n_params = self.config.n_end_params(teacher.tied)
             + teacher.layers.len() * self.config.n_layer_params();
         (8.0 * n_bytes as f64 / n_params as f64).round() as u32
