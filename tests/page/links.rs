@@ -72,3 +72,26 @@ async fn what_a_link_asks_for_in_vain_is_told() {
     assert!(notes.contains("stop 99") && notes.contains("s=seven"), "{notes:?}");
     page.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dial_patches_in_another_order_and_the_link_says_so() {
+    let page = Page::open(&[], "explore/?k=1").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    let pressed = "return [...document.querySelectorAll('#layer-strip button')]\
+                   .map(it => it.ariaPressed === 'true');";
+    let before = page.run(pressed, Vec::new()).await;
+    page.run("document.querySelector('#order input:not(:checked)').click();", Vec::new()).await;
+    page.wait_until("return new URLSearchParams(location.search).get('o');", json!("first")).await;
+    // The set of blocks stays, though no stop of the new order has it.
+    assert_eq!(page.run(pressed, Vec::new()).await, before);
+    page.set("#size-dial", "1").await;
+    let first = page.run(pressed, Vec::new()).await;
+    let patched: Vec<bool> = serde_json::from_value(first).unwrap();
+    assert!(patched[0] && !patched[patched.len() - 1], "{patched:?}");
+    assert_eq!(page.attribute("#here-mark", "data-measured").await, "false");
+    page.wait_until("return new URLSearchParams(location.search).get('k');", json!("1")).await;
+    page.reload().await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    assert_eq!(page.run(pressed, Vec::new()).await, json!(patched));
+    page.close().await;
+}

@@ -10,6 +10,7 @@ mod header;
 mod member;
 mod names;
 mod read;
+mod stored;
 mod write;
 
 use std::collections::BTreeMap;

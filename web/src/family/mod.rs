@@ -1,14 +1,17 @@
 //! What the page can say of a family from its manifest alone: its sizes, the path through them,
 //! and what was measured.
 
+mod sizes;
+
 use std::collections::HashSet;
 use std::ops::Range;
 
 use boomerang_core::bundle::{BundleError, Manifest};
 use boomerang_core::config::ModelConfig;
 use boomerang_core::curve::{CurveStop, Series};
-use boomerang_core::plan::{Owner, Patch, Recipe};
-use serde::{Deserialize, Serialize};
+use boomerang_core::plan::Patch;
+
+pub use sizes::MemberSize;
 
 use crate::order::OrderChoice;
 
@@ -26,15 +29,6 @@ pub struct FamilyCard {
     measured_path: Vec<Patch>,
     measured: Vec<CurveStop>,
     fingerprint: String,
-}
-
-/// How big one member is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemberSize {
-    pub n_layers: usize,
-    pub n_params: usize,
-    /// As stored in the bundle.
-    pub n_bytes: u64,
 }
 
 /// One student layer and the teacher layers that can take its place.
@@ -125,12 +119,6 @@ impl FamilyCard {
         self.path.iter().position(has_size)
     }
 
-    pub fn size(&self, patch: &Patch) -> MemberSize {
-        let recipe = self.manifest.plan.recipe(patch);
-        let n_params = self.n_params(&recipe);
-        MemberSize { n_layers: recipe.layers.len(), n_params, n_bytes: self.n_bytes(&recipe) }
-    }
-
     /// Bytes of a member's files that are not among those that are here.
     pub fn n_missing_bytes(&self, patch: &Patch, here: &HashSet<String>) -> u64 {
         let files = self.manifest.files_of(patch);
@@ -152,75 +140,6 @@ impl FamilyCard {
         let layers = self.manifest.plan.recipe(patch).layers;
         let names: Vec<String> = layers.iter().map(ToString::to_string).collect();
         names.join(" ")
-    }
-
-    /// The largest matrix, in bytes on the device, where weights are 32 bits each.
-    pub fn largest_tensor_bytes(&self) -> u64 {
-        let rows = self.config.vocab.max(self.config.d_ff);
-        (rows * self.config.d_model) as u64 * 4
-    }
-
-    /// The largest matrix, in bytes of its file.
-    pub fn largest_stored_bytes(&self) -> u64 {
-        self.largest_tensor_bytes() / 32 * u64::from(self.bits_per_param())
-    }
-
-    /// Bytes on the device for the `n_sizes` smallest sizes of the path together, weights being 32
-    /// bits each; what they share counts once.
-    pub fn bytes_in_memory(&self, n_sizes: usize) -> u64 {
-        let recipes = self.path.iter().take(n_sizes).map(|patch| self.manifest.plan.recipe(patch));
-        let recipes: Vec<Recipe> = recipes.collect();
-        let layers: HashSet<(bool, usize)> = recipes
-            .iter()
-            .flat_map(|recipe| &recipe.layers)
-            .map(|source| {
-                let (owner, layer) = source.place();
-                (owner == Owner::Teacher, layer)
-            })
-            .collect();
-        let ends = [Owner::Student, Owner::Teacher].into_iter().filter(|&owner| {
-            recipes.iter().any(|recipe| recipe.embedding == owner || recipe.head == owner)
-        });
-        let ends: usize =
-            ends.map(|owner| self.config.n_end_params(self.manifest.of(owner).tied)).sum();
-        (ends + layers.len() * self.config.n_layer_params()) as u64 * 4
-    }
-
-    fn n_params(&self, recipe: &Recipe) -> usize {
-        let config = &self.config;
-        config.n_end_params(self.shares_matrix(recipe))
-            + recipe.layers.len() * config.n_layer_params()
-    }
-
-    /// Whether embedding and head are one matrix.
-    fn shares_matrix(&self, recipe: &Recipe) -> bool {
-        recipe.embedding == recipe.head && self.manifest.of(recipe.head).tied
-    }
-
-    /// Bytes of the layers' files, and of the ends' files as much as the member has of them.
-    fn n_bytes(&self, recipe: &Recipe) -> u64 {
-        let Self { config, manifest, .. } = self;
-        let layers = recipe.layers.iter().filter_map(|source| {
-            let (owner, layer) = source.place();
-            manifest.of(owner).layers.get(layer)
-        });
-        let bytes_per_param = [recipe.embedding, recipe.head].map(|owner| {
-            let files = manifest.of(owner);
-            files.ends.bytes as f64 / config.n_end_params(files.tied) as f64
-        });
-        let n_end_params = config.n_end_params(self.shares_matrix(recipe));
-        let ends = bytes_per_param.iter().sum::<f64>() / 2.0 * n_end_params as f64;
-        layers.map(|file| file.bytes).sum::<u64>() + ends.round() as u64
-    }
-
-    /// Of a weight in its file.
-    pub fn bits_per_param(&self) -> u32 {
-        let teacher = &self.manifest.teacher;
-        let n_bytes: u64 =
-            teacher.layers.iter().chain([&teacher.ends]).map(|file| file.bytes).sum();
-        let n_params = self.config.n_end_params(teacher.tied)
-            + teacher.layers.len() * self.config.n_layer_params();
-        (8.0 * n_bytes as f64 / n_params as f64).round() as u32
     }
 }
 

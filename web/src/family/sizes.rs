@@ -1,0 +1,94 @@
+//! How big members are: in parameters, in files, on a device.
+
+use std::collections::HashSet;
+
+use boomerang_core::plan::{Owner, Patch, Recipe};
+use serde::{Deserialize, Serialize};
+
+use super::FamilyCard;
+
+/// How big one member is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberSize {
+    pub n_layers: usize,
+    pub n_params: usize,
+    /// As stored in the bundle.
+    pub n_bytes: u64,
+}
+
+impl FamilyCard {
+    pub fn size(&self, patch: &Patch) -> MemberSize {
+        let recipe = self.manifest.plan.recipe(patch);
+        let n_params = self.n_params(&recipe);
+        MemberSize { n_layers: recipe.layers.len(), n_params, n_bytes: self.n_bytes(&recipe) }
+    }
+
+    /// The largest matrix, in bytes on the device, where weights are 32 bits each.
+    pub fn largest_tensor_bytes(&self) -> u64 {
+        let rows = self.config.vocab.max(self.config.d_ff);
+        rows as u64 * self.config.d_model as u64 * 4
+    }
+
+    /// The largest matrix, in bytes of its file.
+    pub fn largest_stored_bytes(&self) -> u64 {
+        self.largest_tensor_bytes() / 32 * u64::from(self.bits_per_param())
+    }
+
+    /// Bytes on the device for the `n_sizes` smallest sizes of the path together, weights being 32
+    /// bits each; what they share counts once.
+    pub fn bytes_in_memory(&self, n_sizes: usize) -> u64 {
+        let recipes = self.path.iter().take(n_sizes).map(|patch| self.manifest.plan.recipe(patch));
+        let recipes: Vec<Recipe> = recipes.collect();
+        let layers: HashSet<(bool, usize)> = recipes
+            .iter()
+            .flat_map(|recipe| &recipe.layers)
+            .map(|source| {
+                let (owner, layer) = source.place();
+                (owner == Owner::Teacher, layer)
+            })
+            .collect();
+        let ends = [Owner::Student, Owner::Teacher].into_iter().filter(|&owner| {
+            recipes.iter().any(|recipe| recipe.embedding == owner || recipe.head == owner)
+        });
+        let ends = ends.map(|owner| self.config.n_end_params(self.manifest.of(owner).tied) as u64);
+        // Not in `usize`, which has 32 bits in a browser.
+        4 * (ends.sum::<u64>() + layers.len() as u64 * self.config.n_layer_params() as u64)
+    }
+
+    fn n_params(&self, recipe: &Recipe) -> usize {
+        let config = &self.config;
+        config.n_end_params(self.shares_matrix(recipe))
+            + recipe.layers.len() * config.n_layer_params()
+    }
+
+    /// Whether embedding and head are one matrix.
+    fn shares_matrix(&self, recipe: &Recipe) -> bool {
+        recipe.embedding == recipe.head && self.manifest.of(recipe.head).tied
+    }
+
+    /// Bytes of the layers' files, and of the ends' files as much as the member has of them.
+    fn n_bytes(&self, recipe: &Recipe) -> u64 {
+        let Self { config, manifest, .. } = self;
+        let layers = recipe.layers.iter().filter_map(|source| {
+            let (owner, layer) = source.place();
+            manifest.of(owner).layers.get(layer)
+        });
+        let bytes_per_param = [recipe.embedding, recipe.head].map(|owner| {
+            let files = manifest.of(owner);
+            files.ends.bytes as f64 / config.n_end_params(files.tied) as f64
+        });
+        let n_end_params = config.n_end_params(self.shares_matrix(recipe));
+        let ends = bytes_per_param.iter().sum::<f64>() / 2.0 * n_end_params as f64;
+        layers.map(|file| file.bytes).sum::<u64>() + ends.round() as u64
+    }
+
+    /// Of a weight in its file.
+    pub fn bits_per_param(&self) -> u32 {
+        let teacher = &self.manifest.teacher;
+        let n_bytes: u64 =
+            teacher.layers.iter().chain([&teacher.ends]).map(|file| file.bytes).sum();
+        let n_params = self.config.n_end_params(teacher.tied)
+            + teacher.layers.len() * self.config.n_layer_params();
+        (8.0 * n_bytes as f64 / n_params as f64).round() as u32
+    }
+}
