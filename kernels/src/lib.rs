@@ -1,4 +1,8 @@
-//! Sums over plain numbers, written so that a compiler makes vector instructions of them.
+//! Sums over plain numbers in which decoding spends its time.
+//!
+//! A crate of its own so that it is compiled for speed where everything else is kept small, and free
+//! of everything but loops that a compiler makes vector instructions of. None of them is inlined: in
+//! a small caller they would be compiled small as well.
 
 /// Streams in which a matrix is read: memory gives several faster than one.
 const N_STREAMS: usize = 4;
@@ -6,8 +10,9 @@ const N_STREAMS: usize = 4;
 /// Sums that run beside each other, as wide as a vector register or a multiple of it.
 const N_LANES: usize = 8;
 
-/// `y = x · w`; `w` has a row of `y.len()` numbers for each of `x`.
-pub(super) fn times_rows(x: &[f32], w: &[f32], y: &mut [f32]) {
+/// `y = x · w`: `w` has a row of `y.len()` numbers for each of `x`.
+#[inline(never)]
+pub fn times_rows(x: &[f32], w: &[f32], y: &mut [f32]) {
     let width = y.len();
     y.fill(0.0);
     // Each stream goes through a quarter of the rows, without gaps.
@@ -32,8 +37,9 @@ pub(super) fn times_rows(x: &[f32], w: &[f32], y: &mut [f32]) {
     }
 }
 
-/// `y = w · x`; `w` has a row of `x.len()` numbers for each of `y`.
-pub(super) fn times_columns(x: &[f32], w: &[f32], y: &mut [f32]) {
+/// `y = w · x`: `w` has a row of `x.len()` numbers for each of `y`.
+#[inline(never)]
+pub fn times_columns(x: &[f32], w: &[f32], y: &mut [f32]) {
     let width = x.len();
     let n_together = y.len() / N_STREAMS;
     let row = |place: usize| &w[place * width..(place + 1) * width];
@@ -70,7 +76,9 @@ fn dots(x: &[f32], rows: [&[f32]; N_STREAMS]) -> [f32; N_STREAMS] {
     })
 }
 
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+/// The sum of the products.
+#[inline(never)]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a_chunks, a_rest) = a.as_chunks::<N_LANES>();
     let (b_chunks, b_rest) = b.as_chunks::<N_LANES>();
     let mut sums = [0.0; N_LANES];
@@ -84,22 +92,26 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Takes the mean away.
-pub(super) fn center(row: &mut [f32]) {
+#[inline(never)]
+pub fn center(row: &mut [f32]) {
     let mean = row.iter().sum::<f32>() / row.len() as f32;
     for value in row {
         *value -= mean;
     }
 }
 
-pub(super) fn divide_by_root_mean_square(row: &mut [f32], epsilon: f32) {
+/// `epsilon` is added to the mean square, so that no row of zeros is divided by zero.
+#[inline(never)]
+pub fn divide_by_root_mean_square(row: &mut [f32], epsilon: f32) {
     let root = (dot(row, row) / row.len() as f32 + epsilon).sqrt();
     for value in row {
         *value /= root;
     }
 }
 
-/// The half-split rotation of [`RotaryTable`](super::super::rope::RotaryTable).
-pub(super) fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+/// Rotates each number of the first half together with its match in the second half.
+#[inline(never)]
+pub fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
     let half = head.len() / 2;
     for first in 0..half {
         let second = first + half;
@@ -109,7 +121,9 @@ pub(super) fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
     }
 }
 
-pub(super) fn softmax(row: &mut [f32]) {
+/// Exponentials as shares of their sum.
+#[inline(never)]
+pub fn softmax(row: &mut [f32]) {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for value in row.iter_mut() {

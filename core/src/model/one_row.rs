@@ -8,8 +8,7 @@
 //! Only with the feature `flex`, for doors that compute on that backend; without it no tensor's
 //! numbers are found.
 
-mod kernels;
-
+use boomerang_kernels as kernels;
 use burn::nn::Linear;
 use burn::tensor::{Tensor, TensorData};
 
