@@ -5,7 +5,7 @@ Two models with random weights, made from a seed: one of the shape of the embedd
 Boomerang's worker on the CPU, and exported to ONNX for transformers.js. Both are loaded into one
 headless Chromium, each in a worker of its own, and take turns: the same prompt, the same number of
 tokens, always the likeliest one. Told are the medians of tokens a second after the first token and of
-the milliseconds to the first token, and whether both wrote the same.
+the milliseconds to the first token, the median ratio within a round, and whether all wrote the same.
 
   cargo xtask page
   cargo build --release
@@ -242,7 +242,7 @@ def measure(browser, model, args):
             candidates[label] = ["transformers", f"{model}/{args.export}", count, runtime]
     for label, parts in candidates.items():
         loaded = browser.call("load", label, parts)
-        print(f"  {label:<34} loaded in {loaded / 1000:.1f} s", flush=True)
+        print(f"  {label:<36} loaded in {loaded / 1000:.1f} s", flush=True)
 
     vocab = config(model).vocab_size
     n_tokens = min(args.tokens, config(model).max_position_embeddings - args.prompt)
@@ -262,18 +262,19 @@ def measure(browser, model, args):
     for label in candidates:
         browser.call("end", label)
 
-    rates = {}
+    speeds = {}
     for label, own in turns.items():
-        speeds = [(n_tokens - 1) * 1000 / turn["restMillis"] for turn in own]
+        speeds[label] = [(n_tokens - 1) * 1000 / turn["restMillis"] for turn in own]
+        low, middle, high = min(speeds[label]), statistics.median(speeds[label]), max(speeds[label])
         first = statistics.median(turn["firstMillis"] for turn in own)
-        rates[label] = statistics.median(speeds)
         print(
-            f"  {label:<34} {rates[label]:8.1f} tokens/s   ({min(speeds):.1f} to {max(speeds):.1f})"
+            f"  {label:<36} {middle:8.1f} tokens/s   ({low:.1f} to {high:.1f})"
             f"   first token after {first:6.0f} ms", flush=True,
         )
-    ours, *others = rates
+    ours, *others = speeds
     for other in others:
-        print(f"  Boomerang is {rates[ours] / rates[other]:.2f} times as fast as {other}")
+        ratio = statistics.median(a / b for a, b in zip(speeds[ours], speeds[other]))
+        print(f"  Boomerang is {ratio:.2f} times as fast as {other}")
     if not has_parted:
         print(f"  all wrote the same {(args.warm + rounds) * n_tokens} tokens")
 
