@@ -50,13 +50,14 @@ pub fn times_columns(x: &[f32], w: &[f32], y: &mut [f32]) {
             y[stream * n_together + place] = sum;
         }
     }
-    for place in N_STREAMS * n_together..y.len() {
-        y[place] = dot(x, row(place));
+    for (place, y) in y.iter_mut().enumerate().skip(N_STREAMS * n_together) {
+        *y = dot(x, row(place));
     }
 }
 
 /// The products of `x` with several rows, read together.
 fn dots(x: &[f32], rows: [&[f32]; N_STREAMS]) -> [f32; N_STREAMS] {
+    // With the streams there are sums enough.
     const N_LANES: usize = 4;
     let mut sums = [[0.0; N_LANES]; N_STREAMS];
     let (chunks, rest) = x.as_chunks::<N_LANES>();
