@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use boomerang_core::checkpoint::{Checkpoint, Precision, StoredAs, model_to_bytes};
 use boomerang_core::config::ModelConfig;
-use boomerang_core::model::AttentionMask;
+use boomerang_core::model::{AttentionMask, KvCache};
 use boomerang_core::plan::{LayerPlan, Patch};
 use boomerang_core::prune::Family;
 use boomerang_native_trainer::device::cpu;
@@ -52,6 +52,25 @@ fn every_model_comes_back_from_8_bits_nearly_as_it_was() {
             // Half a step is a 254th of the largest in a group; f16 rounds the step by a 2048th.
             let difference = relative_difference(&after, &before);
             assert!(difference < 0.0045, "{name} of {}: {difference}", folder.display());
+        }
+    }
+}
+
+#[test]
+fn a_position_by_itself_gives_what_it_gives_among_others() {
+    for folder in folders() {
+        let model = ModelFolder::open(&folder).unwrap().model(&cpu()).unwrap();
+        if model.config().is_masked() {
+            continue;
+        }
+        let tokens: Vec<u32> = (0..9).map(|place| 5 + 7 * place % 31).collect();
+        let mask = AttentionMask::causal(tokens.len(), 0, &cpu());
+        let together = values(model.trace(ids(&tokens, &cpu()), &mask).logits);
+        let mut cache = KvCache::new(model.config(), 1, tokens.len(), &cpu());
+        for (token, expected) in tokens.iter().zip(together.chunks(model.config().vocab)) {
+            let logits = values(model.next_logits(ids(&[*token], &cpu()), &mut cache));
+            let difference = relative_difference(&logits, expected);
+            assert!(difference <= 1e-4, "{}: logits differ by {difference}", folder.display());
         }
     }
 }

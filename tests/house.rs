@@ -21,6 +21,10 @@ fn text(path: impl AsRef<Path>) -> String {
     String::from_utf8(read(path)).unwrap()
 }
 
+/// Where our own sources are.
+const SOURCES: [&str; 6] =
+    ["kernels/src", "core/src", "native-trainer/src", "web/src", "web/engine/src", "xtask/src"];
+
 /// Stages of `core` in the order in which data flows; each may use those before it, and its own.
 const STAGES: [&str; 21] = [
     "plan",
@@ -99,7 +103,7 @@ fn no_forward_pass_asks_for_the_architecture() {
 
 #[test]
 fn every_file_opens_with_what_it_is() {
-    for folder in ["core/src", "native-trainer/src", "web/src", "web/engine/src", "xtask/src"] {
+    for folder in SOURCES {
         for file in sources(&root().join(folder)) {
             assert!(text(&file).starts_with("//! "), "{} has no first line", file.display());
         }
@@ -108,7 +112,7 @@ fn every_file_opens_with_what_it_is() {
 
 #[test]
 fn no_file_is_too_long_to_read() {
-    for folder in ["core/src", "native-trainer/src", "web/src", "web/engine/src", "xtask/src"] {
+    for folder in SOURCES {
         for file in sources(&root().join(folder)) {
             let n_lines = text(&file).lines().count();
             assert!(n_lines <= 400, "{} has {n_lines} lines: find the joint", file.display());
@@ -146,7 +150,7 @@ fn the_tree_in_the_readme_is_the_repository() {
 #[test]
 fn every_module_is_on_the_map() {
     let map = text(root().join("ARCHITECTURE.md"));
-    for folder in ["core/src", "native-trainer/src", "web/src", "web/engine/src", "xtask/src"] {
+    for folder in SOURCES {
         let folder = root().join(folder);
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();

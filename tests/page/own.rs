@@ -163,7 +163,7 @@ async fn what_is_no_family_is_refused_with_the_reason() {
         (change("teacher/config.json", b"[]"), "own/teacher/config.json"),
         (change("teacher/model.safetensors", &long), "own/teacher/model.safetensors"),
         (change("student/model.safetensors", b"version https://git-lfs"), "git lfs pull"),
-        (change("student/model.safetensors", &good[1].1), "layer"),
+        (change("teacher/model.safetensors", &good[4].1), "model.layers.4."),
     ];
     for (files, reason) in &cases {
         let words = bring(&page, folder.path(), files).await;

@@ -6,9 +6,10 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::cache::LayerCache;
-use super::layer::normalize;
+use super::layer::{linear, normalize};
 use super::mask::AttentionMask;
 use super::norm::Norm;
+use super::one_row;
 use super::rope::RotaryTable;
 use crate::architecture::QueryKeyNorm;
 use crate::config::ModelConfig;
@@ -70,15 +71,21 @@ impl Attention {
         cache: Option<&mut LayerCache>,
     ) -> Tensor<3> {
         let [batch, seq, _] = x.dims();
-        let query = self.query.forward(x.clone());
+        let query = linear(&self.query, x.clone());
         let query = self.prepare(query, self.query_norm.as_ref(), self.n_heads, rope);
-        let key = self.key.forward(x.clone());
+        let key = linear(&self.key, x.clone());
         let key = self.prepare(key, self.key_norm.as_ref(), self.n_kv_heads, rope);
-        let value = self.split_heads(self.value.forward(x), self.n_kv_heads);
+        let value = self.split_heads(linear(&self.value, x), self.n_kv_heads);
         let (key, value) = match cache {
             Some(cache) => cache.append(key, value),
             None => (key, value),
         };
+
+        if mask.is_none()
+            && let Some(mixed) = one_row::attend(&query, &key, &value, self.scale, self.softcap)
+        {
+            return linear(&self.output, mixed);
+        }
 
         // The query heads that share a key head become further rows of it, so that keys and values
         // are never repeated: [batch, n_kv_heads, n_groups * seq, d_head].
@@ -98,7 +105,7 @@ impl Attention {
 
         // [batch, n_heads, seq, d_head] -> [batch, seq, n_heads * d_head]
         let mixed = mixed.swap_dims(1, 2).reshape([batch, seq, self.n_heads * self.d_head]);
-        self.output.forward(mixed)
+        linear(&self.output, mixed)
     }
 
     /// Queries or keys as they meet: normalised, in heads, rotated.

@@ -1,6 +1,7 @@
 //! One transformer layer.
 
 use burn::module::Module;
+use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::attention::Attention;
@@ -8,6 +9,7 @@ use super::cache::LayerCache;
 use super::context::Context;
 use super::mlp::Mlp;
 use super::norm::Norm;
+use super::one_row;
 use super::parameters::{self, Parameter};
 use crate::config::{LayerKind, ModelConfig};
 
@@ -87,6 +89,11 @@ impl DecoderLayer {
         let fed = self.mlp.forward(normalize(self.mlp_norm.as_ref(), x.clone()));
         normalize(self.mlp_sum_norm.as_ref(), x + normalize(self.mlp_post_norm.as_ref(), fed))
     }
+}
+
+/// Shapes: `[.., d_input]` -> `[.., d_output]`
+pub(super) fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    one_row::linear(layer, &x).unwrap_or_else(|| layer.forward(x))
 }
 
 /// `x` itself where there is no norm.

@@ -5,6 +5,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::{gelu, gelu_approximate, relu, silu};
 use burn::tensor::{Device, Tensor};
 
+use super::layer::linear;
 use crate::architecture::MlpKind;
 use crate::config::{Activation, ModelConfig};
 
@@ -35,10 +36,10 @@ impl Mlp {
     /// Shapes: `x` and the result are `[batch, seq, d_model]`.
     pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let hidden = match &self.gate {
-            Some(gate) => self.activation.apply(gate.forward(x.clone())) * self.up.forward(x),
-            None => self.activation.apply(self.up.forward(x)),
+            Some(gate) => self.activation.apply(linear(gate, x.clone())) * linear(&self.up, x),
+            None => self.activation.apply(linear(&self.up, x)),
         };
-        self.down.forward(hidden)
+        linear(&self.down, hidden)
     }
 }
 

@@ -11,6 +11,7 @@ mod layer;
 mod mask;
 mod mlp;
 mod norm;
+mod one_row;
 pub mod parameters;
 mod rope;
 
@@ -188,7 +189,9 @@ impl LanguageModel {
             None => self.embedding.tokens.weight.val(),
         };
         let Some(transform) = &self.transform else {
-            return softcap(self.config.logit_softcap, states.matmul(weight.transpose()));
+            let logits = one_row::times_transposed(&states, &weight);
+            let logits = logits.unwrap_or_else(|| states.matmul(weight.transpose()));
+            return softcap(self.config.logit_softcap, logits);
         };
         transform.add_bias(transform.forward(states).matmul(weight.transpose()))
     }

@@ -3,6 +3,7 @@
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor};
 
+use super::one_row;
 use crate::architecture::NormKind;
 use crate::config::ModelConfig;
 
@@ -27,6 +28,13 @@ impl Norm {
 
     /// Shapes: `[.., size]` in and out.
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let gamma = self.gamma.val();
+        let beta = self.beta.as_ref().map(Param::val);
+        let in_one = one_row::norm(self.kind, &gamma, beta.as_ref(), self.epsilon, &x);
+        in_one.unwrap_or_else(|| self.composed(x))
+    }
+
+    fn composed<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let gamma = self.gamma.val().unsqueeze();
         match self.kind {
             NormKind::Rms => self.by_root_mean_square(x) * gamma,

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::one_row;
 use crate::config::Rotary;
 
 /// Cosines and sines of the rotation at each of a run of positions.
@@ -55,10 +56,14 @@ impl RotaryTable {
 
     /// Rotates each head. Shapes: `x` and the result are `[batch, heads, seq, d_head]`.
     pub(super) fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
+        one_row::rotate(&x, &self.cos, &self.sin).unwrap_or_else(|| self.composed(x))
+    }
+
+    fn composed(&self, x: Tensor<4>) -> Tensor<4> {
         let (d_head, d_rotated) = (x.dims()[3], self.cos.dims()[3]);
         if d_rotated < d_head {
             let rest = x.clone().narrow(3, d_rotated, d_head - d_rotated);
-            return Tensor::cat(vec![self.rotate(x.narrow(3, 0, d_rotated)), rest], 3);
+            return Tensor::cat(vec![self.composed(x.narrow(3, 0, d_rotated)), rest], 3);
         }
         let half = d_head / 2;
         let first = x.clone().narrow(3, 0, half);
