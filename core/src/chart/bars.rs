@@ -88,7 +88,7 @@ impl Bars {
         let label_width = labels.iter().map(|label| text_width(label)).fold(0.0, f64::max);
         let legend_height = if self.legend.is_empty() { 0.0 } else { ROW };
         let plot = Rect {
-            left: (label_width + 12.0).round(),
+            left: (label_width + 12.0).round().min(width / 2.0),
             // The axis's name, and a number above the highest bar.
             top: legend_height + FONT_SIZE + 26.0,
             right: width - 16.0,

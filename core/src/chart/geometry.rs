@@ -102,7 +102,8 @@ impl Chart {
         let legend = self.legend(width);
         let legend_height = legend.last().map_or(0.0, |item| item.y + ROW / 2.0);
         let plot = Rect {
-            left: (y_label_width + 12.0).round(),
+            // A number of hundreds of digits is cut off, so that there is a plot beside it.
+            left: (y_label_width + 12.0).round().min(width / 2.0),
             top: legend_height + AXIS_LABEL + HERE_LABEL,
             right: width - 16.0,
             bottom: height - TICK_LABEL - AXIS_LABEL,
@@ -238,6 +239,15 @@ mod tests {
                 assert!(top <= error_top && error_bottom <= bottom);
             }
         }
+    }
+
+    #[test]
+    fn a_number_of_hundreds_of_digits_leaves_room_for_the_plot() {
+        let mut chart = two_series();
+        chart.series[0].points[0].y = 1e300;
+        let geometry = chart.geometry(640.0, 360.0);
+        assert!(geometry.plot.left < geometry.plot.right);
+        assert!(!chart.to_svg(640.0, 360.0).is_empty());
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl HeatMap {
     /// Lays the map out; `width` should be 240 or more, the height follows from it.
     pub fn geometry(&self, width: f64) -> HeatGeometry {
         let name_width = self.rows.iter().map(|row| text_width(row)).fold(0.0, f64::max);
-        let left = (name_width + 12.0).round();
+        let left = (name_width + 12.0).round().min(width / 2.0);
         let top = ROW + 12.0 + FONT_SIZE + 8.0;
         let right = width - 16.0;
         let (n_columns, n_rows) = (self.columns.len().max(1), self.rows.len());
