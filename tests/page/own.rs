@@ -216,6 +216,8 @@ async fn what_has_no_room_is_said_before_anything_is_copied() {
     page.wait_until("return document.querySelector('#progress') === null;", json!(true)).await;
     assert_eq!(page.attribute("#reach", "data-sizes").await, "2");
     assert!(page.text("#tight").await.contains("2 smallest of 3 sizes"));
+    page.set("#size-dial", "2").await;
+    assert_eq!(page.text("#generate").await, "6 layers have no room here");
     page.close().await;
 }
 

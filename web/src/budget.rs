@@ -72,9 +72,13 @@ impl Budget {
         let size = family.path().get(n_sizes.checked_sub(1)?)?;
         (n_sizes < n_all).then(|| {
             let largest = family.size(size);
+            let smallest = match n_sizes {
+                1 => "only the smallest".to_owned(),
+                n => format!("the {n} smallest"),
+            };
             format!(
-                "This browser has room for the {n_sizes} smallest of {}, up to {} with {} \
-                 parameters: all together take {} as 32-bit numbers, and {} are left for them.",
+                "This browser has room for {smallest} of {}, up to {} with {} parameters: all \
+                 together take {} as 32-bit numbers, and {} are left for them.",
                 format::count(n_all, "size"),
                 format::count(largest.n_layers, "layer"),
                 format::params(largest.n_params),

@@ -59,7 +59,7 @@ impl Place {
             Self::Sweep => "All sizes",
             Self::Lens => "Inside",
             Self::Device => "This device",
-            Self::Models => "Stored",
+            Self::Models => "Models",
             Self::Teach => "Teach",
             Self::Learn => "Lessons",
             Self::About => "About",

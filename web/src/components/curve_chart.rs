@@ -195,6 +195,10 @@ fn Room(geometry: Arc<Geometry>, dial: Dial, size_axis: RwSignal<SizeAxis>) -> i
         };
         let plot = geometry.plot;
         let edge = (place(largest) + place(next)) / 2.0;
+        // The words stand inside where there is room for them, too.
+        let (words_at, anchor) =
+            if edge - plot.left > 180.0 { (edge - 6.0, "end") } else { (edge + 6.0, "start") };
+        let words = if anchor == "end" { "has room in this browser" } else { "← has room here" };
         Some(view! {
             <rect
                 class="room"
@@ -204,9 +208,7 @@ fn Room(geometry: Arc<Geometry>, dial: Dial, size_axis: RwSignal<SizeAxis>) -> i
                 width=edge - plot.left
                 height=plot.bottom - plot.top
             ></rect>
-            <text class="note" x=edge - 6.0 y=plot.bottom - 8.0 text-anchor="end">
-                "has room in this browser"
-            </text>
+            <text class="note" x=words_at y=plot.bottom - 8.0 text-anchor=anchor>{words}</text>
         })
     }
 }

@@ -70,7 +70,7 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
             </Show>
             <Kept session/>
             {move || {
-                session.tight.get().map(|words| {
+                session.tight.get().map(|(_, words)| {
                     view! { <p class="not-kept" role="status" id="tight">{words}</p> }
                 })
             }}

@@ -24,10 +24,15 @@ pub fn PromptBox(
     let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
     let prompt = draft.prompt;
     let generate = move || session.generate(draft.task(dial));
-    let can_generate = Memo::new(move |_| session.can_ask() && draft.has_prompt());
+    let has_room = Memo::new(move |_| dial.patch.with(|patch| session.has_room(patch)));
+    let can_generate =
+        Memo::new(move |_| session.can_ask() && draft.has_prompt() && has_room.get());
     let is_generating = Memo::new(move |_| session.is_generating());
     let with_layers = move || {
         let layers = format::count(dial.size.get().n_layers, "layer");
+        if !has_room.get() {
+            return format!("{layers} have no room here");
+        }
         match dial.patch.with(|patch| session.n_missing_bytes(patch)) {
             n_bytes if session.can_ask() && n_bytes > 0 => {
                 format!("Fetch {} and continue with {layers}", format::bytes(n_bytes))

@@ -107,7 +107,12 @@ fn Reach(session: Session, dial: Dial) -> impl IntoView {
     let words = move || {
         let n_here = n_here.get();
         let is_arriving = session.progress.with(Option::is_some);
-        let rest = if is_arriving { "the others are on their way" } else { "the others are not" };
+        let is_tight = session.tight.with(Option::is_some);
+        let rest = match (is_arriving, is_tight) {
+            (true, _) => "the others are on their way",
+            (false, true) => "the others have no room",
+            (false, false) => "the others are not",
+        };
         match n_here {
             0 => format!("None of {} is here yet.", format::count(n_sizes, "size")),
             n_here if n_here < n_sizes => {

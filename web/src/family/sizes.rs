@@ -82,6 +82,13 @@ impl FamilyCard {
         layers.map(|file| file.bytes).sum::<u64>() + ends.round() as u64
     }
 
+    /// Whether a patch needs nothing but what the `n_sizes` smallest sizes of the path are made of.
+    pub fn is_within(&self, patch: &Patch, n_sizes: usize) -> bool {
+        let of = |patch: &Patch| self.manifest.files_of(patch);
+        let room: Vec<_> = self.path.iter().take(n_sizes).flat_map(of).collect();
+        of(patch).iter().all(|file| room.contains(file))
+    }
+
     /// Of a weight in its file.
     pub fn bits_per_param(&self) -> u32 {
         let teacher = &self.manifest.teacher;

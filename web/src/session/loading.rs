@@ -164,7 +164,7 @@ impl Session {
                 (budget.n_sizes(family), budget.in_words(family))
             })
         });
-        self.tight.set(words);
+        self.tight.set(words.map(|words| (n_sizes, words)));
         n_sizes
     }
 

@@ -50,8 +50,8 @@ pub struct Session {
     pub progress: RwSignal<Option<Progress>>,
     /// Why the rest of the model does not come.
     pub gap: RwSignal<Option<Notice>>,
-    /// What has room here, when not all has.
-    pub tight: RwSignal<Option<String>>,
+    /// What has room here, when not all has: how many sizes, and that in words.
+    pub tight: RwSignal<Option<(usize, String)>>,
     /// Paths of the files that are here.
     pub here: RwSignal<HashSet<String>>,
     /// Bytes of the family that this browser keeps already, as far as is known.
@@ -186,6 +186,16 @@ impl Session {
         if self.progress.with_untracked(Option::is_some) {
             self.ask(&Request::Want { patch });
         }
+    }
+
+    /// Whether this member has room here, as far as is known.
+    pub fn has_room(self, patch: &Patch) -> bool {
+        let Some(n_sizes) = self.tight.with(|tight| tight.as_ref().map(|(n_sizes, _)| *n_sizes))
+        else {
+            return true;
+        };
+        self.family
+            .with(|family| family.as_ref().is_some_and(|family| family.is_within(patch, n_sizes)))
     }
 
     /// Bytes of this member that are not here.
