@@ -12,6 +12,7 @@ use crate::draft::{Draft, Draw};
 use crate::family::FamilyCard;
 use crate::lens::LensState;
 use crate::link::Link;
+use crate::order::OrderChoice;
 use crate::session::{Session, Stage};
 
 /// The state that the views share; it lives as long as the page, whichever view is shown.
@@ -75,26 +76,24 @@ impl Bench {
 
     /// The bench as it stands, its set of blocks whatever the order of the dial.
     pub fn as_link(self) -> Link {
-        let blocks = self.dial.family.with_value(|family| {
-            let n_blocks = family.manifest().plan.n_student_layers();
-            let patch = self.dial.patch.get_untracked();
-            (0..n_blocks).map(|layer| patch.contains(layer)).collect()
-        });
-        Link { stop: None, blocks: Some(blocks), compared: None, ..self.address.now() }
+        let blocks = Some(untrack(|| self.dial.blocks()));
+        Link { stop: None, blocks, compared: None, ..self.address.now() }
     }
 
     /// Dial and draft as they stand, whole: applying it later brings them back.
     pub fn state(self) -> Link {
         untrack(|| {
+            // A stop of another order would be taken for one of the bundle's.
+            let is_usual =
+                self.dial.family.with_value(|family| family.order() == OrderChoice::Bundle);
+            let stop = self.dial.stop.get().filter(|_| is_usual);
             let mut link = Link {
                 prompt: Some(self.draft.prompt.get()),
                 n_tokens: Some(self.draft.n_tokens.get()),
-                stop: self.dial.stop.get(),
+                stop,
+                blocks: stop.is_none().then(|| self.dial.blocks()),
                 ..Link::default()
             };
-            if link.stop.is_none() {
-                self.dial.put_into(&mut link);
-            }
             if self.draft.draw.get() == Draw::Random {
                 link.seed = Some(self.draft.seed.get());
                 link.temperature = Some(self.draft.temperature.get());

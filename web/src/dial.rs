@@ -61,13 +61,15 @@ impl Dial {
     /// Puts the place of the dial into a link, unless it is where the dial stands by itself.
     pub fn put_into(self, link: &mut Link) {
         let stop = self.stop.get();
-        self.family.with_value(|family| {
-            link.stop = stop.filter(|&stop| stop != first_stop(family));
-            link.blocks = stop.is_none().then(|| {
-                let n_blocks = family.manifest().plan.n_student_layers();
-                self.patch.with(|patch| (0..n_blocks).map(|layer| patch.contains(layer)).collect())
-            });
-        });
+        let first = self.family.with_value(|family| first_stop(family));
+        link.stop = stop.filter(|&stop| stop != first);
+        link.blocks = stop.is_none().then(|| self.blocks());
+    }
+
+    /// Which blocks are the teacher's, first to last.
+    pub fn blocks(self) -> Vec<bool> {
+        let n_blocks = self.family.with_value(|family| family.manifest().plan.n_student_layers());
+        self.patch.with(|patch| (0..n_blocks).map(|layer| patch.contains(layer)).collect())
     }
 
     /// Moves by that many stops, as far as there are some.

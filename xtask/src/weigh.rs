@@ -15,7 +15,7 @@ use flate2::write::GzEncoder;
 const ENDINGS: [&str; 6] = ["wasm", "js", "css", "html", "svg", "json"];
 /// A smaller file is one packet anyhow.
 const LEAST: u64 = 1200;
-/// The slowest level is four times slower than this one, for one part in fifty.
+/// The slowest level gives files that are 3 % smaller, in twice the time.
 const BROTLI_QUALITY: u32 = 10;
 const BROTLI_WINDOW: u32 = 24;
 
