@@ -131,6 +131,29 @@ async fn a_family_that_is_brought_as_a_zip_writes_here_and_on_the_next_visit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_family_that_comes_while_another_arrives_takes_its_place_and_is_kept() {
+    let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
+    let page = Page::open(&[], "explore/?device=cpu").await;
+    // Slow enough that the teacher's layers are still on their way.
+    let slow = json!({"offline": false, "latency": 0, "downloadThroughput": 2_000_000,
+        "uploadThroughput": -1});
+    page.devtools("Network.enable", json!({})).await;
+    page.devtools("Network.emulateNetworkConditions", slow).await;
+    page.ready().await;
+    page.run("document.querySelector('a[href=\"models/\"]').click();", Vec::new()).await;
+    page.wait_until("return document.querySelector('#own-zip') !== null;", json!(true)).await;
+    bring(&page, folder.path(), &checkpoints(&family)).await;
+    page.click("#own-take").await;
+    page.wait_until("return document.querySelector('#own-state a') !== null;", json!(true)).await;
+    page.click("#own-state a").await;
+    page.ready().await;
+    writes_as_native_code(&page, &family).await;
+    let is_complete = "return document.querySelector('#kept').textContent.includes('complete');";
+    page.wait_until(is_complete, json!(true)).await;
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_folder_is_as_good_as_a_zip() {
     let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
     for (name, contents) in checkpoints(&family) {
@@ -230,6 +253,7 @@ async fn another_server_is_asked_only_when_the_reader_says_so() {
     let page = Page::open(&[], &format!("explore/?device=cpu&m={address}")).await;
     page.wait_for("main", "data-state", &["asking"]).await;
     assert!(page.text(".offer").await.contains(passage.url().trim_end_matches('/')));
+    assert!(passage.passed().is_empty());
     page.click("#ask-elsewhere").await;
     page.ready().await;
     assert_eq!(tokens_at(&page, 0).await, native_tokens()[0]);

@@ -77,10 +77,14 @@ impl Passage {
         lock(&self.shared).spoiled = spoiled;
     }
 
+    /// All requests since the last call.
+    pub fn passed(&self) -> Vec<Passed> {
+        std::mem::take(&mut lock(&self.shared).passed)
+    }
+
     /// The requests for weights since the last call.
     pub fn weights(&self) -> Vec<Passed> {
-        let passed = std::mem::take(&mut lock(&self.shared).passed);
-        passed.into_iter().filter(|passed| passed.path.ends_with(".safetensors")).collect()
+        self.passed().into_iter().filter(|passed| passed.path.ends_with(".safetensors")).collect()
     }
 }
 

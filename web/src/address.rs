@@ -87,9 +87,9 @@ impl Address {
     }
 
     fn link(self, with_fingerprint: bool) -> Link {
-        let Link { bundle, hidden, locked, others, .. } = self.opened.get_value();
+        let Link { hidden, locked, others, .. } = self.opened.get_value();
         // A family that was brought is opened again from where it is kept.
-        let bundle = self.session.kept_address().or(bundle);
+        let bundle = self.session.bundle_in_address();
         let mut link = Link { bundle, hidden, locked, others, ..Link::default() };
         self.dial.put_into(&mut link);
         self.draft.put_into(&mut link);

@@ -66,9 +66,11 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
         mirror::tell_height();
     }
     let navigate = use_navigate();
-    take_drops(expect_context(), move || {
-        navigate(&format!("/{}", Place::Models.path()), NavigateOptions::default());
-    });
+    if !mirror::is_embedded() && !mirror::is_following() {
+        take_drops(expect_context(), move || {
+            navigate(&format!("/{}", Place::Models.path()), NavigateOptions::default());
+        });
+    }
     let skip = move |event: leptos::ev::MouseEvent| {
         // Not by the address: every view has one of its own.
         event.prevent_default();

@@ -47,7 +47,7 @@ impl Budget {
             return 0;
         }
         let Some(budget) = self.bytes else { return n_all };
-        (0..=n_all).rev().find(|&n| family.bytes_in_memory(n) <= budget).unwrap_or(0)
+        family.bytes_of_each().into_iter().take_while(|&bytes| bytes <= budget).count()
     }
 
     /// Why not even the smallest size has room.
@@ -69,7 +69,7 @@ impl Budget {
     /// What has room, when not all has.
     pub fn in_words(self, family: &FamilyCard) -> Option<String> {
         let (n_sizes, n_all) = (self.n_sizes(family), family.path().len());
-        let size = family.path().get(n_sizes.checked_sub(1)?)?;
+        let size = family.measured_path().get(n_sizes.checked_sub(1)?)?;
         (n_sizes < n_all).then(|| {
             let largest = family.size(size);
             let smallest = match n_sizes {
@@ -115,9 +115,9 @@ mod tests {
         let card = card(&family(true), Precision::F32);
         let needs: Vec<u64> = (0..=3).map(|n| card.bytes_in_memory(n)).collect();
         assert!(needs.is_sorted() && needs[0] == 0);
-        for n in 1..=3 {
-            assert_eq!(Budget { bytes: Some(needs[n]) }.n_sizes(&card), n);
-            assert_eq!(Budget { bytes: Some(needs[n] - 1) }.n_sizes(&card), n - 1);
+        for (n, &need) in needs.iter().enumerate().skip(1) {
+            assert_eq!(Budget { bytes: Some(need) }.n_sizes(&card), n);
+            assert_eq!(Budget { bytes: Some(need - 1) }.n_sizes(&card), n - 1);
         }
         assert_eq!(Budget { bytes: None }.n_sizes(&card), 3);
     }

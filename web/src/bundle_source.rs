@@ -58,6 +58,10 @@ pub fn open(address: &str, place: Place) -> Result<(), Notice> {
         go_to(address, place);
         return Ok(());
     }
+    if address.is_empty() {
+        let next = "Give the address of a bundle's folder, which holds manifest.json.";
+        return Err(Notice::new("This bundle cannot be opened.", "no address was given", next));
+    }
     let folder = address.strip_suffix(boomerang_core::bundle::MANIFEST).unwrap_or(address);
     let url = manifest_in(folder)?;
     if url.origin() != own_origin() {

@@ -14,6 +14,13 @@ const MOST_FILES: usize = 10_000;
 pub struct Dropped(Vec<JsValue>);
 
 impl Dropped {
+    /// Texts are dragged, too, and belong to the field under them.
+    pub fn is_of_files(event: &leptos::ev::DragEvent) -> bool {
+        let types = Reflect::get(event, &"dataTransfer".into())
+            .and_then(|transfer| Reflect::get(&transfer, &"types".into()));
+        types.is_ok_and(|types| Array::from(&types).includes(&"Files".into(), 0))
+    }
+
     /// `None` when no file was dropped.
     pub fn of(event: &leptos::ev::DragEvent) -> Option<Self> {
         let items = Reflect::get(event, &"dataTransfer".into())

@@ -49,11 +49,17 @@ pub fn open_second_window() {
 /// Tells following windows what is on the bench, or follows, as the address says.
 pub fn start(bench: Bench) {
     let Ok(channel) = BroadcastChannel::new(CHANNEL) else { return };
+    let own = StoredValue::new_local(channel.clone());
+    // The next bench has a channel of its own, and this one would speak of what is gone.
+    on_cleanup(move || {
+        let _ = own.try_with_value(|channel| {
+            channel.set_onmessage(None);
+            channel.close();
+        });
+    });
     if is_following() {
         follow(&channel, bench);
         post(&channel, HELLO);
-        // It lives as long as the window.
-        std::mem::forget(channel);
     } else {
         lead(channel, bench);
     }

@@ -46,7 +46,7 @@ pub enum Stage {
     Failed(Notice),
 }
 
-/// Requests of this worker; a stop ends all.
+/// Requests of this worker.
 const INSPECT: u32 = 1;
 const PACK: u32 = 2;
 
@@ -89,9 +89,11 @@ impl Own {
         self.fail(notice);
     }
 
-    /// Why what was found has no room here.
-    pub fn refusal(family: &FamilyCard) -> Option<Notice> {
-        Budget::of_browser(Backend::Cpu).refusal(family)
+    /// What has room where models run now, or would run on the CPU.
+    pub fn budget(self) -> Budget {
+        let backend =
+            self.session.choice.with_untracked(|choice| choice.as_ref().map(|it| it.backend));
+        Budget::of_browser(backend.unwrap_or(Backend::Cpu))
     }
 
     fn hear(self, reply: Reply, files: Vec<Blob>) {

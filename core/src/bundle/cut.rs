@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{BundleError, BundleFile, Manifest, ModelFiles};
-use crate::checkpoint::{Header, Names, StoredTensor, header_of};
+use crate::checkpoint::{Header, Names, StoredTensor, header_of, to_f32};
 use crate::config::ModelConfig;
 use crate::curve::SizeCurve;
 use crate::plan::{LayerPlan, Owner};
@@ -162,9 +162,11 @@ impl CutModel {
                 if let Some((layer, part)) = names.in_layer(name) {
                     // Masks and the like, which some files store, are made anew.
                     if names.is_layer_part(part) {
+                        to_f32(name, tensor.dtype, &[]).map_err(wrap)?;
                         layers.entry(layer).or_default().push((part, *file, tensor));
                     }
                 } else if names.part(name).is_some() {
+                    to_f32(name, tensor.dtype, &[]).map_err(wrap)?;
                     ends.push((&**name, *file, tensor));
                 }
             }

@@ -1,6 +1,6 @@
 //! The bundle as it arrives, file by file, while members that are whole already write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use boomerang_core::bundle::{BundleError, BundleFile, BundleLoader, Manifest};
@@ -22,8 +22,8 @@ pub(crate) struct Bundle {
     come: Come,
     /// Files that no server has, by path.
     brought: BTreeMap<String, Blob>,
-    /// Members that have room here; files of others are not fetched.
-    roomy: Vec<Patch>,
+    /// Files that have room here, in the order in which they are fetched.
+    files: Vec<BundleFile>,
     /// Members whose files come before all others.
     wanted: Vec<Patch>,
     is_arriving: bool,
@@ -50,35 +50,33 @@ impl Bundle {
         let end_tokens = manifest.config()?.end_tokens();
         let mut roomy = manifest.order.path(&manifest.plan)?;
         roomy.truncate(come.n_sizes);
+        let of_roomy: BTreeSet<&str> = roomy
+            .iter()
+            .flat_map(|patch| manifest.files_of(patch))
+            .map(|file| file.path.as_str())
+            .collect();
+        let has_room = |file: &&BundleFile| of_roomy.contains(file.path.as_str());
+        let files = manifest.files().filter(has_room).cloned().collect();
         let loader = BundleLoader::new(manifest, worker.device.clone())?;
         let (wanted, is_arriving) = (Vec::new(), true);
-        Ok(Self { loader, end_tokens, come, brought, roomy, wanted, is_arriving })
-    }
-
-    /// Files that have room here, in the order in which they are fetched.
-    fn files(&self) -> impl Iterator<Item = &BundleFile> {
-        let manifest = self.loader.manifest();
-        let of_roomy: Vec<&BundleFile> =
-            self.roomy.iter().flat_map(|patch| manifest.files_of(patch)).collect();
-        manifest.files().filter(move |file| of_roomy.contains(file))
+        Ok(Self { loader, end_tokens, come, brought, files, wanted, is_arriving })
     }
 
     /// The file to fetch next: the first that a wanted member lacks, or the first of all.
     fn next_file(&self) -> Option<BundleFile> {
         let manifest = self.loader.manifest();
-        let files: Vec<&BundleFile> = self.files().collect();
         let wanted = self.wanted.iter().flat_map(|patch| manifest.files_of(patch));
-        let wanted = wanted.filter(|file| files.contains(file));
-        let next = wanted.chain(files.iter().copied()).find(|file| !self.loader.has(file));
-        next.cloned()
+        let is_missing = |file: &&BundleFile| !self.loader.has(file);
+        let wanted = wanted.filter(is_missing).find(|file| self.files.contains(file));
+        wanted.or_else(|| self.files.iter().find(is_missing)).cloned()
     }
 
     fn n_arrived(&self) -> u64 {
-        self.files().filter(|file| self.loader.has(file)).map(|file| file.bytes).sum()
+        self.files.iter().filter(|file| self.loader.has(file)).map(|file| file.bytes).sum()
     }
 
     fn n_bytes(&self) -> u64 {
-        self.files().map(|file| file.bytes).sum()
+        self.files.iter().map(|file| file.bytes).sum()
     }
 }
 
@@ -111,11 +109,12 @@ impl Worker {
         if let Some(before) = before {
             bundle.loader.take_from(&before.loader);
         }
-        for file in bundle.files().filter(|file| bundle.loader.has(file)) {
+        for file in bundle.files.iter().filter(|file| bundle.loader.has(file)) {
             post(&Reply::Arrived { path: file.path.clone() });
         }
         *worker.bundle.borrow_mut() = Some(bundle);
-        // Whoever fetches for the family before goes on for this one.
+        worker.n_adopted.set(worker.n_adopted.get() + 1);
+        // Whoever fetches for the family before notices, and goes on for this one.
         if !was_arriving {
             let worker = Rc::clone(worker);
             spawn_local(async move { worker.fetch_all().await });
@@ -140,9 +139,16 @@ impl Worker {
     }
 
     async fn fetch_all(&self) {
-        self.remember_bundle().await;
+        let mut adopted = None;
         let outcome = loop {
-            match self.fetch_next().await {
+            let now = self.n_adopted.get();
+            if adopted != Some(now) {
+                adopted = Some(now);
+                self.remember_bundle().await;
+            }
+            match self.fetch_next(now).await {
+                // What has come of the family before, be it a failure, says nothing of this one.
+                _ if self.n_adopted.get() != now => {}
                 Ok(true) => self.arrivals.tell(),
                 Ok(false) => break Reply::Loaded,
                 Err(notice) => break Reply::LoadFailed { notice },
@@ -168,8 +174,8 @@ impl Worker {
 
     /// Puts one file on the device, from the store as far as it is there, the rest from the server;
     /// false when all are here. One that comes out damaged is fetched once more, past the browser's
-    /// cache.
-    async fn fetch_next(&self) -> Result<bool, Notice> {
+    /// cache. Ends early when another family than that of `adopted` has been adopted.
+    async fn fetch_next(&self, adopted: u32) -> Result<bool, Notice> {
         let next = self.bundle.borrow().as_ref().and_then(|bundle| {
             let file = bundle.next_file()?;
             let origin = match bundle.brought.get(&file.path) {
@@ -180,22 +186,40 @@ impl Worker {
         });
         let Some((file, origin, arrived, total)) = next else { return Ok(false) };
         let progress = |bytes| {
+            if self.n_adopted.get() != adopted {
+                return;
+            }
             post(&Reply::Progress { bytes: arrived + bytes, total, path: file.path.clone() });
         };
         let mut bytes = self.store.read(&file, progress).await;
         let mut is_stored = !bytes.is_empty() && bytes.len() as u64 == file.bytes;
-        let mut freshness = Freshness::Cached;
+        let mut freshness = match origin {
+            Origin::Server(_) => Freshness::Cached,
+            Origin::Brought(_) => Freshness::Reload,
+        };
+        let is_over = || self.n_adopted.get() != adopted;
         loop {
             let outcome = match is_stored {
                 true => Ok(()),
-                false => self.fetch_rest(&origin, &file, freshness, &mut bytes, progress).await,
+                false => {
+                    let more = |n_bytes| {
+                        progress(n_bytes);
+                        !is_over()
+                    };
+                    self.fetch_rest(&origin, &file, freshness, &mut bytes, more).await
+                }
             };
+            if is_over() {
+                return Ok(true);
+            }
             let damage = match outcome {
                 Ok(()) => match self.keep(&file, &bytes) {
                     Ok(()) => {
                         drop(bytes);
                         self.store.mark_whole(&file).await;
-                        post(&Reply::Arrived { path: file.path });
+                        if !is_over() {
+                            post(&Reply::Arrived { path: file.path });
+                        }
                         return Ok(true);
                     }
                     Err(error @ (BundleError::Hash { .. } | BundleError::Length { .. })) => {
@@ -223,7 +247,7 @@ impl Worker {
                 // Damaged in this browser, which says nothing about the server.
                 is_stored = false;
             } else if freshness == Freshness::Reload {
-                let next = "The file on the server is not the one the manifest describes.";
+                let next = "The file is not the one that the manifest describes.";
                 return Err(Notice::new("Loading stopped.", damage, next));
             } else {
                 freshness = Freshness::Reload;
@@ -231,14 +255,15 @@ impl Worker {
         }
     }
 
-    /// Appends what `bytes` lack of a file, and stores it as it arrives.
+    /// Appends what `bytes` lack of a file, and stores it as it arrives; `more` is told bytes so far,
+    /// and says whether to go on.
     async fn fetch_rest(
         &self,
         origin: &Origin,
         file: &BundleFile,
         freshness: Freshness,
         bytes: &mut Vec<u8>,
-        progress: impl Fn(u64),
+        more: impl Fn(u64) -> bool,
     ) -> Result<(), FetchError> {
         let body = match origin {
             Origin::Brought(brought) => Body::of_blob(&file.path, brought),
@@ -253,7 +278,10 @@ impl Worker {
         let outcome = loop {
             match body.append_to(bytes, file.bytes).await {
                 Ok(true) => {
-                    progress(bytes.len() as u64);
+                    if !more(bytes.len() as u64) {
+                        body.end();
+                        break Ok(());
+                    }
                     tell_if_not(self.store.receive(bytes, false).await).await;
                 }
                 Ok(false) => break Ok(()),

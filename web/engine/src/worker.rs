@@ -44,6 +44,8 @@ pub(crate) struct Worker {
     pub(crate) bundle: RefCell<Option<Bundle>>,
     pub(crate) store: Store,
     pub(crate) arrivals: Arrivals,
+    /// Families that have taken the place of another.
+    pub(crate) n_adopted: Cell<u32>,
     /// What the reader has brought, while it is only looked at.
     pub(crate) own: RefCell<Option<Own>>,
     /// Requests are answered one after the other.
@@ -109,6 +111,7 @@ impl Worker {
             bundle: RefCell::new(None),
             store,
             arrivals: Arrivals::default(),
+            n_adopted: Cell::new(0),
             own: RefCell::new(None),
             waiting: RefCell::default(),
             is_busy: Cell::new(false),

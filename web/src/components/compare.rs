@@ -26,7 +26,10 @@ pub fn Compare(
     let place = session.comparison;
     let is_running = Memo::new(move |_| session.is_trying(place));
     let can_start = Memo::new(move |_| {
-        session.can_ask() && draft.has_prompt() && compared.with(|stops| stops.len() >= 2)
+        session.can_ask()
+            && session.has_room_for_all()
+            && draft.has_prompt()
+            && compared.with(|stops| stops.len() >= 2)
     });
     let start = move || {
         let stops = compared.get_untracked();

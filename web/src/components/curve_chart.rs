@@ -186,7 +186,7 @@ fn Room(geometry: Arc<Geometry>, dial: Dial, size_axis: RwSignal<SizeAxis>) -> i
     move || {
         let (largest, next) = dial.family.with_value(|family| {
             let n_sizes = Budget::of_browser(backend()).n_sizes(family);
-            let size = |place: usize| Some(family.size(family.path().get(place)?));
+            let size = |place: usize| Some(family.size(family.measured_path().get(place)?));
             Some((size(n_sizes.checked_sub(1)?)?, size(n_sizes)?))
         })?;
         let place = |size: MemberSize| {

@@ -33,7 +33,8 @@ pub fn DeviceCheck(
             texts.map(|text| text.members.len()).sum::<usize>()
         })
     });
-    let can_start = Memo::new(move |_| session.can_ask() && n_records.get() > 0);
+    let can_start =
+        Memo::new(move |_| session.can_ask() && session.has_room_for_all() && n_records.get() > 0);
     let start = move || {
         let Some(Recordings { texts }) = recordings.get_untracked() else { return };
         let request = move |id| Request::Check { id, recorded: texts };

@@ -25,7 +25,8 @@ pub fn DeviceSpeed(
     let n_sizes = dial.family.with_value(|family| family.path().len());
     let is_running = Memo::new(move |_| measured.with(|measured| measured.is_running(session)));
     let has_task = Memo::new(move |_| task.with(Option::is_some));
-    let can_start = Memo::new(move |_| session.can_ask() && has_task.get());
+    let can_start =
+        Memo::new(move |_| session.can_ask() && session.has_room_for_all() && has_task.get());
     let start = move || {
         let Some(task) = task.get_untracked() else { return };
         let patches = dial.family.with_value(|family| family.path().to_vec());

@@ -8,8 +8,6 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use super::notice_box::NoticeBox;
-use crate::backend::Backend;
-use crate::budget::Budget;
 use crate::bundle_source;
 use crate::dropped::{Dropped, chosen};
 use crate::family::FamilyCard;
@@ -90,9 +88,9 @@ fn Found(own: Own, card: Arc<FamilyCard>) -> impl IntoView {
         size(card.last_stop()),
         format::bytes(card.manifest().n_bytes()),
     );
-    let refusal = Own::refusal(&card);
+    let refusal = own.budget().refusal(&card);
     let has_room = refusal.is_none();
-    let tight = Budget::of_browser(Backend::Cpu).in_words(&card);
+    let tight = own.budget().in_words(&card);
     view! {
         <p role="status" id="own-state">{words}</p>
         {tight.map(|words| view! { <p id="own-tight">{words}</p> })}
@@ -159,10 +157,18 @@ fn Elsewhere() -> impl IntoView {
 /// Takes what is dropped anywhere on the page, and shows the reader where it goes.
 pub fn take_drops(own: Own, show: impl Fn() + Clone + 'static) {
     // Without it, the browser leaves the page for the file.
-    let over = window_event_listener(leptos::ev::dragover, |event| event.prevent_default());
+    let over = window_event_listener(leptos::ev::dragover, |event| {
+        if Dropped::is_of_files(&event) {
+            event.prevent_default();
+        }
+    });
     let drop = window_event_listener(leptos::ev::drop, move |event| {
+        if !Dropped::is_of_files(&event) {
+            return;
+        }
         event.prevent_default();
         let Some(dropped) = Dropped::of(&event) else { return };
+        own.cancel();
         show();
         own.stage.set(Stage::Looking);
         spawn_local(async move {

@@ -14,7 +14,13 @@ use crate::bench::{Bench, Limits};
 use crate::controls::Control;
 
 #[component]
-pub fn Panels(bench: Bench, limits: Signal<Limits>) -> impl IntoView {
+pub fn Panels(
+    bench: Bench,
+    limits: Signal<Limits>,
+    /// Beside a lesson's card.
+    #[prop(optional)]
+    is_lesson: bool,
+) -> impl IntoView {
     let Bench { session, dial, draft, address, .. } = bench;
     let has_run = Memo::new(move |_| session.run.with(Option::is_some));
     let hides = move |controls: &'static [Control]| {
@@ -28,7 +34,7 @@ pub fn Panels(bench: Bench, limits: Signal<Limits>) -> impl IntoView {
                 hidden=move || hides(&[Control::Dial, Control::Strip])
             >
                 <Part control=Control::Dial limits>
-                    <SizeDial session dial/>
+                    <SizeDial session dial is_fixed=is_lesson/>
                 </Part>
                 <Part control=Control::Strip limits>
                     <LayerStrip dial/>

@@ -10,7 +10,13 @@ use crate::order::OrderChoice;
 use crate::session::Session;
 
 #[component]
-pub fn SizeDial(session: Session, dial: Dial) -> impl IntoView {
+pub fn SizeDial(
+    session: Session,
+    dial: Dial,
+    /// Without a choice of its order: a lesson's state is told by stops.
+    #[prop(optional)]
+    is_fixed: bool,
+) -> impl IntoView {
     let last_stop = dial.family.with_value(|family| family.last_stop());
     let position = move || dial.position();
     let in_words = move || {
@@ -53,7 +59,7 @@ pub fn SizeDial(session: Session, dial: Dial) -> impl IntoView {
             <span class="dial-end" aria-hidden="true">"teacher"</span>
         </div>
         <Reach session dial/>
-        <Order session dial/>
+        {(!is_fixed).then(|| view! { <Order session dial/> })}
     }
 }
 
@@ -62,7 +68,10 @@ pub fn SizeDial(session: Session, dial: Dial) -> impl IntoView {
 fn Order(session: Session, dial: Dial) -> impl IntoView {
     let (choices, now) = dial.family.with_value(|family| {
         let manifest = family.manifest();
-        (OrderChoice::choices(&manifest.order, &manifest.similarity), family.order())
+        let similarity = &manifest.similarity;
+        let is_whole = similarity.len() == manifest.plan.n_student_layers();
+        let similarity = if is_whole { similarity.as_slice() } else { &[] };
+        (OrderChoice::choices(&manifest.order, similarity), family.order())
     });
     let chosen = RwSignal::new(now);
     Effect::new(move |before: Option<OrderChoice>| {
@@ -74,9 +83,9 @@ fn Order(session: Session, dial: Dial) -> impl IntoView {
     });
     (choices.len() > 1).then(|| {
         view! {
-            <div class="order-row" id="order">
+            <fieldset class="order-row" id="order" disabled=move || !session.can_ask()>
                 <Choice legend="Order of patching" options=choices chosen/>
-            </div>
+            </fieldset>
         }
     })
 }

@@ -23,7 +23,8 @@ pub fn Sweep(
     let place = session.sweep;
     let n_sizes = dial.family.with_value(|family| family.path().len());
     let is_running = Memo::new(move |_| session.is_trying(place));
-    let can_start = Memo::new(move |_| session.can_ask() && draft.has_prompt());
+    let can_start =
+        Memo::new(move |_| session.can_ask() && session.has_room_for_all() && draft.has_prompt());
     let start = move || {
         let trial = dial.family.with_value(|family| Trial::of_readers(family, draft.task(dial)));
         session.try_out(place, trial);

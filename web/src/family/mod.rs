@@ -56,10 +56,16 @@ impl FamilyCard {
     /// The same family in another order; as it is where it has none such.
     pub fn in_order(&self, choice: OrderChoice) -> Self {
         let order = choice.order(&self.manifest.order, &self.manifest.similarity);
+        let order = order.filter(|order| *order != self.manifest.order);
         let path = order.and_then(|order| order.path(&self.manifest.plan).ok());
         let order = if path.is_some() { choice } else { OrderChoice::Bundle };
         let path = path.unwrap_or_else(|| self.measured_path.clone());
         Self { path, order, ..self.clone() }
+    }
+
+    /// Every size in the bundle's order, in which files come and room is counted.
+    pub fn measured_path(&self) -> &[Patch] {
+        &self.measured_path
     }
 
     pub fn order(&self) -> OrderChoice {

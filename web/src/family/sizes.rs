@@ -26,7 +26,7 @@ impl FamilyCard {
     /// The largest matrix, in bytes on the device, where weights are 32 bits each.
     pub fn largest_tensor_bytes(&self) -> u64 {
         let rows = self.config.vocab.max(self.config.d_ff);
-        rows as u64 * self.config.d_model as u64 * 4
+        (rows as u64).saturating_mul(self.config.d_model as u64).saturating_mul(4)
     }
 
     /// The largest matrix, in bytes of its file.
@@ -34,25 +34,34 @@ impl FamilyCard {
         self.largest_tensor_bytes() / 32 * u64::from(self.bits_per_param())
     }
 
-    /// Bytes on the device for the `n_sizes` smallest sizes of the path together, weights being 32
-    /// bits each; what they share counts once.
-    pub fn bytes_in_memory(&self, n_sizes: usize) -> u64 {
-        let recipes = self.path.iter().take(n_sizes).map(|patch| self.manifest.plan.recipe(patch));
-        let recipes: Vec<Recipe> = recipes.collect();
-        let layers: HashSet<(bool, usize)> = recipes
-            .iter()
-            .flat_map(|recipe| &recipe.layers)
-            .map(|source| {
-                let (owner, layer) = source.place();
-                (owner == Owner::Teacher, layer)
-            })
-            .collect();
-        let ends = [Owner::Student, Owner::Teacher].into_iter().filter(|&owner| {
-            recipes.iter().any(|recipe| recipe.embedding == owner || recipe.head == owner)
-        });
-        let ends = ends.map(|owner| self.config.n_end_params(self.manifest.of(owner).tied) as u64);
+    /// Bytes on the device for the smallest size of the bundle's path, for the two smallest together,
+    /// and so on, weights being 32 bits each; what sizes share counts once.
+    pub fn bytes_of_each(&self) -> Vec<u64> {
+        let Self { config, manifest, .. } = self;
+        let mut seen = HashSet::new();
         // Not in `usize`, which has 32 bits in a browser.
-        4 * (ends.sum::<u64>() + layers.len() as u64 * self.config.n_layer_params() as u64)
+        let mut n_params = 0_u64;
+        let with = |patch: &Patch| {
+            let recipe = manifest.plan.recipe(patch);
+            for owner in [recipe.embedding, recipe.head] {
+                if seen.insert((owner == Owner::Teacher, None)) {
+                    n_params += config.n_end_params(manifest.of(owner).tied) as u64;
+                }
+            }
+            for source in recipe.layers {
+                let (owner, layer) = source.place();
+                if seen.insert((owner == Owner::Teacher, Some(layer))) {
+                    n_params += config.n_layer_params() as u64;
+                }
+            }
+            n_params.saturating_mul(4)
+        };
+        self.measured_path.iter().map(with).collect()
+    }
+
+    /// As the last of [`FamilyCard::bytes_of_each`] for the `n_sizes` smallest sizes.
+    pub fn bytes_in_memory(&self, n_sizes: usize) -> u64 {
+        n_sizes.checked_sub(1).and_then(|last| self.bytes_of_each().get(last).copied()).unwrap_or(0)
     }
 
     fn n_params(&self, recipe: &Recipe) -> usize {
@@ -82,11 +91,13 @@ impl FamilyCard {
         layers.map(|file| file.bytes).sum::<u64>() + ends.round() as u64
     }
 
-    /// Whether a patch needs nothing but what the `n_sizes` smallest sizes of the path are made of.
+    /// Whether a patch needs nothing but what the `n_sizes` smallest sizes of the bundle's path are
+    /// made of.
     pub fn is_within(&self, patch: &Patch, n_sizes: usize) -> bool {
         let of = |patch: &Patch| self.manifest.files_of(patch);
-        let room: Vec<_> = self.path.iter().take(n_sizes).flat_map(of).collect();
-        of(patch).iter().all(|file| room.contains(file))
+        let room: HashSet<&str> =
+            self.measured_path.iter().take(n_sizes).flat_map(of).map(|file| &*file.path).collect();
+        of(patch).iter().all(|file| room.contains(&*file.path))
     }
 
     /// Of a weight in its file.
@@ -94,8 +105,8 @@ impl FamilyCard {
         let teacher = &self.manifest.teacher;
         let n_bytes: u64 =
             teacher.layers.iter().chain([&teacher.ends]).map(|file| file.bytes).sum();
-        let n_params = self.config.n_end_params(teacher.tied)
-            + teacher.layers.len() * self.config.n_layer_params();
-        (8.0 * n_bytes as f64 / n_params as f64).round() as u32
+        let n_params = self.config.n_end_params(teacher.tied) as f64
+            + teacher.layers.len() as f64 * self.config.n_layer_params() as f64;
+        (8.0 * n_bytes as f64 / n_params).round() as u32
     }
 }

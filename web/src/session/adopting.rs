@@ -43,19 +43,27 @@ impl Session {
             let next = "The family before is still here.";
             Notice::new("This family cannot be used.", chain(&error), next)
         })?;
+        let is_own = url.is_some();
         if self.original.with_untracked(Option::is_none) {
             self.original.set(Some(self.source.get_value()));
         }
         let beside = self.original.with_untracked(|original| {
             original.as_ref().map(|original| original.manifest_url.clone()).unwrap_or_default()
         });
-        let is_kept = url.is_some();
         let manifest_url = url.unwrap_or(beside);
-        self.source.set_value(Source { manifest_url, manifest, is_kept });
+        self.source.set_value(Source { manifest_url, manifest, is_kept: is_own });
         self.brought.set_value(brought);
         self.forget();
-        self.family.set(Some(Arc::new(family)));
-        if self.stage.with_untracked(|stage| *stage == Stage::Ready) {
+        let family = Arc::new(family);
+        self.family.set(Some(Arc::clone(&family)));
+        if is_own {
+            // What it is asked is its own, too.
+            self.task.set(None);
+            spawn_local(async move { self.open_extras(&family).await });
+        }
+        // Another teacher may need another device.
+        let can_stay = !is_own && self.stage.with_untracked(|stage| *stage == Stage::Ready);
+        if can_stay {
             self.begin_loading();
             self.ask_for_family();
         } else {
@@ -65,16 +73,10 @@ impl Session {
         Ok(())
     }
 
-    /// The address of a family that only this browser keeps, while it is on the dial.
-    pub fn kept_address(self) -> Option<String> {
-        self.source.with_value(|source| {
-            is_kept_only(&source.manifest_url).then(|| source.manifest_url.clone())
-        })
-    }
-
     /// Whether the family on the dial is not the bundle's own.
     pub fn has_adopted(self) -> bool {
-        self.original.with(Option::is_some)
+        // A page that came without a bundle has none to go back to.
+        self.original.with(|original| original.as_ref().is_some_and(|it| !it.manifest.is_empty()))
     }
 
     /// Puts the bundle's own family back on the dial.
@@ -87,16 +89,17 @@ impl Session {
         let url = Some(manifest_url);
         self.adopt(Newcomer { manifest, brought: Vec::new(), url })?;
         self.original.set(None);
-        spawn_local(async move {
-            if let Some(family) = self.family.get_untracked() {
-                self.open_extras(&family).await;
-            }
-        });
         Ok(())
     }
 
     /// Has the dial patch in another order; weights and texts stay.
+    ///
+    /// Nothing happens while the engine is at work or on its way: what waits for it is told of the
+    /// order before.
     pub fn reorder(self, choice: OrderChoice) {
+        if !self.can_ask_untracked() {
+            return;
+        }
         // Their rows are those of the order before.
         self.comparison.set(None);
         self.sweep.set(None);
@@ -105,6 +108,8 @@ impl Session {
                 *family = Arc::new(family.in_order(choice));
             }
         });
+        // The bench is set up anew, and the reader was on it.
+        request_animation_frame(|| request_animation_frame(focus_order));
     }
 
     /// Asks a new engine for the family, with what no server has of it.
@@ -124,6 +129,12 @@ impl Session {
         });
     }
 
+    /// The folder in the address, as it has to be for a reload to bring back what is on the dial.
+    pub fn bundle_in_address(self) -> Option<String> {
+        let address = self.source.with_value(|source| source.manifest_url.clone());
+        if is_kept_only(&address) { Some(address) } else { self.opened_bundle.get_value() }
+    }
+
     /// Texts of the family before would be taken for those of the new one.
     fn forget(self) {
         self.recordings.set(None);
@@ -138,5 +149,14 @@ impl Session {
             hear(&Reply::Ended { id: self.last_id.get_value(), is_stopped: true });
         }
         self.pending.set_value(None);
+    }
+}
+
+fn focus_order() {
+    let chosen = document().query_selector("#order input:checked").ok().flatten();
+    if let Some(chosen) = chosen {
+        let chosen: web_sys::HtmlElement = wasm_bindgen::JsCast::unchecked_into(chosen);
+        // A page that cannot focus can be used with a pointer.
+        let _ = chosen.focus();
     }
 }

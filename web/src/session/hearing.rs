@@ -50,6 +50,16 @@ impl Session {
             reply => match self.work.get_untracked() {
                 Work::Run => self.hear_of_run(reply),
                 Work::Asked => self.hear_of_request(&reply),
+                // Nobody waits for it any more.
+                Work::Trial(place) if place.with_untracked(Option::is_none) => {
+                    let ends = matches!(
+                        reply,
+                        Reply::Done { .. } | Reply::Ended { .. } | Reply::Failed { .. }
+                    );
+                    if ends {
+                        self.stage.set(Stage::Ready);
+                    }
+                }
                 Work::Trial(place) => {
                     let is_answered = place
                         .try_update(|trial| trial.as_mut().is_some_and(|trial| trial.hear(reply)));

@@ -23,6 +23,8 @@ use crate::offline;
 impl Session {
     /// Fetches the model; the reader has seen how large it is.
     pub fn load(self) {
+        // The engine before it has nothing to say any more, while the next one is chosen.
+        self.engine.set_value(None);
         self.begin_loading();
         // A GPU that has room is not known yet; a matrix that no browser reads is.
         if let Some(notice) = self.refusal(Backend::WebGpu) {
@@ -88,6 +90,10 @@ impl Session {
             };
             Notice::new("There is no model to explore.", error, next)
         })?;
+        if self.stage.with_untracked(|stage| *stage != Stage::Opening) {
+            // The reader has brought another family meanwhile.
+            return Ok(());
+        }
         let family = FamilyCard::from_json(&manifest).map_err(|error| {
             let next = "The bundle has to be made again with this version of Boomerang.";
             Notice::new("The model cannot be used.", chain(&error), next)
@@ -97,20 +103,27 @@ impl Session {
         self.source.set_value(Source { manifest_url, manifest, is_kept: true });
         self.family.set(Some(Arc::clone(&family)));
         self.stage.set(Stage::Offered);
-        self.n_bytes_kept.set(n_bytes_kept(family.manifest()).await);
         self.open_extras(&family).await;
+        self.n_bytes_kept.set(n_bytes_kept(family.manifest()).await);
         Ok(())
     }
 
     /// What the bundle tells beside its weights. Where it does not come, the page is without it.
     pub(super) async fn open_extras(self, family: &FamilyCard) {
         let manifest = family.manifest();
+        let is_on_dial = || {
+            self.family.with_untracked(|now| {
+                now.as_ref().is_some_and(|now| now.fingerprint() == family.fingerprint())
+            })
+        };
         if let Some(bytes) = self.fetch_extra(manifest.recordings.as_ref()).await
+            && is_on_dial()
             && let Ok(recordings) = Recordings::from_json(&bytes, manifest)
         {
             self.recordings.set(Some(Arc::new(recordings)));
         }
         if let Some(bytes) = self.fetch_extra(manifest.task.as_ref()).await
+            && is_on_dial()
             && let Ok(task) = TaskFile::from_json(&bytes, manifest)
         {
             self.task.set(Some(Arc::new(task)));
@@ -144,7 +157,11 @@ impl Session {
         if let Some(brought) = brought {
             return read_blob(&file.path, &brought, file.bytes).await.ok();
         }
-        let url = self.source.with_value(|source| beside(&source.manifest_url, &file.path));
+        let folder = self.source.with_value(|source| source.manifest_url.clone());
+        if is_kept_only(&folder) {
+            return None;
+        }
+        let url = beside(&folder, &file.path);
         fetch_bytes(&url, file.bytes).await.ok()
     }
 
@@ -169,6 +186,8 @@ impl Session {
     }
 
     fn start_engine(self, choice: BackendChoice) {
+        // The worker before it, if any, ends here and gives its memory back.
+        self.engine.set_value(None);
         if let Some(notice) = self.refusal(choice.backend) {
             self.progress.set(None);
             self.stage.set(Stage::Failed(notice));
@@ -176,8 +195,6 @@ impl Session {
         }
         let script = choice.backend.script();
         self.choice.set(Some(choice));
-        // The worker before it, if any, ends here and gives its memory back.
-        self.engine.set_value(None);
         match Engine::start(script, move |reply| self.hear(reply)) {
             Ok(engine) => self.engine.set_value(Some(engine)),
             Err(notice) => {

@@ -20,6 +20,7 @@ use leptos::task::spawn_local;
 
 pub use adopting::{Brought, Newcomer};
 
+use crate::address::opened_link;
 use crate::backend::BackendChoice;
 use crate::engine::Engine;
 use crate::family::FamilyCard;
@@ -71,6 +72,8 @@ pub struct Session {
     /// What to do once the model is here.
     pending: StoredValue<Option<Pending>, LocalStorage>,
     source: StoredValue<Source>,
+    /// The folder by which the page was opened, unless it was its own.
+    opened_bundle: StoredValue<Option<String>>,
     /// The bundle, while another family is on the dial.
     original: RwSignal<Option<Source>>,
     /// Files of that family which no server has.
@@ -168,6 +171,7 @@ impl Session {
             hearer: StoredValue::new_local(None),
             pending: StoredValue::new_local(None),
             source: StoredValue::new(Source::default()),
+            opened_bundle: StoredValue::new(opened_link().bundle),
             original: RwSignal::new(None),
             brought: StoredValue::new_local(Vec::new()),
             engine: StoredValue::new_local(None),
@@ -186,6 +190,15 @@ impl Session {
         if self.progress.with_untracked(Option::is_some) {
             self.ask(&Request::Want { patch });
         }
+    }
+
+    fn can_ask_untracked(self) -> bool {
+        untrack(|| self.can_ask())
+    }
+
+    /// Whether all sizes have room here, as far as is known.
+    pub fn has_room_for_all(self) -> bool {
+        self.tight.with(Option::is_none)
     }
 
     /// Whether this member has room here, as far as is known.

@@ -77,7 +77,7 @@ fn Lecture(bench: Bench, lesson: Lesson, own: RwSignal<Option<Lesson>>) -> impl 
     view! {
         <div class="lecture">
             <LessonCard bench lesson limits on_leave=move || own.set(None)/>
-            <Panels bench limits=limits.into()/>
+            <Panels bench limits=limits.into() is_lesson=true/>
         </div>
     }
 }

@@ -1,4 +1,4 @@
-//! What was brought, as the files of a bundle.
+//! What was brought, as the files of a bundle. Whoever has had enough of it ends the worker.
 
 use boomerang_core::bundle::{CutFamily, CutFile, hex};
 use js_sys::Array;
@@ -8,32 +8,26 @@ use web_sys::Blob;
 use super::source::{Source, bytes, joined, part};
 use super::to_json;
 use crate::fetch::Body;
-use crate::notice::Notice;
-use crate::turn::Turn;
 
 /// A manifest and the files that it lists, by path.
 type Packed = (String, Vec<(String, Blob)>);
 
 /// A bundle as it was brought; whoever loads its files checks their hashes.
-pub(super) async fn bundle(
-    json: String,
-    files: Vec<(String, Source)>,
-) -> Result<Option<Packed>, String> {
+pub(super) async fn bundle(json: String, files: Vec<(String, Source)>) -> Result<Packed, String> {
     let mut whole = Vec::new();
     for (path, source) in files {
         whole.push((path, source.whole().await.map_err(|error| error.to_string())?));
     }
-    Ok(Some((json, whole)))
+    Ok((json, whole))
 }
 
 /// Checkpoints as a bundle. Each byte is read once, for the hashes; `tell` is told bytes so far and
-/// all, and says whether to go on.
+/// all.
 pub(super) async fn checkpoints(
     family: &CutFamily,
     sources: &[Source],
-    tell: impl Fn(u64, u64) -> bool,
-) -> Result<Option<Packed>, String> {
-    let turn = Turn::new().map_err(|notice: Notice| notice.why)?;
+    tell: impl Fn(u64, u64),
+) -> Result<Packed, String> {
     let mut whole: Vec<Option<Blob>> = vec![None; sources.len()];
     let total = family.files().map(CutFile::n_bytes).sum();
     let mut n_done = 0;
@@ -59,12 +53,8 @@ pub(super) async fn checkpoints(
         while let Some(chunk) = body.next().await.map_err(|error| error.to_string())? {
             hash.update(chunk.to_vec());
             n_done += u64::from(chunk.length());
-            if !tell(n_done, total) {
-                return Ok(None);
-            }
+            tell(n_done, total);
         }
-        // What asks to stop is heard between two files.
-        turn.end().await;
         hashes.push(hex(&hash.finalize()));
         files.push((file.path.clone(), blob));
     }
@@ -72,5 +62,5 @@ pub(super) async fn checkpoints(
         let place = files.iter().position(|(path, _)| *path == file.path);
         place.map(|place| hashes[place].clone()).unwrap_or_default()
     };
-    Ok(Some((to_json(&family.manifest(hash)), files)))
+    Ok((to_json(&family.manifest(hash)), files))
 }

@@ -69,21 +69,14 @@ impl Worker {
         let packed = match own {
             Own::Bundle { json, files } => laid_out::bundle(json, files).await,
             Own::Checkpoints { family, sources } => {
-                let tell = |bytes, total| {
-                    post(&Reply::Packing { id, bytes, total });
-                    !self.is_stopped(id)
-                };
+                let tell = |bytes, total| post(&Reply::Packing { id, bytes, total });
                 laid_out::checkpoints(&family, &sources, tell).await
             }
         };
-        match packed.map_err(unusable)? {
-            None => ended(id, true),
-            Some((manifest, files)) => {
-                let (paths, files): (Vec<String>, Vec<Blob>) = files.into_iter().unzip();
-                post_with(&Reply::Packed { id, manifest, paths }, &files);
-                ended(id, false)
-            }
-        }
+        let (manifest, files) = packed.map_err(unusable)?;
+        let (paths, files): (Vec<String>, Vec<Blob>) = files.into_iter().unzip();
+        post_with(&Reply::Packed { id, manifest, paths }, &files);
+        ended(id, false)
     }
 }
 

@@ -33,7 +33,9 @@ impl Source {
     /// Its first bytes, `n_bytes` of them or as many as there are.
     pub(super) async fn first(&self, n_bytes: u64) -> Result<Vec<u8>, FetchError> {
         let n_bytes = n_bytes.min(self.n_bytes);
-        let mut bytes = Vec::with_capacity(n_bytes.min(MAX_RESERVED) as usize);
+        // A zip says of a deflated file what it likes.
+        let room = if self.is_deflated { 0 } else { n_bytes.min(MAX_RESERVED) };
+        let mut bytes = Vec::with_capacity(room as usize);
         let body = if self.is_deflated {
             self.inflating()?
         } else {
