@@ -5,7 +5,7 @@ use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::{LayerPlan, Patch};
 use boomerang_core::tokenizer::Tokenizer;
 
-use crate::loading::Bundle;
+use crate::arriving::Bundle;
 use crate::notice::{Notice, chain};
 use crate::worker::Worker;
 

@@ -6,6 +6,7 @@
 //! the messages, the notices, the fetching and what [`store`] lets it read.
 
 mod arrivals;
+mod arriving;
 mod cast;
 mod checking;
 pub mod fetch;

@@ -12,7 +12,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, DedicatedWorkerGlobalScope, MessageEvent};
 
 use crate::arrivals::Arrivals;
-use crate::loading::{Bundle, Come};
+use crate::arriving::{Bundle, Come};
 use crate::messages::{PROTOCOL, Reply, Request};
 use crate::notice::Notice;
 use crate::own::Own;

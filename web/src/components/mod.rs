@@ -5,6 +5,7 @@ pub mod certainty;
 pub mod choice;
 pub mod compare;
 pub mod curve_chart;
+pub mod curve_marks;
 pub mod curve_table;
 pub mod device;
 pub mod device_check;

@@ -14,7 +14,6 @@ use leptos::task::spawn_local;
 use super::{Progress, Session, Source, Stage};
 use crate::address::opened_link;
 use crate::backend::{Backend, BackendChoice};
-use crate::budget::Budget;
 use crate::bundle_source::{NoSource, is_elsewhere, manifest_url};
 use crate::engine::Engine;
 use crate::family::FamilyCard;
@@ -163,26 +162,6 @@ impl Session {
         }
         let url = beside(&folder, &file.path);
         fetch_bytes(&url, file.bytes).await.ok()
-    }
-
-    /// Why the family has no room here.
-    fn refusal(self, backend: Backend) -> Option<Notice> {
-        self.family.with_untracked(|family| Budget::of_browser(backend).refusal(family.as_deref()?))
-    }
-
-    /// How many sizes have room where the engine runs; told to the reader, too.
-    pub(super) fn measure_room(self) -> usize {
-        let backend = self
-            .choice
-            .with_untracked(|choice| choice.as_ref().map_or(Backend::Cpu, |it| it.backend));
-        let (n_sizes, words) = self.family.with_untracked(|family| {
-            family.as_deref().map_or((0, None), |family| {
-                let budget = Budget::of_browser(backend);
-                (budget.n_sizes(family), budget.in_words(family))
-            })
-        });
-        self.tight.set(words.map(|words| (n_sizes, words)));
-        n_sizes
     }
 
     fn start_engine(self, choice: BackendChoice) {

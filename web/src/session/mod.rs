@@ -6,6 +6,8 @@
 mod adopting;
 mod hearing;
 mod loading;
+mod room;
+mod stage;
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -19,6 +21,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 pub use adopting::{Brought, Newcomer};
+pub use stage::{Progress, Stage};
 
 use crate::address::opened_link;
 use crate::backend::BackendChoice;
@@ -82,25 +85,6 @@ pub struct Session {
     last_id: StoredValue<u32>,
 }
 
-/// How far the page has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// The manifest is on its way.
-    Opening,
-    /// The bundle is on a server that the reader has not allowed to be asked.
-    Asking {
-        origin: String,
-    },
-    /// No weight is here, and none is fetched before the reader asks.
-    Offered,
-    /// Not even the smallest size is here yet.
-    Loading,
-    /// At least one size can write.
-    Ready,
-    Generating,
-    Failed(Notice),
-}
-
 /// What the engine writes for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Work {
@@ -116,34 +100,12 @@ type Hearer = Rc<dyn Fn(&Reply)>;
 /// Something that waits for the model.
 type Pending = Box<dyn FnOnce()>;
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    pub bytes: u64,
-    pub total: u64,
-    /// The file that is arriving; empty before the first.
-    pub path: String,
-}
-
 #[derive(Clone, Default, PartialEq)]
 struct Source {
     manifest_url: String,
     manifest: String,
     /// Whether the family is kept for the next visit.
     is_kept: bool,
-}
-
-impl Stage {
-    /// As in `data-state`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Opening | Self::Loading => "loading",
-            Self::Asking { .. } => "asking",
-            Self::Offered => "offered",
-            Self::Ready => "ready",
-            Self::Generating => "generating",
-            Self::Failed(_) => "failed",
-        }
-    }
 }
 
 impl Session {
@@ -194,21 +156,6 @@ impl Session {
 
     fn can_ask_untracked(self) -> bool {
         untrack(|| self.can_ask())
-    }
-
-    /// Whether all sizes have room here, as far as is known.
-    pub fn has_room_for_all(self) -> bool {
-        self.tight.with(Option::is_none)
-    }
-
-    /// Whether this member has room here, as far as is known.
-    pub fn has_room(self, patch: &Patch) -> bool {
-        let Some(n_sizes) = self.tight.with(|tight| tight.as_ref().map(|(n_sizes, _)| *n_sizes))
-        else {
-            return true;
-        };
-        self.family
-            .with(|family| family.as_ref().is_some_and(|family| family.is_within(patch, n_sizes)))
     }
 
     /// Bytes of this member that are not here.

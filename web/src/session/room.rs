@@ -1,0 +1,46 @@
+//! How much of the family has room where the engine runs.
+
+use boomerang_core::plan::Patch;
+use boomerang_engine::notice::Notice;
+use leptos::prelude::*;
+
+use super::Session;
+use crate::backend::Backend;
+use crate::budget::Budget;
+
+impl Session {
+    /// Whether all sizes have room here, as far as is known.
+    pub fn has_room_for_all(self) -> bool {
+        self.tight.with(Option::is_none)
+    }
+
+    /// Whether this member has room here, as far as is known.
+    pub fn has_room(self, patch: &Patch) -> bool {
+        let Some(n_sizes) = self.tight.with(|tight| tight.as_ref().map(|(n_sizes, _)| *n_sizes))
+        else {
+            return true;
+        };
+        self.family
+            .with(|family| family.as_ref().is_some_and(|family| family.is_within(patch, n_sizes)))
+    }
+
+    /// Why the family has no room here.
+    pub(super) fn refusal(self, backend: Backend) -> Option<Notice> {
+        self.family.with_untracked(|family| Budget::of_browser(backend).refusal(family.as_deref()?))
+    }
+
+    /// How many sizes have room where the engine runs; told to the reader, too.
+    pub(super) fn measure_room(self) -> usize {
+        let backend = self
+            .choice
+            .with_untracked(|choice| choice.as_ref().map_or(Backend::Cpu, |it| it.backend));
+        let (n_sizes, words) = self.family.with_untracked(|family| {
+            family.as_deref().map_or((0, None), |family| {
+                let budget = Budget::of_browser(backend);
+                (budget.n_sizes(family), budget.in_words(family))
+            })
+        });
+        self.tight.set(words.map(|words| (n_sizes, words)));
+        n_sizes
+    }
+}
