@@ -54,6 +54,11 @@ impl Session {
         self.source.set_value(Source { manifest_url, manifest, is_kept: is_own });
         self.brought.set_value(brought);
         self.forget();
+        // Larger matrices may need another device.
+        let fits_as_well = self.family.with_untracked(|before| {
+            let largest = |family: &FamilyCard| family.largest_tensor_bytes();
+            before.as_deref().is_some_and(|before| largest(before) >= largest(&family))
+        });
         let family = Arc::new(family);
         self.family.set(Some(Arc::clone(&family)));
         if is_own {
@@ -61,9 +66,7 @@ impl Session {
             self.task.set(None);
             spawn_local(async move { self.open_extras(&family).await });
         }
-        // Another teacher may need another device.
-        let can_stay = !is_own && self.stage.with_untracked(|stage| *stage == Stage::Ready);
-        if can_stay {
+        if fits_as_well && self.stage.with_untracked(|stage| *stage == Stage::Ready) {
             self.begin_loading();
             self.ask_for_family();
         } else {
