@@ -98,6 +98,8 @@ async fn choose(page: &Page, field: &str, path: &Path) -> String {
 }
 
 async fn writes_as_native_code(page: &Page, family: &Family) {
+    // The bench is set up anew for a family, after the model is ready.
+    page.wait_until("return document.querySelector('#size-dial') !== null;", json!(true)).await;
     let prompt = tokenizer().encode(PROMPT, true).unwrap();
     for (stop, patch) in path(family).iter().enumerate() {
         let expected = written(family, &prompt, patch, Sampling::Greedy);
@@ -237,7 +239,7 @@ async fn what_has_no_room_is_said_before_anything_is_copied() {
     page.click("#own-state a").await;
     page.ready().await;
     page.wait_until("return document.querySelector('#progress') === null;", json!(true)).await;
-    assert_eq!(page.attribute("#reach", "data-sizes").await, "2");
+    page.wait_for("#reach", "data-sizes", &["2"]).await;
     assert!(page.text("#tight").await.contains("2 smallest of 3 sizes"));
     page.set("#size-dial", "2").await;
     assert_eq!(page.text("#generate").await, "6 layers have no room here");
