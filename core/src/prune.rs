@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::config::ModelConfig;
 use crate::model::LanguageModel;
 use crate::plan::{LayerPlan, LayerSource, PlanError};
 
@@ -92,13 +93,30 @@ impl Family {
     /// # Errors
     /// [`FamilyError`] says which number differs.
     pub fn new(teacher: Teacher, student: Student) -> Result<Self, FamilyError> {
-        let (found, expected) = (teacher.model.n_layers(), student.plan.n_teacher_layers());
+        Self::check(teacher.model.config(), student.model.config(), &student.plan)?;
+        Ok(Self { teacher, student })
+    }
+
+    /// Looks whether models with these configs are a family, without their weights.
+    ///
+    /// # Errors
+    /// [`FamilyError`] says which number differs.
+    pub fn check(
+        teacher: &ModelConfig,
+        student: &ModelConfig,
+        plan: &LayerPlan,
+    ) -> Result<(), FamilyError> {
+        let (found, expected) = (teacher.n_layers(), plan.n_teacher_layers());
         if found != expected {
             return Err(FamilyError::TeacherLayers { found, expected });
         }
-        match teacher.model.config().difference(student.model.config()) {
+        let (found, expected) = (student.n_layers(), plan.n_student_layers());
+        if found != expected {
+            return Err(FamilyError::StudentLayers { found, expected });
+        }
+        match teacher.difference(student) {
             Some(difference) => Err(FamilyError::Shape { difference }),
-            None => Ok(Self { teacher, student }),
+            None => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The page's handle on the model's worker.
 
-use boomerang_engine::messages::{Reply, Request};
+use boomerang_engine::messages::{PROTOCOL, Reply, Request};
 use boomerang_engine::notice::Notice;
 use web_sys::Blob;
 
@@ -55,6 +55,13 @@ impl Engine {
             self.wire.send(&text, files);
         }
     }
+}
+
+/// What to tell of a worker that speaks another version than the page.
+pub fn of_another_build(protocol: u32) -> Notice {
+    let why = format!("the page speaks version {PROTOCOL}, the model {protocol}");
+    let next = "Reload the page, past the browser's cache if need be.";
+    Notice::new("Page and model are from different builds.", why, next)
 }
 
 fn not_running(why: &str) -> Notice {

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use boomerang_engine::messages::{PROTOCOL, Reply, Request};
 use boomerang_engine::notice::{Notice, chain};
-use boomerang_engine::store::kept_address;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web_sys::Blob;
 
 use crate::backend::Backend;
 use crate::budget::Budget;
-use crate::engine::Engine;
+use crate::engine::{Engine, of_another_build};
 use crate::family::FamilyCard;
-use crate::session::{Newcomer, Session};
+use crate::session::{Home, Newcomer, Session};
 
 /// What has become of what was brought; it lives as long as the page.
 #[derive(Clone, Copy)]
@@ -99,9 +98,7 @@ impl Own {
     fn hear(self, reply: Reply, files: Vec<Blob>) {
         match reply {
             Reply::Ready { protocol } if protocol != PROTOCOL => {
-                let why = format!("the page speaks version {PROTOCOL}, the program {protocol}");
-                let next = "Reload the page, past the browser's cache if need be.";
-                self.fail(Notice::new("Page and program are from different builds.", why, next));
+                self.fail(of_another_build(protocol));
             }
             Reply::Ready { .. } => {
                 let brought = self.files.try_update_value(std::mem::take).unwrap_or_default();
@@ -122,9 +119,12 @@ impl Own {
             Reply::Packing { bytes, total, .. } => self.stage.set(Stage::Packing { bytes, total }),
             Reply::Packed { manifest, paths, .. } => {
                 let brought = paths.into_iter().zip(files).collect();
-                match self.adopt(manifest, brought) {
-                    Ok(name) => {
-                        self.stage.set(Stage::Taken { name });
+                match self.session.adopt(Newcomer { manifest, brought, home: Home::Kept }) {
+                    Ok(()) => {
+                        let name = self.session.family.with_untracked(|family| {
+                            family.as_ref().map(|family| family.manifest().name.clone())
+                        });
+                        self.stage.set(Stage::Taken { name: name.unwrap_or_default() });
                         self.rest();
                     }
                     Err(notice) => self.fail(notice),
@@ -133,15 +133,6 @@ impl Own {
             Reply::Failed { notice, .. } => self.fail(notice),
             _ => {}
         }
-    }
-
-    fn adopt(self, manifest: String, brought: Vec<File>) -> Result<String, Notice> {
-        let card = FamilyCard::from_json(&manifest).map_err(|error| {
-            Notice::new("This family cannot be used.", chain(&error), "Bring another family.")
-        })?;
-        let url = Some(kept_address(card.fingerprint()));
-        self.session.adopt(Newcomer { manifest, brought, url })?;
-        Ok(card.manifest().name.clone())
     }
 
     fn ask(self, request: &Request) {

@@ -7,8 +7,8 @@ use super::{BundleError, BundleFile, Manifest, ModelFiles};
 use crate::checkpoint::{Header, Names, StoredTensor, header_of, to_f32};
 use crate::config::ModelConfig;
 use crate::curve::SizeCurve;
-use crate::plan::{LayerPlan, Owner};
-use crate::prune::FamilyError;
+use crate::plan::LayerPlan;
+use crate::prune::Family;
 
 /// A model whose weights lie somewhere else.
 #[derive(Clone, Copy, Debug)]
@@ -76,22 +76,7 @@ impl CutFamily {
             let reason = "it fills gaps in texts, and the page continues texts".to_owned();
             return Err(BundleError::Unfit { path, reason });
         }
-        let lengths = [
-            (Owner::Teacher, teacher.config.n_layers(), plan.n_teacher_layers()),
-            (Owner::Student, student.config.n_layers(), plan.n_student_layers()),
-        ];
-        for (owner, found, expected) in lengths {
-            if found != expected {
-                return Err(match owner {
-                    Owner::Teacher => FamilyError::TeacherLayers { found, expected },
-                    Owner::Student => FamilyError::StudentLayers { found, expected },
-                }
-                .into());
-            }
-        }
-        if let Some(difference) = teacher.config.difference(student.config) {
-            return Err(FamilyError::Shape { difference }.into());
-        }
+        Family::check(teacher.config, student.config, &plan)?;
         Ok(Self {
             name: name.to_owned(),
             teacher: CutModel::new(teacher, "teacher")?,
@@ -208,7 +193,7 @@ mod tests {
     use crate::distill::Initialization;
     use crate::model::LanguageModel;
     use crate::plan::Patch;
-    use crate::prune::{Family, Teacher};
+    use crate::prune::{FamilyError, Teacher};
 
     const TOKENIZER: &[u8] =
         br#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;

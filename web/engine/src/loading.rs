@@ -121,8 +121,9 @@ impl Worker {
             Some((file, origin, bundle.n_arrived(), bundle.n_bytes()))
         });
         let Some((file, origin, arrived, total)) = next else { return Ok(false) };
+        let is_over = || self.n_adopted.get() != adopted;
         let progress = |bytes| {
-            if self.n_adopted.get() != adopted {
+            if is_over() {
                 return;
             }
             post(&Reply::Progress { bytes: arrived + bytes, total, path: file.path.clone() });
@@ -133,7 +134,6 @@ impl Worker {
             Origin::Server(_) => Freshness::Cached,
             Origin::Brought(_) => Freshness::Reload,
         };
-        let is_over = || self.n_adopted.get() != adopted;
         loop {
             let outcome = match is_stored {
                 true => Ok(()),

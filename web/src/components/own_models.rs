@@ -88,9 +88,10 @@ fn Found(own: Own, card: Arc<FamilyCard>) -> impl IntoView {
         size(card.last_stop()),
         format::bytes(card.manifest().n_bytes()),
     );
-    let refusal = own.budget().refusal(&card);
+    let budget = own.budget();
+    let refusal = budget.refusal(&card);
     let has_room = refusal.is_none();
-    let tight = own.budget().in_words(&card);
+    let tight = budget.in_words(&card);
     view! {
         <p role="status" id="own-state">{words}</p>
         {tight.map(|words| view! { <p id="own-tight">{words}</p> })}

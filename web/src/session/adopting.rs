@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use boomerang_engine::messages::{Reply, Request};
 use boomerang_engine::notice::{Notice, chain};
-use boomerang_engine::store::is_kept_only;
+use boomerang_engine::store::{is_kept_only, kept_address};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web_sys::Blob;
@@ -20,9 +20,17 @@ pub type Brought = (String, Blob);
 pub struct Newcomer {
     pub manifest: String,
     pub brought: Vec<Brought>,
-    /// Its own address, under which it is kept for the next visit; without one, what is not brought
-    /// lies beside the bundle's manifest, and nothing is kept.
-    pub url: Option<String>,
+    pub home: Home,
+}
+
+/// Where what is not brought of a family is, and whether it is kept for the next visit.
+pub enum Home {
+    /// Beside the bundle's manifest; nothing is kept.
+    Bundle,
+    /// In this browser alone, under its fingerprint.
+    Kept,
+    /// Beside its own manifest, at this address.
+    At(String),
 }
 
 impl Session {
@@ -38,19 +46,22 @@ impl Session {
     /// # Errors
     /// A [`Notice`] when the manifest is none, and then everything stays.
     pub fn adopt(self, newcomer: Newcomer) -> Result<(), Notice> {
-        let Newcomer { manifest, brought, url } = newcomer;
+        let Newcomer { manifest, brought, home } = newcomer;
         let family = FamilyCard::from_json(&manifest).map_err(|error| {
             let next = "The family before is still here.";
             Notice::new("This family cannot be used.", chain(&error), next)
         })?;
-        let is_own = url.is_some();
+        let is_own = !matches!(home, Home::Bundle);
         if self.original.with_untracked(Option::is_none) {
             self.original.set(Some(self.source.get_value()));
         }
-        let beside = self.original.with_untracked(|original| {
-            original.as_ref().map(|original| original.manifest_url.clone()).unwrap_or_default()
-        });
-        let manifest_url = url.unwrap_or(beside);
+        let manifest_url = match home {
+            Home::Bundle => self.original.with_untracked(|original| {
+                original.as_ref().map(|original| original.manifest_url.clone()).unwrap_or_default()
+            }),
+            Home::Kept => kept_address(family.fingerprint()),
+            Home::At(url) => url,
+        };
         self.source.set_value(Source { manifest_url, manifest, is_kept: is_own });
         self.brought.set_value(brought);
         self.forget();
@@ -89,8 +100,8 @@ impl Session {
     pub fn give_back(self) -> Result<(), Notice> {
         let Some(original) = self.original.get_untracked() else { return Ok(()) };
         let Source { manifest_url, manifest, .. } = original;
-        let url = Some(manifest_url);
-        self.adopt(Newcomer { manifest, brought: Vec::new(), url })?;
+        let home = Home::At(manifest_url);
+        self.adopt(Newcomer { manifest, brought: Vec::new(), home })?;
         self.original.set(None);
         Ok(())
     }
@@ -100,7 +111,7 @@ impl Session {
     /// Nothing happens while the engine is at work or on its way: what waits for it is told of the
     /// order before.
     pub fn reorder(self, choice: OrderChoice) {
-        if !self.can_ask_untracked() {
+        if !untrack(|| self.can_ask()) {
             return;
         }
         // Their rows are those of the order before.

@@ -1,23 +1,17 @@
 //! What the engine answers, and who hears it.
 
 use boomerang_engine::messages::{PROTOCOL, Reply};
-use boomerang_engine::notice::Notice;
 use leptos::prelude::*;
 
 use super::{Progress, Session, Stage, Work};
+use crate::engine::of_another_build;
 use crate::trial::Trial;
 
 impl Session {
     pub(super) fn hear(self, reply: Reply) {
         match reply {
             Reply::Ready { protocol } if protocol != PROTOCOL => {
-                let why = format!("the page speaks version {PROTOCOL}, the model {protocol}");
-                let notice = Notice::new(
-                    "Page and model are from different builds.",
-                    why,
-                    "Reload the page, past the browser's cache if need be.",
-                );
-                self.stage.set(Stage::Failed(notice));
+                self.stage.set(Stage::Failed(of_another_build(protocol)));
             }
             Reply::Ready { .. } => {
                 self.ask_for_family();

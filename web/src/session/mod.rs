@@ -20,7 +20,7 @@ use boomerang_engine::notice::Notice;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-pub use adopting::{Brought, Newcomer};
+pub use adopting::{Brought, Home, Newcomer};
 pub use stage::{Progress, Stage};
 
 use crate::address::opened_link;
@@ -152,10 +152,6 @@ impl Session {
         if self.progress.with_untracked(Option::is_some) {
             self.ask(&Request::Want { patch });
         }
-    }
-
-    fn can_ask_untracked(self) -> bool {
-        untrack(|| self.can_ask())
     }
 
     /// Bytes of this member that are not here.

@@ -14,7 +14,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web_sys::Blob;
 
-use crate::session::{Newcomer, Session};
+use crate::session::{Home, Newcomer, Session};
 use crate::wire::Wire;
 use record::Record;
 use wishes::Wishes;
@@ -187,7 +187,7 @@ impl Teaching {
             Reply::HandedOver { manifest, paths } => {
                 self.is_moving.set(false);
                 let brought = paths.into_iter().zip(files).collect();
-                let newcomer = Newcomer { manifest, brought, url: None };
+                let newcomer = Newcomer { manifest, brought, home: Home::Bundle };
                 match self.session.adopt(newcomer) {
                     Ok(()) => {
                         let n_steps = self.record.with_value(|record| {
