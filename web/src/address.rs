@@ -11,6 +11,7 @@ use crate::dial::Dial;
 use crate::draft::Draft;
 use crate::link::{Link, compared_by_itself};
 use crate::order::OrderChoice;
+use crate::place::Place;
 use crate::session::Session;
 
 /// The lesson's name in an address.
@@ -60,7 +61,7 @@ impl Address {
     }
 
     /// Rewrites the address whenever the page has come to rest in another state, or on another view.
-    pub fn keep(self, view: Memo<String>) {
+    pub fn keep(self, view: RwSignal<Place>) {
         let mut show = debounce(REST, move |link: Link| {
             // The page works as well with an old address; browsers refuse it in some frames.
             let _ = replace(&in_its_lesson(link).query());

@@ -1,9 +1,6 @@
 //! The page: its head, its views, its foot.
 
 use leptos::prelude::*;
-use leptos_router::components::{FlatRoutes, Route, Router};
-use leptos_router::hooks::{use_location, use_navigate};
-use leptos_router::{NavigateOptions, StaticSegment, path};
 
 use crate::address::{link_for_another_family, opened_link};
 use crate::backend::Backend;
@@ -12,7 +9,8 @@ use crate::components::keys::Keys;
 use crate::components::own_models::take_drops;
 use crate::mirror;
 use crate::own::Own;
-use crate::place::{Place, base_path};
+use crate::place::Place;
+use crate::route::Route;
 use crate::session::{Session, Stage};
 use crate::teaching::Teaching;
 use crate::views::about::About;
@@ -35,18 +33,15 @@ pub fn App() -> impl IntoView {
     provide_context(bench);
     provide_context(Teaching::new(session));
     provide_context(Own::new(session));
-    view! {
-        <Router base=base_path()>
-            <Page session bench/>
-        </Router>
-    }
+    let route = Route::start();
+    provide_context(route);
+    view! { <Page session bench route/> }
 }
 
 #[component]
-fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
-    let pathname = use_location().pathname;
-    keep_bench(session, bench, pathname);
-    let place = Memo::new(move |_| Place::of(&pathname.get()));
+fn Page(session: Session, bench: RwSignal<Option<Bench>>, route: Route) -> impl IntoView {
+    let place = route.place;
+    keep_bench(session, bench, place);
     Effect::new(move |before: Option<()>| {
         document().set_title(place.get().title());
         // The first view has what focus there is; a later one is announced by taking it.
@@ -65,11 +60,8 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
     if mirror::is_embedded() {
         mirror::tell_height();
     }
-    let navigate = use_navigate();
     if !mirror::is_embedded() && !mirror::is_following() {
-        take_drops(expect_context(), move || {
-            navigate(&format!("/{}", Place::Models.path()), NavigateOptions::default());
-        });
+        take_drops(expect_context(), move || route.go(Place::Models.path()));
     }
     let skip = move |event: leptos::ev::MouseEvent| {
         // Not by the address: every view has one of its own.
@@ -86,26 +78,32 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>) -> impl IntoView {
             data-backend=backend
             data-kept=move || session.is_kept.get().to_string()
         >
-            <FlatRoutes fallback=Missing>
-                <Route path=StaticSegment("") view=Start/>
-                <Route path=path!("explore") view=Explore/>
-                <Route path=path!("compare") view=CompareView/>
-                <Route path=path!("sweep") view=SweepView/>
-                <Route path=path!("lens") view=LensView/>
-                <Route path=path!("device") view=DeviceView/>
-                <Route path=path!("models") view=ModelsView/>
-                <Route path=path!("teach") view=TeachView/>
-                <Route path=path!("learn") view=Learn/>
-                <Route path=path!("about") view=About/>
-            </FlatRoutes>
+            // By key: a view that gives way to another leaves nothing behind, not even its elements.
+            <For each=move || [place.get()] key=|&place| place children=view_of/>
         </main>
         {(!mirror::is_embedded()).then(|| view! { <Foot session/> })}
         <Keys/>
     }
 }
 
+fn view_of(place: Place) -> AnyView {
+    match place {
+        Place::Start => view! { <Start/> }.into_any(),
+        Place::Explore => view! { <Explore/> }.into_any(),
+        Place::Compare => view! { <CompareView/> }.into_any(),
+        Place::Sweep => view! { <SweepView/> }.into_any(),
+        Place::Lens => view! { <LensView/> }.into_any(),
+        Place::Device => view! { <DeviceView/> }.into_any(),
+        Place::Models => view! { <ModelsView/> }.into_any(),
+        Place::Teach => view! { <TeachView/> }.into_any(),
+        Place::Learn => view! { <Learn/> }.into_any(),
+        Place::About => view! { <About/> }.into_any(),
+        Place::Missing => view! { <Missing/> }.into_any(),
+    }
+}
+
 /// Sets up a bench for each family that comes, and clears away the one before.
-fn keep_bench(session: Session, bench: RwSignal<Option<Bench>>, pathname: Memo<String>) {
+fn keep_bench(session: Session, bench: RwSignal<Option<Bench>>, view: RwSignal<Place>) {
     let page = Owner::current().unwrap_or_default();
     let place = StoredValue::new_local(None::<Owner>);
     Effect::new(move |_| {
@@ -119,7 +117,7 @@ fn keep_bench(session: Session, bench: RwSignal<Option<Bench>>, pathname: Memo<S
         };
         own.with(|| {
             let bench_now = Bench::new(session, family, link);
-            bench_now.address.keep(pathname);
+            bench_now.address.keep(view);
             mirror::start(bench_now);
             bench.set(Some(bench_now));
         });
@@ -131,7 +129,7 @@ fn keep_bench(session: Session, bench: RwSignal<Option<Bench>>, pathname: Memo<S
 }
 
 #[component]
-fn Head(place: Memo<Place>) -> impl IntoView {
+fn Head(place: RwSignal<Place>) -> impl IntoView {
     let link = move |it: Place| {
         let current = move || (place.get() == it).then_some("page");
         view! {

@@ -37,6 +37,7 @@ pub mod picture;
 pub mod place;
 pub mod record;
 pub mod recorded;
+pub mod route;
 pub mod run;
 pub mod session;
 pub mod stored;

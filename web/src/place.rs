@@ -4,7 +4,7 @@ use leptos::prelude::document;
 use web_sys::Url;
 
 /// A view with an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Place {
     Start,
     Explore,

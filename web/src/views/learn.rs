@@ -2,25 +2,27 @@
 
 use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 use crate::address::LESSON;
 use crate::app::with_bench;
 use crate::bench::{Bench, Limits};
+use crate::bundle_source::query;
 use crate::components::engine_status::EngineStatus;
 use crate::components::lesson_card::LessonCard;
 use crate::components::notice_box::NoticeBox;
 use crate::components::panels::Panels;
 use crate::lesson::{BUILT_IN, Lesson, built_in, parse};
+use crate::route::Route;
 use crate::session::Session;
 
 #[component]
 pub fn Learn() -> impl IntoView {
     let session: Session = expect_context();
-    let query = use_query_map();
+    let route: Route = expect_context();
     let own = RwSignal::new(None::<Lesson>);
     let lesson = Memo::new(move |_| {
-        own.get().or_else(|| query.with(|query| query.get(LESSON).and_then(|name| built_in(&name))))
+        route.n_steps.track();
+        own.get().or_else(|| query(LESSON).and_then(|name| built_in(&name)))
     });
     let shown = move || match lesson.get() {
         Some(lesson) => view! {
