@@ -76,6 +76,7 @@ impl Student {
     }
 
     /// The same plan with the weights of a later step.
+    #[cfg(feature = "distill")]
     pub(crate) fn with_model(&self, model: LanguageModel) -> Self {
         Self { model, plan: self.plan.clone() }
     }

@@ -1,141 +1,31 @@
 //! Distillation: one training step of a student against its frozen teacher.
 //!
 //! What a step is stands here, so that a test and the page can take one; how many, when to save
-//! and what to print is left to the doors.
+//! and what to print is left to the doors. What takes steps needs the feature `distill`; a door that
+//! only runs models leaves it out and is smaller. Losses, batches, settings and reports are there
+//! without it.
 
 mod batch;
+#[cfg(feature = "distill")]
+mod distiller;
 pub mod loss;
+#[cfg(feature = "distill")]
+mod pending;
+#[cfg(feature = "distill")]
 mod pretrain;
 mod report;
 mod schedule;
+mod settings;
+#[cfg(feature = "distill")]
 mod update;
 
-use burn::tensor::{Device, Tensor};
-use serde::{Deserialize, Serialize};
-
 pub use batch::{Batch, BatchTensors, Layout, Row};
-use burn::tensor::activation::log_softmax;
-use loss::{KlPositions, LossWeights};
+#[cfg(feature = "distill")]
+pub use distiller::Distiller;
+#[cfg(feature = "distill")]
 pub use pretrain::{Initialization, Pretrainer};
 pub use report::{LossTerms, StepReport};
 pub use schedule::{Decay, Schedule};
-use update::Updater;
-pub use update::{DecayRule, OptimizerStateError, Part, Reduction, UpdateSettings};
-
-use crate::plan::Alignment;
-use crate::prune::{Student, Teacher};
-use report::PendingTerms;
-
-/// What a distillation is made of, besides models and data.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DistillSettings {
-    pub loss: LossWeights,
-    pub update: UpdateSettings,
-    /// Pairs of states to align; `None` for the plan's own.
-    pub alignment: Option<Alignment>,
-}
-
-/// A student in training and the teacher it imitates.
-pub struct Distiller {
-    teacher: Teacher,
-    student: Student,
-    updater: Updater,
-    weights: LossWeights,
-    alignment: Alignment,
-}
-
-impl Distiller {
-    /// Training starts from `student` at `step`, which is 0 unless a run is resumed.
-    ///
-    /// The two have to be a family. The teacher and the data live on the student's device.
-    pub fn new(teacher: Teacher, student: Student, settings: DistillSettings, step: usize) -> Self {
-        let alignment = settings.alignment.unwrap_or_else(|| student.plan().alignment());
-        let updater = Updater::new(student.model().clone(), settings.update, step);
-        Self { teacher, student, updater, weights: settings.loss, alignment }
-    }
-
-    /// Goes on with the optimizer state of an earlier run.
-    ///
-    /// # Errors
-    /// [`OptimizerStateError`] for bytes that are no optimizer state.
-    pub fn with_optimizer_state(mut self, bytes: Vec<u8>) -> Result<Self, OptimizerStateError> {
-        self.updater = self.updater.with_optimizer_state(bytes)?;
-        Ok(self)
-    }
-
-    /// # Errors
-    /// [`OptimizerStateError`] when the state cannot be laid out.
-    pub fn optimizer_state(&self) -> Result<Vec<u8>, OptimizerStateError> {
-        self.updater.optimizer_state()
-    }
-
-    /// Steps taken, those before a resume included.
-    pub fn n_steps(&self) -> usize {
-        self.updater.step()
-    }
-
-    /// The student as it is now, off the training graph.
-    pub fn student(&self) -> Student {
-        self.student.with_model(self.updater.model().clone().without_gradients())
-    }
-
-    /// One step of the optimizer over the gradients of some micro-batches.
-    ///
-    /// Reads back from the device once, at the end, whatever the number of micro-batches.
-    pub async fn step(&mut self, batches: &[Batch]) -> StepReport {
-        let device = self.teacher.model().device();
-        let learning_rate = self.updater.learning_rate();
-        let mut pending = Vec::with_capacity(batches.len());
-        for batch in batches {
-            let terms = self.loss(&batch.to_device(&device));
-            self.updater.accumulate(&terms.total);
-            pending.push(terms.detached());
-        }
-        let grad_norm = self.updater.apply();
-        let n_tokens = batches.iter().map(Batch::n_tokens).sum();
-        let reduction = self.updater.settings().reduction;
-        report::read(pending, grad_norm, reduction, learning_rate, n_tokens).await
-    }
-
-    /// The loss terms of one micro-batch, without a step.
-    fn loss(&self, batch: &BatchTensors) -> PendingTerms {
-        let weights = &self.weights;
-        let student_states = self.updater.model().hidden_states(batch.tokens.clone(), &batch.mask);
-        let teacher_states = self.teacher.model().hidden_states(batch.tokens.clone(), &batch.mask);
-
-        let student_logits = (weights.cross_entropy != 0.0 || weights.kl != 0.0)
-            .then(|| self.updater.model().logits(last_rows(&student_states)));
-        let cross_entropy = (weights.cross_entropy != 0.0).then(|| {
-            let log_probs = log_softmax(student_logits.clone().expect("computed above"), 1);
-            let targets = batch.targets.clone();
-            loss::cross_entropy(log_probs, targets, batch.has_target.clone(), batch.n_targets)
-        });
-        let kl = (weights.kl != 0.0).then(|| {
-            let teacher_logits = self.teacher.model().logits(last_rows(&teacher_states));
-            let (counts, n_rows) = match weights.kl_positions {
-                KlPositions::Valid => (Some(batch.is_token.clone()), batch.n_tokens),
-                KlPositions::All => (None, batch.is_token.dims()[0]),
-            };
-            let student_logits = student_logits.clone().expect("computed above");
-            loss::kl_divergence(student_logits, teacher_logits, weights.temperature, counts, n_rows)
-        });
-        let aligned = if weights.alignment == 0.0 { &[] } else { self.alignment.as_slice() };
-        let alignment = aligned.iter().map(|&(student, teacher)| {
-            let (student, teacher) = (&student_states[student], &teacher_states[teacher]);
-            let is_token = batch.is_token.clone();
-            loss::alignment_loss(student.clone(), teacher.clone(), is_token, batch.n_tokens)
-        });
-        PendingTerms::weigh(cross_entropy, kl, alignment.collect(), weights)
-    }
-
-    pub fn device(&self) -> Device {
-        self.teacher.model().device()
-    }
-}
-
-/// The last hidden state, `[batch, seq, d_model]` -> `[batch * seq, d_model]`.
-fn last_rows(states: &[Tensor<3>]) -> Tensor<2> {
-    let last = states.last().expect("a model has at least its embedding state").clone();
-    let [batch, seq, d_model] = last.dims();
-    last.reshape([batch * seq, d_model])
-}
+pub use settings::{DecayRule, DistillSettings, Part, Reduction, UpdateSettings};
+#[cfg(feature = "distill")]
+pub use update::OptimizerStateError;

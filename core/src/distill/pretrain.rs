@@ -6,10 +6,12 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::batch::Batch;
-use super::last_rows;
+use super::distiller::last_rows;
 use super::loss::{self, LossWeights};
-use super::report::{self, PendingTerms, StepReport};
-use super::update::{UpdateSettings, Updater};
+use super::pending::{self, PendingTerms};
+use super::report::StepReport;
+use super::settings::UpdateSettings;
+use super::update::Updater;
 use crate::architecture::NormKind;
 use crate::config::ModelConfig;
 use crate::model::LanguageModel;
@@ -53,7 +55,7 @@ impl Pretrainer {
         let grad_norm = self.updater.apply();
         let n_tokens = batches.iter().map(Batch::n_tokens).sum();
         let reduction = self.updater.settings().reduction;
-        report::read(pending, grad_norm, reduction, learning_rate, n_tokens).await
+        pending::read(pending, grad_norm, reduction, learning_rate, n_tokens).await
     }
 }
 

@@ -3,79 +3,18 @@
 use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
 use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Tensor};
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::schedule::Schedule;
+use super::settings::{DecayRule, Part, Reduction, UpdateSettings};
 use crate::architecture::{Architecture, UndecayedNorms};
 use crate::model::LanguageModel;
-use crate::model::parameters::{Parameter, for_each, make_trainable};
-
-/// Everything about the optimizer but its state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct UpdateSettings {
-    pub schedule: Schedule,
-    pub beta_1: f32,
-    pub beta_2: f32,
-    pub epsilon: f32,
-    pub weight_decay: f32,
-    pub decay_rule: DecayRule,
-    /// Largest norm of all gradients together; larger ones are scaled down to it.
-    pub clip: f64,
-    pub reduction: Reduction,
-    /// Parts that keep their weights.
-    pub frozen: Vec<Part>,
-}
-
-/// Which tensors weight decay pulls towards zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DecayRule {
-    /// As transformers 4.51.3 groups them for this architecture.
-    Reference,
-    /// Matrices only: no norm, no bias.
-    Matrices,
-}
-
-/// What becomes of the gradients of a step's micro-batches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Reduction {
-    Mean,
-    /// The reference implementation's.
-    Sum,
-}
-
-/// A part that can be frozen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    #[serde(alias = "embed")]
-    Embedding,
-    Head,
-}
+use crate::model::graph::make_trainable;
+use crate::model::parameters::{Parameter, for_each};
 
 /// The optimizer state of another run, or of none.
 #[derive(Debug, Error)]
 #[error("the optimizer state cannot be read: {0}")]
 pub struct OptimizerStateError(String);
-
-impl UpdateSettings {
-    /// The reference implementation's, with gradients averaged instead of summed.
-    pub fn new(schedule: Schedule) -> Self {
-        Self {
-            schedule,
-            beta_1: 0.9,
-            beta_2: 0.95,
-            epsilon: 1e-8,
-            weight_decay: 0.1,
-            decay_rule: DecayRule::Reference,
-            clip: 1.0,
-            reduction: Reduction::Mean,
-            frozen: Vec::new(),
-        }
-    }
-}
 
 /// A model in training, with its optimizer.
 pub(crate) struct Updater {

@@ -7,6 +7,8 @@ mod attention;
 mod cache;
 mod context;
 mod ends;
+#[cfg(feature = "distill")]
+pub(crate) mod graph;
 mod layer;
 mod mask;
 mod mlp;
@@ -154,8 +156,9 @@ impl LanguageModel {
     }
 
     /// The same weights, off the training graph.
+    #[cfg(feature = "distill")]
     pub(crate) fn without_gradients(self) -> Self {
-        parameters::off_graph(self)
+        graph::off_graph(self)
     }
 
     /// What layers of this model need for a text of `seq` positions, on the model's device.

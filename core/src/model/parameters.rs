@@ -37,12 +37,6 @@ pub fn for_each<M: Module>(module: &M, visit: impl FnMut(&Parameter, &dyn AnyTen
     module.visit(&mut Each { path: Vec::new(), visit });
 }
 
-/// The module with its parameters on the training graph, under the ids of their paths; those that
-/// `trains` turns down keep their values.
-pub(crate) fn make_trainable<M: Module>(module: M, trains: impl Fn(&str) -> bool) -> M {
-    module.map(&mut OntoGraph { path: Vec::new(), trains })
-}
-
 /// A tensor of any rank.
 pub trait AnyTensor {
     /// Row-major values, read back from the device; blocks, so not for WebGPU in a browser.
@@ -90,48 +84,12 @@ where
 
 /// The same parameter has the same id in every model and every run, so that the state of an
 /// optimizer can be saved and found again.
-fn id_of(path: &str) -> ParamId {
+pub(super) fn id_of(path: &str) -> ParamId {
     // 64-bit FNV-1a: stable across platforms and releases, which the standard hasher is not.
     let hash = path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
     ParamId::from(hash)
-}
-
-struct OntoGraph<F> {
-    path: Vec<String>,
-    trains: F,
-}
-
-impl<F: Fn(&str) -> bool> ModuleMapper for OntoGraph<F> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let path = self.path.join(".");
-        let tensor = param.into_value().inner().autodiff();
-        let tensor = tensor.set_require_grad((self.trains)(&path));
-        Param::initialized(id_of(&path), tensor)
-    }
-}
-
-/// The module with its parameters off the training graph.
-pub(crate) fn off_graph<M: Module>(module: M) -> M {
-    module.map(&mut OffGraph)
-}
-
-struct OffGraph;
-
-impl ModuleMapper for OffGraph {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let id = param.id;
-        Param::initialized(id, param.into_value().inner().set_require_grad(false))
-    }
 }
 
 struct Each<F> {
