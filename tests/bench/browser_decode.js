@@ -51,7 +51,8 @@ class Engine {
   }
 }
 
-/// The worker of the explorer; what is said to it is in web/engine/src/messages.rs.
+/// The worker of the explorer. What is said to it and what it says is in web/engine/src/messages.rs,
+/// where a test holds on to the bytes that are written and read here.
 class Boomerang extends Engine {
   constructor() {
     super("/engine/engine-cpu_loader.js");
@@ -60,11 +61,11 @@ class Boomerang extends Engine {
 
   async load(bundle, nStudentLayers) {
     this.patch = Array(nStudentLayers).fill(true);
-    await this.hear((reply) => reply.Ready);
+    await this.hear((reply) => reply.ready);
     const url = new URL(`${bundle}manifest.json`, location.href).href;
     const manifest = await (await fetch(url)).text();
-    this.send({ Load: { manifest_url: url, manifest } });
-    await this.hear((reply) => (reply === "Loaded" ? true : undefined));
+    this.send(new Bytes().number(0).text(url).text(manifest).number(ALL_SIZES));
+    await this.hear((reply) => reply.loaded);
   }
 
   async decode(prompt, nTokens) {
@@ -72,26 +73,101 @@ class Boomerang extends Engine {
     const text = prompt.map((token) => `t${token}`).join(" ");
     const tokens = [];
     const answer = this.hear((reply) => {
-      if (reply.Started) expect(prompt, reply.Started.prompt_tokens);
-      if (reply.Token) tokens.push(reply.Token.token);
-      return reply.Done?.report;
+      if (reply.promptTokens) expect(prompt, reply.promptTokens);
+      if (reply.token !== undefined) tokens.push(reply.token);
+      return reply.report;
     });
-    this.send({ Generate: { id, patch: this.patch, prompt: text, n_tokens: nTokens, sampling: "greedy" } });
-    const report = await answer;
-    return { tokens, firstMillis: report.first_millis, restMillis: report.rest_millis };
+    const request = new Bytes().number(5).number(id).number(this.patch.length);
+    this.patch.forEach((isPatched) => request.number(Number(isPatched)));
+    this.send(request.text(text).number(nTokens).number(0));
+    return { tokens, ...(await answer) };
   }
 
   send(request) {
-    this.worker.postMessage(JSON.stringify(request));
+    this.worker.postMessage([Uint8Array.from(request.list)]);
   }
 
   hear(take) {
-    return this.until((message) => {
-      const reply = JSON.parse(message);
-      const failed = reply.Failed ?? reply.LoadFailed;
-      if (failed) throw new Error(JSON.stringify(failed.notice));
+    return this.until(([bytes]) => {
+      const reply = read(new Reader(bytes));
+      if (reply.failed) throw new Error(reply.failed.join(" "));
       return take(reply);
     });
+  }
+}
+
+/// What of the worker's messages is needed here.
+function read(bytes) {
+  const kind = bytes.number();
+  if (kind === 0) return { ready: true };
+  if (kind === 3) return { loaded: true };
+  if (kind === 4) return { failed: [bytes.text(), bytes.text(), bytes.text()] };
+  if (kind === 5) return { id: bytes.number(), promptTokens: bytes.numbers() };
+  if (kind === 6) return { id: bytes.number(), token: bytes.number() };
+  if (kind === 7) {
+    const [id, rest, nTokens] = [bytes.number(), bytes.text(), bytes.number()];
+    return { id, rest, report: { firstMillis: bytes.float(), restMillis: bytes.float() } };
+  }
+  if (kind === FAILED) {
+    const id = bytes.number() === 1 ? bytes.number() : undefined;
+    return { id, failed: [bytes.text(), bytes.text(), bytes.text()] };
+  }
+  return {};
+}
+
+/// The last kind of message.
+const FAILED = 22;
+/// More than there are.
+const ALL_SIZES = 1 << 20;
+
+/// Values as postcard writes them: numbers in groups of seven bits, texts with their length.
+class Bytes {
+  list = [];
+
+  number(value) {
+    for (; value > 127; value = Math.floor(value / 128)) this.list.push((value % 128) + 128);
+    this.list.push(value);
+    return this;
+  }
+
+  text(value) {
+    const bytes = new TextEncoder().encode(value);
+    this.number(bytes.length);
+    bytes.forEach((byte) => this.list.push(byte));
+    return this;
+  }
+}
+
+/// Reads what `Bytes` writes, and floats.
+class Reader {
+  constructor(bytes) {
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.place = 0;
+  }
+
+  number() {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.view.getUint8(this.place++);
+      value += (byte % 128) * scale;
+      if (byte < 128) return value;
+    }
+  }
+
+  numbers() {
+    return Array.from({ length: this.number() }, () => this.number());
+  }
+
+  text() {
+    const length = this.number();
+    const bytes = new Uint8Array(this.view.buffer, this.view.byteOffset + this.place, length);
+    this.place += length;
+    return new TextDecoder().decode(bytes);
+  }
+
+  float() {
+    this.place += 8;
+    return this.view.getFloat64(this.place - 8, true);
   }
 }
 

@@ -46,7 +46,7 @@ async fn a_worker_of_another_build_is_told_apart() {
     page.click("#load").await;
     page.wait_until("return window.workers.length > 0;", json!(true)).await;
     let other = "window.workers[0].dispatchEvent(new MessageEvent('message', \
-                     {data: JSON.stringify({Ready: {protocol: 1}})}));";
+                     {data: [Uint8Array.of(0, 1)]}));";
     page.run(other, Vec::new()).await;
     page.wait_for("main", "data-state", &["failed"]).await;
     let notice = page.text(".notice").await;

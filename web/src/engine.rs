@@ -1,6 +1,8 @@
 //! The page's handle on the model's worker.
 
-use boomerang_engine::messages::{PROTOCOL, Reply, Request};
+use std::rc::Rc;
+
+use boomerang_engine::messages::{Reply, Request};
 use boomerang_engine::notice::Notice;
 use web_sys::Blob;
 
@@ -12,35 +14,18 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the worker behind `script`; `hear` gets all it says, and how it dies.
+    /// Starts the worker behind `script`; `hear` gets all it says with the files beside it, and how
+    /// it dies.
     ///
     /// # Errors
     /// A [`Notice`] when the browser starts no workers.
-    pub fn start(script: &str, hear: impl Fn(Reply) + Clone + 'static) -> Result<Self, Notice> {
-        Self::start_with_files(script, move |reply, _| hear(reply))
-    }
-
-    /// As [`Engine::start`]; `hear` also gets the files that come with a reply.
-    ///
-    /// # Errors
-    /// As [`Engine::start`].
-    pub fn start_with_files(
-        script: &str,
-        hear: impl Fn(Reply, Vec<Blob>) + Clone + 'static,
-    ) -> Result<Self, Notice> {
-        let hear_error = hear.clone();
-        let on_message = move |text: String, files| {
-            let reply = serde_json::from_str(&text).unwrap_or_else(|error| {
-                let next = "Reload the page.";
-                let notice = Notice::new("Page and model do not fit together.", error, next);
-                Reply::Failed { id: None, notice }
-            });
+    pub fn start(script: &str, hear: impl Fn(Reply, Vec<Blob>) + 'static) -> Result<Self, Notice> {
+        let hear = move |heard: Result<_, Notice>| {
+            let (reply, files) =
+                heard.unwrap_or_else(|notice| (Reply::Failed { id: None, notice }, Vec::new()));
             hear(reply, files);
         };
-        let on_death = move |why: String| {
-            hear_error(Reply::Failed { id: None, notice: not_running(&why) }, Vec::new());
-        };
-        let wire = Wire::start(script, on_message, on_death).map_err(|why| not_running(&why))?;
+        let wire = Wire::start::<Reply>(script, "model's worker", Rc::new(hear))?;
         Ok(Self { wire })
     }
 
@@ -50,20 +35,6 @@ impl Engine {
 
     /// Asks with files beside the request, which are not copied.
     pub fn ask_with(&self, request: &Request, files: &[Blob]) {
-        // Requests are plain data.
-        if let Ok(text) = serde_json::to_string(request) {
-            self.wire.send(&text, files);
-        }
+        self.wire.send(request, files);
     }
-}
-
-/// What to tell of a worker that speaks another version than the page.
-pub fn of_another_build(protocol: u32) -> Notice {
-    let why = format!("the page speaks version {PROTOCOL}, the model {protocol}");
-    let next = "Reload the page, past the browser's cache if need be.";
-    Notice::new("Page and model are from different builds.", why, next)
-}
-
-fn not_running(why: &str) -> Notice {
-    Notice::new("The model's worker does not run.", why, "Reload the page.")
 }

@@ -1,6 +1,8 @@
 //! The page on a projector and in other pages: a second window that shows what the first does, and a
 //! frame that tells its height.
 
+use boomerang_engine::messages::PROTOCOL;
+use boomerang_engine::parcel::{pack, unpack};
 use js_sys::{Object, Reflect};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,7 @@ const CHANNEL: &str = "boomerang-presenter";
 /// What a window says that has begun to follow.
 const HELLO: &str = "hello";
 
-/// What the presenter's window shows.
+/// What the presenter's window shows, as a parcel with the version of messages before it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Shown {
     /// The state of dial and draft, as a query.
@@ -59,7 +61,7 @@ pub fn start(bench: Bench) {
     });
     if is_following() {
         follow(&channel, bench);
-        post(&channel, HELLO);
+        post(&channel, &HELLO.into());
     } else {
         lead(channel, bench);
     }
@@ -82,21 +84,19 @@ fn lead(channel: BroadcastChannel, bench: Bench) {
         bench.draft.prompt.track();
         let run = bench.session.run.get();
         let shown = Shown { state: bench.state().query(), run };
-        if let Ok(text) = serde_json::to_string(&shown) {
-            channel.with_value(|channel| post(channel, &text));
-        }
+        channel.with_value(|channel| post(channel, &pack(&(PROTOCOL, shown), &[])));
     });
 }
 
-fn post(channel: &BroadcastChannel, text: &str) {
+fn post(channel: &BroadcastChannel, message: &JsValue) {
     // Nobody may be listening.
-    let _ = channel.post_message(&text.into());
+    let _ = channel.post_message(message);
 }
 
 fn follow(channel: &BroadcastChannel, bench: Bench) {
     let on_message = move |event: MessageEvent| {
-        let text = event.data().as_string().unwrap_or_default();
-        let Ok(shown) = serde_json::from_str::<Shown>(&text) else { return };
+        // A window of another build is followed no more once it or this one is loaded anew.
+        let Ok(((PROTOCOL, shown), _)) = unpack::<(u32, Shown)>(&event.data()) else { return };
         bench.apply(&Link::parse(&shown.state));
         if bench.session.run.with_untracked(|run| *run != shown.run) {
             bench.session.run.set(shown.run);

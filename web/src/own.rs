@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boomerang_engine::messages::{PROTOCOL, Reply, Request};
+use boomerang_engine::messages::{Reply, Request};
 use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -10,7 +10,7 @@ use web_sys::Blob;
 
 use crate::backend::Backend;
 use crate::budget::Budget;
-use crate::engine::{Engine, of_another_build};
+use crate::engine::Engine;
 use crate::family::FamilyCard;
 use crate::session::{Home, Newcomer, Session};
 
@@ -65,7 +65,7 @@ impl Own {
         self.files.set_value(files);
         let hear = move |reply, files| self.hear(reply, files);
         // The one for the CPU runs everywhere, and computes nothing here.
-        match Engine::start_with_files(Backend::Cpu.script(), hear) {
+        match Engine::start(Backend::Cpu.script(), hear) {
             Ok(worker) => self.worker.set_value(Some(worker)),
             Err(notice) => self.fail(notice),
         }
@@ -97,9 +97,6 @@ impl Own {
 
     fn hear(self, reply: Reply, files: Vec<Blob>) {
         match reply {
-            Reply::Ready { protocol } if protocol != PROTOCOL => {
-                self.fail(of_another_build(protocol));
-            }
             Reply::Ready { .. } => {
                 let brought = self.files.try_update_value(std::mem::take).unwrap_or_default();
                 let (names, files): (Vec<String>, Vec<Blob>) = brought.into_iter().unzip();

@@ -1,7 +1,11 @@
 //! A worker, whatever it does: started, told, heard, and ended.
 
+use std::rc::Rc;
+
 use boomerang_engine::fetch::reason;
-use boomerang_engine::parcel::{pack, unpack};
+use boomerang_engine::notice::Notice;
+use boomerang_engine::parcel::{FromWorker, pack, unpack};
+use serde::Serialize;
 use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
@@ -13,29 +17,32 @@ pub struct Wire {
     _on_error: Closure<dyn FnMut(ErrorEvent)>,
 }
 
+/// Who hears a worker: what it says with the files beside it, or why nothing more can be heard.
+pub type Hearer<Reply> = Rc<dyn Fn(Result<(Reply, Vec<Blob>), Notice>)>;
+
 impl Wire {
-    /// Starts the worker behind `script`. `hear` gets its messages, `mourn` the reason of its death.
+    /// Starts the worker behind `script`; notices call it `name`.
     ///
     /// # Errors
-    /// The reason, when the browser starts no workers.
-    pub fn start(
+    /// A [`Notice`] when the browser starts no workers.
+    pub fn start<Reply: FromWorker + 'static>(
         script: &str,
-        hear: impl Fn(String, Vec<Blob>) + 'static,
-        mourn: impl Fn(String) + 'static,
-    ) -> Result<Self, String> {
+        name: &'static str,
+        hear: Hearer<Reply>,
+    ) -> Result<Self, Notice> {
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
-        let worker = Worker::new_with_options(script, &options).map_err(|error| reason(&error))?;
-        let on_message = move |event: MessageEvent| {
-            let (text, files) = unpack(&event.data());
-            hear(text, files);
-        };
+        let worker = Worker::new_with_options(script, &options)
+            .map_err(|error| not_running(name, &reason(&error)))?;
+        let hear_death = Rc::clone(&hear);
+        let on_message = move |event: MessageEvent| hear(read(name, &event.data()));
         let on_error = move |event: ErrorEvent| {
             // A script that does not load gives a plain event, without a message.
             let message = JsValue::from(&event);
             let message = js_sys::Reflect::get(&message, &"message".into()).ok();
             let message = message.and_then(|message| message.as_string());
-            mourn(message.unwrap_or_else(|| "its program did not load".to_owned()));
+            let why = message.unwrap_or_else(|| "its program did not load".to_owned());
+            hear_death(Err(not_running(name, &why)));
         };
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(on_message);
         let on_error = Closure::<dyn FnMut(ErrorEvent)>::new(on_error);
@@ -45,9 +52,9 @@ impl Wire {
     }
 
     /// Tells the worker something; the files are not copied.
-    pub fn send(&self, text: &str, files: &[Blob]) {
+    pub fn send(&self, message: &impl Serialize, files: &[Blob]) {
         // A dead worker has already said so.
-        let _ = self.worker.post_message(&pack(text, files));
+        let _ = self.worker.post_message(&pack(message, files));
     }
 }
 
@@ -57,4 +64,25 @@ impl Drop for Wire {
         self.worker.set_onerror(None);
         self.worker.terminate();
     }
+}
+
+fn read<Reply: FromWorker>(name: &str, data: &JsValue) -> Result<(Reply, Vec<Blob>), Notice> {
+    let (reply, files) = unpack::<Reply>(data).map_err(|why| {
+        let what = format!("The page and the {name} do not fit together.");
+        Notice::new(&what, why, "Reload the page.")
+    })?;
+    match reply.protocol() {
+        Some(protocol) if protocol != Reply::PROTOCOL => {
+            let what = format!("The page and the {name} are from different builds.");
+            let page = Reply::PROTOCOL;
+            let why = format!("the page speaks version {page}, the {name} {protocol}");
+            let next = "Reload the page, past the browser's cache if need be.";
+            Err(Notice::new(&what, why, next))
+        }
+        _ => Ok((reply, files)),
+    }
+}
+
+fn not_running(name: &str, why: &str) -> Notice {
+    Notice::new(&format!("The {name} does not run."), why, "Reload the page.")
 }

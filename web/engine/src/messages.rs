@@ -1,4 +1,4 @@
-//! What page and worker say to each other, as JSON.
+//! What page and worker say to each other.
 
 use boomerang_core::bundle::{RecordedText, TaskFile};
 use boomerang_core::generate::{Guess, Sampling};
@@ -6,9 +6,10 @@ use boomerang_core::plan::Patch;
 use serde::{Deserialize, Serialize};
 
 use crate::notice::Notice;
+use crate::parcel::FromWorker;
 
-/// Page and worker are cached as separate files; this number tells two builds apart.
-pub const PROTOCOL: u32 = 7;
+/// What this build speaks.
+pub const PROTOCOL: u32 = 8;
 
 /// The page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,7 +68,7 @@ pub enum Request {
 /// The worker to the page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
-    /// The worker runs and listens; nothing that was sent before this was heard.
+    /// The worker runs and listens; nothing that was sent before this was heard. It stays the first.
     Ready { protocol: u32 },
     /// More bytes have arrived.
     Progress { bytes: u64, total: u64, path: String },
@@ -113,6 +114,14 @@ pub enum Reply {
     Ended { id: u32, is_stopped: bool },
     /// The text `id` has failed; without an id, the worker has.
     Failed { id: Option<u32>, notice: Notice },
+}
+
+impl FromWorker for Reply {
+    const PROTOCOL: u32 = PROTOCOL;
+
+    fn protocol(&self) -> Option<u32> {
+        if let Self::Ready { protocol } = self { Some(*protocol) } else { None }
+    }
 }
 
 /// A guess, with its token as text.
@@ -290,6 +299,54 @@ impl RunReport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parcel::{from_bytes, to_bytes};
+
+    #[test]
+    fn every_build_reads_the_version_of_every_other() {
+        let ready = Reply::Ready { protocol: 300 };
+        assert_eq!(to_bytes(&ready), [0, 172, 2]);
+        assert_eq!(ready.protocol(), Some(300));
+        assert_eq!(Reply::Loaded.protocol(), None);
+    }
+
+    #[test]
+    fn the_bench_beside_other_engines_speaks_these_bytes() {
+        // What tests/bench/browser_decode.js writes,
+        let (manifest_url, manifest) = ("u".to_owned(), "{}".to_owned());
+        let load = Request::Load { manifest_url, manifest, n_sizes: 1 };
+        assert_eq!(to_bytes(&load), [0, 1, b'u', 2, b'{', b'}', 1]);
+        let patch: Patch = serde_json::from_str("[true, false]").unwrap();
+        let (prompt, sampling) = ("t".to_owned(), Sampling::Greedy);
+        let generate = Request::Generate { id: 7, patch, prompt, n_tokens: 200, sampling };
+        assert_eq!(to_bytes(&generate), [5, 7, 2, 1, 0, 1, b't', 200, 1, 0]);
+        // and what it reads.
+        let kind = |reply: &Reply| to_bytes(reply)[0];
+        let notice = Notice::new("a", "b", "c");
+        assert_eq!(kind(&Reply::Loaded), 3);
+        assert_eq!(
+            to_bytes(&Reply::LoadFailed { notice: notice.clone() }),
+            [4, 1, b'a', 1, b'b', 1, b'c']
+        );
+        let failed = Reply::Failed { id: Some(9), notice };
+        assert_eq!(to_bytes(&failed), [22, 1, 9, 1, b'a', 1, b'b', 1, b'c']);
+        let started = Reply::Started { id: 7, prompt_tokens: vec![300] };
+        assert_eq!(to_bytes(&started), [5, 7, 1, 172, 2]);
+        let token = Reply::Token { id: 7, token: 300, text: "x".to_owned() };
+        assert_eq!(to_bytes(&token), [6, 7, 172, 2, 1, b'x']);
+        let ending = Ending::Length;
+        let report = RunReport { n_tokens: 3, first_millis: 1.0, rest_millis: 2.0, ending };
+        let done = to_bytes(&Reply::Done { id: 7, text: String::new(), report });
+        assert_eq!(done[..4], [7, 7, 0, 3]);
+        assert_eq!(done[4..20], [1.0_f64.to_le_bytes(), 2.0_f64.to_le_bytes()].concat());
+    }
+
+    #[test]
+    fn bytes_that_are_no_message_are_refused() {
+        assert!(from_bytes::<Reply>(&[]).is_err());
+        assert!(from_bytes::<Reply>(&[200, 1, 2]).is_err());
+        // A text of four billion bytes, of which none is here.
+        assert!(from_bytes::<String>(&[255, 255, 255, 255, 15]).is_err());
+    }
 
     #[test]
     fn a_request_survives_the_way_to_the_worker() {
@@ -301,8 +358,7 @@ mod tests {
             n_tokens: 5,
             sampling: Sampling::Random { temperature: 0.8, seed: 3 },
         };
-        let json = serde_json::to_string(&request).unwrap();
-        assert_eq!(serde_json::from_str::<Request>(&json).unwrap(), request);
+        assert_eq!(from_bytes::<Request>(&to_bytes(&request)).unwrap(), request);
     }
 
     #[test]

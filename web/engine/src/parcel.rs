@@ -1,25 +1,53 @@
-//! A message between page and worker: a text, and beside it files, which are not copied.
+//! A message between page and worker: a value as bytes, and beside it files, which are not copied.
+//!
+//! The bytes are postcard's: reading them takes a fraction of the code that reading JSON takes, in
+//! the page and in each worker. Both come from one build, or say so with their first message.
 
-use js_sys::Array;
+use js_sys::{Array, Uint8Array};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Blob;
 
-/// A text alone stays a text; with files it is the first of a list.
-pub fn pack(text: &str, files: &[Blob]) -> JsValue {
-    let text = JsValue::from_str(text);
-    if files.is_empty() {
-        return text;
-    }
-    let files = files.iter().map(|file| JsValue::from(file.clone()));
-    [text].into_iter().chain(files).collect::<Array>().into()
+/// A worker's side of the conversation.
+pub trait FromWorker: DeserializeOwned {
+    /// What the page speaks; page and worker are cached as separate files, and this number tells two
+    /// builds apart.
+    const PROTOCOL: u32;
+
+    /// What the worker speaks, when it says so: the first variant of every build's messages.
+    fn protocol(&self) -> Option<u32>;
 }
 
-/// Text and files of a message; what is neither is left out.
-pub fn unpack(message: &JsValue) -> (String, Vec<Blob>) {
-    let Some(list) = message.dyn_ref::<Array>() else {
-        return (message.as_string().unwrap_or_default(), Vec::new());
-    };
-    let text = list.get(0).as_string().unwrap_or_default();
+/// A list of the bytes and the files.
+pub fn pack(message: &impl Serialize, files: &[Blob]) -> JsValue {
+    let files = files.iter().map(|file| JsValue::from(file.clone()));
+    let bytes = Uint8Array::from(&*to_bytes(message)).into();
+    std::iter::once(bytes).chain(files).collect::<Array>().into()
+}
+
+/// Message and files of a parcel; what is no file is left out.
+///
+/// # Errors
+/// The reason, when there is no such message in it.
+pub fn unpack<M: DeserializeOwned>(parcel: &JsValue) -> Result<(M, Vec<Blob>), String> {
+    let list = parcel.dyn_ref::<Array>().cloned().unwrap_or_default();
+    let bytes = list.get(0).dyn_into::<Uint8Array>().map(|bytes| bytes.to_vec());
+    let message = from_bytes(&bytes.unwrap_or_default())?;
     let files = list.iter().skip(1).filter_map(|file| file.dyn_into().ok());
-    (text, files.collect())
+    Ok((message, files.collect()))
+}
+
+/// A message's bytes.
+pub fn to_bytes(message: &impl Serialize) -> Vec<u8> {
+    // Messages are plain data, for which nothing can be missing.
+    postcard::to_allocvec(message).unwrap_or_default()
+}
+
+/// The message of these bytes.
+///
+/// # Errors
+/// The reason, when they are none.
+pub fn from_bytes<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, String> {
+    postcard::from_bytes(bytes).map_err(|error| error.to_string())
 }

@@ -58,45 +58,47 @@ pub(crate) struct Worker {
 fn listen(worker: Worker) {
     let worker = Rc::new(worker);
     let on_message = move |event: MessageEvent| {
-        let (text, files) = unpack(&event.data());
-        match serde_json::from_str(&text) {
+        let (request, files) = match unpack(&event.data()) {
+            Ok(it) => it,
+            Err(why) => {
+                let what = "The page and the model's worker do not fit together.";
+                let notice = Notice::new(what, why, "Reload the page.");
+                return post(&Reply::Failed { id: None, notice });
+            }
+        };
+        match request {
             // Not queued: these are about the request that is being answered, or beside it.
-            Ok(Request::Stop { id }) => {
+            Request::Stop { id } => {
                 worker.stopped.set(worker.stopped.get().max(id));
                 worker.arrivals.tell();
             }
-            Ok(Request::Want { patch }) => worker.want(&[patch]),
-            Ok(Request::Load { manifest_url, manifest, n_sizes }) => {
+            Request::Want { patch } => worker.want(&[patch]),
+            Request::Load { manifest_url, manifest, n_sizes } => {
                 let come = Come { manifest_url, manifest, n_sizes, is_kept: true };
                 if let Err(notice) = Worker::load(&worker, come) {
                     post(&Reply::Failed { id: None, notice });
                 }
             }
-            Ok(request @ (Request::Stored | Request::Verify { .. } | Request::Delete { .. })) => {
+            request @ (Request::Stored | Request::Verify { .. } | Request::Delete { .. }) => {
                 let worker = Rc::clone(&worker);
                 spawn_local(async move { worker.answer_from_store(request).await });
             }
-            Ok(Request::Adopt { manifest_url, manifest, n_sizes, paths, is_kept }) => {
+            Request::Adopt { manifest_url, manifest, n_sizes, paths, is_kept } => {
                 let files = paths.into_iter().zip(files).collect();
                 let come = Come { manifest_url, manifest, n_sizes, is_kept };
                 if let Err(notice) = Worker::adopt(&worker, come, files) {
                     post(&Reply::Failed { id: None, notice });
                 }
             }
-            Ok(Request::Inspect { id, names }) => {
+            Request::Inspect { id, names } => {
                 Worker::answer_aside(&worker, id, async move |worker| {
                     worker.inspect(id, names, files).await
                 });
             }
-            Ok(Request::Pack { id }) => {
+            Request::Pack { id } => {
                 Worker::answer_aside(&worker, id, async move |worker| worker.pack(id).await);
             }
-            Ok(request) => Worker::enqueue(&worker, request),
-            Err(error) => {
-                let next = "Reload the page.";
-                let notice = Notice::new("Page and model do not fit together.", error, next);
-                post(&Reply::Failed { id: None, notice });
-            }
+            request => Worker::enqueue(&worker, request),
         }
     };
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(on_message).into_js_value();
@@ -195,10 +197,8 @@ pub(crate) fn post(reply: &Reply) {
 
 /// With files beside the reply.
 pub(crate) fn post_with(reply: &Reply, files: &[Blob]) {
-    // Replies are plain data, and the page only goes away together with this worker.
-    if let Ok(text) = serde_json::to_string(reply) {
-        let _ = scope().post_message(&pack(&text, files));
-    }
+    // The page only goes away together with this worker.
+    let _ = scope().post_message(&pack(reply, files));
 }
 
 /// Nothing more is to be said to this request.

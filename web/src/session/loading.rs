@@ -174,7 +174,7 @@ impl Session {
         }
         let script = choice.backend.script();
         self.choice.set(Some(choice));
-        match Engine::start(script, move |reply| self.hear(reply)) {
+        match Engine::start(script, move |reply, _| self.hear(reply)) {
             Ok(engine) => self.engine.set_value(Some(engine)),
             Err(notice) => {
                 self.progress.set(None);

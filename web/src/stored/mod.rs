@@ -4,7 +4,7 @@
 mod words;
 
 use boomerang_engine::fetch::{FetchError, fetch_text};
-use boomerang_engine::messages::{PROTOCOL, Reply, Request, Space, StoredReport};
+use boomerang_engine::messages::{Reply, Request, Space, StoredReport};
 use boomerang_engine::notice::Notice;
 use boomerang_engine::store::{is_kept_only, space, stored_manifest};
 use leptos::prelude::*;
@@ -121,7 +121,7 @@ impl Stored {
     fn ask_keeper(self, request: Request) {
         if self.keeper.with_value(Option::is_none) {
             self.waiting.set_value(Some(Vec::new()));
-            match Engine::start(Backend::Cpu.script(), move |reply| self.hear_keeper(reply)) {
+            match Engine::start(Backend::Cpu.script(), move |reply, _| self.hear_keeper(reply)) {
                 Ok(engine) => self.keeper.set_value(Some(engine)),
                 Err(notice) => self.failure.set(Some(notice)),
             }
@@ -140,16 +140,11 @@ impl Stored {
 
     fn hear_keeper(self, reply: Reply) {
         match reply {
-            Reply::Ready { protocol } if protocol == PROTOCOL => {
+            Reply::Ready { .. } => {
                 let waiting = self.waiting.try_update_value(Option::take).flatten();
                 for request in waiting.unwrap_or_default() {
                     self.send_to_keeper(&request);
                 }
-            }
-            Reply::Ready { .. } => {
-                let (what, why) = ("The store cannot be read.", "page and worker do not fit");
-                let next = "Reload the page, past the browser's cache if need be.";
-                self.failure.set(Some(Notice::new(what, why, next)));
             }
             reply => self.hear(reply),
         }

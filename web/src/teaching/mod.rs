@@ -6,10 +6,11 @@
 pub mod record;
 pub mod wishes;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use boomerang_engine::notice::Notice;
-use boomerang_engine::teaching::messages::{PROTOCOL, Reply, Request};
+use boomerang_engine::teaching::messages::{Reply, Request};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web_sys::Blob;
@@ -114,17 +115,13 @@ impl Teaching {
         self.stage.set(Stage::Starting);
         // The worker before it, if any, ends here and gives its memory back.
         self.worker.set_value(None);
-        let hear = move |text: String, files| match serde_json::from_str(&text) {
-            Ok(reply) => self.hear(reply, files),
-            Err(error) => {
-                let next = "Reload the page.";
-                self.fail(Notice::new("Page and teaching do not fit together.", error, next));
-            }
+        let hear = move |heard| match heard {
+            Ok((reply, files)) => self.hear(reply, files),
+            Err(notice) => self.fail(notice),
         };
-        let mourn = move |why: String| self.fail(not_running(&why));
-        match Wire::start(SCRIPT, hear, mourn) {
+        match Wire::start(SCRIPT, "teaching", Rc::new(hear)) {
             Ok(wire) => self.worker.set_value(Some(wire)),
-            Err(why) => self.stage.set(Stage::Failed(not_running(&why))),
+            Err(notice) => self.stage.set(Stage::Failed(notice)),
         }
     }
 
@@ -148,12 +145,6 @@ impl Teaching {
 
     fn hear(self, reply: Reply, files: Vec<Blob>) {
         match reply {
-            Reply::Ready { protocol } if protocol != PROTOCOL => {
-                let why = format!("the page speaks version {PROTOCOL}, the teaching {protocol}");
-                let next = "Reload the page, past the browser's cache if need be.";
-                let what = "Page and teaching are from different builds.";
-                self.fail(Notice::new(what, why, next));
-            }
             Reply::Ready { .. } => {
                 let settings = self
                     .record
@@ -220,14 +211,9 @@ impl Teaching {
 
     fn tell(self, request: &Request) {
         self.worker.with_value(|worker| {
-            // Requests are plain data.
-            if let (Some(worker), Ok(text)) = (worker, serde_json::to_string(request)) {
-                worker.send(&text, &[]);
+            if let Some(worker) = worker {
+                worker.send(request, &[]);
             }
         });
     }
-}
-
-fn not_running(why: &str) -> Notice {
-    Notice::new("The teaching does not run.", why, "Reload the page.")
 }

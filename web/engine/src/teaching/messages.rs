@@ -1,4 +1,4 @@
-//! What the page and the teaching worker say to each other, as JSON; weights go beside it as bytes.
+//! What the page and the teaching worker say to each other; weights go beside it as files.
 
 use boomerang_core::distill::LossTerms;
 use boomerang_core::distill::loss::LossWeights;
@@ -6,9 +6,10 @@ use boomerang_core::plan::LayerPlan;
 use serde::{Deserialize, Serialize};
 
 use crate::notice::Notice;
+use crate::parcel::FromWorker;
 
-/// As [`messages::PROTOCOL`](crate::messages::PROTOCOL): tells two builds apart.
-pub const PROTOCOL: u32 = 1;
+/// What this build speaks.
+pub const PROTOCOL: u32 = 2;
 
 /// The page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,7 +47,7 @@ pub struct CourseSettings {
 /// The worker to the page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
-    /// The worker runs and listens; nothing that was sent before this was heard.
+    /// The worker runs and listens; nothing that was sent before this was heard. It stays the first.
     Ready {
         protocol: u32,
     },
@@ -74,6 +75,14 @@ pub enum Reply {
     },
 }
 
+impl FromWorker for Reply {
+    const PROTOCOL: u32 = PROTOCOL;
+
+    fn protocol(&self) -> Option<u32> {
+        if let Self::Ready { protocol } = self { Some(*protocol) } else { None }
+    }
+}
+
 /// One step of the optimizer, as it is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaughtStep {
@@ -91,6 +100,7 @@ pub struct TaughtStep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::parcel::{from_bytes, to_bytes};
 
     #[test]
     fn settings_survive_the_way_to_the_worker() {
@@ -103,7 +113,6 @@ mod tests {
         };
         let (manifest_url, manifest) = (String::new(), String::new());
         let request = Request::Start { manifest_url, manifest, settings };
-        let json = serde_json::to_string(&request).unwrap();
-        assert_eq!(serde_json::from_str::<Request>(&json).unwrap(), request);
+        assert_eq!(from_bytes::<Request>(&to_bytes(&request)).unwrap(), request);
     }
 }

@@ -4,7 +4,10 @@
 //! What a step is stands in `core`. [`course`] is one student's training, [`worker`] the program
 //! around it, and [`messages`] what it and the page say to each other.
 
+#[cfg(any(feature = "teach", test))]
 pub mod course;
+#[cfg(feature = "teach")]
 mod loading;
 pub mod messages;
+#[cfg(feature = "teach")]
 pub mod worker;

@@ -30,18 +30,12 @@ pub fn serve(device: Device) {
         post(&Reply::Failed { notice }, &[]);
     }));
     let room = Rc::new(Room::new(device));
-    let on_message = move |event: MessageEvent| {
-        let (text, _) = unpack(&event.data());
-        match serde_json::from_str(&text) {
-            Ok(request) => Room::hear(&room, request),
-            Err(error) => {
-                let notice = Notice::new(
-                    "Page and teaching do not fit together.",
-                    error,
-                    "Reload the page.",
-                );
-                post(&Reply::Failed { notice }, &[]);
-            }
+    let on_message = move |event: MessageEvent| match unpack(&event.data()) {
+        Ok((request, _)) => Room::hear(&room, request),
+        Err(error) => {
+            let notice =
+                Notice::new("Page and teaching do not fit together.", error, "Reload the page.");
+            post(&Reply::Failed { notice }, &[]);
         }
     };
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(on_message).into_js_value();
@@ -178,8 +172,6 @@ fn not_taught(error: CourseError) -> Notice {
 }
 
 pub(super) fn post(reply: &Reply, files: &[Blob]) {
-    // Replies are plain data, and the page only goes away together with this worker.
-    if let Ok(text) = serde_json::to_string(reply) {
-        let _ = scope().post_message(&pack(&text, files));
-    }
+    // The page only goes away together with this worker.
+    let _ = scope().post_message(&pack(reply, files));
 }
