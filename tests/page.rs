@@ -29,6 +29,8 @@ mod trials;
 
 use boomerang_core::bundle::{BundleLoader, MANIFEST, Manifest};
 use boomerang_core::generate::{Generation, Sampling};
+use std::fs;
+
 use boomerang_core::plan::Patch;
 use boomerang_core::prune::Family;
 use boomerang_core::tokenizer::Tokenizer;
@@ -48,6 +50,19 @@ fn manifest() -> Manifest {
 
 /// The family of the committed bundle, in native code.
 struct Native {
+/// A copy of the committed bundle, to be changed.
+fn copied_bundle() -> tempfile::TempDir {
+    let (folder, from) = (tempfile::tempdir().unwrap(), root().join("assets/demo/bundle"));
+    let manifest = manifest();
+    let files = manifest.files().chain(manifest.extras()).map(|file| &*file.path);
+    for path in files.chain([MANIFEST]) {
+        let to = folder.path().join(path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::write(to, read(from.join(path))).unwrap();
+    }
+    folder
+}
+
     manifest: Manifest,
     tokenizer: Tokenizer,
     family: Family,

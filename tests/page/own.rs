@@ -202,7 +202,7 @@ async fn what_is_no_family_is_refused_with_the_reason() {
 }
 
 /// Bytes of the weights of the `n_sizes` smallest sizes together, those they share counted once.
-fn bytes_in_memory(family: &Family, n_sizes: usize) -> usize {
+fn bytes_in_memory(family: &Family, n_sizes: usize) -> u64 {
     let config = family.teacher().model().config();
     let (ends, layer) = (config.n_end_params(config.tied), config.n_layer_params());
     let (mut layers, mut owners) = (BTreeSet::new(), BTreeSet::new());
@@ -211,7 +211,7 @@ fn bytes_in_memory(family: &Family, n_sizes: usize) -> usize {
         layers.extend(recipe.layers.iter().map(ToString::to_string));
         owners.extend([recipe.embedding, recipe.head].map(|owner| format!("{owner:?}")));
     }
-    4 * (owners.len() * ends + layers.len() * layer)
+    4 * (owners.len() as u64 * ends + layers.len() as u64 * layer)
 }
 
 #[tokio::test(flavor = "multi_thread")]
