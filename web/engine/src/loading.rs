@@ -14,7 +14,7 @@ use crate::messages::Reply;
 use crate::notice::{Notice, chain};
 use crate::store::is_kept_only;
 use crate::store::space;
-use crate::worker::{Worker, post};
+use crate::worker::{Worker, now_millis, post};
 
 impl Worker {
     /// Begins to fetch a bundle, or goes on with it after a failure; members wait for their files.
@@ -123,7 +123,7 @@ impl Worker {
         let Some((file, origin, arrived, total)) = next else { return Ok(false) };
         let is_over = || self.n_adopted.get() != adopted;
         let progress = |bytes| {
-            if is_over() {
+            if is_over() || !self.pace.is_due(now_millis(), bytes == file.bytes) {
                 return;
             }
             post(&Reply::Progress { bytes: arrived + bytes, total, path: file.path.clone() });
