@@ -164,8 +164,15 @@ async fn a_folder_is_as_good_as_a_zip() {
         fs::write(path, contents).unwrap();
     }
     let page = Page::open(&[], "models/?device=cpu").await;
-    let words = choose(&page, "#own-folder", &folder.path().join("own")).await;
-    assert!(words.contains("3 sizes, from 4 layers"), "{words}");
+    let mut own = folder.path().join("own");
+    for name in ["own", ".own"] {
+        // Whoever chooses a folder means it, whatever its name.
+        let renamed = folder.path().join(name);
+        fs::rename(&own, &renamed).unwrap();
+        own = renamed;
+        let words = choose(&page, "#own-folder", &own).await;
+        assert!(words.contains("3 sizes, from 4 layers"), "{name}: {words}");
+    }
     page.close().await;
 }
 

@@ -107,7 +107,7 @@ fn open(names: Vec<String>, files: Vec<Blob>) -> Result<Vec<Source>, String> {
         let name = tree::normal(&name);
         Source::of(name, file)
     });
-    Ok(sources.filter(|source| tree::is_meant(&source.name)).collect())
+    Ok(sources.filter(|source| tree::is_meant(tree::below_chosen(&source.name))).collect())
 }
 
 async fn bundle(sources: &[Source], manifest: usize, folder: &str) -> Result<Own, String> {
