@@ -20,6 +20,8 @@ mod narrow;
 mod offline;
 /// Families of the reader's own, and those of other servers.
 mod own;
+/// Zips of the reader's: what comes out of them is what was packed.
+mod packed;
 /// What the browser keeps from one visit to the next.
 mod storage;
 /// A student taught in the page.

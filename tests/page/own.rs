@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
@@ -17,10 +16,11 @@ use boomerang_tests::passage::{Passage, Spoiled};
 use boomerang_tests::{read, root};
 use serde_json::json;
 
+use super::packed::zip;
 use super::{PROMPT, native_tokens, tokens_at, written};
 
 /// A family that nobody has seen: Qwen3, with random weights and the embedded tokenizer.
-fn random_family() -> Family {
+pub(super) fn random_family() -> Family {
     let vocab = tokenizer().n_tokens();
     let config = json!({
         "model_type": "qwen3", "hidden_size": 24, "intermediate_size": 40,
@@ -50,7 +50,7 @@ fn tokenizer() -> Tokenizer {
 }
 
 /// As transformers and `boomerang` write it.
-fn checkpoints(family: &Family) -> Vec<(String, Vec<u8>)> {
+pub(super) fn checkpoints(family: &Family) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let models = [("teacher", family.teacher().model()), ("run/student", family.student().model())];
     for (folder, model) in models {
@@ -64,20 +64,6 @@ fn checkpoints(family: &Family) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-fn zip(files: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut archive = rawzip::ZipArchiveWriter::new(&mut bytes);
-    for (name, contents) in files {
-        let (mut entry, config) = archive.new_file(name).start().unwrap();
-        let mut writer = config.wrap(&mut entry);
-        writer.write_all(contents).unwrap();
-        let (_, descriptor) = writer.finish().unwrap();
-        entry.finish(descriptor).unwrap();
-    }
-    archive.finish().unwrap();
-    bytes
-}
-
 /// Brings a zip of these files; what the page says of it.
 async fn bring(page: &Page, folder: &Path, files: &[(String, Vec<u8>)]) -> String {
     let path = folder.join("own.zip");
@@ -86,7 +72,7 @@ async fn bring(page: &Page, folder: &Path, files: &[(String, Vec<u8>)]) -> Strin
 }
 
 /// Chooses something to bring; what the page says of it.
-async fn choose(page: &Page, field: &str, path: &Path) -> String {
+pub(super) async fn choose(page: &Page, field: &str, path: &Path) -> String {
     let told = "#own-take, #own .notice";
     let forget = "document.querySelectorAll(arguments[0]).forEach(it => it.dataset.old = 'yes');";
     page.run(forget, vec![json!(told)]).await;
