@@ -128,6 +128,12 @@ impl Worker {
             }
             post(&Reply::Progress { bytes: arrived + bytes, total, path: file.path.clone() });
         };
+        if let Some(n_bytes) = self.store.other_length(&file).await {
+            let (path, said) = (&file.path, file.bytes);
+            let why = format!("{path} has {n_bytes} bytes by its hash; the manifest says {said}");
+            let next = "The manifest is wrong, and the bundle has to be made again.";
+            return Err(Notice::new("Loading stopped.", why, next));
+        }
         let mut bytes = self.store.read(&file, progress).await;
         let mut is_stored = !bytes.is_empty() && bytes.len() as u64 == file.bytes;
         let mut freshness = match origin {
