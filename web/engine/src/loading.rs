@@ -9,7 +9,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
 use crate::arriving::{Bundle, Come};
-use crate::fetch::{Body, FetchError, Freshness, MAX_RESERVED, beside};
+use crate::fetch::{Body, FetchError, Freshness, MAX_RESERVED, Redirects, beside};
 use crate::messages::Reply;
 use crate::notice::{Notice, chain};
 use crate::store::is_kept_only;
@@ -212,7 +212,9 @@ impl Worker {
             Origin::Server(url) if is_kept_only(url) => {
                 return Err(FetchError::NotKept { path: file.path.clone() });
             }
-            Origin::Server(url) => Body::open(url, bytes.len() as u64, freshness).await?,
+            Origin::Server(url) => {
+                Body::open(url, bytes.len() as u64, freshness, Redirects::Followed).await?
+            }
         };
         bytes.truncate(body.start as usize);
         bytes.reserve_exact((file.bytes.min(MAX_RESERVED) as usize).saturating_sub(bytes.len()));

@@ -69,18 +69,22 @@ impl Session {
 
     /// Fetches the manifest and what the bundle tells beside its weights.
     pub(super) async fn open_bundle(self) -> Result<(), Notice> {
-        let manifest_url = match manifest_url() {
-            Ok(url) => url,
+        let (manifest_url, redirects) = match manifest_url() {
+            Ok(source) => source,
             Err(NoSource::Unusable(notice)) => return Err(notice),
             Err(NoSource::Foreign { origin }) => {
                 self.stage.set(Stage::Asking { origin });
                 return Ok(());
             }
         };
-        let manifest = self.stored.manifest(&manifest_url).await.map_err(|error| {
+        let manifest = self.stored.manifest(&manifest_url, redirects).await.map_err(|error| {
             let next = match &error {
                 FetchError::NotKept { .. } => {
                     "Bring its files again, on the view of what is stored."
+                }
+                FetchError::SentOn { .. } => {
+                    "Open the bundle at the address where it is; the page asks before it fetches \
+                     from another server."
                 }
                 _ if is_elsewhere(&manifest_url) => {
                     "Check the address; its server has to allow this page to read from it (CORS)."
