@@ -72,7 +72,7 @@ fn listen(worker: Worker) {
             Ok(Request::Load { manifest_url, manifest, n_sizes }) => {
                 let come = Come { manifest_url, manifest, n_sizes, is_kept: true };
                 if let Err(notice) = Worker::load(&worker, come) {
-                    post(&Reply::Failed { id: None, notice });
+                    post(&Reply::LoadFailed { notice });
                 }
             }
             Ok(request @ (Request::Stored | Request::Verify { .. } | Request::Delete { .. })) => {
@@ -83,7 +83,7 @@ fn listen(worker: Worker) {
                 let files = paths.into_iter().zip(files).collect();
                 let come = Come { manifest_url, manifest, n_sizes, is_kept };
                 if let Err(notice) = Worker::adopt(&worker, come, files) {
-                    post(&Reply::Failed { id: None, notice });
+                    post(&Reply::LoadFailed { notice });
                 }
             }
             Ok(Request::Inspect { id, names }) => {
