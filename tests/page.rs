@@ -29,10 +29,10 @@ mod teach;
 /// Several sizes with one prompt: side by side, and in one table.
 mod trials;
 
-use boomerang_core::bundle::{BundleLoader, MANIFEST, Manifest};
-use boomerang_core::generate::{Generation, Sampling};
 use std::fs;
 
+use boomerang_core::bundle::{BundleLoader, MANIFEST, Manifest};
+use boomerang_core::generate::{Generation, Sampling};
 use boomerang_core::plan::Patch;
 use boomerang_core::prune::Family;
 use boomerang_core::tokenizer::Tokenizer;
@@ -50,8 +50,6 @@ fn manifest() -> Manifest {
     Manifest::from_json(&String::from_utf8(read(path)).unwrap()).unwrap()
 }
 
-/// The family of the committed bundle, in native code.
-struct Native {
 /// A copy of the committed bundle, to be changed.
 fn copied_bundle() -> tempfile::TempDir {
     let (folder, from) = (tempfile::tempdir().unwrap(), root().join("assets/demo/bundle"));
@@ -65,6 +63,8 @@ fn copied_bundle() -> tempfile::TempDir {
     folder
 }
 
+/// The family of the committed bundle, in native code.
+struct Native {
     manifest: Manifest,
     tokenizer: Tokenizer,
     family: Family,

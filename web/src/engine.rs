@@ -12,7 +12,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the worker behind `script`; `hear` gets all it says, and how it dies.
+    /// Starts the worker behind `script`; `hear` gets all it says, and how it dies. One of another
+    /// build than the page has failed.
     ///
     /// # Errors
     /// A [`Notice`] when the browser starts no workers.
@@ -28,6 +29,7 @@ impl Engine {
         script: &str,
         hear: impl Fn(Reply, Vec<Blob>) + Clone + 'static,
     ) -> Result<Self, Notice> {
+        let hear = move |reply, files| hear(of_this_build(reply), files);
         let hear_error = hear.clone();
         let on_message = move |text: String, files| {
             let reply = serde_json::from_str(&text).unwrap_or_else(|error| {
@@ -57,13 +59,33 @@ impl Engine {
     }
 }
 
-/// What to tell of a worker that speaks another version than the page.
-pub fn of_another_build(protocol: u32) -> Notice {
-    let why = format!("the page speaks version {PROTOCOL}, the model {protocol}");
-    let next = "Reload the page, past the browser's cache if need be.";
-    Notice::new("Page and model are from different builds.", why, next)
+/// The reply, unless it says that its worker speaks another version than the page.
+fn of_this_build(reply: Reply) -> Reply {
+    match reply {
+        Reply::Ready { protocol } if protocol != PROTOCOL => {
+            let why = format!("the page speaks version {PROTOCOL}, the model {protocol}");
+            let next = "Reload the page, past the browser's cache if need be.";
+            let notice = Notice::new("Page and model are from different builds.", why, next);
+            Reply::Failed { id: None, notice }
+        }
+        reply => reply,
+    }
 }
 
 fn not_running(why: &str) -> Notice {
     Notice::new("The model's worker does not run.", why, "Reload the page.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_of_another_build_has_failed() {
+        let ready = Reply::Ready { protocol: PROTOCOL };
+        assert_eq!(of_this_build(ready.clone()), ready);
+        let other = of_this_build(Reply::Ready { protocol: PROTOCOL + 1 });
+        assert!(matches!(other, Reply::Failed { id: None, .. }), "{other:?}");
+        assert_eq!(of_this_build(Reply::Loaded), Reply::Loaded);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use boomerang_engine::messages::{PROTOCOL, Reply, Request};
+use boomerang_engine::messages::{Reply, Request};
 use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -10,7 +10,7 @@ use web_sys::Blob;
 
 use crate::backend::Backend;
 use crate::budget::Budget;
-use crate::engine::{Engine, of_another_build};
+use crate::engine::Engine;
 use crate::family::FamilyCard;
 use crate::session::{Home, Newcomer, Session};
 
@@ -97,9 +97,6 @@ impl Own {
 
     fn hear(self, reply: Reply, files: Vec<Blob>) {
         match reply {
-            Reply::Ready { protocol } if protocol != PROTOCOL => {
-                self.fail(of_another_build(protocol));
-            }
             Reply::Ready { .. } => {
                 let brought = self.files.try_update_value(std::mem::take).unwrap_or_default();
                 let (names, files): (Vec<String>, Vec<Blob>) = brought.into_iter().unzip();

@@ -1,18 +1,14 @@
 //! What the engine answers, and who hears it.
 
-use boomerang_engine::messages::{PROTOCOL, Reply};
+use boomerang_engine::messages::Reply;
 use leptos::prelude::*;
 
 use super::{Progress, Session, Stage, Work};
-use crate::engine::of_another_build;
 use crate::trial::Trial;
 
 impl Session {
     pub(super) fn hear(self, reply: Reply) {
         match reply {
-            Reply::Ready { protocol } if protocol != PROTOCOL => {
-                self.stage.set(Stage::Failed(of_another_build(protocol)));
-            }
             Reply::Ready { .. } => {
                 self.ask_for_family();
                 self.stored.rest();

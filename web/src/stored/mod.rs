@@ -63,7 +63,7 @@ impl Stored {
             let gone = || FetchError::NotKept { path: "the model of this address".to_owned() };
             return stored_manifest(url).await.ok_or_else(gone);
         }
-        let error = match fetch_text(url).await {
+        let error = match fetch_text(url, redirects).await {
             Err(error @ FetchError::NoAnswer { .. }) => error,
             other => return other,
         };
@@ -140,16 +140,11 @@ impl Stored {
 
     fn hear_keeper(self, reply: Reply) {
         match reply {
-            Reply::Ready { protocol } if protocol == PROTOCOL => {
+            Reply::Ready { .. } => {
                 let waiting = self.waiting.try_update_value(Option::take).flatten();
                 for request in waiting.unwrap_or_default() {
                     self.send_to_keeper(&request);
                 }
-            }
-            Reply::Ready { .. } => {
-                let (what, why) = ("The store cannot be read.", "page and worker do not fit");
-                let next = "Reload the page, past the browser's cache if need be.";
-                self.failure.set(Some(Notice::new(what, why, next)));
             }
             reply => self.hear(reply),
         }
