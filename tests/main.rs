@@ -23,8 +23,10 @@ mod engine;
 mod evaluation;
 /// Experiments on the embedded family give the same files each time.
 mod experiment;
-/// GGUF files hold what other programs would write, and members of two what one would.
+/// GGUF files hold what other programs would write.
 mod gguf;
+/// Members of two GGUF files are what a folder's would be, and recipes for another program.
+mod gguf_members;
 /// A software GPU computes what the CPU computes.
 #[cfg(feature = "wgpu")]
 mod gpu;
@@ -46,6 +48,8 @@ mod masked;
 mod page;
 /// Logits, hidden states and patched models equal those of transformers.
 mod parity;
+/// What members wrote and are asked goes with a bundle, and is what they write.
+mod recordings;
 /// Measurements as one page that asks for nothing, with names that cannot leave their place.
 mod report;
 /// A run that is stopped and resumed ends in the same bytes.

@@ -91,7 +91,7 @@ fn reading_a_model_takes_hardly_more_memory_than_its_weights() {
     let bytes = model_to_bytes(&tiny_model(&config, 0, &cpu()), Precision::Bf16).unwrap();
     std::fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
     std::fs::write(folder.path().join("config.json"), config.to_json()).unwrap();
-    let n_weight_bytes = config.n_params() * size_of::<f32>();
+    let n_weight_bytes = config.n_params() as usize * size_of::<f32>();
 
     let before = live();
     PEAK.store(before, Ordering::Relaxed);

@@ -20,12 +20,16 @@ mod narrow;
 mod offline;
 /// Families of the reader's own, and those of other servers.
 mod own;
+/// Zips of the reader's: what comes out of them is what was packed.
+mod packed;
 /// What the browser keeps from one visit to the next.
 mod storage;
 /// A student taught in the page.
 mod teach;
 /// Several sizes with one prompt: side by side, and in one table.
 mod trials;
+
+use std::fs;
 
 use boomerang_core::bundle::{BundleLoader, MANIFEST, Manifest};
 use boomerang_core::generate::{Generation, Sampling};
@@ -44,6 +48,19 @@ const SOFTWARE_GPU: [&str; 2] = ["--enable-unsafe-webgpu", "--enable-features=We
 fn manifest() -> Manifest {
     let path = root().join("assets/demo/bundle").join(MANIFEST);
     Manifest::from_json(&String::from_utf8(read(path)).unwrap()).unwrap()
+}
+
+/// A copy of the committed bundle, to be changed.
+fn copied_bundle() -> tempfile::TempDir {
+    let (folder, from) = (tempfile::tempdir().unwrap(), root().join("assets/demo/bundle"));
+    let manifest = manifest();
+    let files = manifest.files().chain(manifest.extras()).map(|file| &*file.path);
+    for path in files.chain([MANIFEST]) {
+        let to = folder.path().join(path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::write(to, read(from.join(path))).unwrap();
+    }
+    folder
 }
 
 /// The family of the committed bundle, in native code.

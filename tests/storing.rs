@@ -9,8 +9,9 @@ use boomerang_tests::commands::{boomerang, write_ids};
 use boomerang_tests::{block_on, ids, relative_difference, root, values};
 
 use crate::bundle::{
-    BUNDLE, bytes_of, family_on_disk, folder, load, manifest_in, manifest_of, packed_as, task_in,
+    BUNDLE, bytes_of, family_on_disk, folder, load, manifest_in, manifest_of, packed_as,
 };
+use crate::recordings::task_in;
 
 #[test]
 fn members_of_a_bundle_in_8_bits_are_nearly_what_they_were() {

@@ -25,9 +25,9 @@ pub struct CurvePoint {
     /// Student layers patched.
     pub n_patched: usize,
     pub n_layers: usize,
-    pub n_params: usize,
+    pub n_params: u64,
     /// Weights as stored.
-    pub size_bytes: usize,
+    pub size_bytes: u64,
     pub score: Score,
 }
 
@@ -68,8 +68,8 @@ pub struct Estimate {
 pub struct CurveStop {
     pub n_patched: usize,
     pub n_layers: usize,
-    pub n_params: usize,
-    pub size_bytes: usize,
+    pub n_params: u64,
+    pub size_bytes: u64,
     /// Nats a token.
     pub nats: Option<Estimate>,
     /// Mean over tasks.

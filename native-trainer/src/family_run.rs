@@ -93,7 +93,7 @@ impl Measured {
             n_patched: member.patched.len(),
             n_layers: member.n_layers(),
             n_params: member.n_params(),
-            size_bytes: member.n_params() * precision.n_bytes(),
+            size_bytes: member.n_params() * precision.n_bytes() as u64,
             score,
         });
         let stacks: Vec<Stack> = members.iter().map(|member| member.stack.clone()).collect();

@@ -156,13 +156,13 @@ impl Member {
     }
 
     /// Parameters held in memory; a tied matrix counted once.
-    pub fn n_params(&self) -> usize {
+    pub fn n_params(&self) -> u64 {
         self.config.n_params()
     }
 
     /// Parameters with embedding and head both counted, the paper's inference-time size.
-    pub fn n_params_untied(&self) -> usize {
-        self.config.n_end_params(false) + self.n_layers() * self.config.n_layer_params()
+    pub fn n_params_untied(&self) -> u64 {
+        self.config.n_params_of(self.n_layers(), false)
     }
 
     /// The origin of each layer: `t3` of the teacher, `s1` of the student.

@@ -4,7 +4,7 @@ use boomerang_core::bundle::MANIFEST;
 use boomerang_tests::browser::Page;
 use serde_json::json;
 
-use super::{PROMPT, native_tokens, tokens_at};
+use super::{PROMPT, SOFTWARE_GPU, copied_bundle, native_tokens, tokens_at};
 
 /// Keeps hold of the workers that the page starts from now on.
 const WATCH_WORKERS: &str = "window.workers = []; const Own = window.Worker; \
@@ -51,6 +51,27 @@ async fn a_worker_of_another_build_is_told_apart() {
     page.wait_for("main", "data-state", &["failed"]).await;
     let notice = page.text(".notice").await;
     assert!(notice.contains("different builds"), "{notice}");
+    page.close().await;
+}
+
+/// Has the page take the software GPU for a real one.
+const REAL_GPU: &str = "const most = 2 ** 30; GPU.prototype.requestAdapter = async () => ({\
+                            info: {vendor: 'acme'}, features: new Set(), \
+                            limits: {maxStorageBufferBindingSize: most, maxBufferSize: most}});";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_missing_is_no_failure_of_the_gpu() {
+    let folder = copied_bundle();
+    let missing = "student/layer-00.safetensors";
+    fs::remove_file(folder.path().join(missing)).unwrap();
+    let page = Page::open_with(folder.path(), &SOFTWARE_GPU, "explore/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    page.run(REAL_GPU, Vec::new()).await;
+    page.click("#load").await;
+    page.wait_for("main", "data-state", &["failed"]).await;
+    let notice = page.text(".notice").await;
+    assert!(notice.contains(missing), "{notice}");
+    assert_eq!(page.attribute("main", "data-backend").await, "webgpu");
     page.close().await;
 }
 

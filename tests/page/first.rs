@@ -1,8 +1,12 @@
+use std::fs;
+
+use boomerang_core::bundle::MANIFEST;
+use boomerang_core::chart::Format;
 use boomerang_core::generate::Sampling;
 use boomerang_tests::browser::Page;
 use serde_json::json;
 
-use super::{Native, PROMPT, ids};
+use super::{Native, PROMPT, copied_bundle, ids, manifest};
 
 /// Addresses of everything that the page has fetched.
 const FETCHED: &str = "return performance.getEntriesByType('resource').map(e => e.name);";
@@ -35,6 +39,35 @@ async fn every_stop_of_the_dial_has_a_text_before_the_model_is_there() {
         assert_eq!(heading, n_layers);
         assert!(page.text(".recorded-text").await.starts_with(prompt.trim()));
     }
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn billions_of_parameters_are_counted_whole() {
+    let mut manifest = manifest();
+    let sizes = [
+        ("hidden_size", 8192),
+        ("intermediate_size", 28672),
+        ("num_attention_heads", 64),
+        ("num_key_value_heads", 8),
+        ("head_dim", 128),
+    ];
+    for (key, size) in sizes {
+        manifest.config[key] = json!(size);
+    }
+    for point in &mut manifest.curve.points {
+        point.size_bytes = 4 * u64::from(u32::MAX);
+    }
+    let config = manifest.config().unwrap();
+    let n_params = config.n_params_of(manifest.plan.n_student_layers(), manifest.student.tied);
+    assert!(n_params > u64::from(u32::MAX));
+    let folder = copied_bundle();
+    let json = serde_json::to_string(&manifest).unwrap();
+    fs::write(folder.path().join(MANIFEST), json).unwrap();
+    let page = Page::open_with(folder.path(), &[], "explore/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    page.set("#size-dial", "0").await;
+    assert_eq!(page.text("#n-params").await, Format::Count.value(n_params as f64));
     page.close().await;
 }
 

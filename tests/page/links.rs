@@ -1,8 +1,16 @@
+use boomerang_core::bundle::MANIFEST;
 use boomerang_core::generate::Sampling;
-use boomerang_tests::browser::Page;
+use boomerang_native_trainer::serve::Server;
+use boomerang_tests::browser::{Page, serve};
+use boomerang_tests::passage::{Passage, Spoiled};
+use boomerang_tests::root;
 use serde_json::json;
 
 use super::{N_TOKENS, Native, PROMPT, ids, manifest};
+
+fn serve_demo() -> Server {
+    serve(&root().join("assets/demo/bundle"))
+}
 
 /// A link to a text of twelve drawn tokens at stop 2, with or without the model's fingerprint.
 fn drawn(fingerprint: &str) -> String {
@@ -30,6 +38,23 @@ async fn a_link_of_another_model_says_so_and_waits() {
     assert_eq!(page.attribute("#output", "data-token-ids").await, "");
     let dial = page.run("return document.querySelector('#size-dial').value;", Vec::new()).await;
     assert_eq!(dial, json!("2"));
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_this_server_leads_to_no_other() {
+    let (server, other) = (serve_demo(), serve_demo());
+    let elsewhere = Passage::to(other.address());
+    elsewhere.spoil(Spoiled { is_open: true, ..Spoiled::default() });
+    let here = Passage::to(server.address());
+    let to = format!("{}bundle/{MANIFEST}", elsewhere.url());
+    let sent_on = Some((format!("away/{MANIFEST}"), to));
+    here.spoil(Spoiled { sent_on, ..Spoiled::default() });
+    let page = Page::open_at(&here.url(), &[], "explore/?m=away/").await;
+    page.wait_for("main", "data-state", &["failed"]).await;
+    let notice = page.text(".notice").await;
+    assert!(notice.contains("a link may not lead to another address"), "{notice}");
+    assert!(elsewhere.passed().is_empty());
     page.close().await;
 }
 

@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
@@ -17,10 +16,11 @@ use boomerang_tests::passage::{Passage, Spoiled};
 use boomerang_tests::{read, root};
 use serde_json::json;
 
+use super::packed::zip;
 use super::{PROMPT, native_tokens, tokens_at, written};
 
 /// A family that nobody has seen: Qwen3, with random weights and the embedded tokenizer.
-fn random_family() -> Family {
+pub(super) fn random_family() -> Family {
     let vocab = tokenizer().n_tokens();
     let config = json!({
         "model_type": "qwen3", "hidden_size": 24, "intermediate_size": 40,
@@ -50,7 +50,7 @@ fn tokenizer() -> Tokenizer {
 }
 
 /// As transformers and `boomerang` write it.
-fn checkpoints(family: &Family) -> Vec<(String, Vec<u8>)> {
+pub(super) fn checkpoints(family: &Family) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let models = [("teacher", family.teacher().model()), ("run/student", family.student().model())];
     for (folder, model) in models {
@@ -64,20 +64,6 @@ fn checkpoints(family: &Family) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-fn zip(files: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut archive = rawzip::ZipArchiveWriter::new(&mut bytes);
-    for (name, contents) in files {
-        let (mut entry, config) = archive.new_file(name).start().unwrap();
-        let mut writer = config.wrap(&mut entry);
-        writer.write_all(contents).unwrap();
-        let (_, descriptor) = writer.finish().unwrap();
-        entry.finish(descriptor).unwrap();
-    }
-    archive.finish().unwrap();
-    bytes
-}
-
 /// Brings a zip of these files; what the page says of it.
 async fn bring(page: &Page, folder: &Path, files: &[(String, Vec<u8>)]) -> String {
     let path = folder.join("own.zip");
@@ -86,7 +72,7 @@ async fn bring(page: &Page, folder: &Path, files: &[(String, Vec<u8>)]) -> Strin
 }
 
 /// Chooses something to bring; what the page says of it.
-async fn choose(page: &Page, field: &str, path: &Path) -> String {
+pub(super) async fn choose(page: &Page, field: &str, path: &Path) -> String {
     let told = "#own-take, #own .notice";
     let forget = "document.querySelectorAll(arguments[0]).forEach(it => it.dataset.old = 'yes');";
     page.run(forget, vec![json!(told)]).await;
@@ -164,8 +150,15 @@ async fn a_folder_is_as_good_as_a_zip() {
         fs::write(path, contents).unwrap();
     }
     let page = Page::open(&[], "models/?device=cpu").await;
-    let words = choose(&page, "#own-folder", &folder.path().join("own")).await;
-    assert!(words.contains("3 sizes, from 4 layers"), "{words}");
+    let mut own = folder.path().join("own");
+    for name in ["own", ".own"] {
+        // Whoever chooses a folder means it, whatever its name.
+        let renamed = folder.path().join(name);
+        fs::rename(&own, &renamed).unwrap();
+        own = renamed;
+        let words = choose(&page, "#own-folder", &own).await;
+        assert!(words.contains("3 sizes, from 4 layers"), "{name}: {words}");
+    }
     page.close().await;
 }
 
@@ -202,7 +195,7 @@ async fn what_is_no_family_is_refused_with_the_reason() {
 }
 
 /// Bytes of the weights of the `n_sizes` smallest sizes together, those they share counted once.
-fn bytes_in_memory(family: &Family, n_sizes: usize) -> usize {
+fn bytes_in_memory(family: &Family, n_sizes: usize) -> u64 {
     let config = family.teacher().model().config();
     let (ends, layer) = (config.n_end_params(config.tied), config.n_layer_params());
     let (mut layers, mut owners) = (BTreeSet::new(), BTreeSet::new());
@@ -211,7 +204,7 @@ fn bytes_in_memory(family: &Family, n_sizes: usize) -> usize {
         layers.extend(recipe.layers.iter().map(ToString::to_string));
         owners.extend([recipe.embedding, recipe.head].map(|owner| format!("{owner:?}")));
     }
-    4 * (owners.len() * ends + layers.len() * layer)
+    4 * (owners.len() as u64 * ends + layers.len() as u64 * layer)
 }
 
 #[tokio::test(flavor = "multi_thread")]

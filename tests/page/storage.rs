@@ -1,11 +1,14 @@
-use boomerang_core::bundle::BundleFile;
+use std::fs;
+use std::path::Path;
+
+use boomerang_core::bundle::{BundleFile, MANIFEST, Manifest};
 use boomerang_native_trainer::serve::Server;
 use boomerang_tests::browser::{Page, serve};
 use boomerang_tests::passage::{Passage, Passed, Ranges, Spoiled};
 use boomerang_tests::root;
 use serde_json::json;
 
-use super::{manifest, native_tokens, tokens_at};
+use super::{copied_bundle, manifest, native_tokens, tokens_at};
 
 const COMPLETE: &str = "kept in this browser: complete";
 
@@ -28,7 +31,11 @@ struct Visit {
 
 impl Visit {
     async fn first(kind: Kind, spoiled: Spoiled) -> Self {
-        let server = serve(&root().join("assets/demo/bundle"));
+        Self::to(&root().join("assets/demo/bundle"), kind, spoiled).await
+    }
+
+    async fn to(bundle: &Path, kind: Kind, spoiled: Spoiled) -> Self {
+        let server = serve(bundle);
         let passage = Passage::to(server.address());
         passage.spoil(spoiled);
         let lan = format!("http://lan.test:{}/", passage.port());
@@ -207,6 +214,32 @@ async fn a_damaged_stored_file_is_fetched_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_file_in_the_database_is_fetched_again() {
     damaged_file_is_fetched_again(Kind::IndexedDb, DAMAGE_CHUNK).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_manifest_that_lies_about_a_length_costs_no_stored_file() {
+    let folder = copied_bundle();
+    let visit = Visit::to(folder.path(), Kind::PrivateFiles, Spoiled::default()).await;
+    visit.load_all().await;
+    let write = |manifest: &Manifest| {
+        let json = serde_json::to_string(manifest).unwrap();
+        fs::write(folder.path().join(MANIFEST), json).unwrap();
+    };
+    let bytes = late_file().bytes;
+    for lie in [bytes - 1, bytes + 1] {
+        let mut manifest = manifest();
+        manifest.teacher.layers.last_mut().unwrap().bytes = lie;
+        write(&manifest);
+        visit.page.reload().await;
+        visit.load().await;
+        let why = format!("has {bytes} bytes by its hash; the manifest says {lie}");
+        visit.wait_for_text(".notice", &why).await;
+        assert!(visit.passage.weights().is_empty());
+    }
+    write(&manifest());
+    visit.page.reload().await;
+    assert_eq!(visit.load_all().await.len(), 0);
+    visit.page.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

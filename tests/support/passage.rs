@@ -23,6 +23,8 @@ pub struct Spoiled {
     pub ranges: Ranges,
     /// Pages of other servers may read the answers.
     pub is_open: bool,
+    /// Whoever asks for a path that ends so is sent on to this address.
+    pub sent_on: Option<(String, String)>,
 }
 
 /// What becomes of requests for a part of a file.
@@ -114,6 +116,9 @@ fn pass(
     let mut answer = Vec::new();
     if range.is_some() && spoiled.ranges == Ranges::Refused {
         answer.extend(b"HTTP/1.1 416 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    } else if let Some((_, to)) = spoiled.sent_on.filter(|(end, _)| path.ends_with(end.as_str())) {
+        let found = "HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0";
+        answer.extend(format!("{found}\r\nLocation: {to}\r\n\r\n").into_bytes());
     } else {
         let mut server = TcpStream::connect(server)?;
         server.write_all(format!("{request}\r\n").as_bytes())?;

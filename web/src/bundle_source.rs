@@ -1,6 +1,7 @@
 //! Where the bundle is: beside the page, or where `?m=` or `?bundle=` says. Another server is asked
 //! only when the reader says so.
 
+use boomerang_engine::fetch::Redirects;
 use boomerang_engine::notice::Notice;
 use boomerang_engine::store::is_kept_only;
 use leptos::prelude::{document, window};
@@ -30,22 +31,28 @@ pub fn query(name: &str) -> Option<String> {
     UrlSearchParams::new_with_str(&search).ok()?.get(name)
 }
 
-/// The full address of the manifest.
+/// The full address of the manifest, and whether its server may send the page on to another.
 ///
 /// # Errors
 /// [`NoSource`] when `?m=` is no address, or one that the reader has not allowed.
-pub fn manifest_url() -> Result<String, NoSource> {
-    let folder =
-        query("m").or_else(|| query("bundle")).unwrap_or_else(|| DEFAULT_FOLDER.to_owned());
+pub fn manifest_url() -> Result<(String, Redirects), NoSource> {
+    let Some(folder) = query("m").or_else(|| query("bundle")) else {
+        let url = manifest_in(DEFAULT_FOLDER).map_err(NoSource::Unusable)?;
+        return Ok((url.href(), Redirects::Followed));
+    };
     if is_kept_only(&folder) {
-        return Ok(folder);
+        return Ok((folder, Redirects::Refused));
     }
     let url = manifest_in(&folder).map_err(NoSource::Unusable)?;
     let origin = url.origin();
-    if origin != own_origin() && !is_allowed(&origin) {
+    if origin == own_origin() {
+        // Nobody was asked about this link: what it names on our server may lead to any other.
+        return Ok((url.href(), Redirects::Refused));
+    }
+    if !is_allowed(&origin) {
         return Err(NoSource::Foreign { origin });
     }
-    Ok(url.href())
+    Ok((url.href(), Redirects::Followed))
 }
 
 /// Goes to a view with the bundle at this address, whose server the reader allows with it.

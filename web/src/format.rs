@@ -1,7 +1,7 @@
 //! Numbers for people.
 
 /// `5.24 M`, `1.72 B`.
-pub fn params(n_params: usize) -> String {
+pub fn params(n_params: u64) -> String {
     boomerang_core::chart::Format::Count.value(n_params as f64)
 }
 

@@ -14,8 +14,8 @@ use crate::run::Workspace;
 /// Names the checkout that built last, in the target folder.
 const MARKER: &str = "boomerang-checkout";
 
-/// The folders with our own sources.
-const SOURCES: [&str; 5] = ["core", "native-trainer", "web", "tests", "xtask"];
+/// The folders with our own sources, in which all members of the workspace lie.
+const SOURCES: [&str; 6] = ["kernels", "core", "native-trainer", "web", "tests", "xtask"];
 
 /// Makes the target folder this checkout's: after another one built there, our sources count as
 /// edited just now.
@@ -75,6 +75,21 @@ mod tests {
         file.set_modified(old).unwrap();
         claim(workspace).unwrap();
         fs::metadata(source).unwrap().modified().unwrap() == old
+    }
+
+    #[test]
+    fn every_member_of_the_workspace_is_among_the_sources() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+        let members = manifest.lines().find_map(|line| line.strip_prefix("members = ")).unwrap();
+        let members: Vec<&str> = members.split('"').skip(1).step_by(2).collect();
+        for folder in SOURCES {
+            assert!(members.contains(&folder), "{folder} is no member");
+        }
+        for member in members {
+            let is_there = SOURCES.iter().any(|folder| Path::new(member).starts_with(folder));
+            assert!(is_there, "{member} is missing");
+        }
     }
 
     #[test]

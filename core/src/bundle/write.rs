@@ -88,7 +88,7 @@ pub fn bundle_files(
     manifest.stored = contents.loss.map(|loss| {
         let n_bytes: u64 = manifest.weights().map(|file| file.bytes).sum();
         let models = [family.teacher().model(), family.student().model()];
-        let n_params: usize = models.into_iter().map(LanguageModel::n_params).sum();
+        let n_params: u64 = models.into_iter().map(LanguageModel::n_params).sum();
         Stored { precision: stored_as, bytes_share: n_bytes as f64 / (4 * n_params) as f64, loss }
     });
     files.end(&manifest)

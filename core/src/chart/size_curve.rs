@@ -29,7 +29,7 @@ impl SizeAxis {
     }
 
     /// Where a model of this size lies.
-    pub fn at(self, n_params: usize, n_layers: usize) -> f64 {
+    pub fn at(self, n_params: u64, n_layers: usize) -> f64 {
         match self {
             Self::Parameters => n_params as f64,
             Self::Layers => n_layers as f64,
@@ -217,8 +217,8 @@ mod tests {
             seed: 0,
             n_patched: n_layers - 3,
             n_layers,
-            n_params: n_layers * 1000,
-            size_bytes: n_layers * 2000,
+            n_params: n_layers as u64 * 1000,
+            size_bytes: n_layers as u64 * 2000,
             score: Score {
                 perplexity: None,
                 tasks: BTreeMap::from([("arithmetic".to_owned(), accuracy)]),

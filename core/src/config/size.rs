@@ -1,39 +1,48 @@
 //! How many parameters a model has, by its config alone.
+//!
+//! Counted in `u64`: a browser's `usize` has 32 bits, and models have more than four billion. The
+//! largest numbers that a config may hold make less than 2^63.
 
 use super::ModelConfig;
 use crate::architecture::{MlpKind, NormKind, Objective, PositionRule, QueryKeyNorm};
 
 impl ModelConfig {
     /// Parameters of the model, a tied head counted once.
-    pub fn n_params(&self) -> usize {
-        self.n_end_params(self.tied) + self.n_layers() * self.n_layer_params()
+    pub fn n_params(&self) -> u64 {
+        self.n_params_of(self.n_layers(), self.tied)
+    }
+
+    /// Parameters of a member of `n_layers`, with one matrix for embedding and head when `tied`.
+    pub fn n_params_of(&self, n_layers: usize, tied: bool) -> u64 {
+        self.n_end_params(tied) + n_layers as u64 * self.n_layer_params()
     }
 
     /// Parameters of one layer.
-    pub fn n_layer_params(&self) -> usize {
+    pub fn n_layer_params(&self) -> u64 {
         let traits = self.traits();
-        let (d_query, d_key) = (self.n_heads * self.d_head, self.n_kv_heads * self.d_head);
-        let when = |condition: bool, size: usize| if condition { size } else { 0 };
+        let (d_model, d_ff) = (self.d_model as u64, self.d_ff as u64);
+        let d_query = (self.n_heads * self.d_head) as u64;
+        let d_key = (self.n_kv_heads * self.d_head) as u64;
+        let when = |condition: bool, size: u64| if condition { size } else { 0 };
         let query_key_norm = match traits.query_key_norm {
             QueryKeyNorm::None => 0,
-            QueryKeyNorm::Head => 2 * self.norm_params(self.d_head),
+            QueryKeyNorm::Head => 2 * self.norm_params(self.d_head as u64),
             QueryKeyNorm::All => self.norm_params(d_query) + self.norm_params(d_key),
         };
-        let attention = self.d_model * (2 * d_query + 2 * d_key)
+        let attention = d_model * (2 * d_query + 2 * d_key)
             + when(self.query_key_value_bias, d_query + 2 * d_key)
-            + when(self.attention_output_bias, self.d_model);
+            + when(self.attention_output_bias, d_model);
         let n_inner = match traits.mlp {
             MlpKind::Gated => 2,
             MlpKind::Plain => 1,
         };
-        let mlp = (n_inner + 1) * self.d_model * self.d_ff
-            + when(self.mlp_bias, n_inner * self.d_ff + self.d_model);
+        let mlp = (n_inner + 1) * d_model * d_ff + when(self.mlp_bias, n_inner * d_ff + d_model);
         let norms = traits.norm;
         let n_norms = 2 * [norms.before, norms.after, norms.after_sum]
             .into_iter()
-            .map(usize::from)
-            .sum::<usize>();
-        attention + query_key_norm + mlp + n_norms * self.norm_params(self.d_model)
+            .map(u64::from)
+            .sum::<u64>();
+        attention + query_key_norm + mlp + n_norms * self.norm_params(d_model)
     }
 
     /// Bytes of the keys and values of `batch` texts of `context` positions, at `n_bytes` a number;
@@ -52,27 +61,28 @@ impl ModelConfig {
     }
 
     /// Parameters outside of layers, with one matrix for embedding and head when `tied`.
-    pub fn n_end_params(&self, tied: bool) -> usize {
+    pub fn n_end_params(&self, tied: bool) -> u64 {
+        let (d_model, vocab) = (self.d_model as u64, self.vocab as u64);
         let n_matrices = if tied { 1 } else { 2 };
         let positions = match self.traits().positions {
-            PositionRule::Learned => self.max_seq * self.d_model,
+            PositionRule::Learned => self.max_seq as u64 * d_model,
             _ => 0,
         };
-        let norm = self.norm_params(self.d_model);
+        let norm = self.norm_params(d_model);
         let embedding_norm = if self.traits().normalizes_embedding { norm } else { 0 };
         let transform = match self.traits().objective {
             Objective::NextToken => 0,
-            Objective::MaskedToken => self.d_model * self.d_model + self.d_model + self.vocab,
+            Objective::MaskedToken => d_model * d_model + d_model + vocab,
         };
-        n_matrices * self.vocab * self.d_model
+        n_matrices * vocab * d_model
             + positions
-            + self.n_token_types * self.d_model
+            + self.n_token_types as u64 * d_model
             + embedding_norm
             + transform
             + norm
     }
 
-    fn norm_params(&self, size: usize) -> usize {
+    fn norm_params(&self, size: u64) -> u64 {
         match self.traits().norm.kind {
             NormKind::Rms | NormKind::RmsAroundOne => size,
             NormKind::Layer => 2 * size,

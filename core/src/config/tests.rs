@@ -124,3 +124,41 @@ fn a_window_of_null_is_none() {
     let read = |window| windows(&ModelConfig::from_json(&mistral(window)).unwrap())[0];
     assert_eq!((read(Value::Null), read(3.into())), (None, Some(3)));
 }
+
+#[test]
+fn parameters_of_large_models_are_counted_whole() {
+    let of = |pairs: &[(&str, u64)]| {
+        let pairs: Vec<(&str, Value)> =
+            pairs.iter().map(|&(key, size)| (key, size.into())).collect();
+        let config = with(&[&pairs[..], &[("layer_types", Value::Null)]].concat());
+        ModelConfig::from_json(&config).unwrap()
+    };
+    let large = of(&[
+        ("hidden_size", 8192),
+        ("intermediate_size", 28672),
+        ("num_attention_heads", 64),
+        ("num_key_value_heads", 8),
+        ("head_dim", 128),
+        ("num_hidden_layers", 80),
+        ("vocab_size", 128_256),
+    ]);
+    // Attention, MLP and the norms of a layer, those of its heads among them.
+    let layer: u64 = 8192 * 128 * (64 + 8) * 2 + 3 * 8192 * 28672 + 2 * 8192 + 2 * 128;
+    assert_eq!(large.n_layer_params(), layer);
+    let ends: u64 = 2 * 128_256 * 8192 + 8192;
+    assert_eq!(large.n_params_of(80, false), 80 * layer + ends);
+    assert!(large.n_params_of(80, false) > u64::from(u32::MAX));
+
+    const MOST: u64 = keys::MAX_SIZE;
+    let largest = of(&[
+        ("hidden_size", MOST),
+        ("intermediate_size", MOST),
+        ("num_attention_heads", MOST / 2),
+        ("num_key_value_heads", MOST / 2),
+        ("head_dim", 2),
+        ("num_hidden_layers", 4096),
+        ("vocab_size", MOST),
+    ]);
+    // In matrices of that size: four and three in a layer, and two at the ends.
+    assert_eq!(largest.n_params_of(4096, false) / (MOST * MOST), 4096 * 7 + 2);
+}

@@ -153,7 +153,8 @@ impl Costs {
         // masking and softmax make a pair about four times as dear on every device that was tried.
         const PAIR: usize = 4;
         let n_pair = PAIR * 2 * config.n_heads * config.d_head;
-        Self { pairs_per_token: (config.n_layer_params() / n_pair.max(1)).max(1) }
+        let n_pairs = config.n_layer_params() / (n_pair as u64).max(1);
+        Self { pairs_per_token: usize::try_from(n_pairs).unwrap_or(usize::MAX).max(1) }
     }
 
     fn of_row(self, n_tokens: usize) -> usize {

@@ -3,7 +3,7 @@
 use burn::tensor::activation::softmax;
 use serde::{Deserialize, Serialize};
 
-use super::{GenerateError, PLACES_AT_ONCE, last_states, whole_text};
+use super::{GenerateError, PLACES_AT_ONCE, known, last_states, whole_text};
 use crate::evaluate::ReadBackError;
 use crate::model::LanguageModel;
 
@@ -27,15 +27,12 @@ pub async fn certainties(
     from: usize,
     n_likeliest: usize,
 ) -> Result<Vec<Certainty>, GenerateError> {
-    let vocab = model.config().vocab;
-    if let Some(&token) = text.iter().find(|&&token| token as usize >= vocab) {
-        return Err(GenerateError::OutsideVocabulary { token, vocab });
-    }
+    // The last token, too, which the model is asked for and never reads.
+    known(model, text)?;
     let from = from.max(1);
     if from >= text.len() {
         return Ok(Vec::new());
     }
-    // The last token is asked for, and predicts nothing.
     let tokens = whole_text(model, &text[..text.len() - 1])?;
     let states = last_states(model, &tokens, from - 1);
     let chosen = &text[from..];
@@ -45,7 +42,7 @@ pub async fn certainties(
         let probabilities = softmax(model.logits(states.clone().narrow(0, start, n_here)), 1);
         let data = probabilities.into_data_async().await.map_err(ReadBackError::new)?;
         let data: Vec<f64> = data.iter::<f64>().collect();
-        let rows = data.chunks_exact(vocab).zip(&chosen[start..start + n_here]);
+        let rows = data.chunks_exact(model.config().vocab).zip(&chosen[start..start + n_here]);
         certainties.extend(rows.map(|(row, &token)| Certainty {
             probability: row[token as usize],
             likeliest: likeliest(row, n_likeliest),

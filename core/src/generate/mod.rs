@@ -117,8 +117,13 @@ fn readable(model: &LanguageModel, text: &[u32]) -> Result<(), GenerateError> {
     if text.is_empty() {
         return Err(GenerateError::EmptyPrompt);
     }
+    known(model, text)
+}
+
+/// Whether the model has a row in its embedding for each of these tokens.
+fn known(model: &LanguageModel, tokens: &[u32]) -> Result<(), GenerateError> {
     let vocab = model.config().vocab;
-    match text.iter().find(|&&token| token as usize >= vocab) {
+    match tokens.iter().find(|&&token| token as usize >= vocab) {
         Some(&token) => Err(GenerateError::OutsideVocabulary { token, vocab }),
         None => Ok(()),
     }

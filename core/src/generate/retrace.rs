@@ -7,7 +7,7 @@
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::{GenerateError, PLACES_AT_ONCE, last_states, whole_text};
+use super::{GenerateError, PLACES_AT_ONCE, known, last_states, whole_text};
 use crate::evaluate::ReadBackError;
 use crate::model::LanguageModel;
 
@@ -31,10 +31,7 @@ pub async fn retrace(
 ) -> Result<Vec<Retraced>, GenerateError> {
     // The last token is asked for, and predicts nothing.
     let Some((_, seen)) = tokens.split_last() else { return Ok(Vec::new()) };
-    let vocab = model.config().vocab;
-    if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocab) {
-        return Err(GenerateError::OutsideVocabulary { token, vocab });
-    }
+    known(model, tokens)?;
     let from = prompt.len().checked_sub(1).ok_or(GenerateError::EmptyPrompt)?;
     let text = whole_text(model, &[prompt, seen].concat())?;
     let states = last_states(model, &text, from);

@@ -147,8 +147,8 @@ impl LanguageModel {
     }
 
     /// Parameters held in memory; tied embeddings counted once.
-    pub fn n_params(&self) -> usize {
-        self.num_params()
+    pub fn n_params(&self) -> u64 {
+        self.num_params() as u64
     }
 
     pub fn device(&self) -> Device {

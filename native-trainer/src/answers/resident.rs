@@ -11,7 +11,7 @@ use super::pieces::pieces;
 use crate::side_by_side::{n_workers, side_by_side};
 
 /// Parameters of a layer up to which one batch leaves the cores of a CPU idle.
-const SMALL_LAYER: usize = 8 << 20;
+const SMALL_LAYER: u64 = 8 << 20;
 
 /// Tokens of a piece of work, which does not depend on the machine, so that results do not either.
 const TOKENS_PER_PIECE: usize = 4096;

@@ -5,7 +5,8 @@ use thiserror::Error;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    Blob, Headers, ReadableStream, ReadableStreamDefaultReader, RequestCache, RequestInit, Response,
+    Blob, Headers, ReadableStream, ReadableStreamDefaultReader, RequestCache, RequestInit,
+    RequestRedirect, Response, ResponseType,
 };
 
 /// Why a file could not be fetched.
@@ -15,6 +16,8 @@ pub enum FetchError {
     NoAnswer { url: String, reason: String },
     #[error("the server answered {status} for {url}")]
     Status { url: String, status: u16 },
+    #[error("the server sends the page on from {url}, and a link may not lead to another address")]
+    SentOn { url: String },
     #[error("the server sent a web page instead of {url}")]
     WebPage { url: String },
     #[error("{url} is longer than the {expected} bytes that it should have")]
@@ -33,6 +36,13 @@ pub enum Freshness {
     Cached,
     /// Past the cache, for a file that came out damaged.
     Reload,
+}
+
+/// Whether a server may send the page on to another address, which may be another server's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redirects {
+    Followed,
+    Refused,
 }
 
 /// A manifest can claim any size; what is really there decides.
@@ -62,10 +72,11 @@ impl Body {
         url: &str,
         from: u64,
         freshness: Freshness,
+        redirects: Redirects,
     ) -> Result<Self, FetchError> {
         let mut asked = from;
         loop {
-            let response = request(url, asked, freshness).await?;
+            let response = request(url, asked, freshness, redirects).await?;
             let status = response.status();
             let header = |name: &str| response.headers().get(name).ok().flatten();
             match start_of(status, header("content-range").as_deref(), asked) {
@@ -159,14 +170,14 @@ pub(crate) async fn fetch_bytes_from(
     freshness: Freshness,
 ) -> Result<Vec<u8>, FetchError> {
     let mut bytes = Vec::with_capacity(expected.min(MAX_RESERVED) as usize);
-    let body = Body::open(url, 0, freshness).await?;
+    let body = Body::open(url, 0, freshness, Redirects::Followed).await?;
     while body.append_to(&mut bytes, expected).await? {}
     Ok(bytes)
 }
 
-pub async fn fetch_text(url: &str) -> Result<String, FetchError> {
+pub async fn fetch_text(url: &str, redirects: Redirects) -> Result<String, FetchError> {
     let mut bytes = Vec::new();
-    let body = Body::open(url, 0, Freshness::Cached).await?;
+    let body = Body::open(url, 0, Freshness::Cached, redirects).await?;
     while let Some(chunk) = body.next().await? {
         bytes.extend(chunk.to_vec());
     }
@@ -187,8 +198,17 @@ fn start_of(status: u16, content_range: Option<&str>, asked: u64) -> Start {
     }
 }
 
-async fn request(url: &str, from: u64, freshness: Freshness) -> Result<Response, FetchError> {
+async fn request(
+    url: &str,
+    from: u64,
+    freshness: Freshness,
+    redirects: Redirects,
+) -> Result<Response, FetchError> {
     let options = RequestInit::new();
+    if redirects == Redirects::Refused {
+        // `Error` would not be told apart from a server that does not answer.
+        options.set_redirect(RequestRedirect::Manual);
+    }
     if freshness == Freshness::Reload {
         options.set_cache(RequestCache::Reload);
     }
@@ -201,7 +221,11 @@ async fn request(url: &str, from: u64, freshness: Freshness) -> Result<Response,
         start(url, &options)
     };
     let answer = ask().map_err(no_answer(url))?;
-    Ok(JsFuture::from(answer).await.map_err(no_answer(url))?.unchecked_into())
+    let response: Response = JsFuture::from(answer).await.map_err(no_answer(url))?.unchecked_into();
+    match response.type_() {
+        ResponseType::Opaqueredirect => Err(FetchError::SentOn { url: url.to_owned() }),
+        _ => Ok(response),
+    }
 }
 
 fn no_answer(url: &str) -> impl Fn(JsValue) -> FetchError {

@@ -17,6 +17,7 @@ mod measuring;
 pub mod messages;
 pub mod notice;
 mod own;
+mod pace;
 pub mod parcel;
 pub mod store;
 pub mod teaching;

@@ -9,12 +9,12 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
 
 use crate::arriving::{Bundle, Come};
-use crate::fetch::{Body, FetchError, Freshness, MAX_RESERVED, beside};
+use crate::fetch::{Body, FetchError, Freshness, MAX_RESERVED, Redirects, beside};
 use crate::messages::Reply;
 use crate::notice::{Notice, chain};
 use crate::store::is_kept_only;
 use crate::store::space;
-use crate::worker::{Worker, post};
+use crate::worker::{Worker, now_millis, post};
 
 impl Worker {
     /// Begins to fetch a bundle, or goes on with it after a failure; members wait for their files.
@@ -123,11 +123,17 @@ impl Worker {
         let Some((file, origin, arrived, total)) = next else { return Ok(false) };
         let is_over = || self.n_adopted.get() != adopted;
         let progress = |bytes| {
-            if is_over() {
+            if is_over() || !self.pace.is_due(now_millis(), bytes == file.bytes) {
                 return;
             }
             post(&Reply::Progress { bytes: arrived + bytes, total, path: file.path.clone() });
         };
+        if let Some(n_bytes) = self.store.other_length(&file).await {
+            let (path, said) = (&file.path, file.bytes);
+            let why = format!("{path} has {n_bytes} bytes by its hash; the manifest says {said}");
+            let next = "The manifest is wrong, and the bundle has to be made again.";
+            return Err(Notice::new("Loading stopped.", why, next));
+        }
         let mut bytes = self.store.read(&file, progress).await;
         let mut is_stored = !bytes.is_empty() && bytes.len() as u64 == file.bytes;
         let mut freshness = match origin {
@@ -206,7 +212,9 @@ impl Worker {
             Origin::Server(url) if is_kept_only(url) => {
                 return Err(FetchError::NotKept { path: file.path.clone() });
             }
-            Origin::Server(url) => Body::open(url, bytes.len() as u64, freshness).await?,
+            Origin::Server(url) => {
+                Body::open(url, bytes.len() as u64, freshness, Redirects::Followed).await?
+            }
         };
         bytes.truncate(body.start as usize);
         bytes.reserve_exact((file.bytes.min(MAX_RESERVED) as usize).saturating_sub(bytes.len()));

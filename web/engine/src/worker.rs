@@ -16,6 +16,7 @@ use crate::arriving::{Bundle, Come};
 use crate::messages::{PROTOCOL, Reply, Request};
 use crate::notice::Notice;
 use crate::own::Own;
+use crate::pace::Pace;
 use crate::parcel::{pack, unpack};
 use crate::store::Store;
 
@@ -44,6 +45,8 @@ pub(crate) struct Worker {
     pub(crate) bundle: RefCell<Option<Bundle>>,
     pub(crate) store: Store,
     pub(crate) arrivals: Arrivals,
+    /// Of what is told of files that arrive.
+    pub(crate) pace: Pace,
     /// Families that have taken the place of another.
     pub(crate) n_adopted: Cell<u32>,
     /// What the reader has brought, while it is only looked at.
@@ -76,7 +79,7 @@ fn listen(worker: Worker) {
             Request::Load { manifest_url, manifest, n_sizes } => {
                 let come = Come { manifest_url, manifest, n_sizes, is_kept: true };
                 if let Err(notice) = Worker::load(&worker, come) {
-                    post(&Reply::Failed { id: None, notice });
+                    post(&Reply::LoadFailed { notice });
                 }
             }
             request @ (Request::Stored | Request::Verify { .. } | Request::Delete { .. }) => {
@@ -87,7 +90,7 @@ fn listen(worker: Worker) {
                 let files = paths.into_iter().zip(files).collect();
                 let come = Come { manifest_url, manifest, n_sizes, is_kept };
                 if let Err(notice) = Worker::adopt(&worker, come, files) {
-                    post(&Reply::Failed { id: None, notice });
+                    post(&Reply::LoadFailed { notice });
                 }
             }
             Request::Inspect { id, names } => {
@@ -113,6 +116,7 @@ impl Worker {
             bundle: RefCell::new(None),
             store,
             arrivals: Arrivals::default(),
+            pace: Pace::default(),
             n_adopted: Cell::new(0),
             own: RefCell::new(None),
             waiting: RefCell::default(),

@@ -120,7 +120,7 @@ pub(super) mod tests {
 
     pub(in crate::device) fn sizes() -> Vec<MeasuredSize> {
         let of = |n_layers: usize, n_correct, tokens_per_second| MeasuredSize {
-            size: MemberSize { n_layers, n_params: n_layers * 1000, n_bytes: 0 },
+            size: MemberSize { n_layers, n_params: n_layers as u64 * 1000, n_bytes: 0 },
             measured: MeasuredMember {
                 n_correct,
                 n_questions: 5,

@@ -11,7 +11,7 @@ use super::FamilyCard;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberSize {
     pub n_layers: usize,
-    pub n_params: usize,
+    pub n_params: u64,
     /// As stored in the bundle.
     pub n_bytes: u64,
 }
@@ -39,19 +39,18 @@ impl FamilyCard {
     pub fn bytes_of_each(&self) -> Vec<u64> {
         let Self { config, manifest, .. } = self;
         let mut seen = HashSet::new();
-        // Not in `usize`, which has 32 bits in a browser.
         let mut n_params = 0_u64;
         let with = |patch: &Patch| {
             let recipe = manifest.plan.recipe(patch);
             for owner in [recipe.embedding, recipe.head] {
                 if seen.insert((owner == Owner::Teacher, None)) {
-                    n_params += config.n_end_params(manifest.of(owner).tied) as u64;
+                    n_params += config.n_end_params(manifest.of(owner).tied);
                 }
             }
             for source in recipe.layers {
                 let (owner, layer) = source.place();
                 if seen.insert((owner == Owner::Teacher, Some(layer))) {
-                    n_params += config.n_layer_params() as u64;
+                    n_params += config.n_layer_params();
                 }
             }
             n_params.saturating_mul(4)
@@ -64,10 +63,8 @@ impl FamilyCard {
         n_sizes.checked_sub(1).and_then(|last| self.bytes_of_each().get(last).copied()).unwrap_or(0)
     }
 
-    fn n_params(&self, recipe: &Recipe) -> usize {
-        let config = &self.config;
-        config.n_end_params(self.shares_matrix(recipe))
-            + recipe.layers.len() * config.n_layer_params()
+    fn n_params(&self, recipe: &Recipe) -> u64 {
+        self.config.n_params_of(recipe.layers.len(), self.shares_matrix(recipe))
     }
 
     /// Whether embedding and head are one matrix.
@@ -105,8 +102,7 @@ impl FamilyCard {
         let teacher = &self.manifest.teacher;
         let n_bytes: u64 =
             teacher.layers.iter().chain([&teacher.ends]).map(|file| file.bytes).sum();
-        let n_params = self.config.n_end_params(teacher.tied) as f64
-            + teacher.layers.len() as f64 * self.config.n_layer_params() as f64;
-        (8.0 * n_bytes as f64 / n_params).round() as u32
+        let n_params = self.config.n_params_of(teacher.layers.len(), teacher.tied);
+        (8.0 * n_bytes as f64 / n_params as f64).round() as u32
     }
 }

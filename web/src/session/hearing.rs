@@ -26,7 +26,8 @@ impl Session {
             Reply::LoadFailed { notice } => {
                 self.progress.set(None);
                 if self.stage.with_untracked(|stage| *stage == Stage::Loading) {
-                    self.fail(notice);
+                    // It says nothing about the GPU, which another attempt may use.
+                    self.end(notice);
                 } else {
                     self.gap.set(Some(notice));
                     self.look_at_store();

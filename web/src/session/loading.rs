@@ -69,18 +69,22 @@ impl Session {
 
     /// Fetches the manifest and what the bundle tells beside its weights.
     pub(super) async fn open_bundle(self) -> Result<(), Notice> {
-        let manifest_url = match manifest_url() {
-            Ok(url) => url,
+        let (manifest_url, redirects) = match manifest_url() {
+            Ok(source) => source,
             Err(NoSource::Unusable(notice)) => return Err(notice),
             Err(NoSource::Foreign { origin }) => {
                 self.stage.set(Stage::Asking { origin });
                 return Ok(());
             }
         };
-        let manifest = self.stored.manifest(&manifest_url).await.map_err(|error| {
+        let manifest = self.stored.manifest(&manifest_url, redirects).await.map_err(|error| {
             let next = match &error {
                 FetchError::NotKept { .. } => {
                     "Bring its files again, on the view of what is stored."
+                }
+                FetchError::SentOn { .. } => {
+                    "Open the bundle at the address where it is; the page asks before it fetches \
+                     from another server."
                 }
                 _ if is_elsewhere(&manifest_url) => {
                     "Check the address; its server has to allow this page to read from it (CORS)."
@@ -183,16 +187,12 @@ impl Session {
         }
     }
 
-    /// The engine is dead, or as good as dead. The prompt and the texts stay.
+    /// The engine is dead, or as good as dead; the CPU takes the place of a GPU. The prompt and the
+    /// texts stay.
     pub(super) fn fail(self, notice: Notice) {
         // A worker that panics says so, and then its death is reported too: the first says more.
         if self.stage.with_untracked(|stage| matches!(stage, Stage::Failed(_))) {
             return;
-        }
-        self.progress.set(None);
-        if let Some(hear) = self.hearer.get_value() {
-            self.hearer.set_value(None);
-            hear(&Reply::Failed { id: None, notice: notice.clone() });
         }
         let gives_way = self.choice.with_untracked(|choice| {
             choice
@@ -200,15 +200,32 @@ impl Session {
                 .is_some_and(|choice| choice.backend == Backend::WebGpu && !choice.is_forced)
         });
         if gives_way {
+            self.tell_hearer(&notice);
             self.begin_loading();
             // Not at once: this is called from a message of the worker that it ends.
             spawn_local(async move {
                 self.start_engine(BackendChoice::after_failure(&notice.why));
             });
         } else {
-            self.pending.set_value(None);
-            self.stage.set(Stage::Failed(notice));
-            spawn_local(async move { self.engine.set_value(None) });
+            self.end(notice);
+        }
+    }
+
+    /// Nothing can write, and no other engine could. The prompt and the texts stay.
+    pub(super) fn end(self, notice: Notice) {
+        self.progress.set(None);
+        self.tell_hearer(&notice);
+        self.pending.set_value(None);
+        self.stage.set(Stage::Failed(notice));
+        // Not at once: this is called from a message of the worker that it ends.
+        spawn_local(async move { self.engine.set_value(None) });
+    }
+
+    /// Whoever waits for an answer waits in vain.
+    fn tell_hearer(self, notice: &Notice) {
+        if let Some(hear) = self.hearer.get_value() {
+            self.hearer.set_value(None);
+            hear(&Reply::Failed { id: None, notice: notice.clone() });
         }
     }
 }

@@ -3,7 +3,7 @@
 
 mod words;
 
-use boomerang_engine::fetch::{FetchError, fetch_text};
+use boomerang_engine::fetch::{FetchError, Redirects, fetch_text};
 use boomerang_engine::messages::{Reply, Request, Space, StoredReport};
 use boomerang_engine::notice::Notice;
 use boomerang_engine::store::{is_kept_only, space, stored_manifest};
@@ -58,12 +58,12 @@ impl Stored {
     ///
     /// # Errors
     /// Why it could not be fetched.
-    pub async fn manifest(self, url: &str) -> Result<String, FetchError> {
+    pub async fn manifest(self, url: &str, redirects: Redirects) -> Result<String, FetchError> {
         if is_kept_only(url) {
             let gone = || FetchError::NotKept { path: "the model of this address".to_owned() };
             return stored_manifest(url).await.ok_or_else(gone);
         }
-        let error = match fetch_text(url).await {
+        let error = match fetch_text(url, redirects).await {
             Err(error @ FetchError::NoAnswer { .. }) => error,
             other => return other,
         };

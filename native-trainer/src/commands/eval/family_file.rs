@@ -40,7 +40,7 @@ pub(super) struct FamilyFile {
 struct ModelEntry {
     path: String,
     n_layers: usize,
-    n_params: usize,
+    n_params: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -52,9 +52,9 @@ struct MemberEntry {
     n_patched: usize,
     patched: Vec<usize>,
     n_layers: usize,
-    n_params: usize,
-    n_params_untied: usize,
-    size_bytes: usize,
+    n_params: u64,
+    n_params_untied: u64,
+    size_bytes: u64,
     /// Where the member was run alone.
     seconds: Option<f64>,
     layers: Vec<String>,
@@ -131,7 +131,7 @@ impl FamilyFile {
                 n_layers: member.n_layers(),
                 n_params: member.n_params(),
                 n_params_untied: member.n_params_untied(),
-                size_bytes: member.n_params() * run.precision.n_bytes(),
+                size_bytes: member.n_params().saturating_mul(run.precision.n_bytes() as u64),
                 seconds: cost.member_seconds.get(place).copied().flatten(),
                 layers: member.layers(),
                 hash: hash.map(|hash| hex(&hash)),

@@ -185,7 +185,7 @@ impl Folders {
         let n_bytes: u64 = self
             .all()
             .iter()
-            .map(|folder| (folder.config().n_params() * size_of::<f32>()) as u64)
+            .map(|folder| folder.config().n_params().saturating_mul(size_of::<f32>() as u64))
             .sum();
         let is_streamed = match mode {
             MemoryMode::Resident => false,

@@ -18,7 +18,7 @@ pub(super) struct Member {
     pub(super) line: usize,
     pub(super) seed: u64,
     pub(super) n_patched: Option<usize>,
-    pub(super) n_params: usize,
+    pub(super) n_params: u64,
     pub(super) stack: Stack,
 }
 
@@ -34,7 +34,7 @@ impl Models {
         line: usize,
         seed: u64,
         n_patched: Option<usize>,
-        n_params: usize,
+        n_params: u64,
         stack: Stack,
     ) {
         self.members.push(Member { line, seed, n_patched, n_params, stack });

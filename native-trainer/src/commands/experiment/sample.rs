@@ -14,7 +14,7 @@ pub(super) struct Point {
     /// `None` for models that are not put together from student and teacher.
     pub(super) n_patched: Option<usize>,
     pub(super) n_layers: usize,
-    pub(super) n_params: usize,
+    pub(super) n_params: u64,
     /// Mean accuracy over tasks, one for each part.
     pub(super) accuracy: Vec<f64>,
     /// Nats a token, one for each part.

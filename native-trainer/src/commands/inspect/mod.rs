@@ -36,7 +36,7 @@ struct Findings {
     vocab: usize,
     max_seq: usize,
     tied: bool,
-    n_params: usize,
+    n_params: u64,
     rope: Vec<String>,
     layers: Vec<LayerKind>,
     tokenizer: bool,

@@ -1,8 +1,13 @@
-//! What is in a zip: names and places of files, nothing inflated.
+//! What is in a zip: names and places of files, nothing inflated; and whether the bytes that come out
+//! of it are those that were packed.
 
 use std::io;
+use std::sync::LazyLock;
 
-use rawzip::{CompressionMethod, RECOMMENDED_BUFFER_SIZE, ReaderAt, ZipLocator};
+use crc::{CRC_32_ISO_HDLC, Crc, Digest, Table};
+use rawzip::{
+    CompressionMethod, RECOMMENDED_BUFFER_SIZE, ReaderAt, ZipArchiveEntryWayfinder, ZipLocator,
+};
 use thiserror::Error;
 
 /// A file in a zip.
@@ -14,8 +19,19 @@ pub(super) struct Entry {
     pub(super) end: u64,
     /// Of the file itself.
     pub(super) n_bytes: u64,
+    pub(super) crc32: u32,
     pub(super) is_deflated: bool,
 }
+
+/// The bytes of a file as they come out of its zip, counted and summed up.
+pub(super) struct Tally {
+    n_bytes: u64,
+    sum: Digest<'static, u32, Table<16>>,
+}
+
+/// Made when the first zip comes: its tables would be the hundredth part of the program.
+static CRC_32: LazyLock<Crc<u32, Table<16>>> =
+    LazyLock::new(|| Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC));
 
 /// Why a zip cannot be read.
 #[derive(Debug, Error)]
@@ -32,9 +48,14 @@ pub(super) enum ZipError {
     Method { name: String },
     #[error("{name:?} in it ends behind the end of the zip")]
     Cut { name: String },
+    #[error("{name:?} in it is stored as {found} bytes, and said to have {expected}")]
+    Length { name: String, found: u64, expected: u64 },
 }
 
 pub(super) const MOST_FILES: usize = 10_000;
+
+/// A file as the directory has it: name, place, CRC-32, and whether it is deflated.
+type Listed = (String, ZipArchiveEntryWayfinder, u32, bool);
 
 /// Files of a zip of `n_bytes`; `is_wanted` is asked by name.
 pub(super) fn entries(
@@ -46,7 +67,7 @@ pub(super) fn entries(
     let archive = ZipLocator::new()
         .locate_in_reader(reader, &mut buffer, n_bytes)
         .map_err(|(_, error)| error)?;
-    let mut listed = Vec::new();
+    let mut listed: Vec<Listed> = Vec::new();
     let mut iterator = archive.entries(&mut buffer);
     let mut n_entries = 0;
     while let Some(header) = iterator.next_entry()? {
@@ -66,20 +87,54 @@ pub(super) fn entries(
         if !is_deflated && method != CompressionMethod::STORE {
             return Err(ZipError::Method { name });
         }
-        listed.push((name, header.wayfinder(), is_deflated));
+        listed.push((name, header.wayfinder(), header.crc32(), is_deflated));
     }
-    let entry =
-        |(name, wayfinder, is_deflated): (String, rawzip::ZipArchiveEntryWayfinder, bool)| {
-            let (start, end) = archive.get_entry(wayfinder)?.compressed_data_range();
-            if end > n_bytes {
-                return Err(ZipError::Cut { name });
-            }
-            // The length of what is only stored is known, whatever the zip says.
-            let n_bytes =
-                if is_deflated { wayfinder.uncompressed_size_hint() } else { end - start };
-            Ok(Entry { name, start, end, n_bytes, is_deflated })
-        };
+    let entry = |(name, wayfinder, crc32, is_deflated): Listed| {
+        let (start, end) = archive.get_entry(wayfinder)?.compressed_data_range();
+        if end > n_bytes {
+            return Err(ZipError::Cut { name });
+        }
+        let (found, expected) = (end - start, wayfinder.uncompressed_size_hint());
+        if !is_deflated && found != expected {
+            return Err(ZipError::Length { name, found, expected });
+        }
+        Ok(Entry { name, start, end, n_bytes: expected, crc32, is_deflated })
+    };
     listed.into_iter().map(entry).collect()
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self { n_bytes: 0, sum: CRC_32.digest() }
+    }
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.n_bytes += bytes.len() as u64;
+        self.sum.update(bytes);
+    }
+
+    pub(super) fn n_bytes(&self) -> u64 {
+        self.n_bytes
+    }
+
+    /// Compares the whole file with what its zip says of it.
+    ///
+    /// # Errors
+    /// What the two say.
+    pub(super) fn check(&self, n_bytes: u64, crc32: u32) -> Result<(), String> {
+        if self.n_bytes != n_bytes {
+            return Err(format!("it has {} bytes, its zip says {n_bytes}", self.n_bytes));
+        }
+        match self.sum.clone().finalize() {
+            sum if sum == crc32 => Ok(()),
+            sum => Err(format!(
+                "its bytes have the CRC-32 {sum:08x}, its zip says {crc32:08x}: one of them was \
+                 damaged; pack it again"
+            )),
+        }
+    }
 }
 
 /// A file of the browser's, read in place.
@@ -138,6 +193,32 @@ mod tests {
         let found: Vec<_> = entries.iter().map(|entry| (&*entry.name, contents(entry))).collect();
         assert_eq!(found, [("a/one", &b"first"[..]), ("two", &b"second"[..])]);
         assert_eq!([entries[0].n_bytes, entries[1].n_bytes], [5, 6]);
+    }
+
+    #[test]
+    fn a_file_has_to_be_what_was_packed() {
+        let bytes = zip(&[("a", b"first")]);
+        let entry = &entries(&bytes, bytes.len() as u64, |_| true).unwrap()[0];
+        let check = |pieces: &[&[u8]]| {
+            let mut tally = Tally::default();
+            pieces.iter().for_each(|piece| tally.add(piece));
+            tally.check(entry.n_bytes, entry.crc32)
+        };
+        assert_eq!(check(&[b"fir", b"", b"st"]), Ok(()));
+        assert_eq!(check(&[b"firs"]).unwrap_err(), "it has 4 bytes, its zip says 5");
+        // As Python's `zlib.crc32(b"first")` has it.
+        let reason = check(&[b"fisrt"]).unwrap_err();
+        assert!(reason.ends_with("its zip says 9271ee57: one of them was damaged; pack it again"));
+    }
+
+    #[test]
+    fn a_stored_file_has_the_length_that_is_said() {
+        let mut bytes = zip(&[("a", b"first")]);
+        // Of the directory's entry, behind its mark: the length of the file itself.
+        let entry = bytes.windows(4).rposition(|four| four == b"PK\x01\x02").unwrap();
+        bytes[entry + 24] = 6;
+        let error = entries(&bytes, bytes.len() as u64, |_| true).unwrap_err();
+        assert!(matches!(error, ZipError::Length { found: 5, expected: 6, .. }), "{error}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What was brought, as the files of a bundle. Whoever has had enough of it ends the worker.
 
+use std::collections::BTreeSet;
+
 use boomerang_core::bundle::{CutFamily, CutFile, hex};
 use js_sys::Array;
 use sha2::{Digest, Sha256};
@@ -12,24 +14,38 @@ use crate::fetch::Body;
 /// A manifest and the files that it lists, by path.
 type Packed = (String, Vec<(String, Blob)>);
 
-/// A bundle as it was brought; whoever loads its files checks their hashes.
-pub(super) async fn bundle(json: String, files: Vec<(String, Source)>) -> Result<Packed, String> {
+/// A bundle as it was brought; whoever loads its files checks their hashes. `tell` is told bytes so far
+/// and all.
+pub(super) async fn bundle(
+    json: String,
+    files: Vec<(String, Source)>,
+    tell: impl Fn(u64, u64),
+) -> Result<Packed, String> {
     let mut whole = Vec::new();
+    let total = files.iter().map(|(_, source)| source.n_bytes_packed()).sum();
+    let mut n_done = 0;
     for (path, source) in files {
-        whole.push((path, source.whole().await.map_err(|error| error.to_string())?));
+        let heard = |n_bytes| {
+            n_done += n_bytes;
+            tell(n_done, total);
+        };
+        whole.push((path, source.whole(heard).await.map_err(|error| error.to_string())?));
     }
     Ok((json, whole))
 }
 
-/// Checkpoints as a bundle. Each byte is read once, for the hashes; `tell` is told bytes so far and
-/// all.
+/// Checkpoints as a bundle. Each byte is read once for the hashes, and before that once more where it
+/// comes out of a zip; `tell` is told bytes so far and all.
 pub(super) async fn checkpoints(
     family: &CutFamily,
     sources: &[Source],
     tell: impl Fn(u64, u64),
 ) -> Result<Packed, String> {
     let mut whole: Vec<Option<Blob>> = vec![None; sources.len()];
-    let total = family.files().map(CutFile::n_bytes).sum();
+    let used: BTreeSet<usize> =
+        family.files().flat_map(|file| &file.pieces).map(|piece| piece.file).collect();
+    let n_packed: u64 = used.iter().map(|&file| sources[file].n_bytes_packed()).sum();
+    let total = n_packed + family.files().map(CutFile::n_bytes).sum::<u64>();
     let mut n_done = 0;
     let mut files = Vec::new();
     let mut hashes = Vec::new();
@@ -40,7 +56,11 @@ pub(super) async fn checkpoints(
             let source = match &whole[piece.file] {
                 Some(blob) => blob.clone(),
                 None => {
-                    let source = sources[piece.file].whole().await;
+                    let heard = |n_bytes| {
+                        n_done += n_bytes;
+                        tell(n_done, total);
+                    };
+                    let source = sources[piece.file].whole(heard).await;
                     let source = source.map_err(|error| error.to_string())?;
                     whole[piece.file].insert(source).clone()
                 }

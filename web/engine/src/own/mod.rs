@@ -19,7 +19,8 @@ use web_sys::Blob;
 
 use crate::messages::Reply;
 use crate::notice::{Notice, chain};
-use crate::worker::{Worker, ended, post, post_with};
+use crate::pace::Pace;
+use crate::worker::{Worker, ended, now_millis, post, post_with};
 use archive::BlobReader;
 use source::Source;
 use tree::{ModelFolder, NOT_READ, Tree, WHAT_TO_BRING, Weights, told};
@@ -66,10 +67,15 @@ impl Worker {
             let (why, next) = ("nothing was looked at before", "Bring the files again.");
             return Err(Notice::new(NOT_READ, why, next));
         };
+        let pace = Pace::default();
+        let tell = |bytes, total| {
+            if pace.is_due(now_millis(), bytes == total) {
+                post(&Reply::Packing { id, bytes, total });
+            }
+        };
         let packed = match own {
-            Own::Bundle { json, files } => laid_out::bundle(json, files).await,
+            Own::Bundle { json, files } => laid_out::bundle(json, files, tell).await,
             Own::Checkpoints { family, sources } => {
-                let tell = |bytes, total| post(&Reply::Packing { id, bytes, total });
                 laid_out::checkpoints(&family, &sources, tell).await
             }
         };
@@ -90,15 +96,8 @@ fn open(names: Vec<String>, files: Vec<Blob>) -> Result<Vec<Source>, String> {
         let is_wanted = |name: &str| tree::is_meant(&tree::normal(name));
         let entries =
             archive::entries(reader, zip.size() as u64, is_wanted).map_err(|error| read(&error))?;
-        let source = |entry: archive::Entry| {
-            let (name, stored) =
-                (tree::normal(&entry.name), source::part(zip, entry.start, entry.end));
-            match entry.is_deflated {
-                true => Source::deflated(name, stored, entry.n_bytes),
-                false => Source::of(name, stored),
-            }
-        };
-        return Ok(entries.into_iter().map(source).collect());
+        let source = |entry: &archive::Entry| Source::packed(tree::normal(&entry.name), zip, entry);
+        return Ok(entries.iter().map(source).collect());
     }
     if names.len() > archive::MOST_FILES {
         return Err(format!("{} files are no family of models", names.len()));
@@ -107,7 +106,7 @@ fn open(names: Vec<String>, files: Vec<Blob>) -> Result<Vec<Source>, String> {
         let name = tree::normal(&name);
         Source::of(name, file)
     });
-    Ok(sources.filter(|source| tree::is_meant(&source.name)).collect())
+    Ok(sources.filter(|source| tree::is_meant(tree::below_chosen(&source.name))).collect())
 }
 
 async fn bundle(sources: &[Source], manifest: usize, folder: &str) -> Result<Own, String> {

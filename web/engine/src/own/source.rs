@@ -1,9 +1,11 @@
-//! A file that the reader brings: by itself, or inside a zip, stored or deflated.
+//! A file that the reader brings: by itself, or inside a zip, stored or deflated. What comes out of a
+//! zip is compared with what the zip says of it; browsers that inflate do not.
 
 use js_sys::{Array, Function, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, ReadableWritablePair};
 
+use super::archive::{Entry, Tally};
 use crate::fetch::{Body, FetchError, MAX_RESERVED};
 
 /// A file and where its bytes are.
@@ -14,6 +16,13 @@ pub(crate) struct Source {
     /// Of the file itself; what is stored may be shorter.
     pub(super) n_bytes: u64,
     stored: Blob,
+    /// What its zip says of it.
+    packed: Option<Packed>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Packed {
+    crc32: u32,
     is_deflated: bool,
 }
 
@@ -22,49 +31,73 @@ const PIECE: u64 = 1 << 24;
 
 impl Source {
     pub(super) fn of(name: String, blob: Blob) -> Self {
-        Self { name, n_bytes: blob.size() as u64, stored: blob, is_deflated: false }
+        Self { name, n_bytes: blob.size() as u64, stored: blob, packed: None }
     }
 
-    /// A file of `n_bytes` that becomes whole when it is inflated.
-    pub(super) fn deflated(name: String, stored: Blob, n_bytes: u64) -> Self {
-        Self { name, n_bytes, stored, is_deflated: true }
+    /// A file in a zip.
+    pub(super) fn packed(name: String, zip: &Blob, entry: &Entry) -> Self {
+        let &Entry { start, end, n_bytes, crc32, is_deflated, .. } = entry;
+        let packed = Some(Packed { crc32, is_deflated });
+        Self { name, n_bytes, stored: part(zip, start, end), packed }
+    }
+
+    /// Bytes that [`Source::whole`] reads.
+    pub(super) fn n_bytes_packed(&self) -> u64 {
+        if self.packed.is_some() { self.n_bytes } else { 0 }
     }
 
     /// Its first bytes, `n_bytes` of them or as many as there are.
     pub(super) async fn first(&self, n_bytes: u64) -> Result<Vec<u8>, FetchError> {
         let n_bytes = n_bytes.min(self.n_bytes);
         // A zip says of a deflated file what it likes.
-        let room = if self.is_deflated { 0 } else { n_bytes.min(MAX_RESERVED) };
+        let room = if self.is_deflated() { 0 } else { n_bytes.min(MAX_RESERVED) };
         let mut bytes = Vec::with_capacity(room as usize);
-        let body = if self.is_deflated {
+        let body = if self.is_deflated() {
             self.inflating()?
         } else {
             Body::of_blob(&self.name, &part(&self.stored, 0, n_bytes))
         };
-        while (bytes.len() as u64) < n_bytes && body.append_to(&mut bytes, self.n_bytes).await? {}
+        let is_whole = n_bytes == self.n_bytes;
+        // Of a whole file to its end, where it can still turn out to be longer.
+        while (is_whole || (bytes.len() as u64) < n_bytes)
+            && body.append_to(&mut bytes, self.n_bytes).await?
+        {}
         body.end();
         bytes.truncate(n_bytes as usize);
+        if is_whole || (bytes.len() as u64) < n_bytes {
+            let mut tally = Tally::default();
+            tally.add(&bytes);
+            self.check(&tally)?;
+        }
         Ok(bytes)
     }
 
-    /// The file as the bytes that it has outside of a zip.
-    pub(super) async fn whole(&self) -> Result<Blob, FetchError> {
-        if !self.is_deflated {
+    /// The file as the bytes that it has outside of a zip, which are those that were packed; `heard` is
+    /// told how many more of them were read for it.
+    pub(super) async fn whole(&self, mut heard: impl FnMut(u64)) -> Result<Blob, FetchError> {
+        if self.packed.is_none() {
             return Ok(self.stored.clone());
         }
-        let body = self.inflating()?;
+        let body = match self.is_deflated() {
+            true => self.inflating()?,
+            false => Body::of_blob(&self.name, &self.stored),
+        };
         let (pieces, chunks) = (Array::new(), Array::new());
-        let mut n_bytes = 0;
+        let mut tally = Tally::default();
         let mut n_waiting = 0;
         while let Some(chunk) = body.next().await? {
             let length = u64::from(chunk.length());
-            n_bytes += length;
-            n_waiting += length;
-            if n_bytes > self.n_bytes {
+            tally.add(&chunk.to_vec());
+            if tally.n_bytes() > self.n_bytes {
                 body.end();
                 let (url, expected) = (self.name.clone(), self.n_bytes);
                 return Err(FetchError::TooLong { url, expected });
             }
+            heard(length);
+            if !self.is_deflated() {
+                continue;
+            }
+            n_waiting += length;
             chunks.push(&chunk);
             if n_waiting >= PIECE {
                 pieces.push(&joined(&chunks, &self.name)?.into());
@@ -72,12 +105,23 @@ impl Source {
                 n_waiting = 0;
             }
         }
-        if n_bytes < self.n_bytes {
-            let reason = format!("it has {n_bytes} bytes, the zip says {}", self.n_bytes);
-            return Err(FetchError::NotRead { name: self.name.clone(), reason });
+        self.check(&tally)?;
+        if !self.is_deflated() {
+            return Ok(self.stored.clone());
         }
         pieces.push(&joined(&chunks, &self.name)?.into());
         joined(&pieces, &self.name)
+    }
+
+    fn is_deflated(&self) -> bool {
+        self.packed.is_some_and(|packed| packed.is_deflated)
+    }
+
+    /// Whether all bytes have come, and are those that were packed.
+    fn check(&self, tally: &Tally) -> Result<(), FetchError> {
+        let Some(Packed { crc32, .. }) = self.packed else { return Ok(()) };
+        let not_read = |reason| FetchError::NotRead { name: self.name.clone(), reason };
+        tally.check(self.n_bytes, crc32).map_err(not_read)
     }
 
     fn inflating(&self) -> Result<Body, FetchError> {

@@ -44,6 +44,11 @@ pub(super) fn is_meant(name: &str) -> bool {
     !name.ends_with('/') && name.split('/').all(|part| !part.starts_with('.') && part != "__MACOSX")
 }
 
+/// A file's name below the folder that was chosen with it, which somebody meant whatever its name is.
+pub(super) fn below_chosen(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(_, below)| below)
+}
+
 /// # Errors
 /// A [`Notice`] that says what was found, and what to bring.
 pub(super) fn sort(names: &[String]) -> Result<Tree, Notice> {
@@ -195,6 +200,14 @@ mod tests {
             assert!(!is_meant(name), "{name}");
         }
         assert_eq!(normal("./a\\b"), "a/b");
+    }
+
+    #[test]
+    fn a_chosen_folder_may_have_any_name() {
+        assert!(is_meant(below_chosen(".models/teacher/config.json")));
+        for name in [".models/.git/config", "a/.DS_Store", ".DS_Store"] {
+            assert!(!is_meant(below_chosen(name)), "{name}");
+        }
     }
 
     #[test]

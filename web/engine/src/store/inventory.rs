@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 
 use super::database::{BUNDLES, Database};
-use crate::messages::StoredModel;
+use crate::messages::{FileState, StoredModel};
 
 /// A bundle that was loaded; its manifest says which files it needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +93,24 @@ pub(super) fn models(
     models
 }
 
+/// The length `known` of a file whose hash was right, where `file` lists that hash with another: a
+/// manifest that says so lies, whichever bytes it has.
+pub(super) fn other_length(known: u64, file: &BundleFile) -> Option<u64> {
+    (known != file.bytes).then_some(known)
+}
+
+/// What a file is that is here with `n_bytes`; `is_right` when they have its hash.
+pub(super) fn state_of(n_bytes: u64, is_right: bool, file: &BundleFile) -> FileState {
+    if is_right && n_bytes == file.bytes {
+        FileState::Right
+    } else if is_right || n_bytes < file.bytes {
+        // One that is right is another model's, and has only its hash in common with what is listed.
+        FileState::Missing
+    } else {
+        FileState::Damaged
+    }
+}
+
 /// Names of files that no record lists.
 pub(super) fn unlisted<'a>(
     records: &[Record],
@@ -165,6 +183,22 @@ mod tests {
         let models = models(records, &none, &none);
         assert_eq!(models.len(), 2);
         assert_eq!(models[0].url, "http://host/b");
+    }
+
+    #[test]
+    fn a_right_file_is_not_damaged_by_a_manifest_that_lists_it_with_another_length() {
+        let file = &record("http://host/a", 1.0).files()[0];
+        let n_bytes = file.bytes;
+        let listed = |bytes| BundleFile { bytes, ..file.clone() };
+        assert_eq!(other_length(n_bytes, file), None);
+        assert_eq!(state_of(n_bytes, true, file), FileState::Right);
+        for lie in [0, n_bytes - 1, n_bytes + 1] {
+            assert_eq!(other_length(n_bytes, &listed(lie)), Some(n_bytes));
+            assert_eq!(state_of(n_bytes, true, &listed(lie)), FileState::Missing);
+        }
+        assert_eq!(state_of(n_bytes - 1, false, file), FileState::Missing);
+        assert_eq!(state_of(n_bytes, false, file), FileState::Damaged);
+        assert_eq!(state_of(n_bytes, false, &listed(0)), FileState::Damaged);
     }
 
     #[test]

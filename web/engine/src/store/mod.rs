@@ -80,6 +80,13 @@ impl Store {
         kept.await.map_err(|error: JsValue| self.give_up(&error))
     }
 
+    /// How long the file with this hash is, where that is not what `file` says: then no such file can
+    /// ever come, and the one that is here is not to be touched for it.
+    pub(crate) async fn other_length(&self, file: &BundleFile) -> Option<u64> {
+        let known = self.database.as_ref()?.get(WHOLE, &file.sha256.as_str().into()).await.ok()?;
+        inventory::other_length(known.as_f64()? as u64, file)
+    }
+
     /// What is here of a file, from its start; `heard` is told its bytes so far.
     pub(crate) async fn read(&self, file: &BundleFile, mut heard: impl FnMut(u64)) -> Vec<u8> {
         // Said by the manifest, so not reserved before it is known to be here.
@@ -132,14 +139,12 @@ impl Store {
             n_bytes += u64::from(piece.length());
         };
         let is_read = self.pieces(&file.sha256, &mut each).await.is_ok();
-        if n_bytes < file.bytes {
-            return FileState::Missing;
+        let is_right = is_read && hex(&hash.finalize()) == file.sha256;
+        let state = inventory::state_of(n_bytes, is_right, file);
+        if state == FileState::Damaged {
+            self.drop_file(&file.sha256).await;
         }
-        if is_read && n_bytes == file.bytes && hex(&hash.finalize()) == file.sha256 {
-            return FileState::Right;
-        }
-        self.drop_file(&file.sha256).await;
-        FileState::Damaged
+        state
     }
 
     /// The files of a stored model.
