@@ -11,7 +11,7 @@ mod stored;
 mod task_file;
 mod write;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -252,7 +252,10 @@ impl BundleFile {
     }
 
     fn parse<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, BundleError> {
-        serde_json::from_slice(bytes)
+        // As a text, like the manifest: for bytes the page would hold a second reader of JSON.
+        std::str::from_utf8(bytes)
+            .map_err(serde_json::Error::custom)
+            .and_then(serde_json::from_str)
             .map_err(|source| BundleError::Json { path: self.path.clone(), source })
     }
 
