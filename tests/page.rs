@@ -20,6 +20,8 @@ mod narrow;
 mod offline;
 /// Families of the reader's own, and those of other servers.
 mod own;
+/// A text that is drawn again with other chances.
+mod redrawn;
 /// What the browser keeps from one visit to the next.
 mod storage;
 /// A student taught in the page.

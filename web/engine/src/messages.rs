@@ -259,9 +259,11 @@ pub struct Space {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     pub n_tokens: usize,
-    /// From the prompt to the first token.
+    /// At the beginning of these: drawn from what the model had said before, which took no time.
+    pub n_reused: usize,
+    /// To the first token that was computed, from the prompt or from the last one drawn.
     pub first_millis: f64,
-    /// From the first token to the last.
+    /// From the first token that was computed to the last.
     pub rest_millis: f64,
     pub ending: Ending,
 }
@@ -280,10 +282,11 @@ pub enum Ending {
 }
 
 impl RunReport {
-    /// `None` for a single token, whose time is that of the prompt.
+    /// Of those that were computed; `None` for a single one, whose time is that of the prompt.
     pub fn tokens_per_second(&self) -> Option<f64> {
-        let is_timed = self.n_tokens > 1 && self.rest_millis > 0.0;
-        is_timed.then(|| (self.n_tokens - 1) as f64 * 1000.0 / self.rest_millis)
+        let n_computed = self.n_tokens.saturating_sub(self.n_reused);
+        let is_timed = n_computed > 1 && self.rest_millis > 0.0;
+        is_timed.then(|| (n_computed - 1) as f64 * 1000.0 / self.rest_millis)
     }
 }
 
@@ -309,11 +312,25 @@ mod tests {
     fn the_first_token_does_not_count_towards_the_speed() {
         let report = RunReport {
             n_tokens: 11,
+            n_reused: 0,
             first_millis: 5000.0,
             rest_millis: 500.0,
             ending: Ending::Length,
         };
         assert_eq!(report.tokens_per_second(), Some(20.0));
         assert_eq!(RunReport { n_tokens: 1, ..report }.tokens_per_second(), None);
+    }
+
+    #[test]
+    fn tokens_that_were_only_drawn_do_not_count_towards_the_speed() {
+        let report = RunReport {
+            n_tokens: 31,
+            n_reused: 20,
+            first_millis: 50.0,
+            rest_millis: 500.0,
+            ending: Ending::Length,
+        };
+        assert_eq!(report.tokens_per_second(), Some(20.0));
+        assert_eq!(RunReport { n_reused: 31, ..report }.tokens_per_second(), None);
     }
 }

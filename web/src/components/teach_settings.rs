@@ -3,6 +3,7 @@
 use boomerang_core::plan::LayerPlan;
 use leptos::prelude::*;
 
+use super::number_field::NumberField;
 use crate::dial::Dial;
 use crate::format;
 use crate::teaching::wishes::{Keep, MOST_STEPS, toggled};
@@ -17,40 +18,31 @@ pub fn TeachSettings(dial: Dial, teaching: Teaching) -> impl IntoView {
             <legend class="visually-hidden">"How it is taught"</legend>
             <KeptLayers dial teaching/>
             <div class="sampling-fields">
-                <label>
-                    "Steps"
-                    <input
-                        type="number"
-                        id="teach-steps"
-                        min="1"
-                        max=MOST_STEPS.to_string()
-                        prop:value=move || wishes.n_steps.get().to_string()
-                        on:change=move |event| wishes.type_steps(&event_target_value(&event))
-                    />
-                </label>
-                <label>
-                    "Learning rate"
-                    <input
-                        type="number"
-                        id="teach-rate"
-                        min="0"
-                        max="0.1"
-                        step="any"
-                        prop:value=move || wishes.learning_rate.get().to_string()
-                        on:change=move |event| wishes.type_learning_rate(&event_target_value(&event))
-                    />
-                </label>
-                <label>
-                    "Seed"
-                    <input
-                        type="number"
-                        id="teach-seed"
-                        min="0"
-                        step="1"
-                        prop:value=move || wishes.seed.get().to_string()
-                        on:change=move |event| wishes.type_seed(&event_target_value(&event))
-                    />
-                </label>
+                <NumberField
+                    label="Steps"
+                    id="teach-steps"
+                    min="1"
+                    max=MOST_STEPS.to_string()
+                    value=move || wishes.n_steps.get().to_string()
+                    take=move |typed: String| wishes.type_steps(&typed)
+                />
+                <NumberField
+                    label="Learning rate"
+                    id="teach-rate"
+                    min="0"
+                    max="0.1"
+                    step="any"
+                    value=move || wishes.learning_rate.get().to_string()
+                    take=move |typed: String| wishes.type_learning_rate(&typed)
+                />
+                <NumberField
+                    label="Seed"
+                    id="teach-seed"
+                    min="0"
+                    step="1"
+                    value=move || wishes.seed.get().to_string()
+                    take=move |typed: String| wishes.type_seed(&typed)
+                />
             </div>
             <div class="sampling-fields">
                 <Weight id="teach-ce" name="Weight of cross-entropy" most=2.0 weight=wishes.cross_entropy/>

@@ -23,7 +23,8 @@ fn write(trial: &mut Trial, id: u32, tokens: [u32; 2], ending: Ending) -> bool {
     for token in tokens {
         trial.hear(Reply::Token { id, token, text: token.to_string() });
     }
-    let report = RunReport { n_tokens: 2, first_millis: 1.0, rest_millis: 1.0, ending };
+    let report =
+        RunReport { n_tokens: 2, n_reused: 0, first_millis: 1.0, rest_millis: 1.0, ending };
     trial.hear(Reply::Done { id, text: String::new(), report })
 }
 
