@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use super::number_field::NumberField;
 use crate::dial::Dial;
+use crate::dropped::chosen;
 use crate::format;
 use crate::teaching::wishes::{Keep, MOST_STEPS, toggled};
 use crate::teaching::{Stage, Teaching};
@@ -17,6 +18,7 @@ pub fn TeachSettings(dial: Dial, teaching: Teaching) -> impl IntoView {
         <fieldset class="teach-settings" disabled=move || is_busy.get()>
             <legend class="visually-hidden">"How it is taught"</legend>
             <KeptLayers dial teaching/>
+            <Texts teaching/>
             <div class="sampling-fields">
                 <NumberField
                     label="Steps"
@@ -50,6 +52,37 @@ pub fn TeachSettings(dial: Dial, teaching: Teaching) -> impl IntoView {
                 <Weight id="teach-alignment" name="Weight of alignment" most=40.0 weight=wishes.alignment/>
             </div>
         </fieldset>
+    }
+}
+
+/// What the student reads.
+#[component]
+fn Texts(teaching: Teaching) -> impl IntoView {
+    let texts = teaching.wishes.texts;
+    let choose = move |event: leptos::ev::Event| {
+        let files = chosen(&event);
+        if !files.is_empty() {
+            texts.set(files);
+        }
+    };
+    view! {
+        <div class="own-fields">
+            <label>
+                "Plain text files of your own"
+                <input type="file" id="teach-texts" multiple accept=".txt,.md,text/plain" on:change=choose/>
+            </label>
+            <button
+                type="button"
+                id="teach-corpus"
+                disabled=move || texts.with(Vec::is_empty)
+                on:click=move |_| texts.set(Vec::new())
+            >
+                "Take the generated corpus"
+            </button>
+        </div>
+        <p class="quiet" role="status" id="teach-texts-told">
+            {move || teaching.wishes.texts_in_words()}
+        </p>
     }
 }
 

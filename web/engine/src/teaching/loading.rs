@@ -3,6 +3,7 @@
 use boomerang_core::bundle::{BundleError, BundleFile, BundleLoader, Manifest};
 use boomerang_core::plan::Patch;
 use boomerang_core::prune::Teacher;
+use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
 
 use super::messages::Reply;
@@ -11,16 +12,16 @@ use crate::fetch::{Freshness, beside, fetch_bytes_from};
 use crate::notice::{Notice, chain};
 use crate::store::is_kept_only;
 
-/// Fetches what the teacher is made of, and nothing of the student.
+/// Fetches what the teacher is made of, and its tokenizer, and nothing of the student.
 pub(super) async fn load_teacher(
     manifest_url: &str,
     manifest: &Manifest,
     device: &Device,
-) -> Result<Teacher, Notice> {
+) -> Result<(Teacher, Tokenizer), Notice> {
     if is_kept_only(manifest_url) {
-        let why = "it was brought from this machine, and the texts are those of the page's own";
-        let next = "Open the page with its own bundle.";
-        return Err(Notice::new("This teacher has nothing to teach with.", why, next));
+        let why = "it was brought from this machine, and the teaching fetches it from a server";
+        let next = "Open the page with its own bundle, or with one that a server has.";
+        return Err(Notice::new("This teacher does not come.", why, next));
     }
     let mut loader = BundleLoader::new(manifest.clone(), device.clone()).map_err(unusable)?;
     let whole = Patch::all(&manifest.plan);
@@ -43,7 +44,8 @@ pub(super) async fn load_teacher(
         arrived += file.bytes;
         post(&Reply::Progress { bytes: arrived, total }, &[]);
     }
-    Ok(Teacher::new(loader.member(&whole).map_err(unusable)?))
+    let tokenizer = loader.tokenizer().map_err(unusable)?.clone();
+    Ok((Teacher::new(loader.member(&whole).map_err(unusable)?), tokenizer))
 }
 
 pub(super) fn unusable(error: BundleError) -> Notice {

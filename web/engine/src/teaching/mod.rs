@@ -7,4 +7,5 @@
 pub mod course;
 mod loading;
 pub mod messages;
+mod texts;
 pub mod worker;
