@@ -111,7 +111,11 @@ async fn writes_as_native_code(page: &Page, family: &Family) {
 async fn a_family_that_is_brought_as_a_zip_writes_here_and_on_the_next_visit() {
     let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
     let page = Page::open(&[], "models/?device=cpu").await;
+    // What is said later is read aloud only in an element that was there before.
+    let mark = "document.querySelector('#own-state').dataset.first = 'yes';";
+    page.run(mark, Vec::new()).await;
     let words = bring(&page, folder.path(), &checkpoints(&family)).await;
+    assert_eq!(page.attribute("#own-state", "data-first").await, "yes");
     assert!(words.contains("3 sizes, from 4 layers") && words.contains("to 6 layers"), "{words}");
     page.click("#own-take").await;
     let link = "return document.querySelector('#own-state a') !== null;";
@@ -243,6 +247,17 @@ async fn what_has_no_room_is_said_before_anything_is_copied() {
     assert!(page.text("#tight").await.contains("2 smallest of 3 sizes"));
     page.set("#size-dial", "2").await;
     assert_eq!(page.text("#generate").await, "6 layers have no room here");
+
+    // Whatever needs the teacher says so, and what does not is done with the sizes that have room.
+    for (view, button) in [("compare/", "compare"), ("sweep/", "sweep"), ("lens/", "lens")] {
+        page.click(&format!("nav a[href='{view}']")).await;
+        let told = page.text(&format!("#{button}-state")).await;
+        assert!(told.contains("no room: 2 of 3 sizes have room here, up to 5 layers."), "{told}");
+        let is_disabled = format!("return document.querySelector('#{button}').disabled;");
+        page.wait_until(&is_disabled, json!(true)).await;
+    }
+    page.click("nav a[href='device/']").await;
+    assert_eq!(page.text("#measure").await, "Measure 2 sizes");
     page.close().await;
 }
 

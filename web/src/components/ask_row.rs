@@ -19,14 +19,24 @@ pub fn AskRow(
     /// Whether the words only accompany what can be seen anyway.
     #[prop(optional)]
     is_quiet: bool,
+    /// Whether the teacher takes part, which not every browser has room for.
+    #[prop(optional)]
+    needs_teacher: bool,
 ) -> impl IntoView {
+    let is_too_large = move || needs_teacher && !session.has_room_for_all();
+    let words = move || match session.room_in_words() {
+        Some(room) if is_too_large() => {
+            format!("The teacher takes part in this and has no room: {room}.")
+        }
+        _ => words.get(),
+    };
     view! {
         <div class="button-row">
             <button
                 type="button"
                 class="primary"
                 id=id
-                disabled=move || !can_start.get()
+                disabled=move || !can_start.get() || is_too_large()
                 on:click=move |_| on_start()
             >
                 {label}

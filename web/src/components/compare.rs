@@ -26,10 +26,7 @@ pub fn Compare(
     let place = session.comparison;
     let is_running = Memo::new(move |_| session.is_trying(place));
     let can_start = Memo::new(move |_| {
-        session.can_ask()
-            && session.has_room_for_all()
-            && draft.has_prompt()
-            && compared.with(|stops| stops.len() >= 2)
+        session.can_ask() && draft.has_prompt() && compared.with(|stops| stops.len() >= 2)
     });
     let start = move || {
         let stops = compared.get_untracked();
@@ -69,6 +66,7 @@ pub fn Compare(
             on_start=start
             words=Signal::derive(move || words.get().unwrap_or_default().to_owned())
             is_quiet=true
+            needs_teacher=true
         />
         <div class="columns" id="columns" aria-busy=move || is_running.get().to_string()>
             {columns}

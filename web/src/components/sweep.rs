@@ -23,8 +23,7 @@ pub fn Sweep(
     let place = session.sweep;
     let n_sizes = dial.family.with_value(|family| family.path().len());
     let is_running = Memo::new(move |_| session.is_trying(place));
-    let can_start =
-        Memo::new(move |_| session.can_ask() && session.has_room_for_all() && draft.has_prompt());
+    let can_start = Memo::new(move |_| session.can_ask() && draft.has_prompt());
     let start = move || {
         let trial = dial.family.with_value(|family| Trial::of_readers(family, draft.task(dial)));
         session.try_out(place, trial);
@@ -82,6 +81,7 @@ pub fn Sweep(
             is_running
             on_start=start
             words=Signal::derive(move || words.get().unwrap_or_default())
+            needs_teacher=true
         />
         {table}
         {save}

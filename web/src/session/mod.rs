@@ -41,7 +41,7 @@ pub struct Session {
     pub family: RwSignal<Option<Arc<FamilyCard>>>,
     /// What members wrote when the bundle was made, if it says so.
     pub recordings: RwSignal<Option<Arc<Recordings>>>,
-    /// What the bundle brings for measuring its members.
+    /// What the bundle brings for measuring its members, once a view has asked for it.
     pub task: RwSignal<Option<Arc<TaskFile>>>,
     pub choice: RwSignal<Option<BackendChoice>>,
     /// The text that is being written, or the last one.
