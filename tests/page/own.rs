@@ -248,14 +248,24 @@ async fn what_has_no_room_is_said_before_anything_is_copied() {
     page.set("#size-dial", "2").await;
     assert_eq!(page.text("#generate").await, "6 layers have no room here");
 
-    // Whatever needs the teacher says so, and what does not is done with the sizes that have room.
-    for (view, button) in [("compare/", "compare"), ("sweep/", "sweep"), ("lens/", "lens")] {
-        page.click(&format!("nav a[href='{view}']")).await;
-        let told = page.text(&format!("#{button}-state")).await;
-        assert!(told.contains("no room: 2 of 3 sizes have room here, up to 5 layers."), "{told}");
-        let is_disabled = format!("return document.querySelector('#{button}').disabled;");
-        page.wait_until(&is_disabled, json!(true)).await;
-    }
+    // What needs the teacher says so; all else is done with the sizes that have room.
+    page.click("nav a[href='lens/']").await;
+    let told = page.text("#lens-state").await;
+    assert!(told.contains("no room: 2 of 3 sizes have room here, up to 5 layers."), "{told}");
+    assert_eq!(page.attribute("#lens", "disabled").await, "true");
+    page.click("nav a[href='sweep/']").await;
+    page.set("#prompt", PROMPT).await;
+    let told = page.text("#sweep-state").await;
+    assert!(told.contains("the largest of them stands for the teacher"), "{told}");
+    assert_eq!(page.text("#sweep").await, "Ask all 2 sizes");
+    page.click("#sweep").await;
+    page.wait_until("return document.querySelector('#sweep-table') !== null;", json!(true)).await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    let told = page.text("#sweep-state").await;
+    assert!(told.contains("the largest size here expects"), "{told}");
+    page.click("nav a[href='compare/']").await;
+    assert!(page.text("#compare-state").await.contains("2 of 3 sizes have room here"));
+    assert_eq!(page.text("#compare").await, "Write at 2 sizes");
     page.click("nav a[href='device/']").await;
     assert_eq!(page.text("#measure").await, "Measure 2 sizes");
     page.close().await;

@@ -42,7 +42,7 @@ pub enum Request {
     /// Continue a text. Ids ascend.
     Generate { id: u32, patch: Patch, prompt: String, n_tokens: usize, sampling: Sampling },
     /// Let members read a text and say what they expect next after its token `from` and all later
-    /// ones, one member after the other.
+    /// ones, one member after the other. The last is the one with which all are compared.
     Guess { id: u32, patches: Vec<Patch>, tokens: Vec<u32>, from: usize },
     /// Let a member say how sure it was of each token of a text from place `from` on.
     Certainty { id: u32, patch: Patch, tokens: Vec<u32>, from: usize },

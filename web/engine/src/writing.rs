@@ -107,7 +107,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Lets members read a text, and tells what each of them expects.
+    /// Lets members read a text, and tells what each of them expects, beside the last of them.
     pub(crate) async fn guess(
         &self,
         id: u32,
@@ -115,15 +115,14 @@ impl Worker {
         tokens: &[u32],
         from: usize,
     ) -> Result<(), Notice> {
-        let everyone = [patches, &[self.teacher_patch()?]].concat();
-        let Some(cast) = self.cast(id, &everyone).await? else {
+        let Some(cast) = self.cast(id, patches).await? else {
             return ended(id, true);
         };
         let Cast { members, tokenizer, .. } = cast;
-        let (teacher, members) = members.split_last().ok_or_else(not_loaded)?;
+        let reference = members.last().ok_or_else(not_loaded)?;
         let turn = Turn::new()?;
-        let along = Along::new(teacher, tokens, from).map_err(impossible)?;
-        for member in members {
+        let along = Along::new(reference, tokens, from).map_err(impossible)?;
+        for member in &members {
             turn.end().await;
             if self.is_stopped(id) {
                 return ended(id, true);

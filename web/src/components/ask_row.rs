@@ -54,6 +54,18 @@ pub fn AskRow(
     }
 }
 
+/// What stands for the teacher, and why; nothing where the teacher has room.
+pub fn stand_in_words(session: Session) -> String {
+    let room = session.room_in_words();
+    room.map(|room| format!("{room}; the largest of them stands for the teacher."))
+        .unwrap_or_default()
+}
+
+/// Why not all sizes are asked; nothing where they are.
+pub fn room_in_words(session: Session) -> String {
+    session.room_in_words().map(|room| format!("{room}.")).unwrap_or_default()
+}
+
 /// Why the model did not do what it was asked for; nothing where it did.
 #[component]
 pub fn Refusal(#[prop(into)] notice: Signal<Option<Notice>>) -> impl IntoView {

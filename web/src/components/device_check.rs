@@ -4,7 +4,7 @@ use boomerang_core::bundle::Recordings;
 use boomerang_engine::messages::{CheckedMember, Reply, Request};
 use leptos::prelude::*;
 
-use super::ask_row::{AskRow, Refusal};
+use super::ask_row::{AskRow, Refusal, room_in_words};
 use super::notice_box::NoticeBox;
 use crate::asked::Asked;
 use crate::backend::Backend;
@@ -108,11 +108,6 @@ pub fn DeviceCheck(
         {table}
         <Refusal notice/>
     }
-}
-
-/// Why not all sizes are asked; nothing where they are.
-pub fn room_in_words(session: Session) -> String {
-    session.room_in_words().map(|room| format!("{room}.")).unwrap_or_default()
 }
 
 /// A row for each recorded member of each text.

@@ -6,8 +6,7 @@ use boomerang_engine::messages::{Reply, Request};
 use leptos::html;
 use leptos::prelude::*;
 
-use super::ask_row::{AskRow, Refusal};
-use super::device_check::room_in_words;
+use super::ask_row::{AskRow, Refusal, room_in_words};
 use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
 use super::width::width_of;
 use crate::asked::Asked;

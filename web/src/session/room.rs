@@ -7,6 +7,7 @@ use leptos::prelude::*;
 use super::Session;
 use crate::backend::Backend;
 use crate::budget::Budget;
+use crate::family::FamilyCard;
 use crate::format;
 
 impl Session {
@@ -18,6 +19,11 @@ impl Session {
     /// Which of some sizes have room here, as far as is known.
     pub fn roomy(self, path: &[Patch]) -> Vec<Patch> {
         path.iter().filter(|patch| self.has_room(patch)).cloned().collect()
+    }
+
+    /// The largest stop of the dial that has room here, as far as is known.
+    pub fn last_roomy_stop(self, family: &FamilyCard) -> usize {
+        self.roomy(family.path()).len().saturating_sub(1)
     }
 
     /// Which sizes have room, when not all have.
