@@ -139,8 +139,8 @@ fn KeptLayers(dial: Dial, teaching: Teaching) -> impl IntoView {
             </button>
         }
     };
-    let type_many = move |event: leptos::ev::Event| {
-        if let Ok(typed) = event_target_value(&event).parse::<usize>() {
+    let type_many = move |typed: String| {
+        if let Ok(typed) = typed.parse::<usize>() {
             many.set(typed.clamp(1, n_layers));
         }
         many.notify();
@@ -158,17 +158,16 @@ fn KeptLayers(dial: Dial, teaching: Teaching) -> impl IntoView {
                 {rule("Every third", "keep-third", Signal::stored(Keep::EveryThird))}
                 {rule("The first", "keep-first", Signal::derive(move || Keep::First(many.get())))}
                 {rule("The last", "keep-last", Signal::derive(move || Keep::Last(many.get())))}
-                <label class="many">
-                    "how many"
-                    <input
-                        type="number"
+                <div class="many">
+                    <NumberField
+                        label="how many"
                         id="keep-many"
                         min="1"
                         max=n_layers.to_string()
-                        prop:value=move || many.get().to_string()
-                        on:change=type_many
+                        value=move || many.get().to_string()
+                        take=type_many
                     />
-                </label>
+                </div>
             </div>
             <div class="layer-boxes">{boxes.collect_view()}</div>
             <p class="quiet" id="kept-told">
