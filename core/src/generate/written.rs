@@ -30,6 +30,13 @@ impl Written {
         &self.prompt
     }
 
+    /// Of the logits, and of keys and values.
+    pub fn n_bytes(&self) -> usize {
+        let n_numbers = |logits: &Tensor<2>| logits.shape().num_elements();
+        let n_logits: usize = self.logits.iter().map(n_numbers).sum();
+        size_of::<f32>() * n_logits + self.cache.n_bytes()
+    }
+
     /// With room for so many positions in all, or more; only the prompt where those of so long a text
     /// are turned otherwise.
     pub(super) fn with_capacity(
@@ -184,6 +191,16 @@ mod tests {
         let before = written(stopped.keeping(ALL), 2).2.unwrap();
         let again = Generation::again(&model, before, N_TOKENS, random(1.0, 3)).unwrap();
         assert_eq!(written(again, N_TOKENS).1, N_TOKENS);
+    }
+
+    #[test]
+    fn what_is_kept_is_counted_with_its_keys_and_values() {
+        let model = model();
+        let first = Generation::new(&model, &PROMPT, N_TOKENS, Sampling::Greedy).unwrap();
+        let written = written(first.keeping(5 * 31 * size_of::<f32>()), N_TOKENS).2.unwrap();
+        let n_positions = PROMPT.len() + N_TOKENS;
+        // Three layers, with two heads of six numbers each for keys and as many for values.
+        assert_eq!(written.n_bytes(), 4 * (5 * 31 + 3 * 2 * 2 * 6 * n_positions));
     }
 
     #[test]

@@ -50,6 +50,12 @@ impl KvCache {
         self.capacity - self.len
     }
 
+    /// Of all positions, also those that are still to be seen.
+    pub fn n_bytes(&self) -> usize {
+        let n_numbers = |layer: &LayerCache| layer.key.shape().num_elements();
+        2 * size_of::<f32>() * self.layers.iter().map(n_numbers).sum::<usize>()
+    }
+
     /// Forgets all positions from `len` on.
     pub fn cut_back(&mut self, len: usize) {
         self.len = self.len.min(len);

@@ -17,6 +17,8 @@ const N_LIKELIEST: usize = 5;
 
 /// For what the model said along the last text: 55 places of a vocabulary of 152 thousand tokens.
 const KEPT_BYTES: usize = 32 << 20;
+/// With keys and values; a text that takes more is not kept at all.
+const MOST_KEPT_BYTES: usize = 128 << 20;
 
 /// The last text, to be drawn again with other chances.
 pub(crate) struct LastText {
@@ -100,6 +102,7 @@ impl Worker {
         };
         if self.n_adopted.get() == n_adopted {
             let written = generation.into_written();
+            let written = written.filter(|written| written.n_bytes() <= MOST_KEPT_BYTES);
             let last_text = written.map(|written| LastText { patch: patch.clone(), written });
             self.last_text.replace(last_text);
         }
