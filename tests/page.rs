@@ -22,6 +22,8 @@ mod offline;
 mod own;
 /// Zips of the reader's: what comes out of them is what was packed.
 mod packed;
+/// A text that is drawn again with other chances.
+mod redrawn;
 /// What the browser keeps from one visit to the next.
 mod storage;
 /// A student taught in the page.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use boomerang_core::distill::{Batch, Layout, Row};
+use boomerang_core::distill::{Batch, Layout, Packer, Row};
 use boomerang_core::tokenizer::Tokenizer;
 use serde_json::Value;
 
@@ -153,58 +153,27 @@ fn token_row(value: &Value) -> anyhow::Result<Row> {
 }
 
 fn to_rows(documents: Vec<Document>, packing: Packing) -> Vec<Row> {
-    let mut rows = Vec::new();
-    let mut open = Row { tokens: Vec::new(), segments: Vec::new() };
+    let Packing { seq, layout, end_token } = packing;
+    let mut packer = Packer::new(seq, end_token);
     for document in documents {
-        match (document, packing.layout) {
-            (Document::Row(row), _) => rows.push(row),
+        match (document, layout) {
+            (Document::Row(row), _) => packer.add_row(row),
             (Document::Tokens(tokens), Layout::Padded | Layout::BothWays) => {
-                rows.push(Row::padded(&tokens, packing.seq, packing.end_token.unwrap_or(0)));
+                packer.add_row(Row::padded(&tokens, seq, end_token.unwrap_or(0)));
             }
-            (Document::Tokens(mut tokens), Layout::Packed) => {
-                tokens.extend(packing.end_token);
-                let mut segment = open.segments.last().map_or(1, |last| last + 1);
-                for token in tokens {
-                    if open.tokens.len() == packing.seq {
-                        rows.push(std::mem::replace(
-                            &mut open,
-                            Row { tokens: Vec::new(), segments: Vec::new() },
-                        ));
-                        segment = 1;
-                    }
-                    open.tokens.push(token);
-                    open.segments.push(segment);
-                }
-            }
+            (Document::Tokens(tokens), Layout::Packed) => packer.add(&tokens),
         }
     }
-    if open.tokens.len() > 1 {
-        open.tokens.resize(packing.seq, packing.end_token.unwrap_or(0));
-        open.segments.resize(packing.seq, 0);
-        rows.push(open);
-    }
-    rows
+    packer.into_rows()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PACKED: Packing = Packing { seq: 4, layout: Layout::Packed, end_token: Some(9) };
-
-    #[test]
-    fn documents_fill_rows_end_to_end() {
-        let documents = vec![Document::Tokens(vec![1, 2]), Document::Tokens(vec![3, 4, 5])];
-        let rows = to_rows(documents, PACKED);
-        assert_eq!(rows[0].tokens, [1, 2, 9, 3]);
-        assert_eq!(rows[0].segments, [1, 1, 1, 2]);
-        assert_eq!(rows[1].tokens, [4, 5, 9, 9]);
-        assert_eq!(rows[1].segments, [1, 1, 1, 0]);
-    }
-
     #[test]
     fn a_padded_document_keeps_its_row_to_itself() {
-        let packing = Packing { layout: Layout::Padded, ..PACKED };
+        let packing = Packing { seq: 4, layout: Layout::Padded, end_token: Some(9) };
         let rows = to_rows(vec![Document::Tokens(vec![1, 2, 3, 4, 5])], packing);
         assert_eq!(rows, [Row { tokens: vec![1, 2, 3, 4], segments: vec![1; 4] }]);
     }

@@ -105,7 +105,8 @@ function read(bytes) {
   if (kind === 5) return { id: bytes.number(), promptTokens: bytes.numbers() };
   if (kind === 6) return { id: bytes.number(), token: bytes.number() };
   if (kind === 7) {
-    const [id, rest, nTokens] = [bytes.number(), bytes.text(), bytes.number()];
+    const [id, rest, nTokens, nReused] = [bytes.number(), bytes.text(), bytes.number(), bytes.number()];
+    if (nReused) return { id, failed: [`${nReused} of ${nTokens} tokens were not computed`] };
     return { id, rest, report: { firstMillis: bytes.float(), restMillis: bytes.float() } };
   }
   if (kind === FAILED) {

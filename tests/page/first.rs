@@ -10,6 +10,9 @@ use super::{Native, PROMPT, copied_bundle, ids, manifest};
 
 /// Addresses of everything that the page has fetched.
 const FETCHED: &str = "return performance.getEntriesByType('resource').map(e => e.name);";
+/// The same, to go on with.
+const FETCHED_NAMES: &str =
+    "return performance.getEntriesByType('resource').map(e => new URL(e.name).pathname)";
 
 async fn fetched(page: &Page) -> String {
     page.run(FETCHED, Vec::new()).await.to_string()
@@ -22,6 +25,20 @@ async fn nothing_of_the_model_is_fetched_before_somebody_asks() {
     page.wait_until("return document.querySelector('.recorded-text') !== null;", json!(true)).await;
     let fetched = fetched(&page).await;
     assert!(!fetched.contains("safetensors") && !fetched.contains("engine-"), "{fetched}");
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_are_fetched_by_the_view_that_asks_them() {
+    let page = Page::open(&[], "explore/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    page.wait_until("return document.querySelector('.recorded-text') !== null;", json!(true)).await;
+    let task = &manifest().task.unwrap().path;
+    let has_task = format!("{FETCHED_NAMES}.some(name => name.endsWith('{task}'));");
+    assert_eq!(page.run(&has_task, Vec::new()).await, json!(false));
+    page.click("nav a[href='device/']").await;
+    page.wait_until(&has_task, json!(true)).await;
+    page.wait_until("return !document.querySelector('#measure').disabled;", json!(true)).await;
     page.close().await;
 }
 

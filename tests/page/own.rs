@@ -97,7 +97,11 @@ async fn writes_as_native_code(page: &Page, family: &Family) {
 async fn a_family_that_is_brought_as_a_zip_writes_here_and_on_the_next_visit() {
     let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
     let page = Page::open(&[], "models/?device=cpu").await;
+    // What is said later is read aloud only in an element that was there before.
+    let mark = "document.querySelector('#own-state').dataset.first = 'yes';";
+    page.run(mark, Vec::new()).await;
     let words = bring(&page, folder.path(), &checkpoints(&family)).await;
+    assert_eq!(page.attribute("#own-state", "data-first").await, "yes");
     assert!(words.contains("3 sizes, from 4 layers") && words.contains("to 6 layers"), "{words}");
     page.click("#own-take").await;
     let link = "return document.querySelector('#own-state a') !== null;";
@@ -236,6 +240,27 @@ async fn what_has_no_room_is_said_before_anything_is_copied() {
     assert!(page.text("#tight").await.contains("2 smallest of 3 sizes"));
     page.set("#size-dial", "2").await;
     assert_eq!(page.text("#generate").await, "6 layers have no room here");
+
+    // What needs the teacher says so; all else is done with the sizes that have room.
+    page.click("nav a[href='lens/']").await;
+    let told = page.text("#lens-state").await;
+    assert!(told.contains("no room: 2 of 3 sizes have room here, up to 5 layers."), "{told}");
+    assert_eq!(page.attribute("#lens", "disabled").await, "true");
+    page.click("nav a[href='sweep/']").await;
+    page.set("#prompt", PROMPT).await;
+    let told = page.text("#sweep-state").await;
+    assert!(told.contains("the largest of them stands for the teacher"), "{told}");
+    assert_eq!(page.text("#sweep").await, "Ask all 2 sizes");
+    page.click("#sweep").await;
+    page.wait_until("return document.querySelector('#sweep-table') !== null;", json!(true)).await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    let told = page.text("#sweep-state").await;
+    assert!(told.contains("the largest size here expects"), "{told}");
+    page.click("nav a[href='compare/']").await;
+    assert!(page.text("#compare-state").await.contains("2 of 3 sizes have room here"));
+    assert_eq!(page.text("#compare").await, "Write at 2 sizes");
+    page.click("nav a[href='device/']").await;
+    assert_eq!(page.text("#measure").await, "Measure 2 sizes");
     page.close().await;
 }
 

@@ -1,5 +1,5 @@
 use boomerang_core::corpus::{Corpus, course};
-use boomerang_core::distill::{Distiller, StepReport};
+use boomerang_core::distill::{Batch, Distiller, StepReport, TextRows};
 use boomerang_core::generate::Sampling;
 use boomerang_tests::browser::Page;
 use boomerang_tests::{block_on, read_json, root};
@@ -23,17 +23,46 @@ async fn steps(page: &Page) -> Vec<Vec<(String, f64)>> {
     lines.map(numbers).collect()
 }
 
+const N_STEPS: usize = 3;
+
 /// The first steps of the student that the demo teaches, in native code.
-fn native_steps(n_steps: usize) -> Vec<StepReport> {
-    let native = Native::open();
-    let made = read_json(root().join("assets/teacher/made.json"));
-    let corpus = Corpus::new(made["corpus_seed"].as_u64().unwrap());
+fn native_steps(native: &Native, lessons: impl Iterator<Item = Batch>) -> Vec<StepReport> {
     let teacher = native.family.teacher().clone();
     let student = teacher.prune(&native.manifest.plan).unwrap();
-    let settings = course::settings(course::loss_weights(), course::LEARNING_RATE, n_steps);
+    let settings = course::settings(course::loss_weights(), course::LEARNING_RATE, N_STEPS);
     let mut distiller = Distiller::new(teacher, student, settings, 0);
-    let lessons = corpus.lessons(0, made["seq_len"].as_u64().unwrap() as usize);
-    lessons.take(n_steps).map(|batch| block_on(distiller.step(&[batch]))).collect()
+    lessons.take(N_STEPS).map(|batch| block_on(distiller.step(&[batch]))).collect()
+}
+
+/// The corpus of the embedded teacher, and the length of its rows.
+fn corpus() -> (Corpus, usize) {
+    let made = read_json(root().join("assets/teacher/made.json"));
+    let number = |key: &str| made[key].as_u64().unwrap();
+    (Corpus::new(number("corpus_seed")), number("seq_len") as usize)
+}
+
+/// Teaches in the page, and compares each step with one in native code.
+async fn teach_as(page: &Page, native: &[StepReport]) {
+    page.set("#teach-steps", &N_STEPS.to_string()).await;
+    page.click("#teach-start").await;
+    page.wait_for(PLACE, "data-state", &["ended"]).await;
+    let told = steps(page).await;
+    assert_eq!(told.len(), native.len());
+    for (told, native) in told.iter().zip(native) {
+        let terms = &native.terms;
+        let expected = [
+            ("loss", terms.total),
+            ("ce", terms.cross_entropy.unwrap()),
+            ("kl", terms.kl.unwrap()),
+            ("cosine", terms.mean_alignment().unwrap()),
+            ("lr", native.learning_rate),
+            ("tokens", native.n_tokens as f64),
+        ];
+        for (name, value) in expected {
+            let (_, found) = told.iter().find(|(own, _)| own == name).unwrap();
+            assert!((found - value).abs() < 1e-4, "{name}: {found} here, {value} in native code");
+        }
+    }
 }
 
 async fn open() -> Page {
@@ -54,29 +83,77 @@ async fn nothing_that_teaches_is_fetched_before_somebody_asks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn steps_in_the_page_lose_what_steps_in_native_code_lose() {
     let page = open().await;
-    page.set("#teach-steps", "3").await;
-    page.click("#teach-start").await;
-    page.wait_for(PLACE, "data-state", &["ended"]).await;
-    let told = steps(&page).await;
-    let native = native_steps(3);
-    assert_eq!(told.len(), native.len());
-    for (told, native) in told.iter().zip(&native) {
-        let terms = &native.terms;
-        let expected = [
-            ("loss", terms.total),
-            ("ce", terms.cross_entropy.unwrap()),
-            ("kl", terms.kl.unwrap()),
-            ("cosine", terms.mean_alignment().unwrap()),
-            ("lr", native.learning_rate),
-            ("tokens", native.n_tokens as f64),
-        ];
-        for (name, value) in expected {
-            let (_, found) = told.iter().find(|(own, _)| own == name).unwrap();
-            assert!((found - value).abs() < 1e-4, "{name}: {found} here, {value} in native code");
-        }
-    }
+    let (corpus, seq) = corpus();
+    teach_as(&page, &native_steps(&Native::open(), corpus.lessons(0, seq))).await;
     let finding = page.text("#teach-state").await;
     assert!(finding.contains("Over 3 steps the loss"), "{finding}");
+    page.close().await;
+}
+
+/// Some lines of the corpus, which the teacher knows all words of.
+fn lines(n_rows: usize) -> String {
+    let (corpus, seq) = corpus();
+    corpus.rows(99, seq).take(n_rows).map(|row| corpus.text(&row.tokens) + "\n").collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_student_learns_from_a_text_of_the_readers_own() {
+    let page = open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.txt");
+    let text = lines(60);
+    std::fs::write(&file, &text).unwrap();
+    page.choose("#teach-texts", &file).await;
+    let told =
+        "return document.querySelector('#teach-texts-told').textContent.includes('mine.txt');";
+    page.wait_until(told, json!(true)).await;
+
+    let native = Native::open();
+    let end_token = native.family.teacher().model().config().end_tokens().first().copied();
+    let tokens = native.tokenizer.encode(&text, true).unwrap();
+    let (_, seq) = corpus();
+    let rows = TextRows::new(&[tokens], seq, end_token, course::TOKENS_PER_STEP).unwrap();
+    let n_held_out = rows.n_held_out();
+    teach_as(&page, &native_steps(&native, rows.into_lessons(0))).await;
+    let caption = page.text("#teaching figcaption").await;
+    assert!(caption.contains("Taught on mine.txt"), "{caption}");
+    assert!(caption.contains(&format!("{n_held_out} are held out")), "{caption}");
+    assert!(caption.contains("does not learn from its loss went from"), "{caption}");
+    page.click("#teach-take").await;
+    let on_dial = "return document.querySelector('#teach-told a') !== null;";
+    page.wait_until(on_dial, json!(true)).await;
+    let name = page.text(".foot").await;
+    assert!(name.contains("taught here on texts of your own"), "{name}");
+
+    // And the generated corpus again.
+    page.click("#teach-corpus").await;
+    assert!(page.text("#teach-texts-told").await.contains("generated corpus"));
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nothing_can_be_learnt_from_is_refused_with_numbers() {
+    let page = open().await;
+    let folder = tempfile::tempdir().unwrap();
+    let large = vec![b'a'; 5 << 20];
+    let cases: [(&str, &[u8], &str); 3] = [
+        ("short.txt", b"1 + 2", "at least 1024"),
+        ("picture.txt", &[b'a', 0xff, 0xfe], "byte 1"),
+        ("large.txt", &large, "at most 4.2 MB"),
+    ];
+    for (name, bytes, expected) in cases {
+        let file = folder.path().join(name);
+        std::fs::write(&file, bytes).unwrap();
+        page.choose("#teach-texts", &file).await;
+        let told = format!(
+            "return document.querySelector('#teach-texts-told').textContent.includes('{name}');"
+        );
+        page.wait_until(&told, json!(true)).await;
+        page.click("#teach-start").await;
+        page.wait_for(PLACE, "data-state", &["failed"]).await;
+        let notice = page.text("#teaching .notice").await;
+        assert!(notice.contains(expected), "{notice}");
+    }
     page.close().await;
 }
 

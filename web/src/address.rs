@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use js_sys::{Function, Promise, Reflect};
+use js_sys::Reflect;
 use leptos::prelude::*;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen::JsValue;
 
 use crate::dial::Dial;
 use crate::draft::Draft;
+use crate::js::{call, promised, property};
 use crate::link::{Link, compared_by_itself};
 use crate::order::OrderChoice;
 use crate::place::Place;
@@ -116,20 +116,11 @@ fn in_its_lesson(mut link: Link) -> Link {
 fn replace(query: &str) -> Result<(), JsValue> {
     let address = window().location().pathname()? + query;
     let history = Reflect::get(&window(), &"history".into())?;
-    let replace: Function = Reflect::get(&history, &"replaceState".into())?.dyn_into()?;
-    replace.call3(&history, &JsValue::NULL, &"".into(), &address.into())?;
-    Ok(())
+    call(&history, "replaceState", &[JsValue::NULL, "".into(), address.into()]).map(|_| ())
 }
 
 /// Puts a text on the clipboard; false where there is none, as on pages that came over plain http.
 pub async fn copy(text: &str) -> bool {
-    let start = || -> Result<Promise, JsValue> {
-        let clipboard = Reflect::get(&window().navigator(), &"clipboard".into())?;
-        let write: Function = Reflect::get(&clipboard, &"writeText".into())?.dyn_into()?;
-        write.call1(&clipboard, &text.into())?.dyn_into()
-    };
-    match start() {
-        Ok(written) => JsFuture::from(written).await.is_ok(),
-        Err(_) => false,
-    }
+    let Some(clipboard) = property(&window().navigator(), "clipboard") else { return false };
+    promised(&clipboard, "writeText", &[text.into()]).await.is_ok()
 }

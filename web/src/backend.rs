@@ -1,12 +1,12 @@
 //! Which build of the engine runs, and the reason in words.
 
-use js_sys::{Function, Promise, Reflect};
+use js_sys::Reflect;
 use leptos::prelude::window;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen::JsValue;
 
 use crate::bundle_source::query;
 use crate::format;
+use crate::js::{call, promised, property};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
@@ -141,22 +141,14 @@ pub(crate) async fn look_for_gpu() -> Gpu {
 /// `adapter.features.has(name)`
 fn has_feature(adapter: &JsValue, name: &str) -> Option<bool> {
     let features = property(adapter, "features")?;
-    let has: Function = property(&features, "has")?.dyn_into().ok()?;
-    has.call1(&features, &name.into()).ok()?.as_bool()
+    call(&features, "has", &[name.into()]).ok()?.as_bool()
 }
 
 async fn request_adapter(gpu: &JsValue) -> Option<JsValue> {
-    let request: Function = property(gpu, "requestAdapter")?.dyn_into().ok()?;
     let options = js_sys::Object::new();
     Reflect::set(&options, &"powerPreference".into(), &"high-performance".into()).ok()?;
-    let promise: Promise = request.call1(gpu, &options).ok()?.dyn_into().ok()?;
-    let adapter = JsFuture::from(promise).await.ok()?;
+    let adapter = promised(gpu, "requestAdapter", &[options.into()]).await.ok()?;
     (!adapter.is_null() && !adapter.is_undefined()).then_some(adapter)
-}
-
-pub(crate) fn property(object: &JsValue, name: &str) -> Option<JsValue> {
-    let value = Reflect::get(object, &name.into()).ok()?;
-    (!value.is_undefined() && !value.is_null()).then_some(value)
 }
 
 /// The words that browsers give, each once.

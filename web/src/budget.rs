@@ -3,9 +3,10 @@
 use boomerang_engine::notice::Notice;
 use leptos::prelude::window;
 
-use crate::backend::{Backend, property};
+use crate::backend::Backend;
 use crate::family::FamilyCard;
 use crate::format;
+use crate::js::property;
 
 /// What the program of the model may take of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

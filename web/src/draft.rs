@@ -96,12 +96,11 @@ impl Draft {
     }
 
     pub fn sampling(self) -> Sampling {
-        match self.draw.get_untracked() {
+        match self.draw.get() {
             Draw::Likeliest => Sampling::Greedy,
-            Draw::Random => Sampling::Random {
-                temperature: self.temperature.get_untracked(),
-                seed: self.seed.get_untracked(),
-            },
+            Draw::Random => {
+                Sampling::Random { temperature: self.temperature.get(), seed: self.seed.get() }
+            }
         }
     }
 
@@ -112,7 +111,7 @@ impl Draft {
             size: dial.size.get_untracked(),
             prompt: self.prompt.get_untracked(),
             n_tokens: self.n_tokens.get_untracked(),
-            sampling: self.sampling(),
+            sampling: untrack(|| self.sampling()),
         }
     }
 

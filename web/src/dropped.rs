@@ -1,10 +1,11 @@
 //! Files and folders that the reader drops on the page or chooses in a field.
 
-use js_sys::{Array, Function, Promise, Reflect};
+use js_sys::{Array, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::Blob;
 
+use crate::js::call;
 use crate::own::File;
 
 /// A family of models has fewer than a hundred.
@@ -28,8 +29,8 @@ impl Dropped {
             .ok()?;
         let items = Array::from(&items);
         let entries = items.iter().filter_map(|item| {
-            let entry: Function = method(&item, "webkitGetAsEntry").ok()?;
-            entry.call0(&item).ok().filter(|entry| !entry.is_null() && !entry.is_undefined())
+            let entry = call(&item, "webkitGetAsEntry", &[]).ok()?;
+            (!entry.is_null() && !entry.is_undefined()).then_some(entry)
         });
         let entries: Vec<JsValue> = entries.collect();
         (!entries.is_empty()).then_some(Self(entries))
@@ -51,7 +52,7 @@ impl Dropped {
                 let path = Reflect::get(&entry, &"fullPath".into())?;
                 files.push((path.as_string().unwrap_or_default(), file));
             } else {
-                let reader = method(&entry, "createReader")?.call0(&entry)?;
+                let reader = call(&entry, "createReader", &[])?;
                 loop {
                     let some = Array::from(&answer(&reader, "readEntries").await?);
                     if some.length() == 0 {
@@ -87,16 +88,12 @@ pub fn chosen(event: &leptos::ev::Event) -> Vec<File> {
 
 /// What a method gives that takes two functions, for its result and for its failure.
 async fn answer(object: &JsValue, name: &str) -> Result<JsValue, JsValue> {
-    let ask = method(object, name)?;
     let promise = Promise::new(&mut |resolve, reject| {
-        if let Err(error) = ask.call2(object, &resolve, &reject) {
+        let arguments = [resolve.into(), JsValue::from(&reject)];
+        if let Err(error) = call(object, name, &arguments) {
             // A promise that is rejected already has nothing to say.
             let _ = reject.call1(&JsValue::NULL, &error);
         }
     });
     JsFuture::from(promise).await
-}
-
-fn method(object: &JsValue, name: &str) -> Result<Function, JsValue> {
-    Reflect::get(object, &name.into())?.dyn_into()
 }

@@ -1,17 +1,18 @@
 //! Files that the reader chooses, and what the browser keeps for the page.
 
-use js_sys::{Function, Promise, Reflect};
+use js_sys::Reflect;
 use leptos::prelude::window;
 use leptos::task::spawn_local;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen::JsValue;
+
+use crate::js::promised;
 
 /// Larger files are no lessons.
 const LARGEST: f64 = 1e6;
 
 /// Hands over the text of the file that was chosen in a field; of none, or of a huge one, nothing.
 pub fn read_chosen(event: &leptos::ev::Event, take: impl FnOnce(String) + 'static) {
-    let text = || -> Result<Promise, JsValue> {
+    let file = || -> Result<JsValue, JsValue> {
         let field = event.target().ok_or("no field")?;
         let files = Reflect::get(&field, &"files".into())?;
         let file = Reflect::get_u32(&files, 0)?;
@@ -19,12 +20,11 @@ pub fn read_chosen(event: &leptos::ev::Event, take: impl FnOnce(String) + 'stati
         if size > LARGEST {
             return Err("too large".into());
         }
-        let read: Function = Reflect::get(&file, &"text".into())?.dyn_into()?;
-        read.call0(&file)?.dyn_into()
+        Ok(file)
     };
-    let Ok(text) = text() else { return };
+    let Ok(file) = file() else { return };
     spawn_local(async move {
-        if let Ok(text) = JsFuture::from(text).await {
+        if let Ok(text) = promised(&file, "text", &[]).await {
             take(text.as_string().unwrap_or_default());
         }
     });

@@ -25,6 +25,7 @@ pub mod engine;
 pub mod family;
 pub mod files;
 pub mod format;
+pub mod js;
 pub mod lens;
 pub mod lesson;
 pub mod link;

@@ -3,10 +3,12 @@
 //! On pages that came over plain http browsers offer none of this; there the page comes from its
 //! server each time.
 
-use js_sys::{Array, Function, Promise, Reflect};
+use js_sys::{Array, Promise, Reflect};
 use leptos::prelude::window;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
+
+use crate::js::promised;
 
 /// Where manifests are kept, and what lies beside the weights.
 const BUNDLES: &str = "boomerang-bundles";
@@ -25,22 +27,14 @@ pub async fn keep(engine: &str, files: &[String]) -> bool {
 async fn register(engine: &str) -> Result<(), JsValue> {
     let container = Reflect::get(&window().navigator(), &"serviceWorker".into())?;
     let script = format!("service-worker.js?engine={engine}");
-    call(&container, "register", &[script.into()]).await?;
+    promised(&container, "register", &[script.into()]).await?;
     let ready: Promise = Reflect::get(&container, &"ready".into())?.dyn_into()?;
     JsFuture::from(ready).await.map(|_| ())
 }
 
 async fn keep_files(files: &[String]) -> Result<(), JsValue> {
     let caches = Reflect::get(&window(), &"caches".into())?;
-    let cache = call(&caches, "open", &[BUNDLES.into()]).await?;
+    let cache = promised(&caches, "open", &[BUNDLES.into()]).await?;
     let files: Array = files.iter().map(JsValue::from).collect();
-    call(&cache, "addAll", &[files.into()]).await.map(|_| ())
-}
-
-/// Calls a method that gives a promise, and waits for it.
-async fn call(object: &JsValue, method: &str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
-    let method: Function = Reflect::get(object, &method.into())?.dyn_into()?;
-    let arguments: Array = arguments.iter().collect();
-    let promise: Promise = method.apply(object, &arguments)?.dyn_into()?;
-    JsFuture::from(promise).await
+    promised(&cache, "addAll", &[files.into()]).await.map(|_| ())
 }

@@ -77,6 +77,10 @@ impl Own {
         self.ask(&Request::Pack { id: PACK });
     }
 
+    pub fn is_looking(self) -> bool {
+        self.stage.with_untracked(|stage| matches!(stage, Stage::Looking))
+    }
+
     /// Forgets what was brought.
     pub fn cancel(self) {
         self.stage.set(Stage::Idle);

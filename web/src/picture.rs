@@ -1,9 +1,10 @@
 //! A drawing as pixels.
 
-use js_sys::{Array, Function, Promise, Reflect};
+use js_sys::Reflect;
 use leptos::prelude::document;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen::JsValue;
+
+use crate::js::{call, promised};
 
 /// Pixels for each CSS pixel: enough for a slide.
 const SCALE: f64 = 2.0;
@@ -17,8 +18,7 @@ async fn draw(svg: &str, width: f64, height: f64) -> Result<String, JsValue> {
     let image = JsValue::from(document().create_element("img")?);
     let address = format!("data:image/svg+xml;charset=utf-8,{}", js_sys::encode_uri_component(svg));
     Reflect::set(&image, &"src".into(), &address.into())?;
-    let decoded: Promise = call(&image, "decode", &[])?.dyn_into()?;
-    JsFuture::from(decoded).await?;
+    promised(&image, "decode", &[]).await?;
 
     let canvas = JsValue::from(document().create_element("canvas")?);
     Reflect::set(&canvas, &"width".into(), &(width * SCALE).into())?;
@@ -30,9 +30,4 @@ async fn draw(svg: &str, width: f64, height: f64) -> Result<String, JsValue> {
     call(&canvas, "toDataURL", &["image/png".into()])?
         .as_string()
         .ok_or_else(|| "no picture".into())
-}
-
-fn call(object: &JsValue, method: &str, arguments: &[JsValue]) -> Result<JsValue, JsValue> {
-    let method: Function = Reflect::get(object, &method.into())?.dyn_into()?;
-    method.apply(object, &arguments.iter().collect::<Array>())
 }

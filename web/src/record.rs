@@ -24,6 +24,7 @@ pub fn json(family: &FamilyCard, run: &Run, place: &Circumstances) -> String {
     let report = run.report.map(|report| {
         json!({
             "n_tokens": report.n_tokens,
+            "drawn_without_the_model": report.n_reused,
             "first_token_ms": report.first_millis,
             "other_tokens_ms": report.rest_millis,
             "tokens_per_second": report.tokens_per_second(),

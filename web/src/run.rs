@@ -2,7 +2,7 @@
 
 use boomerang_core::generate::Sampling;
 use boomerang_core::plan::Patch;
-use boomerang_engine::messages::{Reply, RunReport};
+use boomerang_engine::messages::{Ending, Reply, RunReport};
 use serde::{Deserialize, Serialize};
 
 use crate::family::MemberSize;
@@ -51,14 +51,16 @@ impl Run {
         Self { id, patch, size, prompt, sampling, prompt_tokens, pieces, report: None }
     }
 
-    /// Takes in what the worker says of this text.
+    /// Takes in what the worker says of this text; of another, nothing.
     pub fn hear(&mut self, reply: &Reply) {
         match reply {
-            Reply::Started { prompt_tokens, .. } => self.prompt_tokens = prompt_tokens.clone(),
-            Reply::Token { token, text, .. } => {
+            Reply::Started { id, prompt_tokens } if *id == self.id => {
+                self.prompt_tokens = prompt_tokens.clone();
+            }
+            Reply::Token { id, token, text } if *id == self.id => {
                 self.pieces.push(Piece { token: *token, text: text.clone() });
             }
-            Reply::Done { text, report, .. } => {
+            Reply::Done { id, text, report } if *id == self.id => {
                 if let Some(last) = self.pieces.last_mut() {
                     last.text.push_str(text);
                 }
@@ -66,6 +68,16 @@ impl Run {
             }
             _ => {}
         }
+    }
+
+    /// Whether it is written to its end.
+    pub fn is_whole(&self) -> bool {
+        self.report.is_some_and(|report| report.ending != Ending::Stopped)
+    }
+
+    /// Whether the task is this text once more, with another draw.
+    pub fn differs_in_chance_alone(&self, task: &Task) -> bool {
+        self.patch == task.patch && self.prompt == task.prompt && self.sampling != task.sampling
     }
 
     pub fn tokens(&self) -> Vec<u32> {

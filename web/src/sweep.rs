@@ -12,24 +12,25 @@ pub fn finding(trial: &Trial) -> Option<String> {
         .collect::<Option<_>>()?;
     let n_places = sizes.first()?.1.n_places;
     let places = format::count(n_places, "place");
+    let reference = trial.reference_name;
     let agrees = |&(_, near): &(usize, Nearness)| near.n_agreeing == near.n_places;
     let n_agreeing_at_the_end = sizes.iter().rev().take_while(|size| agrees(size)).count();
     if n_agreeing_at_the_end == sizes.len() {
-        return Some(format!("Every size expects what the teacher expects, at all {places}."));
+        return Some(format!("Every size expects what the {reference} expects, at all {places}."));
     }
     let student = sizes.first()?.1.n_agreeing;
     if n_agreeing_at_the_end > 1 {
         let from = sizes[sizes.len() - n_agreeing_at_the_end].0;
         return Some(format!(
-            "From {} on, every size expects what the teacher expects, at all {places}; the student \
-             does at {student}.",
+            "From {} on, every size expects what the {reference} expects, at all {places}; the \
+             student does at {student}.",
             format::count(from, "layer")
         ));
     }
     let smaller = &sizes[..sizes.len() - 1];
     let (n_layers, nearest) = smaller.iter().max_by_key(|(_, near)| near.n_agreeing)?;
     Some(format!(
-        "No smaller size expects what the teacher expects at all {places}; the one of {} does at \
+        "No smaller size expects what the {reference} expects at all {places}; the one of {} does at \
          {}, the student at {student}.",
         format::count(*n_layers, "layer"),
         nearest.n_agreeing
@@ -38,10 +39,12 @@ pub fn finding(trial: &Trial) -> Option<String> {
 
 /// A line for each size and place, for a spreadsheet.
 pub fn csv(trial: &Trial) -> String {
-    let mut csv =
-        "layers,parameters,place,teacher_text,token,text,probability,kl_nats,differs\n".to_owned();
-    let expected = &trial.teacher().guesses;
-    let written = trial.teacher().run.as_ref().map(|run| run.pieces.clone()).unwrap_or_default();
+    let mut csv = format!(
+        "layers,parameters,place,{}_text,token,text,probability,kl_nats,differs\n",
+        trial.reference_name.replace(' ', "_")
+    );
+    let expected = &trial.reference().guesses;
+    let written = trial.reference().run.as_ref().map(|run| run.pieces.clone()).unwrap_or_default();
     for part in &trial.parts {
         for (place, told) in part.guesses.iter().enumerate() {
             let written = written.get(place).map(|piece| piece.text.as_str()).unwrap_or_default();
@@ -91,7 +94,7 @@ mod tests {
         let size = family.size(&patch);
         let prompt = "a".to_owned();
         let task = Task { patch, size, prompt, n_tokens: 1, sampling: Sampling::Greedy };
-        let mut trial = Trial::of_readers(&family, task);
+        let mut trial = Trial::of_readers(&family, 2, task);
         for (part, tokens) in trial.parts.iter_mut().zip(expected) {
             let told = |token| ToldGuess {
                 guess: Guess { token, probability: 0.5, kl: 0.25 },

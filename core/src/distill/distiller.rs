@@ -6,9 +6,10 @@ use burn::tensor::{Device, Tensor};
 use super::batch::{Batch, BatchTensors};
 use super::loss::{self, KlPositions, LossWeights};
 use super::pending::{self, PendingTerms};
-use super::report::StepReport;
+use super::report::{LossTerms, StepReport};
 use super::settings::DistillSettings;
 use super::update::{OptimizerStateError, Updater};
+use crate::model::LanguageModel;
 use crate::plan::Alignment;
 use crate::prune::{Student, Teacher};
 
@@ -64,7 +65,7 @@ impl Distiller {
         let learning_rate = self.updater.learning_rate();
         let mut pending = Vec::with_capacity(batches.len());
         for batch in batches {
-            let terms = self.loss(&batch.to_device(&device));
+            let terms = self.loss(self.updater.model(), &batch.to_device(&device));
             self.updater.accumulate(&terms.total);
             pending.push(terms.detached());
         }
@@ -74,14 +75,20 @@ impl Distiller {
         pending::read(pending, grad_norm, reduction, learning_rate, n_tokens).await
     }
 
-    /// The loss terms of one micro-batch, without a step.
-    fn loss(&self, batch: &BatchTensors) -> PendingTerms {
+    /// The loss of the student as it is now, without a step.
+    pub async fn measure(&self, batch: &Batch) -> LossTerms {
+        let batch = batch.to_device(&self.device());
+        pending::read_alone(&self.loss(self.student().model(), &batch)).await
+    }
+
+    /// The loss terms of one micro-batch.
+    fn loss(&self, student: &LanguageModel, batch: &BatchTensors) -> PendingTerms {
         let weights = &self.weights;
-        let student_states = self.updater.model().hidden_states(batch.tokens.clone(), &batch.mask);
+        let student_states = student.hidden_states(batch.tokens.clone(), &batch.mask);
         let teacher_states = self.teacher.model().hidden_states(batch.tokens.clone(), &batch.mask);
 
         let student_logits = (weights.cross_entropy != 0.0 || weights.kl != 0.0)
-            .then(|| self.updater.model().logits(last_rows(&student_states)));
+            .then(|| student.logits(last_rows(&student_states)));
         let cross_entropy = (weights.cross_entropy != 0.0).then(|| {
             let log_probs = log_softmax(student_logits.clone().expect("computed above"), 1);
             let targets = batch.targets.clone();

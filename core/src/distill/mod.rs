@@ -16,6 +16,7 @@ mod pretrain;
 mod report;
 mod schedule;
 mod settings;
+mod texts;
 #[cfg(feature = "distill")]
 mod update;
 
@@ -27,5 +28,6 @@ pub use pretrain::{Initialization, Pretrainer};
 pub use report::{LossTerms, StepReport};
 pub use schedule::{Decay, Schedule};
 pub use settings::{DecayRule, DistillSettings, Part, Reduction, UpdateSettings};
+pub use texts::{Packer, TextRows, TooShort};
 #[cfg(feature = "distill")]
 pub use update::OptimizerStateError;

@@ -70,17 +70,26 @@ pub(super) async fn read(
 ) -> StepReport {
     let mut scalars: Vec<Tensor<1>> = pending.iter().flat_map(PendingTerms::scalars).collect();
     scalars.push(grad_norm);
-    let values = match Tensor::cat(scalars, 0).into_data_async().await {
-        Ok(data) => data.iter::<f64>().collect(),
-        // A device that is gone has no numbers; NaN stops the run with its own message.
-        Err(_) => Vec::new(),
-    };
-    let mut values = values.into_iter();
+    let mut values = values_of(scalars).await.into_iter();
     let micro_batches: Vec<LossTerms> =
         pending.iter().map(|terms| terms.with_values(&mut values)).collect();
     let grad_norm = values.next().unwrap_or(f64::NAN);
     let terms = reduce(&micro_batches, reduction);
     StepReport { terms, micro_batches, grad_norm, learning_rate, n_tokens }
+}
+
+/// Reads the terms of a batch from which nothing is learnt.
+pub(super) async fn read_alone(pending: &PendingTerms) -> LossTerms {
+    let values = values_of(pending.scalars()).await;
+    pending.with_values(&mut values.into_iter())
+}
+
+async fn values_of(scalars: Vec<Tensor<1>>) -> Vec<f64> {
+    match Tensor::cat(scalars, 0).into_data_async().await {
+        Ok(data) => data.iter::<f64>().collect(),
+        // A device that is gone has no numbers; NaN stops the run with its own message.
+        Err(_) => Vec::new(),
+    }
 }
 
 fn reduce(micro_batches: &[LossTerms], reduction: Reduction) -> LossTerms {

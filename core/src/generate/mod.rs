@@ -5,6 +5,7 @@ mod certainty;
 mod open;
 mod retrace;
 mod text_stream;
+mod written;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -17,6 +18,7 @@ pub use certainty::{Certainty, certainties};
 pub use open::{OpenError, answer_open};
 pub use retrace::{Retraced, retrace};
 pub use text_stream::TextStream;
+pub use written::Written;
 
 use crate::evaluate::ReadBackError;
 use crate::model::{AttentionMask, KvCache, LanguageModel};
@@ -49,10 +51,13 @@ pub enum GenerateError {
 /// A text in the making.
 pub struct Generation<'model> {
     model: &'model LanguageModel,
-    cache: KvCache,
-    /// Tokens the model has not seen yet: the prompt, then the last token.
-    unseen: Vec<u32>,
-    n_left: usize,
+    written: Written,
+    /// Tokens chosen by this generation; more may be known from one before.
+    n_drawn: usize,
+    n_tokens: usize,
+    n_reused: usize,
+    /// Places whose logits are kept.
+    most_kept: usize,
     sampling: Sampling,
     rng: ChaCha8Rng,
 }
@@ -73,14 +78,50 @@ impl<'model> Generation<'model> {
         if prompt.len() >= max_seq {
             return Err(GenerateError::PromptTooLong { n_tokens: prompt.len(), max_seq });
         }
-        let n_left = n_tokens.min(max_seq - prompt.len());
-        let cache = KvCache::new(model.config(), 1, prompt.len() + n_left, &model.device());
+        let n_tokens = n_tokens.min(max_seq - prompt.len());
+        let cache = KvCache::new(model.config(), 1, prompt.len() + n_tokens, &model.device());
+        Ok(Self::of(model, Written::nothing(prompt, cache), n_tokens, sampling))
+    }
+
+    /// Writes a text of the same model anew, with the same prompt: its tokens are those that
+    /// [`Generation::new`] gives, but the model runs only where nothing is known any more.
+    ///
+    /// # Errors
+    /// [`GenerateError`] when the prompt does not fit the model.
+    pub fn again(
+        model: &'model LanguageModel,
+        written: Written,
+        n_tokens: usize,
+        sampling: Sampling,
+    ) -> Result<Self, GenerateError> {
+        let n_prompt = written.prompt().len();
+        let n_possible = n_tokens.min(model.config().max_seq.saturating_sub(n_prompt));
+        match written.with_capacity(model.config(), n_prompt + n_possible) {
+            Ok(written) => Ok(Self::of(model, written, n_possible, sampling)),
+            Err(prompt) => Self::new(model, &prompt, n_tokens, sampling),
+        }
+    }
+
+    fn of(
+        model: &'model LanguageModel,
+        written: Written,
+        n_tokens: usize,
+        sampling: Sampling,
+    ) -> Self {
         let seed = match sampling {
             Sampling::Greedy => 0,
             Sampling::Random { seed, .. } => seed,
         };
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        Ok(Self { model, cache, unseen: prompt.to_vec(), n_left, sampling, rng })
+        Self { model, written, n_drawn: 0, n_tokens, n_reused: 0, most_kept: 0, sampling, rng }
+    }
+
+    /// Keeps what the model says at the first places, up to so many bytes, for
+    /// [`Generation::into_written`].
+    #[must_use]
+    pub fn keeping(mut self, n_bytes: usize) -> Self {
+        self.most_kept = n_bytes / (size_of::<f32>() * self.model.config().vocab);
+        self
     }
 
     /// The next token; `None` when there are enough.
@@ -88,14 +129,16 @@ impl<'model> Generation<'model> {
     /// # Errors
     /// [`GenerateError::ReadBack`] when the device is lost.
     pub async fn next(&mut self) -> Result<Option<u32>, GenerateError> {
-        if self.n_left == 0 {
+        let place = self.n_drawn;
+        if place == self.n_tokens {
             return Ok(None);
         }
-        let unseen: Vec<i64> = self.unseen.iter().map(|&token| i64::from(token)).collect();
-        let shape = [1, unseen.len()];
-        let tokens =
-            Tensor::<2, Int>::from_data(TensorData::new(unseen, shape), &self.model.device());
-        let logits = self.model.next_logits(tokens, &mut self.cache);
+        let known = self.written.logits(place);
+        let is_known = known.is_some();
+        let logits = known.unwrap_or_else(|| self.written.read_up_to(place, self.model));
+        if !is_known && place < self.most_kept {
+            self.written.keep_logits(logits.clone());
+        }
         let token = match self.sampling {
             Sampling::Greedy => argmax(logits).await?,
             Sampling::Random { temperature, .. } => {
@@ -103,9 +146,20 @@ impl<'model> Generation<'model> {
                 draw(&logits.iter::<f64>().collect::<Vec<_>>(), temperature, self.rng.random())
             }
         };
-        self.unseen = vec![token];
-        self.n_left -= 1;
+        self.written.choose(place, token);
+        self.n_drawn += 1;
+        self.n_reused += usize::from(is_known);
         Ok(Some(token))
+    }
+
+    /// Tokens that were drawn so far from what the model had said before.
+    pub fn n_reused(&self) -> usize {
+        self.n_reused
+    }
+
+    /// The text with what the model said along it; `None` where nothing of that was kept.
+    pub fn into_written(self) -> Option<Written> {
+        self.written.logits(0).is_some().then_some(self.written)
     }
 }
 

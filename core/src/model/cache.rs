@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::context::tables;
 use super::rope::RotaryTable;
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Rotary};
 
 /// One entry for each layer of a model, with room for a fixed number of positions.
 ///
@@ -28,13 +28,8 @@ pub(crate) struct LayerCache {
 impl KvCache {
     pub fn new(config: &ModelConfig, batch: usize, capacity: usize, device: &Device) -> Self {
         let shape = [batch, config.n_kv_heads, capacity, config.d_head];
-        let empty = || LayerCache {
-            key: Tensor::zeros(shape, device),
-            value: Tensor::zeros(shape, device),
-            len: 0,
-        };
         Self {
-            layers: config.layers.iter().map(|_| empty()).collect(),
+            layers: config.layers.iter().map(|_| LayerCache::empty(shape, device)).collect(),
             rope: tables(&config.rotary, capacity, device),
             len: 0,
             capacity,
@@ -54,9 +49,58 @@ impl KvCache {
     pub fn room(&self) -> usize {
         self.capacity - self.len
     }
+
+    /// Of all positions, also those that are still to be seen.
+    pub fn n_bytes(&self) -> usize {
+        let n_numbers = |layer: &LayerCache| layer.key.shape().num_elements();
+        2 * size_of::<f32>() * self.layers.iter().map(n_numbers).sum::<usize>()
+    }
+
+    /// Forgets all positions from `len` on.
+    pub fn cut_back(&mut self, len: usize) {
+        self.len = self.len.min(len);
+        for layer in &mut self.layers {
+            layer.len = layer.len.min(len);
+        }
+    }
+
+    /// The same positions with room for `capacity` in all, or more; `None` where positions of a text
+    /// of that length are turned otherwise than those that are here.
+    pub(crate) fn with_capacity(mut self, config: &ModelConfig, capacity: usize) -> Option<Self> {
+        let turns_alike = |it: &Rotary| it.frequencies(capacity) == it.frequencies(self.capacity);
+        if !config.rotary.iter().all(turns_alike) {
+            return None;
+        }
+        if capacity > self.capacity {
+            let layers = self.layers.into_iter().map(|layer| layer.with_capacity(capacity));
+            self.layers = layers.collect();
+            let device = self.layers.first()?.key.device();
+            self.rope = tables(&config.rotary, capacity, &device);
+            self.capacity = capacity;
+        }
+        Some(self)
+    }
 }
 
 impl LayerCache {
+    fn empty(shape: [usize; 4], device: &Device) -> Self {
+        Self { key: Tensor::zeros(shape, device), value: Tensor::zeros(shape, device), len: 0 }
+    }
+
+    fn with_capacity(self, capacity: usize) -> Self {
+        let [batch, heads, _, d_head] = self.key.dims();
+        let empty = Self::empty([batch, heads, capacity, d_head], &self.key.device());
+        let place = [0..batch, 0..heads, 0..self.len, 0..d_head];
+        let moved = |from: Tensor<4>, to: Tensor<4>| {
+            to.slice_assign(place.clone(), from.narrow(2, 0, self.len))
+        };
+        Self {
+            key: moved(self.key, empty.key),
+            value: moved(self.value, empty.value),
+            len: self.len,
+        }
+    }
+
     /// Adds the keys and values of `seq` new positions and returns those of all positions.
     ///
     /// Shapes: `[batch, n_kv_heads, seq, d_head]` in, `[batch, n_kv_heads, len, d_head]` out.

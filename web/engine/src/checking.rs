@@ -12,7 +12,9 @@ use crate::worker::{Worker, ended, post};
 impl Worker {
     /// Lets members read what they wrote, and tells how far they are from it now.
     pub(crate) async fn check(&self, id: u32, recorded: &[RecordedText]) -> Result<(), Notice> {
-        let path = self.path()?;
+        let mut path = self.path()?;
+        // Larger members may have no room here.
+        path.truncate(recorded.iter().map(|text| text.members.len()).max().unwrap_or(0));
         let Some(cast) = self.cast(id, &path).await? else { return ended(id, true) };
         let Cast { members, tokenizer, .. } = cast;
         let turn = Turn::new()?;

@@ -50,6 +50,7 @@ impl Worker {
         }
         *worker.bundle.borrow_mut() = Some(bundle);
         worker.n_adopted.set(worker.n_adopted.get() + 1);
+        worker.last_text.replace(None);
         // Whoever fetches for the family before notices, and goes on for this one.
         if !was_arriving {
             let worker = Rc::clone(worker);

@@ -43,7 +43,7 @@ pub enum Request {
     /// Continue a text. Ids ascend.
     Generate { id: u32, patch: Patch, prompt: String, n_tokens: usize, sampling: Sampling },
     /// Let members read a text and say what they expect next after its token `from` and all later
-    /// ones, one member after the other.
+    /// ones, one member after the other. The last is the one with which all are compared.
     Guess { id: u32, patches: Vec<Patch>, tokens: Vec<u32>, from: usize },
     /// Let a member say how sure it was of each token of a text from place `from` on.
     Certainty { id: u32, patch: Patch, tokens: Vec<u32>, from: usize },
@@ -268,9 +268,11 @@ pub struct Space {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     pub n_tokens: usize,
-    /// From the prompt to the first token.
+    /// At the beginning of these: drawn from what the model had said before, which took no time.
+    pub n_reused: usize,
+    /// To the first token that was computed, from the prompt or from the last one drawn.
     pub first_millis: f64,
-    /// From the first token to the last.
+    /// From the first token that was computed to the last.
     pub rest_millis: f64,
     pub ending: Ending,
 }
@@ -289,10 +291,11 @@ pub enum Ending {
 }
 
 impl RunReport {
-    /// `None` for a single token, whose time is that of the prompt.
+    /// Of those that were computed; `None` for a single one, whose time is that of the prompt.
     pub fn tokens_per_second(&self) -> Option<f64> {
-        let is_timed = self.n_tokens > 1 && self.rest_millis > 0.0;
-        is_timed.then(|| (self.n_tokens - 1) as f64 * 1000.0 / self.rest_millis)
+        let n_computed = self.n_tokens.saturating_sub(self.n_reused);
+        let is_timed = n_computed > 1 && self.rest_millis > 0.0;
+        is_timed.then(|| (n_computed - 1) as f64 * 1000.0 / self.rest_millis)
     }
 }
 
@@ -334,10 +337,11 @@ mod tests {
         let token = Reply::Token { id: 7, token: 300, text: "x".to_owned() };
         assert_eq!(to_bytes(&token), [6, 7, 172, 2, 1, b'x']);
         let ending = Ending::Length;
-        let report = RunReport { n_tokens: 3, first_millis: 1.0, rest_millis: 2.0, ending };
+        let (n_tokens, n_reused, first_millis, rest_millis) = (3, 2, 1.0, 2.0);
+        let report = RunReport { n_tokens, n_reused, first_millis, rest_millis, ending };
         let done = to_bytes(&Reply::Done { id: 7, text: String::new(), report });
-        assert_eq!(done[..4], [7, 7, 0, 3]);
-        assert_eq!(done[4..20], [1.0_f64.to_le_bytes(), 2.0_f64.to_le_bytes()].concat());
+        assert_eq!(done[..5], [7, 7, 0, 3, 2]);
+        assert_eq!(done[5..21], [1.0_f64.to_le_bytes(), 2.0_f64.to_le_bytes()].concat());
     }
 
     #[test]
@@ -365,11 +369,25 @@ mod tests {
     fn the_first_token_does_not_count_towards_the_speed() {
         let report = RunReport {
             n_tokens: 11,
+            n_reused: 0,
             first_millis: 5000.0,
             rest_millis: 500.0,
             ending: Ending::Length,
         };
         assert_eq!(report.tokens_per_second(), Some(20.0));
         assert_eq!(RunReport { n_tokens: 1, ..report }.tokens_per_second(), None);
+    }
+
+    #[test]
+    fn tokens_that_were_only_drawn_do_not_count_towards_the_speed() {
+        let report = RunReport {
+            n_tokens: 31,
+            n_reused: 20,
+            first_millis: 50.0,
+            rest_millis: 500.0,
+            ending: Ending::Length,
+        };
+        assert_eq!(report.tokens_per_second(), Some(20.0));
+        assert_eq!(RunReport { n_reused: 31, ..report }.tokens_per_second(), None);
     }
 }

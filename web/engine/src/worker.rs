@@ -19,6 +19,7 @@ use crate::own::Own;
 use crate::pace::Pace;
 use crate::parcel::{pack, unpack};
 use crate::store::Store;
+use crate::writing::LastText;
 
 /// Answers the page's requests from now on, with the model on the device that `device` opens.
 pub fn serve<F>(device: F)
@@ -49,6 +50,8 @@ pub(crate) struct Worker {
     pub(crate) pace: Pace,
     /// Families that have taken the place of another.
     pub(crate) n_adopted: Cell<u32>,
+    /// Of the family that is here; dropped with it.
+    pub(crate) last_text: RefCell<Option<LastText>>,
     /// What the reader has brought, while it is only looked at.
     pub(crate) own: RefCell<Option<Own>>,
     /// Requests are answered one after the other.
@@ -118,6 +121,7 @@ impl Worker {
             arrivals: Arrivals::default(),
             pace: Pace::default(),
             n_adopted: Cell::new(0),
+            last_text: RefCell::new(None),
             own: RefCell::new(None),
             waiting: RefCell::default(),
             is_busy: Cell::new(false),

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::ask_row::{AskRow, Refusal};
+use super::ask_row::{AskRow, Refusal, stand_in_words};
 use super::marked::Marked;
 use crate::dial::Dial;
 use crate::difference::{differing, parting, stretches};
@@ -24,17 +24,17 @@ pub fn Compare(
     children: Children,
 ) -> impl IntoView {
     let place = session.comparison;
-    let is_running = Memo::new(move |_| session.is_trying(place));
-    let can_start = Memo::new(move |_| {
-        session.can_ask()
-            && session.has_room_for_all()
-            && draft.has_prompt()
-            && compared.with(|stops| stops.len() >= 2)
+    let last = Memo::new(move |_| dial.family.with_value(|family| session.last_roomy_stop(family)));
+    let n_chosen = Memo::new(move |_| {
+        compared.with(|stops| stops.iter().filter(|&&stop| stop <= last.get()).count())
     });
+    let is_running = Memo::new(move |_| session.is_trying(place));
+    let can_start =
+        Memo::new(move |_| session.can_ask() && draft.has_prompt() && n_chosen.get() >= 2);
     let start = move || {
         let stops = compared.get_untracked();
-        let trial =
-            dial.family.with_value(|family| Trial::of_writers(family, &stops, draft.task(dial)));
+        let (last, task) = (last.get_untracked(), draft.task(dial));
+        let trial = dial.family.with_value(|family| Trial::of_writers(family, &stops, last, task));
         session.try_out(place, trial);
     };
     let columns = move || {
@@ -48,7 +48,7 @@ pub fn Compare(
         let is_running = is_running.get();
         place.with(|trial| trial.as_ref().map(|trial| state_in_words(trial, is_running)))
     });
-    let label = move || format!("Write at {}", format::count(compared.with(Vec::len), "size"));
+    let label = move || format!("Write at {}", format::count(n_chosen.get(), "size"));
     let notice =
         Signal::derive(move || place.with(|trial| trial.as_ref()?.state.notice().cloned()));
     view! {
@@ -59,7 +59,7 @@ pub fn Compare(
             </p>
         </div>
         {children()}
-        <Sizes dial compared/>
+        <Sizes dial compared last/>
         <AskRow
             session
             id="compare"
@@ -67,7 +67,7 @@ pub fn Compare(
             can_start
             is_running
             on_start=start
-            words=Signal::derive(move || words.get().unwrap_or_default().to_owned())
+            words=Signal::derive(move || words.get().unwrap_or_else(|| stand_in_words(session)))
             is_quiet=true
         />
         <div class="columns" id="columns" aria-busy=move || is_running.get().to_string()>
@@ -79,14 +79,20 @@ pub fn Compare(
 
 /// The sizes to choose from; at most four, at least two.
 #[component]
-fn Sizes(dial: Dial, compared: RwSignal<Vec<usize>>) -> impl IntoView {
+fn Sizes(
+    dial: Dial,
+    compared: RwSignal<Vec<usize>>,
+    /// The largest stop that has room.
+    last: Memo<usize>,
+) -> impl IntoView {
     let sizes: Vec<usize> = dial.family.with_value(|family| {
         family.path().iter().map(|patch| family.size(patch).n_layers).collect()
     });
-    let last = sizes.len() - 1;
+    let teacher = sizes.len() - 1;
     let size = move |(stop, n_layers): (usize, usize)| {
         let is_chosen = move || compared.with(|stops| stops.contains(&stop));
         let is_full = move || compared.with(|stops| stops.len() >= MOST_COMPARED);
+        let has_room = move || stop <= last.get();
         let choose = move |_| {
             compared.update(|stops| match stops.iter().position(|&chosen| chosen == stop) {
                 Some(at) => {
@@ -100,7 +106,7 @@ fn Sizes(dial: Dial, compared: RwSignal<Vec<usize>>) -> impl IntoView {
         };
         let name = match stop {
             0 => " (student)",
-            stop if stop == last => " (teacher)",
+            stop if stop == teacher => " (teacher)",
             _ => "",
         };
         view! {
@@ -109,7 +115,7 @@ fn Sizes(dial: Dial, compared: RwSignal<Vec<usize>>) -> impl IntoView {
                     type="checkbox"
                     value=stop.to_string()
                     prop:checked=is_chosen
-                    disabled=move || !is_chosen() && is_full()
+                    disabled=move || !has_room() || !is_chosen() && is_full()
                     on:change=choose
                 />
                 <span>{n_layers}{name}</span>
@@ -124,33 +130,37 @@ fn Sizes(dial: Dial, compared: RwSignal<Vec<usize>>) -> impl IntoView {
     }
 }
 
-fn state_in_words(trial: &Trial, is_running: bool) -> &'static str {
+fn state_in_words(trial: &Trial, is_running: bool) -> String {
+    let reference = trial.reference_name;
     match trial.state {
-        TrialState::Writing if is_running => "Writing, the teacher first …",
-        TrialState::Guessing if is_running => "All read the teacher's text …",
-        TrialState::Whole => "Done. Marked words are not in the teacher's text.",
-        TrialState::Failed(_) => "Not written.",
-        TrialState::Writing | TrialState::Guessing | TrialState::Stopped => "Stopped.",
+        TrialState::Writing if is_running => format!("Writing, the {reference} first …"),
+        TrialState::Guessing if is_running => format!("All read the text of the {reference} …"),
+        TrialState::Whole => {
+            format!("Done. Marked words are not in the text of the {reference}.")
+        }
+        TrialState::Failed(_) => "Not written.".to_owned(),
+        TrialState::Writing | TrialState::Guessing | TrialState::Stopped => "Stopped.".to_owned(),
     }
 }
 
-/// What one size wrote, and how near it comes to the teacher.
+/// What one size wrote, and how near it comes to the reference.
 fn column(trial: &Trial, part: &Part) -> impl IntoView + use<> {
-    let is_teacher = part.patch == trial.teacher().patch;
+    let is_reference = part.patch == trial.reference().patch;
+    let name = trial.reference_name;
     let tokens = part.run.as_ref().map(Run::tokens).unwrap_or_default();
-    let reference = trial.teacher_tokens();
+    let reference = trial.reference_tokens();
     let differs = differing(&tokens, &reference);
     let pieces = part.run.iter().flat_map(|run| &run.pieces).map(|piece| piece.text.as_str());
     let stretches = stretches(pieces, &differs);
     let token_ids = part.run.as_ref().map(Run::token_ids).unwrap_or_default();
-    let name = if is_teacher { " (teacher)" } else { "" };
+    let told_name = if is_reference { format!(" ({name})") } else { String::new() };
     let is_written = part.run.is_some() && !part.is_writing();
-    let comparison = match (is_teacher, is_written) {
+    let comparison = match (is_reference, is_written) {
         (true, _) => Some("The others are compared with this text.".to_owned()),
-        (false, true) => Some(parting_in_words(&tokens, &reference)),
+        (false, true) => Some(parting_in_words(&tokens, &reference, name)),
         (false, false) => None,
     };
-    let nearness = trial.nearness(part).filter(|_| !is_teacher);
+    let nearness = trial.nearness(part).filter(|_| !is_reference);
     view! {
         <article
             class="column"
@@ -159,7 +169,7 @@ fn column(trial: &Trial, part: &Part) -> impl IntoView + use<> {
             data-token-ids=token_ids
         >
             <h2>
-                {format::count(part.size.n_layers, "layer")} {name}
+                {format::count(part.size.n_layers, "layer")} {told_name}
                 <small>" " {format::params(part.size.n_params)} " parameters"</small>
             </h2>
             <p class="column-text">
@@ -167,32 +177,33 @@ fn column(trial: &Trial, part: &Part) -> impl IntoView + use<> {
                 <Marked stretches/>
             </p>
             <p class="quiet">{comparison}</p>
-            {nearness.map(|nearness| view! { <NearnessWords nearness/> })}
+            {nearness.map(|nearness| view! { <NearnessWords nearness name/> })}
         </article>
     }
 }
 
-fn parting_in_words(tokens: &[u32], reference: &[u32]) -> String {
+/// `name` is the reference's.
+fn parting_in_words(tokens: &[u32], reference: &[u32], name: &str) -> String {
     match parting(tokens, reference) {
-        None => "The same text as the teacher's.".to_owned(),
-        Some(0) => "Parts from the teacher at once.".to_owned(),
-        Some(n_same) => format!("Parts from the teacher after {}.", format::count(n_same, "token")),
+        None => format!("The same text as that of the {name}."),
+        Some(0) => format!("Parts from the {name} at once."),
+        Some(n_same) => format!("Parts from the {name} after {}.", format::count(n_same, "token")),
     }
 }
 
 #[component]
-fn NearnessWords(nearness: Nearness) -> impl IntoView {
+fn NearnessWords(nearness: Nearness, name: &'static str) -> impl IntoView {
     let Nearness { n_places, n_agreeing, kl } = nearness;
     view! {
         <dl class="nearness">
             <div>
-                <dt>"Expects the teacher's next token"</dt>
+                <dt>{format!("Expects the next token of the {name}")}</dt>
                 <dd class="agreement">
                     {format!("at {n_agreeing} of {}", format::count(n_places, "place"))}
                 </dd>
             </div>
             <div>
-                <dt>"Distance from the teacher"</dt>
+                <dt>{format!("Distance from the {name}")}</dt>
                 <dd class="kl">
                     {format!("{kl:.4} nats")} <small>" (mean KL along its text)"</small>
                 </dd>

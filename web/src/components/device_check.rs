@@ -4,7 +4,7 @@ use boomerang_core::bundle::Recordings;
 use boomerang_engine::messages::{CheckedMember, Reply, Request};
 use leptos::prelude::*;
 
-use super::ask_row::{AskRow, Refusal};
+use super::ask_row::{AskRow, Refusal, room_in_words};
 use super::notice_box::NoticeBox;
 use crate::asked::Asked;
 use crate::backend::Backend;
@@ -21,7 +21,9 @@ pub fn DeviceCheck(
     recordings: Signal<Option<Recordings>>,
 ) -> impl IntoView {
     let DeviceState { checks, checked, .. } = state;
-    let n_sizes = dial.family.with_value(|family| family.path().len());
+    let n_sizes = Memo::new(move |_| {
+        dial.family.with_value(|family| session.roomy(family.measured_path()).len())
+    });
     let is_running = Memo::new(move |_| checked.with(|checked| checked.is_running(session)));
     let is_gpu = Memo::new(move |_| {
         let backend = session.choice.with(|choice| choice.as_ref().map(|choice| choice.backend));
@@ -30,13 +32,14 @@ pub fn DeviceCheck(
     let n_records = Memo::new(move |_| {
         recordings.with(|recordings| {
             let texts = recordings.iter().flat_map(|recordings| &recordings.texts);
-            texts.map(|text| text.members.len()).sum::<usize>()
+            texts.map(|text| text.members.len().min(n_sizes.get())).sum::<usize>()
         })
     });
-    let can_start =
-        Memo::new(move |_| session.can_ask() && session.has_room_for_all() && n_records.get() > 0);
+    let can_start = Memo::new(move |_| session.can_ask() && n_records.get() > 0);
     let start = move || {
-        let Some(Recordings { texts }) = recordings.get_untracked() else { return };
+        let Some(Recordings { mut texts }) = recordings.get_untracked() else { return };
+        // Recorded in the order in which room is counted.
+        texts.iter_mut().for_each(|text| text.members.truncate(n_sizes.get_untracked()));
         let request = move |id| Request::Check { id, recorded: texts };
         let is_asked = session.consult(request, move |reply| {
             if let Reply::Checked { check, .. } = reply {
@@ -57,7 +60,7 @@ pub fn DeviceCheck(
                 Asked::NotYet if n_records == 0 => {
                     "This bundle comes without recordings.".to_owned()
                 }
-                Asked::NotYet => String::new(),
+                Asked::NotYet => room_in_words(session),
                 Asked::Running if is_running => format!("{} of {n_records} …", checks.len()),
                 Asked::Whole => check_finding(checks).unwrap_or_default(),
                 Asked::Failed(_) => "Not checked.".to_owned(),
@@ -95,7 +98,7 @@ pub fn DeviceCheck(
         <AskRow
             session
             id="check"
-            label=format!("Check {}", format::count(n_sizes, "size"))
+            label=Signal::derive(move || format!("Check {}", format::count(n_sizes.get(), "size")))
             can_start
             is_running
             on_start=start

@@ -1,16 +1,18 @@
 //! How well and how fast all sizes are on this machine.
 
 use boomerang_core::bundle::TaskFile;
+use boomerang_core::chart::Chart;
 use boomerang_engine::messages::{Reply, Request};
 use leptos::html;
 use leptos::prelude::*;
 
-use super::ask_row::{AskRow, Refusal};
-use super::download::data_url;
+use super::ask_row::{AskRow, Refusal, room_in_words};
+use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
 use super::width::width_of;
 use crate::asked::Asked;
 use crate::device::{DeviceState, MeasuredSize, chart, csv, measured_finding, memory, share};
 use crate::dial::Dial;
+use crate::family::MemberSize;
 use crate::format;
 use crate::session::Session;
 
@@ -22,23 +24,28 @@ pub fn DeviceSpeed(
     task: Signal<Option<TaskFile>>,
 ) -> impl IntoView {
     let DeviceState { sizes, measured, .. } = state;
-    let n_sizes = dial.family.with_value(|family| family.path().len());
+    let n_all = dial.family.with_value(|family| family.path().len());
+    let n_sizes =
+        Memo::new(move |_| dial.family.with_value(|family| session.roomy(family.path()).len()));
     let is_running = Memo::new(move |_| measured.with(|measured| measured.is_running(session)));
     let has_task = Memo::new(move |_| task.with(Option::is_some));
-    let can_start =
-        Memo::new(move |_| session.can_ask() && session.has_room_for_all() && has_task.get());
+    let can_start = Memo::new(move |_| session.can_ask() && has_task.get());
     let start = move || {
         let Some(task) = task.get_untracked() else { return };
-        let patches = dial.family.with_value(|family| family.path().to_vec());
+        let (patches, asked) = dial.family.with_value(|family| {
+            let patches = untrack(|| session.roomy(family.path()));
+            let asked: Vec<MemberSize> = patches.iter().map(|patch| family.size(patch)).collect();
+            (patches, asked)
+        });
         let request = move |id| Request::Measure { id, patches, task };
         let is_asked = session.consult(request, move |reply| {
             if let Reply::Measured { measured, .. } = reply {
-                let size = dial.family.with_value(|family| {
-                    let stop = sizes.with_untracked(Vec::len).min(family.last_stop());
-                    family.size(&family.path()[stop])
-                });
                 let measured = *measured;
-                sizes.update(|sizes| sizes.push(MeasuredSize { size, measured }));
+                sizes.update(|sizes| {
+                    if let Some(&size) = asked.get(sizes.len()) {
+                        sizes.push(MeasuredSize { size, measured });
+                    }
+                });
             } else if let Some(after) = Asked::after(reply) {
                 measured.set(after);
             }
@@ -53,9 +60,9 @@ pub fn DeviceSpeed(
         sizes.with(|sizes| {
             measured.with(|measured| match measured {
                 Asked::NotYet if !has_task => "This bundle comes without questions.".to_owned(),
-                Asked::NotYet => String::new(),
+                Asked::NotYet => room_in_words(session),
                 Asked::Running if is_running => {
-                    format!("{} of {} …", sizes.len(), format::count(n_sizes, "size"))
+                    format!("{} of {} …", sizes.len(), format::count(n_sizes.get(), "size"))
                 }
                 Asked::Whole => measured_finding(sizes).unwrap_or_default(),
                 Asked::Failed(_) => "Not measured.".to_owned(),
@@ -85,14 +92,14 @@ pub fn DeviceSpeed(
         <AskRow
             session
             id="measure"
-            label=format!("Measure {}", format::count(n_sizes, "size"))
+            label=Signal::derive(move || format!("Measure {}", format::count(n_sizes.get(), "size")))
             can_start
             is_running
             on_start=start
             words=words
         />
         {table}
-        <Picture sizes=sizes task/>
+        <Picture sizes task n_all/>
         <Refusal notice/>
     }
 }
@@ -135,9 +142,15 @@ fn table(sizes: &[MeasuredSize]) -> impl IntoView + use<> {
 
 /// Accuracy against time, and what was measured as files.
 #[component]
-fn Picture(sizes: RwSignal<Vec<MeasuredSize>>, task: Signal<Option<TaskFile>>) -> impl IntoView {
-    let drawn =
-        Memo::new(move |_| task.with(|task| sizes.with(|sizes| chart(sizes, task.as_ref()))));
+fn Picture(
+    sizes: RwSignal<Vec<MeasuredSize>>,
+    task: Signal<Option<TaskFile>>,
+    /// Sizes of the family, the teacher the last.
+    n_all: usize,
+) -> impl IntoView {
+    let drawn = Memo::new(move |_| {
+        task.with(|task| sizes.with(|sizes| chart(sizes, task.as_ref(), n_all)))
+    });
     let figure = NodeRef::<html::Div>::new();
     let width = width_of(figure);
     let picture = move || {
@@ -145,22 +158,18 @@ fn Picture(sizes: RwSignal<Vec<MeasuredSize>>, task: Signal<Option<TaskFile>>) -
         let height = (width * 0.55).clamp(280.0, 480.0);
         drawn.with(|drawn| drawn.as_ref().map(|chart| chart.to_element("speed", width, height)))
     };
-    let saves = move || {
-        let svg = drawn.with(|drawn| drawn.as_ref().map(|chart| chart.to_svg(800.0, 500.0)));
-        let svg = svg.map(|svg| {
-            let href = data_url("image/svg+xml", &svg);
-            view! { <a download="device.svg" href=href>"Save as SVG"</a> }
-        });
-        sizes.with(|sizes| (!sizes.is_empty()).then(|| {
-            let href = data_url("text/csv", &csv(sizes));
-            view! { <p class="saves">{svg} <a download="device.csv" href=href>"Save as CSV"</a></p> }
-        }))
-    };
+    let svg = Signal::derive(move || {
+        let draw = |chart: &Chart| chart.to_svg(SAVED_WIDTH, SAVED_HEIGHT);
+        drawn.with(|drawn| drawn.as_ref().map(draw).unwrap_or_default())
+    });
+    let csv = Signal::derive(move || sizes.with(|sizes| csv(sizes)));
     view! {
         <figure class="curve device-picture">
             // The text of the drawing comes from `core`, which escapes every word in it.
             <div node_ref=figure inner_html=move || picture().unwrap_or_default()></div>
         </figure>
-        {saves}
+        <Show when=move || sizes.with(|sizes| !sizes.is_empty())>
+            <Saves name="device" svg csv/>
+        </Show>
     }
 }

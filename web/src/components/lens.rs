@@ -45,9 +45,8 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
         written.unwrap_or_else(|| draft.prompt.get())
     });
     let is_running = Memo::new(move |_| asked.with(|asked| asked.is_running(session)));
-    let can_start = Memo::new(move |_| {
-        session.can_ask() && session.has_room_for_all() && text.with(|text| !text.trim().is_empty())
-    });
+    let can_start =
+        Memo::new(move |_| session.can_ask() && text.with(|text| !text.trim().is_empty()));
     let start = move || {
         let (patch, text) = (dial.patch.get_untracked(), text.get_untracked());
         let n_layers = dial.size.get_untracked().n_layers;
@@ -100,6 +99,7 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
             is_running
             on_start=start
             words=words
+            needs_teacher=true
         />
         {found}
         <Refusal notice/>

@@ -20,6 +20,7 @@ pub mod lesson_card;
 pub mod marked;
 pub mod models;
 pub mod notice_box;
+pub mod number_field;
 pub mod output;
 pub mod own_models;
 pub mod panels;

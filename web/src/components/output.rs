@@ -62,11 +62,16 @@ fn RunHeading(run: Run) -> impl IntoView {
 
 fn in_words(report: RunReport) -> String {
     let tokens = format::count(report.n_tokens, "token");
+    let drawn = match report.n_reused {
+        0 => String::new(),
+        n if n == report.n_tokens => ", drawn again without running the model".to_owned(),
+        n => format!(", the first {n} drawn again without running the model"),
+    };
     let speed = report
         .tokens_per_second()
         .map_or_else(String::new, |per_second| format!(", {} a second", format::speed(per_second)));
     // The first token also waits for the prompt, and on a GPU for its programs to be compiled.
-    let first = if report.n_tokens > 0 && report.first_millis > 1000.0 {
+    let first = if report.n_tokens > report.n_reused && report.first_millis > 1000.0 {
         format!(", the first after {:.1} s", report.first_millis / 1000.0)
     } else {
         String::new()
@@ -77,7 +82,7 @@ fn in_words(report: RunReport) -> String {
         Ending::EndOfText => ", ended by itself",
         Ending::Stopped => ", stopped",
     };
-    format!("{tokens}{speed}{first}{ending}")
+    format!("{tokens}{drawn}{speed}{first}{ending}")
 }
 
 /// The text for screen readers: sentence by sentence, since a voice cannot follow single tokens.
@@ -129,7 +134,22 @@ fn Earlier(session: Session) -> impl IntoView {
 
 #[cfg(test)]
 mod tests {
-    use super::whole_sentences;
+    use super::*;
+
+    #[test]
+    fn a_text_says_how_much_of_it_the_model_did_not_run_for() {
+        let report = RunReport {
+            n_tokens: 5,
+            n_reused: 2,
+            first_millis: 1.0,
+            rest_millis: 100.0,
+            ending: Ending::Length,
+        };
+        let words = "5 tokens, the first 2 drawn again without running the model, 20 a second";
+        assert_eq!(in_words(report), words);
+        let drawn = RunReport { n_reused: 5, first_millis: 0.0, rest_millis: 0.0, ..report };
+        assert_eq!(in_words(drawn), "5 tokens, drawn again without running the model");
+    }
 
     #[test]
     fn only_whole_sentences_are_spoken() {

@@ -31,19 +31,26 @@ pub fn OwnModels(own: Own) -> impl IntoView {
             kind(before) != kind(now) || matches!(now, Some(Stage::Failed(_) | Stage::Found(_)))
         },
     );
-    let state = move || match stage.get() {
-        Stage::Idle => ().into_any(),
-        Stage::Looking => {
-            view! { <p role="status" id="own-state">"Reading what the files are …"</p> }.into_any()
-        }
-        Stage::Found(card) => view! { <Found own card/> }.into_any(),
-        Stage::Packing { .. } => view! { <Packing own/> }.into_any(),
+    // In the page from the start: what comes together with its element is not read aloud.
+    let told = move || match stage.get() {
+        Stage::Looking => "Reading what the files are …".into_any(),
+        Stage::Found(card) => in_words(&card).into_any(),
         Stage::Taken { name } => view! {
-            <p role="status" id="own-state">
-                {name} " is on the dial. " <a href=Place::Explore.path()>"Write with it"</a>
+            {name} " is on the dial. " <a href=Place::Explore.path()>"Write with it"</a>
+        }
+        .into_any(),
+        Stage::Idle | Stage::Packing { .. } | Stage::Failed(_) => ().into_any(),
+    };
+    let state = move || match stage.get() {
+        Stage::Idle | Stage::Taken { .. } => ().into_any(),
+        Stage::Looking => view! {
+            <p class="button-row">
+                <button type="button" id="own-stop" on:click=move |_| own.cancel()>"Stop"</button>
             </p>
         }
         .into_any(),
+        Stage::Found(card) => view! { <Found own card/> }.into_any(),
+        Stage::Packing { .. } => view! { <Packing own/> }.into_any(),
         Stage::Failed(notice) => view! { <NoticeBox notice/> }.into_any(),
     };
     view! {
@@ -66,6 +73,7 @@ pub fn OwnModels(own: Own) -> impl IntoView {
                     <input type="file" id="own-zip" accept=".zip" on:change=choose/>
                 </label>
             </div>
+            <p role="status" id="own-state">{told}</p>
             {state}
             <Elsewhere/>
         </section>
@@ -73,27 +81,30 @@ pub fn OwnModels(own: Own) -> impl IntoView {
 }
 
 /// What was brought, before anything of it is copied.
-#[component]
-fn Found(own: Own, card: Arc<FamilyCard>) -> impl IntoView {
+fn in_words(card: &FamilyCard) -> String {
     let size = |place: usize| {
         let size = card.size(&card.path()[place]);
         let layers = format::count(size.n_layers, "layer");
         format!("{layers} ({} parameters)", format::params(size.n_params))
     };
-    let words = format!(
+    format!(
         "{}: {}, from {} to {}; {} in files.",
         card.manifest().name,
         format::count(card.path().len(), "size"),
         size(0),
         size(card.last_stop()),
         format::bytes(card.manifest().n_bytes()),
-    );
+    )
+}
+
+/// What of it has room, and what the reader can do with it.
+#[component]
+fn Found(own: Own, card: Arc<FamilyCard>) -> impl IntoView {
     let budget = own.budget();
     let refusal = budget.refusal(&card);
     let has_room = refusal.is_none();
     let tight = budget.in_words(&card);
     view! {
-        <p role="status" id="own-state">{words}</p>
         {tight.map(|words| view! { <p id="own-tight">{words}</p> })}
         {refusal.map(|notice| view! { <NoticeBox notice/> })}
         <p class="button-row">
@@ -174,6 +185,8 @@ pub fn take_drops(own: Own, show: impl Fn() + Clone + 'static) {
         own.stage.set(Stage::Looking);
         spawn_local(async move {
             match dropped.files().await {
+                // The reader has stopped it meanwhile.
+                _ if !own.is_looking() => {}
                 Ok(files) => own.bring(files),
                 Err(error) => {
                     let next = "Drop one folder, or a zip of it.";

@@ -46,7 +46,7 @@ pub fn Paragraph(
     };
     let words = move || {
         let [here, student, teacher] = everyone.get().map(|patch| score(&patch));
-        finding(here, student, teacher)
+        finding(here, student, teacher).or_else(|| session.room_in_words().map(|it| it + "."))
     };
     let rows = move || {
         let [here, student, teacher] = everyone.get();
@@ -56,7 +56,11 @@ pub fn Paragraph(
             let score = score(&patch);
             let is_here = who == "On the dial";
             // Of a text that is not there, nothing is to come.
-            let none = if text.with(|text| text.trim().is_empty()) { "–" } else { "…" };
+            let none = match text.with(|text| text.trim().is_empty()) {
+                true => "–",
+                false if session.has_room(&patch) => "…",
+                false => "no room",
+            };
             let number =
                 |value: Option<f64>| value.map_or_else(|| none.to_owned(), |it| format!("{it:.3}"));
             view! {

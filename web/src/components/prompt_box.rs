@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use super::choice::Choice;
+use super::number_field::NumberField;
 use super::panels::Part;
 use super::share::CopyLink;
 use crate::address::Address;
@@ -24,6 +25,13 @@ pub fn PromptBox(
     let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
     let prompt = draft.prompt;
     let generate = move || session.generate(draft.task(dial));
+    Effect::new(move |before: Option<boomerang_core::generate::Sampling>| {
+        let sampling = draft.sampling();
+        if before.is_some_and(|before| before != sampling) {
+            session.draw_again(draft.task(dial));
+        }
+        sampling
+    });
     let has_room = Memo::new(move |_| dial.patch.with(|patch| session.has_room(patch)));
     let can_generate =
         Memo::new(move |_| session.can_ask() && draft.has_prompt() && has_room.get());
@@ -112,49 +120,41 @@ pub fn PromptField(
 /// How long the text becomes, and how its tokens are chosen.
 #[component]
 pub fn Sampling(draft: Draft) -> impl IntoView {
-    let most_tokens = draft.most_tokens();
     view! {
         <details class="sampling">
             <summary>"Length and chance"</summary>
             <div class="sampling-fields">
-                <label>
-                    "Tokens"
-                    <input
-                        type="number"
-                        id="n-tokens"
-                        min="1"
-                        max=most_tokens.to_string()
-                        prop:value=move || draft.n_tokens.get().to_string()
-                        on:change=move |event| draft.type_length(&event_target_value(&event))
-                    />
-                </label>
+                <NumberField
+                    label="Tokens"
+                    id="n-tokens"
+                    min="1"
+                    max=draft.most_tokens().to_string()
+                    value=move || draft.n_tokens.get().to_string()
+                    take=move |typed: String| draft.type_length(&typed)
+                />
                 <Choice
                     legend="Next token"
                     options=vec![(Draw::Likeliest, "Likeliest"), (Draw::Random, "Drawn")]
                     chosen=draft.draw
                 />
                 <Show when=move || draft.draw.get() == Draw::Random>
-                    <label>
-                        "Temperature"
-                        <input
-                            type="number"
-                            min="0.1"
-                            max="2"
-                            step="0.1"
-                            prop:value=move || draft.temperature.get().to_string()
-                            on:change=move |event| draft.type_temperature(&event_target_value(&event))
-                        />
-                    </label>
-                    <label>
-                        "Seed"
-                        <input
-                            type="number"
-                            min="0"
-                            step="1"
-                            prop:value=move || draft.seed.get().to_string()
-                            on:change=move |event| draft.type_seed(&event_target_value(&event))
-                        />
-                    </label>
+                    <NumberField
+                        label="Temperature"
+                        id="temperature"
+                        min="0.1"
+                        max="2"
+                        step="0.1"
+                        value=move || draft.temperature.get().to_string()
+                        take=move |typed: String| draft.type_temperature(&typed)
+                    />
+                    <NumberField
+                        label="Seed"
+                        id="seed"
+                        min="0"
+                        step="1"
+                        value=move || draft.seed.get().to_string()
+                        take=move |typed: String| draft.type_seed(&typed)
+                    />
                 </Show>
             </div>
         </details>

@@ -14,7 +14,9 @@ pub const SAVED_HEIGHT: f64 = 500.0;
 pub fn Saves(
     /// Of the files, without their endings.
     name: &'static str,
-    #[prop(into)] svg: Signal<String>,
+    /// Empty where there is no picture.
+    #[prop(into)]
+    svg: Signal<String>,
     #[prop(into)] csv: Signal<String>,
 ) -> impl IntoView {
     let has_failed = RwSignal::new(false);
@@ -27,12 +29,13 @@ pub fn Saves(
             }
         });
     };
+    let no_picture = move || svg.with(String::is_empty);
     view! {
         <p class="saves">
-            <a download=format!("{name}.svg") href=move || data_url("image/svg+xml", &svg.get())>
+            <a download=format!("{name}.svg") hidden=no_picture href=move || data_url("image/svg+xml", &svg.get())>
                 "Save as SVG"
             </a>
-            <button type="button" class="link" on:click=save_png>"Save as PNG"</button>
+            <button type="button" class="link" hidden=no_picture on:click=save_png>"Save as PNG"</button>
             <a download=format!("{name}.csv") href=move || data_url("text/csv", &csv.get())>
                 "Save as CSV"
             </a>

@@ -1,9 +1,9 @@
 //! Every size along the teacher's text: what each expects next, and where that is not what the
-//! teacher expects.
+//! teacher expects. Where the teacher has no room, the largest size that has stands for it.
 
 use leptos::prelude::*;
 
-use super::ask_row::{AskRow, Refusal};
+use super::ask_row::{AskRow, Refusal, stand_in_words};
 use super::download::data_url;
 use crate::dial::Dial;
 use crate::draft::Draft;
@@ -21,12 +21,12 @@ pub fn Sweep(
     children: Children,
 ) -> impl IntoView {
     let place = session.sweep;
-    let n_sizes = dial.family.with_value(|family| family.path().len());
+    let last = Memo::new(move |_| dial.family.with_value(|family| session.last_roomy_stop(family)));
     let is_running = Memo::new(move |_| session.is_trying(place));
-    let can_start =
-        Memo::new(move |_| session.can_ask() && session.has_room_for_all() && draft.has_prompt());
+    let can_start = Memo::new(move |_| session.can_ask() && draft.has_prompt());
     let start = move || {
-        let trial = dial.family.with_value(|family| Trial::of_readers(family, draft.task(dial)));
+        let (last, task) = (last.get_untracked(), draft.task(dial));
+        let trial = dial.family.with_value(|family| Trial::of_readers(family, last, task));
         session.try_out(place, trial);
     };
     let words = Memo::new(move |_| {
@@ -35,9 +35,11 @@ pub fn Sweep(
             let trial = trial.as_ref()?;
             let n_done = trial.parts.iter().filter(|part| !part.guesses.is_empty()).count();
             Some(match &trial.state {
-                TrialState::Writing if is_running => "The teacher writes …".to_owned(),
+                TrialState::Writing if is_running => {
+                    format!("The {} writes …", trial.reference_name)
+                }
                 TrialState::Guessing if is_running => {
-                    format!("{n_done} of {} …", format::count(n_sizes, "size"))
+                    format!("{n_done} of {} …", format::count(trial.parts.len(), "size"))
                 }
                 TrialState::Whole => finding(trial).unwrap_or_default(),
                 TrialState::Failed(_) => "Nothing was swept.".to_owned(),
@@ -45,7 +47,7 @@ pub fn Sweep(
             })
         })
     });
-    // While the teacher writes, there is no row yet, and its tokens need not be drawn one by one.
+    // While the first one writes, there is no row yet, and its tokens need not be drawn one by one.
     let n_rows = Memo::new(move |_| {
         place.with(|trial| {
             let parts = trial.as_ref().map(|trial| trial.parts.as_slice()).unwrap_or_default();
@@ -77,11 +79,11 @@ pub fn Sweep(
         <AskRow
             session
             id="sweep"
-            label=format!("Ask all {}", format::count(n_sizes, "size"))
+            label=Signal::derive(move || format!("Ask all {}", format::count(last.get() + 1, "size")))
             can_start
             is_running
             on_start=start
-            words=Signal::derive(move || words.get().unwrap_or_default())
+            words=Signal::derive(move || words.get().unwrap_or_else(|| stand_in_words(session)))
         />
         {table}
         {save}
@@ -89,10 +91,11 @@ pub fn Sweep(
     }
 }
 
-/// Rows are sizes, columns the places of the teacher's text.
+/// Rows are sizes, columns the places of the reference's text.
 fn table(trial: &Trial) -> impl IntoView + use<> {
     let n_places = trial.parts.iter().map(|part| part.guesses.len()).max().unwrap_or(0);
-    let pieces = trial.teacher().run.as_ref().map(|run| run.pieces.clone()).unwrap_or_default();
+    let reference = trial.reference_name;
+    let pieces = trial.reference().run.as_ref().map(|run| run.pieces.clone()).unwrap_or_default();
     let heads = (0..n_places).map(|place| {
         let text =
             pieces.get(place).map_or_else(|| "next".to_owned(), |piece| visible(&piece.text));
@@ -104,8 +107,10 @@ fn table(trial: &Trial) -> impl IntoView + use<> {
         <p class="quiet" id="sweep-legend">
             "Likeliest next token of each size, with its probability. "
             <span class="flip-sign">"≠"</span>
-            " marks what the teacher does not expect. The head of the table is the teacher's text; a \
-             dot is a blank."
+            {format!(
+                " marks what the {reference} does not expect. The head of the table is the text of \
+                 the {reference}; a dot is a blank."
+            )}
         </p>
         <div class="table-scroll" tabindex="0" role="region" aria-label="What every size expects">
             <table class="sweep" id="sweep-table" aria-describedby="sweep-legend">
@@ -123,7 +128,7 @@ fn table(trial: &Trial) -> impl IntoView + use<> {
 }
 
 fn row(trial: &Trial, part: &Part) -> impl IntoView + use<> {
-    let expected = &trial.teacher().guesses;
+    let expected = &trial.reference().guesses;
     let same = trial.nearness(part).map(|near| format!("{}/{}", near.n_agreeing, near.n_places));
     let cells = part.guesses.iter().enumerate().map(|(place, told)| {
         let differs = expected.get(place).is_some_and(|it| it.guess.token != told.guess.token);

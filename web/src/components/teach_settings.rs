@@ -3,7 +3,9 @@
 use boomerang_core::plan::LayerPlan;
 use leptos::prelude::*;
 
+use super::number_field::NumberField;
 use crate::dial::Dial;
+use crate::dropped::chosen;
 use crate::format;
 use crate::teaching::wishes::{Keep, MOST_STEPS, toggled};
 use crate::teaching::{Stage, Teaching};
@@ -16,41 +18,33 @@ pub fn TeachSettings(dial: Dial, teaching: Teaching) -> impl IntoView {
         <fieldset class="teach-settings" disabled=move || is_busy.get()>
             <legend class="visually-hidden">"How it is taught"</legend>
             <KeptLayers dial teaching/>
+            <Texts teaching/>
             <div class="sampling-fields">
-                <label>
-                    "Steps"
-                    <input
-                        type="number"
-                        id="teach-steps"
-                        min="1"
-                        max=MOST_STEPS.to_string()
-                        prop:value=move || wishes.n_steps.get().to_string()
-                        on:change=move |event| wishes.type_steps(&event_target_value(&event))
-                    />
-                </label>
-                <label>
-                    "Learning rate"
-                    <input
-                        type="number"
-                        id="teach-rate"
-                        min="0"
-                        max="0.1"
-                        step="any"
-                        prop:value=move || wishes.learning_rate.get().to_string()
-                        on:change=move |event| wishes.type_learning_rate(&event_target_value(&event))
-                    />
-                </label>
-                <label>
-                    "Seed"
-                    <input
-                        type="number"
-                        id="teach-seed"
-                        min="0"
-                        step="1"
-                        prop:value=move || wishes.seed.get().to_string()
-                        on:change=move |event| wishes.type_seed(&event_target_value(&event))
-                    />
-                </label>
+                <NumberField
+                    label="Steps"
+                    id="teach-steps"
+                    min="1"
+                    max=MOST_STEPS.to_string()
+                    value=move || wishes.n_steps.get().to_string()
+                    take=move |typed: String| wishes.type_steps(&typed)
+                />
+                <NumberField
+                    label="Learning rate"
+                    id="teach-rate"
+                    min="0"
+                    max="0.1"
+                    step="any"
+                    value=move || wishes.learning_rate.get().to_string()
+                    take=move |typed: String| wishes.type_learning_rate(&typed)
+                />
+                <NumberField
+                    label="Seed"
+                    id="teach-seed"
+                    min="0"
+                    step="1"
+                    value=move || wishes.seed.get().to_string()
+                    take=move |typed: String| wishes.type_seed(&typed)
+                />
             </div>
             <div class="sampling-fields">
                 <Weight id="teach-ce" name="Weight of cross-entropy" most=2.0 weight=wishes.cross_entropy/>
@@ -58,6 +52,37 @@ pub fn TeachSettings(dial: Dial, teaching: Teaching) -> impl IntoView {
                 <Weight id="teach-alignment" name="Weight of alignment" most=40.0 weight=wishes.alignment/>
             </div>
         </fieldset>
+    }
+}
+
+/// What the student reads.
+#[component]
+fn Texts(teaching: Teaching) -> impl IntoView {
+    let texts = teaching.wishes.texts;
+    let choose = move |event: leptos::ev::Event| {
+        let files = chosen(&event);
+        if !files.is_empty() {
+            texts.set(files);
+        }
+    };
+    view! {
+        <div class="own-fields">
+            <label>
+                "Plain text files of your own"
+                <input type="file" id="teach-texts" multiple accept=".txt,.md,text/plain" on:change=choose/>
+            </label>
+            <button
+                type="button"
+                id="teach-corpus"
+                disabled=move || texts.with(Vec::is_empty)
+                on:click=move |_| texts.set(Vec::new())
+            >
+                "Take the generated corpus"
+            </button>
+        </div>
+        <p class="quiet" role="status" id="teach-texts-told">
+            {move || teaching.wishes.texts_in_words()}
+        </p>
     }
 }
 
@@ -114,8 +139,8 @@ fn KeptLayers(dial: Dial, teaching: Teaching) -> impl IntoView {
             </button>
         }
     };
-    let type_many = move |event: leptos::ev::Event| {
-        if let Ok(typed) = event_target_value(&event).parse::<usize>() {
+    let type_many = move |typed: String| {
+        if let Ok(typed) = typed.parse::<usize>() {
             many.set(typed.clamp(1, n_layers));
         }
         many.notify();
@@ -133,17 +158,16 @@ fn KeptLayers(dial: Dial, teaching: Teaching) -> impl IntoView {
                 {rule("Every third", "keep-third", Signal::stored(Keep::EveryThird))}
                 {rule("The first", "keep-first", Signal::derive(move || Keep::First(many.get())))}
                 {rule("The last", "keep-last", Signal::derive(move || Keep::Last(many.get())))}
-                <label class="many">
-                    "how many"
-                    <input
-                        type="number"
+                <div class="many">
+                    <NumberField
+                        label="how many"
                         id="keep-many"
                         min="1"
                         max=n_layers.to_string()
-                        prop:value=move || many.get().to_string()
-                        on:change=type_many
+                        value=move || many.get().to_string()
+                        take=type_many
                     />
-                </label>
+                </div>
             </div>
             <div class="layer-boxes">{boxes.collect_view()}</div>
             <p class="quiet" id="kept-told">

@@ -1,12 +1,11 @@
 //! What the browser says of this machine.
 
-use js_sys::{Function, Promise, Reflect};
 use leptos::prelude::window;
-use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
+use wasm_bindgen::JsValue;
 
-use crate::backend::{Backend, BackendChoice, Gpu, look_for_gpu, property};
+use crate::backend::{Backend, BackendChoice, Gpu, look_for_gpu};
 use crate::format;
+use crate::js::{promised, property};
 
 /// One line of what a machine has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,10 +122,8 @@ fn place(choice: Option<&BackendChoice>) -> String {
 /// `navigator.storage.estimate()`
 async fn estimate(navigator: &JsValue) -> Option<Storage> {
     let storage = property(navigator, "storage")?;
-    let estimate: Function = property(&storage, "estimate")?.dyn_into().ok()?;
-    let promise: Promise = estimate.call0(&storage).ok()?.dyn_into().ok()?;
-    let estimate = JsFuture::from(promise).await.ok()?;
-    let number = |name: &str| Reflect::get(&estimate, &name.into()).ok()?.as_f64();
+    let estimate = promised(&storage, "estimate", &[]).await.ok()?;
+    let number = |name: &str| property(&estimate, name)?.as_f64();
     Some(Storage { used_bytes: number("usage")?, most_bytes: number("quota")? })
 }
 

@@ -54,14 +54,15 @@ pub fn finding(sizes: &[MeasuredSize]) -> Option<String> {
     })
 }
 
-/// Accuracy against time; `None` where no questions were asked.
-pub fn chart(sizes: &[MeasuredSize], task: Option<&TaskFile>) -> Option<Chart> {
-    let last = sizes.len().checked_sub(1).filter(|&last| last > 0)?;
+/// Accuracy against time; `None` where no questions were asked. The last of `n_all` sizes is the
+/// teacher.
+pub fn chart(sizes: &[MeasuredSize], task: Option<&TaskFile>, n_all: usize) -> Option<Chart> {
+    let title = finding(sizes)?;
     let point = |(place, of): (usize, &MeasuredSize)| {
         let (y, stderr) = accuracy(&of.measured)?;
         let note = match place {
             0 => Some("student".to_owned()),
-            place if place == last => Some("teacher".to_owned()),
+            place if place + 1 == n_all => Some("teacher".to_owned()),
             _ => None,
         };
         Some(Point { x: of.millis_per_token(), y, stderr, note })
@@ -71,7 +72,7 @@ pub fn chart(sizes: &[MeasuredSize], task: Option<&TaskFile>) -> Option<Chart> {
     points.sort_by(|one, other| one.x.total_cmp(&other.x));
     let name = "Boomerang, on this machine".to_owned();
     Some(Chart {
-        title: finding(sizes)?,
+        title,
         description: "One point for each size: the time a token takes here, and the share of \
                       questions answered right here. Bars: one standard error each way."
             .to_owned(),
@@ -163,7 +164,7 @@ pub(super) mod tests {
             questions: vec![question],
             paragraph: String::new(),
         };
-        let chart = chart(&sizes(), Some(&task)).unwrap();
+        let chart = chart(&sizes(), Some(&task), 3).unwrap();
         let points = &chart.series[0].points;
         assert_eq!(points.iter().map(|point| point.x).collect::<Vec<_>>(), [16.0, 20.0, 25.0]);
         assert_eq!(points[1].note.as_deref(), Some("student"));

@@ -75,7 +75,7 @@ impl Session {
         if is_own {
             // What it is asked is its own, too.
             self.task.set(None);
-            spawn_local(async move { self.open_extras(&family).await });
+            spawn_local(async move { self.open_recordings(&family).await });
         }
         if fits_as_well && self.stage.with_untracked(|stage| *stage == Stage::Ready) {
             self.begin_loading();

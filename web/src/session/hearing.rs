@@ -85,6 +85,15 @@ impl Session {
     }
 
     fn hear_of_run(self, reply: Reply) {
+        let id = match &reply {
+            Reply::Started { id, .. } | Reply::Token { id, .. } | Reply::Done { id, .. } => *id,
+            Reply::Failed { id: Some(id), .. } => *id,
+            _ => return,
+        };
+        // The last words of a text that gave way to another.
+        if self.run.with_untracked(|run| run.as_ref().is_some_and(|run| run.id != id)) {
+            return;
+        }
         let is_done = matches!(reply, Reply::Done { .. } | Reply::Failed { .. });
         if let Reply::Failed { notice, .. } = reply {
             self.refusal.set(Some(notice));

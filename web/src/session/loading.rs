@@ -106,31 +106,43 @@ impl Session {
         self.source.set_value(Source { manifest_url, manifest, is_kept: true });
         self.family.set(Some(Arc::clone(&family)));
         self.stage.set(Stage::Offered);
-        self.open_extras(&family).await;
+        self.open_recordings(&family).await;
         self.n_bytes_kept.set(n_bytes_kept(family.manifest()).await);
         Ok(())
     }
 
-    /// What the bundle tells beside its weights. Where it does not come, the page is without it.
-    pub(super) async fn open_extras(self, family: &FamilyCard) {
+    /// What its members wrote when the bundle was made. Where it does not come, the page is without it.
+    pub(super) async fn open_recordings(self, family: &FamilyCard) {
         let manifest = family.manifest();
-        let is_on_dial = || {
-            self.family.with_untracked(|now| {
-                now.as_ref().is_some_and(|now| now.fingerprint() == family.fingerprint())
-            })
-        };
         if let Some(bytes) = self.fetch_extra(manifest.recordings.as_ref()).await
-            && is_on_dial()
+            && self.is_on_dial(family)
             && let Ok(recordings) = Recordings::from_json(&bytes, manifest)
         {
             self.recordings.set(Some(Arc::new(recordings)));
         }
-        if let Some(bytes) = self.fetch_extra(manifest.task.as_ref()).await
-            && is_on_dial()
-            && let Ok(task) = TaskFile::from_json(&bytes, manifest)
-        {
-            self.task.set(Some(Arc::new(task)));
+    }
+
+    /// Fetches what the bundle brings for measuring its members, for a view that is about that.
+    pub fn open_task(self) {
+        let Some(family) = self.family.get_untracked() else { return };
+        if self.task.with_untracked(Option::is_some) {
+            return;
         }
+        spawn_local(async move {
+            let manifest = family.manifest();
+            if let Some(bytes) = self.fetch_extra(manifest.task.as_ref()).await
+                && self.is_on_dial(&family)
+                && let Ok(task) = TaskFile::from_json(&bytes, manifest)
+            {
+                self.task.set(Some(Arc::new(task)));
+            }
+        });
+    }
+
+    fn is_on_dial(self, family: &FamilyCard) -> bool {
+        self.family.with_untracked(|now| {
+            now.as_ref().is_some_and(|now| now.fingerprint() == family.fingerprint())
+        })
     }
 
     /// Has the page kept for the time without a network, now that all of the model is here.

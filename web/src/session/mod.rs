@@ -41,7 +41,7 @@ pub struct Session {
     pub family: RwSignal<Option<Arc<FamilyCard>>>,
     /// What members wrote when the bundle was made, if it says so.
     pub recordings: RwSignal<Option<Arc<Recordings>>>,
-    /// What the bundle brings for measuring its members.
+    /// What the bundle brings for measuring its members, once a view has asked for it.
     pub task: RwSignal<Option<Arc<TaskFile>>>,
     pub choice: RwSignal<Option<BackendChoice>>,
     /// The text that is being written, or the last one.
@@ -68,6 +68,8 @@ pub struct Session {
     pub sweep: RwSignal<Option<Trial>>,
     /// What this browser keeps.
     pub stored: Stored,
+    /// Whether the text in the making, or the last one, stood there with other chances.
+    is_redrawing: StoredValue<bool>,
     /// What the engine is writing for, while the stage says that it is.
     work: RwSignal<Work>,
     /// Who hears the replies to a request that is neither a text nor a trial.
@@ -129,6 +131,7 @@ impl Session {
             comparison: RwSignal::new(None),
             sweep: RwSignal::new(None),
             stored: Stored::new(),
+            is_redrawing: StoredValue::new(false),
             work: RwSignal::new(Work::Run),
             hearer: StoredValue::new_local(None),
             pending: StoredValue::new_local(None),
@@ -198,10 +201,32 @@ impl Session {
     }
 
     pub fn generate(self, task: Task) {
-        self.once_ready(move || self.generate_now(task));
+        self.once_ready(move || self.generate_now(task, false));
     }
 
-    fn generate_now(self, task: Task) {
+    /// Draws the text that stands there anew, where the task differs from it in its chances alone. One
+    /// that is being drawn anew gives way; one that is written for the first time does not.
+    pub fn draw_again(self, task: Task) {
+        let is_redrawing = self.is_redrawing.get_value() && untrack(|| self.is_writing());
+        let is_wanted = self.run.with_untracked(|run| {
+            run.as_ref().is_some_and(|run| {
+                (run.is_whole() || is_redrawing) && run.differs_in_chance_alone(&task)
+            })
+        });
+        if !is_wanted {
+            return;
+        }
+        if is_redrawing {
+            self.stop();
+            self.run.update_untracked(|run| *run = None);
+            self.generate_now(task, true);
+        } else if self.stage.with_untracked(|stage| *stage == Stage::Ready) {
+            self.generate_now(task, true);
+        }
+    }
+
+    fn generate_now(self, task: Task, is_redrawing: bool) {
+        self.is_redrawing.set_value(is_redrawing);
         let id = self.next_id();
         if let Some(run) = self.run.get_untracked() {
             self.earlier_runs.update(|runs| {

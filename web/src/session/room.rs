@@ -7,11 +7,37 @@ use leptos::prelude::*;
 use super::Session;
 use crate::backend::Backend;
 use crate::budget::Budget;
+use crate::family::FamilyCard;
+use crate::format;
 
 impl Session {
     /// Whether all sizes have room here, as far as is known.
     pub fn has_room_for_all(self) -> bool {
         self.tight.with(Option::is_none)
+    }
+
+    /// Which of some sizes have room here, as far as is known.
+    pub fn roomy(self, path: &[Patch]) -> Vec<Patch> {
+        path.iter().filter(|patch| self.has_room(patch)).cloned().collect()
+    }
+
+    /// The largest stop of the dial that has room here, as far as is known.
+    pub fn last_roomy_stop(self, family: &FamilyCard) -> usize {
+        self.roomy(family.path()).len().saturating_sub(1)
+    }
+
+    /// Which sizes have room, when not all have.
+    pub fn room_in_words(self) -> Option<String> {
+        let n_sizes = self.tight.with(|tight| tight.as_ref().map(|(n_sizes, _)| *n_sizes))?;
+        self.family.with(|family| {
+            let family = family.as_ref()?;
+            let largest = family.measured_path().get(n_sizes.checked_sub(1)?)?;
+            Some(format!(
+                "{n_sizes} of {} have room here, up to {}",
+                format::count(family.measured_path().len(), "size"),
+                format::count(family.size(largest).n_layers, "layer"),
+            ))
+        })
     }
 
     /// Whether this member has room here, as far as is known.

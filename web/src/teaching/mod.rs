@@ -15,6 +15,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web_sys::Blob;
 
+use crate::own::File;
 use crate::session::{Home, Newcomer, Session};
 use crate::wire::Wire;
 use record::Record;
@@ -39,6 +40,8 @@ pub struct Teaching {
     pub on_dial: RwSignal<Option<usize>>,
     session: Session,
     record: StoredValue<Option<Record>>,
+    /// Texts for the worker, until it listens.
+    chosen: StoredValue<Vec<File>, LocalStorage>,
     last_drawn: StoredValue<f64>,
     worker: StoredValue<Option<Wire>, LocalStorage>,
 }
@@ -96,6 +99,7 @@ impl Teaching {
             on_dial: RwSignal::new(None),
             session,
             record: StoredValue::new(None),
+            chosen: StoredValue::new_local(Vec::new()),
             last_drawn: StoredValue::new(0.0),
             worker: StoredValue::new_local(None),
         }
@@ -109,6 +113,8 @@ impl Teaching {
             .with_untracked(|family| family.as_ref().map(|family| family.manifest().plan.clone()));
         let Some(plan) = plan else { return };
         self.record.set_value(Some(Record::new(self.wishes.settings(&plan))));
+        // Those of this moment; the reader may choose others while the program comes.
+        self.chosen.set_value(self.wishes.texts.get_untracked());
         self.shown.set(None);
         self.on_dial.set(None);
         self.is_moving.set(false);
@@ -151,16 +157,19 @@ impl Teaching {
                     .with_value(|record| record.as_ref().map(|record| record.settings.clone()));
                 let Some(settings) = settings else { return };
                 let (manifest_url, manifest) = self.session.manifest();
-                self.tell(&Request::Start { manifest_url, manifest, settings });
+                let chosen = self.chosen.try_update_value(std::mem::take).unwrap_or_default();
+                let (texts, files): (Vec<String>, Vec<Blob>) = chosen.into_iter().unzip();
+                self.tell_with(&Request::Start { manifest_url, manifest, settings, texts }, &files);
             }
             Reply::Progress { bytes, total } => self.stage.set(Stage::Loading { bytes, total }),
-            Reply::Started | Reply::Resumed => self.stage.set(Stage::Teaching),
+            Reply::Started { texts } => {
+                self.note(|record| record.texts = texts);
+                self.stage.set(Stage::Teaching);
+            }
+            Reply::Resumed => self.stage.set(Stage::Teaching),
+            Reply::HeldOut { step, loss } => self.note(|record| record.held_out.push((step, loss))),
             Reply::Step(step) => {
-                self.record.update_value(|record| {
-                    if let Some(record) = record {
-                        record.steps.push(step);
-                    }
-                });
+                self.note(|record| record.steps.push(step));
                 let now = js_sys::Date::now();
                 if now - self.last_drawn.get_value() > MILLIS_BETWEEN_DRAWINGS {
                     self.last_drawn.set_value(now);
@@ -193,6 +202,14 @@ impl Teaching {
         }
     }
 
+    fn note(self, write: impl FnOnce(&mut Record)) {
+        self.record.update_value(|record| {
+            if let Some(record) = record {
+                write(record);
+            }
+        });
+    }
+
     fn draw(self) {
         self.shown.set(self.record.get_value().map(Arc::new));
     }
@@ -210,9 +227,13 @@ impl Teaching {
     }
 
     fn tell(self, request: &Request) {
+        self.tell_with(request, &[]);
+    }
+
+    fn tell_with(self, request: &Request, files: &[Blob]) {
         self.worker.with_value(|worker| {
             if let Some(worker) = worker {
-                worker.send(request, &[]);
+                worker.send(request, files);
             }
         });
     }

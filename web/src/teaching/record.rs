@@ -3,9 +3,10 @@
 use boomerang_core::chart::{Axis, Chart, Format, Point, Series, SeriesStyle};
 use boomerang_core::distill::LossTerms;
 use boomerang_core::distill::loss::LossWeights;
-use boomerang_engine::teaching::messages::{CourseSettings, TaughtStep};
+use boomerang_engine::teaching::messages::{CourseSettings, TaughtStep, TextsRead};
 
 use crate::format;
+use crate::sweep::quoted;
 
 /// Points of a line; more would be a band.
 const MOST_POINTS: usize = 30;
@@ -19,6 +20,10 @@ const N_AT_THE_ENDS: usize = 5;
 pub struct Record {
     pub settings: CourseSettings,
     pub steps: Vec<TaughtStep>,
+    /// The reader's texts; `None` for the generated corpus.
+    pub texts: Option<TextsRead>,
+    /// The loss on what is held out, after so many steps.
+    pub held_out: Vec<(usize, f64)>,
 }
 
 /// A term of the loss.
@@ -70,7 +75,7 @@ impl Term {
 
 impl Record {
     pub fn new(settings: CourseSettings) -> Self {
-        Self { settings, steps: Vec::new() }
+        Self { settings, steps: Vec::new(), texts: None, held_out: Vec::new() }
     }
 
     /// What has become of the loss, in a sentence or two; `None` before there are two steps.
@@ -104,6 +109,33 @@ impl Record {
         })
     }
 
+    /// What the student learns from, and how it does on what is held out of that.
+    pub fn learnt_from(&self) -> String {
+        let source = match &self.texts {
+            None => "Taught on the generated corpus".to_owned(),
+            Some(texts) => {
+                let unknown = match texts.n_unknown {
+                    0 => String::new(),
+                    n => format!(", {n} of them words that the teacher does not know"),
+                };
+                format!(
+                    "Taught on {}: {}{unknown}; {} are held out",
+                    texts.names.join(", "),
+                    format::count(texts.n_tokens, "token"),
+                    texts.n_held_out,
+                )
+            }
+        };
+        let loss = match self.held_out[..] {
+            [] => String::new(),
+            [(_, loss)] => format!(" On lines that it does not learn from its loss is {loss:.2}."),
+            [(_, first), .., (_, last)] => format!(
+                " On lines that it does not learn from its loss went from {first:.2} to {last:.2}."
+            ),
+        };
+        format!("{source}.{loss}")
+    }
+
     /// Each term as it counts in the loss, along the steps; `None` before there are two.
     pub fn chart(&self) -> Option<Chart> {
         let title = self.finding()?;
@@ -123,8 +155,10 @@ impl Record {
         });
         Some(Chart {
             title,
-            description: "The terms of the loss, each times its weight, against the step."
-                .to_owned(),
+            description: format!(
+                "The terms of the loss, each times its weight, against the step. {}",
+                self.learnt_from()
+            ),
             x: Axis { label: "step".to_owned(), format: Format::Count },
             y: Axis { label: "term × weight".to_owned(), format: Format::Plain },
             series: series.collect(),
@@ -145,12 +179,17 @@ impl Record {
 
     /// A line for each step, with the names of the native trainer's log.
     pub fn csv(&self) -> String {
-        let mut csv = "step,loss,ce,kl,cosine,grad_norm,lr,tokens,tokens_per_second\n".to_owned();
+        let mut csv =
+            "step,loss,ce,kl,cosine,grad_norm,lr,tokens,tokens_per_second,taught_on\n".to_owned();
+        let taught_on = match &self.texts {
+            None => "generated corpus".to_owned(),
+            Some(texts) => quoted(&texts.names.join(", ")),
+        };
         for it in &self.steps {
             let number = |value: Option<f64>| value.map_or_else(String::new, |it| it.to_string());
             let [ce, kl, cosine] = Term::ALL.map(|term| number(term.of(&it.terms)));
             csv.push_str(&format!(
-                "{},{},{ce},{kl},{cosine},{},{},{},{:.0}\n",
+                "{},{},{ce},{kl},{cosine},{},{},{},{:.0},{taught_on}\n",
                 it.step,
                 it.terms.total,
                 it.grad_norm,
@@ -199,7 +238,7 @@ mod tests {
             tokens_per_second: 1234.2,
         });
         let settings = CourseSettings { plan, n_steps: 12, learning_rate: 0.5, loss, seed: 0 };
-        Record { settings, steps: steps.collect() }
+        Record { steps: steps.collect(), ..Record::new(settings) }
     }
 
     #[test]
@@ -232,11 +271,25 @@ mod tests {
     }
 
     #[test]
+    fn a_record_says_what_was_learnt_from() {
+        let mut record = record(&[3.0]);
+        assert_eq!(record.learnt_from(), "Taught on the generated corpus.");
+        let names = vec!["a,b.txt".to_owned(), "c.txt".to_owned()];
+        let (n_tokens, n_unknown, n_held_out) = (3000, 12, 300);
+        record.texts = Some(TextsRead { names, n_tokens, n_unknown, n_held_out });
+        record.held_out = vec![(0, 3.0), (12, 2.5)];
+        let told = record.learnt_from();
+        assert!(told.starts_with("Taught on a,b.txt, c.txt: 3"), "{told}");
+        assert!(told.contains("12 of them words") && told.ends_with("3.00 to 2.50."), "{told}");
+        assert!(record.csv().ends_with(",\"a,b.txt, c.txt\"\n"), "{}", record.csv());
+    }
+
+    #[test]
     fn a_step_is_a_line_of_the_file() {
         assert_eq!(
             record(&[3.0]).csv(),
-            "step,loss,ce,kl,cosine,grad_norm,lr,tokens,tokens_per_second\n\
-             1,3.5,3,,0.25,1,0.5,100,1234\n"
+            "step,loss,ce,kl,cosine,grad_norm,lr,tokens,tokens_per_second,taught_on\n\
+             1,3.5,3,,0.25,1,0.5,100,1234,generated corpus\n"
         );
     }
 }

@@ -6,6 +6,8 @@ use boomerang_core::plan::{KeepRule, LayerPlan, PlanError};
 use boomerang_engine::teaching::messages::CourseSettings;
 use leptos::prelude::*;
 
+use crate::own::File;
+
 pub const MOST_STEPS: usize = 500;
 /// A minute on a slow machine.
 pub const DEFAULT_STEPS: usize = 100;
@@ -22,6 +24,8 @@ pub struct Wishes {
     pub kl: RwSignal<f64>,
     pub alignment: RwSignal<f64>,
     pub seed: RwSignal<u64>,
+    /// Files of text to learn from; none for the generated corpus.
+    pub texts: RwSignal<Vec<File>, LocalStorage>,
 }
 
 /// A rule by which layers are kept.
@@ -70,6 +74,7 @@ impl Wishes {
             kl: RwSignal::new(loss.kl),
             alignment: RwSignal::new(loss.alignment),
             seed: RwSignal::new(0),
+            texts: RwSignal::new_local(Vec::new()),
         }
     }
 
@@ -101,6 +106,20 @@ impl Wishes {
     /// Whether at least one term of the loss counts.
     pub fn has_term(self) -> bool {
         [self.cross_entropy, self.kl, self.alignment].iter().any(|weight| weight.get() > 0.0)
+    }
+
+    /// On what a student is to be taught.
+    pub fn texts_in_words(self) -> String {
+        self.texts.with(|texts| {
+            let names: Vec<&str> = texts.iter().map(|(name, _)| name.as_str()).collect();
+            match names[..] {
+                [] => "The student learns from the generated corpus of the page's own.".to_owned(),
+                _ => format!(
+                    "The student learns from {}, which is read here and goes nowhere else.",
+                    names.join(", ")
+                ),
+            }
+        })
     }
 
     /// The wishes as they stand; `plan` is that of the family on the dial.

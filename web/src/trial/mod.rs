@@ -1,5 +1,5 @@
-//! Several members with one prompt: what each of them writes, and what it expects along the
-//! teacher's text.
+//! Several members with one prompt: what each of them writes, and what it expects along the text of
+//! the teacher, or of the largest that has room here.
 //!
 //! A trial says which request comes next and takes in the replies; it sends and shows nothing.
 
@@ -12,14 +12,15 @@ use crate::run::{Run, Task};
 
 /// Members that are tried with the same prompt and the same draw.
 ///
-/// Invariant: exactly one part is the teacher's, at `teacher`.
+/// Invariant: there is a part, and the last is the one with which the others are compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
     /// Smallest member first.
     pub parts: Vec<Part>,
     pub state: TrialState,
+    /// `teacher`, or what stands for it where that has no room.
+    pub reference_name: &'static str,
     task: Task,
-    teacher: usize,
     /// The request that is being answered.
     id: u32,
 }
@@ -29,11 +30,11 @@ pub struct Trial {
 pub struct Part {
     pub patch: Patch,
     pub size: MemberSize,
-    /// The teacher takes part without being shown where it was not chosen.
+    /// The reference takes part without being shown where it was not chosen.
     pub is_shown: bool,
     writes: bool,
     pub run: Option<Run>,
-    /// What it expects along the teacher's text, place by place; empty until it has said so.
+    /// What it expects along the reference's text, place by place; empty until it has said so.
     pub guesses: Vec<ToldGuess>,
 }
 
@@ -55,38 +56,39 @@ impl TrialState {
     }
 }
 
-/// How near a member comes to its teacher along the teacher's text.
+/// How near a member comes to the reference along the reference's text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Nearness {
     pub n_places: usize,
     /// Places at which both expect the same token.
     pub n_agreeing: usize,
-    /// Mean `KL(teacher ‖ member)` of the next token, in nats.
+    /// Mean `KL(reference ‖ member)` of the next token, in nats.
     pub kl: f64,
 }
 
 impl Trial {
-    /// The members at these stops of the dial write; then all read what the teacher wrote.
-    pub fn of_writers(family: &FamilyCard, stops: &[usize], task: Task) -> Self {
-        let last = family.last_stop();
+    /// The members at these stops of the dial write; then all read what the one at `last` wrote, the
+    /// largest that has room.
+    pub fn of_writers(family: &FamilyCard, stops: &[usize], last: usize, task: Task) -> Self {
         let mut all: Vec<usize> = stops.iter().copied().filter(|&stop| stop <= last).collect();
         all.push(last);
         all.sort_unstable();
         all.dedup();
         let part = |&stop: &usize| Part::new(family, stop, stops.contains(&stop), true);
-        Self::new(all.iter().map(part).collect(), task)
+        Self::new(family, all.iter().map(part).collect(), last, task)
     }
 
-    /// Only the teacher writes, and the members at all stops read it.
-    pub fn of_readers(family: &FamilyCard, task: Task) -> Self {
-        let last = family.last_stop();
+    /// Only the member at `last` writes, the largest that has room, and those at all stops up to it
+    /// read that.
+    pub fn of_readers(family: &FamilyCard, last: usize, task: Task) -> Self {
         let parts = (0..=last).map(|stop| Part::new(family, stop, true, stop == last));
-        Self::new(parts.collect(), task)
+        Self::new(family, parts.collect(), last, task)
     }
 
-    fn new(parts: Vec<Part>, task: Task) -> Self {
-        let teacher = parts.len() - 1;
-        Self { parts, state: TrialState::Writing, task, teacher, id: 0 }
+    fn new(family: &FamilyCard, parts: Vec<Part>, last: usize, task: Task) -> Self {
+        let is_teacher = last == family.last_stop();
+        let reference_name = if is_teacher { "teacher" } else { "largest size here" };
+        Self { parts, state: TrialState::Writing, reference_name, task, id: 0 }
     }
 
     pub fn is_running(&self) -> bool {
@@ -97,14 +99,14 @@ impl Trial {
         &self.task.prompt
     }
 
-    /// The teacher's part.
-    pub fn teacher(&self) -> &Part {
-        &self.parts[self.teacher]
+    /// The part with which the others are compared.
+    pub fn reference(&self) -> &Part {
+        &self.parts[self.parts.len() - 1]
     }
 
-    /// The tokens that the teacher has added to the prompt so far.
-    pub fn teacher_tokens(&self) -> Vec<u32> {
-        self.teacher().run.as_ref().map(Run::tokens).unwrap_or_default()
+    /// The tokens that the reference has added to the prompt so far.
+    pub fn reference_tokens(&self) -> Vec<u32> {
+        self.reference().run.as_ref().map(Run::tokens).unwrap_or_default()
     }
 
     /// What to ask the worker for next, under this number; `None` when nothing is left.
@@ -113,8 +115,9 @@ impl Trial {
             return None;
         }
         self.id = id;
-        // The teacher first: the others are compared with it as they write.
-        let order = [self.teacher].into_iter().chain(0..self.teacher);
+        // The reference first: the others are compared with it as they write.
+        let last = self.parts.len() - 1;
+        let order = [last].into_iter().chain(0..last);
         let mut waiting = order.filter(|&place| {
             let part = &self.parts[place];
             part.writes && part.run.is_none()
@@ -126,7 +129,7 @@ impl Trial {
             part.run = Some(Run::new(id, patch.clone(), part.size, prompt.clone(), sampling));
             return Some(Request::Generate { id, patch, prompt, n_tokens, sampling });
         }
-        let run = self.teacher().run.as_ref()?;
+        let run = self.reference().run.as_ref()?;
         let from = run.prompt_tokens.len().checked_sub(1)?;
         let tokens = [run.prompt_tokens.clone(), run.tokens()].concat();
         let patches = self.parts.iter().map(|part| part.patch.clone()).collect();
@@ -169,9 +172,9 @@ impl Trial {
         }
     }
 
-    /// How near a part comes to the teacher; `None` until both have guessed.
+    /// How near a part comes to the reference; `None` until both have guessed.
     pub fn nearness(&self, part: &Part) -> Option<Nearness> {
-        let expected = &self.teacher().guesses;
+        let expected = &self.reference().guesses;
         let n_places = part.guesses.len();
         if n_places == 0 || expected.len() != n_places {
             return None;

@@ -23,7 +23,8 @@ fn write(trial: &mut Trial, id: u32, tokens: [u32; 2], ending: Ending) -> bool {
     for token in tokens {
         trial.hear(Reply::Token { id, token, text: token.to_string() });
     }
-    let report = RunReport { n_tokens: 2, first_millis: 1.0, rest_millis: 1.0, ending };
+    let report =
+        RunReport { n_tokens: 2, n_reused: 0, first_millis: 1.0, rest_millis: 1.0, ending };
     trial.hear(Reply::Done { id, text: String::new(), report })
 }
 
@@ -38,7 +39,7 @@ fn guessed(id: u32, guesses: [(u32, f64); 3]) -> Reply {
 #[test]
 fn the_teacher_writes_first_and_all_read_what_it_wrote() {
     let family = tiny();
-    let mut trial = Trial::of_writers(&family, &[0, 1], task(&family));
+    let mut trial = Trial::of_writers(&family, &[0, 1], 2, task(&family));
     let shown: Vec<bool> = trial.parts.iter().map(|part| part.is_shown).collect();
     assert_eq!(shown, [true, true, false]);
     for (id, stop) in [(1, 2), (2, 0), (3, 1)] {
@@ -57,7 +58,7 @@ fn the_teacher_writes_first_and_all_read_what_it_wrote() {
 #[test]
 fn nearness_counts_the_places_where_both_expect_the_same() {
     let family = tiny();
-    let mut trial = Trial::of_readers(&family, task(&family));
+    let mut trial = Trial::of_readers(&family, 2, task(&family));
     assert!(trial.next_request(1).is_some());
     write(&mut trial, 1, [5, 6], Ending::Length);
     assert!(matches!(trial.next_request(2), Some(Request::Guess { .. })));
@@ -74,9 +75,21 @@ fn nearness_counts_the_places_where_both_expect_the_same() {
 }
 
 #[test]
+fn where_the_teacher_has_no_room_the_largest_that_has_stands_for_it() {
+    let family = tiny();
+    let mut trial = Trial::of_writers(&family, &[0, 2], 1, task(&family));
+    assert_eq!((trial.parts.len(), trial.reference_name), (2, "largest size here"));
+    let Some(Request::Generate { patch, .. }) = trial.next_request(1) else { panic!("no text") };
+    assert_eq!(patch, family.path()[1]);
+    let sweep = Trial::of_readers(&family, 1, task(&family));
+    assert_eq!(sweep.reference().patch, family.path()[1]);
+    assert_eq!(Trial::of_readers(&family, 2, task(&family)).reference_name, "teacher");
+}
+
+#[test]
 fn a_trial_that_is_stopped_asks_for_nothing_more() {
     let family = tiny();
-    let mut trial = Trial::of_writers(&family, &[0], task(&family));
+    let mut trial = Trial::of_writers(&family, &[0], 2, task(&family));
     assert!(trial.next_request(1).is_some());
     assert!(write(&mut trial, 1, [5, 6], Ending::Stopped));
     assert_eq!(trial.state, TrialState::Stopped);
@@ -86,7 +99,7 @@ fn a_trial_that_is_stopped_asks_for_nothing_more() {
 #[test]
 fn replies_to_older_requests_are_not_taken_for_its_own() {
     let family = tiny();
-    let mut trial = Trial::of_writers(&family, &[0], task(&family));
+    let mut trial = Trial::of_writers(&family, &[0], 2, task(&family));
     trial.next_request(7);
     assert!(!write(&mut trial, 6, [5, 6], Ending::Length));
     assert!(

@@ -13,6 +13,7 @@ pub fn DeviceView() -> impl IntoView {
     let session: Session = expect_context();
     let panels = |bench: Bench| {
         let Bench { session, dial, device, .. } = bench;
+        session.open_task();
         let recordings = Signal::derive(move || {
             session.recordings.with(|recordings| recordings.as_deref().cloned())
         });

@@ -15,6 +15,7 @@ pub fn LensView() -> impl IntoView {
     let session: Session = expect_context();
     let panels = |bench: Bench| {
         let Bench { session, dial, draft, lens, .. } = bench;
+        session.open_task();
         let paragraph = Signal::derive(move || {
             session.task.with(|task| task.as_ref().map(|task| task.paragraph.clone()))
         });

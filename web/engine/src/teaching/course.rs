@@ -3,7 +3,7 @@
 use boomerang_core::bundle::{BundleError, Manifest, StudentContents, student_files};
 use boomerang_core::checkpoint::Precision;
 use boomerang_core::corpus::{Corpus, course};
-use boomerang_core::distill::{Batch, Distiller, StepReport};
+use boomerang_core::distill::{Batch, Distiller, StepReport, TextRows, TooShort};
 use boomerang_core::evaluate::ReadBackError;
 use boomerang_core::prune::{Family, FamilyError, Teacher};
 use boomerang_core::similarity::block_similarity;
@@ -13,14 +13,16 @@ use thiserror::Error;
 
 use super::messages::CourseSettings;
 
-/// A student in training. The lines it reads are written as they are needed.
+/// A student in training. The lines of the generated corpus are written as they are needed.
 pub struct Course {
     distiller: Distiller,
     teacher: Teacher,
     lessons: Box<dyn Iterator<Item = Batch>>,
     n_steps: usize,
-    /// Lines on which the taught student is compared with its teacher.
+    /// Rows on which the student is measured, and compared with its teacher.
     unseen: Batch,
+    /// Behind the family's name, with what the student learnt from.
+    suffix: String,
 }
 
 /// Why a student cannot be taught.
@@ -30,6 +32,10 @@ pub enum CourseError {
         "texts to learn from are written for the family that comes with the page, and no other"
     )]
     Text,
+    #[error(transparent)]
+    TooShort(#[from] TooShort),
+    #[error("the texts hold token {token}, the teacher's vocabulary ends at {}", vocab - 1)]
+    OutsideVocabulary { token: u32, vocab: usize },
     #[error("every term of the loss has weight 0; there is nothing to learn from")]
     NoTerm,
     #[error("a weight or the learning rate is no number from 0 on")]
@@ -61,9 +67,11 @@ const UNSEEN_SEED: u64 = 1_000_000;
 /// Of a taught student's files, below the manifest.
 const FOLDER: &str = "taught";
 const SUFFIX: &str = ", taught here";
+const ON_OWN_TEXTS: &str = " on texts of your own";
 
 impl Course {
-    /// Cuts the student out of its teacher; `manifest` says whether lines can be written for it.
+    /// Cuts the student out of its teacher, to read the generated corpus; `manifest` says whether its
+    /// lines can be written for this family.
     ///
     /// # Errors
     /// [`CourseError`] for a family of another vocabulary, a plan of another teacher, or settings
@@ -73,7 +81,48 @@ impl Course {
         manifest: &Manifest,
         settings: &CourseSettings,
     ) -> Result<Self, CourseError> {
-        let CourseSettings { plan, n_steps, learning_rate, loss, seed } = settings;
+        let Made { corpus_seed, seq_len } = serde_json::from_str(MADE)?;
+        let corpus = Corpus::new(corpus_seed);
+        if !is_of(&corpus, manifest) {
+            return Err(CourseError::Text);
+        }
+        let unseen = corpus.lessons(UNSEEN_SEED, seq_len).next().ok_or(CourseError::Text)?;
+        let lessons = Box::new(corpus.into_lessons(settings.seed, seq_len));
+        Self::of(teacher, settings, lessons, unseen, SUFFIX.to_owned())
+    }
+
+    /// The same with texts of the reader's own, as the teacher's tokens.
+    ///
+    /// # Errors
+    /// [`CourseError::TooShort`] for texts that do not fill a step; else as [`Course::new`].
+    pub fn on(
+        documents: &[Vec<u32>],
+        teacher: Teacher,
+        settings: &CourseSettings,
+    ) -> Result<Self, CourseError> {
+        let config = teacher.model().config();
+        let vocab = config.vocab;
+        let mut tokens = documents.iter().flatten();
+        if let Some(&token) = tokens.find(|&&token| token as usize >= vocab) {
+            return Err(CourseError::OutsideVocabulary { token, vocab });
+        }
+        let Made { seq_len, .. } = serde_json::from_str(MADE)?;
+        let seq = seq_len.min(config.max_seq);
+        let end_token = config.end_tokens().first().copied();
+        let rows = TextRows::new(documents, seq, end_token, course::TOKENS_PER_STEP)?;
+        let unseen = rows.held_out();
+        let lessons = Box::new(rows.into_lessons(settings.seed));
+        Self::of(teacher, settings, lessons, unseen, format!("{SUFFIX}{ON_OWN_TEXTS}"))
+    }
+
+    fn of(
+        teacher: Teacher,
+        settings: &CourseSettings,
+        lessons: Box<dyn Iterator<Item = Batch>>,
+        unseen: Batch,
+        suffix: String,
+    ) -> Result<Self, CourseError> {
+        let CourseSettings { plan, n_steps, learning_rate, loss, .. } = settings;
         let numbers = [loss.cross_entropy, loss.kl, loss.alignment];
         if numbers.iter().chain([learning_rate]).any(|number| !(0.0..1e6).contains(number)) {
             return Err(CourseError::Number);
@@ -81,21 +130,26 @@ impl Course {
         if numbers.iter().all(|&weight| weight == 0.0) {
             return Err(CourseError::NoTerm);
         }
-        let Made { corpus_seed, seq_len } = serde_json::from_str(MADE)?;
-        let corpus = Corpus::new(corpus_seed);
-        if !is_of(&corpus, manifest) {
-            return Err(CourseError::Text);
-        }
-        let unseen = corpus.lessons(UNSEEN_SEED, seq_len).next().ok_or(CourseError::Text)?;
         let student = teacher.prune(plan)?;
         let settings = course::settings(*loss, *learning_rate, *n_steps);
         Ok(Self {
             distiller: Distiller::new(teacher.clone(), student, settings, 0),
             teacher,
-            lessons: Box::new(corpus.into_lessons(*seed, seq_len)),
+            lessons,
             n_steps: *n_steps,
             unseen,
+            suffix,
         })
+    }
+
+    /// Tokens on which the student is measured.
+    pub fn n_held_out(&self) -> usize {
+        self.unseen.n_tokens()
+    }
+
+    /// The loss of the student as it is now on rows that it does not learn from.
+    pub async fn held_out_loss(&self) -> f64 {
+        self.distiller.measure(&self.unseen).await.total
     }
 
     pub fn is_whole(&self) -> bool {
@@ -123,9 +177,9 @@ impl Course {
         let student = self.distiller.student();
         let family = Family::new(self.teacher.clone(), student.clone())?;
         let similarity = block_similarity(&family, std::slice::from_ref(&self.unseen)).await?;
-        let name = bundle.name.strip_suffix(SUFFIX).unwrap_or(&bundle.name);
+        let name = bundle.name.split(SUFFIX).next().unwrap_or(&bundle.name);
         let contents = StudentContents {
-            name: &format!("{name}{SUFFIX}"),
+            name: &format!("{name}{}", self.suffix),
             folder: FOLDER,
             // As the demo writes its bundle.
             precision: Precision::F16,
@@ -202,6 +256,41 @@ mod tests {
             let file = taught.files().find(|file| file.path == *path).unwrap();
             file.verify(bytes).unwrap();
         }
+    }
+
+    #[test]
+    fn a_student_learns_from_texts_of_the_readers_own() {
+        let manifest = manifest();
+        let corpus = Corpus::new(5);
+        let lines: Vec<Vec<u32>> = corpus.rows(7, 64).take(40).map(|row| row.tokens).collect();
+        let settings = settings(&[0, 6], course::loss_weights());
+        let mut course = Course::on(&lines, teacher(&manifest), &settings).unwrap();
+        assert!(course.n_held_out() > 0);
+        let before = block_on(course.held_out_loss());
+        while !course.is_whole() {
+            block_on(course.step()).unwrap();
+        }
+        let after = block_on(course.held_out_loss());
+        assert!(after < before, "from {before} to {after}");
+
+        let (_, text) = block_on(course.files(&manifest)).unwrap().pop().unwrap();
+        let taught = Manifest::from_json(std::str::from_utf8(&text).unwrap()).unwrap();
+        assert_eq!(taught.name, "Boomerang demo, taught here on texts of your own");
+    }
+
+    #[test]
+    fn texts_that_are_too_short_or_not_the_teachers_are_refused() {
+        let manifest = manifest();
+        let settings = settings(&[0], course::loss_weights());
+        let refusal = |tokens| Course::on(&[tokens], teacher(&manifest), &settings).err();
+        assert!(matches!(
+            refusal(vec![5; 1023]),
+            Some(CourseError::TooShort(TooShort { found: 1023, needed: 1024 }))
+        ));
+        assert!(matches!(
+            refusal(vec![60_000; 2000]),
+            Some(CourseError::OutsideVocabulary { token: 60_000, .. })
+        ));
     }
 
     #[test]

@@ -1,26 +1,32 @@
-//! The teacher's files, from our own server.
+//! What comes: the teacher's files from our own server, and texts from the reader.
 
 use boomerang_core::bundle::{BundleError, BundleFile, BundleLoader, Manifest};
 use boomerang_core::plan::Patch;
 use boomerang_core::prune::Teacher;
+use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
+use web_sys::Blob;
 
 use super::messages::Reply;
+use super::texts::{Text, as_text, not_learnt};
 use super::worker::post;
-use crate::fetch::{Freshness, beside, fetch_bytes_from};
+use crate::fetch::{Freshness, beside, fetch_bytes_from, read_blob};
 use crate::notice::{Notice, chain};
 use crate::store::is_kept_only;
 
-/// Fetches what the teacher is made of, and nothing of the student.
+/// More than the longest course reads.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// Fetches what the teacher is made of, and its tokenizer, and nothing of the student.
 pub(super) async fn load_teacher(
     manifest_url: &str,
     manifest: &Manifest,
     device: &Device,
-) -> Result<Teacher, Notice> {
+) -> Result<(Teacher, Tokenizer), Notice> {
     if is_kept_only(manifest_url) {
-        let why = "it was brought from this machine, and the texts are those of the page's own";
-        let next = "Open the page with its own bundle.";
-        return Err(Notice::new("This teacher has nothing to teach with.", why, next));
+        let why = "it was brought from this machine, and the teaching fetches it from a server";
+        let next = "Open the page with its own bundle, or with one that a server has.";
+        return Err(Notice::new("This teacher does not come.", why, next));
     }
     let mut loader = BundleLoader::new(manifest.clone(), device.clone()).map_err(unusable)?;
     let whole = Patch::all(&manifest.plan);
@@ -43,7 +49,29 @@ pub(super) async fn load_teacher(
         arrived += file.bytes;
         post(&Reply::Progress { bytes: arrived, total }, &[]);
     }
-    Ok(Teacher::new(loader.member(&whole).map_err(unusable)?))
+    let tokenizer = loader.tokenizer().map_err(unusable)?.clone();
+    Ok((Teacher::new(loader.member(&whole).map_err(unusable)?), tokenizer))
+}
+
+/// Reads plain text files.
+pub(super) async fn read_texts(names: Vec<String>, files: &[Blob]) -> Result<Vec<Text>, Notice> {
+    let n_bytes: u64 = files.iter().map(|file| file.size() as u64).sum();
+    if n_bytes > MOST_BYTES {
+        let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+        let why = format!(
+            "they have {} together, and at most {} are taken: no course reads more",
+            megabytes(n_bytes),
+            megabytes(MOST_BYTES)
+        );
+        return Err(not_learnt(why, "Choose fewer files, or a part of them."));
+    }
+    let mut texts = Vec::new();
+    for (name, file) in names.into_iter().zip(files) {
+        let bytes = read_blob(&name, file, file.size() as u64).await;
+        let bytes = bytes.map_err(|error| not_learnt(chain(&error), "Choose the files again."))?;
+        texts.push((name.clone(), as_text(&name, bytes)?));
+    }
+    Ok(texts)
 }
 
 pub(super) fn unusable(error: BundleError) -> Notice {

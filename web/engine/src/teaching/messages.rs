@@ -20,6 +20,9 @@ pub enum Request {
         manifest_url: String,
         manifest: String,
         settings: CourseSettings,
+        /// Names of the texts to learn from, which come with this message in this order; none for the
+        /// generated corpus.
+        texts: Vec<String>,
     },
     /// Take no further step for now.
     Pause,
@@ -57,7 +60,15 @@ pub enum Reply {
         total: u64,
     },
     /// The teacher is here, and the student is cut out of it.
-    Started,
+    Started {
+        /// `None` for the generated corpus.
+        texts: Option<TextsRead>,
+    },
+    /// The loss on what the student does not learn from, after so many steps.
+    HeldOut {
+        step: usize,
+        loss: f64,
+    },
     Step(TaughtStep),
     /// No step is taken until the page says so.
     Paused,
@@ -81,6 +92,17 @@ impl FromWorker for Reply {
     fn protocol(&self) -> Option<u32> {
         if let Self::Ready { protocol } = self { Some(*protocol) } else { None }
     }
+}
+
+/// What was found in the reader's texts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextsRead {
+    pub names: Vec<String>,
+    pub n_tokens: usize,
+    /// Of these: words that the teacher has no token for.
+    pub n_unknown: usize,
+    /// Of these: held out, to be measured on.
+    pub n_held_out: usize,
 }
 
 /// One step of the optimizer, as it is told.
@@ -112,7 +134,8 @@ mod tests {
             seed: 7,
         };
         let (manifest_url, manifest) = (String::new(), String::new());
-        let request = Request::Start { manifest_url, manifest, settings };
+        let texts = vec!["a.txt".to_owned()];
+        let request = Request::Start { manifest_url, manifest, settings, texts };
         assert_eq!(from_bytes::<Request>(&to_bytes(&request)).unwrap(), request);
     }
 }

@@ -9,5 +9,7 @@ pub mod course;
 #[cfg(feature = "teach")]
 mod loading;
 pub mod messages;
+#[cfg(any(feature = "teach", test))]
+mod texts;
 #[cfg(feature = "teach")]
 pub mod worker;

@@ -12,8 +12,9 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, MessageEvent};
 
 use super::course::{Course, CourseError};
-use super::loading::{load_teacher, unusable};
-use super::messages::{CourseSettings, PROTOCOL, Reply, Request, TaughtStep};
+use super::loading::{load_teacher, read_texts, unusable};
+use super::messages::{CourseSettings, PROTOCOL, Reply, Request, TaughtStep, TextsRead};
+use super::texts::{Text, encode};
 use crate::arrivals::Arrivals;
 use crate::fetch::reason;
 use crate::notice::{Notice, chain};
@@ -31,7 +32,7 @@ pub fn serve(device: Device) {
     }));
     let room = Rc::new(Room::new(device));
     let on_message = move |event: MessageEvent| match unpack(&event.data()) {
-        Ok((request, _)) => Room::hear(&room, request),
+        Ok((request, files)) => Room::hear(&room, request, files),
         Err(error) => {
             let notice =
                 Notice::new("Page and teaching do not fit together.", error, "Reload the page.");
@@ -66,16 +67,19 @@ impl Room {
         }
     }
 
-    fn hear(room: &Rc<Self>, request: Request) {
+    fn hear(room: &Rc<Self>, request: Request, files: Vec<Blob>) {
         match request {
-            Request::Start { manifest_url, manifest, settings } => {
+            Request::Start { manifest_url, manifest, settings, texts } => {
                 if room.has_course.replace(true) {
                     return;
                 }
                 let room = Rc::clone(room);
                 spawn_local(async move {
-                    let outcome = room.teach(&manifest_url, &manifest, &settings).await;
-                    if let Err(notice) = outcome {
+                    let outcome = async {
+                        let texts = read_texts(texts, &files).await?;
+                        room.teach(&manifest_url, &manifest, &settings, texts).await
+                    };
+                    if let Err(notice) = outcome.await {
                         post(&Reply::Failed { notice }, &[]);
                     }
                 });
@@ -95,12 +99,20 @@ impl Room {
         manifest_url: &str,
         manifest: &str,
         settings: &CourseSettings,
+        texts: Vec<Text>,
     ) -> Result<(), Notice> {
         let manifest = Manifest::from_json(manifest).map_err(unusable)?;
-        let teacher = load_teacher(manifest_url, &manifest, &self.device).await?;
-        let mut course = Course::new(teacher, &manifest, settings).map_err(not_taught)?;
+        let (teacher, tokenizer) = load_teacher(manifest_url, &manifest, &self.device).await?;
+        let own = if texts.is_empty() { None } else { Some(encode(texts, &tokenizer)?) };
+        let (course, texts) = match own {
+            None => (Course::new(teacher, &manifest, settings), None),
+            Some((documents, read)) => (Course::on(&documents, teacher, settings), Some(read)),
+        };
+        let mut course = course.map_err(not_taught)?;
+        let n_held_out = course.n_held_out();
         let turn = Turn::new()?;
-        post(&Reply::Started, &[]);
+        post(&Reply::Started { texts: texts.map(|read| TextsRead { n_held_out, ..read }) }, &[]);
+        tell_held_out(&course).await;
         let mut was_paused = false;
         let mut was_over = false;
         loop {
@@ -111,6 +123,7 @@ impl Room {
             let is_over = course.is_whole() || self.is_stopped.get();
             if is_over && !was_over {
                 was_over = true;
+                tell_held_out(&course).await;
                 post(&Reply::Ended, &[]);
             }
             let is_paused = self.is_paused.get() && !is_over;
@@ -141,6 +154,14 @@ impl Room {
     }
 }
 
+async fn tell_held_out(course: &Course) {
+    let loss = course.held_out_loss().await;
+    // A number that is none says that the student diverged, which its next step says better.
+    if loss.is_finite() {
+        post(&Reply::HeldOut { step: course.n_steps_done(), loss }, &[]);
+    }
+}
+
 /// Sends the student's files.
 async fn hand_over(course: &Course, manifest: &Manifest) -> Result<(), Notice> {
     let mut files = course.files(manifest).await.map_err(not_taught)?;
@@ -165,7 +186,8 @@ async fn hand_over(course: &Course, manifest: &Manifest) -> Result<(), Notice> {
 fn not_taught(error: CourseError) -> Notice {
     let next = match error {
         CourseError::Diverged { .. } => "Start anew with a smaller learning rate.",
-        CourseError::Text => "Open the page with its own bundle.",
+        CourseError::Text => "Choose texts of your own, or open the page with its own bundle.",
+        CourseError::TooShort(_) => "Choose longer texts, or more of them.",
         _ => "Change the settings and start anew.",
     };
     Notice::new("This student cannot be taught.", chain(&error), next)
