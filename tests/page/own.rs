@@ -274,6 +274,12 @@ async fn another_server_is_asked_only_when_the_reader_says_so() {
     page.wait_for("main", "data-state", &["asking"]).await;
     assert!(page.text(".offer").await.contains(passage.url().trim_end_matches('/')));
     assert!(passage.passed().is_empty());
+    page.click("#not-elsewhere").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    assert!(passage.passed().is_empty());
+    page.close().await;
+    let page = Page::open(&[], &format!("explore/?device=cpu&m={address}")).await;
+    page.wait_for("main", "data-state", &["asking"]).await;
     page.click("#ask-elsewhere").await;
     page.ready().await;
     assert_eq!(tokens_at(&page, 0).await, native_tokens()[0]);

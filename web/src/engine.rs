@@ -6,7 +6,7 @@ use boomerang_engine::messages::{Reply, Request};
 use boomerang_engine::notice::Notice;
 use web_sys::Blob;
 
-use crate::wire::Wire;
+use crate::wire::{Silence, Wire};
 
 /// A running worker; dropping it ends the worker and gives its memory back.
 pub struct Engine {
@@ -19,12 +19,10 @@ impl Engine {
     ///
     /// # Errors
     /// A [`Notice`] when the browser starts no workers.
-    pub fn start(script: &str, hear: impl Fn(Reply, Vec<Blob>) + 'static) -> Result<Self, Notice> {
-        let hear = move |heard: Result<_, Notice>| {
-            let (reply, files) =
-                heard.unwrap_or_else(|notice| (Reply::Failed { id: None, notice }, Vec::new()));
-            hear(reply, files);
-        };
+    pub fn start(
+        script: &str,
+        hear: impl Fn(Result<(Reply, Vec<Blob>), Silence>) + 'static,
+    ) -> Result<Self, Notice> {
         let wire = Wire::start::<Reply>(script, "model's worker", Rc::new(hear))?;
         Ok(Self { wire })
     }

@@ -13,6 +13,7 @@ use crate::budget::Budget;
 use crate::engine::Engine;
 use crate::family::FamilyCard;
 use crate::session::{Home, Newcomer, Session};
+use crate::wire::Silence;
 
 /// What has become of what was brought; it lives as long as the page.
 #[derive(Clone, Copy)]
@@ -22,6 +23,8 @@ pub struct Own {
     worker: StoredValue<Option<Engine>, LocalStorage>,
     /// Until the worker listens.
     files: StoredValue<Vec<File>, LocalStorage>,
+    /// Times that something was brought or forgotten; folders are listed while that goes on.
+    n_turns: StoredValue<u32>,
 }
 
 /// A file that was brought, with its folders.
@@ -56,14 +59,18 @@ impl Own {
             session,
             worker: StoredValue::new_local(None),
             files: StoredValue::new_local(Vec::new()),
+            n_turns: StoredValue::new(0),
         }
     }
 
     /// Has files looked at; what was brought before is forgotten.
     pub fn bring(self, files: Vec<File>) {
-        self.stage.set(Stage::Looking);
+        self.begin();
         self.files.set_value(files);
-        let hear = move |reply, files| self.hear(reply, files);
+        let hear = move |heard| match heard {
+            Ok((reply, files)) => self.hear(reply, files),
+            Err(silence) => self.fail(Silence::notice(silence)),
+        };
         // The one for the CPU runs everywhere, and computes nothing here.
         match Engine::start(Backend::Cpu.script(), hear) {
             Ok(worker) => self.worker.set_value(Some(worker)),
@@ -77,12 +84,22 @@ impl Own {
         self.ask(&Request::Pack { id: PACK });
     }
 
-    pub fn is_looking(self) -> bool {
-        self.stage.with_untracked(|stage| matches!(stage, Stage::Looking))
+    /// Looks at what is being brought now, and at nothing before it; [`Own::is_at`] tells it by the
+    /// number that is returned.
+    pub fn begin(self) -> u32 {
+        self.stage.set(Stage::Looking);
+        self.n_turns.update_value(|n_turns| *n_turns = n_turns.wrapping_add(1));
+        self.n_turns.get_value()
+    }
+
+    /// Whether nothing was brought or forgotten since [`Own::begin`] gave this number.
+    pub fn is_at(self, turn: u32) -> bool {
+        self.n_turns.get_value() == turn
     }
 
     /// Forgets what was brought.
     pub fn cancel(self) {
+        self.n_turns.update_value(|n_turns| *n_turns = n_turns.wrapping_add(1));
         self.stage.set(Stage::Idle);
         self.rest();
     }

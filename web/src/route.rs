@@ -4,7 +4,7 @@
 //! more than all of its views' words.
 
 use leptos::prelude::*;
-use wasm_bindgen::JsCast;
+use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Element, HtmlAnchorElement, MouseEvent};
 
 use crate::place::{Place, base_path};
@@ -33,14 +33,16 @@ impl Route {
 
     /// Goes to an address relative to the page's base.
     pub fn go(self, address: &str) {
-        let pushed = window().history().and_then(|history| {
-            let base = base_path() + "/";
-            let address = base + address.trim_start_matches("./");
-            history.push_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&address))
-        });
+        let address = base_path() + "/" + address.trim_start_matches("./");
+        let pushed = window()
+            .history()
+            .and_then(|history| history.push_state_with_url(&JsValue::NULL, "", Some(&address)));
         if pushed.is_ok() {
             self.arrive();
             window().scroll_to_with_x_and_y(0.0, 0.0);
+        } else {
+            // Some frames refuse it; there the page is loaded anew.
+            let _ = window().location().assign(&address);
         }
     }
 
@@ -65,7 +67,8 @@ impl Route {
         let Some(link) = link.and_then(|link| link.dyn_into::<HtmlAnchorElement>().ok()) else {
             return;
         };
-        if !link.target().is_empty() || link.has_attribute("download") {
+        let is_external = link.rel().split_ascii_whitespace().any(|word| word == "external");
+        if !link.target().is_empty() || link.has_attribute("download") || is_external {
             return;
         }
         let is_here = window().location().origin().is_ok_and(|origin| origin == link.origin());
@@ -75,6 +78,9 @@ impl Route {
             return;
         };
         event.prevent_default();
+        if window().location().href().is_ok_and(|here| here == link.href()) {
+            return window().scroll_to_with_x_and_y(0.0, 0.0);
+        }
         self.go(&format!("{}{}{}", below.trim_start_matches('/'), link.search(), link.hash()));
     }
 }

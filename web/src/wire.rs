@@ -17,8 +17,24 @@ pub struct Wire {
     _on_error: Closure<dyn FnMut(ErrorEvent)>,
 }
 
-/// Who hears a worker: what it says with the files beside it, or why nothing more can be heard.
-pub type Hearer<Reply> = Rc<dyn Fn(Result<(Reply, Vec<Blob>), Notice>)>;
+/// Who hears a worker: what it says, with the files beside it, or why it says nothing.
+pub type Hearer<Reply> = Rc<dyn Fn(Result<(Reply, Vec<Blob>), Silence>)>;
+
+/// Why nothing is heard of a worker.
+pub enum Silence {
+    /// It does not run, or no more.
+    Dead(Notice),
+    /// It is from another build than the page, and so may be all its siblings.
+    Foreign(Notice),
+}
+
+impl Silence {
+    pub fn notice(self) -> Notice {
+        match self {
+            Self::Dead(notice) | Self::Foreign(notice) => notice,
+        }
+    }
+}
 
 impl Wire {
     /// Starts the worker behind `script`; notices call it `name`.
@@ -35,14 +51,16 @@ impl Wire {
         let worker = Worker::new_with_options(script, &options)
             .map_err(|error| not_running(name, &reason(&error)))?;
         let hear_death = Rc::clone(&hear);
-        let on_message = move |event: MessageEvent| hear(read(name, &event.data()));
+        let on_message = move |event: MessageEvent| {
+            hear(read(name, &event.data()).map_err(Silence::Foreign));
+        };
         let on_error = move |event: ErrorEvent| {
             // A script that does not load gives a plain event, without a message.
             let message = JsValue::from(&event);
             let message = js_sys::Reflect::get(&message, &"message".into()).ok();
             let message = message.and_then(|message| message.as_string());
             let why = message.unwrap_or_else(|| "its program did not load".to_owned());
-            hear_death(Err(not_running(name, &why)));
+            hear_death(Err(Silence::Dead(not_running(name, &why))));
         };
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(on_message);
         let on_error = Closure::<dyn FnMut(ErrorEvent)>::new(on_error);
@@ -66,23 +84,24 @@ impl Drop for Wire {
     }
 }
 
+const PAST_THE_CACHE: &str = "Reload the page, past the browser's cache if need be.";
+
 fn read<Reply: FromWorker>(name: &str, data: &JsValue) -> Result<(Reply, Vec<Blob>), Notice> {
     let (reply, files) = unpack::<Reply>(data).map_err(|why| {
         let what = format!("The page and the {name} do not fit together.");
-        Notice::new(&what, why, "Reload the page.")
+        Notice::new(what, why, PAST_THE_CACHE)
     })?;
     match reply.protocol() {
         Some(protocol) if protocol != Reply::PROTOCOL => {
             let what = format!("The page and the {name} are from different builds.");
             let page = Reply::PROTOCOL;
             let why = format!("the page speaks version {page}, the {name} {protocol}");
-            let next = "Reload the page, past the browser's cache if need be.";
-            Err(Notice::new(&what, why, next))
+            Err(Notice::new(what, why, PAST_THE_CACHE))
         }
         _ => Ok((reply, files)),
     }
 }
 
 fn not_running(name: &str, why: &str) -> Notice {
-    Notice::new(&format!("The {name} does not run."), why, "Reload the page.")
+    Notice::new(format!("The {name} does not run."), why, "Reload the page.")
 }

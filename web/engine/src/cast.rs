@@ -83,7 +83,7 @@ pub(crate) fn unread(error: impl std::error::Error) -> Notice {
     Notice::new("This text cannot be read.", chain(&error), "Try another text.")
 }
 
-/// JSON has no word for it, and the reader no use.
+/// The reader has no use for it.
 pub(crate) fn no_number() -> Notice {
     let why = "the device gave a result that is no number";
     Notice::new("The model cannot be measured.", why, "Reload the page, or choose the CPU.")

@@ -21,7 +21,7 @@ pub fn Certainty(session: Session) -> impl IntoView {
         let from = run.prompt_tokens.len();
         let tokens = [run.prompt_tokens.clone(), run.tokens()].concat();
         session.consult(
-            move |id| Request::Certainty { id, patch: run.patch, tokens, from },
+            move |id, _| Request::Certainty { id, patch: run.patch, tokens, from },
             move |reply| {
                 if let Reply::Certainty { places, .. } = reply {
                     found.set(Some((run_id, places.clone())));

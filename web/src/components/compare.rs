@@ -33,9 +33,10 @@ pub fn Compare(
         Memo::new(move |_| session.can_ask() && draft.has_prompt() && n_chosen.get() >= 2);
     let start = move || {
         let stops = compared.get_untracked();
-        let (last, task) = (last.get_untracked(), draft.task(dial));
-        let trial = dial.family.with_value(|family| Trial::of_writers(family, &stops, last, task));
-        session.try_out(place, trial);
+        let task = draft.task(dial);
+        session.try_out(place, move |family| {
+            Trial::of_writers(family, &stops, session.last_roomy_stop(family), task)
+        });
     };
     let columns = move || {
         place.with(|trial| {
@@ -91,7 +92,11 @@ fn Sizes(
     let teacher = sizes.len() - 1;
     let size = move |(stop, n_layers): (usize, usize)| {
         let is_chosen = move || compared.with(|stops| stops.contains(&stop));
-        let is_full = move || compared.with(|stops| stops.len() >= MOST_COMPARED);
+        let is_full = move || {
+            let last = last.get();
+            compared.with(|stops| stops.iter().filter(|&&stop| stop <= last).count())
+                >= MOST_COMPARED
+        };
         let has_room = move || stop <= last.get();
         let choose = move |_| {
             compared.update(|stops| match stops.iter().position(|&chosen| chosen == stop) {
@@ -115,7 +120,7 @@ fn Sizes(
                     type="checkbox"
                     value=stop.to_string()
                     prop:checked=is_chosen
-                    disabled=move || !has_room() || !is_chosen() && is_full()
+                    disabled=move || !is_chosen() && (!has_room() || is_full())
                     on:change=choose
                 />
                 <span>{n_layers}{name}</span>

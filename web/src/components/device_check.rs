@@ -10,6 +10,7 @@ use crate::asked::Asked;
 use crate::backend::Backend;
 use crate::device::{DeviceState, check_finding, disagreement, small};
 use crate::dial::Dial;
+use crate::family::FamilyCard;
 use crate::format;
 use crate::session::Session;
 
@@ -38,9 +39,12 @@ pub fn DeviceCheck(
     let can_start = Memo::new(move |_| session.can_ask() && n_records.get() > 0);
     let start = move || {
         let Some(Recordings { mut texts }) = recordings.get_untracked() else { return };
-        // Recorded in the order in which room is counted.
-        texts.iter_mut().for_each(|text| text.members.truncate(n_sizes.get_untracked()));
-        let request = move |id| Request::Check { id, recorded: texts };
+        let request = move |id, family: &FamilyCard| {
+            // Recorded in the order in which room is counted.
+            let n_sizes = session.roomy(family.measured_path()).len();
+            texts.iter_mut().for_each(|text| text.members.truncate(n_sizes));
+            Request::Check { id, recorded: texts }
+        };
         let is_asked = session.consult(request, move |reply| {
             if let Reply::Checked { check, .. } = reply {
                 checks.update(|checks| checks.push(check.clone()));

@@ -12,7 +12,7 @@ use super::width::width_of;
 use crate::asked::Asked;
 use crate::device::{DeviceState, MeasuredSize, chart, csv, measured_finding, memory, share};
 use crate::dial::Dial;
-use crate::family::MemberSize;
+use crate::family::{FamilyCard, MemberSize};
 use crate::format;
 use crate::session::Session;
 
@@ -28,16 +28,20 @@ pub fn DeviceSpeed(
     let n_sizes =
         Memo::new(move |_| dial.family.with_value(|family| session.roomy(family.path()).len()));
     let is_running = Memo::new(move |_| measured.with(|measured| measured.is_running(session)));
+    let brings_task = dial.family.with_value(|family| family.manifest().task.is_some());
     let has_task = Memo::new(move |_| task.with(Option::is_some));
     let can_start = Memo::new(move |_| session.can_ask() && has_task.get());
     let start = move || {
         let Some(task) = task.get_untracked() else { return };
-        let (patches, asked) = dial.family.with_value(|family| {
-            let patches = untrack(|| session.roomy(family.path()));
-            let asked: Vec<MemberSize> = patches.iter().map(|patch| family.size(patch)).collect();
-            (patches, asked)
-        });
-        let request = move |id| Request::Measure { id, patches, task };
+        // In the order of the dial, of which those that have room are the first.
+        let asked: Vec<MemberSize> = dial
+            .family
+            .with_value(|family| family.path().iter().map(|patch| family.size(patch)).collect());
+        let request = move |id, family: &FamilyCard| Request::Measure {
+            id,
+            patches: session.roomy(family.path()),
+            task,
+        };
         let is_asked = session.consult(request, move |reply| {
             if let Reply::Measured { measured, .. } = reply {
                 let measured = *measured;
@@ -59,7 +63,8 @@ pub fn DeviceSpeed(
         let (has_task, is_running) = (has_task.get(), is_running.get());
         sizes.with(|sizes| {
             measured.with(|measured| match measured {
-                Asked::NotYet if !has_task => "This bundle comes without questions.".to_owned(),
+                Asked::NotYet if !brings_task => "This bundle comes without questions.".to_owned(),
+                Asked::NotYet if !has_task => "Its questions are not here yet.".to_owned(),
                 Asked::NotYet => room_in_words(session),
                 Asked::Running if is_running => {
                     format!("{} of {} …", sizes.len(), format::count(n_sizes.get(), "size"))

@@ -9,6 +9,7 @@ use super::paragraph::Paragraph;
 use crate::asked::Asked;
 use crate::dial::Dial;
 use crate::draft::Draft;
+use crate::family::FamilyCard;
 use crate::format;
 use crate::lens::{LensState, Look, csv, finding, settled};
 use crate::session::Session;
@@ -52,7 +53,7 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
         let n_layers = dial.size.get_untracked().n_layers;
         let request = {
             let patch = patch.clone();
-            move |id| Request::Lens { id, patch, text }
+            move |id, _: &FamilyCard| Request::Lens { id, patch, text }
         };
         let is_asked = session.consult(request, move |reply| {
             if let Reply::Lens { lens, .. } = reply {

@@ -182,11 +182,11 @@ pub fn take_drops(own: Own, show: impl Fn() + Clone + 'static) {
         let Some(dropped) = Dropped::of(&event) else { return };
         own.cancel();
         show();
-        own.stage.set(Stage::Looking);
+        let turn = own.begin();
         spawn_local(async move {
             match dropped.files().await {
-                // The reader has stopped it meanwhile.
-                _ if !own.is_looking() => {}
+                // The reader has stopped it meanwhile, or brought something else.
+                _ if !own.is_at(turn) => {}
                 Ok(files) => own.bring(files),
                 Err(error) => {
                     let next = "Drop one folder, or a zip of it.";

@@ -12,6 +12,7 @@ use leptos::prelude::*;
 use super::notice_box::NoticeBox;
 use crate::asked::Asked;
 use crate::dial::Dial;
+use crate::family::FamilyCard;
 use crate::format;
 use crate::lens::LensState;
 use crate::paragraph::{Readings, finding, perplexity};
@@ -166,7 +167,7 @@ fn keep_reading(
         }
         let request = {
             let (patches, text) = (patches.clone(), text.clone());
-            move |id| Request::Score { id, patches, text }
+            move |id, _: &FamilyCard| Request::Score { id, patches, text }
         };
         let n_read = Cell::new(0);
         let is_asked = session.consult(request, move |reply| {

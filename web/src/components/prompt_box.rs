@@ -12,6 +12,7 @@ use crate::controls::Control;
 use crate::dial::Dial;
 use crate::draft::{Draft, Draw};
 use crate::format;
+use crate::mirror::is_following;
 use crate::session::Session;
 
 #[component]
@@ -27,10 +28,13 @@ pub fn PromptBox(
     let generate = move || session.generate(draft.task(dial));
     Effect::new(move |before: Option<boomerang_core::generate::Sampling>| {
         let sampling = draft.sampling();
-        if before.is_some_and(|before| before != sampling) {
-            session.draw_again(draft.task(dial));
+        let is_held = session.is_held();
+        let before = before.filter(|&before| before != sampling && !is_following());
+        if before.is_some() && !is_held {
+            session.draw_again(untrack(|| draft.task(dial)));
         }
-        sampling
+        // What has changed while a text was written is looked at again when that is done.
+        before.filter(|_| is_held).unwrap_or(sampling)
     });
     let has_room = Memo::new(move |_| dial.patch.with(|patch| session.has_room(patch)));
     let can_generate =

@@ -25,9 +25,10 @@ pub fn Sweep(
     let is_running = Memo::new(move |_| session.is_trying(place));
     let can_start = Memo::new(move |_| session.can_ask() && draft.has_prompt());
     let start = move || {
-        let (last, task) = (last.get_untracked(), draft.task(dial));
-        let trial = dial.family.with_value(|family| Trial::of_readers(family, last, task));
-        session.try_out(place, trial);
+        let task = draft.task(dial);
+        session.try_out(place, move |family| {
+            Trial::of_readers(family, session.last_roomy_stop(family), task)
+        });
     };
     let words = Memo::new(move |_| {
         let is_running = is_running.get();

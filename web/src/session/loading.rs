@@ -18,6 +18,7 @@ use crate::bundle_source::{NoSource, is_elsewhere, manifest_url};
 use crate::engine::Engine;
 use crate::family::FamilyCard;
 use crate::offline;
+use crate::wire::Silence;
 
 impl Session {
     /// Fetches the model; the reader has seen how large it is.
@@ -190,7 +191,13 @@ impl Session {
         }
         let script = choice.backend.script();
         self.choice.set(Some(choice));
-        match Engine::start(script, move |reply, _| self.hear(reply)) {
+        let hear = move |heard: Result<(Reply, _), Silence>| match heard {
+            Ok((reply, _)) => self.hear(reply),
+            Err(Silence::Dead(notice)) => self.fail(notice),
+            // No fault of the GPU's, and not mended by the CPU.
+            Err(Silence::Foreign(notice)) => self.end(notice),
+        };
+        match Engine::start(script, hear) {
             Ok(engine) => self.engine.set_value(Some(engine)),
             Err(notice) => {
                 self.progress.set(None);

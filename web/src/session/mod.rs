@@ -204,6 +204,11 @@ impl Session {
         self.once_ready(move || self.generate_now(task, false));
     }
 
+    /// Whether something is in the making that does not give way to a text drawn anew.
+    pub fn is_held(self) -> bool {
+        self.is_generating() && !(self.is_writing() && self.is_redrawing.get_value())
+    }
+
     /// Draws the text that stands there anew, where the task differs from it in its chances alone. One
     /// that is being drawn anew gives way; one that is written for the first time does not.
     pub fn draw_again(self, task: Task) {
@@ -226,9 +231,11 @@ impl Session {
     }
 
     fn generate_now(self, task: Task, is_redrawing: bool) {
+        let was_redrawn = self.is_redrawing.get_value();
         self.is_redrawing.set_value(is_redrawing);
         let id = self.next_id();
-        if let Some(run) = self.run.get_untracked() {
+        // Of a text that is drawn again and again the first stays, so that other texts do, too.
+        if let Some(run) = self.run.get_untracked().filter(|_| !(is_redrawing && was_redrawn)) {
             self.earlier_runs.update(|runs| {
                 runs.insert(0, run);
                 runs.truncate(N_RUNS_KEPT);
@@ -247,10 +254,16 @@ impl Session {
         self.is_generating() && self.work.with(|work| *work == Work::Trial(place))
     }
 
-    /// Starts a trial and shows it at `place`.
-    pub fn try_out(self, place: RwSignal<Option<Trial>>, trial: Trial) {
+    /// Starts a trial and shows it at `place`. It is set up once the model is here: only then is it
+    /// known which sizes have room.
+    pub fn try_out(
+        self,
+        place: RwSignal<Option<Trial>>,
+        trial: impl FnOnce(&FamilyCard) -> Trial + 'static,
+    ) {
         self.once_ready(move || {
-            place.set(Some(trial));
+            let Some(family) = self.family.get_untracked() else { return };
+            place.set(Some(untrack(|| trial(&family))));
             self.work.set(Work::Trial(place));
             self.stage.set(Stage::Generating);
             self.go_on_with(place);
@@ -258,18 +271,19 @@ impl Session {
     }
 
     /// Asks the engine for something that is neither a text nor a trial; `hear` gets all replies, the
-    /// last of them [`Reply::Ended`] or [`Reply::Failed`]. False when the engine is at work or does
+    /// last of them [`Reply::Ended`] or [`Reply::Failed`]. The request is made once the model is here. False when the engine is at work or does
     /// not come, and then nothing is asked.
     pub fn consult(
         self,
-        request: impl FnOnce(u32) -> Request + 'static,
+        request: impl FnOnce(u32, &FamilyCard) -> Request + 'static,
         hear: impl Fn(&Reply) + 'static,
     ) -> bool {
         self.once_ready(move || {
+            let Some(family) = self.family.get_untracked() else { return };
             self.hearer.set_value(Some(Rc::new(hear)));
             self.work.set(Work::Asked);
             self.stage.set(Stage::Generating);
-            self.ask(&request(self.next_id()));
+            self.ask(&untrack(|| request(self.next_id(), &family)));
         })
     }
 

@@ -15,6 +15,7 @@ pub use words::{Verification, badge, model_in_words, place_in_words, space_in_wo
 use crate::backend::Backend;
 use crate::engine::Engine;
 use crate::session::Session;
+use crate::wire::Silence;
 
 /// What is known of the store.
 #[derive(Clone, Copy)]
@@ -121,7 +122,11 @@ impl Stored {
     fn ask_keeper(self, request: Request) {
         if self.keeper.with_value(Option::is_none) {
             self.waiting.set_value(Some(Vec::new()));
-            match Engine::start(Backend::Cpu.script(), move |reply, _| self.hear_keeper(reply)) {
+            let hear = move |heard: Result<(Reply, _), Silence>| match heard {
+                Ok((reply, _)) => self.hear_keeper(reply),
+                Err(silence) => self.failure.set(Some(silence.notice())),
+            };
+            match Engine::start(Backend::Cpu.script(), hear) {
                 Ok(engine) => self.keeper.set_value(Some(engine)),
                 Err(notice) => self.failure.set(Some(notice)),
             }

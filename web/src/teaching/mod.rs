@@ -17,7 +17,7 @@ use web_sys::Blob;
 
 use crate::own::File;
 use crate::session::{Home, Newcomer, Session};
-use crate::wire::Wire;
+use crate::wire::{Silence, Wire};
 use record::Record;
 use wishes::Wishes;
 
@@ -121,9 +121,9 @@ impl Teaching {
         self.stage.set(Stage::Starting);
         // The worker before it, if any, ends here and gives its memory back.
         self.worker.set_value(None);
-        let hear = move |heard| match heard {
+        let hear = move |heard: Result<_, Silence>| match heard {
             Ok((reply, files)) => self.hear(reply, files),
-            Err(notice) => self.fail(notice),
+            Err(silence) => self.fail(silence.notice()),
         };
         match Wire::start(SCRIPT, "teaching", Rc::new(hear)) {
             Ok(wire) => self.worker.set_value(Some(wire)),

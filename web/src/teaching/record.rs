@@ -128,7 +128,9 @@ impl Record {
         };
         let loss = match self.held_out[..] {
             [] => String::new(),
-            [(_, loss)] => format!(" On lines that it does not learn from its loss is {loss:.2}."),
+            [(_, loss)] => {
+                format!(" On lines that it does not learn from its loss was {loss:.2} at first.")
+            }
             [(_, first), .., (_, last)] => format!(
                 " On lines that it does not learn from its loss went from {first:.2} to {last:.2}."
             ),

@@ -2,9 +2,11 @@
 
 use boomerang_core::bundle::{BundleError, Manifest, StudentContents, student_files};
 use boomerang_core::checkpoint::Precision;
+use boomerang_core::config::ConfigError;
 use boomerang_core::corpus::{Corpus, course};
 use boomerang_core::distill::{Batch, Distiller, StepReport, TextRows, TooShort};
 use boomerang_core::evaluate::ReadBackError;
+use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::{Family, FamilyError, Teacher};
 use boomerang_core::similarity::block_similarity;
 use serde::Deserialize;
@@ -32,6 +34,12 @@ pub enum CourseError {
         "texts to learn from are written for the family that comes with the page, and no other"
     )]
     Text,
+    #[error(
+        "teaching it takes about {:.1} GB, and a program in a browser has at most {:.1} GB",
+        *needed as f64 / 1e9,
+        *most as f64 / 1e9
+    )]
+    Room { needed: u64, most: u64 },
     #[error(transparent)]
     TooShort(#[from] TooShort),
     #[error("the texts hold token {token}, the teacher's vocabulary ends at {}", vocab - 1)]
@@ -46,6 +54,8 @@ pub enum CourseError {
     Family(#[from] FamilyError),
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error(transparent)]
     ReadBack(#[from] ReadBackError),
     #[error("the notes on the family that comes with the page cannot be read: {0}")]
@@ -68,6 +78,31 @@ const UNSEEN_SEED: u64 = 1_000_000;
 const FOLDER: &str = "taught";
 const SUFFIX: &str = ", taught here";
 const ON_OWN_TEXTS: &str = " on texts of your own";
+
+/// What a program with 32-bit addresses has, without what goes to its code and to files on their way.
+const MOST_BYTES: u64 = (4 << 30) - (384 << 20);
+/// Weight, gradient and the two moments of the optimizer, four bytes each.
+const BYTES_PER_TAUGHT: u64 = 16;
+/// Logits of both models, their logarithms, and the gradients of all that.
+const N_LOGITS: u64 = 8;
+
+/// Whether a student of this plan can be taught in a browser, before anything is fetched for it.
+///
+/// # Errors
+/// [`CourseError::Room`], by the weights and the logits of a step; what lies between them counts less.
+pub fn check_room(manifest: &Manifest, plan: &LayerPlan) -> Result<(), CourseError> {
+    let config = manifest.config()?;
+    let n_taught = config.n_params_of(plan.n_student_layers(), manifest.student.tied);
+    let n_teacher = config.n_params_of(plan.n_teacher_layers(), manifest.teacher.tied);
+    let n_logits = course::TOKENS_PER_STEP as u64 * config.vocab as u64;
+    let parts = [(n_teacher, 4), (n_taught, BYTES_PER_TAUGHT), (n_logits, 4 * N_LOGITS)];
+    let add = |sum: u64, (n, n_bytes): (u64, u64)| sum.saturating_add(n.saturating_mul(n_bytes));
+    let needed = parts.into_iter().fold(0, add);
+    if needed > MOST_BYTES {
+        return Err(CourseError::Room { needed, most: MOST_BYTES });
+    }
+    Ok(())
+}
 
 impl Course {
     /// Cuts the student out of its teacher, to read the generated corpus; `manifest` says whether its
@@ -108,7 +143,7 @@ impl Course {
         }
         let Made { seq_len, .. } = serde_json::from_str(MADE)?;
         let seq = seq_len.min(config.max_seq);
-        let end_token = config.end_tokens().first().copied();
+        let end_token = config.end_tokens().iter().copied().find(|&token| (token as usize) < vocab);
         let rows = TextRows::new(documents, seq, end_token, course::TOKENS_PER_STEP)?;
         let unseen = rows.held_out();
         let lessons = Box::new(rows.into_lessons(settings.seed));
@@ -203,7 +238,7 @@ mod tests {
 
     use boomerang_core::bundle::BundleLoader;
     use boomerang_core::distill::loss::LossWeights;
-    use boomerang_core::plan::{LayerPlan, Patch};
+    use boomerang_core::plan::Patch;
     use burn::tensor::Device;
     use futures_lite::future::block_on;
 
@@ -234,6 +269,18 @@ mod tests {
     fn course(settings: &CourseSettings) -> Result<Course, CourseError> {
         let manifest = manifest();
         Course::new(teacher(&manifest), &manifest, settings)
+    }
+
+    #[test]
+    fn a_family_that_cannot_be_taught_in_a_browser_is_refused_before_it_is_fetched() {
+        let mut manifest = manifest();
+        let plan = manifest.plan.clone();
+        assert!(check_room(&manifest, &plan).is_ok());
+        // The logits of a step alone.
+        manifest.config["vocab_size"] = 200_000.into();
+        let refused = check_room(&manifest, &plan).unwrap_err();
+        assert!(matches!(refused, CourseError::Room { .. }));
+        assert!(refused.to_string().contains("at most 3.9 GB"), "{refused}");
     }
 
     #[test]

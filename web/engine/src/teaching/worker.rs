@@ -11,7 +11,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, MessageEvent};
 
-use super::course::{Course, CourseError};
+use super::course::{Course, CourseError, check_room};
 use super::loading::{load_teacher, read_texts, unusable};
 use super::messages::{CourseSettings, PROTOCOL, Reply, Request, TaughtStep, TextsRead};
 use super::texts::{Text, encode};
@@ -102,6 +102,7 @@ impl Room {
         texts: Vec<Text>,
     ) -> Result<(), Notice> {
         let manifest = Manifest::from_json(manifest).map_err(unusable)?;
+        check_room(&manifest, &settings.plan).map_err(not_taught)?;
         let (teacher, tokenizer) = load_teacher(manifest_url, &manifest, &self.device).await?;
         let own = if texts.is_empty() { None } else { Some(encode(texts, &tokenizer)?) };
         let (course, texts) = match own {
@@ -129,6 +130,9 @@ impl Room {
             let is_paused = self.is_paused.get() && !is_over;
             if is_paused != was_paused && !is_over {
                 was_paused = is_paused;
+                if is_paused {
+                    tell_held_out(&course).await;
+                }
                 post(&if is_paused { Reply::Paused } else { Reply::Resumed }, &[]);
             }
             if is_over || is_paused {
@@ -187,6 +191,7 @@ fn not_taught(error: CourseError) -> Notice {
     let next = match error {
         CourseError::Diverged { .. } => "Start anew with a smaller learning rate.",
         CourseError::Text => "Choose texts of your own, or open the page with its own bundle.",
+        CourseError::Room { .. } => "Open the page with a smaller family, or teach on the desktop.",
         CourseError::TooShort(_) => "Choose longer texts, or more of them.",
         _ => "Change the settings and start anew.",
     };
