@@ -79,11 +79,15 @@ impl Page {
         let capabilities =
             json!({"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}});
         let Value::Object(capabilities) = capabilities else { unreachable!("it is an object") };
-        let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
-            .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{}", driver.port))
-            .await
-            .expect("chromedriver starts a browser");
+        let mut builder =
+            ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
+        builder.capabilities(capabilities);
+        let address = format!("http://127.0.0.1:{}", driver.port);
+        // On a machine at its limits a browser may end before it has begun; no page is open yet.
+        let client = match builder.connect(&address).await {
+            Ok(client) => client,
+            Err(_) => builder.connect(&address).await.expect("chromedriver starts a browser"),
+        };
         client.goto(&format!("{url}{query}")).await.expect("the page opens");
         Self { client, url: url.to_owned(), server: None, driver, _turn: turn }
     }

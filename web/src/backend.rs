@@ -155,7 +155,7 @@ async fn request_adapter(gpu: &JsValue) -> Option<JsValue> {
 fn adapter_name(words: &[String]) -> String {
     let mut name = String::new();
     for word in words.iter().filter(|word| !word.is_empty()) {
-        if !name.to_lowercase().contains(&word.to_lowercase()) {
+        if !name.to_ascii_lowercase().contains(&word.to_ascii_lowercase()) {
             if !name.is_empty() {
                 name.push(' ');
             }
@@ -166,7 +166,7 @@ fn adapter_name(words: &[String]) -> String {
 }
 
 fn is_software_renderer(name: &str) -> bool {
-    let name = name.to_lowercase();
+    let name = name.to_ascii_lowercase();
     let renderers = ["swiftshader", "llvmpipe", "lavapipe", "basic render"];
     renderers.iter().any(|renderer| name.contains(renderer))
 }

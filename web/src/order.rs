@@ -44,8 +44,12 @@ impl OrderChoice {
                 if similarity.is_empty() {
                     return None;
                 }
-                let mut layers: Vec<usize> = (0..similarity.len()).collect();
-                layers.sort_by(|&one, &other| similarity[one].total_cmp(&similarity[other]));
+                // Each at its place: the library's sort is a thousandth of the page's program.
+                let mut layers = Vec::with_capacity(similarity.len());
+                for (layer, cosine) in similarity.iter().enumerate() {
+                    let is_before = |&it: &usize| similarity[it].total_cmp(cosine).is_le();
+                    layers.insert(layers.partition_point(is_before), layer);
+                }
                 PatchOrder::Found(layers)
             }
         })

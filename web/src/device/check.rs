@@ -1,7 +1,5 @@
 //! Whether this machine computes what was recorded.
 
-use std::collections::BTreeSet;
-
 use boomerang_core::bundle::Recordings;
 use boomerang_engine::messages::CheckedMember;
 use boomerang_engine::notice::Notice;
@@ -83,7 +81,12 @@ pub fn small(value: f64) -> String {
 }
 
 fn n_sizes<'a>(checks: impl Iterator<Item = &'a CheckedMember>) -> usize {
-    let members: BTreeSet<usize> = checks.map(|check| check.member).collect();
+    let mut members = Vec::new();
+    for check in checks {
+        if !members.contains(&check.member) {
+            members.push(check.member);
+        }
+    }
     members.len()
 }
 

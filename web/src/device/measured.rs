@@ -67,9 +67,13 @@ pub fn chart(sizes: &[MeasuredSize], task: Option<&TaskFile>, n_all: usize) -> O
         };
         Some(Point { x: of.millis_per_token(), y, stderr, note })
     };
-    let mut points: Vec<Point> = sizes.iter().enumerate().map(point).collect::<Option<_>>()?;
-    // A larger size may have been the faster one, by chance.
-    points.sort_by(|one, other| one.x.total_cmp(&other.x));
+    let mut points: Vec<Point> = Vec::with_capacity(sizes.len());
+    for point in sizes.iter().enumerate().map(point) {
+        let point = point?;
+        // A larger size may have been the faster one, by chance.
+        let is_before = |it: &Point| it.x.total_cmp(&point.x).is_le();
+        points.insert(points.partition_point(is_before), point);
+    }
     let name = "Boomerang, on this machine".to_owned();
     Some(Chart {
         title,

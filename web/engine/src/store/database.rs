@@ -82,8 +82,12 @@ impl Database {
 
     /// All rows of a table of numbers.
     pub(super) async fn numbers(&self, table: &str) -> Result<BTreeMap<String, u64>, JsValue> {
-        let rows = self.rows(table).await?.into_iter();
-        Ok(rows.map(|(key, value)| (key, value.as_f64().unwrap_or_default() as u64)).collect())
+        // One by one: to collect them would bring a sort into the page's program.
+        let mut numbers = BTreeMap::new();
+        for (key, value) in self.rows(table).await? {
+            numbers.insert(key, value.as_f64().unwrap_or_default() as u64);
+        }
+        Ok(numbers)
     }
 
     /// Makes all of the changes, or none.
