@@ -70,7 +70,7 @@ fn BlockButton(block: Block, dial: Dial) -> impl IntoView {
             class="block"
             style:flex-grow=n_teacher_layers.to_string()
             style:flex-basis=format!("{:.2}rem", 0.4 + 1.5 * n_teacher_layers as f64)
-            style:max-width=format!("{}rem", 7 * n_teacher_layers)
+            style:max-width=format!("calc({n_teacher_layers} * var(--widest-layer))")
         >
             <button
                 type="button"
