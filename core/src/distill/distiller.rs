@@ -62,17 +62,13 @@ impl Distiller {
     /// Reads back from the device once, at the end, whatever the number of micro-batches.
     pub async fn step(&mut self, batches: &[Batch]) -> StepReport {
         let device = self.teacher.model().device();
-        let learning_rate = self.updater.learning_rate();
         let mut pending = Vec::with_capacity(batches.len());
         for batch in batches {
             let terms = self.loss(self.updater.model(), &batch.to_device(&device));
             self.updater.accumulate(&terms.total);
             pending.push(terms.detached());
         }
-        let grad_norm = self.updater.apply();
-        let n_tokens = batches.iter().map(Batch::n_tokens).sum();
-        let reduction = self.updater.settings().reduction;
-        pending::read(pending, grad_norm, reduction, learning_rate, n_tokens).await
+        self.updater.finish(pending, batches).await
     }
 
     /// The loss of the student as it is now, without a step.

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::batch::Batch;
 use super::distiller::last_rows;
 use super::loss::{self, LossWeights};
-use super::pending::{self, PendingTerms};
+use super::pending::PendingTerms;
 use super::report::StepReport;
 use super::settings::UpdateSettings;
 use super::update::Updater;
@@ -39,7 +39,6 @@ impl Pretrainer {
     /// One step of the optimizer over the gradients of some micro-batches.
     pub async fn step(&mut self, batches: &[Batch]) -> StepReport {
         let device = self.updater.model().device().inner();
-        let learning_rate = self.updater.learning_rate();
         let weights = LossWeights { kl: 0.0, alignment: 0.0, ..LossWeights::default() };
         let mut pending = Vec::with_capacity(batches.len());
         for batch in batches {
@@ -52,10 +51,7 @@ impl Pretrainer {
             self.updater.accumulate(&terms.total);
             pending.push(terms.detached());
         }
-        let grad_norm = self.updater.apply();
-        let n_tokens = batches.iter().map(Batch::n_tokens).sum();
-        let reduction = self.updater.settings().reduction;
-        pending::read(pending, grad_norm, reduction, learning_rate, n_tokens).await
+        self.updater.finish(pending, batches).await
     }
 }
 

@@ -5,6 +5,9 @@ use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOpti
 use burn::tensor::{Bytes, Tensor};
 use thiserror::Error;
 
+use super::batch::Batch;
+use super::pending::{self, PendingTerms};
+use super::report::StepReport;
 use super::settings::{DecayRule, Part, Reduction, UpdateSettings};
 use crate::architecture::{Architecture, UndecayedNorms};
 use crate::model::LanguageModel;
@@ -63,11 +66,7 @@ impl Updater {
         self.step
     }
 
-    pub(crate) fn settings(&self) -> &UpdateSettings {
-        &self.settings
-    }
-
-    pub(crate) fn learning_rate(&self) -> f64 {
+    fn learning_rate(&self) -> f64 {
         self.settings.schedule.at(self.step)
     }
 
@@ -78,9 +77,22 @@ impl Updater {
         self.n_accumulated += 1;
     }
 
+    /// Ends a step over these micro-batches: the weights change by what was accumulated, and what was
+    /// pending is read back from the device, all at once.
+    pub(super) async fn finish(
+        &mut self,
+        pending: Vec<PendingTerms>,
+        batches: &[Batch],
+    ) -> StepReport {
+        let learning_rate = self.learning_rate();
+        let grad_norm = self.apply();
+        let n_tokens = batches.iter().map(Batch::n_tokens).sum();
+        pending::read(pending, grad_norm, self.settings.reduction, learning_rate, n_tokens).await
+    }
+
     /// Changes the weights by what was accumulated. Returns the norm of the reduced gradient before
     /// clipping, `[1]`, still on the device.
-    pub(crate) fn apply(&mut self) -> Tensor<1> {
+    fn apply(&mut self) -> Tensor<1> {
         let learning_rate = self.learning_rate();
         let mut gradients = self.accumulator.grads();
         let scale = match self.settings.reduction {
