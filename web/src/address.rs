@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use js_sys::Reflect;
 use leptos::prelude::*;
 use wasm_bindgen::JsValue;
 
 use crate::dial::Dial;
 use crate::draft::Draft;
-use crate::js::{call, promised, property};
+use crate::js::{promised, property};
 use crate::link::{Link, compared_by_itself};
 use crate::order::OrderChoice;
 use crate::place::Place;
@@ -115,8 +114,7 @@ fn in_its_lesson(mut link: Link) -> Link {
 /// `history.replaceState`: no entry is added, so that "back" leaves the page.
 fn replace(query: &str) -> Result<(), JsValue> {
     let address = window().location().pathname()? + query;
-    let history = Reflect::get(&window(), &"history".into())?;
-    call(&history, "replaceState", &[JsValue::NULL, "".into(), address.into()]).map(|_| ())
+    window().history()?.replace_state_with_url(&JsValue::NULL, "", Some(&address))
 }
 
 /// Puts a text on the clipboard; false where there is none, as on pages that came over plain http.

@@ -20,8 +20,7 @@ pub struct Route {
 impl Route {
     /// At the page's address; from now on links to views and the browser's own steps lead on.
     pub fn start() -> Self {
-        let path = window().location().pathname().unwrap_or_default();
-        let route = Self { place: RwSignal::new(Place::of(&path)), n_steps: RwSignal::new(0) };
+        let route = Self { place: RwSignal::new(here()), n_steps: RwSignal::new(0) };
         let on_click = window_event_listener(leptos::ev::click, move |event| route.follow(&event));
         let on_step = window_event_listener(leptos::ev::popstate, move |_| route.arrive());
         on_cleanup(move || {
@@ -47,8 +46,7 @@ impl Route {
     }
 
     fn arrive(self) {
-        let path = window().location().pathname().unwrap_or_default();
-        let place = Place::of(&path);
+        let place = here();
         self.n_steps.update(|n_steps| *n_steps = n_steps.wrapping_add(1));
         if self.place.get_untracked() != place {
             self.place.set(place);
@@ -83,4 +81,9 @@ impl Route {
         }
         self.go(&format!("{}{}{}", below.trim_start_matches('/'), link.search(), link.hash()));
     }
+}
+
+/// The view of the page's address.
+fn here() -> Place {
+    Place::of(&window().location().pathname().unwrap_or_default())
 }

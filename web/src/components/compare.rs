@@ -60,7 +60,7 @@ pub fn Compare(
             </p>
         </div>
         {children()}
-        <Sizes dial compared last/>
+        <Sizes dial compared last n_chosen/>
         <AskRow
             session
             id="compare"
@@ -85,6 +85,8 @@ fn Sizes(
     compared: RwSignal<Vec<usize>>,
     /// The largest stop that has room.
     last: Memo<usize>,
+    /// Of those up to it.
+    n_chosen: Memo<usize>,
 ) -> impl IntoView {
     let sizes: Vec<usize> = dial.family.with_value(|family| {
         family.path().iter().map(|patch| family.size(patch).n_layers).collect()
@@ -92,11 +94,7 @@ fn Sizes(
     let teacher = sizes.len() - 1;
     let size = move |(stop, n_layers): (usize, usize)| {
         let is_chosen = move || compared.with(|stops| stops.contains(&stop));
-        let is_full = move || {
-            let last = last.get();
-            compared.with(|stops| stops.iter().filter(|&&stop| stop <= last).count())
-                >= MOST_COMPARED
-        };
+        let is_full = move || n_chosen.get() >= MOST_COMPARED;
         let has_room = move || stop <= last.get();
         let choose = move |_| {
             compared.update(|stops| match stops.iter().position(|&chosen| chosen == stop) {
