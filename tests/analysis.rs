@@ -163,6 +163,7 @@ fn an_analysis_leaves_tables_and_pictures() {
     assert_eq!(
         names,
         [
+            ".boomerang.json",
             "analysis.json",
             "angular_distance.csv",
             "angular_distance.svg",

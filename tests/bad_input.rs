@@ -4,9 +4,11 @@ use std::path::Path;
 use boomerang_core::checkpoint::{Checkpoint, Precision, StoredAs, model_to_bytes};
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::StudentConfig;
+use boomerang_native_trainer::Cli;
 use boomerang_native_trainer::device::cpu;
 use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
 use boomerang_tests::{read, tiny_config, tiny_model};
+use clap::Parser as _;
 use proptest::prelude::*;
 
 /// A teacher and its student, pruned by the command.
@@ -76,6 +78,101 @@ fn rows_beyond_the_teachers_window_are_refused() {
     let (message, code) = answer(|_| {}, distill);
     assert_eq!(message, "--seq-len 65 is beyond the teacher's window of 64 positions");
     assert_eq!(code, 2);
+}
+
+#[test]
+fn a_micro_batch_that_cannot_fit_is_refused_with_the_bytes_it_needs() {
+    let spoil = |dir: &Path| write_ids(&dir.join("data.jsonl"), 3, 16);
+    let distill = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --seq-len 64 \
+                   --rows 20000000 --out {dir}/run --device cpu";
+    let (message, code) = answer(spoil, distill);
+    assert!(message.contains("GB of memory") && message.contains("--rows"), "{message}");
+    assert_eq!(code, 4);
+}
+
+#[test]
+fn numbers_that_would_give_nan_or_do_nothing_are_wrong_usage() {
+    let distill = "distill --teacher t --data d --out o";
+    for flag in [
+        "--lr nan",
+        "--lr=-1",
+        "--lr 0",
+        "--lr inf",
+        "--clip nan",
+        "--clip=-1",
+        "--temperature 0",
+        "--temperature nan",
+        "--ce-weight=-1",
+        "--kl-weight nan",
+        "--cosine-weight inf",
+        "--weight-decay nan",
+        "--weight-decay=-0.1",
+        "--seq-len 1",
+        "--rows 0",
+        "--steps 0",
+        "--micro-batches 0",
+        "--save-every 0",
+        "--stop-after 0",
+        "--keep-every 0",
+    ] {
+        let line = format!("boomerang {distill} {flag}");
+        let Err(error) = Cli::try_parse_from(line.split_whitespace()) else {
+            panic!("{flag} was accepted")
+        };
+        assert_eq!(error.exit_code(), 2, "{flag}");
+        assert!(error.to_string().contains("expected"), "{flag}: {error}");
+    }
+}
+
+#[test]
+fn a_student_of_another_teacher_of_the_same_shape_is_refused_with_both_fingerprints() {
+    let spoil = |dir: &Path| {
+        fs::remove_dir_all(dir.join("teacher")).unwrap();
+        write_model(&tiny_model(&tiny_config(), 2, &cpu()), &dir.join("teacher"));
+    };
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    spoil(dir.path());
+    write_ids(&dir.path().join("data.jsonl"), 3, 16);
+    let (family, data) = ("--teacher {dir}/teacher --student {dir}/student", "{dir}/data.jsonl");
+    for line in [
+        PATCH.to_owned(),
+        format!("eval {family} --data {data} --out {{dir}}/out --device cpu"),
+        format!("search {family} --calibration {data} --out {{dir}}/out --device cpu"),
+        format!("analyze {family} --calibration {data} --out {{dir}}/out --device cpu"),
+        format!("distill {family} --data {data} --out {{dir}}/out --device cpu --seq-len 8"),
+    ] {
+        let (message, code) = failure(&line, &[("dir", dir.path())]);
+        assert!(message.contains("was made from another teacher"), "{line}: {message}");
+        assert!(message.contains("--allow-mismatch"), "{message}");
+        assert_eq!(code, 3);
+    }
+    boomerang(&format!("{PATCH} --allow-mismatch"), &[("dir", dir.path())]).unwrap();
+}
+
+#[test]
+fn teacher_and_student_with_different_tokenizers_are_refused() {
+    let spoil = |dir: &Path| {
+        let tokenizer = |vocabulary: &str| format!("{{\"model\": {{\"vocab\": {vocabulary}}}}}");
+        fs::write(dir.join("teacher/tokenizer.json"), tokenizer("{\"a\": 0}")).unwrap();
+        fs::write(dir.join("student/tokenizer.json"), tokenizer("{\"a\": 1}")).unwrap();
+    };
+    let (message, code) = answer(spoil, PATCH);
+    assert!(message.contains("different tokenizers"), "{message}");
+    assert_eq!(code, 3);
+}
+
+#[test]
+fn a_recipe_whose_parent_has_other_weights_now_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let recipe = "patch --teacher {dir}/teacher --student {dir}/student --k 1 --format recipe --out \
+                  {dir}/m.json";
+    boomerang(recipe, &[("dir", dir.path())]).unwrap();
+    write_model(&tiny_model(&tiny_config(), 2, &cpu()), &dir.path().join("teacher"));
+    let (message, code) = failure("export {dir}/m.json --out {dir}/m.gguf", &[("dir", dir.path())]);
+    assert!(message.contains("has changed since") && message.contains("weights"), "{message}");
+    assert_eq!(code, 3);
 }
 
 #[test]

@@ -255,7 +255,7 @@ fn what_is_asked_of_files_must_be_possible_without_converting_them() {
     assert!(sentence.contains("boomerang export"), "{sentence}");
     assert_eq!(code, 2);
     let line = format!("patch {FILES} --k 1 --force --out {{dir}}/t.gguf");
-    assert!(failure(&line, &paths).0.contains("is an input"));
+    assert!(failure(&line, &paths).0.contains("is the input"));
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn a_mergekit_recipe_names_the_slices() {
     boomerang(&line, &paths).unwrap();
     let yaml = String::from_utf8(read(dir.path().join("m.yaml"))).unwrap();
     expect![[r#"
-        # 5 layers between DIR/student and DIR/teacher, by boomerang 0.1.0.
+        # Written by Boomerang 0.1.0: 5 layers between DIR/student and DIR/teacher.
         # Warning: the family ties embedding and head: mergekit will use the embedding of the first slice for both, which is not this member where the two ends have different owners.
         merge_method: passthrough
         dtype: float32

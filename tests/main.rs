@@ -40,10 +40,14 @@ mod house;
 mod hub;
 /// Size 0 is the student and the last size the teacher, bit for bit.
 mod identities;
+/// Commands that are killed lose nothing, and leave nothing behind.
+mod killed;
 /// Models far larger than memory, from headers and in a stream.
 mod large;
 /// BERT and DistilBERT: patched, written and measured as masked language models.
 mod masked;
+/// Outputs never take the place of inputs, nor of what somebody else wrote.
+mod outputs;
 /// The page in a real browser.
 mod page;
 /// Logits, hidden states and patched models equal those of transformers.

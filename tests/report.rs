@@ -258,6 +258,6 @@ fn an_evaluation_is_not_replaced_by_its_report() {
     let dir = evaluated();
     let (sentence, _) =
         failure("report {dir}/eval --out {dir}/eval --force", &[("dir", dir.path())]);
-    assert!(sentence.contains("choose another folder"), "{sentence}");
+    assert!(sentence.contains("choose another path"), "{sentence}");
     assert!(dir.path().join("eval/family.json").exists());
 }

@@ -49,8 +49,60 @@ fn a_resume_with_other_settings_is_refused() {
     let run = format!("{SETTINGS} --steps 8 --out {{dir}}/run");
     boomerang(&format!("{run} --stop-after 4"), &paths).unwrap();
     let (message, code) = failure(&format!("{run} --resume --kl-weight 0.5"), &paths);
-    assert!(message.contains("kl = 0.1, this command says 0.5"), "{message}");
+    assert!(message.contains("kl = 0.1, this command has 0.5"), "{message}");
     assert_eq!(code, 2);
+}
+
+#[test]
+fn a_resume_with_other_contents_under_the_same_names_is_refused() {
+    for change in ["teacher", "data.jsonl"] {
+        let dir = tempfile::tempdir().unwrap();
+        let paths = [("dir", dir.path())];
+        prepare(dir.path());
+        let run = format!("{SETTINGS} --steps 8 --out {{dir}}/run");
+        boomerang(&format!("{run} --stop-after 4"), &paths).unwrap();
+        match change {
+            "teacher" => {
+                write_model(&tiny_model(&tiny_config(), 2, &cpu()), &dir.path().join(change))
+            }
+            _ => write_ids(&dir.path().join(change), 11, 15),
+        }
+        let (message, code) = failure(&format!("{run} --resume"), &paths);
+        assert!(message.contains("fingerprints"), "{message}");
+        assert!(message.contains("--allow-mismatch"), "{message}");
+        assert_eq!(code, 2);
+        boomerang(&format!("{run} --resume --allow-mismatch"), &paths).unwrap();
+    }
+}
+
+/// A learning rate with which no model survives.
+const DIVERGING: &str = "--lr 1e30 --warmup 1";
+
+#[test]
+fn a_run_that_diverged_after_a_checkpoint_is_resumed_from_it_with_a_smaller_rate() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    prepare(dir.path());
+    let run = format!("{SETTINGS} --steps 12 --out {{dir}}/run");
+    boomerang(&format!("{run} --stop-after 4"), &paths).unwrap();
+    let diverging = format!("{run} {DIVERGING} --save-every 100 --resume --allow-mismatch");
+    let (message, code) = failure(&diverging.replace("--lr 1e-2 --save-every 4", ""), &paths);
+    assert_eq!(code, 6, "{message}");
+    assert!(message.contains("step 4 with --resume --allow-mismatch"), "{message}");
+    boomerang(&format!("{run} --resume --allow-mismatch"), &paths).unwrap();
+}
+
+#[test]
+fn a_run_that_diverged_before_a_checkpoint_is_started_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    prepare(dir.path());
+    let run = format!("{SETTINGS} --steps 12 --out {{dir}}/run");
+    let diverging = format!("{run} {DIVERGING} --save-every 100");
+    let (message, code) = failure(&diverging.replace("--lr 1e-2 --save-every 4", ""), &paths);
+    assert_eq!(code, 6, "{message}");
+    assert!(message.contains("no checkpoint yet; start over with --force"), "{message}");
+    boomerang(&format!("{run} --force"), &paths).unwrap();
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::commands::require_next_token;
 use crate::data::{Packing, Rows};
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
+use crate::numbers::count;
 
 /// Texts on which models are compared.
 #[derive(Clone, Debug, clap::Args)]
@@ -17,7 +18,7 @@ pub struct CalibrationArgs {
     #[arg(long, value_name = "FILE")]
     pub calibration: Vec<PathBuf>,
     /// Tokens of these texts that are used
-    #[arg(long, default_value_t = 8192, value_name = "N")]
+    #[arg(value_parser = count, long, default_value_t = 8192, value_name = "N")]
     pub calibration_tokens: usize,
     /// Where the comparison is computed
     #[command(flatten)]

@@ -12,6 +12,7 @@ use crate::commands;
 use crate::device::DeviceChoice;
 use crate::exit::{self, Exit};
 use crate::files::{self, ModelFolder};
+use crate::numbers::count;
 
 /// One distillation, every model size
 #[derive(Debug, Parser)]
@@ -76,7 +77,7 @@ pub struct KeepArgs {
     #[arg(long, default_value_t = 2, alias = "last_layers_to_keep", value_name = "N")]
     pub keep_last: usize,
     /// In between, one layer of every N is kept
-    #[arg(long, default_value_t = 2, alias = "alternate_every_n_layers", value_name = "N")]
+    #[arg(value_parser = count, long, default_value_t = 2, alias = "alternate_every_n_layers", value_name = "N")]
     pub keep_every: usize,
 }
 
@@ -114,6 +115,9 @@ pub struct FamilyArgs {
     /// [default: what the paper found best for the architecture]
     #[arg(long, value_parser = parse_order)]
     pub order: Option<PatchOrder>,
+    /// Continue although the student was made from another teacher, or has another tokenizer
+    #[arg(long)]
+    pub allow_mismatch: bool,
     /// The reference implementation's word for --order first
     #[arg(long = "patch_first_k_layers", hide = true, conflicts_with = "order")]
     pub from_first: bool,
@@ -169,16 +173,23 @@ impl FamilyArgs {
         Ok(plan)
     }
 
-    /// As [`FamilyArgs::plan`], of these two folders.
+    /// As [`FamilyArgs::plan`], of these two folders, which are checked to belong together.
     ///
     /// # Errors
-    /// As [`FamilyArgs::plan`], and when the student's own account of its layers cannot be read.
+    /// As [`FamilyArgs::plan`], when the student's own account of its layers cannot be read, or says
+    /// that it was made from another teacher.
     pub fn plan_of(
         &self,
         teacher: &ModelFolder,
         student: &ModelFolder,
     ) -> anyhow::Result<LayerPlan> {
-        self.plan(student.plan()?, teacher.config().n_layers(), student.config().n_layers())
+        let plan =
+            self.plan(student.plan()?, teacher.config().n_layers(), student.config().n_layers())?;
+        // Models of different shapes are refused later, with the number that differs.
+        if teacher.config().difference(student.config()).is_none() {
+            student.check_teacher(teacher, self.allow_mismatch)?;
+        }
+        Ok(plan)
     }
 
     pub fn order(&self, config: &ModelConfig) -> PatchOrder {

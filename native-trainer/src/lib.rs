@@ -18,6 +18,7 @@ pub mod family_run;
 pub mod files;
 pub mod hub;
 pub mod members;
+pub mod numbers;
 pub mod progress;
 pub mod report;
 pub mod run_folder;
@@ -30,7 +31,21 @@ pub use cli::{Cli, Command};
 
 /// Runs the command that the process was started with; says what went wrong, if something did.
 pub fn main() -> ExitCode {
-    let outcome = run(Cli::parse());
+    let outcome = match Cli::try_parse() {
+        Ok(cli) => run(cli),
+        Err(message) if message.use_stderr() => {
+            // clap's own exit, with its colors and its code for wrong usage.
+            message.exit()
+        }
+        Err(message) => {
+            let text = message.render();
+            let is_seen = std::io::IsTerminal::is_terminal(&std::io::stdout());
+            let text = if is_seen { text.ansi().to_string() } else { text.to_string() };
+            progress::print_piece(&text);
+            Ok(())
+        }
+    };
+    let outcome = outcome.and_then(|()| progress::finish_output());
     if let Err(error) = &outcome {
         progress::tell(&format!("boomerang: {}", exit::describe(error)));
     }
@@ -42,6 +57,12 @@ pub fn main() -> ExitCode {
 /// # Errors
 /// Whatever stopped it; [`exit::code_of`] says with which code the process should end.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let outcome = run_command(cli);
+    files::forget_inputs();
+    outcome
+}
+
+fn run_command(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Pretrain(args) => commands::pretrain::run(&args),

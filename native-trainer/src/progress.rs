@@ -1,8 +1,10 @@
 //! Progress for people: a bar with the time left on a terminal, plain lines in a pipe.
 
-use std::io::{IsTerminal as _, stderr};
+use std::io::{self, IsTerminal as _, Write as _, stderr, stdout};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a line is written when nobody watches a terminal.
@@ -83,7 +85,29 @@ pub fn tell(line: &str) {
 
 /// One line of a result on standard output.
 pub fn print(line: &str) {
-    use std::io::Write as _;
-    // A reader that went away (`| head`) is no error of ours.
-    let _ = writeln!(std::io::stdout(), "{line}");
+    print_piece(&format!("{line}\n"));
+}
+
+/// A part of a line of a result, shown at once.
+///
+/// A failure is kept for [`finish_output`]: it must not end a run whose results are on disk.
+pub fn print_piece(text: &str) {
+    let mut out = stdout();
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+/// The first failure to print a result.
+static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Whether all results could be printed.
+///
+/// # Errors
+/// The first failure, of a full disk or a pipe that nobody reads any more.
+pub fn finish_output() -> anyhow::Result<()> {
+    match LOST.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        None => Ok(()),
+        Some(error) => Err(error).context("standard output cannot be written"),
+    }
 }

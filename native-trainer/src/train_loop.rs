@@ -168,6 +168,17 @@ pub fn metrics_line(
     })
 }
 
+/// What to do about a run that diverged.
+fn advice(run: &RunFolder) -> String {
+    match run.newest_step() {
+        Some(saved) => format!(
+            "resume from the checkpoint at step {saved} with --resume --allow-mismatch and a smaller \
+             --lr, or start over with --force"
+        ),
+        None => "there is no checkpoint yet; start over with --force and a smaller --lr".to_owned(),
+    }
+}
+
 fn diverged(report: &StepReport, step: usize, run: &RunFolder) -> anyhow::Error {
     let terms = &report.terms;
     let culprit = if terms.cross_entropy.is_some_and(|value| !value.is_finite()) {
@@ -179,10 +190,5 @@ fn diverged(report: &StepReport, step: usize, run: &RunFolder) -> anyhow::Error 
     } else {
         "the gradient"
     };
-    anyhow::anyhow!(
-        "{culprit} is no number any more at step {}: the last checkpoint in {} is good; go on from \
-         it with a smaller --lr",
-        step + 1,
-        run.path().join("checkpoints").display()
-    )
+    anyhow::anyhow!("{culprit} is NaN or infinite at step {}: {}", step + 1, advice(run))
 }

@@ -9,13 +9,13 @@ use crate::backend::{Backend, build_boomerang};
 use crate::run::{Workspace, run};
 
 const FIXTURES: &str = "tests/fixtures";
+const TEACHER: &str = "assets/teacher";
 
 /// How the teacher in assets/teacher was trained.
 const PRETRAIN: &[&str] = &[
     "pretrain",
     "--out",
-    "assets/teacher",
-    "--force",
+    TEACHER,
     "--device",
     "cpu",
     "--corpus-seed",
@@ -73,7 +73,11 @@ pub(crate) fn teacher(workspace: &Workspace, args: &[String]) -> Result<()> {
         bail!("unexpected argument {arg:?}; see `cargo xtask help`");
     }
     let boomerang = build_boomerang(workspace, Backend::choose(args))?;
+    // A checkout's files carry other times than the ones they were written with, so that the command
+    // would not know them as its own; git has them.
+    fs::remove_dir_all(workspace.root.join(TEACHER))
+        .with_context(|| format!("removing {TEACHER}"))?;
     run(workspace.command(&boomerang).args(PRETRAIN))?;
-    println!("Next: git diff --stat assets/teacher");
+    println!("Next: git diff --stat {TEACHER}");
     Ok(())
 }

@@ -178,7 +178,8 @@ fn module_to_bytes<M: Module>(
     match unnamed {
         Some(path) => Err(CheckpointError::Unnamed { path }),
         None => {
-            to_file(tensors.into_iter().flat_map(|(stored_as, tensor)| encode(tensor, stored_as)))
+            let tensors = tensors.into_iter();
+            to_file(tensors.flat_map(|(stored_as, tensor)| encode(tensor, stored_as)), None)
         }
     }
 }
@@ -211,7 +212,8 @@ pub fn tensors_to_bytes(
     tensors: Vec<NamedTensor>,
     precision: Precision,
 ) -> Result<Vec<u8>, CheckpointError> {
-    to_file(tensors.into_iter().flat_map(|tensor| encode(tensor, precision.into())))
+    let tensors = tensors.into_iter().flat_map(|tensor| encode(tensor, precision.into()));
+    to_file(tensors, Some(("boomerang.version", env!("CARGO_PKG_VERSION"))))
 }
 
 /// Name, shape and values.
@@ -247,7 +249,11 @@ fn encode((name, shape, values): NamedTensor, stored_as: StoredAs) -> Vec<Encode
     vec![(name, precision.dtype(), shape, precision.encode(&values))]
 }
 
-fn to_file(tensors: impl Iterator<Item = EncodedTensor>) -> Result<Vec<u8>, CheckpointError> {
+/// `mark` is an entry of the file's metadata, for a file that has to say by itself who wrote it.
+fn to_file(
+    tensors: impl Iterator<Item = EncodedTensor>,
+    mark: Option<(&str, &str)>,
+) -> Result<Vec<u8>, CheckpointError> {
     let tensors: Vec<EncodedTensor> = tensors.collect();
     let views = tensors
         .iter()
@@ -257,6 +263,7 @@ fn to_file(tensors: impl Iterator<Item = EncodedTensor>) -> Result<Vec<u8>, Chec
         .collect::<Result<Vec<_>, _>>()
         .map_err(CheckpointError::Write)?;
     // transformers refuses files without this entry.
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let entries = [("format", "pt")].into_iter().chain(mark);
+    let metadata = entries.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     safetensors::serialize(views, Some(metadata)).map_err(CheckpointError::Write)
 }

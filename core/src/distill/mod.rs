@@ -9,6 +9,7 @@ mod batch;
 #[cfg(feature = "distill")]
 mod distiller;
 pub mod loss;
+mod memory;
 #[cfg(feature = "distill")]
 mod pending;
 #[cfg(feature = "distill")]
@@ -23,6 +24,7 @@ mod update;
 pub use batch::{Batch, BatchTensors, Layout, Row};
 #[cfg(feature = "distill")]
 pub use distiller::Distiller;
+pub use memory::step_bytes;
 #[cfg(feature = "distill")]
 pub use pretrain::{Initialization, Pretrainer};
 pub use report::{LossTerms, StepReport};

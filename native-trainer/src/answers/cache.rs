@@ -115,7 +115,7 @@ impl MemberAnswers {
     }
 
     fn read(&mut self, path: &Path) -> anyhow::Result<()> {
-        let text = files::read_text(path)?;
+        let text = files::read_own_text(path)?;
         let mut lines = text.lines();
         let header = lines.next().and_then(|line| serde_json::from_str::<Header>(line).ok());
         let found = header.as_ref().map(|header| header.member.as_str());

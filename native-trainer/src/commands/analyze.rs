@@ -13,6 +13,7 @@ use crate::cli::FamilyArgs;
 use crate::device;
 use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFolder};
+use crate::numbers::count;
 use crate::progress::{Progress, print, tell};
 
 /// Say which layers matter, and which to keep and patch first
@@ -27,9 +28,12 @@ pub struct AnalyzeArgs {
     /// Teacher layers the student keeps, for a student without student_config.json
     #[arg(long, value_delimiter = ',', value_name = "LAYERS", requires = "student")]
     pub kept: Vec<usize>,
+    /// Continue although the student was made from another teacher, or has another tokenizer
+    #[arg(long, requires = "student")]
+    pub allow_mismatch: bool,
     /// Layers that a student is advised to keep [default: as many as the student has, else as the
     /// paper's rule keeps]
-    #[arg(long, value_name = "N")]
+    #[arg(value_parser = count, long, value_name = "N")]
     pub layers: Option<usize>,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
@@ -73,6 +77,7 @@ pub fn run(args: &AnalyzeArgs) -> anyhow::Result<()> {
                 student: student.clone(),
                 kept: args.kept.clone(),
                 order: None,
+                allow_mismatch: args.allow_mismatch,
                 from_first: false,
             };
             let family = open_family(&family, &folder, &device.device)?;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use boomerang_core::gguf::{Conversion, plan_to_metadata};
 
 use super::patch::{Dtype, parse_dtype};
-use crate::files::{ModelFolder, Overwrite, name_gguf, write_conversion};
+use crate::files::{ModelFolder, OutputFile, name_gguf, write_conversion};
 use crate::progress::{print, tell};
 
 /// Write a model as a GGUF file, for llama.cpp
@@ -30,6 +30,7 @@ pub struct ExportArgs {
 /// Names the tensor that is missing, or what GGUF cannot say of the model.
 pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.model)?;
+    let out = OutputFile::create(&args.out, args.force)?;
     folder.check()?;
     let checkpoint = folder.checkpoint()?;
     let mut conversion = Conversion::new(&checkpoint, folder.config(), args.dtype.0)
@@ -43,7 +44,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     for note in &conversion.notes {
         tell(&format!("{}: {note}", args.out.display()));
     }
-    write_conversion(&args.out, Overwrite::when(args.force), &conversion, &folder)?;
+    write_conversion(out, &conversion, &folder)?;
     let n_bytes: usize = conversion.tensors.iter().map(|tensor| tensor.n_bytes()).sum();
     let student = match plan {
         Some(plan) => format!(", a student of {} layers", plan.n_teacher_layers()),

@@ -10,6 +10,7 @@ use futures_lite::future::block_on;
 use crate::cli::DeviceArgs;
 use crate::device;
 use crate::files::ModelFolder;
+use crate::numbers::non_negative;
 
 /// Continue a text
 #[derive(Clone, Debug, clap::Args)]
@@ -23,7 +24,7 @@ pub struct GenerateArgs {
     #[arg(long, default_value_t = 64)]
     pub tokens: usize,
     /// 0 always takes the likeliest token
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(value_parser = non_negative, long, default_value_t = 0.0)]
     pub temperature: f64,
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -8,6 +8,7 @@ use boomerang_core::config::ModelConfig;
 use boomerang_core::corpus::Corpus;
 use boomerang_core::distill::{
     Batch, Decay, DecayRule, Initialization, Layout, Pretrainer, Row, Schedule, UpdateSettings,
+    step_bytes,
 };
 use boomerang_core::model::LanguageModel;
 use futures_lite::future::block_on;
@@ -17,8 +18,8 @@ use crate::cli::DeviceArgs;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::OutputFolder;
+use crate::numbers::{count, positive, sequence_length, share};
 use crate::progress::{Progress, print, tell};
-use crate::run_folder::at_least_one;
 use crate::train_loop::Interrupt;
 
 /// Train a small teacher from scratch on the generated corpus
@@ -33,34 +34,34 @@ pub struct PretrainArgs {
     /// Of the initial weights and the order of the lines
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    #[arg(long, default_value_t = 12)]
+    #[arg(value_parser = count, long, default_value_t = 12)]
     pub layers: usize,
     /// Width of the residual stream
-    #[arg(long, default_value_t = 48)]
+    #[arg(value_parser = count, long, default_value_t = 48)]
     pub d_model: usize,
-    #[arg(long, default_value_t = 3)]
+    #[arg(value_parser = count, long, default_value_t = 3)]
     pub heads: usize,
     /// Width of the feed-forward network
-    #[arg(long, default_value_t = 128)]
+    #[arg(value_parser = count, long, default_value_t = 128)]
     pub d_ff: usize,
     /// Share one matrix between embedding and head
     #[arg(long)]
     pub tied: bool,
-    #[arg(long, default_value_t = 2600)]
+    #[arg(value_parser = count, long, default_value_t = 2600)]
     pub steps: usize,
     /// Rows of a step
-    #[arg(long, default_value_t = 8)]
+    #[arg(value_parser = count, long, default_value_t = 8)]
     pub rows: usize,
     /// Tokens of a row
-    #[arg(long, default_value_t = 128)]
+    #[arg(value_parser = sequence_length, long, default_value_t = 128)]
     pub seq_len: usize,
-    #[arg(long, default_value_t = 3e-3)]
+    #[arg(value_parser = positive, long, default_value_t = 3e-3)]
     pub lr: f64,
     /// Share of the steps, at the end, over which the learning rate goes down to zero
-    #[arg(long, default_value_t = 0.6)]
+    #[arg(value_parser = share, long, default_value_t = 0.6)]
     pub tail: f64,
     /// Questions of each held-out task
-    #[arg(long, default_value_t = 100)]
+    #[arg(value_parser = count, long, default_value_t = 100)]
     pub questions: usize,
     /// Replace what is there
     #[arg(long)]
@@ -70,15 +71,16 @@ pub struct PretrainArgs {
 }
 
 pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
-    for (flag, number) in [("--steps", args.steps), ("--rows", args.rows)] {
-        at_least_one(flag, number).or_exit(Exit::Usage)?;
-    }
     let device = device::choose(args.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
     let corpus = Corpus::new(args.corpus_seed);
     let floor = corpus.entropy_floor();
     let config = config(args, &corpus)?;
     let out = OutputFolder::create(&args.out, args.force)?;
+    if device.device == device::cpu() {
+        let n_bytes = step_bytes(&config, None, args.rows, args.seq_len);
+        device::require_memory("a step", n_bytes, "lower --rows, --seq-len or the model's sizes")?;
+    }
     let model = LanguageModel::random(&config, Initialization::Scaled, args.seed, &device.device);
     let n_params = model.n_params();
     tell(&format!("{n_params} parameters; no model can lose less than {floor:.3} nats a token"));

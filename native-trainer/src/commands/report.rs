@@ -1,9 +1,10 @@
 //! `boomerang report`: measurements put together as one page.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::exit::Exit;
-use crate::files::OutputFolder;
+use crate::files::{OutputFolder, note_input};
+use crate::numbers::count;
 use crate::progress::{print, tell};
 use crate::report::{Import, Report, SizeAxis, Sources};
 
@@ -31,7 +32,7 @@ pub struct ReportArgs {
     #[arg(long)]
     pub metric: Option<String>,
     /// Draws of the paired bootstrap
-    #[arg(long, default_value_t = 2000, value_name = "N")]
+    #[arg(value_parser = count, long, default_value_t = 2000, value_name = "N")]
     pub draws: usize,
     /// Seed of these draws
     #[arg(long, default_value_t = 0)]
@@ -59,9 +60,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
              --search or --import",
         ));
     }
-    if args.draws == 0 {
-        return Err(Exit::Usage.error("--draws has to be at least 1"));
-    }
+    args.evaluations.iter().for_each(|folder| note_input(folder));
     let report = Report::gather(&Sources {
         evaluations: &args.evaluations,
         analysis: args.analysis.as_deref(),
@@ -72,10 +71,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
         n_draws: args.draws,
         seed: args.seed,
     })?;
-    let files = args.import.iter().map(|import| &import.file).chain(&args.analysis);
-    let inputs: Vec<&Path> =
-        files.chain(&args.evaluations).chain(&args.search).map(PathBuf::as_path).collect();
-    let out = OutputFolder::create(&args.out, args.force)?.apart_from(&inputs)?;
+    let out = OutputFolder::create(&args.out, args.force)?;
     report.write(&out)?;
     let written = out.commit()?;
     for finding in report.findings() {

@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 
 use crate::cli::DeviceArgs;
 use crate::device;
-use crate::files::{ModelFolder, Overwrite, write_atomic};
+use crate::files::{ModelFolder, OutputFile};
 use crate::progress::print;
 
 /// Write a model's logits and hidden states, to compare with another implementation
@@ -34,7 +34,9 @@ pub struct TraceArgs {
 
 pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
-    let model = ModelFolder::open(&args.model)?.model(&device.device)?;
+    let folder = ModelFolder::open(&args.model)?;
+    let out = OutputFile::create(&args.out, args.force)?;
+    let model = folder.model(&device.device)?;
     let vocab = model.config().vocab;
     if let Some(id) = args.ids.iter().find(|&&id| id as usize >= vocab) {
         ensure!(false, "token {id} is outside the model's vocabulary of {vocab}");
@@ -56,7 +58,7 @@ pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
     tensors.push(("logits".to_owned(), shape, values));
     let n_states = tensors.len() - 1;
     let bytes = tensors_to_bytes(tensors, Precision::F32)?;
-    write_atomic(&args.out, &bytes, Overwrite::when(args.force))?;
+    out.write(&bytes)?;
     print(&format!("{}: logits and {n_states} hidden states", args.out.display()));
     Ok(())
 }

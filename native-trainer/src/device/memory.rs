@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::exit::Exit;
+
 /// The memory of this machine, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
@@ -25,6 +27,23 @@ impl Memory {
         };
         Some(Self { total_bytes: bytes("MemTotal:")?, free_bytes: bytes("MemAvailable:")? })
     }
+}
+
+/// Refuses work that needs clearly more memory than is free; an estimate may be a fifth too high.
+///
+/// # Errors
+/// Says how much is needed, how much there is, and `ways` out of it.
+pub fn require_memory(what: &str, n_bytes: u64, ways: &str) -> anyhow::Result<()> {
+    let Some(memory) = Memory::of_this_machine() else { return Ok(()) };
+    if n_bytes / 5 * 4 <= memory.free_bytes {
+        return Ok(());
+    }
+    let gigabytes = |n_bytes: u64| n_bytes as f64 / 1e9;
+    Err(Exit::OutOfMemory.error(format!(
+        "{what} needs about {:.1} GB of memory, {:.1} GB are free; {ways}",
+        gigabytes(n_bytes),
+        gigabytes(memory.free_bytes)
+    )))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod memory;
 use burn::tensor::Device;
 
 pub use adapters::{Adapter, AdapterKind, Api, Limits, adapters};
-pub use memory::Memory;
+pub use memory::{Memory, require_memory};
 
 use crate::exit::Exit;
 

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tempfile::{Builder, TempDir};
 
-use super::write::{Overwrite, exists, hidden_prefix, sync_folder, write_atomic};
+use super::inputs::refuse_inputs;
+use super::mark::{MARK, Mark, refuse_foreign_folder};
+use super::partial::{OLD, PartialFolder, clean};
+use super::write::{Overwrite, exists, sync_folder, write_atomic};
 use super::{create_parent, parent};
 use crate::exit::Exit;
 
@@ -16,40 +18,26 @@ use crate::exit::Exit;
 /// under the final name before is untouched.
 #[derive(Debug)]
 pub struct OutputFolder {
-    staging: TempDir,
+    staging: PartialFolder,
     target: PathBuf,
     overwrite: Overwrite,
 }
 
 impl OutputFolder {
     /// Prepares the folder `target`; an empty one that is already there is as good as none. With
-    /// `force` it will take the place of a full one.
+    /// `force` it will take the place of one that Boomerang wrote, and of no other.
     ///
     /// # Errors
-    /// When `target` is a file, holds something and may not be replaced, or contains the current
-    /// folder or the home folder.
+    /// When `target` is a file, is, holds or lies inside of something that the command reads, holds
+    /// something that may not be overwritten, or contains the current folder or the home folder.
     pub fn create(target: &Path, force: bool) -> anyhow::Result<Self> {
         let overwrite = Overwrite::when(force);
         check(target, overwrite)?;
         create_parent(target)?;
-        let staging = hidden_sibling(target)
+        clean(parent(target));
+        let staging = PartialFolder::create(target)
             .with_context(|| format!("no folder can be created beside {}", target.display()))?;
         Ok(Self { staging, target: target.to_owned(), overwrite })
-    }
-
-    /// Refuses to replace a folder that the command reads from.
-    ///
-    /// # Errors
-    /// Names the input that lies in the target.
-    pub fn apart_from(self, inputs: &[&Path]) -> anyhow::Result<Self> {
-        match inputs.iter().find(|input| contains(&self.target, input)) {
-            None => Ok(self),
-            Some(input) => Err(Exit::Usage.error(format!(
-                "{} holds the input {}; choose another folder for the result",
-                self.target.display(),
-                input.display()
-            ))),
-        }
     }
 
     /// Writes one file of the result.
@@ -76,8 +64,11 @@ impl OutputFolder {
     /// # Errors
     /// When it cannot be renamed; then an older folder is back in its place.
     pub fn commit(self) -> anyhow::Result<PathBuf> {
+        let mark = Mark::of(self.path())
+            .with_context(|| format!("{} cannot be read", self.path().display()))?;
+        self.write(MARK, &mark.to_json()?)?;
         let Self { staging, target, overwrite } = self;
-        // Meanwhile another program may have written there.
+        // Meanwhile more may have been read, and another program may have written there.
         check(&target, overwrite)?;
         let old = move_aside(&target)?;
         if let Err(error) = fs::rename(staging.path(), &target) {
@@ -96,28 +87,14 @@ impl OutputFolder {
     }
 }
 
-/// The name of a replaced folder inside a hidden sibling, for as long as it takes to rename two.
-const OLD: &str = "old";
-
-fn move_aside(target: &Path) -> anyhow::Result<Option<TempDir>> {
+fn move_aside(target: &Path) -> anyhow::Result<Option<PartialFolder>> {
     if target.symlink_metadata().is_err() {
         return Ok(None);
     }
     let replaced = || format!("{} cannot be replaced", target.display());
-    let aside = hidden_sibling(target).with_context(replaced)?;
+    let aside = PartialFolder::create(target).with_context(replaced)?;
     fs::rename(target, aside.path().join(OLD)).with_context(replaced)?;
     Ok(Some(aside))
-}
-
-/// In the same folder, because a rename does not cross file systems.
-fn hidden_sibling(target: &Path) -> std::io::Result<TempDir> {
-    let prefix = hidden_prefix(target);
-    let mut builder = Builder::new();
-    builder.prefix(&prefix).suffix(".partial");
-    // The user's umask decides, as for any other folder.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    builder.tempdir_in(parent(target))
 }
 
 fn check(target: &Path, overwrite: Overwrite) -> anyhow::Result<()> {
@@ -125,6 +102,7 @@ fn check(target: &Path, overwrite: Overwrite) -> anyhow::Result<()> {
     if target.file_name().is_none() {
         return Err(Exit::Usage.error(format!("{shown} has no name; name a folder to create")));
     }
+    refuse_inputs(target)?;
     if target.symlink_metadata().is_err() {
         return Ok(());
     }
@@ -138,7 +116,7 @@ fn check(target: &Path, overwrite: Overwrite) -> anyhow::Result<()> {
     }
     let precious = [std::env::current_dir().ok(), std::env::home_dir()];
     match precious.into_iter().flatten().find(|folder| contains(target, folder)) {
-        None => Ok(()),
+        None => refuse_foreign_folder(target),
         Some(folder) => Err(Exit::Usage.error(format!(
             "{shown} would be replaced, and {} with it; choose another folder",
             folder.display()
@@ -156,6 +134,9 @@ fn contains(outer: &Path, inner: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tempfile::TempDir;
+
+    use super::super::inputs::{forget_inputs, note_input};
     use super::super::testing::names;
     use super::*;
     use crate::exit::{code_of, describe};
@@ -164,8 +145,9 @@ mod tests {
     fn with_old_result() -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("result");
-        fs::create_dir(&target).unwrap();
-        fs::write(target.join("old.txt"), "old").unwrap();
+        let output = OutputFolder::create(&target, false).unwrap();
+        output.write("old.txt", b"old").unwrap();
+        output.commit().unwrap();
         (folder, target)
     }
 
@@ -175,7 +157,7 @@ mod tests {
         let output = OutputFolder::create(&folder.path().join("result"), false).unwrap();
         output.write("a.txt", b"a").unwrap();
         let target = output.commit().unwrap();
-        assert_eq!(names(&target), ["a.txt"]);
+        assert_eq!(names(&target), [MARK, "a.txt"]);
         assert_eq!(names(folder.path()), ["result"]);
     }
 
@@ -186,7 +168,7 @@ mod tests {
         output.write("half.txt", b"ha").unwrap();
         drop(output);
         assert_eq!(names(folder.path()), ["result"]);
-        assert_eq!(names(&target), ["old.txt"]);
+        assert_eq!(names(&target), [MARK, "old.txt"]);
     }
 
     #[test]
@@ -195,7 +177,7 @@ mod tests {
         let output = OutputFolder::create(&target, true).unwrap();
         output.write("new.txt", b"new").unwrap();
         output.commit().unwrap();
-        assert_eq!(names(&target), ["new.txt"]);
+        assert_eq!(names(&target), [MARK, "new.txt"]);
         assert_eq!(names(folder.path()), ["result"]);
     }
 
@@ -203,7 +185,7 @@ mod tests {
     fn a_folder_with_something_in_it_is_refused_without_force() {
         let (_folder, target) = with_old_result();
         let error = OutputFolder::create(&target, false).unwrap_err();
-        assert!(describe(&error).ends_with("result exists; add --force to replace it"));
+        assert!(describe(&error).ends_with("result exists; add --force to overwrite it"));
         assert_eq!(code_of(&error), Exit::Usage);
     }
 
@@ -214,7 +196,7 @@ mod tests {
         fs::create_dir(&target).unwrap();
         let output = OutputFolder::create(&target, false).unwrap();
         output.write("a.txt", b"a").unwrap();
-        assert_eq!(names(&output.commit().unwrap()), ["a.txt"]);
+        assert_eq!(names(&output.commit().unwrap()), [MARK, "a.txt"]);
     }
 
     #[test]
@@ -237,10 +219,25 @@ mod tests {
     }
 
     #[test]
+    fn force_does_not_replace_what_somebody_else_wrote() {
+        let (_folder, target) = with_old_result();
+        fs::write(target.join("mine.txt"), "mine").unwrap();
+        let error = OutputFolder::create(&target, true).unwrap_err();
+        assert_eq!(code_of(&error), Exit::Usage);
+        assert!(describe(&error).contains("mine.txt was not written by Boomerang"), "{error}");
+        assert_eq!(names(&target), [MARK, "mine.txt", "old.txt"]);
+    }
+
+    #[test]
     fn an_input_is_not_replaced_by_its_own_result() {
         let (_folder, target) = with_old_result();
+        note_input(&target.join("old.txt"));
+        assert_eq!(code_of(&OutputFolder::create(&target, true).unwrap_err()), Exit::Usage);
+        forget_inputs();
         let output = OutputFolder::create(&target, true).unwrap();
-        assert!(output.apart_from(&[&target.join("old.txt")]).is_err());
-        assert_eq!(names(&target), ["old.txt"]);
+        // Read only after the output was opened.
+        note_input(&target.join("old.txt"));
+        assert_eq!(code_of(&output.commit().unwrap_err()), Exit::Usage);
+        assert_eq!(names(&target), [MARK, "old.txt"]);
     }
 }

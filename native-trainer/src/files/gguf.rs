@@ -13,9 +13,7 @@ use boomerang_core::gguf::{
 use boomerang_core::plan::LayerPlan;
 
 use super::stream::{PIECE, Sources, read_piece};
-use super::write::write_atomic_with;
-use super::{Mapped, ModelFolder, Overwrite, map};
-use crate::exit::Exit;
+use super::{Mapped, ModelFolder, OutputFile, map};
 
 /// A GGUF file, mapped.
 pub struct GgufFile {
@@ -113,10 +111,9 @@ pub fn name_gguf(
 /// Writes a model as a GGUF file; no more than a few megabytes of it are in memory at a time.
 ///
 /// # Errors
-/// When the file exists and may not be replaced, the disk refuses, or a tensor cannot be converted.
+/// When the disk refuses, or a tensor cannot be converted.
 pub fn write_conversion(
-    path: &Path,
-    overwrite: Overwrite,
+    file: OutputFile,
     conversion: &Conversion<'_>,
     sources: &dyn Sources,
 ) -> anyhow::Result<()> {
@@ -127,7 +124,7 @@ pub fn write_conversion(
         n_bytes: tensor.n_bytes(),
     });
     let header = header(&conversion.metadata, announced);
-    write_atomic_with(path, overwrite, |out| {
+    file.write_with(|out| {
         out.write_all(&header)?;
         let mut stored = Vec::new();
         for tensor in &conversion.tensors {
@@ -145,10 +142,9 @@ pub fn write_conversion(
 /// Writes a member of two GGUF files; its tensors are copied as they are.
 ///
 /// # Errors
-/// When the file exists and may not be replaced, or the disk refuses.
+/// When the disk refuses.
 pub fn write_gguf_member(
-    path: &Path,
-    overwrite: Overwrite,
+    file: OutputFile,
     member: &GgufMember<'_>,
     metadata: &Metadata<'_>,
     sources: &dyn Sources,
@@ -160,7 +156,7 @@ pub fn write_gguf_member(
         n_bytes: tensor.data.len(),
     });
     let header = header(metadata, announced);
-    write_atomic_with(path, overwrite, |out| {
+    file.write_with(|out| {
         out.write_all(&header)?;
         let mut stored = Vec::new();
         for tensor in &member.tensors {
@@ -177,18 +173,4 @@ pub fn write_gguf_member(
 
 fn pad(out: &mut dyn Write, n_bytes: usize) -> io::Result<()> {
     out.write_all(&[0; 32][..padding(n_bytes)])
-}
-
-/// Refuses to replace a file that the command reads from.
-///
-/// # Errors
-/// Names the input.
-pub fn apart_from_inputs(target: &Path, inputs: &[&Path]) -> anyhow::Result<()> {
-    let real = |path: &Path| path.canonicalize().ok();
-    let target_is = |input: &&&Path| real(input).is_some() && real(input) == real(target);
-    match inputs.iter().find(target_is) {
-        None => Ok(()),
-        Some(input) => Err(Exit::Usage
-            .error(format!("{} is an input; choose another file for the result", input.display()))),
-    }
 }

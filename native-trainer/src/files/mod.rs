@@ -2,10 +2,14 @@
 //!
 //! What fails leaves the old file or folder as it was. Every message names the path.
 
+mod fingerprint;
 mod folder;
 mod gguf;
+mod inputs;
+mod mark;
 mod model;
 pub mod names;
+mod partial;
 mod parts;
 mod recipe;
 mod stream;
@@ -22,14 +26,18 @@ use std::path::Path;
 use anyhow::Context;
 use memmap2::Mmap;
 
+pub use fingerprint::{ModelFingerprint, write_fingerprints};
 pub use folder::OutputFolder;
-pub use gguf::{
-    GgufFile, apart_from_inputs, gguf_plan, is_gguf, name_gguf, write_conversion, write_gguf_member,
+pub use gguf::{GgufFile, gguf_plan, is_gguf, name_gguf, write_conversion, write_gguf_member};
+pub use inputs::{forget_inputs, note_input, refuse_inputs};
+pub use mark::{
+    YAML_MARK, is_bookkeeping, mark_as_ours, refuse_foreign_folder, refuse_unmarked, remove_output,
 };
 pub use model::ModelFolder;
+pub use partial::clean;
 pub use recipe::{RECIPE, RecipeFile, member};
 pub use stream::{Sources, WeightsFormat, write_weights};
-pub use write::{Overwrite, write_atomic, write_atomic_with};
+pub use write::{OutputFile, Overwrite, write_atomic, write_atomic_with};
 
 use crate::exit::Exit;
 
@@ -80,11 +88,17 @@ impl Deref for Mapped {
     }
 }
 
-/// Maps a file for reading.
+/// Maps an input for reading.
 ///
 /// # Errors
 /// Names the path and the reason.
 pub fn map(path: &Path) -> anyhow::Result<Mapped> {
+    note_input(path);
+    map_quietly(path)
+}
+
+/// As [`map`], for a file that is no input.
+fn map_quietly(path: &Path) -> anyhow::Result<Mapped> {
     let file = File::open(path).map_err(|error| unreadable(path, error))?;
     let metadata = file.metadata().map_err(|error| unreadable(path, error))?;
     if metadata.is_dir() {
@@ -99,24 +113,49 @@ pub fn map(path: &Path) -> anyhow::Result<Mapped> {
     Ok(Mapped { file, bytes: Some(bytes) })
 }
 
+/// An input's bytes.
+///
 /// # Errors
 /// Names the path and the reason.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    note_input(path);
+    read_own(path)
+}
+
+/// As [`read`], for a file that belongs to the output: a run resumes from its own checkpoints and
+/// replaces them.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_own(path: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(path).map_err(|error| unreadable(path, error))
 }
 
 /// # Errors
 /// As [`read`], and when the file is not UTF-8.
 pub fn read_text(path: &Path) -> anyhow::Result<String> {
-    String::from_utf8(read(path)?).map_err(|error| {
+    to_text(path, read(path)?)
+}
+
+/// As [`read_text`], for a file that belongs to the output.
+///
+/// # Errors
+/// As [`read_text`].
+pub fn read_own_text(path: &Path) -> anyhow::Result<String> {
+    to_text(path, read_own(path)?)
+}
+
+fn to_text(path: &Path, bytes: Vec<u8>) -> anyhow::Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
         let position = error.utf8_error().valid_up_to();
         Exit::Unusable
             .error(format!("{}: not a text file; byte {position} is not UTF-8", path.display()))
     })
 }
 
-/// `None` for a file that is not there.
+/// `None` for an input that is not there.
 fn read_if_present(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    note_input(path);
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         // A recipe is a file, and no folder with others in it.

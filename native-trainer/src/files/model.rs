@@ -17,7 +17,7 @@ use burn::tensor::Device;
 use super::names::{CONFIG, EXTRAS, STUDENT_CONFIG, TOKENIZER};
 use super::recipe::{Parents, RecipeFile};
 use super::stream::Sources;
-use super::{Mapped, read_if_present, read_text, weights};
+use super::{Mapped, note_input, read_if_present, read_text, weights};
 use crate::exit::Exit;
 use crate::hub::{self, HubId, HubSettings};
 
@@ -56,6 +56,7 @@ impl ModelFolder {
 
     /// As [`ModelFolder::open`], for a path that can be no id.
     pub(super) fn open_here(path: &Path) -> anyhow::Result<Self> {
+        note_input(path);
         if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
             let parents = RecipeFile::open(path)?;
             let (_, config) = parents.member()?;

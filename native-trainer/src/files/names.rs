@@ -2,6 +2,8 @@
 
 pub const CONFIG: &str = "config.json";
 pub const STUDENT_CONFIG: &str = "student_config.json";
+/// What a student was made from.
+pub const FINGERPRINTS: &str = "fingerprints.json";
 pub const TOKENIZER: &str = "tokenizer.json";
 pub const WEIGHTS: &str = "model.safetensors";
 /// Names the files of weights that are in several.

@@ -35,9 +35,11 @@ pub struct RecipeFile {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ParentFile {
     pub folder: PathBuf,
-    /// SHA-256 of config and tensor names, dtypes and shapes; not of the weights, which may be many
-    /// gigabytes.
+    /// SHA-256 of config and tensor names, dtypes and shapes.
     pub headers_sha256: String,
+    /// Of samples of the weights; recipes of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_sha256: Option<String>,
 }
 
 /// Teacher and student of a recipe, opened.
@@ -63,7 +65,11 @@ impl RecipeFile {
         let parent = |folder: &ModelFolder| -> anyhow::Result<ParentFile> {
             let path = folder.path();
             let absolute = std::path::absolute(path)?;
-            Ok(ParentFile { folder: absolute, headers_sha256: fingerprint(folder)? })
+            Ok(ParentFile {
+                folder: absolute,
+                headers_sha256: fingerprint(folder)?,
+                weights_sha256: Some(folder.fingerprint()?.weights),
+            })
         };
         Ok(Self {
             format: Self::FORMAT.to_owned(),
@@ -112,15 +118,23 @@ impl RecipeFile {
         let open = |parent: &ParentFile, name: &str| -> anyhow::Result<Box<ModelFolder>> {
             let folder = ModelFolder::open_here(&beside.join(&parent.folder))
                 .with_context(|| format!("the {name} of the recipe {}", path.display()))?;
-            let found = fingerprint(&folder)?;
-            if found != parent.headers_sha256 {
-                return Err(Exit::Unusable.error(format!(
-                    "{} has changed since {} was written from it: its headers have SHA-256 \
-                     {found}, the recipe's {name} has {}; write the recipe again",
+            let changed = |what: &str, found: &str, expected: &str| {
+                Exit::Unusable.error(format!(
+                    "{} has changed since {} was written from it: its {what} have SHA-256 {found}, \
+                     the recipe's {name} has {expected}; write the recipe again",
                     folder.path().display(),
                     path.display(),
-                    parent.headers_sha256
-                )));
+                ))
+            };
+            let found = fingerprint(&folder)?;
+            if found != parent.headers_sha256 {
+                return Err(changed("headers", &found, &parent.headers_sha256));
+            }
+            if let Some(expected) = &parent.weights_sha256 {
+                let found = folder.fingerprint()?.weights;
+                if found != *expected {
+                    return Err(changed("weights", &found, expected));
+                }
             }
             Ok(Box::new(folder))
         };

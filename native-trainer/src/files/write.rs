@@ -2,11 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use tempfile::{Builder, NamedTempFile};
+use tempfile::NamedTempFile;
 
+use super::inputs::refuse_inputs;
+use super::mark::refuse_foreign_file;
+use super::partial::{clean, create_file};
 use super::{create_parent, parent};
 use crate::exit::Exit;
 
@@ -24,7 +27,63 @@ impl Overwrite {
     }
 }
 
+/// A single file that a command writes.
+#[derive(Debug)]
+pub struct OutputFile {
+    path: PathBuf,
+    overwrite: Overwrite,
+}
+
+impl OutputFile {
+    /// Looks whether the file may be written, before the work; with `force` also over one that
+    /// Boomerang wrote.
+    ///
+    /// # Errors
+    /// When `path` is a folder, is or lies inside of something that the command reads, or exists and
+    /// may not be overwritten.
+    pub fn create(path: &Path, force: bool) -> anyhow::Result<Self> {
+        let file = Self { path: path.to_owned(), overwrite: Overwrite::when(force) };
+        file.check()?;
+        create_parent(path)?;
+        clean(parent(path));
+        Ok(file)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let path = &self.path;
+        refuse_inputs(path)?;
+        refuse_folder(path)?;
+        match self.overwrite {
+            Overwrite::Refused if path.symlink_metadata().is_ok() => Err(exists(path)),
+            Overwrite::Refused => Ok(()),
+            Overwrite::Allowed => refuse_foreign_file(path),
+        }
+    }
+
+    /// # Errors
+    /// As [`OutputFile::create`], and when the disk refuses; an old file stays as it is.
+    pub fn write(self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.write_with(|file| file.write_all(bytes))
+    }
+
+    /// As [`OutputFile::write`], for contents that are never in memory as a whole.
+    ///
+    /// # Errors
+    /// As [`OutputFile::write`], and whatever `write` fails with.
+    pub fn write_with(
+        self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        // Meanwhile more may have been read, and another program may have written there.
+        self.check()?;
+        write_atomic_with(&self.path, self.overwrite, write)
+    }
+}
+
 /// Writes a file under a temporary name in the same folder, and renames it when it is safe on disk.
+///
+/// For files inside of a folder that was opened as an output; a command's own output file is an
+/// [`OutputFile`].
 ///
 /// # Errors
 /// When the file exists and may not be replaced, or the disk refuses; the old file stays.
@@ -41,9 +100,7 @@ pub fn write_atomic_with(
     overwrite: Overwrite,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> anyhow::Result<()> {
-    if path.is_dir() {
-        return Err(Exit::Usage.error(format!("{} is a folder; name a file", path.display())));
-    }
+    refuse_folder(path)?;
     // Before the work, so that a long run is not lost at its end; once more when renaming.
     if overwrite == Overwrite::Refused && path.symlink_metadata().is_ok() {
         return Err(exists(path));
@@ -67,13 +124,7 @@ fn fill_temporary(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<NamedTempFile> {
-    let prefix = hidden_prefix(path);
-    let mut builder = Builder::new();
-    builder.prefix(&prefix).suffix(".partial");
-    // The user's umask decides, as for any other file; the default is to hide it from others.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(parent(path))?;
+    let mut file = create_file(path)?;
     let mut buffered = BufWriter::new(file.as_file_mut());
     write(&mut buffered)?;
     buffered.flush()?;
@@ -82,14 +133,15 @@ fn fill_temporary(
     Ok(file)
 }
 
-/// `.name.`: a leftover after a power cut says what it was to become.
-pub(super) fn hidden_prefix(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    format!(".{name}.")
+fn refuse_folder(path: &Path) -> anyhow::Result<()> {
+    if path.is_dir() {
+        return Err(Exit::Usage.error(format!("{} is a folder; name a file", path.display())));
+    }
+    Ok(())
 }
 
 pub(super) fn exists(path: &Path) -> anyhow::Error {
-    Exit::Usage.error(format!("{} exists; add --force to replace it", path.display()))
+    Exit::Usage.error(format!("{} exists; add --force to overwrite it", path.display()))
 }
 
 /// Makes a rename last through a power cut, on the systems that can.
@@ -102,6 +154,7 @@ pub(super) fn sync_folder(folder: &Path) {
 mod tests {
     use std::fs;
 
+    use super::super::inputs::note_input;
     use super::super::testing::names;
     use super::*;
     use crate::exit::{code_of, describe};
@@ -112,7 +165,7 @@ mod tests {
         let path = folder.path().join("a.json");
         write_atomic(&path, b"old", Overwrite::Refused).unwrap();
         let error = write_atomic(&path, b"new", Overwrite::Refused).unwrap_err();
-        assert!(describe(&error).ends_with("a.json exists; add --force to replace it"));
+        assert!(describe(&error).ends_with("a.json exists; add --force to overwrite it"));
         assert_eq!((code_of(&error), fs::read(&path).unwrap()), (Exit::Usage, b"old".to_vec()));
     }
 
@@ -124,6 +177,27 @@ mod tests {
             write_atomic(&path, content, Overwrite::Allowed).unwrap();
         }
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn force_does_not_overwrite_what_somebody_else_wrote() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        fs::write(&path, "{\"mine\": 1}").unwrap();
+        let error = OutputFile::create(&path, true).unwrap_err();
+        assert!(describe(&error).contains("was not written by Boomerang"), "{error}");
+        assert_eq!(code_of(&error), Exit::Usage);
+    }
+
+    #[test]
+    fn an_input_is_not_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("order.json");
+        fs::write(&path, "{\"format\": \"boomerang-order\"}").unwrap();
+        let output = OutputFile::create(&path, true).unwrap();
+        note_input(&path);
+        assert_eq!(code_of(&output.write(b"{}").unwrap_err()), Exit::Usage);
+        assert_eq!(code_of(&OutputFile::create(&path, true).unwrap_err()), Exit::Usage);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::Value;
 
+use crate::files::note_input;
+
 /// The scores of one member: by task and metric, for each question its number.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Answers {
@@ -21,6 +23,7 @@ impl Answers {
     /// Names the file and the line that is no answer.
     pub(super) fn read(folder: &Path) -> anyhow::Result<Self> {
         let mut latest: BTreeMap<String, (String, PathBuf)> = BTreeMap::new();
+        note_input(folder);
         let entries =
             fs::read_dir(folder).with_context(|| format!("{} cannot be read", folder.display()))?;
         for entry in entries.flatten() {

@@ -11,6 +11,7 @@ use super::definition::{self, Definition, Group, glance};
 use super::functions::Functions;
 use super::python::{self, Value};
 use crate::exit::Exit;
+use crate::files::note_input;
 
 /// Tasks, groups and tags by their names.
 pub(super) struct Registry {
@@ -178,6 +179,7 @@ impl Registry {
 }
 
 fn yaml_files(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    note_input(folder);
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {

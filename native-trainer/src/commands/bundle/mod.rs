@@ -103,8 +103,8 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
         PrecisionChoice::Bf16 => Precision::Bf16.into(),
         PrecisionChoice::Q8_0 => StoredAs::Q8_0,
     };
-    let inputs = [args.family.teacher.as_path(), args.family.student.as_path()];
-    let out = OutputFolder::create(&args.out, args.force)?.apart_from(&inputs)?;
+    args.calibration.calibration.iter().for_each(|path| files::note_input(path));
+    let out = OutputFolder::create(&args.out, args.force)?;
     let recordings = record(&family, &order, stored_as, &tokenizer, &args.prompt, args.record)
         .or_exit(Exit::Usage)?;
     let shown = Shown {
@@ -139,6 +139,7 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
 }
 
 fn read_eval(folder: &Path) -> anyhow::Result<(SizeCurve, Vec<f64>)> {
+    files::note_input(folder);
     let read = |name: &str| files::read_text(&folder.join(name));
     let curve: CurveFile = serde_json::from_str(&read("curve.json")?)
         .with_context(|| folder.join("curve.json").display().to_string())?;

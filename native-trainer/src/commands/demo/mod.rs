@@ -20,13 +20,12 @@ use serde_json::json;
 use crate::cli::DeviceArgs;
 use crate::data::similarity_batches;
 use crate::device;
-use crate::exit::{Exit, OrExit as _};
 use crate::family_run::{
     Candidate, RECORDED_TOKENS, measure, print_table, record, write_bundle, write_curve,
 };
 use crate::files::OutputFolder;
+use crate::numbers::count;
 use crate::progress::{print, tell};
-use crate::run_folder::at_least_one;
 use story::EMBEDDED;
 pub(crate) use story::Story;
 pub(crate) use students::{Lesson, STEPS, Start, distill_each};
@@ -38,10 +37,10 @@ pub struct DemoArgs {
     #[arg(long, default_value = "runs/demo")]
     pub out: PathBuf,
     /// Students distilled, each from other data
-    #[arg(long, default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..), long, default_value_t = 3)]
     pub seeds: u64,
     /// Steps of distillation
-    #[arg(long, default_value_t = STEPS)]
+    #[arg(value_parser = count, long, default_value_t = STEPS)]
     pub steps: usize,
     /// Distill for 300 steps instead, so long that the student outgrows its teacher's layers: an
     /// instructive failure
@@ -66,8 +65,6 @@ pub enum OrderChoice {
 const TOO_LONG: usize = 300;
 
 pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
-    at_least_one("--steps", args.steps).or_exit(Exit::Usage)?;
-    at_least_one("--seeds", args.seeds as usize).or_exit(Exit::Usage)?;
     let started = Instant::now();
     let device = device::choose(args.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));

@@ -8,7 +8,7 @@ use boomerang_core::prune::Student;
 
 use crate::cli::{DeviceArgs, KeepArgs, Preset};
 use crate::exit::{Exit, OrExit as _};
-use crate::run_folder::at_least_one;
+use crate::numbers::{count, non_negative, non_negative_f32, positive, sequence_length};
 
 /// Train a student to imitate its teacher
 #[derive(Clone, Debug, clap::Args)]
@@ -40,31 +40,31 @@ pub struct DistillArgs {
     pub preset: Preset,
 
     /// Steps of the optimizer
-    #[arg(long, alias = "max_steps", default_value_t = 500)]
+    #[arg(value_parser = count, long, alias = "max_steps", default_value_t = 500)]
     pub steps: usize,
     /// Micro-batches whose gradients make one step
-    #[arg(long, alias = "gradient_accumulation_steps", default_value_t = 1)]
+    #[arg(value_parser = count, long, alias = "gradient_accumulation_steps", default_value_t = 1)]
     pub micro_batches: usize,
     /// Rows of a micro-batch
-    #[arg(long, alias = "per_device_train_batch_size", default_value_t = 8)]
+    #[arg(value_parser = count, long, alias = "per_device_train_batch_size", default_value_t = 8)]
     pub rows: usize,
     /// Tokens of a row [default: the model's window, at most 2048]
-    #[arg(long, alias = "max_length")]
+    #[arg(value_parser = sequence_length, long, alias = "max_length")]
     pub seq_len: Option<usize>,
     /// How documents become rows [default: packed; padded with --preset paper]
     #[arg(long, value_enum)]
     pub packing: Option<PackingChoice>,
 
     /// Learning rate at its peak
-    #[arg(long, alias = "learning_rate", default_value_t = 3e-4)]
+    #[arg(value_parser = positive, long, alias = "learning_rate", default_value_t = 3e-4)]
     pub lr: f64,
     /// Steps of linear warm-up [default: 1 % of the steps]
     #[arg(long, alias = "warmup_steps")]
     pub warmup: Option<usize>,
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(value_parser = non_negative_f32, long, default_value_t = 0.1)]
     pub weight_decay: f32,
     /// Largest norm of the gradient
-    #[arg(long, alias = "max_grad_norm", default_value_t = 1.0)]
+    #[arg(value_parser = positive, long, alias = "max_grad_norm", default_value_t = 1.0)]
     pub clip: f64,
     /// Average or sum the gradients of micro-batches [default: mean; sum with --preset paper]
     #[arg(long, value_enum)]
@@ -74,31 +74,35 @@ pub struct DistillArgs {
     pub freeze: Vec<PartChoice>,
 
     /// Weight of the cross-entropy; 0 turns it off
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(value_parser = non_negative, long, default_value_t = 1.0)]
     pub ce_weight: f64,
     /// Weight of the KL divergence from the teacher; 0 turns it off
-    #[arg(long, alias = "kl_loss_weight", default_value_t = 0.1)]
+    #[arg(value_parser = non_negative, long, alias = "kl_loss_weight", default_value_t = 0.1)]
     pub kl_weight: f64,
     /// Softening of both distributions in the KL term
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(value_parser = positive, long, default_value_t = 1.0)]
     pub temperature: f64,
     /// Where the KL term looks [default: valid; all with --preset paper]
     #[arg(long, value_enum)]
     pub kl_positions: Option<KlChoice>,
     /// Weight of the alignment of hidden states; 0 turns it off
-    #[arg(long, alias = "cosine_loss_weight", alias = "cos-weight", default_value_t = 2.0)]
+    #[arg(value_parser = non_negative, long, alias = "cosine_loss_weight", alias = "cos-weight", default_value_t = 2.0)]
     pub cosine_weight: f64,
 
     /// Save after every so many steps
-    #[arg(long, default_value_t = 50)]
+    #[arg(value_parser = count, long, default_value_t = 50)]
     pub save_every: usize,
     /// Pause, saved, after this many steps in all
-    #[arg(long)]
+    #[arg(value_parser = count, long)]
     pub stop_after: Option<usize>,
-    /// Go on with the run in --out
+    /// Resume the run in --out
     #[arg(long, conflicts_with = "force")]
     pub resume: bool,
-    /// Begin again when there is a run already
+    /// Resume with other settings or data than the run was started with, or take a student that was
+    /// made from another teacher
+    #[arg(long)]
+    pub allow_mismatch: bool,
+    /// Start over, removing an earlier run in --out
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
@@ -146,16 +150,6 @@ impl DistillArgs {
     /// # Errors
     /// When an argument would leave nothing to do.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        let numbers = [
-            ("--steps", self.steps),
-            ("--micro-batches", self.micro_batches),
-            ("--rows", self.rows),
-            ("--save-every", self.save_every),
-            ("--seq-len", self.seq_len.map_or(1, |seq| seq.saturating_sub(1))),
-        ];
-        for (flag, number) in numbers {
-            at_least_one(flag, number).or_exit(Exit::Usage)?;
-        }
         if self.ce_weight == 0.0 && self.kl_weight == 0.0 && self.cosine_weight == 0.0 {
             return Err(anyhow::anyhow!(
                 "every loss term is off; set --ce-weight, --kl-weight or --cosine-weight above 0"

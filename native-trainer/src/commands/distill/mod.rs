@@ -5,17 +5,19 @@ mod args;
 pub use args::{DistillArgs, InitChoice};
 
 use anyhow::Context as _;
+use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::{Checkpoint, Precision, model_to_bytes};
-use boomerang_core::distill::{DistillSettings, Distiller, Initialization};
+use boomerang_core::distill::{DistillSettings, Distiller, Initialization, step_bytes};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::prune::{Family, Student, StudentConfig, Teacher};
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::require_next_token;
 use crate::data::{Packing, Rows};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{ModelFolder, OutputFolder};
+use crate::files::{self, ModelFolder, OutputFolder, write_fingerprints};
 use crate::progress::{print, tell};
 use crate::run_folder::{RunFolder, State};
 use crate::train_loop::{Ending, Interrupt, LoopSettings, train};
@@ -27,7 +29,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let teacher_folder = ModelFolder::open(&args.teacher)?;
     require_next_token(teacher_folder.config(), "a student is distilled on the next token")?;
     let teacher = teacher_folder.teacher(&device.device)?;
-    let student = open_student(args, &teacher, &device.device)?;
+    let student = open_student(args, &teacher_folder, &teacher, &device.device)?;
     let family = Family::new(teacher.clone(), student.clone()).or_exit(Exit::Unusable)?;
 
     let settings = args.settings(family.student());
@@ -38,6 +40,10 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
             "--seq-len {seq} is beyond the teacher's window of {} positions",
             config.max_seq
         )));
+    }
+    if device.device == device::cpu() {
+        let n_bytes = step_bytes(student.model().config(), Some(config), args.rows, seq);
+        device::require_memory("a step", n_bytes, "lower --rows or --seq-len")?;
     }
     let layout = args.layout();
     let packing = Packing { seq, layout, end_token: config.end_tokens().first().copied() };
@@ -59,6 +65,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         "micro_batches": args.micro_batches,
         "rows": args.rows,
         "settings": settings,
+        "fingerprints": fingerprints(args, &teacher_folder)?,
     });
     let (run, state, mut distiller) = if args.resume {
         resume(args, &record, &family, settings)?
@@ -81,7 +88,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         Ending::Finished => write_student(&run, &distiller.student(), &teacher_folder),
         Ending::Paused { interrupted } => {
             print(&format!(
-                "paused after {} of {} steps; go on with the same command and --resume",
+                "paused after {} of {} steps; resume with the same command and --resume",
                 distiller.n_steps(),
                 args.steps
             ));
@@ -96,11 +103,16 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
 
 fn open_student(
     args: &DistillArgs,
+    teacher_folder: &ModelFolder,
     teacher: &Teacher,
     device: &burn::tensor::Device,
 ) -> anyhow::Result<Student> {
     let student = match &args.student {
-        Some(path) => ModelFolder::open(path)?.student(device)?,
+        Some(path) => {
+            let folder = ModelFolder::open(path)?;
+            folder.check_teacher(teacher_folder, args.allow_mismatch)?;
+            folder.student(device)?
+        }
         None => teacher.prune(&args.keep.plan(teacher.model().n_layers())?)?,
     };
     match args.init {
@@ -114,16 +126,28 @@ fn open_student(
     }
 }
 
+/// What the run is bound to besides its settings: the contents of what it reads, which may change
+/// under the same names.
+fn fingerprints(args: &DistillArgs, teacher: &ModelFolder) -> anyhow::Result<Value> {
+    let student = args.student.as_ref().map(|path| ModelFolder::open(path)?.fingerprint());
+    let data = args.data.iter().map(|path| Ok(hex(&Sha256::digest(&*files::map(path)?))));
+    Ok(json!({
+        "teacher": teacher.fingerprint()?,
+        "student": student.transpose()?,
+        "data_sha256": data.collect::<anyhow::Result<Vec<_>>>()?,
+    }))
+}
+
 fn resume(
     args: &DistillArgs,
-    record: &serde_json::Value,
+    record: &Value,
     family: &Family,
     settings: DistillSettings,
 ) -> anyhow::Result<(RunFolder, State, Distiller)> {
-    let run = RunFolder::resume(&args.out, record)?;
+    let run = RunFolder::resume(&args.out, record, args.allow_mismatch)?;
     let (teacher, student) = (family.teacher().clone(), family.student().clone());
     let Some(saved) = run.newest()? else {
-        tell("the run has no checkpoint yet: beginning at step 0");
+        tell("the run has no checkpoint yet: starting at step 0");
         let distiller = Distiller::new(teacher, student, settings, 0);
         return Ok((run, State { step: 0, n_tokens: 0 }, distiller));
     };
@@ -144,6 +168,7 @@ fn write_student(run: &RunFolder, student: &Student, teacher: &ModelFolder) -> a
     let out = OutputFolder::create(&run.student(), true)?;
     out.write("config.json", student.model().config().to_json().as_bytes())?;
     out.write("student_config.json", StudentConfig::of(student.plan()).to_json().as_bytes())?;
+    write_fingerprints(&out, &teacher.fingerprint()?)?;
     out.write("model.safetensors", &model_to_bytes(student.model(), Precision::F32)?)?;
     teacher.copy_extras_to(out.path())?;
     out.commit().context("writing the student")?;

@@ -7,6 +7,7 @@ use boomerang_core::plan::PatchOrder;
 use crate::cli::{DeviceArgs, FamilyArgs, parse_order};
 use crate::commands::patch::parse_amount;
 use crate::members::Sizes;
+use crate::numbers::{count, sequence_length};
 use crate::tasks::TaskArgs;
 
 /// Measure every size of a family
@@ -55,10 +56,10 @@ pub struct WhichArgs {
 #[derive(Clone, Debug, clap::Args)]
 pub struct EngineArgs {
     /// Tokens in a batch, padding included
-    #[arg(long, default_value_t = 8192)]
+    #[arg(value_parser = count, long, default_value_t = 8192)]
     pub batch_tokens: usize,
     /// Tokens a model sees at once [default: the model's window]
-    #[arg(long, alias = "max_length")]
+    #[arg(value_parser = sequence_length, long, alias = "max_length")]
     pub max_length: Option<usize>,
     /// Whether members share the layers that they have in common, or each is run alone and timed
     #[arg(long, value_enum, default_value_t = Sharing::Tree)]

@@ -24,7 +24,7 @@ use crate::data::similarity_batches;
 use crate::device::{self, ChosenDevice, Memory};
 use crate::exit::{Exit, OrExit as _};
 use crate::family_run::{print_table, write_curve};
-use crate::files::{ModelFolder, OutputFolder};
+use crate::files::{self, ModelFolder, OutputFolder};
 use crate::members::{Candidate, Member, members};
 use crate::progress::{print, tell};
 pub use args::{Contexts, EngineArgs, EvalArgs, MemoryMode, Sharing, WhichArgs};
@@ -47,12 +47,17 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let tokenizer = folders.teacher.tokenizer()?;
     let asked = Asked::read(args, &folders.teacher, tokenizer.as_ref())?;
     let members = folders.members(args)?;
+    if let Some(cache) = &args.engine.use_cache {
+        // It is written to, and the result must not replace it.
+        files::refuse_inputs(cache)?;
+        files::note_input(cache);
+    }
+    let cache = args.engine.use_cache.as_ref().map(|path| Cache::new(path, args.engine.shard));
     // An output that cannot be written is found out before the work.
     let out = args.out.as_ref().filter(|_| args.engine.shard.is_none());
     let out = out.map(|path| OutputFolder::create(path, args.force)).transpose()?;
 
     let loaded = folders.load(&device, args.engine.memory)?;
-    let cache = args.engine.use_cache.as_ref().map(|path| Cache::new(path, args.engine.shard));
     let cached = match &cache {
         Some(cache) => {
             let members = fingerprints(&members, &folders.all())?;
@@ -129,6 +134,7 @@ impl Folders {
             Some(path) => {
                 let folder = ModelFolder::open(path)?;
                 let plan = folder.required_plan()?;
+                folder.check_teacher(&teacher, args.family.allow_mismatch)?;
                 Some((folder, plan))
             }
             None => None,

@@ -18,10 +18,10 @@ use clap::ValueEnum as _;
 use super::demo::{STEPS, Story};
 use crate::cli::DeviceArgs;
 use crate::device;
-use crate::exit::{Exit, OrExit as _};
+use crate::exit::Exit;
 use crate::files::OutputFolder;
+use crate::numbers::count;
 use crate::progress::{print, tell};
-use crate::run_folder::at_least_one;
 use bench::Bench;
 use catalogue::Name;
 use output::Done;
@@ -37,10 +37,10 @@ pub struct ExperimentArgs {
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Students of each kind, each distilled on other lines
-    #[arg(long, default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..), long, default_value_t = 3)]
     pub seeds: u64,
     /// Steps of distillation
-    #[arg(long, default_value_t = STEPS)]
+    #[arg(value_parser = count, long, default_value_t = STEPS)]
     pub steps: usize,
     /// Questions of each task, at most 100; at least 10
     #[arg(long, default_value_t = 100)]
@@ -92,8 +92,6 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<()> {
         list();
         return Ok(());
     };
-    at_least_one("--steps", args.steps).or_exit(Exit::Usage)?;
-    at_least_one("--seeds", args.seeds as usize).or_exit(Exit::Usage)?;
     if !(10..=100).contains(&args.questions) {
         return Err(Exit::Usage.error(format!(
             "--questions {}: each task has 100 questions, and errors need at least 10 of them",

@@ -11,6 +11,7 @@ use super::choice::{ChoiceArgs, Size, parse_bytes};
 use crate::calibration::CalibrationArgs;
 use crate::cli::FamilyArgs;
 use crate::exit::Exit;
+use crate::numbers::non_negative;
 use crate::progress::print;
 
 /// Write sizes of a family as models of their own
@@ -30,7 +31,7 @@ pub struct PatchArgs {
     #[arg(long, value_enum, default_value_t = Head::Untied)]
     pub head: Head,
     /// How much larger the divergence from the teacher may be than the least, for --head auto
-    #[arg(long, default_value_t = 0.02, value_name = "SHARE")]
+    #[arg(value_parser = non_negative, long, default_value_t = 0.02, value_name = "SHARE")]
     pub head_tol: f64,
     #[command(flatten)]
     pub calibration: CalibrationArgs,

@@ -10,9 +10,7 @@ use super::choice::Size;
 use super::members::describe_recipe;
 use super::{Format, Head, PatchArgs};
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{
-    GgufFile, Overwrite, Sources, apart_from_inputs, gguf_plan, is_gguf, write_gguf_member,
-};
+use crate::files::{GgufFile, OutputFile, Sources, gguf_plan, is_gguf, write_gguf_member};
 use crate::progress::print;
 
 /// Teacher and student, opened.
@@ -114,10 +112,10 @@ fn write(
 ) -> anyhow::Result<()> {
     let target = args.target(size, Format::Gguf);
     if let Some(target) = &target {
-        apart_from_inputs(target, &[parents.teacher.path(), parents.student.path()])?;
         let mut metadata = member.metadata.clone();
         describe_recipe(&mut metadata, recipe, size.head)?;
-        write_gguf_member(target, Overwrite::when(args.force), &member, &metadata, parents)?;
+        let file = OutputFile::create(target, args.force)?;
+        write_gguf_member(file, &member, &metadata, parents)?;
     }
     let is_head = |tensor: &GgufTensor<'_>| tensor.name == "output.weight";
     let tie = if member.tensors.iter().any(is_head) { "" } else { "; the head is the embedding" };

@@ -15,8 +15,8 @@ use super::choice::Size;
 use super::{Format, PatchArgs, mergekit};
 use crate::cli::FamilyArgs;
 use crate::files::{
-    ModelFolder, OutputFolder, Overwrite, RECIPE, RecipeFile, Sources, WeightsFormat, member,
-    name_gguf, write_atomic, write_conversion, write_weights,
+    ModelFolder, OutputFile, OutputFolder, RECIPE, RecipeFile, Sources, WeightsFormat, member,
+    name_gguf, write_conversion, write_weights,
 };
 use crate::progress::tell;
 
@@ -112,15 +112,15 @@ impl Patching<'_> {
         let (member, config) = self.member(recipe, size.head)?;
         let target = args.target(size, self.format);
         if let Some(target) = &target {
-            let overwrite = Overwrite::when(args.force);
+            let output = || OutputFile::create(target, args.force);
             let file = || RecipeFile::new(recipe, size.head, teacher, student);
             match self.format {
-                Format::Recipe => write_atomic(target, &file()?.to_json()?, overwrite)?,
+                Format::Recipe => output()?.write(&file()?.to_json()?)?,
                 Format::Hf => self.write_folder(target, recipe, size, file()?)?,
                 Format::Gguf => self.write_gguf(target, recipe, size, (&member, &config))?,
                 Format::Mergekit => {
                     let yaml = self.mergekit(recipe, &member, &config)?;
-                    write_atomic(target, yaml.as_bytes(), overwrite)?;
+                    output()?.write(yaml.as_bytes())?;
                 }
             }
         }
@@ -142,8 +142,7 @@ impl Patching<'_> {
     ) -> anyhow::Result<()> {
         let Self { args, teacher, .. } = self;
         let (member, mut config) = self.member(recipe, size.head)?;
-        let inputs = [args.family.teacher.as_path(), args.family.student.as_path()];
-        let out = OutputFolder::create(target, args.force)?.apart_from(&inputs)?;
+        let out = OutputFolder::create(target, args.force)?;
         let format = self.weights_format(Some(serde_json::to_string(recipe)?));
         file.files = write_weights(out.path(), &member, self, &format)?;
         if let Some(precision) = self.precision {
@@ -175,7 +174,7 @@ impl Patching<'_> {
         for note in &conversion.notes {
             tell(&format!("{}: {note}", target.display()));
         }
-        write_conversion(target, Overwrite::when(self.args.force), &conversion, self)
+        write_conversion(OutputFile::create(target, self.args.force)?, &conversion, self)
     }
 
     fn mergekit(

@@ -12,6 +12,7 @@ use boomerang_core::plan::{Owner, Recipe};
 
 use super::card::runs;
 use crate::exit::Exit;
+use crate::files::YAML_MARK;
 
 /// Teacher and student, as mergekit finds them.
 pub(super) struct Family<'a> {
@@ -50,11 +51,11 @@ impl Family<'_> {
             ));
         }
         let mut yaml = format!(
-            "# {} layers between {} and {}, by boomerang {}.\n",
+            "{YAML_MARK} {}: {} layers between {} and {}.\n",
+            env!("CARGO_PKG_VERSION"),
             recipe.layers.len(),
             self.student.display(),
-            self.teacher.display(),
-            env!("CARGO_PKG_VERSION")
+            self.teacher.display()
         );
         if self.config.tied {
             let _ = writeln!(yaml, "# Warning: {TIED}.");

@@ -35,9 +35,6 @@ impl Baseline {
                 Exit::Usage.error("layers are judged on texts; give some with --calibration")
             );
         }
-        if self == Self::Laco && (args.merged < 2 || args.interval == 0) {
-            return Err(Exit::Usage.error("--merged has to be at least 2, --interval at least 1"));
-        }
         let batches = args.calibration.batches(folder)?;
         let device = device::choose(args.calibration.device.device)?;
         tell(&format!("device: {} ({})", device.description, device.reason));

@@ -12,7 +12,8 @@ use boomerang_core::prune::StudentConfig;
 use crate::calibration::CalibrationArgs;
 use crate::cli::KeepArgs;
 use crate::device;
-use crate::files::{ModelFolder, OutputFolder};
+use crate::files::{ModelFolder, OutputFolder, note_input, write_fingerprints};
+use crate::numbers::{count, number, sequence_length};
 use crate::progress::print;
 use baseline::Baseline;
 
@@ -29,17 +30,17 @@ pub struct PruneArgs {
     #[arg(long, value_enum, requires = "layers", conflicts_with = "keep")]
     pub baseline: Option<Baseline>,
     /// How many layers the baseline leaves
-    #[arg(long, value_name = "N", requires = "baseline")]
+    #[arg(value_parser = count, long, value_name = "N", requires = "baseline")]
     pub layers: Option<usize>,
     /// LaCo: layers that become one in a merge
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(value_parser = sequence_length, long, default_value_t = 4, value_name = "N")]
     pub merged: usize,
     /// LaCo: least distance between two merges
-    #[arg(long, default_value_t = 2, value_name = "N")]
+    #[arg(value_parser = count, long, default_value_t = 2, value_name = "N")]
     pub interval: usize,
     /// LaCo: cosine between the last states of the merged and the whole model above which a merge
     /// stays
-    #[arg(long, default_value_t = 0.65, value_name = "COSINE", allow_negative_numbers = true)]
+    #[arg(value_parser = number, long, default_value_t = 0.65, value_name = "COSINE", allow_negative_numbers = true)]
     pub threshold: f64,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
@@ -63,16 +64,21 @@ struct Pruned {
 /// When the layers do not make a student, or the texts cannot be used.
 pub fn run(args: &PruneArgs) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.teacher)?;
+    // An output that cannot be written is found out before the work.
+    args.calibration.calibration.iter().for_each(|path| note_input(path));
+    let out = OutputFolder::create(&args.out, args.force)?;
     let pruned = match args.baseline {
         Some(baseline) => baseline.prune(args, &folder)?,
         None => by_plan(args, &folder)?,
     };
     let Pruned { model, plan, sentence } = pruned;
     let precision = Precision::of_checkpoint(&folder.checkpoint()?);
-    let out = OutputFolder::create(&args.out, args.force)?.apart_from(&[&args.teacher])?;
     out.write("config.json", model.config().to_json().as_bytes())?;
     if let Some(plan) = &plan {
         out.write("student_config.json", StudentConfig::of(plan).to_json().as_bytes())?;
+    }
+    if plan.is_some() {
+        write_fingerprints(&out, &folder.fingerprint()?)?;
     }
     out.write("model.safetensors", &model_to_bytes(&model, precision)?)?;
     folder.copy_extras_to(out.path())?;

@@ -14,6 +14,7 @@ use crate::commands::patch::{
 };
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
+use crate::numbers::non_negative;
 use crate::progress::print;
 
 /// How large the member that is looked for may be.
@@ -34,7 +35,7 @@ pub struct BudgetArgs {
     #[arg(long, value_enum, default_value_t = Head::Untied)]
     pub head: Head,
     /// How much larger the divergence from the teacher may be than the least, for --head auto
-    #[arg(long, default_value_t = 0.02, value_name = "SHARE")]
+    #[arg(value_parser = non_negative, long, default_value_t = 0.02, value_name = "SHARE")]
     pub head_tol: f64,
 }
 

@@ -5,7 +5,6 @@ mod budget;
 
 use std::path::PathBuf;
 
-use anyhow::ensure;
 use boomerang_core::distill::Batch;
 use boomerang_core::plan::{OrderFile, Patch, PatchOrder};
 use boomerang_core::prune::Family;
@@ -19,7 +18,8 @@ use crate::calibration::CalibrationArgs;
 use crate::cli::FamilyArgs;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{ModelFolder, Overwrite, write_atomic};
+use crate::files::{ModelFolder, OutputFile};
+use crate::numbers::count;
 use crate::progress::{Progress, print, tell};
 pub use budget::BudgetArgs;
 
@@ -32,7 +32,7 @@ pub struct SearchArgs {
     #[arg(long, value_enum, default_value_t = Method::Klpatch)]
     pub method: Method,
     /// Sets of layers that a beam search keeps of each size
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(value_parser = count, long, default_value_t = 4, value_name = "N")]
     pub beam: usize,
     /// By what members are compared
     #[arg(long, value_enum, default_value_t = Metric::Kl)]
@@ -96,12 +96,13 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
             Exit::Usage.error("members are compared on texts; give some with --calibration")
         );
     }
-    ensure!(args.beam > 0, "--beam has to be at least 1");
     let teacher = ModelFolder::open(&args.family.teacher)?;
     let batches = args.calibration.batches(&teacher)?;
     let device = device::choose(args.calibration.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
     let family = open_family(&args.family, &teacher, &device.device)?;
+    // An output that cannot be written is found out before the work.
+    let out = OutputFile::create(&args.out, args.force)?;
     let metric = match args.metric {
         Metric::Kl => search::Metric::Kl,
         Metric::Ppl => search::Metric::Nats,
@@ -146,7 +147,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     }
     file["layer_calls"] = json!({"shared": searched, "one_by_one": alone});
     let json = format!("{}\n", serde_json::to_string_pretty(&file)?);
-    write_atomic(&args.out, json.as_bytes(), Overwrite::when(args.force))?;
+    out.write(json.as_bytes())?;
     print(&format!("written to {}", args.out.display()));
     // The order stands, also when no member is small enough.
     within?;

@@ -31,7 +31,14 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     };
     if is_gguf(teacher) && is_gguf(student) {
         let (teacher, student, kept) = (teacher.clone(), student.clone(), args.kept.clone());
-        let family = FamilyArgs { teacher, student, kept, order: None, from_first: false };
+        let family = FamilyArgs {
+            teacher,
+            student,
+            kept,
+            order: None,
+            allow_mismatch: false,
+            from_first: false,
+        };
         return against_files(&file, &recipe, policy, &family);
     }
     let (teacher, student) = (ModelFolder::open(teacher)?, ModelFolder::open(student)?);

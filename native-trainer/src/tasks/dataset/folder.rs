@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::card;
+use crate::files::note_input;
 
 /// Datasets have few levels of folders; a link that leads back must not be followed for ever.
 const MAX_DEPTH: usize = 5;
@@ -56,6 +57,7 @@ fn has_extension(name: &str, extension: &str) -> bool {
 
 /// Every readable file, by its path from the folder with slashes.
 fn list(folder: &Path, prefix: &str, depth: usize, names: &mut Vec<String>) -> std::io::Result<()> {
+    note_input(folder);
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };

@@ -1,0 +1,95 @@
+//! Numbers on the command line, checked where they are read: what would give NaN, or do nothing, is
+//! wrong usage.
+
+/// A number above 0: a learning rate, a temperature, a norm to clip to.
+///
+/// # Errors
+/// Says what was expected.
+pub fn positive(text: &str) -> Result<f64, String> {
+    finite(text).filter(|&number| number > 0.0).ok_or_else(|| expected("a number above 0", text))
+}
+
+/// A number of at least 0: the weight of a loss term, a tolerance.
+///
+/// # Errors
+/// Says what was expected.
+pub fn non_negative(text: &str) -> Result<f64, String> {
+    finite(text)
+        .filter(|&number| number >= 0.0)
+        .ok_or_else(|| expected("a number of at least 0", text))
+}
+
+/// As [`non_negative`], for what is computed in f32.
+///
+/// # Errors
+/// Says what was expected.
+pub fn non_negative_f32(text: &str) -> Result<f32, String> {
+    let number = non_negative(text)? as f32;
+    if number.is_finite() { Ok(number) } else { Err(expected("a number below 3.4e38", text)) }
+}
+
+/// A part of a whole, from 0 to 1.
+///
+/// # Errors
+/// Says what was expected.
+pub fn share(text: &str) -> Result<f64, String> {
+    finite(text)
+        .filter(|number| (0.0..=1.0).contains(number))
+        .ok_or_else(|| expected("a number from 0 to 1", text))
+}
+
+/// Any number, of either sign.
+///
+/// # Errors
+/// Says what was expected.
+pub fn number(text: &str) -> Result<f64, String> {
+    finite(text).ok_or_else(|| expected("a number", text))
+}
+
+/// How many: at least 1.
+///
+/// # Errors
+/// Says what was expected.
+pub fn count(text: &str) -> Result<usize, String> {
+    let number = text.trim().parse::<usize>().ok().filter(|&number| number > 0);
+    number.ok_or_else(|| expected("a whole number of at least 1", text))
+}
+
+/// Tokens of a sequence that is trained on: a token is predicted from the one before it.
+///
+/// # Errors
+/// Says what was expected.
+pub fn sequence_length(text: &str) -> Result<usize, String> {
+    let number = text.trim().parse::<usize>().ok().filter(|&number| number > 1);
+    number.ok_or_else(|| expected("a whole number of at least 2", text))
+}
+
+fn finite(text: &str) -> Option<f64> {
+    text.trim().parse::<f64>().ok().filter(|number| number.is_finite())
+}
+
+fn expected(what: &str, found: &str) -> String {
+    format!("expected {what}, found {found:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_a_finite_number_is_refused() {
+        for text in ["nan", "inf", "-inf", "1e999", "", "x", "-1"] {
+            assert!(positive(text).is_err() && non_negative(text).is_err(), "{text}");
+            assert!(share(text).is_err() && count(text).is_err(), "{text}");
+        }
+        assert!(number("nan").is_err() && number("1e999").is_err());
+    }
+
+    #[test]
+    fn the_ends_of_each_range_are_where_they_should_be() {
+        assert_eq!(non_negative("0"), Ok(0.0));
+        assert!(positive("0").is_err() && count("0").is_err() && sequence_length("1").is_err());
+        assert_eq!((share("1"), number("-2"), sequence_length("2")), (Ok(1.0), Ok(-2.0), Ok(2)));
+        assert!(non_negative_f32("1e39").is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! The checkpoints of a run, and the metrics that belong to them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use boomerang_core::bundle::hex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use super::{KEPT_CHECKPOINTS, METRICS, RunFolder, Saved, State};
+use crate::exit::{Exit, OrExit as _, describe};
+use crate::files::{self, OutputFolder, Overwrite};
+use crate::progress::tell;
+
+const MODEL: &str = "model.safetensors";
+const OPTIMIZER: &str = "optimizer.burnpack";
+const STATE: &str = "state.json";
+
+/// `state.json`.
+#[derive(Serialize, Deserialize)]
+struct StateFile {
+    #[serde(flatten)]
+    state: State,
+    /// Of the files beside it; runs of earlier versions have none.
+    #[serde(default)]
+    sha256: BTreeMap<String, String>,
+}
+
+impl RunFolder {
+    /// Saves where training stands, then lets go of old checkpoints.
+    ///
+    /// # Errors
+    /// When the disk refuses; older checkpoints are untouched then.
+    pub fn save(&self, saved: &Saved) -> anyhow::Result<PathBuf> {
+        let target = self.checkpoints().join(format!("step-{:06}", saved.state.step));
+        let folder = OutputFolder::create(&target, true)?;
+        folder.write(MODEL, &saved.model)?;
+        folder.write(OPTIMIZER, &saved.optimizer)?;
+        // A metrics file that is damaged later is restored from here.
+        let metrics = match fs::read(self.path.join(METRICS)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            outcome => outcome.with_context(|| format!("reading {METRICS}"))?,
+        };
+        folder.write(METRICS, &metrics)?;
+        let hashes = [(MODEL, &saved.model), (OPTIMIZER, &saved.optimizer), (METRICS, &metrics)];
+        let state = StateFile {
+            state: saved.state,
+            sha256: hashes.map(|(name, bytes)| (name.to_owned(), sha256(bytes))).into(),
+        };
+        folder.write(STATE, format!("{}\n", serde_json::to_string(&state)?).as_bytes())?;
+        folder.commit()?;
+        let names = self.checkpoint_names();
+        for old in names.iter().rev().skip(KEPT_CHECKPOINTS) {
+            // One in which somebody put files of their own stays.
+            let _ = files::remove_output(&self.checkpoints().join(old));
+        }
+        Ok(target)
+    }
+
+    /// The newest whole checkpoint, and what is wrong with those after it; `None` when the run was
+    /// stopped before its first.
+    ///
+    /// # Errors
+    /// When there are checkpoints and none of them is whole.
+    pub fn newest(&self) -> anyhow::Result<Option<Saved>> {
+        let mut damages = Vec::new();
+        for name in self.checkpoint_names().iter().rev() {
+            match self.read_checkpoint(name) {
+                Ok(saved) => {
+                    for damage in &damages {
+                        tell(&format!("{damage}: not used; resuming from {name}, which is whole"));
+                    }
+                    return Ok(Some(saved));
+                }
+                Err(error) => damages.push(describe(&error)),
+            }
+        }
+        if damages.is_empty() {
+            return Ok(None);
+        }
+        Err(Exit::Unusable.error(format!(
+            "no checkpoint of the run is whole ({}); start over with --force",
+            damages.join("; ")
+        )))
+    }
+
+    /// The step of the newest checkpoint, whole or not.
+    pub fn newest_step(&self) -> Option<usize> {
+        self.checkpoint_names().pop()?.strip_prefix("step-")?.parse().ok()
+    }
+
+    fn read_checkpoint(&self, name: &str) -> anyhow::Result<Saved> {
+        let folder = self.checkpoints().join(name);
+        let path = folder.join(STATE);
+        let file: StateFile = serde_json::from_str(&files::read_own_text(&path)?)
+            .with_context(|| path.display().to_string())?;
+        let read = |name: &str| -> anyhow::Result<Vec<u8>> {
+            let path = folder.join(name);
+            let bytes = files::read_own(&path)?;
+            let expected = file.sha256.get(name);
+            if expected.is_some_and(|expected| *expected != sha256(&bytes)) {
+                bail!("{} is damaged: its SHA-256 is not that in {STATE}", path.display());
+            }
+            Ok(bytes)
+        };
+        let saved = Saved { state: file.state, model: read(MODEL)?, optimizer: read(OPTIMIZER)? };
+        if !file.sha256.is_empty() {
+            read(METRICS)?;
+        }
+        Ok(saved)
+    }
+
+    /// The metrics file, ready for the line of the step after `n_steps`, which is 0 or that of a
+    /// checkpoint.
+    ///
+    /// Lines of steps that were taken after the checkpoint and are now taken again are dropped; lines
+    /// that are missing or damaged come from the checkpoint.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn metrics(&self, n_steps: usize) -> anyhow::Result<File> {
+        let path = self.path.join(METRICS);
+        let of_checkpoint = self.checkpoints().join(format!("step-{n_steps:06}")).join(METRICS);
+        let mut lines = BTreeMap::new();
+        for source in [&of_checkpoint, &path] {
+            let bytes = fs::read(source).unwrap_or_default();
+            for line in String::from_utf8_lossy(&bytes).lines() {
+                let step = serde_json::from_str::<Value>(line).ok();
+                let step = step.and_then(|line| line.get("step").and_then(Value::as_u64));
+                if let Some(step) = step.filter(|&step| step <= n_steps as u64) {
+                    lines.entry(step).or_insert_with(|| line.to_owned());
+                }
+            }
+        }
+        let text: String = lines.values().flat_map(|line| [line, "\n"]).collect();
+        files::write_atomic(&path, text.as_bytes(), Overwrite::Allowed)?;
+        OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .with_context(|| format!("writing {}", path.display()))
+    }
+
+    /// Names of whole checkpoints, oldest first.
+    pub(super) fn checkpoint_names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.checkpoints()).into_iter().flatten().flatten();
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| {
+                name.strip_prefix("step-").is_some_and(|step| step.parse::<u64>().is_ok())
+            })
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// Appends one line.
+///
+/// # Errors
+/// When the disk is full.
+pub fn append_line(file: &mut File, value: &Value) -> anyhow::Result<()> {
+    writeln!(file, "{value}").context("writing metrics.jsonl").or_exit(Exit::Disk)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
