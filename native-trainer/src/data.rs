@@ -149,7 +149,7 @@ fn token_row(value: &Value) -> anyhow::Result<Row> {
         "attention_mask needs one 0 or 1 for each of the {} tokens",
         tokens.len()
     );
-    Ok(Row { tokens, segments })
+    Ok(Row::new(tokens, segments))
 }
 
 fn to_rows(documents: Vec<Document>, packing: Packing) -> Vec<Row> {
@@ -175,7 +175,7 @@ mod tests {
     fn a_padded_document_keeps_its_row_to_itself() {
         let packing = Packing { seq: 4, layout: Layout::Padded, end_token: Some(9) };
         let rows = to_rows(vec![Document::Tokens(vec![1, 2, 3, 4, 5])], packing);
-        assert_eq!(rows, [Row { tokens: vec![1, 2, 3, 4], segments: vec![1; 4] }]);
+        assert_eq!(rows, [Row::new(vec![1, 2, 3, 4], vec![1; 4])]);
     }
 
     #[test]
