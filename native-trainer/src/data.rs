@@ -182,7 +182,7 @@ mod tests {
         let padded = "{\"input_ids\": [1, 2, 10], \"attention_mask\": [1, 1, 0]}";
         let outside = refusal(padded);
         assert!(outside.contains("line 1: token 10 at input_ids[2]"), "{outside}");
-        assert!(outside.contains("vocabulary ends at 9"), "{outside}");
+        assert!(outside.contains("vocabulary, which ends at 9"), "{outside}");
     }
 
     #[test]
