@@ -162,7 +162,8 @@ fn only_labels_are_scored() {
     ]);
     let nats = |file: &str| -> Vec<(f64, f64)> {
         let curve = curve(dir.path(), file);
-        let points = curve["points"].as_array().unwrap_or_else(|| panic!("{curve}")).clone();
+        let points =
+            curve["curve"]["points"].as_array().unwrap_or_else(|| panic!("{curve}")).clone();
         let perplexity = |point: &serde_json::Value| {
             let texts = &point["score"]["perplexity"];
             let n_tokens = texts["n_tokens"].as_f64().unwrap_or_else(|| panic!("{point}"));
