@@ -9,7 +9,7 @@ use boomerang_tests::{block_on, read, tiny_batch, tiny_config, tiny_family, tiny
 
 /// Documents that share a row, and padding: what does not count is not counted.
 fn batches() -> [Batch; 2] {
-    let packed = Row { tokens: vec![4, 8, 15, 16, 23, 2], segments: vec![1, 1, 1, 1, 1, 0] };
+    let packed = Row::new(vec![4, 8, 15, 16, 23, 2], vec![1, 1, 1, 1, 1, 0]);
     let ragged = Batch::new(vec![packed, Row::padded(&[3, 1, 4], 6, 0)], Layout::Padded);
     [ragged, tiny_batch(3, 12)]
 }

@@ -76,10 +76,10 @@ fn six_steps(name: &str) -> (Distiller, Vec<boomerang_core::distill::StepReport>
         .lines()
         .map(|line| {
             let line: Value = serde_json::from_str(line).unwrap();
-            Row {
-                tokens: serde_json::from_value(line["input_ids"].clone()).unwrap(),
-                segments: serde_json::from_value(line["attention_mask"].clone()).unwrap(),
-            }
+            Row::new(
+                serde_json::from_value(line["input_ids"].clone()).unwrap(),
+                serde_json::from_value(line["attention_mask"].clone()).unwrap(),
+            )
         })
         .collect();
     let n_rows = number(&fixture["batch"]);

@@ -20,7 +20,8 @@ fn texts(dir: &Path) -> Batch {
     let rows = text.lines().map(|line| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         let tokens: Vec<u32> = serde_json::from_value(line["input_ids"].clone()).unwrap();
-        Row { segments: vec![1; tokens.len()], tokens }
+        let segments = vec![1; tokens.len()];
+        Row::new(tokens, segments)
     });
     Batch::new(rows.collect(), Layout::Padded)
 }

@@ -20,9 +20,11 @@ fn agrees_with_transformers(name: &str) {
     let (shape, tokens) = fixture_tensor(&reference, "input_ids");
     let (_, valid) = fixture_tensor(&reference, "attention_mask");
     let seq = shape[1];
-    let rows = tokens.chunks(seq).zip(valid.chunks(seq)).map(|(tokens, valid)| Row {
-        tokens: tokens.iter().map(|&token| token as u32).collect(),
-        segments: valid.iter().map(|&valid| valid as u32).collect(),
+    let rows = tokens.chunks(seq).zip(valid.chunks(seq)).map(|(tokens, valid)| {
+        Row::new(
+            tokens.iter().map(|&token| token as u32).collect(),
+            valid.iter().map(|&valid| valid as u32).collect(),
+        )
     });
     let batch =
         Batch::new(rows.collect(), Layout::of_single_texts(model.config())).to_device(&cpu());

@@ -31,7 +31,7 @@ fn sets_of(family: &Family, order: &[usize]) -> Vec<Patch> {
 fn a_members_divergence_is_that_of_plain_forward_passes() {
     let family = tiny_family(&cpu());
     // Documents that share a row, and padding: what does not count is not counted.
-    let packed = Row { tokens: vec![4, 8, 15, 16, 23, 2], segments: vec![1, 1, 1, 1, 1, 0] };
+    let packed = Row::new(vec![4, 8, 15, 16, 23, 2], vec![1, 1, 1, 1, 1, 0]);
     let batch = Batch::new(vec![packed, Row::padded(&[3, 1, 4], 6, 0)], Layout::Padded);
     let batches = [batch];
     let mut known = Known::new(&family, &batches, Metric::Kl);

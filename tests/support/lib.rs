@@ -82,10 +82,8 @@ pub fn stacks(family: &Family, patches: &[Patch]) -> Vec<Stack> {
 pub fn tiny_batch(n_rows: usize, seq: usize) -> Batch {
     let token =
         |row: usize, position: usize| ((row * 7 + position * 5 + row * position) % 31) as u32;
-    let rows = (0..n_rows).map(|row| Row {
-        tokens: (0..seq).map(|position| token(row, position)).collect(),
-        segments: vec![1; seq],
-    });
+    let row = |row| (0..seq).map(|position| token(row, position)).collect();
+    let rows = (0..n_rows).map(|number| Row::new(row(number), vec![1; seq]));
     Batch::new(rows.collect(), Layout::Padded)
 }
 

@@ -48,7 +48,7 @@ impl Corpus {
 }
 
 fn batches(rows: impl Iterator<Item = Row>, row_len: usize) -> impl Iterator<Item = Batch> {
-    let mut rows = rows.map(|row| distill::Row { tokens: row.tokens, segments: row.segments });
+    let mut rows = rows.map(|row| distill::Row::new(row.tokens, row.segments));
     let n_rows = (TOKENS_PER_STEP / row_len).max(1);
     std::iter::repeat_with(move || Batch::new(rows.by_ref().take(n_rows).collect(), Layout::Packed))
 }

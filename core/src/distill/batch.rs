@@ -11,6 +11,9 @@ pub struct Row {
     pub tokens: Vec<u32>,
     /// The document of each token, 0 for padding.
     pub segments: Vec<u32>,
+    /// Whether each token may be a target: loss masks, such as labels of -100, turn it off. `None`
+    /// when every token may.
+    pub is_label: Option<Vec<bool>>,
 }
 
 /// Rows of equal length.
@@ -56,10 +59,15 @@ pub struct BatchTensors {
 }
 
 impl Row {
+    /// Tokens that may all be targets, and the document of each of them.
+    pub fn new(tokens: Vec<u32>, segments: Vec<u32>) -> Self {
+        Self { tokens, segments, is_label: None }
+    }
+
     /// A single document, padded on the right with `pad` to `len`, or cut.
     pub fn padded(tokens: &[u32], len: usize, pad: u32) -> Self {
         let n_tokens = tokens.len().min(len);
-        let mut row = Self { tokens: tokens[..n_tokens].to_vec(), segments: vec![1; n_tokens] };
+        let mut row = Self::new(tokens[..n_tokens].to_vec(), vec![1; n_tokens]);
         row.tokens.resize(len, pad);
         row.segments.resize(len, 0);
         row
@@ -68,7 +76,9 @@ impl Row {
     /// Whether the token after `position` is to be predicted from it.
     pub fn has_target(&self, position: usize) -> bool {
         let segment = self.segments[position];
-        segment != 0 && self.segments.get(position + 1) == Some(&segment)
+        segment != 0
+            && self.segments.get(position + 1) == Some(&segment)
+            && self.is_label.as_ref().is_none_or(|is_label| is_label[position + 1])
     }
 }
 
@@ -76,14 +86,19 @@ impl Batch {
     /// Rows are padded on the right to the longest one.
     ///
     /// # Panics
-    /// When a row has not as many segments as tokens, or there is no token at all.
+    /// When a row has not as many segments or labels as tokens, or there is no token at all.
     pub fn new(mut rows: Vec<Row>, layout: Layout) -> Self {
         let seq = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
         assert!(seq > 0, "a batch needs at least one token");
         for row in &mut rows {
-            assert_eq!(row.tokens.len(), row.segments.len(), "one segment for each token");
+            let n_tokens = row.tokens.len();
+            assert_eq!(n_tokens, row.segments.len(), "one segment for each token");
             row.tokens.resize(seq, 0);
             row.segments.resize(seq, 0);
+            if let Some(is_label) = &mut row.is_label {
+                assert_eq!(n_tokens, is_label.len(), "one label for each token");
+                is_label.resize(seq, false);
+            }
         }
         Self { rows, layout }
     }
@@ -151,9 +166,20 @@ mod tests {
 
     #[test]
     fn the_first_token_of_a_document_is_nobodys_target() {
-        let row = Row { tokens: vec![5, 6, 7, 8, 0], segments: vec![1, 1, 2, 2, 0] };
+        let row = Row::new(vec![5, 6, 7, 8, 0], vec![1, 1, 2, 2, 0]);
         let targets: Vec<bool> = (0..5).map(|position| row.has_target(position)).collect();
         assert_eq!(targets, [true, false, true, false, false]);
+    }
+
+    #[test]
+    fn a_token_that_is_not_a_label_is_not_a_target() {
+        let is_label = Some(vec![false, false, true]);
+        let row = Row { is_label, ..Row::new(vec![5, 6, 7], vec![1; 3]) };
+        // Padded to the longer row, whose tokens are all labels.
+        let batch = Batch::new(vec![row, Row::padded(&[1, 2, 3, 4], 4, 0)], Layout::Padded);
+        let targets = |row: &Row| -> Vec<bool> { (0..4).map(|at| row.has_target(at)).collect() };
+        assert_eq!(targets(&batch.rows()[0]), [false, true, false, false]);
+        assert_eq!(targets(&batch.rows()[1]), [true, true, true, false]);
     }
 
     #[test]

@@ -72,7 +72,7 @@ impl Packer {
 }
 
 fn empty() -> Row {
-    Row { tokens: Vec::new(), segments: Vec::new() }
+    Row::new(Vec::new(), Vec::new())
 }
 
 impl TextRows {

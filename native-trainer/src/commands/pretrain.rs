@@ -105,7 +105,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
                 .or_exit(Exit::Interrupted);
         }
         let batch = rows.by_ref().take(args.rows);
-        let batch = batch.map(|row| Row { tokens: row.tokens, segments: row.segments });
+        let batch = batch.map(|row| Row::new(row.tokens, row.segments));
         let report = block_on(pretrainer.step(&[Batch::new(batch.collect(), Layout::Packed)]));
         if !report.is_finite() {
             let step = pretrainer.n_steps();

@@ -65,7 +65,7 @@ pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
 
 /// One pass over one text.
 pub(super) fn trace_text(model: &LanguageModel, ids: &[u32]) -> ForwardTrace {
-    let row = Row { tokens: ids.to_vec(), segments: vec![1; ids.len()] };
+    let row = Row::new(ids.to_vec(), vec![1; ids.len()]);
     let batch =
         Batch::new(vec![row], Layout::of_single_texts(model.config())).to_device(&model.device());
     model.trace(batch.tokens, &batch.mask)

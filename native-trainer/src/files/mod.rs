@@ -153,6 +153,11 @@ fn to_text(path: &Path, bytes: Vec<u8>) -> anyhow::Result<String> {
     })
 }
 
+/// A path for messages and records: what is not Unicode in it is replaced.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
 /// `None` for an input that is not there.
 fn read_if_present(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     note_input(path);

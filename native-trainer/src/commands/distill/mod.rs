@@ -17,7 +17,7 @@ use super::require_next_token;
 use crate::data::{Packing, Rows};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{self, ModelFolder, OutputFolder, write_fingerprints};
+use crate::files::{self, ModelFolder, OutputFolder, shown, write_fingerprints};
 use crate::progress::{print, tell};
 use crate::run_folder::{RunFolder, State};
 use crate::train_loop::{Ending, Interrupt, LoopSettings, train};
@@ -48,17 +48,17 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let layout = args.layout();
     let packing = Packing { seq, layout, end_token: config.end_tokens().first().copied() };
     let tokenizer = teacher_folder.tokenizer()?;
-    let rows = Rows::read(&args.data, tokenizer.as_ref(), packing, config.vocab)
-        .or_exit(Exit::Unusable)?;
+    let rows =
+        Rows::read(&args.data, tokenizer.as_ref(), packing, config).or_exit(Exit::Unusable)?;
 
     let record = json!({
         "command": "distill",
-        "teacher": args.teacher,
-        "student": args.student,
+        "teacher": shown(&args.teacher),
+        "student": args.student.as_deref().map(shown),
         "kept": student.plan().kept(),
         "init": format!("{:?}", args.init).to_lowercase(),
         "seed": args.seed,
-        "data": args.data,
+        "data": args.data.iter().map(|path| shown(path)).collect::<Vec<_>>(),
         "n_rows": rows.len(),
         "seq_len": seq,
         "packing": format!("{layout:?}").to_lowercase(),

@@ -50,7 +50,7 @@ pub(super) struct Results {
 impl<'a> Bench<'a> {
     pub(super) fn new(story: &'a Story, n_seeds: u64, n_questions: usize) -> anyhow::Result<Self> {
         let rows = story.corpus.rows(CALIBRATION_SEED, story.made.seq_len).take(CALIBRATION_ROWS);
-        let rows = rows.map(|row| Row { tokens: row.tokens, segments: row.segments });
+        let rows = rows.map(|row| Row::new(row.tokens, row.segments));
         let rows: Vec<Row> = rows.collect();
         let batch = |rows: &[Row]| Batch::new(rows.to_vec(), Layout::Packed);
         let calibration = rows.chunks(CALIBRATION_ROWS / 4).map(batch).collect();
