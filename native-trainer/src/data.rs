@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
-use boomerang_core::distill::{Batch, Layout, Packer, Row};
+use boomerang_core::distill::{Batch, Labels, Layout, Packer, Row};
 use boomerang_core::tokenizer::Tokenizer;
 use serde_json::Value;
 
@@ -15,6 +15,7 @@ use crate::files;
 pub struct Rows {
     rows: Vec<Row>,
     layout: Layout,
+    labels: Labels,
 }
 
 /// How documents become rows.
@@ -34,7 +35,13 @@ enum Document {
 
 impl Rows {
     pub fn new(rows: Vec<Row>, layout: Layout) -> Self {
-        Self { rows, layout }
+        Self { rows, layout, labels: Labels::All }
+    }
+
+    /// The same rows with another choice of labels.
+    #[must_use]
+    pub fn labelled(self, labels: Labels) -> Self {
+        Self { labels, ..self }
     }
 
     /// Reads `.txt` (one document a file) and `.jsonl` (one document a line: `text`, or `input_ids`
@@ -62,7 +69,7 @@ impl Rows {
              tokenizer?",
             vocab - 1
         );
-        Ok(Self { rows, layout: packing.layout })
+        Ok(Self::new(rows, packing.layout))
     }
 
     pub fn len(&self) -> usize {
@@ -79,7 +86,7 @@ impl Rows {
     /// When there are no rows.
     pub fn batch(&self, start: usize, n_rows: usize) -> Batch {
         let rows = (start..start + n_rows).map(|place| self.rows[place % self.rows.len()].clone());
-        Batch::new(rows.collect(), self.layout)
+        Batch::labelled(rows.collect(), self.layout, self.labels)
     }
 }
 
