@@ -1,13 +1,14 @@
 use boomerang_core::checkpoint::{Checkpoint, Precision, model_to_bytes};
 use boomerang_core::distill::loss::{KlPositions, LossWeights};
 use boomerang_core::distill::{
-    Batch, Decay, DecayRule, DistillSettings, Distiller, Layout, Reduction, Row, Schedule,
+    Batch, Decay, DecayRule, DistillSettings, Distiller, Labels, Layout, Reduction, Row, Schedule,
     UpdateSettings,
 };
 use boomerang_core::plan::{Alignment, KeepRule, LayerPlan};
 use boomerang_core::prune::Teacher;
 use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::files::ModelFolder;
+use boomerang_tests::commands::{boomerang, failure};
 use boomerang_tests::{block_on, fixture_tensor, fixtures, read, read_json};
 use serde_json::Value;
 
@@ -83,13 +84,22 @@ fn six_steps(name: &str) -> (Distiller, Vec<boomerang_core::distill::StepReport>
         })
         .collect();
     let n_rows = number(&fixture["batch"]);
-    let batches: Vec<Batch> =
-        rows.chunks(n_rows).map(|rows| Batch::new(rows.to_vec(), Layout::Padded)).collect();
+    let labels = match fixture["labels"].as_str().unwrap() {
+        "valid" => Labels::All,
+        _ => Labels::Except(number(&fixture["pad_id"]) as u32),
+    };
+    let batch = |rows: &[Row]| Batch::labelled(rows.to_vec(), Layout::Padded, labels);
+    let batches: Vec<Batch> = rows.chunks(n_rows).map(batch).collect();
+    let expected = read_json(folder.join("expected.json"));
+    let steps = expected["steps"].as_array().unwrap();
+    let n_targets = steps.iter().flat_map(|step| step["micro_batches"].as_array().unwrap());
+    let n_targets: Vec<usize> = n_targets.map(|micro| number(&micro["n_targets"])).collect();
+    assert_eq!(batches.iter().map(Batch::n_labels).collect::<Vec<_>>(), n_targets, "{name}");
     let reports = batches
         .chunks(number(&fixture["n_micro_batches"]))
         .map(|batches| block_on(distiller.step(batches)))
         .collect();
-    (distiller, reports, read_json(folder.join("expected.json")))
+    (distiller, reports, expected)
 }
 
 fn close(what: &str, found: f64, expected: &Value) {
@@ -167,4 +177,78 @@ fn our_defaults_agree_with_an_independent_implementation() {
 #[test]
 fn llama_agrees_with_an_independent_implementation() {
     agrees("llama-paper");
+}
+
+/// `distill --preset paper` with the data of a fixture, and more arguments.
+fn paper_run(more: &str) -> (tempfile::TempDir, Value) {
+    let folder = fixtures().join("distill");
+    let dir = tempfile::tempdir().unwrap();
+    let teacher = folder.join("teachers/llama-untied-7");
+    let data = folder.join("llama-paper/data.jsonl");
+    let paths = [("dir", dir.path()), ("teacher", &*teacher), ("data", &*data)];
+    let line = format!(
+        "distill --teacher {{teacher}} --keep-first 2 --keep-last 1 --data {{data}} --out {{dir}}/run \
+         --preset paper --steps 6 --warmup 1 --lr 3e-3 --rows 2 --micro-batches 2 --seq-len 13 \
+         --device cpu {more}"
+    );
+    boomerang(&line, &paths).unwrap();
+    let settings = read_json(dir.path().join("run/settings.json"));
+    (dir, settings)
+}
+
+#[test]
+fn the_command_with_the_paper_preset_agrees_too() {
+    let (dir, settings) = paper_run("");
+    assert_eq!(settings["labels"], serde_json::json!({"except": 66}));
+    let expected = read_json(fixtures().join("distill/llama-paper/expected.json"));
+    let metrics = String::from_utf8(read(dir.path().join("run/metrics.jsonl"))).unwrap();
+    let metrics: Vec<Value> =
+        metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let steps = expected["steps"].as_array().unwrap();
+    assert_eq!(metrics.len(), steps.len());
+    for (found, expected) in metrics.iter().zip(steps) {
+        let sum = |term: &str| {
+            let micro_batches = expected["micro_batches"].as_array().unwrap();
+            let sum: f64 = micro_batches.iter().map(|terms| terms[term].as_f64().unwrap()).sum();
+            Value::from(sum)
+        };
+        for term in ["loss", "ce", "kl"] {
+            close(term, found[term].as_f64().unwrap(), &sum(term));
+        }
+        close("grad_norm", found["grad_norm"].as_f64().unwrap(), &expected["grad_norm"]);
+    }
+}
+
+#[test]
+fn the_end_of_texts_is_learnt_on_request() {
+    let first = |more: &str| {
+        let (dir, settings) = paper_run(more);
+        let metrics = String::from_utf8(read(dir.path().join("run/metrics.jsonl"))).unwrap();
+        let first: Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+        (first["ce"].as_f64().unwrap(), settings.get("labels").is_some())
+    };
+    let (learnt, ignored) = (first("--eos-labels learnt"), first(""));
+    assert_eq!((learnt.1, ignored.1), (false, true));
+    assert!((learnt.0 - ignored.0).abs() > 0.01, "{} and {}", learnt.0, ignored.0);
+}
+
+#[test]
+fn a_micro_batch_without_a_label_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let teacher = fixtures().join("distill/teachers/llama-untied-7");
+    // The second row has nothing but the end of a text behind its first token.
+    let data = dir.path().join("data.jsonl");
+    let rows = ["[5, 66, 6, 7]", "[5, 66, 66, 66]", "[5, 6, 66]"];
+    let rows = rows.map(|ids| format!("{{\"input_ids\": {ids}}}\n"));
+    std::fs::write(&data, rows.concat()).unwrap();
+    let paths = [("dir", dir.path()), ("teacher", &*teacher), ("data", &*data)];
+    let line = "distill --teacher {teacher} --data {data} --out {dir}/run --rows 1 --steps 3 \
+        --device cpu";
+    let (sentence, code) = failure(&format!("{line} --preset paper"), &paths);
+    assert!(sentence.contains("micro-batch 2 (document 2 and on)"), "{sentence}");
+    assert!(sentence.contains("end-of-text token"), "{sentence}");
+    assert_eq!(code, 3);
+    // By default the end of the text is learnt.
+    boomerang(line, &paths).unwrap();
+    boomerang(&format!("{line} --force --preset paper --ce-weight 0"), &paths).unwrap();
 }

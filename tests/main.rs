@@ -19,6 +19,8 @@ mod commands;
 mod distill_parity;
 /// Texts and token rows mean the same to every command.
 mod documents;
+/// Texts end where transformers and lm-evaluation-harness end them, and are printed whole.
+mod ends;
 /// Members answer the same however they are run: sharing texts, layer by layer, from a cache.
 mod engine;
 /// Scores of the prefix tree equal those of stand-alone models.

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use boomerang_core::evaluate::{
     Answer, Encoder, Likelihood, Markers, PrefixTree, Question, Request, Stack, answer,
 };
-use boomerang_core::generate::{Generation, Sampling};
+use boomerang_core::generate::answer_open;
 use boomerang_core::model::LanguageModel;
 use boomerang_core::tokenizer::Tokenizer;
 use boomerang_native_trainer::device::cpu;
@@ -67,20 +67,8 @@ impl Model {
     }
 
     fn write(&self, prompt: &[u32], max_tokens: usize, stops: &[String]) -> String {
-        let ends = self.model.config().end_tokens();
-        let mut generation =
-            Generation::new(&self.model, prompt, max_tokens, Sampling::Greedy).unwrap();
-        let (mut tokens, mut text) = (Vec::new(), String::new());
-        while let Some(token) = block_on(generation.next()).unwrap() {
-            tokens.push(token);
-            text = self.tokenizer.decode(&tokens).unwrap();
-            if ends.contains(&token) || stops.iter().any(|stop| text.contains(stop)) {
-                break;
-            }
-        }
-        let end = stops.iter().filter_map(|stop| text.find(stop)).min();
-        text.truncate(end.unwrap_or(text.len()));
-        text
+        let answer = answer_open(&self.model, &self.tokenizer, prompt, stops, max_tokens);
+        block_on(answer).unwrap()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Text ⇄ token ids, as `tokenizer.json` says.
 
 use thiserror::Error;
-use tokenizers::Tokenizer as HuggingFaceTokenizer;
 use tokenizers::models::ModelWrapper;
+use tokenizers::{DecoderWrapper, Tokenizer as HuggingFaceTokenizer};
 
 /// A Hugging Face tokenizer that gives a text the same tokens every time.
 ///
@@ -79,6 +79,55 @@ impl Tokenizer {
         self.inner.decode(tokens, true).map_err(|error| TokenizerError::Decode(error.to_string()))
     }
 
+    /// The text of some token ids, special tokens included.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Decode`].
+    pub fn decode_with_special(&self, tokens: &[u32]) -> Result<String, TokenizerError> {
+        self.inner.decode(tokens, false).map_err(|error| TokenizerError::Decode(error.to_string()))
+    }
+
+    /// A single token as it can be shown: its text; its name where it has no text, as a special token;
+    /// and `<0xE6>` for each byte that is only a part of a character.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Decode`].
+    pub fn label(&self, token: u32) -> Result<String, TokenizerError> {
+        let text = self.decode(&[token])?;
+        if !text.is_empty() && !text.contains(char::REPLACEMENT_CHARACTER) {
+            return Ok(text);
+        }
+        let name = self.token(token).unwrap_or_default();
+        if text.is_empty() {
+            return Ok(name);
+        }
+        // A token of byte fallback is named as its byte is shown.
+        let bytes: Option<Vec<u8>> = name.chars().map(byte_of).collect();
+        let Some(bytes) = bytes.filter(|_| !self.is_byte(token)) else { return Ok(name) };
+        let shown = bytes.utf8_chunks().map(|chunk| {
+            let rest: String =
+                chunk.invalid().iter().map(|byte| format!("<0x{byte:02X}>")).collect();
+            chunk.valid().to_owned() + &rest
+        });
+        Ok(shown.collect())
+    }
+
+    /// Whether [`Tokenizer::decode`] leaves this token out: a special one, or one that does not exist.
+    pub fn is_silent(&self, token: u32) -> bool {
+        let special = self.inner.get_added_vocabulary();
+        self.token(token).is_none_or(|token| special.is_special_token(&token))
+    }
+
+    /// Whether the token is a single byte such as `<0xE6>`, which the decoder joins with the bytes
+    /// around it.
+    pub fn is_byte(&self, token: u32) -> bool {
+        let is_byte = |name: String| {
+            let digits = name.strip_prefix("<0x").and_then(|name| name.strip_suffix('>'));
+            digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
+        };
+        self.inner.get_decoder().is_some_and(joins_bytes) && self.token(token).is_some_and(is_byte)
+    }
+
     /// A token as it stands in the vocabulary.
     pub fn token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
@@ -91,6 +140,27 @@ impl Tokenizer {
     /// Number of tokens, added ones included.
     pub fn n_tokens(&self) -> usize {
         self.inner.get_vocab_size(true)
+    }
+}
+
+fn joins_bytes(decoder: &DecoderWrapper) -> bool {
+    match decoder {
+        DecoderWrapper::ByteFallback(_) => true,
+        DecoderWrapper::Sequence(sequence) => sequence.get_decoders().iter().any(joins_bytes),
+        _ => false,
+    }
+}
+
+/// The byte that a character of a byte-level vocabulary is written for. Bytes that cannot be printed
+/// have the characters from 256 on, in their order.
+fn byte_of(char: char) -> Option<u8> {
+    let is_itself = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+    match u8::try_from(u32::from(char)) {
+        Ok(byte) => Some(byte).filter(is_itself),
+        Err(_) => {
+            let number = u32::from(char) - 256;
+            (0..=u8::MAX).filter(|byte| !is_itself(byte)).nth(number as usize)
+        }
     }
 }
 
@@ -129,5 +199,39 @@ mod tests {
         let tokenizer = trained();
         assert_eq!(tokenizer.encode("abc", true).unwrap(), [4]);
         assert_eq!(tokenizer.encode_marked("abc abc abc").unwrap().0, [4, 4, 4]);
+    }
+
+    #[test]
+    fn half_a_character_is_shown_as_its_bytes() {
+        // "é" is C3 A9, "東" E6 9D B1; the last token has a whole character and half of one.
+        let json = r#"{
+            "added_tokens": [{"id": 5, "content": "<end>", "special": true, "single_word": false,
+                "lstrip": false, "rstrip": false, "normalized": false}],
+            "model": {"type": "WordLevel", "unk_token": "?", "vocab": {"?": 0, "a": 1,
+                "\u0120\u00c3": 2, "\u00e6\u013f\u00b1": 3, "\u00c3\u00a9\u00e6\u013f": 4, "<end>": 5}},
+            "decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false,
+                "use_regex": false}}"#;
+        let tokenizer = Tokenizer::from_json(json.as_bytes()).unwrap();
+        let labels: Vec<String> = (1..6).map(|token| tokenizer.label(token).unwrap()).collect();
+        assert_eq!(labels, ["a", " <0xC3>", "東", "é<0xE6><0x9D>", "<end>"]);
+        assert_eq!(tokenizer.decode(&[1, 5]).unwrap(), "a");
+        assert_eq!(tokenizer.decode_with_special(&[1, 5]).unwrap(), "a<end>");
+        assert!(tokenizer.is_silent(5) && tokenizer.is_silent(99) && !tokenizer.is_silent(1));
+    }
+
+    #[test]
+    fn a_byte_is_a_byte_only_to_a_decoder_that_joins_bytes() {
+        let tokenizer = |decoder: &str| {
+            let json = format!(
+                r#"{{"model": {{"type": "WordLevel", "unk_token": "?", "vocab": {{"?": 0, "<0xE6>": 1,
+                "<0xE>": 2}}}}, "decoder": {decoder}}}"#
+            );
+            Tokenizer::from_json(json.as_bytes()).unwrap()
+        };
+        let fallback =
+            r#"{"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]}"#;
+        let (joined, plain) = (tokenizer(fallback), tokenizer("null"));
+        assert!(joined.is_byte(1) && !joined.is_byte(2) && !plain.is_byte(1));
+        assert_eq!(joined.label(1).unwrap(), "<0xE6>");
     }
 }

@@ -55,7 +55,7 @@ impl CalibrationArgs {
         let packing = Packing {
             seq: SEQ.min(config.max_seq),
             layout: Layout::Packed,
-            end_token: config.end_tokens().first().copied(),
+            end_token: teacher.eos_token()?,
         };
         let tokenizer = teacher.tokenizer()?;
         let rows = Rows::read(&self.calibration, tokenizer.as_ref(), packing, config)

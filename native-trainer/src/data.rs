@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use boomerang_core::config::ModelConfig;
-use boomerang_core::distill::{Batch, Layout, Packer, Row};
+use boomerang_core::distill::{Batch, Labels, Layout, Packer, Row};
 use boomerang_core::documents::{Content, Document, DocumentError, TextUnit, TokenRow};
 use boomerang_core::tokenizer::Tokenizer;
 
@@ -16,6 +16,7 @@ use crate::documents::read_documents;
 pub struct Rows {
     rows: Vec<Row>,
     layout: Layout,
+    labels: Labels,
 }
 
 /// How documents become rows.
@@ -29,7 +30,13 @@ pub struct Packing {
 
 impl Rows {
     pub fn new(rows: Vec<Row>, layout: Layout) -> Self {
-        Self { rows, layout }
+        Self { rows, layout, labels: Labels::All }
+    }
+
+    /// The same rows with another choice of labels.
+    #[must_use]
+    pub fn labelled(self, labels: Labels) -> Self {
+        Self { labels, ..self }
     }
 
     /// The documents of some files ([`read_documents`]) as rows. Texts are packed, or padded one
@@ -53,7 +60,7 @@ impl Rows {
             "the data holds no token that has one before it; expected texts of at least two tokens, \
              and labels other than -100"
         );
-        Ok(Self { rows, layout: packing.layout })
+        Ok(Self::new(rows, packing.layout))
     }
 
     /// The rows that have a target, which are those that a comparison of predictions can use.
@@ -81,7 +88,7 @@ impl Rows {
     /// When there are no rows.
     pub fn batch(&self, start: usize, n_rows: usize) -> Batch {
         let rows = (start..start + n_rows).map(|place| self.rows[place % self.rows.len()].clone());
-        Batch::new(rows.collect(), self.layout)
+        Batch::labelled(rows.collect(), self.layout, self.labels)
     }
 }
 

@@ -115,6 +115,7 @@ impl CutFamily {
             version: Manifest::VERSION,
             name: self.name.clone(),
             config: serde_json::from_str(&self.config.to_json()).unwrap_or_default(),
+            end_tokens: self.config.other_end_tokens().map(<[u32]>::to_vec),
             plan: self.plan.clone(),
             order: self.config.architecture.default_order(),
             tokenizer: file(&self.tokenizer),

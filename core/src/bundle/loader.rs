@@ -68,7 +68,8 @@ impl BundleLoader {
     /// Takes what another loader has of this bundle's files; nothing is copied.
     pub fn take_from(&mut self, other: &Self) {
         // Layers are read by their config.
-        if self.manifest.config != other.manifest.config {
+        let (own, theirs) = (&self.manifest, &other.manifest);
+        if own.config != theirs.config || own.end_tokens != theirs.end_tokens {
             return;
         }
         let theirs: Vec<&BundleFile> = other.manifest.files().collect();

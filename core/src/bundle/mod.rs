@@ -5,18 +5,19 @@
 //! and what they can be asked, may lie beside the weights.
 
 mod cut;
+mod file;
 mod loader;
 mod recordings;
 mod stored;
 mod task_file;
 mod write;
 
-use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 pub use cut::{CutFamily, CutFile, Piece, StoredModel};
+pub use file::{BundleFile, hex};
 pub use loader::BundleLoader;
 pub use recordings::{RecordError, RecordedMember, RecordedText, Recordings};
 pub use stored::{Stored, StoringLoss};
@@ -42,6 +43,10 @@ pub struct Manifest {
     pub name: String,
     /// The teacher's `config.json`.
     pub config: serde_json::Value,
+    /// The tokens that end a text, where the teacher's `generation_config.json` names other ones
+    /// than its `config.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_tokens: Option<Vec<u32>>,
     pub plan: LayerPlan,
     pub order: PatchOrder,
     pub tokenizer: BundleFile,
@@ -71,15 +76,6 @@ pub struct ModelFiles {
     pub tied: bool,
     /// First layer first.
     pub layers: Vec<BundleFile>,
-}
-
-/// A file of a bundle, by its path below the manifest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BundleFile {
-    pub path: String,
-    pub bytes: u64,
-    /// In lower-case hexadecimal.
-    pub sha256: String,
 }
 
 /// Why a bundle cannot be used.
@@ -162,7 +158,11 @@ impl Manifest {
     /// # Errors
     /// [`ConfigError`].
     pub fn config(&self) -> Result<ModelConfig, ConfigError> {
-        ModelConfig::from_json(&self.config.to_string())
+        let config = ModelConfig::from_json(&self.config.to_string())?;
+        Ok(match &self.end_tokens {
+            Some(end_tokens) => config.with_end_tokens(end_tokens.clone()),
+            None => config,
+        })
     }
 
     /// The files that all members are made of, in the order in which a page should fetch them:
@@ -208,12 +208,15 @@ impl Manifest {
     }
 
     /// What tells this family from every other: twelve hexadecimal digits over its weights, its
-    /// tokenizer, its config, its plan and its order. What was measured of it is left out.
+    /// tokenizer, its config, its end tokens, its plan and its order. What was measured of it is left out.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         let Self { config, plan, order, .. } = self;
         let layers = format!("{config} {:?} {}", plan.kept(), order.name());
         hash.update(layers);
+        if let Some(end_tokens) = &self.end_tokens {
+            hash.update(format!(" {end_tokens:?}"));
+        }
         for file in [&self.tokenizer].into_iter().chain(self.weights()) {
             hash.update(&file.sha256);
         }
@@ -229,72 +232,5 @@ impl Manifest {
     /// Bytes of [`Manifest::files`].
     pub fn n_bytes(&self) -> u64 {
         self.files().map(|file| file.bytes).sum()
-    }
-}
-
-impl BundleFile {
-    /// The entry of a file with these bytes.
-    pub fn of(path: String, bytes: &[u8]) -> Self {
-        Self { path, bytes: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
-    }
-
-    /// # Errors
-    /// [`BundleError::Length`] or [`BundleError::Hash`].
-    pub fn verify(&self, bytes: &[u8]) -> Result<(), BundleError> {
-        let path = self.path.clone();
-        if bytes.len() as u64 != self.bytes {
-            return Err(BundleError::Length { path, found: bytes.len(), expected: self.bytes });
-        }
-        if hex(&Sha256::digest(bytes)) != self.sha256 {
-            return Err(BundleError::Hash { path });
-        }
-        Ok(())
-    }
-
-    fn parse<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, BundleError> {
-        // As a text, like the manifest: for bytes the page would hold a second reader of JSON.
-        std::str::from_utf8(bytes)
-            .map_err(serde_json::Error::custom)
-            .and_then(serde_json::from_str)
-            .map_err(|source| BundleError::Json { path: self.path.clone(), source })
-    }
-
-    fn unfit(&self, reason: String) -> BundleError {
-        BundleError::Unfit { path: self.path.clone(), reason }
-    }
-
-    fn is_below(&self) -> bool {
-        let parts = self.path.split('/');
-        !self.path.contains(['\\', ':', '?', '#', '%'])
-            && parts.into_iter().all(|part| !part.is_empty() && !part.starts_with('.'))
-    }
-}
-
-/// A hash as people write it.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(path: &str) -> BundleFile {
-        BundleFile::of(path.to_owned(), b"weights")
-    }
-
-    #[test]
-    fn a_damaged_file_is_told_from_a_short_one() {
-        assert!(matches!(file("a").verify(b"weight"), Err(BundleError::Length { .. })));
-        assert!(matches!(file("a").verify(b"weightz"), Err(BundleError::Hash { .. })));
-        assert!(file("a").verify(b"weights").is_ok());
-    }
-
-    #[test]
-    fn paths_stay_below_the_manifest() {
-        assert!(file("teacher/layer-00.safetensors").is_below());
-        for path in ["../x", "/x", "a//b", "http://x", "a\\b", "a/../b", ".hidden"] {
-            assert!(!file(path).is_below(), "{path}");
-        }
     }
 }

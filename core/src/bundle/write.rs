@@ -68,11 +68,13 @@ pub fn bundle_files(
     let recordings = recordings.map(|bytes| files.add("recordings.json".to_owned(), bytes));
     let task = contents.task.as_ref().map(to_json).transpose()?;
     let task = task.map(|bytes| files.add("task.json".to_owned(), bytes));
+    let config = family.teacher().model().config();
     let mut manifest = Manifest {
         format: Manifest::FORMAT.to_owned(),
         version: Manifest::VERSION,
         name: contents.name.to_owned(),
-        config: serde_json::from_str(&family.teacher().model().config().to_json())?,
+        config: serde_json::from_str(&config.to_json())?,
+        end_tokens: config.other_end_tokens().map(<[u32]>::to_vec),
         plan: family.plan().clone(),
         order: contents.order,
         tokenizer,

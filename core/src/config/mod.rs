@@ -3,6 +3,7 @@
 //! Hugging Face's key names stay in this folder, in `architecture/table.rs` and in
 //! `checkpoint/names.rs`.
 
+mod ends;
 mod features;
 mod generations;
 mod keys;
@@ -53,6 +54,8 @@ pub struct ModelConfig {
     pub mlp_bias: bool,
     /// Kinds of text that have a vector of their own; 0 where texts have no kind.
     pub n_token_types: usize,
+    /// See [`ModelConfig::end_tokens`].
+    end_tokens: Vec<u32>,
     /// The file as it was read, so that what Boomerang does not know survives a round trip.
     json: Map<String, Value>,
 }
@@ -158,6 +161,7 @@ impl ModelConfig {
             } else {
                 0
             },
+            end_tokens: ends::read(json.get("eos_token_id"))?,
             json,
         })
     }
@@ -215,16 +219,6 @@ impl ModelConfig {
     /// `config.json` as transformers reads it.
     pub fn to_json(&self) -> String {
         format!("{:#}\n", Value::Object(self.json.clone()))
-    }
-
-    /// The end-of-text token ids named in the file.
-    pub fn end_tokens(&self) -> Vec<u32> {
-        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-        match self.json.get("eos_token_id") {
-            Some(Value::Array(ids)) => ids.iter().filter_map(id).collect(),
-            Some(value) => id(value).into_iter().collect(),
-            None => Vec::new(),
-        }
     }
 
     /// Whether layers of the two models fit in one stack; the number of layers and the tie of the

@@ -1,6 +1,7 @@
 //! Token sequences as the tensors of one forward pass.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
 use crate::config::ModelConfig;
 use crate::model::AttentionMask;
@@ -21,6 +22,19 @@ pub struct Row {
 pub struct Batch {
     rows: Vec<Row>,
     layout: Layout,
+    labels: Labels,
+}
+
+/// Which tokens are labels, the targets of the cross-entropy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Labels {
+    /// Every token that follows another of its document, end-of-text included.
+    #[default]
+    All,
+    /// The reference implementation's: every token but this one, which ends texts and pads. In rows
+    /// of one document the ids alone decide, whatever the attention mask says.
+    Except(u32),
 }
 
 /// How documents lie in rows, which decides what attends to what.
@@ -78,7 +92,13 @@ impl Row {
         let segment = self.segments[position];
         segment != 0
             && self.segments.get(position + 1) == Some(&segment)
-            && self.is_label.as_ref().is_none_or(|is_label| is_label[position + 1])
+            && self.may_be_target(position + 1)
+    }
+
+    /// Whether there is a token at `position` whose label is not turned off.
+    fn may_be_target(&self, position: usize) -> bool {
+        position < self.tokens.len()
+            && self.is_label.as_ref().is_none_or(|is_label| is_label[position])
     }
 }
 
@@ -87,20 +107,32 @@ impl Batch {
     ///
     /// # Panics
     /// When a row has not as many segments or labels as tokens, or there is no token at all.
-    pub fn new(mut rows: Vec<Row>, layout: Layout) -> Self {
+    pub fn new(rows: Vec<Row>, layout: Layout) -> Self {
+        Self::labelled(rows, layout, Labels::All)
+    }
+
+    /// As [`Batch::new`], with the choice of labels.
+    ///
+    /// # Panics
+    /// As [`Batch::new`].
+    pub fn labelled(mut rows: Vec<Row>, layout: Layout, labels: Labels) -> Self {
         let seq = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
         assert!(seq > 0, "a batch needs at least one token");
+        let pad = match labels {
+            Labels::All => 0,
+            Labels::Except(token) => token,
+        };
         for row in &mut rows {
             let n_tokens = row.tokens.len();
             assert_eq!(n_tokens, row.segments.len(), "one segment for each token");
-            row.tokens.resize(seq, 0);
+            row.tokens.resize(seq, pad);
             row.segments.resize(seq, 0);
             if let Some(is_label) = &mut row.is_label {
                 assert_eq!(n_tokens, is_label.len(), "one label for each token");
                 is_label.resize(seq, false);
             }
         }
-        Self { rows, layout }
+        Self { rows, layout, labels }
     }
 
     pub fn rows(&self) -> &[Row] {
@@ -114,6 +146,27 @@ impl Batch {
     /// Positions of a row, padding included.
     pub fn seq(&self) -> usize {
         self.rows[0].tokens.len()
+    }
+
+    /// Labels of all rows; the cross-entropy is their mean.
+    pub fn n_labels(&self) -> usize {
+        self.has_label().filter(|&has_label| has_label).count()
+    }
+
+    /// Whether the token after each position is a label, row by row.
+    fn has_label(&self) -> impl Iterator<Item = bool> {
+        let positions =
+            self.rows.iter().flat_map(|row| (0..row.tokens.len()).map(move |at| (row, at)));
+        positions.map(|(row, position)| match self.labels {
+            Labels::All => row.has_target(position),
+            Labels::Except(token) => {
+                let follows = match self.layout {
+                    Layout::Packed => row.has_target(position),
+                    Layout::Padded | Layout::BothWays => row.may_be_target(position + 1),
+                };
+                follows && row.tokens[position + 1] != token
+            }
+        })
     }
 
     /// Tokens without padding.
@@ -135,8 +188,7 @@ impl Batch {
             rows.iter().flat_map(|row| &row.tokens).map(|&token| i64::from(token)).collect();
         let segments: Vec<i64> =
             rows.iter().flat_map(|row| &row.segments).map(|&segment| i64::from(segment)).collect();
-        let has_target: Vec<bool> =
-            rows.iter().flat_map(|row| (0..seq).map(|position| row.has_target(position))).collect();
+        let has_target: Vec<bool> = self.has_label().collect();
         let is_token: Vec<bool> = segments.iter().map(|&segment| segment != 0).collect();
         // The target of a position is the token one place on; the last one wraps and never counts.
         let targets: Vec<i64> =
@@ -161,6 +213,7 @@ impl Batch {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test may block")]
 mod tests {
     use super::*;
 
@@ -171,15 +224,56 @@ mod tests {
         assert_eq!(targets, [true, false, true, false, false]);
     }
 
+    fn labels(row: &Row, layout: Layout, labels: Labels) -> Vec<bool> {
+        let batch = Batch::labelled(vec![row.clone()], layout, labels);
+        let tensors = batch.to_device(&Device::flex());
+        assert_eq!((tensors.n_targets, tensors.n_tokens), (batch.n_labels(), batch.n_tokens()));
+        let flags = tensors.has_target.into_data();
+        flags.iter::<f32>().map(|flag| flag == 1.0).collect()
+    }
+
+    /// `labels = ids.masked_fill(ids == pad_id, -100)`, each predicted one position before.
     #[test]
-    fn a_token_that_is_not_a_label_is_not_a_target() {
-        let is_label = Some(vec![false, false, true]);
-        let row = Row { is_label, ..Row::new(vec![5, 6, 7], vec![1; 3]) };
-        // Padded to the longer row, whose tokens are all labels.
-        let batch = Batch::new(vec![row, Row::padded(&[1, 2, 3, 4], 4, 0)], Layout::Padded);
-        let targets = |row: &Row| -> Vec<bool> { (0..4).map(|at| row.has_target(at)).collect() };
-        assert_eq!(targets(&batch.rows()[0]), [false, true, false, false]);
-        assert_eq!(targets(&batch.rows()[1]), [true, true, true, false]);
+    fn the_reference_learns_every_token_but_its_padding_token() {
+        let row = |tokens: &[u32], mask: &[u32]| Row::new(tokens.to_vec(), mask.to_vec());
+        let cases = [
+            (row(&[5, 0, 6, 7], &[1; 4]), [false, true, true, false]),
+            // At the end, twice, and under a mask of 0, in the middle too.
+            (row(&[5, 6, 0, 0], &[1; 4]), [true, false, false, false]),
+            (row(&[5, 0, 6, 7], &[1, 0, 1, 1]), [false, true, true, false]),
+            (row(&[5, 6, 0, 0], &[1, 1, 0, 0]), [true, false, false, false]),
+            (row(&[5, 6, 7, 8], &[1, 1, 0, 1]), [true, true, true, false]),
+            (row(&[0, 0, 0, 0], &[1; 4]), [false; 4]),
+        ];
+        for (row, expected) in cases {
+            assert_eq!(labels(&row, Layout::Padded, Labels::Except(0)), expected, "{row:?}");
+        }
+        // By default the end of a text is learnt, and what the mask hides is not.
+        let row = row(&[5, 0, 6, 7], &[1, 1, 0, 1]);
+        assert_eq!(labels(&row, Layout::Padded, Labels::All), [true, false, false, false]);
+    }
+
+    #[test]
+    fn labels_that_are_turned_off_stay_so_without_the_ends_of_texts() {
+        let is_label = Some(vec![true, true, false, true]);
+        let row = Row { is_label, ..Row::new(vec![5, 6, 7, 8], vec![1; 4]) };
+        let found = labels(&row, Layout::Padded, Labels::Except(8));
+        assert_eq!(found, [true, false, false, false]);
+    }
+
+    #[test]
+    fn packed_documents_stay_apart_without_their_ends_as_labels() {
+        let row = Row::new(vec![5, 6, 0, 7, 8], vec![1, 1, 1, 2, 2]);
+        let found = labels(&row, Layout::Packed, Labels::Except(0));
+        assert_eq!(found, [true, false, false, true, false]);
+    }
+
+    #[test]
+    fn short_rows_are_padded_with_what_is_no_label() {
+        let rows = vec![Row::padded(&[5, 6, 7], 3, 0), Row::padded(&[5], 1, 0)];
+        let batch = Batch::labelled(rows, Layout::Padded, Labels::Except(9));
+        assert_eq!(batch.rows()[1].tokens, [5, 9, 9]);
+        assert_eq!(batch.n_labels(), 2);
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod texts;
 #[cfg(feature = "distill")]
 mod update;
 
-pub use batch::{Batch, BatchTensors, Layout, Row};
+pub use batch::{Batch, BatchTensors, Labels, Layout, Row};
 #[cfg(feature = "distill")]
 pub use distiller::Distiller;
 pub use memory::step_bytes;

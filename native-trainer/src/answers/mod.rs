@@ -154,7 +154,10 @@ impl Weights<'_> {
 pub fn fingerprints(members: &[Member], folders: &[&ModelFolder]) -> anyhow::Result<Vec<[u8; 32]>> {
     let parts = folders.iter().map(|folder| folder.fingerprints());
     let parts = parts.collect::<anyhow::Result<Vec<_>>>()?;
-    let how = folders.first().map_or_else(String::new, |teacher| teacher.config().to_json());
+    let how = folders.first().map_or_else(String::new, |teacher| {
+        let other = teacher.config().other_end_tokens();
+        teacher.config().to_json() + &other.map(|tokens| format!("{tokens:?}")).unwrap_or_default()
+    });
     let of = |member: &Member| {
         let stack = &member.stack;
         let mut hash = Sha256::new_with_prefix(&how);

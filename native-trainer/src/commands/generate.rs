@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use boomerang_core::generate::{Generation, Sampling};
+use boomerang_core::generate::{Generation, Sampling, TextStream};
 use futures_lite::future::block_on;
 
 use crate::cli::DeviceArgs;
@@ -46,27 +46,21 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         Sampling::Greedy
     };
     let prompt = tokenizer.encode(&args.prompt, true)?;
-    let ends = model.config().end_tokens();
+    let end_tokens = model.config().end_tokens();
     let mut generation = Generation::new(&model, &prompt, args.tokens, sampling)?;
-    let mut tokens = Vec::new();
-    let mut shown = String::new();
+    // A token alone may be half a character, or lack its space.
+    let mut stream = TextStream::new(&tokenizer, &prompt);
     let mut stdout = std::io::stdout();
+    let mut show = |piece: &str| {
+        let shown = write!(stdout, "{piece}").and_then(|()| stdout.flush());
+        shown.context("writing to standard output")
+    };
     while let Some(token) = block_on(generation.next())? {
-        tokens.push(token);
-        let piece = if args.ids {
-            format!("{token} ")
-        } else {
-            // Decoded together: a token alone may be half a character, or lack its space.
-            let text = tokenizer.decode(&tokens)?;
-            let piece = text.get(shown.len()..).unwrap_or_default().to_owned();
-            shown = text;
-            piece
-        };
-        let _ = write!(stdout, "{piece}").and_then(|()| stdout.flush());
-        if ends.contains(&token) {
+        let piece = if args.ids { format!("{token} ") } else { stream.push(token)? };
+        show(&piece)?;
+        if end_tokens.contains(&token) {
             break;
         }
     }
-    let _ = writeln!(stdout);
-    Ok(())
+    show(&(stream.finish()? + "\n"))
 }

@@ -14,7 +14,7 @@ use boomerang_core::prune::{FamilyError, Student, StudentConfig, Teacher};
 use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
 
-use super::names::{CONFIG, EXTRAS, STUDENT_CONFIG, TOKENIZER};
+use super::names::{CONFIG, EXTRAS, GENERATION_CONFIG, STUDENT_CONFIG, TOKENIZER};
 use super::recipe::{Parents, RecipeFile};
 use super::stream::Sources;
 use super::{Mapped, note_input, read_if_present, read_text, weights};
@@ -69,8 +69,14 @@ impl ModelFolder {
         if !config_path.exists() {
             return Err(weights::lacks(path, CONFIG));
         }
-        let config = ModelConfig::from_json(&read_text(&config_path)?)
+        let mut config = ModelConfig::from_json(&read_text(&config_path)?)
             .with_context(|| config_path.display().to_string())?;
+        let generation_path = path.join(GENERATION_CONFIG);
+        if generation_path.exists() {
+            config = config
+                .with_generation_config(&read_text(&generation_path)?)
+                .with_context(|| generation_path.display().to_string())?;
+        }
         let weights = Weights::Files(weights::map_all(path)?);
         Ok(Self { path: path.to_owned(), config, weights })
     }
@@ -207,6 +213,15 @@ impl ModelFolder {
         Ok(Some(Tokenizer::from_json(&json).with_context(|| path.display().to_string())?))
     }
 
+    /// The token that separates documents; `None` when `config.json` names none.
+    ///
+    /// # Errors
+    /// When it is outside the model's vocabulary.
+    pub fn eos_token(&self) -> anyhow::Result<Option<u32>> {
+        let token = self.config.eos_token();
+        token.with_context(|| self.extras().join(CONFIG).display().to_string())
+    }
+
     /// Copies tokenizer, chat template, generation settings and license, whichever are there.
     ///
     /// # Errors
@@ -289,6 +304,29 @@ mod tests {
         let folder = folder_of(&[(CONFIG, br#"{"model_type": "mamba"}"#), (WEIGHTS, EMPTY)]);
         let sentence = refusal(folder.path());
         assert!(sentence.contains("config.json") && sentence.contains("mamba"), "{sentence}");
+    }
+
+    #[test]
+    fn generation_config_decides_where_a_text_ends() {
+        let config = String::from_utf8_lossy(LLAMA).replacen('{', r#"{"eos_token_id": 5, "#, 1);
+        let opened = |generation: &[u8]| {
+            let files: [(&str, &[u8]); 3] =
+                [(CONFIG, config.as_bytes()), (WEIGHTS, EMPTY), (GENERATION_CONFIG, generation)];
+            let folder = folder_of(&files);
+            ModelFolder::open(folder.path()).map(|model| model.config().end_tokens().to_vec())
+        };
+        assert_eq!(opened(br#"{"eos_token_id": [0, 7]}"#).unwrap(), [0, 7]);
+        for (damaged, reason) in
+            [(&b"{"[..], "not a JSON object"), (&br#"{"eos_token_id": "7"}"#[..], "\"7\"")]
+        {
+            let error = opened(damaged).unwrap_err();
+            let sentence = describe(&error);
+            assert!(
+                sentence.contains("generation_config.json") && sentence.contains(reason),
+                "{sentence}"
+            );
+            assert_eq!(code_of(&error), Exit::Unusable);
+        }
     }
 
     #[test]

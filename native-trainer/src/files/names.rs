@@ -5,6 +5,8 @@ pub const STUDENT_CONFIG: &str = "student_config.json";
 /// What a student was made from.
 pub const FINGERPRINTS: &str = "fingerprints.json";
 pub const TOKENIZER: &str = "tokenizer.json";
+/// Says where a generated text ends, among other things.
+pub const GENERATION_CONFIG: &str = "generation_config.json";
 pub const WEIGHTS: &str = "model.safetensors";
 /// Names the files of weights that are in several.
 pub const INDEX: &str = "model.safetensors.index.json";
@@ -19,7 +21,7 @@ pub const EXTRAS: &[&str] = &[
     "vocab.txt",
     "merges.txt",
     "tokenizer.model",
-    "generation_config.json",
+    GENERATION_CONFIG,
     "chat_template.jinja",
     "chat_template.json",
     "LICENSE",

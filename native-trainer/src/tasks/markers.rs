@@ -48,14 +48,7 @@ const CLASSES: &[Class] = &[
 /// # Errors
 /// When no file names a token that stands before texts.
 pub fn markers(folder: &ModelFolder, tokenizer: &Tokenizer) -> anyhow::Result<Markers> {
-    let json = |name: &str| -> anyhow::Result<Value> {
-        let Some(bytes) = folder.extra(name)? else { return Ok(Value::Null) };
-        let place = || format!("{name} of {}", folder.path().display());
-        serde_json::from_slice(&bytes).with_context(place)
-    };
-    let config = json("tokenizer_config.json")?;
-    let map = json("special_tokens_map.json")?;
-    let model: Value = serde_json::from_str(&folder.config().to_json())?;
+    let [config, map, model] = files(folder)?;
     let found = find(&config, &map, &model, tokenizer);
     found.ok_or_else(|| {
         Exit::Unusable.error(format!(
@@ -66,7 +59,42 @@ pub fn markers(folder: &ModelFolder, tokenizer: &Tokenizer) -> anyhow::Result<Ma
     })
 }
 
-fn find(config: &Value, map: &Value, model: &Value, tokenizer: &Tokenizer) -> Option<Markers> {
+/// The EOS token of a model's tokenizer, else that of its config; `None` when no file names one.
+///
+/// # Errors
+/// When a file cannot be read, or the token is outside the model's vocabulary.
+pub fn eos_token(
+    folder: &ModelFolder,
+    tokenizer: Option<&Tokenizer>,
+) -> anyhow::Result<Option<u32>> {
+    let Some(tokenizer) = tokenizer else { return folder.eos_token() };
+    let [config, map, model] = files(folder)?;
+    let [_, eos] = named(&config, &map, &model, tokenizer);
+    let Some(token) = eos.and_then(|eos| tokenizer.id(&eos)) else { return folder.eos_token() };
+    let vocab = folder.config().vocab;
+    if token as usize >= vocab {
+        return Err(Exit::Unusable.error(format!(
+            "{}: the tokenizer's EOS token is {token}, and the model's vocabulary ends at {}",
+            folder.path().display(),
+            vocab - 1
+        )));
+    }
+    Ok(Some(token))
+}
+
+/// `tokenizer_config.json`, `special_tokens_map.json` and `config.json`; null where there is none.
+fn files(folder: &ModelFolder) -> anyhow::Result<[Value; 3]> {
+    let json = |name: &str| -> anyhow::Result<Value> {
+        let Some(bytes) = folder.extra(name)? else { return Ok(Value::Null) };
+        let place = || format!("{name} of {}", folder.path().display());
+        serde_json::from_slice(&bytes).with_context(place)
+    };
+    let model = serde_json::from_str(&folder.config().to_json())?;
+    Ok([json("tokenizer_config.json")?, json("special_tokens_map.json")?, model])
+}
+
+/// How BOS and EOS are written by the tokenizer's own files, or else by its class.
+fn named(config: &Value, map: &Value, model: &Value, tokenizer: &Tokenizer) -> [Option<String>; 2] {
     let class = config.get("tokenizer_class").or_else(|| model.get("model_type"));
     let class = class.and_then(Value::as_str).unwrap_or_default();
     let class = CLASSES.iter().find(|known| known.names.iter().any(|name| class.starts_with(name)));
@@ -83,8 +111,14 @@ fn find(config: &Value, map: &Value, model: &Value, tokenizer: &Tokenizer) -> Op
         };
         written.filter(|text| tokenizer.id(text).is_some())
     };
-    let bos = token("bos_token", class.and_then(|class| class.bos));
-    let eos = token("eos_token", class.and_then(|class| class.eos));
+    [
+        token("bos_token", class.and_then(|class| class.bos)),
+        token("eos_token", class.and_then(|class| class.eos)),
+    ]
+}
+
+fn find(config: &Value, map: &Value, model: &Value, tokenizer: &Tokenizer) -> Option<Markers> {
+    let [bos, eos] = named(config, map, model, tokenizer);
     // A folder with nothing but a tokenizer.json leaves the model's own numbers.
     let by_id = |key: &str| {
         let id = model.get(key).and_then(|id| id.as_u64().or_else(|| id.get(0)?.as_u64()))?;

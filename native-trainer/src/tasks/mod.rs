@@ -34,7 +34,7 @@ pub use args::TaskArgs;
 pub use dataset::Roots;
 pub use definition::{Definition, Kind};
 pub use groups::{GroupMeasure, TaskGroup};
-pub use markers::markers;
+pub use markers::{eos_token, markers};
 pub use python::Value;
 pub use score::{Measure, Record, TaskScore};
 pub use task::{Asked, Limit, Sample, Task};

@@ -40,7 +40,7 @@ impl Bundle {
         worker: &Worker,
     ) -> Result<Self, BundleError> {
         let manifest = Manifest::from_json(&come.manifest)?;
-        let end_tokens = manifest.config()?.end_tokens();
+        let end_tokens = manifest.config()?.end_tokens().to_vec();
         let mut roomy = manifest.order.path(&manifest.plan)?;
         roomy.truncate(come.n_sizes);
         let of_roomy: BTreeSet<&str> = roomy

@@ -29,7 +29,7 @@ impl Worker {
                 let retraced = retraced.map_err(unread)?;
                 let first_difference = first_difference(&retraced, &record.tokens);
                 let instead = first_difference.map(|place| retraced[place].likeliest);
-                let instead = instead.map(|token| tokenizer.decode(&[token])).transpose();
+                let instead = instead.map(|token| tokenizer.label(token)).transpose();
                 let check = CheckedMember {
                     member,
                     prompt: text.prompt.clone(),

@@ -51,8 +51,6 @@ fn told(name: String, depth: &Depth, tokenizer: &Tokenizer) -> Result<LensLayer,
     similarity.is_finite().then_some(LensLayer { name, guesses, similarity }).ok_or_else(no_number)
 }
 
-/// Its text, or for a special token, which has none, its name.
 fn text_of(token: u32, tokenizer: &Tokenizer) -> Result<String, Notice> {
-    let text = tokenizer.decode(&[token]).map_err(unread)?;
-    Ok(if text.is_empty() { tokenizer.token(token).unwrap_or_default() } else { text })
+    tokenizer.label(token).map_err(unread)
 }

@@ -132,10 +132,7 @@ impl Worker {
             }
             let guesses = along.guesses(member).await.map_err(|error| impossible(error.into()))?;
             let told = guesses.into_iter().map(|guess| {
-                Ok::<_, TokenizerError>(ToldGuess {
-                    guess,
-                    text: tokenizer.decode(&[guess.token])?,
-                })
+                Ok::<_, TokenizerError>(ToldGuess { guess, text: tokenizer.label(guess.token)? })
             });
             let guesses = told.collect::<Result<_, _>>().map_err(unreadable)?;
             post(&Reply::Guessed { id, guesses });
@@ -156,7 +153,7 @@ impl Worker {
         };
         let found = certainties(&cast.members[0], tokens, from, N_LIKELIEST).await;
         let guess = |(token, probability): (u32, f64)| {
-            let text = cast.tokenizer.decode(&[token])?;
+            let text = cast.tokenizer.label(token)?;
             Ok::<_, TokenizerError>(LensGuess { token, text, probability })
         };
         let place = |certainty: Certainty| {

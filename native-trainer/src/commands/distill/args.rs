@@ -56,6 +56,10 @@ pub struct DistillArgs {
     /// How documents become rows [default: packed; padded with --preset paper]
     #[arg(long, value_enum)]
     pub packing: Option<PackingChoice>,
+    /// Whether the end-of-text token is a label of the cross-entropy [default: learnt; ignored with
+    /// --preset paper]
+    #[arg(long, value_enum)]
+    pub eos_labels: Option<EosChoice>,
 
     /// Learning rate at its peak
     #[arg(value_parser = positive, long, alias = "learning_rate", default_value_t = 3e-4)]
@@ -128,6 +132,14 @@ pub enum PackingChoice {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum EosChoice {
+    /// At the end of every text
+    Learnt,
+    /// Nowhere, as in the reference implementation, which pads with it
+    Ignored,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum ReduceChoice {
     Mean,
     Sum,
@@ -167,6 +179,12 @@ impl DistillArgs {
             (Some(PackingChoice::Padded), _) | (None, Preset::Paper) => Layout::Padded,
             (Some(PackingChoice::Packed), _) | (None, Preset::Default) => Layout::Packed,
         }
+    }
+
+    /// Whether the end-of-text token is no label, wherever it stands.
+    pub(super) fn ignores_eos(&self) -> bool {
+        let is_paper = self.preset == Preset::Paper;
+        self.eos_labels.map_or(is_paper, |choice| choice == EosChoice::Ignored)
     }
 
     /// What decides the result, besides models and data.

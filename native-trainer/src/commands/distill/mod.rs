@@ -1,13 +1,14 @@
 //! `boomerang distill`: train a student to imitate its teacher, resumably.
 
 mod args;
+mod labels;
 
 pub use args::{DistillArgs, InitChoice};
 
 use anyhow::Context as _;
 use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::{Checkpoint, Precision, model_to_bytes};
-use boomerang_core::distill::{DistillSettings, Distiller, Initialization, step_bytes};
+use boomerang_core::distill::{DistillSettings, Distiller, Initialization, Labels, step_bytes};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::prune::{Family, Student, StudentConfig, Teacher};
 use serde_json::{Value, json};
@@ -46,12 +47,21 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         device::require_memory("a step", n_bytes, "lower --rows or --seq-len")?;
     }
     let layout = args.layout();
-    let packing = Packing { seq, layout, end_token: config.end_tokens().first().copied() };
     let tokenizer = teacher_folder.tokenizer()?;
-    let rows =
-        Rows::read(&args.data, tokenizer.as_ref(), packing, config).or_exit(Exit::Unusable)?;
+    let labels = labels::choose(args, &teacher_folder, tokenizer.as_ref())?;
+    let end_token = match labels {
+        Labels::Except(token) => Some(token),
+        // Rows of ids need none.
+        Labels::All if tokenizer.is_none() => None,
+        Labels::All => teacher_folder.eos_token()?,
+    };
+    let packing = Packing { seq, layout, end_token };
+    let rows = Rows::read(&args.data, tokenizer.as_ref(), packing, config)
+        .or_exit(Exit::Unusable)?
+        .labelled(labels);
+    labels::check(args, &rows)?;
 
-    let record = json!({
+    let mut record = json!({
         "command": "distill",
         "teacher": shown(&args.teacher),
         "student": args.student.as_deref().map(shown),
@@ -67,6 +77,9 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         "settings": settings,
         "fingerprints": fingerprints(args, &teacher_folder)?,
     });
+    if labels != Labels::All {
+        record["labels"] = json!(labels);
+    }
     let (run, state, mut distiller) = if args.resume {
         resume(args, &record, &family, settings)?
     } else {

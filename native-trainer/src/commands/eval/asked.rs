@@ -54,7 +54,7 @@ impl Asked {
             let examination = Examination::masked(&texts, mask, max_seq);
             (examination, texts.into_iter().map(|text| text.tokens).collect::<Vec<_>>())
         } else {
-            let first_token = config.end_tokens().first().copied();
+            let first_token = if args.data.is_empty() { None } else { teacher.eos_token()? };
             let texts = read_texts(&args.data, tokenizer, first_token, config.vocab);
             let texts = texts.or_exit(Exit::Unusable)?;
             let examination = Examination::new(&texts, &[], tokenizer, max_seq)?;
@@ -77,7 +77,26 @@ impl Asked {
                 .context("questions are text, and there is no tokenizer.json beside the teacher");
             asked.ask_tasks(teacher, tokenizer.or_exit(Exit::Unusable)?).or_exit(Exit::Unusable)?;
         }
+        asked.check_vocabulary(teacher)?;
         Ok(asked)
+    }
+
+    /// A tokenizer may have more tokens than its model's embedding has rows.
+    fn check_vocabulary(&self, teacher: &ModelFolder) -> anyhow::Result<()> {
+        let requests = self.sheet.requests.iter();
+        let requests = requests.flat_map(|request| request.input().iter().chain(request.targets()));
+        let opens = self.sheet.opens.iter().flat_map(|open| &open.tokens);
+        let largest = requests.chain(opens).max().copied().unwrap_or(0);
+        let vocab = teacher.config().vocab;
+        if (largest as usize) < vocab {
+            return Ok(());
+        }
+        Err(Exit::Unusable.error(format!(
+            "{}: texts or questions hold token {largest}, and the model's vocabulary ends at {}; \
+             expected the tokenizer that the model was trained with",
+            teacher.path().display(),
+            vocab - 1
+        )))
     }
 
     fn ask_tasks(&mut self, teacher: &ModelFolder, tokenizer: &Tokenizer) -> anyhow::Result<()> {

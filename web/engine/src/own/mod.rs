@@ -147,7 +147,13 @@ async fn checkpoints(
     for model in models {
         let text = text(&sources[model.config], MOST_CONFIG).await?;
         let config = ModelConfig::from_json(&text);
-        configs.push(config.map_err(|error| named(model.config, chain(&error)))?);
+        let mut config = config.map_err(|error| named(model.config, chain(&error)))?;
+        if let Some(number) = model.generation {
+            let text = self::text(&sources[number], MOST_CONFIG).await?;
+            let ended = config.with_generation_config(&text);
+            config = ended.map_err(|error| named(number, chain(&error)))?;
+        }
+        configs.push(config);
     }
     let paths: Vec<&str> = models.iter().map(|model| &*model.path).collect();
     let sizes: Vec<usize> = configs.iter().map(ModelConfig::n_layers).collect();

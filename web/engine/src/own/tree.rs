@@ -16,6 +16,8 @@ pub(super) enum Tree {
 pub(super) struct ModelFolder {
     pub(super) path: String,
     pub(super) config: usize,
+    /// `generation_config.json`.
+    pub(super) generation: Option<usize>,
     pub(super) weights: Weights,
     pub(super) tokenizer: Option<usize>,
 }
@@ -73,8 +75,9 @@ pub(super) fn sort(names: &[String]) -> Result<Tree, Notice> {
         let index = || find(&path, "model.safetensors.index.json").map(Weights::Index);
         is_pickled |= find(&path, "pytorch_model.bin").is_some();
         if let Some(weights) = one.or_else(index) {
+            let generation = find(&path, "generation_config.json");
             let tokenizer = find(&path, "tokenizer.json");
-            models.push(ModelFolder { path, config, weights, tokenizer });
+            models.push(ModelFolder { path, config, generation, weights, tokenizer });
         }
     }
     let plans = folders_with(PLAN);
@@ -152,7 +155,7 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    const FAMILY: [&str; 7] = [
+    const FAMILY: [&str; 8] = [
         "own/teacher/config.json",
         "own/teacher/model.safetensors",
         "own/teacher/tokenizer.json",
@@ -160,6 +163,7 @@ mod tests {
         "own/run/student/model.safetensors.index.json",
         "own/run/student/model-1.safetensors",
         "own/run/student/student_config.json",
+        "own/teacher/generation_config.json",
     ];
 
     #[test]
@@ -168,6 +172,7 @@ mod tests {
         let paths: Vec<&str> = models.iter().map(|model| &*model.path).collect();
         assert_eq!(paths, ["own/teacher/", "own/run/student/"]);
         assert_eq!([models[0].weights, models[1].weights], [Weights::One(1), Weights::Index(4)]);
+        assert_eq!([models[0].generation, models[1].generation], [Some(7), None]);
         assert_eq!(plans, [("own/run/student/".to_owned(), 6)]);
     }
 

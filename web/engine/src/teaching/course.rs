@@ -143,8 +143,7 @@ impl Course {
         }
         let Made { seq_len, .. } = serde_json::from_str(MADE)?;
         let seq = seq_len.min(config.max_seq);
-        let end_token = config.end_tokens().iter().copied().find(|&token| (token as usize) < vocab);
-        let rows = TextRows::new(documents, seq, end_token, course::TOKENS_PER_STEP)?;
+        let rows = TextRows::new(documents, seq, config.eos_token()?, course::TOKENS_PER_STEP)?;
         let unseen = rows.held_out();
         let lessons = Box::new(rows.into_lessons(settings.seed));
         Self::of(teacher, settings, lessons, unseen, format!("{SUFFIX}{ON_OWN_TEXTS}"))
