@@ -155,7 +155,7 @@ fn a_broken_line_of_data_is_named() {
     let line =
         "distill --teacher {dir}/teacher --data {dir}/data.jsonl --out {dir}/run --device cpu";
     let (message, code) = answer(spoil, line);
-    assert!(message.contains("data.jsonl: line 3"), "{message}");
+    assert!(message.contains("data.jsonl, line 3, column 1: expected \"text\""), "{message}");
     assert_eq!(code, 3);
 }
 

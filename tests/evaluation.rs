@@ -59,10 +59,7 @@ fn a_score_does_not_depend_on_the_size_of_a_batch() {
     let family = tiny_family(&cpu());
     let model = family.teacher().model();
     let texts: Vec<TextDoc> = (0..9)
-        .map(|text| TextDoc {
-            tokens: (0..3 + text * 2).map(|i| (i * 3 + text) % 31).collect(),
-            n_bytes: 10,
-        })
+        .map(|text| TextDoc::new((0..3 + text * 2).map(|i| (i * 3 + text) % 31).collect(), 10))
         .collect();
     let examination = Examination::new(&texts, &[], None, 8).unwrap();
     let tree = PrefixTree::new(&[Stack::whole(0, model)]);

@@ -26,11 +26,12 @@ const SOURCES: [&str; 6] =
     ["kernels/src", "core/src", "native-trainer/src", "web/src", "web/engine/src", "xtask/src"];
 
 /// Stages of `core` in the order in which data flows; each may use those before it, and its own.
-const STAGES: [&str; 21] = [
+const STAGES: [&str; 22] = [
     "plan",
     "architecture",
     "config",
     "tokenizer",
+    "documents",
     "model",
     "checkpoint",
     "prune",

@@ -17,6 +17,8 @@ mod bundle;
 mod commands;
 /// Losses and weights of six steps equal those of an independent implementation.
 mod distill_parity;
+/// Texts and token rows mean the same to every command.
+mod documents;
 /// Texts end where transformers and lm-evaluation-harness end them, and are printed whole.
 mod ends;
 /// Members answer the same however they are run: sharing texts, layer by layer, from a cache.

@@ -29,7 +29,7 @@ fn from_a_teacher_to_a_curve() {
 
     // ... and every size between them measured.
     let texts: Vec<TextDoc> =
-        (0..4).map(|text| TextDoc { tokens: (text..text + 12).collect(), n_bytes: 12 }).collect();
+        (0..4).map(|text| TextDoc::new((text..text + 12).collect(), 12)).collect();
     let examination = Examination::new(&texts, &[], None, 64).unwrap();
     let candidate = Candidate { series: Series::Boomerang, seed: 0, student: distiller.student() };
     let measured =

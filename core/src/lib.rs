@@ -21,6 +21,7 @@ pub mod config;
 pub mod corpus;
 pub mod curve;
 pub mod distill;
+pub mod documents;
 pub mod evaluate;
 pub mod generate;
 pub mod gguf;

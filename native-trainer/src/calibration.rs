@@ -13,7 +13,7 @@ use crate::files::ModelFolder;
 /// Texts on which models are compared.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CalibrationArgs {
-    /// Texts on which models are compared: .txt or .jsonl; repeatable
+    /// Texts on which models are compared, in the formats of --data of distill; repeatable
     #[arg(long, value_name = "FILE")]
     pub calibration: Vec<PathBuf>,
     /// Tokens of these texts that are used
@@ -57,10 +57,11 @@ impl CalibrationArgs {
             end_token: teacher.eos_token()?,
         };
         let tokenizer = teacher.tokenizer()?;
-        let rows = Rows::read(&self.calibration, tokenizer.as_ref(), packing, config.vocab)
-            .or_exit(Exit::Unusable)?;
+        let rows = Rows::read(&self.calibration, tokenizer.as_ref(), packing, config)
+            .or_exit(Exit::Unusable)?
+            .with_targets();
         let n_rows = self.calibration_tokens.div_ceil(packing.seq).clamp(1, rows.len());
-        let rows_per_batch = (MOST_NUMBERS / (packing.seq * numbers_per_token)).max(1);
+        let rows_per_batch = (MOST_NUMBERS / (rows.longest() * numbers_per_token)).max(1);
         let batches = (0..n_rows)
             .step_by(rows_per_batch)
             .map(|start| rows.batch(start, rows_per_batch.min(n_rows - start)));

@@ -1,13 +1,14 @@
-//! Training data: files of text or tokens as rows of a fixed length.
+//! Training data: documents as rows of a fixed length.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::ensure;
+use boomerang_core::config::ModelConfig;
 use boomerang_core::distill::{Batch, Labels, Layout, Packer, Row};
+use boomerang_core::documents::{Content, Document, DocumentError, TextUnit, TokenRow};
 use boomerang_core::tokenizer::Tokenizer;
-use serde_json::Value;
 
-use crate::files;
+use crate::documents::read_documents;
 
 /// Rows of equal length, in the order in which training consumes them; after the last comes the
 /// first again.
@@ -27,12 +28,6 @@ pub struct Packing {
     pub end_token: Option<u32>,
 }
 
-/// One document, as tokens; already padded when it came as ids with a mask.
-enum Document {
-    Tokens(Vec<u32>),
-    Row(Row),
-}
-
 impl Rows {
     pub fn new(rows: Vec<Row>, layout: Layout) -> Self {
         Self { rows, layout, labels: Labels::All }
@@ -44,32 +39,39 @@ impl Rows {
         Self { labels, ..self }
     }
 
-    /// Reads `.txt` (one document a file) and `.jsonl` (one document a line: `text`, or `input_ids`
-    /// with an optional `attention_mask`, taken as they are).
+    /// The documents of some files ([`read_documents`]) as rows. Texts are packed, or padded one
+    /// by one; rows of ids stay rows of their own, with their padding and their labels.
     ///
     /// # Errors
-    /// Names the file and the line that cannot be used.
+    /// Names the file and the line that cannot be used with this model.
     pub fn read(
         paths: &[PathBuf],
         tokenizer: Option<&Tokenizer>,
         packing: Packing,
-        vocab: usize,
+        model: &ModelConfig,
     ) -> anyhow::Result<Self> {
-        let mut documents = Vec::new();
-        for path in paths {
-            read_documents(path, tokenizer, &mut documents)
-                .with_context(|| path.display().to_string())?;
+        let mut packer = Packer::new(packing.seq, packing.end_token);
+        for document in read_documents(paths, TextUnit::File)? {
+            add(document, &mut packer, tokenizer, packing, model)?;
         }
-        let rows = to_rows(documents, packing);
-        ensure!(!rows.is_empty(), "the data holds no text; expected at least two tokens");
-        let largest = rows.iter().flat_map(|row| &row.tokens).max().copied().unwrap_or(0);
+        let rows = packer.into_rows();
         ensure!(
-            (largest as usize) < vocab,
-            "the data holds token {largest}, the model's vocabulary ends at {}: is this the right \
-             tokenizer?",
-            vocab - 1
+            rows.iter().any(has_target),
+            "the data holds no token that has one before it; expected texts of at least two tokens, \
+             and labels other than -100"
         );
         Ok(Self::new(rows, packing.layout))
+    }
+
+    /// The rows that have a target, which are those that a comparison of predictions can use.
+    pub fn with_targets(mut self) -> Self {
+        self.rows.retain(has_target);
+        self
+    }
+
+    /// Tokens of the longest row, padding included.
+    pub fn longest(&self) -> usize {
+        self.rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0)
     }
 
     pub fn len(&self) -> usize {
@@ -107,89 +109,103 @@ pub fn similarity_batches<'texts>(
     rows.chunks(ROWS).map(|rows| Batch::new(rows.to_vec(), layout)).collect()
 }
 
-fn read_documents(
-    path: &Path,
+fn has_target(row: &Row) -> bool {
+    (0..row.tokens.len()).any(|position| row.has_target(position))
+}
+
+fn add(
+    document: Document,
+    packer: &mut Packer,
     tokenizer: Option<&Tokenizer>,
-    documents: &mut Vec<Document>,
-) -> anyhow::Result<()> {
-    let text = files::read_text(path)?;
-    let encode = |text: &str| -> anyhow::Result<Document> {
-        let tokenizer = tokenizer.context("text needs a tokenizer.json beside the model")?;
-        Ok(Document::Tokens(tokenizer.encode(text, true)?))
-    };
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    if !matches!(extension, Some("jsonl" | "json" | "ndjson")) {
-        documents.push(encode(&text)?);
-        return Ok(());
-    }
-    for (number, line) in text.lines().enumerate() {
-        if line.trim().is_empty() {
-            continue;
+    packing: Packing,
+    model: &ModelConfig,
+) -> Result<(), DocumentError> {
+    let Packing { seq, layout, end_token } = packing;
+    let from = document.from.clone();
+    let is_text = matches!(document.content, Content::Text(_));
+    let row = document.into_tokens(tokenizer, model.vocab)?;
+    match layout {
+        _ if !is_text => {
+            row.check_window(&from, model.max_seq)?;
+            packer.add_row(as_row(row));
         }
-        let document = match serde_json::from_str::<Value>(line) {
-            Ok(value) => match value.get("text").and_then(Value::as_str) {
-                Some(text) => encode(text),
-                None => token_row(&value).map(Document::Row),
-            },
-            Err(error) => Err(error.into()),
-        };
-        documents.push(document.with_context(|| format!("line {}", number + 1))?);
+        Layout::Packed => packer.add(row.tokens()),
+        // A text of which the tokenizer leaves nothing would be a row of padding.
+        Layout::Padded | Layout::BothWays if row.n_tokens == 0 => {}
+        Layout::Padded | Layout::BothWays => {
+            packer.add_row(Row::padded(row.tokens(), seq, end_token.unwrap_or(0)));
+        }
     }
     Ok(())
 }
 
-fn token_row(value: &Value) -> anyhow::Result<Row> {
-    let numbers = |key: &str| -> anyhow::Result<Option<Vec<u32>>> {
-        let Some(list) = value.get(key) else { return Ok(None) };
-        let numbers = list.as_array().with_context(|| format!("{key} is not a list"))?.iter();
-        let numbers = numbers.map(|item| item.as_u64().and_then(|item| u32::try_from(item).ok()));
-        let numbers: Option<Vec<u32>> = numbers.collect();
-        Ok(Some(numbers.with_context(|| format!("{key} holds something that is no token id"))?))
-    };
-    let Some(tokens) = numbers("input_ids")? else {
-        bail!("expected \"text\", or \"input_ids\" with an optional \"attention_mask\"");
-    };
-    ensure!(!tokens.is_empty(), "input_ids is empty");
-    let segments = numbers("attention_mask")?.unwrap_or_else(|| vec![1; tokens.len()]);
-    ensure!(
-        segments.len() == tokens.len() && segments.iter().all(|&mask| mask <= 1),
-        "attention_mask needs one 0 or 1 for each of the {} tokens",
-        tokens.len()
-    );
-    Ok(Row::new(tokens, segments))
-}
-
-fn to_rows(documents: Vec<Document>, packing: Packing) -> Vec<Row> {
-    let Packing { seq, layout, end_token } = packing;
-    let mut packer = Packer::new(seq, end_token);
-    for document in documents {
-        match (document, layout) {
-            (Document::Row(row), _) => packer.add_row(row),
-            (Document::Tokens(tokens), Layout::Padded | Layout::BothWays) => {
-                packer.add_row(Row::padded(&tokens, seq, end_token.unwrap_or(0)));
-            }
-            (Document::Tokens(tokens), Layout::Packed) => packer.add(&tokens),
-        }
-    }
-    packer.into_rows()
+fn as_row(row: TokenRow) -> Row {
+    let mut segments = vec![1; row.n_tokens];
+    segments.resize(row.ids.len(), 0);
+    Row { is_label: row.is_label, ..Row::new(row.ids, segments) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exit::describe;
 
-    #[test]
-    fn a_padded_document_keeps_its_row_to_itself() {
+    /// A model with 10 tokens and 6 positions.
+    fn model() -> ModelConfig {
+        let config = serde_json::json!({
+            "model_type": "llama", "vocab_size": 10, "hidden_size": 4, "intermediate_size": 4,
+            "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 6,
+        });
+        ModelConfig::from_json(&config.to_string()).unwrap()
+    }
+
+    fn rows(lines: &str) -> anyhow::Result<Rows> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("A.JSONL");
+        std::fs::write(&path, lines).unwrap();
         let packing = Packing { seq: 4, layout: Layout::Padded, end_token: Some(9) };
-        let rows = to_rows(vec![Document::Tokens(vec![1, 2, 3, 4, 5])], packing);
-        assert_eq!(rows, [Row::new(vec![1, 2, 3, 4], vec![1; 4])]);
+        Rows::read(&[path], None, packing, &model())
+    }
+
+    fn refusal(lines: &str) -> String {
+        describe(&rows(lines).unwrap_err())
     }
 
     #[test]
-    fn ids_with_a_mask_are_taken_as_they_are() {
-        let value = serde_json::json!({"input_ids": [5, 6, 0], "attention_mask": [1, 1, 0]});
-        assert_eq!(token_row(&value).unwrap().segments, [1, 1, 0]);
-        let short = serde_json::json!({"input_ids": [5, 6, 0], "attention_mask": [1]});
-        assert!(token_row(&short).is_err());
+    fn ids_stay_in_a_row_of_their_own_with_padding_and_labels() {
+        let line = r#"{"input_ids": [5, 6, 7, 0], "attention_mask": [1, 1, 1, 0],
+            "labels": [-100, -100, 7, -100]}"#;
+        let found = rows(&line.replace('\n', "")).unwrap();
+        let is_label = Some(vec![false, false, true, false]);
+        let expected = Row { is_label, ..Row::new(vec![5, 6, 7, 0], vec![1, 1, 1, 0]) };
+        assert_eq!(found.rows, [expected]);
+    }
+
+    #[test]
+    fn ids_that_the_model_cannot_read_are_named_with_file_and_line() {
+        let long = refusal("\n{\"input_ids\": [1, 2, 3, 4, 5, 6, 7]}");
+        assert!(long.contains("A.JSONL, line 2: 7 input_ids"), "{long}");
+        assert!(long.contains("window has 6 positions"), "{long}");
+        let padded = "{\"input_ids\": [1, 2, 10], \"attention_mask\": [1, 1, 0]}";
+        let outside = refusal(padded);
+        assert!(outside.contains("line 1: token 10 at input_ids[2]"), "{outside}");
+        assert!(outside.contains("vocabulary, which ends at 9"), "{outside}");
+    }
+
+    #[test]
+    fn data_without_a_target_are_refused() {
+        for line in [
+            "{\"input_ids\": [1]}",
+            "{\"input_ids\": [1, 2], \"labels\": [1, -100]}",
+            "{\"input_ids\": [1, 2], \"attention_mask\": [1, 0]}",
+        ] {
+            assert!(refusal(line).contains("labels other than -100"), "{line}");
+        }
+    }
+
+    #[test]
+    fn text_without_a_tokenizer_is_named() {
+        let error = refusal("{\"text\": \"a\"}");
+        assert!(error.contains("A.JSONL, line 1: text needs a tokenizer.json"), "{error}");
     }
 }

@@ -9,6 +9,7 @@ use std::io::{self, ErrorKind};
 use anyhow::anyhow;
 use boomerang_core::checkpoint::CheckpointError;
 use boomerang_core::config::ConfigError;
+use boomerang_core::documents::DocumentError;
 use boomerang_core::evaluate::EncodeError;
 use boomerang_core::gguf::GgufError;
 use boomerang_core::plan::PlanError;
@@ -125,6 +126,7 @@ fn by_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     let unusable = cause.is::<CheckpointError>()
         || cause.is::<ConfigError>()
+        || cause.is::<DocumentError>()
         || cause.is::<EncodeError>()
         || cause.is::<FamilyError>()
         || cause.is::<GgufError>()

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod commands;
 pub mod data;
 pub mod device;
+pub mod documents;
 pub mod exit;
 pub mod family_run;
 pub mod files;

@@ -18,7 +18,7 @@ fn depths(native: &Native, patch: &Patch) -> Vec<Depth> {
 /// Mean nats of a token of `text` under a member, in native code.
 fn nats(native: &Native, patch: &Patch, text: &str) -> f64 {
     let member = native.family.member(patch);
-    let doc = TextDoc { tokens: native.tokenizer.encode(text, true).unwrap(), n_bytes: text.len() };
+    let doc = TextDoc::new(native.tokenizer.encode(text, true).unwrap(), text.len());
     let max_seq = member.config().max_seq;
     let examination = Examination::new(&[doc], &[], None, max_seq).unwrap();
     let tree = PrefixTree::new(&[Stack::whole(0, &member)]);

@@ -138,7 +138,7 @@ async fn what_nothing_can_be_learnt_from_is_refused_with_numbers() {
     let large = vec![b'a'; 5 << 20];
     let cases: [(&str, &[u8], &str); 3] = [
         ("short.txt", b"1 + 2", "at least 1024"),
-        ("picture.txt", &[b'a', 0xff, 0xfe], "byte 1"),
+        ("picture.txt", &[b'a', 0xff, 0xfe], "line 1, column 2"),
         ("large.txt", &large, "at most 4.2 MB"),
     ];
     for (name, bytes, expected) in cases {

@@ -1,5 +1,7 @@
 //! How surprised a model is by a text.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::request::{Likelihood, Request};
@@ -12,6 +14,8 @@ pub struct TextDoc {
     pub tokens: Vec<u32>,
     /// Length of the text, for bits per byte.
     pub n_bytes: usize,
+    /// Whether each token is scored; `None` when all are.
+    pub is_label: Option<Vec<bool>>,
 }
 
 /// Surprise over a set of texts.
@@ -58,17 +62,36 @@ impl Perplexity {
 }
 
 impl TextDoc {
-    /// Windows of at most `max_seq` inputs that score each token but the first once; a window
+    /// A text of `n_bytes` bytes of which every token after the first is scored.
+    pub fn new(tokens: Vec<u32>, n_bytes: usize) -> Self {
+        Self { tokens, n_bytes, is_label: None }
+    }
+
+    /// Windows of at most `max_seq` inputs that score each label but the first token once; a window
     /// begins with the last token of the one before it.
     pub(super) fn requests(&self, max_seq: usize) -> Vec<Request> {
         let n_tokens = self.tokens.len();
-        (0..n_tokens.saturating_sub(1))
-            .step_by(max_seq.max(1))
-            .filter_map(|start| {
-                let window = &self.tokens[start..n_tokens.min(start + max_seq + 1)];
-                Request::new(window.to_vec(), 1..window.len())
-            })
-            .collect()
+        let mut requests = Vec::new();
+        for start in (0..n_tokens.saturating_sub(1)).step_by(max_seq.max(1)) {
+            for run in self.labels_within(start + 1..n_tokens.min(start + max_seq + 1)) {
+                let input = self.tokens[start..run.end].to_vec();
+                requests.extend(Request::new(input, run.start - start..run.end - start));
+            }
+        }
+        requests
+    }
+
+    /// The tokens of a range that are scored, those that follow each other together.
+    fn labels_within(&self, range: Range<usize>) -> Vec<Range<usize>> {
+        let Some(is_label) = &self.is_label else { return vec![range] };
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for index in range.filter(|&index| is_label[index]) {
+            match runs.last_mut() {
+                Some(run) if run.end == index => run.end += 1,
+                _ => runs.push(index..index + 1),
+            }
+        }
+        runs
     }
 }
 
@@ -78,11 +101,22 @@ mod tests {
 
     #[test]
     fn windows_score_every_token_but_the_first_once() {
-        let doc = TextDoc { tokens: (0..10).collect(), n_bytes: 10 };
+        let doc = TextDoc::new((0..10).collect(), 10);
         let scored: Vec<u32> =
             doc.requests(4).iter().flat_map(|request| request.targets().to_vec()).collect();
         assert_eq!(scored, (1..10).collect::<Vec<_>>());
         assert!(doc.requests(4).iter().all(|request| request.input().len() <= 4));
+    }
+
+    #[test]
+    fn only_labels_are_scored_and_behind_all_tokens_before_them() {
+        let is_label = Some([0, 0, 1, 1, 0, 1, 0, 1].map(|flag| flag == 1).to_vec());
+        let doc = TextDoc { is_label, ..TextDoc::new((0..8).collect(), 8) };
+        let requests = doc.requests(6);
+        let scored: Vec<&[u32]> = requests.iter().map(Request::targets).collect();
+        assert_eq!(scored, [&[2, 3][..], &[5], &[7]]);
+        let inputs: Vec<&[u32]> = requests.iter().map(Request::input).collect();
+        assert_eq!(inputs, [&[0, 1, 2][..], &[0, 1, 2, 3, 4], &[6]]);
     }
 
     #[test]

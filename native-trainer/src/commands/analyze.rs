@@ -12,7 +12,7 @@ use crate::calibration::CalibrationArgs;
 use crate::cli::FamilyArgs;
 use crate::device;
 use crate::exit::Exit;
-use crate::files::{ModelFolder, OutputFolder};
+use crate::files::{ModelFolder, OutputFolder, shown};
 use crate::progress::{Progress, print, tell};
 
 /// Say which layers matter, and which to keep and patch first
@@ -107,9 +107,10 @@ pub fn run(args: &AnalyzeArgs) -> anyhow::Result<()> {
 
 fn write(out: &OutputFolder, args: &AnalyzeArgs, analysis: &Analysis) -> anyhow::Result<()> {
     let mut json = serde_json::to_value(analysis)?;
-    json["teacher"] = json!(args.teacher);
-    json["student"] = json!(args.student);
-    json["calibration"] = json!(args.calibration.calibration);
+    let calibration = args.calibration.calibration.iter().map(|path| shown(path));
+    json["teacher"] = json!(shown(&args.teacher));
+    json["student"] = json!(args.student.as_deref().map(shown));
+    json["calibration"] = json!(calibration.collect::<Vec<_>>());
     out.write("analysis.json", format!("{}\n", serde_json::to_string(&json)?).as_bytes())?;
     out.write("influence.csv", analysis.influence_csv().as_bytes())?;
     out.write("angular_distance.csv", analysis.angular_distance_csv().as_bytes())?;

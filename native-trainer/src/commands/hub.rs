@@ -68,7 +68,10 @@ fn print_table(found: &[Snapshot]) {
 fn parse_id(text: &str) -> Result<HubId, String> {
     // What stands alone can here be nothing but a name.
     HubId::parse(text).or_else(|| HubId::parse(&format!("hf:{text}"))).ok_or_else(|| {
-        "expected owner/name or owner/name@revision, of letters, digits, '.', '_' and '-'"
-            .to_owned()
+        let meant = HubId::meant_by(text);
+        let meant = meant.map(|id| format!("; perhaps {id} is meant")).unwrap_or_default();
+        format!(
+            "expected owner/name or owner/name@revision, of letters, digits, '.', '_' and '-'{meant}"
+        )
     })
 }

@@ -115,6 +115,11 @@ pub fn read_text(path: &Path) -> anyhow::Result<String> {
     })
 }
 
+/// A path for messages and records: what is not Unicode in it is replaced.
+pub fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
 /// `None` for a file that is not there.
 fn read_if_present(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     match fs::read(path) {

@@ -9,6 +9,7 @@ use boomerang_core::checkpoint::shard_names;
 use super::names::{INDEX, WEIGHTS};
 use super::{Mapped, describe_folder, map, read_text};
 use crate::exit::{Exit, OrExit};
+use crate::hub::HubId;
 
 /// Maps the weights in `folder`: file names and bytes, in the order of the names.
 ///
@@ -100,13 +101,20 @@ pub(super) fn lacks(folder: &Path, name: &str) -> anyhow::Error {
 
 /// `path` should be a model's folder, and is none.
 pub(super) fn not_a_folder(path: &Path) -> anyhow::Error {
-    let advice = if path.is_file() {
-        "is a file; expected the model's folder, with config.json and model.safetensors in it"
-    } else {
-        "does not exist; expected a folder with config.json and model.safetensors, or an id such as \
-         owner/name"
-    };
-    Exit::Unusable.error(format!("{} {advice}", path.display()))
+    if path.is_file() {
+        return Exit::Unusable.error(format!(
+            "{} is a file; expected the model's folder, with config.json and model.safetensors in it",
+            path.display()
+        ));
+    }
+    let meant = HubId::meant_by(&path.to_string_lossy());
+    let meant = meant.map(|id| format!("; for this model on the Hub write {id}"));
+    Exit::Unusable.error(format!(
+        "{} does not exist; expected a folder with config.json and model.safetensors, or an id such \
+         as owner/name{}",
+        path.display(),
+        meant.unwrap_or_default()
+    ))
 }
 
 #[cfg(test)]

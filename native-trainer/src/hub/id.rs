@@ -40,6 +40,31 @@ impl HubId {
         is_id.then(|| Self { repo: repo.to_owned(), revision: revision.to_owned() })
     }
 
+    /// The id that was probably meant by what is neither an id nor a path: the address of a model's
+    /// page, or a name without its owner.
+    pub fn meant_by(text: &str) -> Option<Self> {
+        let text = text.split(['?', '#']).next().unwrap_or(text).trim_end_matches('/');
+        let (is_address, rest) = match text.split_once("://") {
+            Some(("hf", rest)) => (false, rest),
+            Some((_, rest)) => (true, rest),
+            None => (false, text),
+        };
+        let mut parts: Vec<&str> = rest.split('/').collect();
+        if is_address || (parts.len() > 2 && parts[0].contains('.') && !parts[0].starts_with('.')) {
+            parts.remove(0);
+        }
+        let id = match parts[..] {
+            ["datasets" | "spaces" | "models", ..] => return None,
+            [name] => format!("{PREFIX}{name}"),
+            [owner, name] => format!("{PREFIX}{owner}/{name}"),
+            [owner, name, "tree" | "blob" | "raw" | "resolve" | "commit", revision, ..] => {
+                format!("{PREFIX}{owner}/{name}@{revision}")
+            }
+            _ => return None,
+        };
+        Self::parse(&id)
+    }
+
     /// `owner/name`.
     pub fn repo(&self) -> &str {
         &self.repo
@@ -104,6 +129,27 @@ mod tests {
         assert_eq!(parts("gpt2"), None);
         assert_eq!(parts("hf:gpt2"), some("gpt2", "main"));
         assert_eq!(parts("hf:a/b@x"), some("a/b", "x"));
+    }
+
+    #[test]
+    fn the_id_behind_an_address_or_a_name_is_found() {
+        let meant = |text| HubId::meant_by(text).map(|id| id.to_string());
+        for (text, id) in [
+            ("gpt2", "hf:gpt2"),
+            ("https://hub.example/a/b", "a/b"),
+            ("https://hub.example/a/b/", "a/b"),
+            ("http://hub.example/a/b/tree/v1.0", "a/b@v1.0"),
+            ("https://hub.example/a/b/blob/main/config.json?x=1", "a/b"),
+            ("https://hub.example/gpt2#usage", "hf:gpt2"),
+            ("hub.example/a/b", "a/b"),
+            ("hf://a/b", "a/b"),
+        ] {
+            assert_eq!(meant(text).as_deref(), Some(id), "{text}");
+        }
+        for text in ["", "/", "./a", "../a/b", "/a/b", "a/b/c", "https://hub.example/datasets/a/b"]
+        {
+            assert_eq!(meant(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -88,7 +88,9 @@ impl<'a> IntoIterator for &'a Tasks {
 /// # Errors
 /// When there is no such task or dataset, or a task has a key that is not implemented.
 pub fn load(options: &Options) -> anyhow::Result<Tasks> {
-    let is_own = |name: &&String| Path::new(name).extension().is_some_and(|found| found == "jsonl");
+    let is_own = |name: &&String| {
+        Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jsonl"))
+    };
     let (own, named): (Vec<&String>, Vec<&String>) = options.tasks.iter().partition(is_own);
     let own: Vec<&Path> = own.into_iter().map(Path::new).collect();
     let mut tasks = own::read(&own, options.limit)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
+use boomerang_core::documents::{Json, records};
 use boomerang_core::evaluate::ChoiceDoc;
 
 use super::definition::Definition;
@@ -20,18 +21,22 @@ use crate::files;
 pub(super) fn read(paths: &[&Path], limit: Option<Limit>) -> anyhow::Result<Vec<Task>> {
     let mut documents: BTreeMap<String, Vec<ChoiceDoc>> = BTreeMap::new();
     for path in paths {
-        let text = files::read_text(path)?;
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let place = || format!("{}, line {}", path.display(), number + 1);
-            let document = question(line).with_context(place).or_exit(Exit::Unusable)?;
-            documents.entry(document.task.clone()).or_default().push(document);
+        let lines = records(&path.display().to_string(), &files::read(path)?);
+        let lines = lines.or_exit(Exit::Unusable)?;
+        if lines.is_empty() {
+            return Err(Exit::Unusable.error(format!("{}: no questions in it", path.display())));
+        }
+        for (from, line) in lines {
+            let question = question(line).with_context(|| from.to_string());
+            let question = question.or_exit(Exit::Unusable)?;
+            documents.entry(question.task.clone()).or_default().push(question);
         }
     }
     documents.into_iter().map(|(name, documents)| task(name, documents, limit)).collect()
 }
 
-fn question(line: &str) -> anyhow::Result<ChoiceDoc> {
-    let document: ChoiceDoc = serde_json::from_str(line)?;
+fn question(line: Json) -> anyhow::Result<ChoiceDoc> {
+    let document: ChoiceDoc = serde_json::from_value(serde_json::to_value(Value::from(line))?)?;
     let (n_choices, gold) = (document.choices.len(), document.gold);
     ensure!(
         n_choices >= 2 && gold < n_choices,

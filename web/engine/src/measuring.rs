@@ -31,7 +31,7 @@ impl Worker {
         let Some(cast) = self.cast(id, patches).await? else { return ended(id, true) };
         let Cast { members, tokenizer, .. } = cast;
         let tokens = tokenizer.encode(text, true).map_err(unread)?;
-        let doc = TextDoc { tokens, n_bytes: text.len() };
+        let doc = TextDoc::new(tokens, text.len());
         let turn = Turn::new()?;
         for member in &members {
             turn.end().await;

@@ -68,8 +68,14 @@ fn Texts(teaching: Teaching) -> impl IntoView {
     view! {
         <div class="own-fields">
             <label>
-                "Plain text files of your own"
-                <input type="file" id="teach-texts" multiple accept=".txt,.md,text/plain" on:change=choose/>
+                "Text or JSON files of your own"
+                <input
+                    type="file"
+                    id="teach-texts"
+                    multiple
+                    accept=".txt,.text,.md,.jsonl,.ndjson,.json,text/plain"
+                    on:change=choose
+                />
             </label>
             <button
                 type="button"

@@ -137,7 +137,7 @@ fn held_out(corpus: &Corpus, seq_len: usize) -> Vec<TextDoc> {
         }
         texts.extend(lines.into_iter().map(|tokens| {
             let n_bytes = corpus.text(&tokens[1..]).len();
-            TextDoc { tokens, n_bytes }
+            TextDoc::new(tokens, n_bytes)
         }));
     }
     texts

@@ -29,7 +29,9 @@ pub struct DistillArgs {
     /// Of the noise
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Text (.txt), or .jsonl with "text" or with "input_ids" and "attention_mask"; repeatable
+    /// Texts: .txt, .text or .md, one document a file; .jsonl, .ndjson, .json or .parquet with
+    /// "text", or with "input_ids" and optional "attention_mask" and "labels" (-100: not a target);
+    /// text also as .gz or .zst; repeatable
     #[arg(long, required = true)]
     pub data: Vec<PathBuf>,
     /// Folder of the run

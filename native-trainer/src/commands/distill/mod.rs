@@ -16,7 +16,7 @@ use super::require_next_token;
 use crate::data::{Packing, Rows};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{ModelFolder, OutputFolder};
+use crate::files::{ModelFolder, OutputFolder, shown};
 use crate::progress::{print, tell};
 use crate::run_folder::{RunFolder, State};
 use crate::train_loop::{Ending, Interrupt, LoopSettings, train};
@@ -50,19 +50,19 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         Labels::All => teacher_folder.eos_token()?,
     };
     let packing = Packing { seq, layout, end_token };
-    let rows = Rows::read(&args.data, tokenizer.as_ref(), packing, config.vocab)
+    let rows = Rows::read(&args.data, tokenizer.as_ref(), packing, config)
         .or_exit(Exit::Unusable)?
         .labelled(labels);
     labels::check(args, &rows)?;
 
     let mut record = json!({
         "command": "distill",
-        "teacher": args.teacher,
-        "student": args.student,
+        "teacher": shown(&args.teacher),
+        "student": args.student.as_deref().map(shown),
         "kept": student.plan().kept(),
         "init": format!("{:?}", args.init).to_lowercase(),
         "seed": args.seed,
-        "data": args.data,
+        "data": args.data.iter().map(|path| shown(path)).collect::<Vec<_>>(),
         "n_rows": rows.len(),
         "seq_len": seq,
         "packing": format!("{layout:?}").to_lowercase(),

@@ -14,8 +14,10 @@ use crate::tasks::TaskArgs;
 pub struct EvalArgs {
     #[command(flatten)]
     pub family: FamilyArgs,
-    /// Texts for perplexity: .txt, or .jsonl with "text" or "input_ids"; repeatable. Of masked
-    /// language models (BERT) the pseudo-perplexity, each line of a .txt by itself
+    /// Texts for perplexity: .txt, .text or .md, one document a file; .jsonl, .ndjson, .json or
+    /// .parquet with "text", or with "input_ids" and optional "attention_mask" and "labels" (-100:
+    /// not scored); repeatable. Masked language models (BERT) have a pseudo-perplexity, of each line
+    /// of a .txt or each "text"
     #[arg(long)]
     pub data: Vec<PathBuf>,
     #[command(flatten)]

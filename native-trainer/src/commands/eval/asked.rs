@@ -49,12 +49,14 @@ impl Asked {
                 )));
             }
             let mask = mask_token(tokenizer).or_exit(Exit::Unusable)?;
-            let texts = read_masked_texts(&args.data, tokenizer).or_exit(Exit::Unusable)?;
+            let texts = read_masked_texts(&args.data, tokenizer, config.vocab);
+            let texts = texts.or_exit(Exit::Unusable)?;
             let examination = Examination::masked(&texts, mask, max_seq);
             (examination, texts.into_iter().map(|text| text.tokens).collect::<Vec<_>>())
         } else {
             let first_token = if args.data.is_empty() { None } else { teacher.eos_token()? };
-            let texts = read_texts(&args.data, tokenizer, first_token).or_exit(Exit::Unusable)?;
+            let texts = read_texts(&args.data, tokenizer, first_token, config.vocab);
+            let texts = texts.or_exit(Exit::Unusable)?;
             let examination = Examination::new(&texts, &[], tokenizer, max_seq)?;
             (examination, texts.into_iter().map(|text| text.tokens).collect())
         };

@@ -142,7 +142,7 @@ impl FamilyFile {
         Self {
             version: VERSION,
             boomerang: env!("CARGO_PKG_VERSION"),
-            command: std::env::args().collect(),
+            command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
             date: utc(SystemTime::now()),
             device: run.device.clone(),
             teacher: ModelEntry::of(run.teacher),

@@ -1,99 +1,92 @@
 //! Texts from files, ready to be scored.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use boomerang_core::documents::{Content, Problem, TextUnit, encode};
 use boomerang_core::evaluate::{MaskedText, TextDoc};
 use boomerang_core::tokenizer::Tokenizer;
-use serde_json::Value;
 
-use crate::files;
+use crate::documents::read_documents;
 
-/// Texts as tokens; one document a file, or a line of `.jsonl`.
+/// Texts as tokens, and rows of ids without their padding.
 ///
-/// A tokenizer that puts nothing before a text leaves its first token without context; then
-/// `first_token` (end-of-text) goes there, as in lm-evaluation-harness.
+/// A tokenizer that adds nothing before a text leaves its first token without context; then
+/// `first_token` (end-of-text) is put there, as in lm-evaluation-harness. Ids are taken as they are.
+///
+/// # Errors
+/// Names the file and the line that cannot be used, or when no token has one before it.
 pub(super) fn read_texts(
     paths: &[PathBuf],
     tokenizer: Option<&Tokenizer>,
     first_token: Option<u32>,
+    vocab: usize,
 ) -> anyhow::Result<Vec<TextDoc>> {
-    let encode = |text: &str| -> anyhow::Result<TextDoc> {
-        let tokenizer = tokenizer.context(NO_TOKENIZER)?;
-        let mut tokens = tokenizer.encode(text, true)?;
-        let bare = tokenizer.encode(text, false)?;
-        if tokens.len() == bare.len()
-            && let Some(first) = first_token
-        {
-            tokens.insert(0, first);
-        }
-        Ok(TextDoc { tokens, n_bytes: text.len() })
-    };
     let mut texts = Vec::new();
-    for path in paths {
-        let file = files::read_text(path)?;
-        if path.extension().is_none_or(|extension| extension != "jsonl") {
-            texts.push(encode(&file).with_context(|| path.display().to_string())?);
-            continue;
-        }
-        for (number, line) in file.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let read = || -> anyhow::Result<TextDoc> {
-                let value: Value = serde_json::from_str(line)?;
-                match value.get("text").and_then(Value::as_str) {
-                    Some(text) => encode(text),
-                    None => {
-                        let ids = value.get("input_ids").cloned().unwrap_or(Value::Null);
-                        let tokens: Vec<u32> = serde_json::from_value(ids)
-                            .context("expected \"text\" or \"input_ids\"")?;
-                        Ok(TextDoc { n_bytes: 0, tokens })
-                    }
+    for document in read_documents(paths, TextUnit::File)? {
+        let from = &document.from;
+        texts.push(match document.content {
+            Content::Text(text) => {
+                let mut tokens = encode(&text, from, tokenizer, vocab)?;
+                let bare = tokenizer.map(|tokenizer| tokenizer.encode(&text, false)).transpose()?;
+                if bare.is_some_and(|bare| bare.len() == tokens.len())
+                    && let Some(first) = first_token
+                {
+                    tokens.insert(0, first);
                 }
-            };
-            let text = read().with_context(|| place(path, number))?;
-            texts.push(text);
-        }
+                TextDoc::new(tokens, text.len())
+            }
+            Content::Tokens(row) => {
+                row.check_vocabulary(from, vocab)?;
+                let is_label = row.is_label.map(|mut is_label| {
+                    is_label.truncate(row.n_tokens);
+                    is_label
+                });
+                let mut tokens = row.ids;
+                tokens.truncate(row.n_tokens);
+                TextDoc { is_label, ..TextDoc::new(tokens, 0) }
+            }
+        });
     }
+    let is_scored = |text: &TextDoc| match &text.is_label {
+        None => text.tokens.len() > 1,
+        Some(is_label) => is_label.iter().skip(1).any(|&flag| flag),
+    };
+    ensure!(
+        texts.is_empty() || texts.iter().any(is_scored),
+        "the texts hold no token that can be scored; expected at least two tokens, and labels other \
+         than -100"
+    );
     Ok(texts)
 }
 
-/// The token that stands for a masked one.
+/// The token that replaces a masked one.
 pub(super) fn mask_token(tokenizer: Option<&Tokenizer>) -> anyhow::Result<u32> {
-    let tokenizer = tokenizer.context(NO_TOKENIZER)?;
+    let tokenizer = tokenizer.context("text needs a tokenizer.json beside the teacher")?;
     ["[MASK]", "<mask>"].into_iter().find_map(|token| tokenizer.id(token)).context(
         "the tokenizer has neither [MASK] nor <mask>, one of which stands for a masked token",
     )
 }
 
-const NO_TOKENIZER: &str = "text needs a tokenizer.json beside the teacher";
-
-/// Texts for a masked language model: each line of a `.txt` and each `text` of a `.jsonl`.
+/// Texts for a masked language model: each line of a `.txt`, and each `text`.
+///
+/// # Errors
+/// Names the file and the line that cannot be used.
 pub(super) fn read_masked_texts(
     paths: &[PathBuf],
     tokenizer: Option<&Tokenizer>,
+    vocab: usize,
 ) -> anyhow::Result<Vec<MaskedText>> {
-    let tokenizer = tokenizer.context(NO_TOKENIZER)?;
     let mut texts = Vec::new();
-    for path in paths {
-        let file = files::read_text(path)?;
-        let is_jsonl = path.extension().is_some_and(|extension| extension == "jsonl");
-        for (number, line) in file.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let read = || -> anyhow::Result<MaskedText> {
-                let value: Value;
-                let text = if is_jsonl {
-                    value = serde_json::from_str(line)?;
-                    value.get("text").and_then(Value::as_str).context("expected \"text\"")?
-                } else {
-                    line
-                };
-                let (tokens, is_special) = tokenizer.encode_marked(text)?;
-                Ok(MaskedText { tokens, is_special, n_bytes: text.len() })
-            };
-            texts.push(read().with_context(|| place(path, number))?);
-        }
+    for document in read_documents(paths, TextUnit::Line)? {
+        let from = &document.from;
+        let Content::Text(text) = document.content else {
+            return Err(from.error(Problem::IdsForMasked).into());
+        };
+        encode(&text, from, tokenizer, vocab)?;
+        let marked = tokenizer.map(|tokenizer| tokenizer.encode_marked(&text)).transpose()?;
+        let (tokens, is_special) = marked.unwrap_or_default();
+        texts.push(MaskedText { tokens, is_special, n_bytes: text.len() });
     }
     Ok(texts)
-}
-
-fn place(path: &Path, number: usize) -> String {
-    format!("{}, line {}", path.display(), number + 1)
 }

@@ -35,6 +35,14 @@ impl Roots {
     }
 }
 
+/// The records of a parquet file.
+///
+/// # Errors
+/// When the file is damaged, or is one of the kinds that are not read.
+pub fn rows_of_table(path: &Path) -> anyhow::Result<Vec<Value>> {
+    parquet::documents(path)
+}
+
 /// A task's dataset, found.
 #[derive(Debug)]
 pub struct Dataset {

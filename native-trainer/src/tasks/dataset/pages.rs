@@ -3,8 +3,9 @@
 //! Each page of a column begins with a header in Thrift's compact notation, of which the sizes, the
 //! number of values and the encoding are read here.
 
-use anyhow::{Context as _, ensure};
-use parquet::file::metadata::ParquetMetaData;
+use anyhow::{Context as _, bail, ensure};
+use parquet::basic::Compression;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 /// What a page says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,15 +24,18 @@ const DICTIONARY: i64 = 2;
 /// with, and no encoding that announces a length inside a page.
 const ENCODINGS: [i64; 5] = [0, 2, 3, 4, 8];
 
-/// Snappy's shortest copy takes 3 bytes for 64.
-const MAX_RATIO: i64 = 64;
 const SLACK: i64 = 4096;
 
+/// Bytes of a page. Writers begin a new page after about a megabyte.
+const MAX_PAGE: i64 = 1 << 30;
+
 /// # Errors
-/// When a page lies outside the file, or asks for more memory than its bytes can fill.
+/// When a page lies outside the file, or asks for more memory than its bytes can fill, or a column is
+/// compressed in a way that is not read.
 pub(super) fn check(metadata: &ParquetMetaData, bytes: &[u8]) -> anyhow::Result<()> {
     ensure!(metadata.file_metadata().schema_descr().num_columns() > 0, "it has no columns");
     for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
+        let max_ratio = max_ratio(column)?;
         let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
         let place = || {
             let start = usize::try_from(start).ok()?;
@@ -40,19 +44,39 @@ pub(super) fn check(metadata: &ParquetMetaData, bytes: &[u8]) -> anyhow::Result<
         };
         let mut rest = place().context("a column lies outside the file")?;
         while !rest.is_empty() {
-            rest = check_page(rest)?;
+            rest = check_page(rest, max_ratio)?;
         }
     }
     Ok(())
 }
 
+/// How many bytes a stored byte of a column can become.
+fn max_ratio(column: &ColumnChunkMetaData) -> anyhow::Result<i64> {
+    match column.compression() {
+        Compression::UNCOMPRESSED => Ok(1),
+        // The shortest copy takes 3 bytes for 64.
+        Compression::SNAPPY => Ok(64),
+        // Each further byte of a length adds 255.
+        Compression::LZ4 | Compression::LZ4_RAW => Ok(255),
+        // 258 bytes for two codes of a bit.
+        Compression::GZIP(_) => Ok(1032),
+        // A block of 128 KiB takes 4 bytes.
+        Compression::ZSTD(_) => Ok(1 << 15),
+        other => bail!(
+            "the column {} is compressed with {other}; read are zstd, Snappy, gzip, LZ4 and no \
+             compression: write the file with one of them",
+            column.column_path().string()
+        ),
+    }
+}
+
 /// The bytes behind the first page.
-fn check_page(bytes: &[u8]) -> anyhow::Result<&[u8]> {
+fn check_page(bytes: &[u8], max_ratio: i64) -> anyhow::Result<&[u8]> {
     let mut reader = Reader { bytes };
     let page = reader.page().context("the header of a page cannot be read")?;
     let Page { kind, n_bytes, n_bytes_stored, n_values, encoding } = page;
     ensure!(n_bytes_stored >= 0 && n_bytes >= 0 && n_values >= 0, "a page has a negative size");
-    let limit = n_bytes_stored.saturating_mul(MAX_RATIO).saturating_add(SLACK);
+    let limit = n_bytes_stored.saturating_mul(max_ratio).saturating_add(SLACK).min(MAX_PAGE);
     ensure!(n_bytes <= limit, "a page of {n_bytes_stored} bytes says that it holds {n_bytes}");
     ensure!(
         kind != DICTIONARY || n_values <= n_bytes,
@@ -237,11 +261,11 @@ mod tests {
     fn a_page_is_no_larger_than_its_bytes_can_fill() {
         let mut bytes = header(9, 2, 0);
         bytes.extend([1, 2, 3]);
-        assert_eq!(check_page(&bytes).unwrap(), [3]);
-        assert!(check_page(&header(9, 2, 0)).is_err());
-        assert!(check_page(&header(9, 0, 6)).unwrap_err().to_string().contains("encoding 6"));
+        assert_eq!(check_page(&bytes, 64).unwrap(), [3]);
+        assert!(check_page(&header(9, 2, 0), 64).is_err());
+        assert!(check_page(&header(9, 0, 6), 64).unwrap_err().to_string().contains("encoding 6"));
         // 2^31 - 1 bytes from none.
         let large = [0x15, 0, 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f, 0x15, 0, 0];
-        assert!(check_page(&large).unwrap_err().to_string().contains("says that it holds"));
+        assert!(check_page(&large, 64).unwrap_err().to_string().contains("says that it holds"));
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
+use boomerang_core::documents::{Json, Location, records};
 
 use super::parquet;
 use crate::exit::{Exit, OrExit as _};
@@ -12,32 +13,18 @@ use crate::tasks::python::Value;
 /// # Errors
 /// Names the file, and the line if it has some.
 pub(super) fn documents(path: &Path) -> anyhow::Result<Vec<Value>> {
-    let documents = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("parquet") => parquet::documents(path),
-        _ => json(path),
-    };
+    let is_table = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
+    let documents = if is_table { parquet::documents(path) } else { json(path) };
     documents.or_exit(Exit::Unusable)
 }
 
 fn json(path: &Path) -> anyhow::Result<Vec<Value>> {
-    let text = files::read_text(path)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let documents = if text.trim_start().starts_with('[') {
-        serde_json::from_str::<Vec<Value>>(text).with_context(|| path.display().to_string())?
-    } else {
-        let line = |(number, line): (usize, &str)| {
-            serde_json::from_str::<Value>(line)
-                .with_context(|| format!("{}, line {}", path.display(), number + 1))
-        };
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-        lines.map(line).collect::<anyhow::Result<_>>()?
+    let records = records(&path.display().to_string(), &files::read(path)?)?;
+    let document = |(from, record): (Location, Json)| match Value::from(record) {
+        document @ Value::Map(_) => Ok(document),
+        other => bail!("{from}: a document is {}; expected a map of columns", other.kind()),
     };
-    match documents.iter().find(|document| !matches!(document, Value::Map(_))) {
-        None => Ok(documents),
-        Some(other) => {
-            bail!("{}: a document is {}; expected a map of columns", path.display(), other.kind())
-        }
-    }
+    records.into_iter().map(document).collect()
 }
 
 #[cfg(test)]
@@ -58,9 +45,18 @@ mod tests {
     }
 
     #[test]
+    fn what_python_writes_is_read_as_python_reads_it() {
+        let line = b"\xef\xbb\xbf{\"a\": NaN, \"b\": \"\\ud800\", \"a\": 1}\r\n";
+        let expected = Value::map([("a", Value::Int(1)), ("b", "\u{fffd}".into())]);
+        assert_eq!(read("a.jsonl", line).unwrap(), [expected]);
+        let found = read("a.json", b"[{\"a\": -Infinity}]").unwrap();
+        assert_eq!(found, [Value::map([("a", Value::Float(f64::NEG_INFINITY))])]);
+    }
+
+    #[test]
     fn a_wrong_line_is_named() {
         let error = format!("{:#}", read("a.jsonl", b"{}\n{").unwrap_err());
-        assert!(error.contains("a.jsonl, line 2"), "{error}");
+        assert!(error.contains("a.jsonl, line 2, column 2: not JSON"), "{error}");
         assert!(read("a.jsonl", b"3\n").unwrap_err().to_string().contains("a whole number"));
     }
 

@@ -1,7 +1,9 @@
 //! A value of a document: what JSON, YAML and parquet files hold, with keys in their order.
 
+use std::collections::HashMap;
 use std::fmt;
 
+use boomerang_core::documents::{Json, JsonValue};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -127,6 +129,32 @@ impl From<bool> for Value {
 impl<T: Into<Self>> From<Vec<T>> for Value {
     fn from(values: Vec<T>) -> Self {
         Self::List(values.into_iter().map(Into::into).collect())
+    }
+}
+
+impl From<Json> for Value {
+    fn from(json: Json) -> Self {
+        match json.value {
+            JsonValue::Null => Self::None,
+            JsonValue::Bool(flag) => Self::Bool(flag),
+            JsonValue::Int(number) => Self::Int(number),
+            JsonValue::Float(number) => Self::Float(number),
+            JsonValue::Text(text) => Self::Text(text),
+            JsonValue::List(items) => Self::List(items.into_iter().map(Self::from).collect()),
+            JsonValue::Map(entries) => {
+                let mut map: Vec<(String, Self)> = Vec::with_capacity(entries.len());
+                let mut index_of = HashMap::new();
+                for (key, value) in entries {
+                    // Of two with the same key the last counts.
+                    let index = *index_of.entry(key.clone()).or_insert(map.len());
+                    match map.get_mut(index) {
+                        Some((_, old)) => *old = value.into(),
+                        None => map.push((key, value.into())),
+                    }
+                }
+                Self::Map(map)
+            }
+        }
     }
 }
 

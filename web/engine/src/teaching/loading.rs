@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use web_sys::Blob;
 
 use super::messages::Reply;
-use super::texts::{Text, as_text, not_learnt};
+use super::texts::{Text, as_documents, not_learnt};
 use super::worker::post;
 use crate::fetch::{Freshness, beside, fetch_bytes_from, read_blob};
 use crate::notice::{Notice, chain};
@@ -53,7 +53,7 @@ pub(super) async fn load_teacher(
     Ok((Teacher::new(loader.member(&whole).map_err(unusable)?), tokenizer))
 }
 
-/// Reads plain text files.
+/// Reads files of texts, as the command line reads them.
 pub(super) async fn read_texts(names: Vec<String>, files: &[Blob]) -> Result<Vec<Text>, Notice> {
     let n_bytes: u64 = files.iter().map(|file| file.size() as u64).sum();
     if n_bytes > MOST_BYTES {
@@ -69,7 +69,8 @@ pub(super) async fn read_texts(names: Vec<String>, files: &[Blob]) -> Result<Vec
     for (name, file) in names.into_iter().zip(files) {
         let bytes = read_blob(&name, file, file.size() as u64).await;
         let bytes = bytes.map_err(|error| not_learnt(chain(&error), "Choose the files again."))?;
-        texts.push((name.clone(), as_text(&name, bytes)?));
+        let documents = as_documents(&name, &bytes)?;
+        texts.push((name, documents));
     }
     Ok(texts)
 }

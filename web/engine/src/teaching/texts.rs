@@ -1,42 +1,52 @@
-//! Texts of the reader's own, from which a student is to learn.
+//! Texts of the user's own, from which a student is to learn.
 
+use boomerang_core::documents::{Document, Documents, Format, TextUnit, read};
 use boomerang_core::tokenizer::Tokenizer;
 
 use super::messages::TextsRead;
 use crate::notice::{Notice, chain};
 
-/// A file's name and its text.
-pub(super) type Text = (String, String);
+/// A file's name and its documents.
+pub(super) type Text = (String, Vec<Document>);
 
-/// What a file says.
+/// The documents of a file.
 ///
 /// # Errors
-/// A [`Notice`] when it is not UTF-8.
-pub(super) fn as_text(name: &str, bytes: Vec<u8>) -> Result<String, Notice> {
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let place = error.utf8_error().valid_up_to();
-        let why = format!("{name} is no text in UTF-8: byte {place} belongs to no character");
-        not_learnt(why, "Save it as plain text in UTF-8, and choose it again.")
-    })?;
-    // Some editors begin a file with a mark that is no part of its text.
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+/// A [`Notice`] with the line that cannot be read.
+pub(super) fn as_documents(name: &str, bytes: &[u8]) -> Result<Vec<Document>, Notice> {
+    let documents = Format::of(name).and_then(|format| read(name, format, bytes, TextUnit::File));
+    let Documents { documents, .. } = documents
+        .map_err(|error| not_learnt(chain(&error), "Correct the file, and choose it again."))?;
+    Ok(documents)
 }
 
-/// The tokens of each text, and what is told of them.
+/// The tokens of each document, and what is reported of them.
+///
+/// # Errors
+/// A [`Notice`] for documents that this teacher cannot read.
 pub(super) fn encode(
     texts: Vec<Text>,
     tokenizer: &Tokenizer,
+    vocab: usize,
 ) -> Result<(Vec<Vec<u32>>, TextsRead), Notice> {
     let unknown = ["<unk>", "[UNK]"].into_iter().find_map(|token| tokenizer.id(token));
     let mut read = TextsRead { names: Vec::new(), n_tokens: 0, n_unknown: 0, n_held_out: 0 };
     let mut documents = Vec::new();
-    for (name, text) in texts {
-        let tokens = tokenizer.encode(&text, true);
-        let tokens = tokens.map_err(|error| not_learnt(chain(&error), "Choose other texts."))?;
-        read.n_tokens += tokens.len();
-        read.n_unknown += tokens.iter().filter(|&&token| Some(token) == unknown).count();
+    for (name, of_file) in texts {
+        for document in of_file {
+            let from = document.from.clone();
+            let row = document.into_tokens(Some(tokenizer), vocab);
+            let row = row.map_err(|error| not_learnt(chain(&error), "Choose other texts."))?;
+            if row.is_label.is_some() {
+                let why = format!("{from}: labels are not read here");
+                return Err(not_learnt(why, "Distill with boomerang distill, or leave them out."));
+            }
+            let tokens = row.tokens().to_vec();
+            read.n_tokens += tokens.len();
+            read.n_unknown += tokens.iter().filter(|&&token| Some(token) == unknown).count();
+            documents.push(tokens);
+        }
         read.names.push(name);
-        documents.push(tokens);
     }
     Ok((documents, read))
 }
@@ -50,24 +60,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_text_is_refused_with_its_place() {
-        let notice = as_text("a.txt", vec![b'a', b'b', 0xff]).unwrap_err();
-        assert!(notice.why.contains("a.txt") && notice.why.contains("byte 2"), "{}", notice.why);
+    fn a_file_that_is_not_text_is_refused_with_the_place() {
+        let notice = as_documents("a.txt", b"ab\xff").unwrap_err();
+        assert!(notice.why.contains("a.txt, line 1, column 3"), "{}", notice.why);
     }
 
     #[test]
-    fn the_mark_at_the_beginning_is_no_text() {
-        assert_eq!(as_text("a.txt", "\u{feff}é".into()).unwrap(), "é");
-    }
-
-    #[test]
-    fn words_that_the_teacher_does_not_know_are_counted() {
+    fn tokens_of_files_are_counted_with_those_that_the_teacher_does_not_know() {
         let tokenizer = boomerang_core::corpus::Corpus::new(5).tokenizer_json();
         let tokenizer = Tokenizer::from_json(tokenizer.as_bytes()).unwrap();
-        let texts = [("a", "1 + 2"), ("b", "zeppelin")].map(|(a, b)| (a.to_owned(), b.to_owned()));
-        let (documents, read) = encode(texts.to_vec(), &tokenizer).unwrap();
-        assert_eq!(documents.len(), 2);
-        assert_eq!((read.names, read.n_unknown), (vec!["a".to_owned(), "b".to_owned()], 1));
+        let lines =
+            b"{\"text\": \"zeppelin\"}\n{\"input_ids\": [3, 0], \"attention_mask\": [1, 0]}";
+        let texts = [("a.txt", &b"\xef\xbb\xbf1 + 2"[..]), ("b.jsonl", &lines[..])];
+        let texts =
+            texts.map(|(name, bytes)| (name.to_owned(), as_documents(name, bytes).unwrap()));
+        let (documents, read) = encode(texts.to_vec(), &tokenizer, tokenizer.n_tokens()).unwrap();
+        assert_eq!(documents.len(), 3);
+        assert_eq!(documents[2], [3]);
+        assert_eq!((read.names.len(), read.n_unknown), (2, 1));
         assert_eq!(read.n_tokens, documents.iter().map(Vec::len).sum::<usize>());
+    }
+
+    #[test]
+    fn labels_are_refused_where_they_would_be_ignored() {
+        let tokenizer = boomerang_core::corpus::Corpus::new(5).tokenizer_json();
+        let tokenizer = Tokenizer::from_json(tokenizer.as_bytes()).unwrap();
+        let line = b"{\"input_ids\": [3, 4], \"labels\": [-100, 4]}";
+        let text = ("a.jsonl".to_owned(), as_documents("a.jsonl", line).unwrap());
+        let notice = encode(vec![text], &tokenizer, tokenizer.n_tokens()).unwrap_err();
+        assert!(notice.why.contains("a.jsonl, line 1: labels are not read"), "{}", notice.why);
     }
 }

@@ -104,7 +104,8 @@ impl Room {
         let manifest = Manifest::from_json(manifest).map_err(unusable)?;
         check_room(&manifest, &settings.plan).map_err(not_taught)?;
         let (teacher, tokenizer) = load_teacher(manifest_url, &manifest, &self.device).await?;
-        let own = if texts.is_empty() { None } else { Some(encode(texts, &tokenizer)?) };
+        let vocab = teacher.model().config().vocab;
+        let own = if texts.is_empty() { None } else { Some(encode(texts, &tokenizer, vocab)?) };
         let (course, texts) = match own {
             None => (Course::new(teacher, &manifest, settings), None),
             Some((documents, read)) => (Course::on(&documents, teacher, settings), Some(read)),

@@ -1,0 +1,84 @@
+//! Why a file cannot be read as documents.
+
+use thiserror::Error;
+
+use super::Location;
+
+/// A problem and its place.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{at}: {problem}")]
+pub struct DocumentError {
+    pub at: Location,
+    pub problem: Problem,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Problem {
+    #[error(
+        "files of texts end in .txt, .text or .md (one document), .jsonl or .ndjson (one in each \
+         line) or .json; found {}",
+        if .0.is_empty() { "no ending".to_owned() } else { format!(".{}", .0) }
+    )]
+    Ending(String),
+    #[error("the file {0}; expected text in UTF-8")]
+    Encoding(&'static str),
+    #[error("the byte 0x{0:02x} is not UTF-8; save the file as UTF-8")]
+    NotUtf8(u8),
+    #[error("a zero byte; expected text in UTF-8, found UTF-16 or a file that is not text")]
+    NotText,
+    #[error("not JSON: expected {expected}, found {found}")]
+    Syntax { expected: &'static str, found: String },
+    #[error("expected an object, such as {{\"text\": \"…\"}}, found {0}")]
+    NotAnObject(&'static str),
+    #[error("the key {0:?} occurs twice")]
+    Twice(&'static str),
+    #[error("expected \"text\", or \"input_ids\"; found {0}")]
+    NoText(String),
+    #[error(
+        "\"text\" and \"input_ids\" in one document; leave one of them out, so that it is clear \
+         which is meant"
+    )]
+    Both,
+    #[error("{what} is {found}; expected {expected}")]
+    Type { what: String, expected: &'static str, found: String },
+    #[error("{key} has {found} values; expected one for each of the {expected} input_ids")]
+    Length { key: &'static str, expected: usize, found: usize },
+    #[error(
+        "attention_mask hides index {index} between tokens that it shows; only padding before or \
+         after a text can be hidden"
+    )]
+    Hole { index: usize },
+    #[error(
+        "labels[{index}] is {found}; expected {expected}, the input id, or -100 for a token that \
+         is not a target (labels are not shifted)"
+    )]
+    Label { index: usize, found: i64, expected: u32 },
+    #[error(
+        "{0:?} is not read; write labels beside input_ids, with -100 for tokens that are not targets"
+    )]
+    LossMask(&'static str),
+    #[error("the file is empty")]
+    Empty,
+    #[error("nothing to read: all documents are empty")]
+    NothingUsable,
+    #[error(
+        "masked language models are measured on \"text\"; found \"input_ids\", which do not show \
+         which of them are special"
+    )]
+    IdsForMasked,
+    #[error("text needs a tokenizer.json beside the model")]
+    NoTokenizer,
+    #[error("{0}")]
+    Tokenizer(String),
+    #[error(
+        "token {token}{} is not in the model's vocabulary, which ends at {last}: is this the right \
+         tokenizer?",
+        match index {
+            Some(index) => format!(" at input_ids[{index}]"),
+            None => String::new(),
+        }
+    )]
+    OutsideVocabulary { token: u32, index: Option<usize>, last: usize },
+    #[error("{n_tokens} input_ids; the model's window has {window} positions: cut the row")]
+    TooLong { n_tokens: usize, window: usize },
+}

@@ -1,0 +1,169 @@
+//! One object of a file as a document.
+
+use super::{Content, Document, Json, JsonValue, Location, Problem};
+
+/// Token ids: tokens, and behind them padding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRow {
+    /// Padding before the tokens was moved behind them.
+    pub ids: Vec<u32>,
+    pub n_tokens: usize,
+    /// Whether each id may be a target; `None` when every token may.
+    pub is_label: Option<Vec<bool>>,
+}
+
+impl TokenRow {
+    /// The ids without padding.
+    pub fn tokens(&self) -> &[u32] {
+        &self.ids[..self.n_tokens]
+    }
+}
+
+/// A problem, and the byte where it is.
+pub(super) type At = (usize, Problem);
+
+/// Keys by which other tools keep tokens from being targets.
+const LOSS_MASKS: [&str; 5] =
+    ["loss_mask", "completion_mask", "assistant_masks", "assistant_mask", "loss_weights"];
+
+/// What transformers gives a token that is not a target.
+const NOT_A_LABEL: i64 = -100;
+
+/// The document that an object holds; `None` when it has no token.
+///
+/// # Errors
+/// The problem, and where in the text the value stands that has it.
+pub fn document(object: &Json, from: &Location) -> Result<Option<Document>, (usize, Problem)> {
+    let JsonValue::Map(entries) = &object.value else {
+        return Err((object.at, Problem::NotAnObject(object.value.kind())));
+    };
+    let find = |key: &'static str| find(entries, key);
+    let (text, ids) = (find("text")?, find("input_ids")?);
+    let content = match (text, ids) {
+        (Some(text), Some(_)) => return Err((text.at, Problem::Both)),
+        (Some(text), None) => match &text.value {
+            JsonValue::Text(text) if text.is_empty() => return Ok(None),
+            JsonValue::Text(text) => Content::Text(text.clone()),
+            _ => return Err(wrong(text, "text", "a string")),
+        },
+        (None, Some(ids)) => {
+            for key in LOSS_MASKS {
+                if let Some(mask) = find(key)? {
+                    return Err((mask.at, Problem::LossMask(key)));
+                }
+            }
+            let row = token_row(ids, find("attention_mask")?, find("labels")?)?;
+            if row.n_tokens == 0 {
+                return Ok(None);
+            }
+            Content::Tokens(row)
+        }
+        (None, None) => return Err((object.at, Problem::NoText(keys(entries)))),
+    };
+    Ok(Some(Document { content, from: from.clone() }))
+}
+
+/// The value of a key; null counts as absent, as tables write it for what a record lacks.
+fn find<'a>(entries: &'a [(String, Json)], key: &'static str) -> Result<Option<&'a Json>, At> {
+    let mut found = entries.iter().filter(|(name, _)| name == key).map(|(_, value)| value);
+    let first = found.next();
+    match found.next() {
+        Some(second) => Err((second.at, Problem::Twice(key))),
+        None => Ok(first.filter(|value| value.value != JsonValue::Null)),
+    }
+}
+
+/// What an object has instead.
+fn keys(entries: &[(String, Json)]) -> String {
+    const N_NAMED: usize = 6;
+    let named: Vec<String> = entries
+        .iter()
+        .take(N_NAMED)
+        .map(|(key, value)| match value.value {
+            JsonValue::Null => format!("{key:?}: null"),
+            _ => format!("{key:?}"),
+        })
+        .collect();
+    match named.len() {
+        0 => "an object without keys".to_owned(),
+        _ if entries.len() > N_NAMED => format!("{}, …", named.join(", ")),
+        _ => named.join(", "),
+    }
+}
+
+fn wrong(found: &Json, what: impl Into<String>, expected: &'static str) -> At {
+    let shown = match &found.value {
+        JsonValue::Int(number) => number.to_string(),
+        JsonValue::Float(number) => format!("{number:?}"),
+        value => value.kind().to_owned(),
+    };
+    (found.at, Problem::Type { what: what.into(), expected, found: shown })
+}
+
+/// The values of a list, each read by `read`.
+fn list<T>(
+    list: &Json,
+    key: &str,
+    expected: &'static str,
+    read: impl Fn(&JsonValue) -> Option<T>,
+) -> Result<Vec<T>, At> {
+    let JsonValue::List(items) = &list.value else { return Err(wrong(list, key, "a list")) };
+    let item = |(index, item): (usize, &Json)| {
+        read(&item.value).ok_or_else(|| wrong(item, format!("{key}[{index}]"), expected))
+    };
+    items.iter().enumerate().map(item).collect()
+}
+
+fn token_row(ids: &Json, mask: Option<&Json>, labels: Option<&Json>) -> Result<TokenRow, At> {
+    let mut row = list(ids, "input_ids", "a token id", |value| match *value {
+        JsonValue::Int(number) => u32::try_from(number).ok(),
+        _ => None,
+    })?;
+    let n_ids = row.len();
+    let as_many = |list: &Json, key, found| match found == n_ids {
+        true => Ok(()),
+        false => Err((list.at, Problem::Length { key, expected: n_ids, found })),
+    };
+    let shown = match mask {
+        None => 0..n_ids,
+        Some(mask) => {
+            let flags = list(mask, "attention_mask", "0 or 1", |value| match *value {
+                JsonValue::Int(0) | JsonValue::Bool(false) => Some(false),
+                JsonValue::Int(1) | JsonValue::Bool(true) => Some(true),
+                _ => None,
+            })?;
+            as_many(mask, "attention_mask", flags.len())?;
+            let start = flags.iter().position(|&flag| flag).unwrap_or(0);
+            let end = flags.iter().rposition(|&flag| flag).map_or(0, |last| last + 1);
+            if let Some(hole) = flags[start..end].iter().position(|&flag| !flag) {
+                return Err((mask.at, Problem::Hole { index: start + hole }));
+            }
+            start..end
+        }
+    };
+    let is_label = match labels {
+        None => None,
+        Some(labels) => {
+            let values = list(labels, "labels", "a whole number", |value| match *value {
+                JsonValue::Int(number) => Some(number),
+                _ => None,
+            })?;
+            as_many(labels, "labels", values.len())?;
+            for index in shown.clone() {
+                let (found, expected) = (values[index], row[index]);
+                if found != NOT_A_LABEL && found != i64::from(expected) {
+                    return Err((labels.at, Problem::Label { index, found, expected }));
+                }
+            }
+            let is_label: Vec<bool> = values.iter().map(|&label| label != NOT_A_LABEL).collect();
+            // A mask that hides nothing is none.
+            (!is_label[shown.clone()].iter().all(|&flag| flag)).then_some(is_label)
+        }
+    };
+    row.rotate_left(shown.start);
+    let is_label = is_label.map(|mut is_label| {
+        is_label.rotate_left(shown.start);
+        is_label
+    });
+    Ok(TokenRow { ids: row, n_tokens: shown.len(), is_label })
+}
