@@ -168,39 +168,6 @@ fn byte_of(char: char) -> Option<u8> {
 mod tests {
     use super::*;
 
-    /// BPE that merges a, b and c to one token, with settings as they are kept after training.
-    fn trained() -> Tokenizer {
-        let json = r#"{"version": "1.0", "added_tokens": [], "normalizer": null,
-            "truncation": {"direction": "Right", "max_length": 2, "strategy": "LongestFirst",
-                "stride": 0},
-            "padding": {"strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": null,
-                "pad_id": 0, "pad_type_id": 0, "pad_token": "a"},
-            "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "Removed",
-                "invert": false},
-            "post_processor": null, "decoder": null,
-            "model": {"type": "BPE", "dropout": 0.5, "unk_token": null,
-                "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
-                "byte_fallback": false, "ignore_merges": false,
-                "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4},
-                "merges": [["a", "b"], ["ab", "c"]]}}"#;
-        Tokenizer::from_json(json.as_bytes()).unwrap()
-    }
-
-    #[test]
-    fn dropout_that_a_file_keeps_from_its_training_does_not_change_the_tokens() {
-        let tokenizer = trained();
-        for _ in 0..50 {
-            assert_eq!(tokenizer.encode("abc abc", true).unwrap(), [4, 4]);
-        }
-    }
-
-    #[test]
-    fn texts_are_neither_cut_nor_padded_as_the_file_says() {
-        let tokenizer = trained();
-        assert_eq!(tokenizer.encode("abc", true).unwrap(), [4]);
-        assert_eq!(tokenizer.encode_marked("abc abc abc").unwrap().0, [4, 4, 4]);
-    }
-
     #[test]
     fn half_a_character_is_shown_as_its_bytes() {
         // "é" is C3 A9, "東" E6 9D B1; the last token has a whole character and half of one.
@@ -233,5 +200,38 @@ mod tests {
         let (joined, plain) = (tokenizer(fallback), tokenizer("null"));
         assert!(joined.is_byte(1) && !joined.is_byte(2) && !plain.is_byte(1));
         assert_eq!(joined.label(1).unwrap(), "<0xE6>");
+    }
+
+    /// BPE that merges a, b and c to one token, with settings as they are kept after training.
+    fn trained() -> Tokenizer {
+        let json = r#"{"version": "1.0", "added_tokens": [], "normalizer": null,
+            "truncation": {"direction": "Right", "max_length": 2, "strategy": "LongestFirst",
+                "stride": 0},
+            "padding": {"strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": null,
+                "pad_id": 0, "pad_type_id": 0, "pad_token": "a"},
+            "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "Removed",
+                "invert": false},
+            "post_processor": null, "decoder": null,
+            "model": {"type": "BPE", "dropout": 0.5, "unk_token": null,
+                "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": false,
+                "byte_fallback": false, "ignore_merges": false,
+                "vocab": {"a": 0, "b": 1, "c": 2, "ab": 3, "abc": 4},
+                "merges": [["a", "b"], ["ab", "c"]]}}"#;
+        Tokenizer::from_json(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn dropout_that_a_file_keeps_from_its_training_does_not_change_the_tokens() {
+        let tokenizer = trained();
+        for _ in 0..50 {
+            assert_eq!(tokenizer.encode("abc abc", true).unwrap(), [4, 4]);
+        }
+    }
+
+    #[test]
+    fn texts_are_neither_cut_nor_padded_as_the_file_says() {
+        let tokenizer = trained();
+        assert_eq!(tokenizer.encode("abc", true).unwrap(), [4]);
+        assert_eq!(tokenizer.encode_marked("abc abc abc").unwrap().0, [4, 4, 4]);
     }
 }
