@@ -2,8 +2,10 @@
 //!
 //! What fails leaves the old file or folder as it was. Every message names the path.
 
+mod beside;
 mod folder;
 mod gguf;
+mod kinds;
 mod model;
 pub mod names;
 mod parts;

@@ -70,12 +70,11 @@ pub fn run(args: &PruneArgs) -> anyhow::Result<()> {
     let Pruned { model, plan, sentence } = pruned;
     let precision = Precision::of_checkpoint(&folder.checkpoint()?);
     let out = OutputFolder::create(&args.out, args.force)?.apart_from(&[&args.teacher])?;
-    out.write("config.json", model.config().to_json().as_bytes())?;
     if let Some(plan) = &plan {
         out.write("student_config.json", StudentConfig::of(plan).to_json().as_bytes())?;
     }
     out.write("model.safetensors", &model_to_bytes(&model, precision)?)?;
-    folder.copy_extras_to(out.path())?;
+    folder.describe_in(&out, model.config())?;
     out.commit()?;
     print(&sentence);
     print(&format!("written to {}", args.out.display()));
