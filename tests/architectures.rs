@@ -100,7 +100,7 @@ fn every_family_ends_at_its_teacher_with_the_same_config() {
 
 #[test]
 fn a_pruned_model_keeps_each_layers_window_and_rotation_as_in_transformers() {
-    for name in ["smollm3", "qwen2-windows", "gemma2", "gemma3"] {
+    for name in ["smollm3", "qwen2-windows", "gemma2", "gemma3", "mistral-listed"] {
         let folder = fixtures().join("architectures").join(name);
         let teacher = ModelFolder::open(&folder).unwrap().teacher(&cpu()).unwrap();
         let reference = read(folder.join("reference.safetensors"));

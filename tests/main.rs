@@ -13,6 +13,9 @@ mod bad_input;
 mod baselines;
 /// The bundle that comes with the repository loads, and its curve is what a fresh evaluation gives.
 mod bundle;
+/// Checkpoints that are not what their config says, or no plain language model, say so; what is
+/// written says what it holds.
+mod checkpoints;
 /// The commands, run as a user runs them.
 mod commands;
 /// Losses and weights of six steps equal those of an independent implementation.

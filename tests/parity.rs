@@ -111,6 +111,9 @@ architectures! {
     distilbert_agrees_with_transformers: "distilbert";
     internlm2_agrees_with_the_same_llama_in_transformers: "internlm2";
     internlm3_agrees_with_the_same_llama_in_transformers: "internlm3";
+    internlm3_with_biases_as_transformers_5_writes_it_agrees: "internlm3-biases";
+    mistral_with_windows_in_the_layers_it_lists_agrees_with_transformers: "mistral-listed";
+    a_llama_rotates_whole_heads_whatever_its_config_says_as_in_transformers: "llama-partial";
 }
 
 fn owner(value: &Value) -> Owner {

@@ -36,6 +36,12 @@ pub struct Traits {
     pub model_type: &'static str,
     /// Under which keys `config.json` has the sizes.
     pub keys: &'static Keys,
+    /// Other names for keys, which transformers reads as well: the other name, the key.
+    pub aliases: &'static [(&'static str, &'static str)],
+    /// Keys that have to be there, because the defaults of the family's implementations differ.
+    pub required: &'static [&'static str],
+    /// Keys that change the result unless they have this value.
+    pub fixed: &'static [Fixed],
     pub objective: Objective,
     pub norm: Norms,
     pub residual: ResidualRule,
@@ -47,13 +53,18 @@ pub struct Traits {
     /// What `config.json` leaves out.
     pub defaults: Defaults,
     pub positions: PositionRule,
+    /// The scalings of rotary embeddings (`rope_type`) that the family has and Boomerang computes.
+    pub rope_types: &'static [&'static str],
     pub windows: WindowRule,
+    pub softcaps: Softcaps,
     /// Token embeddings are multiplied by `sqrt(d_model)`.
     pub scales_embedding: bool,
     /// A norm follows the sum of all embeddings.
     pub normalizes_embedding: bool,
     /// A vector for the kind of text is added to each embedding; texts here are of kind 0.
     pub token_types: bool,
+    /// transformers has no code for it, and runs the Python files that come with a checkpoint.
+    pub needs_own_code: bool,
     pub undecayed_norms: UndecayedNorms,
 }
 
@@ -64,12 +75,25 @@ pub struct Keys {
     pub d_ff: &'static str,
     pub n_layers: &'static str,
     pub n_heads: &'static str,
+    /// `None`: as many as heads.
+    pub n_kv_heads: Option<&'static str>,
+    /// `None`: `d_model / n_heads`.
+    pub d_head: Option<&'static str>,
     pub max_seq: &'static str,
-    pub norm_epsilon: &'static str,
+    /// `None`: always the default.
+    pub norm_epsilon: Option<&'static str>,
     pub activation: &'static str,
     pub rope_theta: &'static str,
-    /// The part of a head that is rotated.
-    pub rotary_fraction: &'static str,
+    /// The part of a head that is rotated; `None` for families that rotate all of it, whatever their
+    /// config says.
+    pub rotary_fraction: Option<&'static str>,
+}
+
+/// A key that a model may have, and the only value that is computed.
+#[derive(Clone, Copy, Debug)]
+pub enum Fixed {
+    Flag(&'static str, bool),
+    Word(&'static str, &'static str),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +106,9 @@ pub struct Defaults {
     pub tied: bool,
     /// `None`: `d_model / n_heads`.
     pub d_head: Option<usize>,
+    /// Positions before LongRoPE's long factors begin, if the config has a key for them beside the
+    /// scaling.
+    pub original_seq: Option<usize>,
     /// `None`: the file has to say `d_ff`.
     pub d_ff_per_d_model: Option<usize>,
     /// Window of the layers that have one.
@@ -149,8 +176,9 @@ pub enum QueryKeyNorm {
 pub enum Bias {
     Always,
     Never,
-    /// When `config.json` has this key set to true.
-    Key(&'static str),
+    /// When `config.json` has one of these keys set to true; those that are there have to agree. The
+    /// first is the oldest.
+    Keys(&'static [&'static str]),
     /// Unless `config.json` has this key set to false.
     Unless(&'static str),
 }
@@ -177,6 +205,13 @@ pub enum PositionRule {
     Learned,
 }
 
+/// What may be bent to stay below a number that `config.json` has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Softcaps {
+    pub scores: bool,
+    pub logits: bool,
+}
+
 /// Which layers see only the last `sliding_window` positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowRule {
@@ -184,15 +219,17 @@ pub enum WindowRule {
     None,
     /// All, when `sliding_window` is a number.
     All,
+    /// Those that `layer_types` names; without it all, when `sliding_window` is a number.
+    AllUnlessListed,
     /// Those that `layer_types` names; without it those from `max_window_layers` on, when
     /// `use_sliding_window` is true.
     FromLayer,
     /// Those that `layer_types` names; without it those that are not rotated, when
     /// `use_sliding_window` is true.
     WithoutRope,
-    /// Those that `layer_types` names; without it all but each n-th, with n under this key or else
-    /// this number.
-    AllButEach(&'static str, usize),
+    /// Those that `layer_types` names; without it all but each n-th, with n under this key, if there
+    /// is one, or else this number.
+    AllButEach(Option<&'static str>, usize),
 }
 
 /// Which norms the reference implementation's optimizer does not decay.

@@ -1,8 +1,8 @@
 //! The table: what transformers' code does for each `model_type`, where it is not in `config.json`.
 
 use super::{
-    Architecture, Bias, Defaults, Keys, MlpKind, NormKind, Norms, Objective, PositionRule,
-    QueryKeyNorm, ResidualRule, Traits, UndecayedNorms, WindowRule,
+    Architecture, Bias, Defaults, Fixed, Keys, MlpKind, NormKind, Norms, Objective, PositionRule,
+    QueryKeyNorm, ResidualRule, Softcaps, Traits, UndecayedNorms, WindowRule,
 };
 
 pub(super) fn row(architecture: Architecture) -> &'static Traits {
@@ -30,12 +30,19 @@ const LLAMA_KEYS: Keys = Keys {
     d_ff: "intermediate_size",
     n_layers: "num_hidden_layers",
     n_heads: "num_attention_heads",
+    n_kv_heads: Some("num_key_value_heads"),
+    d_head: Some("head_dim"),
     max_seq: "max_position_embeddings",
-    norm_epsilon: "rms_norm_eps",
+    norm_epsilon: Some("rms_norm_eps"),
     activation: "hidden_act",
     rope_theta: "rope_theta",
-    rotary_fraction: "partial_rotary_factor",
+    rotary_fraction: None,
 };
+
+/// Of models whose heads share nothing and fill the width.
+const PLAIN_HEADS: Keys = Keys { n_kv_heads: None, d_head: None, ..LLAMA_KEYS };
+
+const ROPE_TYPES: &[&str] = &["default", "linear", "dynamic", "llama3", "longrope"];
 
 static LLAMA: Traits = LLAMA_ROW;
 
@@ -43,13 +50,16 @@ static LLAMA: Traits = LLAMA_ROW;
 const LLAMA_ROW: Traits = Traits {
     model_type: "llama",
     keys: &LLAMA_KEYS,
+    aliases: &[],
+    required: &[],
+    fixed: &[Fixed::Flag("is_causal", true)],
     objective: Objective::NextToken,
     norm: Norms { kind: NormKind::Rms, before: true, after: false, after_sum: false },
     residual: ResidualRule::Sequential,
     query_key_norm: QueryKeyNorm::None,
-    query_key_value_bias: Bias::Key("attention_bias"),
-    attention_output_bias: Bias::Key("attention_bias"),
-    mlp_bias: Bias::Key("mlp_bias"),
+    query_key_value_bias: Bias::Keys(&["attention_bias"]),
+    attention_output_bias: Bias::Keys(&["attention_bias"]),
+    mlp_bias: Bias::Keys(&["mlp_bias"]),
     mlp: MlpKind::Gated,
     defaults: Defaults {
         norm_epsilon: 1e-6,
@@ -59,6 +69,7 @@ const LLAMA_ROW: Traits = Traits {
         max_seq: 2048,
         tied: false,
         d_head: None,
+        original_seq: None,
         d_ff_per_d_model: None,
         window: None,
         attention_divisor: None,
@@ -66,10 +77,13 @@ const LLAMA_ROW: Traits = Traits {
         logit_softcap: None,
     },
     positions: PositionRule::Rotary,
+    rope_types: ROPE_TYPES,
     windows: WindowRule::None,
+    softcaps: Softcaps { scores: false, logits: false },
     scales_embedding: false,
     normalizes_embedding: false,
     token_types: false,
+    needs_own_code: false,
     undecayed_norms: UndecayedNorms::All,
 };
 
@@ -78,7 +92,7 @@ static MISTRAL: Traits = Traits {
     query_key_value_bias: Bias::Never,
     attention_output_bias: Bias::Never,
     mlp_bias: Bias::Never,
-    windows: WindowRule::All,
+    windows: WindowRule::AllUnlessListed,
     defaults: Defaults { max_seq: 131_072, window: Some(4096), ..LLAMA_ROW.defaults },
     undecayed_norms: UndecayedNorms::OfLayers,
     ..LLAMA_ROW
@@ -128,11 +142,18 @@ static OLMO2: Traits = Traits {
 
 static PHI3: Traits = Traits {
     model_type: "phi3",
+    keys: &Keys { rotary_fraction: Some("partial_rotary_factor"), ..LLAMA_KEYS },
     query_key_value_bias: Bias::Never,
     attention_output_bias: Bias::Never,
     mlp_bias: Bias::Never,
+    rope_types: &["default", "longrope", "su"],
     windows: WindowRule::All,
-    defaults: Defaults { norm_epsilon: 1e-5, max_seq: 4096, ..LLAMA_ROW.defaults },
+    defaults: Defaults {
+        norm_epsilon: 1e-5,
+        max_seq: 4096,
+        original_seq: Some(4096),
+        ..LLAMA_ROW.defaults
+    },
     undecayed_norms: UndecayedNorms::OfLayers,
     ..LLAMA_ROW
 };
@@ -142,9 +163,11 @@ static GEMMA2: Traits = GEMMA2_ROW;
 const GEMMA2_ROW: Traits = Traits {
     model_type: "gemma2",
     keys: &Keys { activation: "hidden_activation", ..LLAMA_KEYS },
+    fixed: &[Fixed::Flag("is_causal", true), Fixed::Flag("use_bidirectional_attention", false)],
     norm: Norms { kind: NormKind::RmsAroundOne, before: true, after: true, after_sum: false },
     mlp_bias: Bias::Never,
-    windows: WindowRule::AllButEach("sliding_window_pattern", 2),
+    windows: WindowRule::AllButEach(None, 2),
+    softcaps: Softcaps { scores: true, logits: true },
     scales_embedding: true,
     defaults: Defaults {
         activation: "gelu_pytorch_tanh",
@@ -165,7 +188,9 @@ static GEMMA3: Traits = Traits {
     model_type: "gemma3_text",
     query_key_norm: QueryKeyNorm::Head,
     positions: PositionRule::RotaryByWindow,
-    windows: WindowRule::AllButEach("sliding_window_pattern", 6),
+    windows: WindowRule::AllButEach(Some("sliding_window_pattern"), 6),
+    // transformers reads a cap of its scores, too, and does not apply it.
+    softcaps: Softcaps { scores: false, logits: true },
     defaults: Defaults {
         rope_theta: 1_000_000.0,
         max_seq: 131_072,
@@ -178,18 +203,24 @@ static GEMMA3: Traits = Traits {
 
 static INTERN_LM2: Traits = Traits {
     model_type: "internlm2",
-    query_key_value_bias: Bias::Key("bias"),
-    attention_output_bias: Bias::Key("bias"),
+    keys: &Keys { d_head: None, ..LLAMA_KEYS },
+    query_key_value_bias: Bias::Unless("bias"),
+    attention_output_bias: Bias::Unless("bias"),
     mlp_bias: Bias::Never,
+    rope_types: &["default", "linear", "dynamic"],
+    needs_own_code: true,
     undecayed_norms: UndecayedNorms::None,
     ..LLAMA_ROW
 };
 
+/// Its own code has `qkv_bias` and `bias`; transformers 5 runs it as a Llama with that one's keys,
+/// which have to be alike there.
 static INTERN_LM3: Traits = Traits {
     model_type: "internlm3",
-    query_key_value_bias: Bias::Key("qkv_bias"),
-    attention_output_bias: Bias::Key("bias"),
-    mlp_bias: Bias::Key("bias"),
+    required: &["num_key_value_heads", "head_dim", "rms_norm_eps"],
+    query_key_value_bias: Bias::Keys(&["qkv_bias", "attention_bias"]),
+    attention_output_bias: Bias::Keys(&["bias", "attention_bias", "mlp_bias"]),
+    mlp_bias: Bias::Keys(&["bias", "mlp_bias", "attention_bias"]),
     defaults: Defaults { max_seq: 32_768, ..LLAMA_ROW.defaults },
     undecayed_norms: UndecayedNorms::OfLayers,
     ..LLAMA_ROW
@@ -198,10 +229,10 @@ static INTERN_LM3: Traits = Traits {
 static GPT_NEOX: Traits = Traits {
     model_type: "gpt_neox",
     keys: &Keys {
-        norm_epsilon: "layer_norm_eps",
+        norm_epsilon: Some("layer_norm_eps"),
         rope_theta: "rotary_emb_base",
-        rotary_fraction: "rotary_pct",
-        ..LLAMA_KEYS
+        rotary_fraction: Some("rotary_pct"),
+        ..PLAIN_HEADS
     },
     norm: Norms { kind: NormKind::Layer, before: true, after: false, after_sum: false },
     residual: ResidualRule::ParallelUnless("use_parallel_residual"),
@@ -226,10 +257,22 @@ static GPT2: Traits = Traits {
         n_layers: "n_layer",
         n_heads: "n_head",
         max_seq: "n_positions",
-        norm_epsilon: "layer_norm_epsilon",
+        norm_epsilon: Some("layer_norm_epsilon"),
         activation: "activation_function",
-        ..LLAMA_KEYS
+        ..PLAIN_HEADS
     },
+    aliases: &[
+        ("hidden_size", "n_embd"),
+        ("num_hidden_layers", "n_layer"),
+        ("num_attention_heads", "n_head"),
+        ("max_position_embeddings", "n_positions"),
+    ],
+    fixed: &[
+        Fixed::Flag("is_causal", true),
+        Fixed::Flag("scale_attn_weights", true),
+        Fixed::Flag("scale_attn_by_inverse_layer_idx", false),
+        Fixed::Flag("add_cross_attention", false),
+    ],
     norm: Norms { kind: NormKind::Layer, before: true, after: false, after_sum: false },
     query_key_value_bias: Bias::Always,
     attention_output_bias: Bias::Always,
@@ -251,7 +294,12 @@ static BERT: Traits = BERT_ROW;
 
 const BERT_ROW: Traits = Traits {
     model_type: "bert",
-    keys: &Keys { norm_epsilon: "layer_norm_eps", ..LLAMA_KEYS },
+    keys: &Keys { norm_epsilon: Some("layer_norm_eps"), ..PLAIN_HEADS },
+    fixed: &[
+        Fixed::Flag("is_decoder", false),
+        Fixed::Flag("add_cross_attention", false),
+        Fixed::Word("position_embedding_type", "absolute"),
+    ],
     objective: Objective::MaskedToken,
     norm: Norms { kind: NormKind::Layer, before: false, after: false, after_sum: true },
     query_key_value_bias: Bias::Always,
@@ -278,9 +326,16 @@ static DISTIL_BERT: Traits = Traits {
         d_ff: "hidden_dim",
         n_layers: "n_layers",
         n_heads: "n_heads",
+        norm_epsilon: None,
         activation: "activation",
-        ..LLAMA_KEYS
+        ..PLAIN_HEADS
     },
+    aliases: &[
+        ("hidden_size", "dim"),
+        ("num_hidden_layers", "n_layers"),
+        ("num_attention_heads", "n_heads"),
+    ],
+    fixed: &[],
     token_types: false,
     ..BERT_ROW
 };

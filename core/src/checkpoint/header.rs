@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use safetensors::{Dtype, SafeTensorError};
 use serde::Deserialize;
 
+use super::used::Described;
 use super::{CheckpointError, read};
 use crate::config::ModelConfig;
 
@@ -92,7 +93,8 @@ impl Header {
         &self.tensors
     }
 
-    /// Looks whether these headers together promise the model that `config` describes.
+    /// Looks whether these headers together promise the model that `config` describes, and nothing
+    /// else.
     ///
     /// # Errors
     /// [`CheckpointError`] names the tensor that is missing or does not fit.
@@ -100,16 +102,20 @@ impl Header {
         headers: impl Iterator<Item = &'a Self> + Clone,
         config: &ModelConfig,
     ) -> Result<(), CheckpointError> {
+        fn described<'t>((name, tensor): (&'t String, &'t StoredTensor)) -> Described<'t> {
+            Described { name, dtype: tensor.dtype, shape: &tensor.shape }
+        }
+        let all = headers.clone().flat_map(|header| header.tensors.iter().map(described));
         let find = |name: &str| {
-            let shape = headers.clone().find_map(|header| header.tensors.get(name));
-            shape.map(|tensor| &*tensor.shape)
+            let found = headers.clone().find_map(|header| header.tensors.get_key_value(name));
+            found.map(described)
         };
         let missing = |name: &str| CheckpointError::MissingTensor {
             name: name.to_owned(),
             n_tensors: headers.clone().map(|header| header.tensors.len()).sum(),
             similar: None,
         };
-        read::check_shapes(config, find, missing)
+        read::check_described(config, all, find, missing)
     }
 }
 

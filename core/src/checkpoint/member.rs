@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+use super::used::Used;
 use super::{Checkpoint, CheckpointError, Names};
 use crate::config::ModelConfig;
 use crate::plan::{HeadPolicy, Owner, Recipe};
@@ -130,10 +131,13 @@ impl<'bytes> Checkpoint<'bytes> {
 impl<'a> Parent<'a, '_> {
     /// The tensors of each layer: their names inside the layer, and as stored.
     fn by_layer(self) -> BTreeMap<usize, Vec<(&'a str, &'a str)>> {
-        let names = Names::of(self.config);
+        let (names, used) = (Names::of(self.config), Used::by(self.config));
         let mut layers = BTreeMap::<usize, Vec<_>>::new();
         for name in self.checkpoint.names() {
-            if let Some((layer, part)) = names.in_layer(name) {
+            // Masks and the like, which some files store, are computed again by whoever reads.
+            if let Some((layer, part)) = names.in_layer(name)
+                && used.in_layer(part)
+            {
                 layers.entry(layer).or_default().push((part, name));
             }
         }

@@ -6,11 +6,13 @@
 mod dtype;
 mod eight_bits;
 mod fingerprint;
+mod foreign;
 mod header;
 mod member;
 mod names;
 mod read;
 mod stored;
+mod used;
 mod write;
 
 use std::collections::BTreeMap;
@@ -70,6 +72,36 @@ pub enum CheckpointError {
          and 5 read such a file differently: set tie_word_embeddings to false or remove the tensor"
     )]
     TiedButDifferent { head: String },
+    #[error(
+        "{n_unused} tensors are not used by the model that config.json describes: {names}; correct \
+         config.json (a key that turns them on may be missing), or remove them from the weights"
+    )]
+    Unused { n_unused: usize, names: String },
+    #[error(
+        "{key} in config.json is {expected}, and the weights have {found} layers; correct \
+         config.json, or remove the layers that are too many"
+    )]
+    MoreLayers { key: &'static str, expected: usize, found: usize },
+    #[error(
+        "the tensors {first:?} and {second:?} are the same parameter with different values; remove \
+         the one that is wrong"
+    )]
+    Twice { first: String, second: String },
+    #[error(
+        "quantised with {method} (found: {marker}); Boomerang reads weights in f32, f16, bf16 and \
+         unscaled 8-bit floats: use the model that it was quantised from, or save it dequantised"
+    )]
+    Quantised { method: String, marker: String },
+    #[error(
+        "{name:?} is part of an adapter, not of a whole model; merge it into its base model (in \
+         peft: merge_and_unload) and use the result"
+    )]
+    Adapter { name: String },
+    #[error(
+        "{name:?} is the head of a classifier or reward model, which says nothing about the next \
+         token; use the language model that it was made from"
+    )]
+    OtherHead { name: String },
     #[error("writing safetensors failed")]
     Write(#[source] SafeTensorError),
     #[error("the index is not usable: {0}")]
@@ -138,6 +170,14 @@ impl<'bytes> Checkpoint<'bytes> {
             entry.or_insert((0, view.dtype())).0 += view.data().len();
         }
         n_bytes.into_values().max_by_key(|entry| entry.0).map(|entry| entry.1)
+    }
+
+    /// The format that holds every tensor's values; `None` without tensors.
+    pub fn widest_precision(&self) -> Option<Precision> {
+        let mut precisions = self.tensors.values().map(|view| Precision::of(view.dtype()));
+        let first = precisions.next()?;
+        // Neither of the 16-bit formats holds the other's values.
+        Some(if precisions.all(|other| other == first) { first } else { Precision::F32 })
     }
 
     pub fn file_names(&self) -> impl Iterator<Item = &str> {

@@ -4,8 +4,10 @@ use burn::tensor::{Device, TensorData};
 use safetensors::tensor::TensorView;
 
 use super::eight_bits::Scales;
+use super::foreign::refuse_dtype;
 use super::names::Place;
 use super::stored::Stored;
+use super::used::{Described, Used};
 use super::{Checkpoint, CheckpointError, Names, Share};
 use crate::config::{LayerKind, ModelConfig};
 use crate::model::parameters::Parameter;
@@ -30,6 +32,16 @@ impl<'bytes> Checkpoint<'bytes> {
     /// # Errors
     /// As [`Checkpoint::read_model`].
     pub fn read_model_releasing(
+        &self,
+        config: &ModelConfig,
+        device: &Device,
+        release: impl FnMut(&[u8]),
+    ) -> Result<LanguageModel, CheckpointError> {
+        Used::by(config).refuse_others(self.described())?;
+        self.read_parameters(config, device, release)
+    }
+
+    fn read_parameters(
         &self,
         config: &ModelConfig,
         device: &Device,
@@ -73,8 +85,9 @@ impl<'bytes> Checkpoint<'bytes> {
         device: &Device,
         release: impl FnMut(&[u8]),
     ) -> Result<LanguageModel, CheckpointError> {
+        Used::by(config).refuse_others(self.described())?;
         let without_layers = config.with_layers(Vec::new(), config.tied);
-        self.read_model_releasing(&without_layers, device, release)
+        self.read_parameters(&without_layers, device, release)
     }
 
     /// A single layer from a file that holds nothing else, its tensors named as inside a layer.
@@ -88,21 +101,29 @@ impl<'bytes> Checkpoint<'bytes> {
         device: &Device,
     ) -> Result<DecoderLayer, CheckpointError> {
         let names = Names::of(config);
+        Used::by(config).refuse_others_in_layer(self.names())?;
         DecoderLayer::build(config, kind, "", device, |parameter| {
             self.parameter(&names, parameter, &mut |_| {})
         })
     }
 
-    /// Looks whether the model that `config` describes is here, without reading a weight.
+    /// Looks whether the model that `config` describes is here, and nothing else, without reading a
+    /// weight.
     ///
     /// # Errors
     /// As [`Checkpoint::read_model`].
     pub fn check(&self, config: &ModelConfig) -> Result<(), CheckpointError> {
         let names = Names::of(config);
+        Used::by(config).refuse_others(self.described())?;
         self.refuse_broken_tie(config, &names)?;
         each_parameter(config, |parameter| {
             self.fitting(&place_of(&names, parameter)?, parameter).map(|_| ())
         })
+    }
+
+    fn described(&self) -> impl Iterator<Item = Described<'_>> {
+        let tensors = self.tensors.iter();
+        tensors.map(|(name, view)| Described { name, dtype: view.dtype(), shape: view.shape() })
     }
 
     /// The tensor, if it has the shape that the parameter asks for.
@@ -113,6 +134,8 @@ impl<'bytes> Checkpoint<'bytes> {
     ) -> Result<Stored<'place, 'bytes>, CheckpointError> {
         let (name, view) = self.locate(place)?;
         fits(place, parameter, name, view.shape())?;
+        refuse_dtype(name, view.dtype())?;
+        self.refuse_second(place, name, view)?;
         let scales = Scales::find(self, name, view)?;
         Ok(Stored {
             name,
@@ -157,6 +180,26 @@ impl<'bytes> Checkpoint<'bytes> {
         Ok((name, self.tensor(name)?))
     }
 
+    /// A parameter has one value, under however many of its names it is stored.
+    fn refuse_second(
+        &self,
+        place: &Place,
+        first: &str,
+        view: &TensorView<'_>,
+    ) -> Result<(), CheckpointError> {
+        let others = place.names().filter(|name| *name != first);
+        let mut others = others.filter_map(|name| Some((name, self.tensors.get(name)?)));
+        let differs =
+            |other: &TensorView<'_>| other.dtype() != view.dtype() || other.data() != view.data();
+        match others.find(|(_, other)| differs(other)) {
+            None => Ok(()),
+            Some((second, _)) => {
+                let (first, second) = (first.to_owned(), second.clone());
+                Err(CheckpointError::Twice { first, second })
+            }
+        }
+    }
+
     fn refuse_broken_tie(
         &self,
         config: &ModelConfig,
@@ -179,19 +222,22 @@ impl<'bytes> Checkpoint<'bytes> {
     }
 }
 
-/// Looks whether tensors of these shapes are the model that `config` describes; `missing` says what
-/// there is instead of a tensor.
-pub(super) fn check_shapes<'shapes>(
+/// Looks whether these tensors are the model that `config` describes, and nothing else; `missing` says
+/// what there is instead of a tensor.
+pub(super) fn check_described<'tensors>(
     config: &ModelConfig,
-    shape: impl Fn(&str) -> Option<&'shapes [usize]>,
+    all: impl Iterator<Item = Described<'tensors>>,
+    find: impl Fn(&str) -> Option<Described<'tensors>>,
     missing: impl Fn(&str) -> CheckpointError,
 ) -> Result<(), CheckpointError> {
     let names = Names::of(config);
+    Used::by(config).refuse_others(all)?;
     let check = |parameter: &Parameter| {
         let place = place_of(&names, parameter)?;
-        let found = place.names().find_map(|name| Some((name, shape(name)?)));
-        let (name, found) = found.ok_or_else(|| missing(&place.name))?;
-        fits(&place, parameter, name, found)
+        let found = place.names().find_map(|name| find(name));
+        let found = found.ok_or_else(|| missing(&place.name))?;
+        fits(&place, parameter, found.name, found.shape)?;
+        refuse_dtype(found.name, found.dtype)
     };
     each_parameter(config, check)
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::ConfigError;
 use super::keys::Keys;
-use crate::architecture::{Objective, Traits};
+use crate::architecture::{Fixed, Traits};
 
 /// The nonlinearity of an MLP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,31 +34,83 @@ pub(super) fn activation(keys: Keys<'_>, traits: &Traits) -> Result<Activation, 
 
 /// Stops at the features that would change the result if they were ignored.
 pub(super) fn refuse_unsupported(keys: Keys<'_>, traits: &Traits) -> Result<(), ConfigError> {
-    let for_all: [(&'static str, Value, &'static str); 5] = [
-        ("scale_attn_weights", true.into(), "true"),
-        ("scale_attn_by_inverse_layer_idx", false.into(), "false"),
-        ("use_bidirectional_attention", false.into(), "false"),
-        ("add_cross_attention", false.into(), "false"),
-        ("is_encoder_decoder", false.into(), "false"),
-    ];
-    let for_masked = [
-        ("is_decoder", false.into(), "false"),
-        ("position_embedding_type", "absolute".into(), "\"absolute\""),
-    ];
-    let is_masked = traits.objective == Objective::MaskedToken;
-    let rows = for_all.into_iter().chain(for_masked.into_iter().filter(|_| is_masked));
-    for (key, supported, expected) in rows {
-        if let Some(value) = keys.present(key).filter(|value| **value != supported) {
-            return Err(ConfigError::Unsupported { key, value: value.to_string(), expected });
+    refuse_quantised(keys)?;
+    refuse_other_heads(keys)?;
+    for &key in traits.required {
+        if keys.present(key).is_none() {
+            return Err(ConfigError::Required { key, model_type: traits.model_type });
         }
     }
-    if let Some(value) = keys.present("quantization_config") {
-        let method = value.get("quant_method").unwrap_or(value).to_string();
+    for fixed in traits.fixed.iter().chain(&[Fixed::Flag("is_encoder_decoder", false)]) {
+        let (key, expected) = match *fixed {
+            Fixed::Flag(key, expected) => (key, Value::from(expected)),
+            Fixed::Word(key, expected) => (key, Value::from(expected)),
+        };
+        if let Some(value) = keys.present(key).filter(|value| **value != expected) {
+            return Err(ConfigError::Unsupported {
+                key,
+                value: value.to_string(),
+                expected: match *fixed {
+                    Fixed::Flag(_, true) => "true",
+                    Fixed::Flag(_, false) => "false",
+                    Fixed::Word(_, expected) => expected,
+                },
+            });
+        }
+    }
+    // transformers 5 takes each layer's own settings from here.
+    if let Some(value) = keys.present("per_layer_config").filter(|value| !is_empty(value)) {
         return Err(ConfigError::Unsupported {
-            key: "quantization_config",
-            value: method,
-            expected: "weights in f32, f16 or bf16",
+            key: "per_layer_config",
+            value: value.to_string(),
+            expected: "the same settings for every layer",
         });
+    }
+    Ok(())
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        _ => false,
+    }
+}
+
+/// Keys that quantised models have in their `config.json`; any value but null counts.
+const QUANTISED: [&str; 5] =
+    ["quantization_config", "compression_config", "quantization", "quant_config", "quant_method"];
+
+fn refuse_quantised(keys: Keys<'_>) -> Result<(), ConfigError> {
+    let Some((key, value)) = QUANTISED.iter().find_map(|&key| Some((key, keys.present(key)?)))
+    else {
+        return Ok(());
+    };
+    let method = ["quant_method", "quant_algo", "method", "format"].map(|key| value.get(key));
+    let method = method.into_iter().flatten().find_map(Value::as_str).or(value.as_str());
+    Err(ConfigError::Quantised {
+        method: method.unwrap_or("a method that it does not name").to_owned(),
+        marker: format!("{key} in config.json"),
+    })
+}
+
+/// Ends of class names of models without a head over the vocabulary, and what such a model is.
+const OTHER_HEADS: [(&str, &str); 6] = [
+    ("RewardModel", "a reward model"),
+    ("ForSequenceClassification", "a sequence classifier or reward model"),
+    ("ForTokenClassification", "a token classifier"),
+    ("ForQuestionAnswering", "a question-answering model"),
+    ("ForMultipleChoice", "a multiple-choice model"),
+    ("ForNextSentencePrediction", "a next-sentence classifier"),
+];
+
+fn refuse_other_heads(keys: Keys<'_>) -> Result<(), ConfigError> {
+    let classes = keys.present("architectures").and_then(Value::as_array).into_iter().flatten();
+    for class in classes.filter_map(Value::as_str) {
+        if let Some((_, found)) = OTHER_HEADS.iter().find(|row| class.ends_with(row.0)) {
+            let marker = format!("architectures has {class:?}");
+            return Err(ConfigError::NoHead { found, marker });
+        }
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::architecture::{PositionRule, Traits};
+use crate::architecture::{Bias, PositionRule, Traits};
 
 /// Adds the keys that transformers 4 looks for where only those of transformers 5 are there; what is
 /// there already stays.
@@ -11,6 +11,17 @@ pub(super) fn write_older_keys(json: &mut Map<String, Value>, traits: &Traits) {
     if let Some(dtype) = json.get("dtype").cloned() {
         json.entry("torch_dtype").or_insert(dtype);
     }
+    for bias in [traits.query_key_value_bias, traits.attention_output_bias, traits.mlp_bias] {
+        let Bias::Keys(&[oldest, ref others @ ..]) = bias else { continue };
+        if let Some(value) = others.iter().find_map(|key| json.get(*key)).cloned() {
+            json.entry(oldest).or_insert(value);
+        }
+    }
+    write_older_rope(json, traits);
+}
+
+fn write_older_rope(json: &mut Map<String, Value>, traits: &Traits) {
+    const ORIGINAL: &str = "original_max_position_embeddings";
     let Some(Value::Object(parameters)) = json.get("rope_parameters").cloned() else { return };
     let by_kind = |kind: &str| parameters.get(kind).and_then(Value::as_object);
     let global = by_kind("full_attention").unwrap_or(&parameters);
@@ -21,17 +32,28 @@ pub(super) fn write_older_keys(json: &mut Map<String, Value>, traits: &Traits) {
         }
     };
     older(traits.keys.rope_theta, global.get("rope_theta"));
-    older(traits.keys.rotary_fraction, global.get("partial_rotary_factor"));
+    if let Some(key) = traits.keys.rotary_fraction {
+        older(key, global.get("partial_rotary_factor"));
+    }
     if traits.positions == PositionRule::RotaryByWindow {
         let local = by_kind("sliding_attention").and_then(|local| local.get("rope_theta"));
         older("rope_local_base_freq", local);
     }
-    let kind = global.get("rope_type").and_then(Value::as_str);
-    if kind.is_some_and(|kind| kind != "default") {
-        let mut scaling = global.clone();
-        scaling.retain(|key, _| key != "rope_theta" && key != "partial_rotary_factor");
-        older("rope_scaling", Some(&Value::Object(scaling)));
+    let kind = global.get("rope_type").or(global.get("type")).and_then(Value::as_str);
+    let Some(kind) = kind.filter(|kind| *kind != "default") else { return };
+    let mut scaling = global.clone();
+    scaling.retain(|key, _| key != "rope_theta" && key != "partial_rotary_factor");
+    if kind == "longrope" {
+        // transformers 4 takes the factor from this key, and looks for it nowhere else.
+        if scaling.contains_key("factor") {
+            return;
+        }
+        older(ORIGINAL, scaling.remove(ORIGINAL).as_ref());
+        // Its Phi-3 wants these three.
+        scaling.remove("rope_type");
+        scaling.insert("type".to_owned(), kind.into());
     }
+    older("rope_scaling", Some(&Value::Object(scaling)));
 }
 
 #[cfg(test)]
@@ -57,6 +79,14 @@ mod tests {
         let scaling = json!({"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0});
         assert_eq!(written["rope_scaling"], scaling);
         assert_eq!(written["rope_parameters"], parameters);
+    }
+
+    #[test]
+    fn biases_have_their_older_names_too() {
+        let config = json!({"attention_bias": true, "mlp_bias": true});
+        let internlm3 = written(Architecture::InternLm3, config.clone());
+        assert_eq!((&internlm3["qkv_bias"], &internlm3["bias"]), (&json!(true), &json!(true)));
+        assert_eq!(written(Architecture::Llama, config.clone()), config);
     }
 
     #[test]

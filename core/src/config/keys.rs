@@ -1,9 +1,11 @@
 //! Typed access to the keys of a `config.json`.
 
+use std::fmt::Display;
+
 use serde_json::{Map, Value};
 
 use super::ConfigError;
-use crate::architecture::Bias;
+use crate::architecture::{Bias, Traits};
 
 /// Larger sizes than any model has; a hostile file must not make us reserve memory for them.
 pub(super) const MAX_SIZE: u64 = 1 << 24;
@@ -50,10 +52,20 @@ impl<'a> Keys<'a> {
         self.present(key).map(|value| positive(key, value)).transpose()
     }
 
+    /// A null is as good as false, and refused where a key that is left out means true.
     pub(super) fn flag(&self, key: &'static str, default: bool) -> Result<bool, ConfigError> {
+        match self.0.get(key) {
+            None => Ok(default),
+            Some(Value::Null) if !default => Ok(false),
+            Some(value) => value.as_bool().ok_or_else(|| invalid(key, value, "true or false")),
+        }
+    }
+
+    /// A whole number from 0.
+    pub(super) fn count_or(&self, key: &'static str, default: u64) -> Result<u64, ConfigError> {
         match self.present(key) {
             None => Ok(default),
-            Some(value) => value.as_bool().ok_or_else(|| invalid(key, value, "true or false")),
+            Some(value) => value.as_u64().ok_or_else(|| invalid(key, value, "a whole number")),
         }
     }
 
@@ -61,7 +73,18 @@ impl<'a> Keys<'a> {
         match bias {
             Bias::Always => Ok(true),
             Bias::Never => Ok(false),
-            Bias::Key(key) => self.flag(key, false),
+            Bias::Keys(keys) => {
+                let there = keys.iter().filter(|key| self.present(key).is_some());
+                let mut flags = there.map(|&key| Ok((key, self.flag(key, false)?)));
+                let Some(first) = flags.next().transpose()? else { return Ok(false) };
+                for other in flags {
+                    let other = other?;
+                    if other.1 != first.1 {
+                        return Err(disagree([first.0, other.0], [first.1, other.1]));
+                    }
+                }
+                Ok(first.1)
+            }
             Bias::Unless(key) => self.flag(key, true),
         }
     }
@@ -82,6 +105,36 @@ impl<'a> Keys<'a> {
             }),
             None => Err(invalid(key, value, "a list with an entry for each layer")),
         }
+    }
+}
+
+/// Gives every value the name that the family's config has for it.
+///
+/// # Errors
+/// [`ConfigError::Disagree`] when a key and another name for it have different values.
+pub(super) fn replace_aliases(
+    json: &mut Map<String, Value>,
+    traits: &Traits,
+) -> Result<(), ConfigError> {
+    for &(alias, key) in traits.aliases {
+        let Some(value) = json.remove(alias) else { continue };
+        match json.get(key).filter(|value| !value.is_null()) {
+            Some(other) if *other != value && !value.is_null() => {
+                return Err(disagree([alias, key], [value.to_string(), other.to_string()]));
+            }
+            Some(_) => {}
+            None => {
+                json.insert(key.to_owned(), value);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn disagree<V: Display>(keys: [&str; 2], values: [V; 2]) -> ConfigError {
+    ConfigError::Disagree {
+        keys: format!("{} and {}", keys[0], keys[1]),
+        values: format!("{} and {}", values[0], values[1]),
     }
 }
 

@@ -23,7 +23,8 @@ const SLIDING: &str = "sliding_attention";
 /// The kind of each of `n_layers` layers.
 ///
 /// # Errors
-/// [`ConfigError`] names the list that is too short, or the kind of attention that is not supported.
+/// [`ConfigError`] names the list that is too short, the kind of attention that is not supported, or
+/// the key that says otherwise than another one.
 pub(super) fn read(
     keys: Keys<'_>,
     traits: &Traits,
@@ -32,37 +33,96 @@ pub(super) fn read(
     let types = types(keys, n_layers)?;
     let is_rotated = is_rotated(keys, traits, n_layers)?;
     let window = window(keys, traits)?;
-    let is_windowed = |layer: usize| match (&types, traits.windows) {
-        (_, WindowRule::None) => false,
-        (_, WindowRule::All) => true,
-        (Some(types), _) => types[layer] == SLIDING,
-        (None, WindowRule::WithoutRope) => !is_rotated[layer],
-        (None, WindowRule::FromLayer) => {
-            layer as u64 >= keys.present("max_window_layers").and_then(Value::as_u64).unwrap_or(28)
-        }
-        (None, WindowRule::AllButEach(key, default)) => {
-            let n = keys.present(key).and_then(Value::as_u64).unwrap_or(default as u64).max(1);
-            !(layer as u64 + 1).is_multiple_of(n)
-        }
-    };
+    let by_rule = by_rule(keys, traits, window.is_some(), &is_rotated)?;
+    let is_listed = |layer: usize| types.as_ref().map(|types| types[layer] == SLIDING);
     let kind = |layer: usize| {
-        let window = window.filter(|_| is_windowed(layer));
+        let is_windowed = match is_listed(layer) {
+            // In these families transformers does not look at the list.
+            Some(listed) if matches!(traits.windows, WindowRule::None | WindowRule::All) => {
+                if listed != by_rule[layer] {
+                    return Err(contradicted(listed, traits));
+                }
+                listed
+            }
+            Some(listed) => listed,
+            None => by_rule[layer],
+        };
         let table = match traits.positions {
-            PositionRule::RotaryByWindow => usize::from(window.is_some()),
+            PositionRule::RotaryByWindow => usize::from(is_windowed),
             _ => 0,
         };
-        LayerKind { window, rotary: is_rotated[layer].then_some(table) }
+        let window = match (is_windowed, window) {
+            (true, None) => return Err(no_window(keys, traits)),
+            (is_windowed, window) => window.filter(|_| is_windowed),
+        };
+        Ok(LayerKind { window, rotary: is_rotated[layer].then_some(table) })
     };
-    Ok((0..n_layers).map(kind).collect())
+    (0..n_layers).map(kind).collect()
+}
+
+/// Which layers have a window where `layer_types` does not say so.
+fn by_rule(
+    keys: Keys<'_>,
+    traits: &Traits,
+    has_window: bool,
+    is_rotated: &[bool],
+) -> Result<Vec<bool>, ConfigError> {
+    let layers = 0..is_rotated.len() as u64;
+    Ok(match traits.windows {
+        WindowRule::None => vec![false; is_rotated.len()],
+        WindowRule::All | WindowRule::AllUnlessListed => vec![has_window; is_rotated.len()],
+        WindowRule::WithoutRope => {
+            is_rotated.iter().map(|is_rotated| has_window && !is_rotated).collect()
+        }
+        WindowRule::FromLayer => {
+            let first = keys.count_or("max_window_layers", 28)?;
+            layers.map(|layer| has_window && layer >= first).collect()
+        }
+        WindowRule::AllButEach(key, default) => {
+            let n = key.map(|key| keys.size_or(key, Some(default))).transpose()?;
+            let n = n.unwrap_or(default) as u64;
+            layers.map(|layer| !(layer + 1).is_multiple_of(n)).collect()
+        }
+    })
+}
+
+fn contradicted(listed: bool, traits: &Traits) -> ConfigError {
+    ConfigError::Unsupported {
+        key: "layer_types",
+        value: format!("{:?}", if listed { SLIDING } else { FULL }),
+        expected: match traits.windows {
+            WindowRule::None => "\"full_attention\" for every layer: this family has no windows",
+            _ => {
+                "the same for every layer, as sliding_window says: this family does not read \
+                 layer_types"
+            }
+        },
+    }
+}
+
+/// A layer has a window, and there is no size for it.
+fn no_window(keys: Keys<'_>, traits: &Traits) -> ConfigError {
+    let found = |key: &str| keys.0.get(key).map_or_else(|| "absent".to_owned(), Value::to_string);
+    const IN_USE: &str = "use_sliding_window";
+    let may_be_off = matches!(traits.windows, WindowRule::FromLayer | WindowRule::WithoutRope);
+    if may_be_off && keys.present(IN_USE) != Some(&Value::Bool(true)) {
+        let expected = "true, because layer_types has \"sliding_attention\"";
+        return ConfigError::Unsupported { key: IN_USE, value: found(IN_USE), expected };
+    }
+    ConfigError::Invalid {
+        key: "sliding_window",
+        found: found("sliding_window"),
+        expected: "a number, because layers have \"sliding_attention\"",
+    }
 }
 
 /// Writes what [`read`] reads, for layers in a new arrangement.
 pub(super) fn write(json: &mut Map<String, Value>, traits: &Traits, layers: &[LayerKind]) {
-    let has_types = !matches!(traits.windows, WindowRule::None | WindowRule::All);
-    let has_windows = layers.iter().any(|layer| layer.window.is_some());
-    if json.contains_key("layer_types") || has_types && has_windows {
-        let name = |layer: &LayerKind| if layer.window.is_some() { SLIDING } else { FULL };
-        json.insert("layer_types".into(), layers.iter().map(name).collect());
+    if let Some(window) = layers.iter().find_map(|layer| layer.window) {
+        json.insert("sliding_window".into(), window.into());
+        if matches!(traits.windows, WindowRule::FromLayer | WindowRule::WithoutRope) {
+            json.insert("use_sliding_window".into(), true.into());
+        }
     }
     if json.contains_key("max_window_layers") {
         // For readers that know no `layer_types`: the layers before the first one with a window.
@@ -76,6 +136,13 @@ pub(super) fn write(json: &mut Map<String, Value>, traits: &Traits, layers: &[La
     if traits.positions == PositionRule::RotaryInSomeLayers {
         let flags = layers.iter().map(|layer| u64::from(layer.rotary.is_some()));
         json.insert("no_rope_layers".into(), flags.collect());
+    }
+    // A list of the old length is replaced before the rest is read.
+    let is_listed = json.remove("layer_types").is_some();
+    let by_rule = read(Keys(json), traits, layers.len());
+    if is_listed || !by_rule.is_ok_and(|by_rule| by_rule == layers) {
+        let name = |layer: &LayerKind| if layer.window.is_some() { SLIDING } else { FULL };
+        json.insert("layer_types".into(), layers.iter().map(name).collect());
     }
 }
 
@@ -114,7 +181,7 @@ fn window(keys: Keys<'_>, traits: &Traits) -> Result<Option<usize>, ConfigError>
     const KEY: &str = "sliding_window";
     let is_in_use = match traits.windows {
         WindowRule::None => false,
-        WindowRule::All | WindowRule::AllButEach(..) => true,
+        WindowRule::All | WindowRule::AllUnlessListed | WindowRule::AllButEach(..) => true,
         WindowRule::FromLayer | WindowRule::WithoutRope => {
             keys.flag("use_sliding_window", false)?
         }

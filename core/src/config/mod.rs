@@ -3,11 +3,14 @@
 //! Hugging Face's key names stay in this folder, in `architecture/table.rs` and in
 //! `checkpoint/names.rs`.
 
+mod difference;
 mod ends;
 mod features;
 mod generations;
 mod keys;
 mod layers;
+mod remote_code;
+mod rope_keys;
 mod rotary;
 mod size;
 
@@ -16,6 +19,7 @@ use thiserror::Error;
 
 pub use features::Activation;
 pub use layers::LayerKind;
+pub use remote_code::code_files;
 pub use rotary::{RopeScaling, Rotary};
 
 use crate::architecture::{Architecture, Objective, PositionRule, ResidualRule, Traits};
@@ -73,6 +77,30 @@ pub enum ConfigError {
     Architecture { found: String },
     #[error("{key} = {value} is not supported; expected {expected}")]
     Unsupported { key: &'static str, value: String, expected: &'static str },
+    #[error("{key} = {value} is not supported; expected a rope_type of this family: {expected}")]
+    RopeType { key: &'static str, value: String, expected: String },
+    #[error(
+        "key {key:?} is missing, and the implementations of {model_type} differ in what they take \
+         then; add the value that the model was trained with"
+    )]
+    Required { key: &'static str, model_type: &'static str },
+    #[error("{keys} disagree: {values}; set both to the value that the model was trained with")]
+    Disagree { keys: String, values: String },
+    #[error(
+        "{what} is {older} for transformers 4 and {newer} for transformers 5; set all of its keys to \
+         what the model was trained with"
+    )]
+    TwoReadings { what: String, older: String, newer: String },
+    #[error(
+        "quantised with {method} (found: {marker}); Boomerang reads weights in f32, f16, bf16 and \
+         unscaled 8-bit floats: use the model that it was quantised from, or save it dequantised"
+    )]
+    Quantised { method: String, marker: String },
+    #[error(
+        "this is {found} ({marker}), not a language model: it has no head over the vocabulary; use \
+         the causal or masked language model that it was made from"
+    )]
+    NoHead { found: &'static str, marker: String },
 }
 
 impl ModelConfig {
@@ -89,8 +117,7 @@ impl ModelConfig {
         Self::from_map(json)
     }
 
-    fn from_map(json: Map<String, Value>) -> Result<Self, ConfigError> {
-        let keys = Keys(&json);
+    fn from_map(mut json: Map<String, Value>) -> Result<Self, ConfigError> {
         let model_type = json
             .get("model_type")
             .and_then(Value::as_str)
@@ -99,11 +126,16 @@ impl ModelConfig {
             .ok_or_else(|| ConfigError::Architecture { found: model_type.to_owned() })?;
         let traits = architecture.traits();
         let (names, defaults) = (traits.keys, &traits.defaults);
+        keys::replace_aliases(&mut json, traits)?;
+        let keys = Keys(&json);
 
         features::refuse_unsupported(keys, traits)?;
         let d_model = keys.size(names.d_model)?;
         let n_heads = keys.size(names.n_heads)?;
-        let n_kv_heads = keys.size_or("num_key_value_heads", Some(n_heads))?;
+        let n_kv_heads = match names.n_kv_heads {
+            Some(key) => keys.size_or(key, Some(n_heads))?,
+            None => n_heads,
+        };
         if n_heads % n_kv_heads != 0 {
             return Err(ConfigError::Invalid {
                 key: "num_key_value_heads",
@@ -112,7 +144,19 @@ impl ModelConfig {
             });
         }
         let d_head = defaults.d_head.unwrap_or((d_model / n_heads).max(1));
-        let d_head = keys.size_or("head_dim", Some(d_head))?;
+        let d_head = match names.d_head {
+            Some(key) => keys.size_or(key, Some(d_head))?,
+            None => d_head,
+        };
+        // Where a family does not read the key, its rotary embeddings still do.
+        if names.d_head.is_none() && traits.positions != PositionRule::Learned {
+            let found = keys.size_or("head_dim", Some(d_head))?;
+            if found != d_head {
+                let expected = "the width over the number of heads: this family has no other heads";
+                let found = found.to_string();
+                return Err(ConfigError::Invalid { key: "head_dim", found, expected });
+            }
+        }
         // With this, no number of parameters overflows.
         if n_heads * d_head > keys::MAX_SIZE as usize {
             return Err(ConfigError::Invalid {
@@ -126,10 +170,12 @@ impl ModelConfig {
             Some(default) => keys.positive("query_pre_attn_scalar")?.unwrap_or(default),
             None => d_head as f64,
         };
-        let softcap = |key: &'static str, default: Option<f64>| match json.get(key) {
-            None => Ok(default),
-            Some(_) => keys.positive(key),
+        let softcap = |is_read: bool, key: &'static str, default: Option<f64>| match json.get(key) {
+            Some(_) if is_read => keys.positive(key),
+            _ => Ok(default),
         };
+        let caps = traits.softcaps;
+        let norm_epsilon = names.norm_epsilon.map(|key| keys.positive(key)).transpose()?.flatten();
         let parallel = match traits.residual {
             ResidualRule::Sequential => false,
             ResidualRule::ParallelUnless(key) => keys.flag(key, true)?,
@@ -144,13 +190,17 @@ impl ModelConfig {
             n_heads,
             n_kv_heads,
             layers: layers::read(keys, traits, keys.n_layers(names.n_layers)?)?,
-            rotary: rotary::read(keys, traits, d_head, max_seq)?,
-            norm_epsilon: keys.positive(names.norm_epsilon)?.unwrap_or(defaults.norm_epsilon),
+            rotary: rope_keys::read(keys, traits, d_head, max_seq)?,
+            norm_epsilon: norm_epsilon.unwrap_or(defaults.norm_epsilon),
             activation: features::activation(keys, traits)?,
             parallel,
             attention_scale: divisor.powf(-0.5),
-            attention_softcap: softcap("attn_logit_softcapping", defaults.attention_softcap)?,
-            logit_softcap: softcap("final_logit_softcapping", defaults.logit_softcap)?,
+            attention_softcap: softcap(
+                caps.scores,
+                "attn_logit_softcapping",
+                defaults.attention_softcap,
+            )?,
+            logit_softcap: softcap(caps.logits, "final_logit_softcapping", defaults.logit_softcap)?,
             max_seq,
             tied: keys.flag("tie_word_embeddings", defaults.tied)?,
             query_key_value_bias: keys.bias(traits.query_key_value_bias)?,
@@ -221,57 +271,6 @@ impl ModelConfig {
         format!("{:#}\n", Value::Object(self.json.clone()))
     }
 
-    /// Whether layers of the two models fit in one stack; the number of layers and the tie of the
-    /// head may differ. Returns the first difference as a sentence.
-    pub fn difference(&self, other: &Self) -> Option<String> {
-        let names = self.traits().keys;
-        if !self.architecture.shares_layers_with(other.architecture) {
-            let types = (self.traits().model_type, other.traits().model_type);
-            return Some(format!("model_type {:?} and {:?}", types.0, types.1));
-        }
-        let sizes = [
-            ("vocab_size", self.vocab, other.vocab),
-            (names.d_model, self.d_model, other.d_model),
-            (names.d_ff, self.d_ff, other.d_ff),
-            ("head_dim", self.d_head, other.d_head),
-            (names.n_heads, self.n_heads, other.n_heads),
-            ("num_key_value_heads", self.n_kv_heads, other.n_kv_heads),
-        ];
-        if let Some((key, left, right)) = sizes.into_iter().find(|row| row.1 != row.2) {
-            return Some(format!("{key} {left} and {right}"));
-        }
-        if self.traits().positions == PositionRule::Learned && self.max_seq != other.max_seq {
-            return Some(format!("{} {} and {}", names.max_seq, self.max_seq, other.max_seq));
-        }
-        let numbers = |config: &Self| {
-            [
-                Some(config.norm_epsilon),
-                Some(config.attention_scale),
-                config.attention_softcap,
-                config.logit_softcap,
-            ]
-        };
-        let flags = |config: &Self| {
-            [
-                config.parallel,
-                config.query_key_value_bias,
-                config.attention_output_bias,
-                config.mlp_bias,
-            ]
-        };
-        if self.rotary != other.rotary {
-            let (left, right) = (self.rotary.first(), other.rotary.first());
-            return Some(match (left, right) {
-                (Some(left), Some(right)) if left.theta != right.theta => {
-                    format!("{} {} and {}", names.rope_theta, left.theta, right.theta)
-                }
-                _ => "other rotary embeddings".to_owned(),
-            });
-        }
-        let is_alike = numbers(self) == numbers(other)
-            && flags(self) == flags(other)
-            && self.activation == other.activation;
-        (!is_alike).then(|| "other biases, activations or scales in config.json".to_owned())
     }
 }
 

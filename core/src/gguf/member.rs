@@ -221,6 +221,10 @@ impl<'a, 'bytes> Parent<'a, 'bytes> {
         }
         let mut layers = BTreeMap::<usize, Vec<_>>::new();
         for tensor in file.tensors() {
+            if !tensor.kind.is_for_weights() {
+                let (name, kind) = (tensor.name.clone().into_owned(), tensor.kind);
+                return Err(GgufError::NoWeight { owner, name, kind });
+            }
             if let Some((layer, part)) = in_layer(&tensor.name) {
                 layers.entry(layer).or_default().push((part, tensor));
             }

@@ -102,7 +102,7 @@ pub(super) fn describe(config: &ModelConfig, traits: &Traits) -> Result<Describe
         set("rope.dimension_count", GgufValue::U32(rotary.d_rotated as u32));
         set("rope.freq_base", GgufValue::F32(rotary.theta as f32));
         match &rotary.scaling {
-            RopeScaling::None => {}
+            RopeScaling::None | RopeScaling::Dynamic { .. } => {}
             RopeScaling::Linear { factor } => {
                 set("rope.scaling.type", GgufValue::text("linear"));
                 set("rope.scaling.factor", GgufValue::F32(*factor as f32));
@@ -240,7 +240,8 @@ fn refuse(config: &ModelConfig, traits: &Traits) -> Result<(), GgufError> {
         };
         if is_there != expected {
             let key = match rule {
-                Bias::Key(key) | Bias::Unless(key) => key,
+                Bias::Keys(keys) => keys[0],
+                Bias::Unless(key) => key,
                 Bias::Always | Bias::Never => "bias",
             };
             return unsupported(key, is_there.to_string(), &expected.to_string());
@@ -288,12 +289,12 @@ fn refuse_rotary(config: &ModelConfig, traits: &Traits) -> Result<(), GgufError>
     for (number, rotary) in config.rotary.iter().enumerate() {
         let may_be_partial = matches!(traits.rope, Rope::Long | Rope::Partial);
         if rotary.d_rotated != config.d_head && !may_be_partial {
-            let key = config.traits().keys.rotary_fraction;
+            let key = config.traits().keys.rotary_fraction.unwrap_or("rotary_fraction");
             let found = format!("{} of {} dimensions", rotary.d_rotated, config.d_head);
             return unsupported(key, found, "all of them");
         }
         let scaling = match &rotary.scaling {
-            RopeScaling::None => continue,
+            RopeScaling::None | RopeScaling::Dynamic { .. } => continue,
             RopeScaling::Linear { .. } if number == 0 => continue,
             RopeScaling::Llama3 { .. } if traits.rope == Rope::Factors => continue,
             RopeScaling::LongRope { .. } if traits.rope == Rope::Long => continue,

@@ -114,6 +114,11 @@ pub enum GgufError {
     Uncarried { path: String, architecture: &'static str },
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error(
+        "tensor {name:?} of the {owner} is stored as {kind:?}, which no weight is; convert the model \
+         again"
+    )]
+    NoWeight { owner: Owner, name: String, kind: GgufType },
     #[error("teacher and student do not fit together: {what} is {teacher} and {student}")]
     Difference { what: String, teacher: String, student: String },
     #[error("the {owner} lacks {what}")]

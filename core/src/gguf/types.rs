@@ -105,6 +105,12 @@ impl GgufType {
         self.row().3
     }
 
+    /// Whether a weight may be stored so; whole numbers without scales are for indices, and no program
+    /// computes with doubles.
+    pub fn is_for_weights(self) -> bool {
+        !matches!(self, I8 | I16 | I32 | I64 | F64)
+    }
+
     /// As in file names and messages.
     pub fn name(self) -> String {
         format!("{self:?}")

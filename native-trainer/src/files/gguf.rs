@@ -84,13 +84,15 @@ pub fn name_gguf(
     let settings = folder.extra("tokenizer_config.json")?;
     let template = folder.extra("chat_template.jinja")?;
     let template = template.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let template_file = folder.extra("chat_template.json")?;
     let reason = match folder.tokenizer_json()? {
-        None => "there is no tokenizer.json".to_owned(),
+        None => folder.no_tokenizer(),
         Some(tokenizer) => {
             let files = TokenizerFiles {
                 tokenizer: &tokenizer,
                 tokenizer_config: settings.as_deref(),
                 chat_template: template.as_deref(),
+                chat_template_json: template_file.as_deref(),
             };
             match describe_tokenizer(&files, config) {
                 Ok((described, notes)) => {

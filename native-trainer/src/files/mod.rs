@@ -2,10 +2,12 @@
 //!
 //! What fails leaves the old file or folder as it was. Every message names the path.
 
+mod beside;
 mod fingerprint;
 mod folder;
 mod gguf;
 mod inputs;
+mod kinds;
 mod mark;
 mod model;
 pub mod names;

@@ -2,7 +2,7 @@
 //!
 //! Finds and maps the files; what their bytes mean is `boomerang-core`'s to say.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -14,12 +14,16 @@ use boomerang_core::prune::{FamilyError, Student, StudentConfig, Teacher};
 use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
 
-use super::names::{CONFIG, EXTRAS, GENERATION_CONFIG, STUDENT_CONFIG, TOKENIZER};
+use super::kinds::{
+    has_slow_tokenizer, no_tokenizer, refuse_file_of_other_kind, refuse_other_kinds,
+};
+use super::names::{CONFIG, GENERATION_CONFIG, STUDENT_CONFIG, TOKENIZER};
 use super::recipe::{Parents, RecipeFile};
 use super::stream::Sources;
 use super::{Mapped, note_input, read_if_present, read_text, weights};
 use crate::exit::Exit;
 use crate::hub::{self, HubId, HubSettings};
+use crate::progress::tell;
 
 /// A folder with a `config.json` that Boomerang can run and weights that are all there.
 pub struct ModelFolder {
@@ -57,6 +61,7 @@ impl ModelFolder {
     /// As [`ModelFolder::open`], for a path that can be no id.
     pub(super) fn open_here(path: &Path) -> anyhow::Result<Self> {
         note_input(path);
+        refuse_file_of_other_kind(path)?;
         if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
             let parents = RecipeFile::open(path)?;
             let (_, config) = parents.member()?;
@@ -65,6 +70,7 @@ impl ModelFolder {
         if !path.is_dir() {
             return Err(weights::not_a_folder(path));
         }
+        refuse_other_kinds(path)?;
         let config_path = path.join(CONFIG);
         if !config_path.exists() {
             return Err(weights::lacks(path, CONFIG));
@@ -78,7 +84,15 @@ impl ModelFolder {
                 .with_context(|| generation_path.display().to_string())?;
         }
         let weights = Weights::Files(weights::map_all(path)?);
-        Ok(Self { path: path.to_owned(), config, weights })
+        let folder = Self { path: path.to_owned(), config, weights };
+        folder.check()?;
+        Ok(folder)
+    }
+
+    /// A folder without weights, for tests of what lies beside them.
+    #[cfg(test)]
+    pub(super) fn of_extras(path: &Path, config: ModelConfig) -> Self {
+        Self { path: path.to_owned(), config, weights: Weights::Files(Vec::new()) }
     }
 
     pub fn path(&self) -> &Path {
@@ -103,7 +117,7 @@ impl ModelFolder {
         }
     }
 
-    /// Looks at headers whether the weights fit the config.
+    /// Looks at headers whether the weights fit the config, and hold nothing that it does not use.
     ///
     /// # Errors
     /// Names the tensor that does not.
@@ -170,7 +184,7 @@ impl ModelFolder {
     }
 
     /// The folder with the files beside weights and config; a recipe's is its teacher's.
-    fn extras(&self) -> &Path {
+    pub(super) fn extras(&self) -> &Path {
         match &self.weights {
             Weights::Files(_) => &self.path,
             Weights::Parents(parents) => parents.teacher.extras(),
@@ -205,10 +219,22 @@ impl ModelFolder {
         read_if_present(&self.extras().join(name))
     }
 
+    /// Why there is no `tokenizer.json`, and what to do.
+    pub fn no_tokenizer(&self) -> String {
+        no_tokenizer(self.extras())
+    }
+
+    /// Says on standard error when there is only a tokenizer of a kind that is not read.
+    ///
     /// # Errors
     /// When `tokenizer.json` is there and is not a tokenizer.
     pub fn tokenizer(&self) -> anyhow::Result<Option<Tokenizer>> {
-        let Some(json) = self.tokenizer_json()? else { return Ok(None) };
+        let Some(json) = self.tokenizer_json()? else {
+            if has_slow_tokenizer(self.extras()) {
+                tell(&self.no_tokenizer());
+            }
+            return Ok(None);
+        };
         let path = self.extras().join(TOKENIZER);
         Ok(Some(Tokenizer::from_json(&json).with_context(|| path.display().to_string())?))
     }
@@ -220,19 +246,6 @@ impl ModelFolder {
     pub fn eos_token(&self) -> anyhow::Result<Option<u32>> {
         let token = self.config.eos_token();
         token.with_context(|| self.extras().join(CONFIG).display().to_string())
-    }
-
-    /// Copies tokenizer, chat template, generation settings and license, whichever are there.
-    ///
-    /// # Errors
-    /// Names the file that cannot be copied.
-    pub fn copy_extras_to(&self, folder: &Path) -> anyhow::Result<()> {
-        let extras = self.extras();
-        for name in EXTRAS.iter().filter(|name| extras.join(name).is_file()) {
-            fs::copy(extras.join(name), folder.join(name))
-                .with_context(|| format!("{name} cannot be copied to {}", folder.display()))?;
-        }
-        Ok(())
     }
 }
 
@@ -265,8 +278,16 @@ mod tests {
     const LLAMA: &[u8] = br#"{"model_type": "llama", "vocab_size": 8, "hidden_size": 4,
         "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}"#;
 
-    /// A safetensors file with no tensors.
-    const EMPTY: &[u8] = b"\x02\0\0\0\0\0\0\0{}";
+    /// The weights of a random model with this config.
+    fn weights() -> Vec<u8> {
+        use boomerang_core::checkpoint::{Precision, model_to_bytes};
+        use boomerang_core::distill::Initialization;
+
+        let config = ModelConfig::from_json(std::str::from_utf8(LLAMA).unwrap()).unwrap();
+        let start = Initialization::HuggingFace;
+        let model = LanguageModel::random(&config, start, 1, &Device::flex());
+        model_to_bytes(&model, Precision::F16).unwrap()
+    }
 
     fn refusal(folder: &Path) -> String {
         let Err(error) = ModelFolder::open(folder) else { panic!("{} opened", folder.display()) };
@@ -276,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_model_in_one_file_opens() {
-        let folder = folder_of(&[(CONFIG, LLAMA), (WEIGHTS, EMPTY)]);
+        let folder = folder_of(&[(CONFIG, LLAMA), (WEIGHTS, &weights())]);
         let model = ModelFolder::open(folder.path()).unwrap();
         let checkpoint = model.checkpoint().unwrap();
         assert_eq!(model.config().n_layers(), 2);
@@ -285,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_model_may_come_without_a_plan_and_a_tokenizer() {
-        let folder = folder_of(&[(CONFIG, LLAMA), (WEIGHTS, EMPTY)]);
+        let folder = folder_of(&[(CONFIG, LLAMA), (WEIGHTS, &weights())]);
         let model = ModelFolder::open(folder.path()).unwrap();
         assert!(model.plan().unwrap().is_none());
         assert!(model.tokenizer().unwrap().is_none());
@@ -293,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_model_without_a_plan_is_no_student() {
-        let folder = folder_of(&[(CONFIG, LLAMA), (WEIGHTS, EMPTY)]);
+        let folder = folder_of(&[(CONFIG, LLAMA), (WEIGHTS, &weights())]);
         let error = ModelFolder::open(folder.path()).unwrap().student(&Device::flex()).unwrap_err();
         assert!(describe(&error).starts_with("student_config.json is missing in"));
         assert_eq!(code_of(&error), Exit::Unusable);
@@ -301,7 +322,7 @@ mod tests {
 
     #[test]
     fn an_unsupported_config_is_named_with_its_path() {
-        let folder = folder_of(&[(CONFIG, br#"{"model_type": "mamba"}"#), (WEIGHTS, EMPTY)]);
+        let folder = folder_of(&[(CONFIG, br#"{"model_type": "mamba"}"#), (WEIGHTS, &weights())]);
         let sentence = refusal(folder.path());
         assert!(sentence.contains("config.json") && sentence.contains("mamba"), "{sentence}");
     }
@@ -356,7 +377,7 @@ mod tests {
         let plan = br#"{"copied_teacher_layers": [0, 2], "pruned_teacher_layers": [1, 3]}"#;
         let folder = folder_of(&[
             (CONFIG, LLAMA),
-            (WEIGHTS, EMPTY),
+            (WEIGHTS, &weights()),
             (STUDENT_CONFIG, plan),
             (TOKENIZER, b"{}"),
         ]);

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use boomerang_core::checkpoint::shard_names;
+use boomerang_core::config::code_files;
+use serde_json::Value;
 
 pub use cache::{Snapshot, list};
 pub use id::HubId;
@@ -87,6 +89,15 @@ impl Download<'_> {
         let wanted = [CONFIG, STUDENT_CONFIG].into_iter().chain(EXTRAS.iter().copied());
         let index = [INDEX].into_iter().filter(|_| !self.has(WEIGHTS));
         let names: Vec<&str> = wanted.chain(index).filter(|name| self.has(name)).collect();
+        self.all(&names)?;
+        // Not run here, but part of what is written from the model.
+        let config: Value =
+            serde_json::from_str(&read_text(&self.folder.join(CONFIG))?).unwrap_or_default();
+        let code = code_files(&config["auto_map"]);
+        let is_plain = |name: &str| !name.contains(['/', '\\', ':', '\0']);
+        let names: Vec<&str> = code.iter().map(String::as_str).collect();
+        let names: Vec<&str> =
+            names.into_iter().filter(|name| is_plain(name) && self.has(name)).collect();
         self.all(&names)
     }
 

@@ -22,6 +22,8 @@ pub struct TokenizerFiles<'a> {
     pub tokenizer_config: Option<&'a [u8]>,
     /// `chat_template.jinja`, which wins over the template in `tokenizer_config`.
     pub chat_template: Option<&'a str>,
+    /// `chat_template.json`, for a template that is nowhere else.
+    pub chat_template_json: Option<&'a [u8]>,
 }
 
 /// The parts of a `tokenizer.json` that decide its kind, before the vocabulary is read.
@@ -122,11 +124,14 @@ fn special_tokens(
     tokens: &Tokens,
     metadata: &mut Metadata<'static>,
 ) -> Result<(), GgufError> {
-    let settings: Value = match files.tokenizer_config {
-        None => Value::Null,
-        Some(json) => serde_json::from_slice(json)
-            .map_err(|error| refusal(format!("tokenizer_config.json: {error}")))?,
+    let read = |name: &str, json: Option<&[u8]>| match json {
+        None => Ok(Value::Null),
+        Some(json) => {
+            serde_json::from_slice(json).map_err(|error| refusal(format!("{name}: {error}")))
+        }
     };
+    let settings: Value = read("tokenizer_config.json", files.tokenizer_config)?;
+    let alone: Value = read("chat_template.json", files.chat_template_json)?;
     let model: Value = serde_json::from_str(&config.to_json()).unwrap_or_default();
     let rows = [
         ("bos_token", "bos_token_id"),
@@ -154,16 +159,22 @@ fn special_tokens(
     if flag("add_eos_token", around.1) {
         metadata.set("tokenizer.ggml.add_eos_token", GgufValue::Bool(true));
     }
-    let listed = || {
-        let templates = settings["chat_template"].as_array()?;
-        templates.iter().find(|template| template["name"] == "default")?["template"].as_str()
-    };
     let template =
-        files.chat_template.or_else(|| settings["chat_template"].as_str()).or_else(listed);
+        files.chat_template.or_else(|| template_in(&settings)).or_else(|| template_in(&alone));
     if let Some(template) = template {
         metadata.set("tokenizer.chat_template", GgufValue::text(template));
     }
     Ok(())
+}
+
+/// The chat template in a file of settings: a text, or the default one of several with names.
+fn template_in(settings: &Value) -> Option<&str> {
+    let templates = &settings["chat_template"];
+    let named = || {
+        let mut templates = templates.as_array()?.iter();
+        templates.find(|template| template["name"] == "default")?["template"].as_str()
+    };
+    templates.as_str().or_else(named)
 }
 
 /// Whether a text gets a token before it, and one behind it.

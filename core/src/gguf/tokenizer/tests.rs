@@ -31,6 +31,7 @@ fn described(tokenizer: &Value, vocab: usize) -> Result<(Metadata<'static>, Vec<
         tokenizer: json.as_bytes(),
         tokenizer_config: None,
         chat_template: Some("{{ text }}"),
+        chat_template_json: None,
     };
     describe_tokenizer(&files, &config(vocab)).map_err(|error| error.to_string())
 }
@@ -100,4 +101,26 @@ fn what_llama_cpp_does_not_compute_is_refused_with_the_reason() {
     lowercase["normalizer"] = json!({"type": "Lowercase"});
     assert!(described(&lowercase, 6).unwrap_err().contains("Lowercase"));
     assert!(described(&byte_level(QWEN2), 3).unwrap_err().contains("3 rows"));
+}
+
+#[test]
+fn a_chat_template_is_found_in_each_of_its_files() {
+    let tokenizer = byte_level(QWEN2).to_string();
+    let template = |settings: Option<&str>, alone: Option<&str>| {
+        let files = TokenizerFiles {
+            tokenizer: tokenizer.as_bytes(),
+            tokenizer_config: settings.map(str::as_bytes),
+            chat_template: None,
+            chat_template_json: alone.map(str::as_bytes),
+        };
+        let (metadata, _) = describe_tokenizer(&files, &config(6)).unwrap();
+        metadata.text("tokenizer.chat_template").map(str::to_owned)
+    };
+    let listed = r#"{"chat_template": [{"name": "tools", "template": "t"},
+        {"name": "default", "template": "d"}]}"#;
+    let alone = r#"{"chat_template": "a"}"#;
+    assert_eq!(template(Some(listed), Some(alone)).as_deref(), Some("d"));
+    assert_eq!(template(Some("{}"), Some(alone)).as_deref(), Some("a"));
+    assert_eq!(template(None, Some(listed)).as_deref(), Some("d"));
+    assert_eq!(template(None, None), None);
 }

@@ -79,7 +79,7 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
     let family = open_family(&args.family, &folder, &device::cpu())?;
     require_next_token(folder.config(), "the explorer continues texts")?;
     let tokenizer_json =
-        folder.tokenizer_json()?.context("a bundle needs the teacher's tokenizer.json")?;
+        folder.tokenizer_json()?.with_context(|| folder.no_tokenizer()).or_exit(Exit::Unusable)?;
     let (curve, similarity) = match &args.eval {
         Some(eval) => read_eval(eval).or_exit(Exit::Unusable)?,
         None => (SizeCurve::new(Vec::new()), Vec::new()),

@@ -179,11 +179,10 @@ fn resume(
 /// The finished student, in f32, as the reference implementation saves it.
 fn write_student(run: &RunFolder, student: &Student, teacher: &ModelFolder) -> anyhow::Result<()> {
     let out = OutputFolder::create(&run.student(), true)?;
-    out.write("config.json", student.model().config().to_json().as_bytes())?;
     out.write("student_config.json", StudentConfig::of(student.plan()).to_json().as_bytes())?;
     write_fingerprints(&out, &teacher.fingerprint()?)?;
     out.write("model.safetensors", &model_to_bytes(student.model(), Precision::F32)?)?;
-    teacher.copy_extras_to(out.path())?;
+    teacher.describe_in(&out, student.model().config())?;
     out.commit().context("writing the student")?;
     print(&format!("student written to {}", run.student().display()));
     Ok(())

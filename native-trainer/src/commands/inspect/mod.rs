@@ -126,6 +126,9 @@ fn rope(config: &ModelConfig) -> Vec<String> {
         let scaling = match &rotary.scaling {
             RopeScaling::None => String::new(),
             RopeScaling::Linear { factor } => format!(", positions divided by {factor}"),
+            RopeScaling::Dynamic { factor, window } => {
+                format!(", dynamic by {factor} beyond {window} positions")
+            }
             RopeScaling::Llama3 { factor, .. } => format!(", llama3 by {factor}"),
             RopeScaling::LongRope { original_seq, .. } => {
                 format!(", longrope from position {original_seq}")

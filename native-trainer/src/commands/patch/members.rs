@@ -141,17 +141,13 @@ impl Patching<'_> {
         mut file: RecipeFile,
     ) -> anyhow::Result<()> {
         let Self { args, teacher, .. } = self;
-        let (member, mut config) = self.member(recipe, size.head)?;
+        let (member, config) = self.member(recipe, size.head)?;
         let out = OutputFolder::create(target, args.force)?;
         let format = self.weights_format(Some(serde_json::to_string(recipe)?));
         file.files = write_weights(out.path(), &member, self, &format)?;
-        if let Some(precision) = self.precision {
-            config.set_dtype(precision.name());
-        }
-        out.write("config.json", config.to_json().as_bytes())?;
         out.write(RECIPE, &file.to_json()?)?;
         out.write("README.md", self.card(recipe, &config, size).as_bytes())?;
-        teacher.copy_extras_to(out.path())?;
+        teacher.describe_in(&out, &config)?;
         out.commit()?;
         Ok(())
     }

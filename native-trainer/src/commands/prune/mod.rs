@@ -73,7 +73,6 @@ pub fn run(args: &PruneArgs) -> anyhow::Result<()> {
     };
     let Pruned { model, plan, sentence } = pruned;
     let precision = Precision::of_checkpoint(&folder.checkpoint()?);
-    out.write("config.json", model.config().to_json().as_bytes())?;
     if let Some(plan) = &plan {
         out.write("student_config.json", StudentConfig::of(plan).to_json().as_bytes())?;
     }
@@ -81,7 +80,7 @@ pub fn run(args: &PruneArgs) -> anyhow::Result<()> {
         write_fingerprints(&out, &folder.fingerprint()?)?;
     }
     out.write("model.safetensors", &model_to_bytes(&model, precision)?)?;
-    folder.copy_extras_to(out.path())?;
+    folder.describe_in(&out, model.config())?;
     out.commit()?;
     print(&sentence);
     print(&format!("written to {}", args.out.display()));
