@@ -44,6 +44,8 @@ mod identities;
 mod large;
 /// BERT and DistilBERT: patched, written and measured as masked language models.
 mod masked;
+/// A value that is NaN or infinite is refused where it is read, made or computed.
+mod not_finite;
 /// The page in a real browser.
 mod page;
 /// Logits, hidden states and patched models equal those of transformers.

@@ -21,6 +21,13 @@ pub(super) fn read(paths: &[&Path], limit: Option<Limit>) -> anyhow::Result<Vec<
     let mut documents: BTreeMap<String, Vec<ChoiceDoc>> = BTreeMap::new();
     for path in paths {
         let text = files::read_text(path)?;
+        if text.trim().is_empty() {
+            return Err(Exit::Unusable.error(format!(
+                "{} holds no questions; expected a JSON object with task, context, choices and gold \
+                 on each line",
+                path.display()
+            )));
+        }
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             let place = || format!("{}, line {}", path.display(), number + 1);
             let document = question(line).with_context(place).or_exit(Exit::Unusable)?;
@@ -107,6 +114,12 @@ mod tests {
         assert_eq!(score.measure("acc").unwrap().0, 0.0);
         assert_eq!(score.measure("acc_norm").unwrap().0, 1.0);
         assert_eq!(tasks[1].chance(), Some(0.5));
+    }
+
+    #[test]
+    fn a_file_without_questions_is_refused() {
+        let error = format!("{:#}", tasks("\n \n").map(|_| ()).unwrap_err());
+        assert!(error.contains("q.jsonl holds no questions"), "{error}");
     }
 
     #[test]
