@@ -141,12 +141,13 @@ fn buffers_that_are_computed_anyway_are_neither_refused_nor_written() {
         ),
     ] {
         let folder = with_tensors(name, buffers);
-        let paths: [(&str, &Path); 1] = [("dir", folder.path())];
-        boomerang("prune --teacher {dir} --keep 0,1 --out {dir}/student", &paths).unwrap();
-        boomerang("patch --teacher {dir} --student {dir}/student --all --out {dir}/sizes", &paths)
+        let out = tempfile::tempdir().unwrap();
+        let paths: [(&str, &Path); 2] = [("dir", folder.path()), ("out", out.path())];
+        boomerang("prune --teacher {dir} --keep 0,1 --out {out}/student", &paths).unwrap();
+        boomerang("patch --teacher {dir} --student {out}/student --all --out {out}/sizes", &paths)
             .unwrap();
         let last =
-            fs::read_dir(folder.path().join("sizes")).unwrap().map(|entry| entry.unwrap().path());
+            fs::read_dir(out.path().join("sizes")).unwrap().map(|entry| entry.unwrap().path());
         let last = last.max().unwrap();
         let original = tensor_names(&fixtures().join("architectures").join(name));
         assert_eq!(tensor_names(&last), original, "{name}");
@@ -259,9 +260,12 @@ fn windows_of_a_student_are_kept_under_a_teacher_without_them() {
     };
     let teacher = changed("qwen2-windows", |_| {}, plain);
     let student = changed("qwen2-windows", |_| {}, window(3));
-    let line = "patch --teacher {teacher} --student {student} --kept 0,1,2 --patched 1 --out {student}/out";
-    boomerang(line, &[("teacher", teacher.path()), ("student", student.path())]).unwrap();
-    let written = read_json(student.path().join("out/config.json"));
+    let out = tempfile::tempdir().unwrap();
+    let line =
+        "patch --teacher {teacher} --student {student} --kept 0,1,2 --patched 1 --out {out}/new";
+    let paths = [("teacher", teacher.path()), ("student", student.path()), ("out", out.path())];
+    boomerang(line, &paths).unwrap();
+    let written = read_json(out.path().join("new/config.json"));
     let types = ["sliding_attention", "full_attention", "sliding_attention"];
     assert_eq!(written["layer_types"], json!(types));
     assert_eq!(
@@ -279,22 +283,23 @@ fn windows_of_a_student_are_kept_under_a_teacher_without_them() {
 #[test]
 fn the_written_dtype_is_that_of_the_written_tensors() {
     let folder = changed("mistral", |_| {}, |config| config["torch_dtype"] = "bfloat16".into());
-    let paths: [(&str, &Path); 1] = [("dir", folder.path())];
-    write_ids(&folder.path().join("rows.jsonl"), 4, 12);
-    boomerang("prune --teacher {dir} --keep 0,2 --out {dir}/student", &paths).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let paths: [(&str, &Path); 2] = [("dir", folder.path()), ("out", out.path())];
+    write_ids(&out.path().join("rows.jsonl"), 4, 12);
+    boomerang("prune --teacher {dir} --keep 0,2 --out {out}/student", &paths).unwrap();
     boomerang(
-        "distill --teacher {dir} --student {dir}/student --data {dir}/rows.jsonl --steps 1 \
-         --seq-len 12 --device cpu --out {dir}/run",
+        "distill --teacher {dir} --student {out}/student --data {out}/rows.jsonl --steps 1 \
+         --seq-len 12 --device cpu --out {out}/run",
         &paths,
     )
     .unwrap();
     boomerang(
-        "patch --teacher {dir} --student {dir}/run/student --patched 0 --out {dir}/kept",
+        "patch --teacher {dir} --student {out}/run/student --patched 0 --out {out}/kept",
         &paths,
     )
     .unwrap();
     boomerang(
-        "patch --teacher {dir} --student {dir}/run/student --patched 0 --dtype bf16 --out {dir}/bf16",
+        "patch --teacher {dir} --student {out}/run/student --patched 0 --dtype bf16 --out {out}/bf16",
         &paths,
     )
     .unwrap();
@@ -305,7 +310,7 @@ fn the_written_dtype_is_that_of_the_written_tensors() {
         ("kept", "float32"),
         ("bf16", "bfloat16"),
     ] {
-        let config = read_json(folder.path().join(written).join("config.json"));
+        let config = read_json(out.path().join(written).join("config.json"));
         assert_eq!(config["torch_dtype"], expected, "{written}");
     }
 }

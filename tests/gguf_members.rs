@@ -13,7 +13,7 @@ use expect_test::expect;
 use serde_json::json;
 
 /// A family whose rows are whole blocks: 6 layers and another model of 4 in the student's place.
-fn family_on_disk(tied: bool) -> (tempfile::TempDir, LayerPlan) {
+pub(crate) fn family_on_disk(tied: bool) -> (tempfile::TempDir, LayerPlan) {
     let config = json!({
         "model_type": "qwen3", "vocab_size": 31, "hidden_size": 32, "intermediate_size": 64,
         "num_hidden_layers": 6, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,

@@ -53,6 +53,10 @@ mod killed;
 mod large;
 /// BERT and DistilBERT: patched, written and measured as masked language models.
 mod masked;
+/// A value that is NaN or infinite is refused where it is read, made or computed.
+mod not_finite;
+/// Odd checkpoints are refused, or computed as a reference in plain loops has them.
+mod oracle;
 /// Outputs never take the place of inputs, nor of what somebody else wrote.
 mod outputs;
 /// The page in a real browser.

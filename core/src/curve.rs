@@ -116,7 +116,9 @@ impl SizeCurve {
         for point in &self.points {
             let perplexity = point.score.perplexity;
             let accuracy = point.score.mean_accuracy();
-            let number = |value: Option<f64>| value.map(|value| format!("{value:.6}"));
+            let number = |value: Option<f64>| {
+                value.filter(|value| value.is_finite()).map(|value| format!("{value:.6}"))
+            };
             let cells = [
                 Some(point.series.name().to_owned()),
                 Some(point.order.clone()),
@@ -130,7 +132,7 @@ impl SizeCurve {
                 Some(point.seed.to_string()),
                 number(perplexity.map(|perplexity| perplexity.nats_per_token)),
                 number(perplexity.map(|perplexity| perplexity.nats_stderr)),
-                number(perplexity.map(|perplexity| perplexity.bits_per_byte)),
+                number(perplexity.and_then(|perplexity| perplexity.bits_per_byte)),
             ];
             let cells = cells.map(Option::unwrap_or_default).join(",");
             // Writing to a string cannot fail.
@@ -186,8 +188,12 @@ mod tests {
     use crate::evaluate::Perplexity;
 
     fn point(n_layers: usize, seed: u64, nats: f64) -> CurvePoint {
-        let perplexity =
-            Perplexity { nats_per_token: nats, nats_stderr: 0.0, bits_per_byte: 1.0, n_tokens: 10 };
+        let perplexity = Perplexity {
+            nats_per_token: nats,
+            nats_stderr: 0.0,
+            bits_per_byte: Some(1.0),
+            n_tokens: 10,
+        };
         CurvePoint {
             series: Series::Boomerang,
             order: "first".to_owned(),

@@ -10,10 +10,11 @@ use anyhow::anyhow;
 use boomerang_core::checkpoint::CheckpointError;
 use boomerang_core::config::ConfigError;
 use boomerang_core::documents::DocumentError;
-use boomerang_core::evaluate::EncodeError;
+use boomerang_core::evaluate::{EncodeError, ReadBackError};
 use boomerang_core::gguf::GgufError;
 use boomerang_core::plan::PlanError;
 use boomerang_core::prune::{FamilyError, StudentConfigError};
+use boomerang_core::search::SearchError;
 use boomerang_core::tokenizer::TokenizerError;
 
 /// What a command came to.
@@ -119,9 +120,12 @@ pub fn code_of(error: &anyhow::Error) -> Exit {
 
 fn by_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<io::Error>() {
-        return by_kind(error.kind());
+        // What a writer was given by a converter is not among the causes of an I/O error.
+        let inner = error.get_ref().and_then(|inner| by_type(inner));
+        return inner.or_else(|| by_kind(error.kind()));
     }
-    if cause.is::<PlanError>() {
+    let is_too_large = matches!(cause.downcast_ref(), Some(SearchError::TooLarge { .. }));
+    if is_too_large || cause.is::<PlanError>() {
         return Some(Exit::Usage);
     }
     let unusable = cause.is::<CheckpointError>()
@@ -131,7 +135,8 @@ fn by_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         || cause.is::<FamilyError>()
         || cause.is::<GgufError>()
         || cause.is::<StudentConfigError>()
-        || cause.is::<TokenizerError>();
+        || cause.is::<TokenizerError>()
+        || matches!(cause.downcast_ref(), Some(ReadBackError::NotFinite { .. }));
     unusable.then_some(Exit::Unusable)
 }
 
@@ -201,6 +206,13 @@ mod tests {
     fn a_plan_that_a_file_holds_is_the_files_fault() {
         let error = StudentConfigError::from(PlanError::NothingKept);
         assert_eq!(code_of(&error.into()), Exit::Unusable);
+    }
+
+    #[test]
+    fn a_tensor_that_a_writer_refused_is_the_models_fault() {
+        let error = CheckpointError::NotFinite { name: "t".into(), n_not_finite: 1, n_values: 2 };
+        let error = anyhow::Error::new(io::Error::other(error)).context("writing m");
+        assert_eq!(code_of(&error), Exit::Unusable);
     }
 
     #[test]

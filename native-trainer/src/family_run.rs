@@ -7,8 +7,8 @@ use boomerang_core::bundle::{
 };
 use boomerang_core::chart::{Measure, SizeAxis};
 use boomerang_core::checkpoint::{Precision, StoredAs};
-use boomerang_core::curve::{CurvePoint, Series, SizeCurve};
-use boomerang_core::evaluate::{Batching, Examination, PrefixTree, Score, Stack};
+use boomerang_core::curve::{CurvePoint, Estimate, Series, SizeCurve};
+use boomerang_core::evaluate::{Batching, Examination, PrefixTree, Score, Stack, plus_minus};
 use boomerang_core::plan::PatchOrder;
 use boomerang_core::prune::{Family, Student, Teacher};
 use boomerang_core::tokenizer::Tokenizer;
@@ -134,12 +134,12 @@ pub fn print_table(measured: &Measured) {
     print("series     layers  patched  parameters      loss (nats)      accuracy");
     for series in Series::ALL {
         for stop in measured.curve.stops(series) {
-            let nats = stop
-                .nats
-                .map_or_else(String::new, |nats| format!("{:.3} ± {:.3}", nats.mean, nats.stderr));
-            let accuracy = stop.accuracy.map_or_else(String::new, |accuracy| {
-                format!("{:.3} ± {:.3}", accuracy.mean, accuracy.stderr)
-            });
+            let shown = |estimate: Option<Estimate>| {
+                estimate.map_or_else(String::new, |Estimate { mean, stderr }| {
+                    plus_minus(mean, stderr, 3)
+                })
+            };
+            let (nats, accuracy) = (shown(stop.nats), shown(stop.accuracy));
             print(&format!(
                 "{:<10} {:>6}  {:>7}  {:>10}  {:>15}  {:>13}",
                 series.name(),

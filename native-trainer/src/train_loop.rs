@@ -130,7 +130,10 @@ pub fn train(
 fn save(distiller: &Distiller, n_tokens: usize, run: &RunFolder) -> anyhow::Result<()> {
     let saved = Saved {
         state: State { step: distiller.n_steps(), n_tokens },
-        model: model_to_bytes(distiller.student().model(), Precision::F32)?,
+        // The last step may have left weights that no loss has been computed with yet.
+        model: model_to_bytes(distiller.student().model(), Precision::F32)
+            .with_context(|| format!("after step {}; {}", distiller.n_steps(), advice(run)))
+            .or_exit(Exit::Diverged)?,
         optimizer: distiller.optimizer_state()?,
     };
     run.save(&saved).context("saving a checkpoint")?;

@@ -5,6 +5,7 @@ pub mod commands;
 pub mod hub;
 mod listener;
 pub mod passage;
+pub mod reference;
 
 use std::path::{Path, PathBuf};
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use burn::tensor::{Tensor, TensorData};
 
 use crate::distill::{Batch, BatchTensors, loss::alignment_loss};
-use crate::evaluate::ReadBackError;
+use crate::evaluate::{ReadBackError, read_finite};
 use crate::model::parameters::{self, Parameter};
 use crate::model::{DecoderLayer, LanguageModel};
 
@@ -132,10 +132,10 @@ async fn similarity(
         // Weighted by tokens below.
         alignment_loss(state, whole.clone(), batch.is_token.clone(), 1)
     });
-    let distances = Tensor::cat(distances.collect(), 0).into_data_async().await;
-    let distances = distances.map_err(ReadBackError::new)?;
+    let distances =
+        read_finite(Tensor::cat(distances.collect(), 0), "the cosines of states").await?;
     let n_tokens: usize = batches.iter().map(|batch| batch.n_tokens).sum();
-    Ok(1.0 - distances.iter::<f64>().sum::<f64>() / n_tokens.max(1) as f64)
+    Ok(1.0 - distances.into_iter().map(f64::from).sum::<f64>() / n_tokens.max(1) as f64)
 }
 
 /// The state that the head reads.

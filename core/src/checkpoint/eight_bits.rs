@@ -9,7 +9,7 @@ use half::f16;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::{Checkpoint, CheckpointError};
+use super::{Checkpoint, CheckpointError, Range as NumberRange, Refusal};
 
 /// Values that share a scale; the last group of a row may have fewer.
 pub(crate) const GROUP: usize = 32;
@@ -42,21 +42,27 @@ pub(super) fn scales_shape(shape: &[usize]) -> Vec<usize> {
     scales
 }
 
-/// Codes and scales of a matrix whose rows have `n_columns` values, as bytes; `None` when a value
-/// is no number or too large for a scale.
-pub(super) fn encode(values: &[f32], n_columns: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+/// Codes and scales of the matrix `name`, whose rows have `n_columns` values, as bytes.
+///
+/// # Errors
+/// [`CheckpointError::NotFinite`], or [`CheckpointError::TooLarge`] for a value too large for a scale.
+pub(super) fn encode(
+    name: &str,
+    values: &[f32],
+    n_columns: usize,
+) -> Result<(Vec<u8>, Vec<u8>), CheckpointError> {
     let (mut codes, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
     for row in values.chunks(n_columns.max(1)) {
         for group in row.chunks(GROUP) {
             let (scale, of_group) = quantise(group);
             if !scale.is_finite() || group.iter().any(|value| value.is_nan()) {
-                return None;
+                return Err(Refusal::new("q8_0", NumberRange::ScaleOver(127.0)).of(name, values));
             }
             scales.extend(scale.to_le_bytes());
             codes.extend(of_group.map(i8::cast_unsigned));
         }
     }
-    Some((codes, scales))
+    Ok((codes, scales))
 }
 
 /// The scales of a tensor that is stored in 8 bits.
@@ -168,7 +174,7 @@ mod tests {
                 values.into_iter().map(|(value, power)| value * 10.0_f32.powi(power)).collect();
             let n_rows = values.len() / n_columns;
             let values = &values[..n_rows * n_columns];
-            let (codes, scales) = encode(values, n_columns).unwrap();
+            let (codes, scales) = encode("m", values, n_columns).unwrap();
             let shape = [n_rows, n_columns];
             let file = file(&codes, shape, Some((Dtype::F16, scales_shape(&shape), &scales)));
             let found = read(&file, 0..values.len()).unwrap();
@@ -217,10 +223,14 @@ mod tests {
     }
 
     #[test]
-    fn what_no_scale_can_tell_is_not_encoded() {
-        for wrong in [f32::NAN, f32::INFINITY, 1e9] {
-            assert!(encode(&[0.5, wrong], 2).is_none());
+    fn a_value_that_no_scale_reaches_is_refused_with_its_tensor() {
+        for wrong in [f32::NAN, f32::INFINITY] {
+            let sentence = encode("m", &[0.5, wrong], 2).unwrap_err().to_string();
+            assert!(sentence.contains("\"m\" holds 1 value that is NaN"), "{sentence}");
         }
-        assert!(encode(&[0.5, 1e6], 2).is_some());
+        let sentence = encode("m", &[0.5, -3e7], 2).unwrap_err().to_string();
+        assert!(sentence.contains("\"m\" holds 1 value too large for q8_0 (of 2)"), "{sentence}");
+        assert!(sentence.contains("3e7") && sentence.contains("8.319"), "{sentence}");
+        assert!(encode("m", &[0.5, 1e6], 2).is_ok());
     }
 }

@@ -6,10 +6,12 @@
 mod dtype;
 mod eight_bits;
 mod fingerprint;
+mod finite;
 mod foreign;
 mod header;
 mod member;
 mod names;
+mod precision;
 mod read;
 mod stored;
 mod used;
@@ -25,12 +27,15 @@ use thiserror::Error;
 pub(crate) use dtype::to_f32;
 pub(crate) use eight_bits::{GROUP, quantise};
 pub use fingerprint::{Fingerprint, Fingerprints};
+pub(crate) use finite::{Range, Refusal};
+pub use finite::{ensure_finite, n_not_finite};
 pub(crate) use header::header_of;
 pub use header::{Header, StoredTensor};
 pub use member::{MemberError, Parent};
 pub use names::{Names, Place, Share, Storage};
+pub use precision::{Precision, StoredAs};
 pub(crate) use read::transpose;
-pub use write::{Precision, StoredAs, layer_to_bytes, model_to_bytes, tensors_to_bytes};
+pub use write::{layer_to_bytes, model_to_bytes, tensors_to_bytes};
 
 /// The tensors of a model, borrowed from the bytes of its files.
 #[derive(Debug)]
@@ -65,6 +70,25 @@ pub enum CheckpointError {
          file again or write it anew"
     )]
     Scale { name: String, number: usize, found: f32 },
+    #[error(
+        "tensor {name:?} holds {} NaN or infinite (of {n_values}), and so would be what is computed \
+         from it: fetch the file again, or go back to a checkpoint that is finite",
+        counted(.n_not_finite, "value that is", "values that are")
+    )]
+    NotFinite { name: String, n_not_finite: usize, n_values: usize },
+    #[error(
+        "tensor {name:?} holds {} too large for {format} (of {n_values}): up to {largest:e}, and \
+         {format} ends at {end:e}; write bf16 or f32 instead",
+        counted(.n_too_large, "value", "values")
+    )]
+    TooLarge {
+        name: String,
+        n_too_large: usize,
+        n_values: usize,
+        format: &'static str,
+        largest: f32,
+        end: f32,
+    },
     #[error("parameter {path:?} has no name in this architecture's checkpoints")]
     Unnamed { path: String },
     #[error(
@@ -106,6 +130,11 @@ pub enum CheckpointError {
     Write(#[source] SafeTensorError),
     #[error("the index is not usable: {0}")]
     Index(String),
+}
+
+/// `1 value`, `2 values`
+fn counted(n: &usize, one: &str, several: &str) -> String {
+    format!("{n} {}", if *n == 1 { one } else { several })
 }
 
 fn closest(similar: &Option<String>) -> String {

@@ -6,7 +6,7 @@ use safetensors::Dtype;
 
 use super::dtype::to_f32;
 use super::eight_bits::Scales;
-use super::{CheckpointError, Share};
+use super::{CheckpointError, Share, ensure_finite};
 
 /// A tensor as it lies in its file.
 pub(super) struct Stored<'name, 'bytes> {
@@ -31,12 +31,15 @@ impl<'bytes> Stored<'_, 'bytes> {
         &self.data[range.start * width..range.end * width]
     }
 
-    /// The values at these places of the tensor, row-major.
+    /// The values at these places of the tensor, row-major, all of them finite.
     fn values(&self, range: Range<usize>) -> Result<Vec<f32>, CheckpointError> {
         let bytes = self.bytes(range.clone());
         match &self.scales {
             Some(scales) => scales.decode(self.name, range, bytes),
-            None => to_f32(self.name, self.dtype, bytes),
+            None => {
+                ensure_finite(self.name, self.dtype, bytes, self.data)?;
+                to_f32(self.name, self.dtype, bytes)
+            }
         }
     }
 

@@ -1,124 +1,22 @@
 //! Models and layers as safetensors bytes, under Hugging Face's names.
 
 use std::collections::HashMap;
-use std::fmt;
 
 use burn::module::Module;
-use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
-use serde::{Deserialize, Serialize};
 
-use super::dtype::to_f32;
 use super::eight_bits::{self, scales_name, scales_shape};
 use super::read::transpose;
-use super::{Checkpoint, CheckpointError, Names, Place, Share, Storage};
+use super::{CheckpointError, Names, Place, Precision, Share, Storage, StoredAs};
 use crate::config::ModelConfig;
 use crate::model::parameters::for_each;
 use crate::model::{DecoderLayer, LanguageModel};
 
-/// The number format of written weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    F32,
-    F16,
-    Bf16,
-}
-
-impl Precision {
-    /// As in `torch_dtype`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "float32",
-            Self::F16 => "float16",
-            Self::Bf16 => "bfloat16",
-        }
-    }
-
-    pub fn n_bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-        }
-    }
-
-    /// The format that keeps tensors of this dtype exact; f32 for anything else.
-    pub fn of(dtype: Dtype) -> Self {
-        match dtype {
-            Dtype::F16 => Self::F16,
-            Dtype::BF16 => Self::Bf16,
-            _ => Self::F32,
-        }
-    }
-
-    /// The format of a checkpoint, for files of the same family.
-    pub fn of_checkpoint(checkpoint: &Checkpoint<'_>) -> Self {
-        checkpoint.main_dtype().map_or(Self::F32, Self::of)
-    }
-
-    pub fn dtype(self) -> Dtype {
-        match self {
-            Self::F32 => Dtype::F32,
-            Self::F16 => Dtype::F16,
-            Self::Bf16 => Dtype::BF16,
-        }
-    }
-
-    /// Stored values in this format; `bytes` holds whole values.
-    ///
-    /// # Errors
-    /// [`CheckpointError::Dtype`] for anything but floats.
-    pub fn convert(self, from: Dtype, bytes: &[u8]) -> Result<Vec<u8>, CheckpointError> {
-        Ok(self.encode(&to_f32("", from, bytes)?))
-    }
-
-    /// The values as stored.
-    pub(crate) fn encode(self, values: &[f32]) -> Vec<u8> {
-        match self {
-            Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Self::F16 => {
-                values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes()).collect()
-            }
-            Self::Bf16 => {
-                values.iter().flat_map(|&value| bf16::from_f32(value).to_le_bytes()).collect()
-            }
-        }
-    }
-}
-
-/// How the weights of a model are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StoredAs {
-    /// Matrices in 8 bits with a scale for every 32 values, as in GGUF; vectors and learned
-    /// positions in f32.
-    #[serde(rename = "q8_0")]
-    Q8_0,
-    #[serde(untagged)]
-    Floats(Precision),
-}
-
-impl From<Precision> for StoredAs {
-    fn from(precision: Precision) -> Self {
-        Self::Floats(precision)
-    }
-}
-
-/// As on the command line and in manifests.
-impl fmt::Display for StoredAs {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Q8_0 => "q8_0",
-            Self::Floats(Precision::F32) => "f32",
-            Self::Floats(Precision::F16) => "f16",
-            Self::Floats(Precision::Bf16) => "bf16",
-        })
-    }
-}
-
 /// The weights of a model, as `model.safetensors` holds them.
 ///
 /// # Errors
-/// [`CheckpointError`] when a parameter has no name or the file cannot be laid out.
+/// [`CheckpointError`] when a parameter has no name, a value is not finite or too large for the
+/// format, or the file cannot be laid out.
 pub fn model_to_bytes(
     model: &LanguageModel,
     stored_as: impl Into<StoredAs>,
@@ -178,8 +76,8 @@ fn module_to_bytes<M: Module>(
     match unnamed {
         Some(path) => Err(CheckpointError::Unnamed { path }),
         None => {
-            let tensors = tensors.into_iter();
-            to_file(tensors.flat_map(|(stored_as, tensor)| encode(tensor, stored_as)), None)
+            let tensors = tensors.into_iter().map(|(stored_as, tensor)| encode(tensor, stored_as));
+            to_file(tensors, None)
         }
     }
 }
@@ -207,12 +105,13 @@ fn fill_share(stored: &mut [f32], shape: &[usize], storage: Storage, values: &[f
 /// Named tensors as a safetensors file.
 ///
 /// # Errors
-/// [`CheckpointError::Write`] when shape and values of a tensor disagree.
+/// [`CheckpointError::Write`] when shape and values of a tensor disagree, and the tensor's name when
+/// one of its values is not finite or too large for the format.
 pub fn tensors_to_bytes(
     tensors: Vec<NamedTensor>,
     precision: Precision,
 ) -> Result<Vec<u8>, CheckpointError> {
-    let tensors = tensors.into_iter().flat_map(|tensor| encode(tensor, precision.into()));
+    let tensors = tensors.into_iter().map(|tensor| encode(tensor, precision.into()));
     to_file(tensors, Some(("boomerang.version", env!("CARGO_PKG_VERSION"))))
 }
 
@@ -232,29 +131,31 @@ fn of_parameter(stored_as: StoredAs, path: &str, stored_shape: &[usize]) -> Stor
 }
 
 /// A tensor as it is stored, in 8 bits with its scales.
-fn encode((name, shape, values): NamedTensor, stored_as: StoredAs) -> Vec<EncodedTensor> {
-    let precision = match stored_as {
-        StoredAs::Floats(precision) => precision,
+fn encode(
+    (name, shape, values): NamedTensor,
+    stored_as: StoredAs,
+) -> Result<Vec<EncodedTensor>, CheckpointError> {
+    match stored_as {
+        StoredAs::Floats(precision) => {
+            let bytes = precision.encode(&name, &values)?;
+            Ok(vec![(name, precision.dtype(), shape, bytes)])
+        }
         StoredAs::Q8_0 => {
             let n_columns = shape.last().copied().unwrap_or(1);
-            if let Some((codes, scales)) = eight_bits::encode(&values, n_columns) {
-                let scales =
-                    (scales_name(&name), Precision::F16.dtype(), scales_shape(&shape), scales);
-                return vec![(name, Dtype::I8, shape, codes), scales];
-            }
-            // What is no number stays what it is.
-            Precision::F32
+            let (codes, scales) = eight_bits::encode(&name, &values, n_columns)?;
+            let scales = (scales_name(&name), Precision::F16.dtype(), scales_shape(&shape), scales);
+            Ok(vec![(name, Dtype::I8, shape, codes), scales])
         }
-    };
-    vec![(name, precision.dtype(), shape, precision.encode(&values))]
+    }
 }
 
 /// `mark` is an entry of the file's metadata, for a file that has to say by itself who wrote it.
 fn to_file(
-    tensors: impl Iterator<Item = EncodedTensor>,
+    tensors: impl Iterator<Item = Result<Vec<EncodedTensor>, CheckpointError>>,
     mark: Option<(&str, &str)>,
 ) -> Result<Vec<u8>, CheckpointError> {
-    let tensors: Vec<EncodedTensor> = tensors.collect();
+    let tensors: Vec<EncodedTensor> =
+        tensors.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
     let views = tensors
         .iter()
         .map(|(name, dtype, shape, bytes)| {

@@ -270,8 +270,6 @@ impl ModelConfig {
     pub fn to_json(&self) -> String {
         format!("{:#}\n", Value::Object(self.json.clone()))
     }
-
-    }
 }
 
 fn supported_model_types() -> String {

@@ -325,8 +325,10 @@ fn windows_begin_at_max_window_layers() {
 
 #[test]
 fn a_window_of_null_is_none() {
-    let mistral =
-        |window: Value| with(&[("model_type", "mistral".into()), ("sliding_window", window)]);
+    let mistral = |window: Value| {
+        let family = ("model_type", "mistral".into());
+        with(&[family, ("layer_types", Value::Null), ("sliding_window", window)])
+    };
     let read = |window| windows(&ModelConfig::from_json(&mistral(window)).unwrap())[0];
     assert_eq!((read(Value::Null), read(3.into())), (None, Some(3)));
 }

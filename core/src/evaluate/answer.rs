@@ -2,25 +2,14 @@
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use thiserror::Error;
 
 use super::prefix_tree::PrefixTree;
+use super::read_back::{ReadBackError, read_finite};
 use super::request::{Likelihood, Request};
 use super::rows::{Batching, Row, Rows};
 use super::walk::walk;
 use crate::config::ModelConfig;
 use crate::model::{AttentionMask, Context, LanguageModel};
-
-/// The device stopped answering.
-#[derive(Debug, Error)]
-#[error("reading results back from the device failed: {0}")]
-pub struct ReadBackError(String);
-
-impl ReadBackError {
-    pub(crate) fn new(error: impl std::fmt::Display) -> Self {
-        Self(error.to_string())
-    }
-}
 
 /// The answers of every member to every request, and what they cost.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +26,7 @@ pub struct Answers {
 /// computation of common beginnings. `progress` is told the requests answered so far.
 ///
 /// # Errors
-/// [`ReadBackError`] when the device is lost.
+/// [`ReadBackError`] when the device is lost, or a log-likelihood is not finite.
 pub async fn answers(
     models: &[&LanguageModel],
     tree: &PrefixTree,
@@ -58,7 +47,7 @@ pub async fn answers(
             leaves.push((end.members.clone(), scores));
         });
         for (members, scores) in leaves {
-            let batch = inputs.collect(scores).await?;
+            let batch = inputs.collect(scores).await.map_err(|error| error.of_members(&members))?;
             for member in members {
                 for (number, likelihood) in &batch {
                     likelihoods[member][*number] = likelihood.clone();
@@ -74,7 +63,7 @@ pub async fn answers(
 /// As [`answers`], with no bound on a batch: one list for each member.
 ///
 /// # Errors
-/// [`ReadBackError`] when the device is lost.
+/// [`ReadBackError`] when the device is lost, or a log-likelihood is not finite.
 pub async fn answer(
     models: &[&LanguageModel],
     tree: &PrefixTree,
@@ -177,8 +166,7 @@ impl<'a> Inputs<'a> {
         &self,
         scores: Tensor<2>,
     ) -> Result<Vec<(usize, Likelihood)>, ReadBackError> {
-        let data = scores.into_data_async().await.map_err(ReadBackError::new)?;
-        let scores: Vec<f32> = data.iter::<f32>().collect();
+        let scores = read_finite(scores, "the log-likelihoods").await?;
         let mut scores = scores.as_chunks::<2>().0.iter();
         let take = |&(request, n_scored): &(usize, usize)| {
             let mut likelihood = Likelihood { is_greedy: true, ..Likelihood::default() };

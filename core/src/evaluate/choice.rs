@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::request::{Likelihood, Request};
+use super::unknown;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// A question with its possible continuations.
@@ -34,7 +35,10 @@ pub struct Accuracy {
     pub acc: f64,
     /// By log-likelihood divided by the length of the choice in characters.
     pub acc_norm: f64,
+    /// NaN for a single question, null in JSON.
+    #[serde(with = "unknown")]
     pub acc_stderr: f64,
+    #[serde(with = "unknown")]
     pub acc_norm_stderr: f64,
     pub n_questions: usize,
     /// What guessing would reach.

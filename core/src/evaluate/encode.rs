@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::cuts::{CutCount, Cuts};
 use super::question::{Continuation, Open, Question};
 use super::request::Request;
 use crate::tokenizer::{Tokenizer, TokenizerError};
@@ -51,13 +52,20 @@ pub struct Encoder<'a> {
     max_seq: usize,
     /// How the prefix token is written.
     prefix: String,
+    cuts: CutCount,
 }
 
 impl<'a> Encoder<'a> {
     /// `max_seq` is the number of tokens that the models see at once, at least 1.
     pub fn new(tokenizer: &'a Tokenizer, markers: Markers, max_seq: usize) -> Self {
         let prefix = tokenizer.token(markers.prefix).unwrap_or_default();
-        Self { tokenizer, markers, max_seq: max_seq.max(1), prefix }
+        let cuts = CutCount::default();
+        Self { tokenizer, markers, max_seq: max_seq.max(1), prefix, cuts }
+    }
+
+    /// What questions have lost since this was last asked for.
+    pub fn take_cuts(&self) -> Cuts {
+        self.cuts.take()
     }
 
     /// What a question asks in tokens: a request for each continuation, in their order, or for each
@@ -90,7 +98,9 @@ impl<'a> Encoder<'a> {
         if tokens.is_empty() {
             return Err(EncodeError::Empty);
         }
-        Ok(tokens[tokens.len().saturating_sub(n_context)..].to_vec())
+        let cut = tokens.len().saturating_sub(n_context);
+        self.cuts.add(cut);
+        Ok(tokens[cut..].to_vec())
     }
 
     /// The texts that end an answer: the question's own, and how EOS is written.
@@ -154,6 +164,7 @@ impl<'a> Encoder<'a> {
         tokens.extend(own);
         // The last token is not run.
         let cut = tokens.len().saturating_sub(max_seq + 1);
+        self.cuts.add(cut);
         tokens.drain(..cut);
         let n_tokens = tokens.len();
         Request::new(tokens, n_tokens - own.len()..n_tokens)
@@ -258,6 +269,20 @@ mod tests {
     fn too_long_a_context_loses_its_beginning() {
         let request = ask(true, 3, "a b c a", " b c").unwrap();
         assert_eq!((request.input(), request.targets()), (&[7, 3, 5][..], &[5, 7][..]));
+    }
+
+    #[test]
+    fn what_contexts_lose_is_counted() {
+        let tokenizer = tokenizer(true);
+        let encoder = Encoder::new(&tokenizer, markers(), 3);
+        let ask = |context: &str| {
+            let (context, text) = (context.to_owned(), " b".to_owned());
+            let question = Question::Continuations(vec![Continuation { context, text }]);
+            encoder.requests(&question).unwrap();
+        };
+        ["a", "a b c a", "a b c"].into_iter().for_each(ask);
+        assert_eq!(encoder.take_cuts(), Cuts { n_contexts: 2, most_tokens: 2 });
+        assert_eq!(encoder.take_cuts(), Cuts::default());
     }
 
     #[test]

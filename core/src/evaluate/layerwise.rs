@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor};
 
-use super::answer::{Answers, Inputs, ReadBackError, width};
+use super::answer::{Answers, Inputs, width};
 use super::prefix_tree::{End, Node, PrefixTree};
+use super::read_back::ReadBackError;
 use super::request::{Likelihood, Request};
 use super::rows::{Batching, Row, Rows};
 use crate::config::ModelConfig;
@@ -283,8 +284,10 @@ impl<'a> Pass<'a> {
         for &(node, end) in ends {
             for batch in &self.batches {
                 let scores = batch.inputs.score(batch.scored[&node].clone(), norm, head);
-                let found = batch.inputs.collect(scores).await?;
-                for &member in &self.nodes[node].ends[end].members {
+                let members = &self.nodes[node].ends[end].members;
+                let found = batch.inputs.collect(scores).await;
+                let found = found.map_err(|error| error.of_members(members))?;
+                for &member in members {
                     let of_member =
                         |(number, answer): &(usize, Likelihood)| (member, *number, answer.clone());
                     answers.extend(found.iter().map(of_member));

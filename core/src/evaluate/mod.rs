@@ -2,14 +2,17 @@
 
 mod answer;
 mod choice;
+mod cuts;
 mod encode;
 mod layerwise;
 mod perplexity;
 mod prefix_tree;
 mod pseudo_perplexity;
 mod question;
+mod read_back;
 mod request;
 mod rows;
+mod unknown;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -17,16 +20,20 @@ use std::collections::BTreeMap;
 use choice::Verdict;
 use serde::{Deserialize, Serialize};
 
-pub use answer::{Answers, ReadBackError, answer, answers};
+pub use answer::{Answers, answer, answers};
 pub use choice::{Accuracy, ChoiceDoc, ChoiceError};
+pub use cuts::Cuts;
 pub use encode::{EncodeError, Encoder, Markers, is_blank};
 pub use layerwise::{Layerwise, Loaded, Part};
 pub use perplexity::{Perplexity, TextDoc};
 pub use prefix_tree::{End, PrefixTree, Stack};
 pub use pseudo_perplexity::MaskedText;
 pub use question::{Answer, Continuation, Open, Question};
+pub(crate) use read_back::read_finite;
+pub use read_back::{Member, ReadBackError, ensure_finite};
 pub use request::{Likelihood, Request};
 pub use rows::Batching;
+pub use unknown::plus_minus;
 pub use walk::walk;
 
 use crate::model::LanguageModel;

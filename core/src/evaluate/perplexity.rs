@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::request::{Likelihood, Request};
+use super::unknown;
 
 /// A text to be scored, as tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub struct TextDoc {
     /// Everything after the first token is scored; a tokenizer without BOS should put its
     /// end-of-text token first.
     pub tokens: Vec<u32>,
-    /// Length of the text, for bits per byte.
+    /// Length of the text, for bits per byte; 0 where only its tokens are known.
     pub n_bytes: usize,
     /// Whether each token is scored; `None` when all are.
     pub is_label: Option<Vec<bool>>,
@@ -23,9 +24,11 @@ pub struct TextDoc {
 pub struct Perplexity {
     /// Mean negative log-likelihood of a token, in nats.
     pub nats_per_token: f64,
-    /// Standard error of `nats_per_token`, over texts.
+    /// Standard error of `nats_per_token`, over texts; NaN for a single text, null in JSON.
+    #[serde(with = "unknown")]
     pub nats_stderr: f64,
-    pub bits_per_byte: f64,
+    /// `None` where the length of a text in bytes is not known.
+    pub bits_per_byte: Option<f64>,
     pub n_tokens: usize,
 }
 
@@ -42,7 +45,9 @@ impl Perplexity {
             return None;
         }
         let nats = -texts.iter().map(|(text, _)| text.log_likelihood).sum::<f64>();
-        let n_bytes: usize = texts.iter().map(|(_, n_bytes)| n_bytes).sum();
+        let scored = texts.iter().filter(|(text, _)| text.n_tokens > 0);
+        let lengths = scored.map(|&(_, n_bytes)| (n_bytes > 0).then_some(n_bytes));
+        let n_bytes = lengths.sum::<Option<usize>>();
         let nats_per_token = nats / n_tokens as f64;
         // A ratio of two sums: each text's part of the numerator less what the mean predicts.
         let squares: f64 = texts
@@ -55,7 +60,7 @@ impl Perplexity {
         Some(Self {
             nats_per_token,
             nats_stderr: (squares * correction).sqrt() / n_tokens as f64,
-            bits_per_byte: nats / std::f64::consts::LN_2 / n_bytes.max(1) as f64,
+            bits_per_byte: n_bytes.map(|n_bytes| nats / std::f64::consts::LN_2 / n_bytes as f64),
             n_tokens,
         })
     }
@@ -117,6 +122,29 @@ mod tests {
         assert_eq!(scored, [&[2, 3][..], &[5], &[7]]);
         let inputs: Vec<&[u32]> = requests.iter().map(Request::input).collect();
         assert_eq!(inputs, [&[0, 1, 2][..], &[0, 1, 2, 3, 4], &[6]]);
+    }
+
+    #[test]
+    fn bits_per_byte_needs_the_bytes_of_every_text() {
+        let text = Likelihood { log_likelihood: -8.0, n_tokens: 4, is_greedy: false };
+        let of = |lengths: [usize; 2]| {
+            let texts = lengths.map(|n_bytes| (text.clone(), n_bytes));
+            Perplexity::of(&texts).unwrap().bits_per_byte
+        };
+        let bits = 16.0 / std::f64::consts::LN_2;
+        assert_eq!(of([6, 4]), Some(bits / 10.0));
+        // Tokens alone tell no bytes; the total is not a rate.
+        assert_eq!(of([6, 0]), None);
+    }
+
+    #[test]
+    fn an_error_that_one_text_leaves_unknown_is_written_and_read() {
+        let text = Likelihood { log_likelihood: -8.0, n_tokens: 4, is_greedy: false };
+        let perplexity = Perplexity::of(&[(text, 6)]).unwrap();
+        let json = serde_json::to_string(&perplexity).unwrap();
+        assert!(json.contains(r#""nats_stderr":null"#), "{json}");
+        let read: Perplexity = serde_json::from_str(&json).unwrap();
+        assert!(read.nats_stderr.is_nan() && read.nats_per_token == 2.0);
     }
 
     #[test]

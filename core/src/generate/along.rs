@@ -7,7 +7,7 @@ use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{GenerateError, PLACES_AT_ONCE, last_states, whole_text};
-use crate::evaluate::ReadBackError;
+use crate::evaluate::{ReadBackError, read_finite};
 use crate::model::LanguageModel;
 
 /// What a member expects at one place of a text.
@@ -68,8 +68,8 @@ impl<'model> Along<'model> {
 
             let tokens = likeliest.into_data_async().await.map_err(ReadBackError::new)?;
             let numbers = Tensor::cat(vec![log_probability, kl], 1);
-            let numbers = numbers.into_data_async().await.map_err(ReadBackError::new)?;
-            let numbers: Vec<f64> = numbers.iter::<f64>().collect();
+            let numbers = read_finite(numbers, "the log-probabilities").await?;
+            let numbers: Vec<f64> = numbers.into_iter().map(f64::from).collect();
             let guess = |(token, numbers): (u32, &[f64; 2])| Guess {
                 token,
                 probability: numbers[0].exp().min(1.0),

@@ -4,7 +4,7 @@ use burn::tensor::activation::softmax;
 use serde::{Deserialize, Serialize};
 
 use super::{GenerateError, PLACES_AT_ONCE, known, last_states, whole_text};
-use crate::evaluate::ReadBackError;
+use crate::evaluate::read_finite;
 use crate::model::LanguageModel;
 
 /// What a member expected at one place of a text.
@@ -40,8 +40,8 @@ pub async fn certainties(
     for start in (0..chosen.len()).step_by(PLACES_AT_ONCE) {
         let n_here = PLACES_AT_ONCE.min(chosen.len() - start);
         let probabilities = softmax(model.logits(states.clone().narrow(0, start, n_here)), 1);
-        let data = probabilities.into_data_async().await.map_err(ReadBackError::new)?;
-        let data: Vec<f64> = data.iter::<f64>().collect();
+        let data = read_finite(probabilities, "the probabilities").await?;
+        let data: Vec<f64> = data.into_iter().map(f64::from).collect();
         let rows = data.chunks_exact(model.config().vocab).zip(&chosen[start..start + n_here]);
         certainties.extend(rows.map(|(row, &token)| Certainty {
             probability: row[token as usize],

@@ -20,7 +20,7 @@ pub use retrace::{Retraced, retrace};
 pub use text_stream::TextStream;
 pub use written::Written;
 
-use crate::evaluate::ReadBackError;
+use crate::evaluate::{ReadBackError, read_finite};
 use crate::model::{AttentionMask, KvCache, LanguageModel};
 
 /// How the next token is chosen.
@@ -44,7 +44,7 @@ pub enum GenerateError {
     PromptTooLong { n_tokens: usize, max_seq: usize },
     #[error("token {token} is outside the model's vocabulary of {vocab}")]
     OutsideVocabulary { token: u32, vocab: usize },
-    #[error(transparent)]
+    #[error("{0}")]
     ReadBack(#[from] ReadBackError),
 }
 
@@ -127,7 +127,7 @@ impl<'model> Generation<'model> {
     /// The next token; `None` when there are enough.
     ///
     /// # Errors
-    /// [`GenerateError::ReadBack`] when the device is lost.
+    /// [`GenerateError::ReadBack`] when the device is lost, or the logits are not finite.
     pub async fn next(&mut self) -> Result<Option<u32>, GenerateError> {
         let place = self.n_drawn;
         if place == self.n_tokens {
@@ -142,8 +142,9 @@ impl<'model> Generation<'model> {
         let token = match self.sampling {
             Sampling::Greedy => argmax(logits).await?,
             Sampling::Random { temperature, .. } => {
-                let logits = logits.into_data_async().await.map_err(ReadBackError::new)?;
-                draw(&logits.iter::<f64>().collect::<Vec<_>>(), temperature, self.rng.random())
+                let logits = read_finite(logits, LOGITS).await?;
+                let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
+                draw(&logits, temperature, self.rng.random())
             }
         };
         self.written.choose(place, token);
@@ -212,10 +213,17 @@ fn last_states(model: &LanguageModel, tokens: &Tensor<2, Int>, from: usize) -> T
     model.normalize(x.narrow(1, from, seq - from)).squeeze_dim::<2>(0)
 }
 
-/// Chosen on the device, so that one number is read back and not the vocabulary.
+/// What an error calls the numbers that a token is chosen by.
+const LOGITS: &str = "the logits";
+
+/// Chosen on the device, so that two numbers are read back and not the vocabulary.
 async fn argmax(logits: Tensor<2>) -> Result<u32, ReadBackError> {
-    let best = logits.argmax(1).into_data_async().await.map_err(ReadBackError::new)?;
-    Ok(best.iter::<u32>().next().unwrap_or(0))
+    // A mean is finite only where all its terms are.
+    let mean = (logits.clone() / logits.dims()[1] as f64).sum_dim(1);
+    // Whole numbers are exact in f32 beyond any vocabulary.
+    let best = logits.argmax(1).float();
+    let numbers = read_finite(Tensor::cat(vec![best, mean], 1), LOGITS).await?;
+    Ok(numbers.first().map_or(0, |&best| best as u32))
 }
 
 /// The token at `point`, in `0..1`, of the softened distribution.
@@ -247,5 +255,21 @@ mod tests {
         let drawn: Vec<u32> =
             [0.1, 0.4, 0.6, 0.9].map(|point| draw(&[0.0, 0.0], 1.0, point)).into();
         assert_eq!(drawn, [0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn no_token_is_chosen_by_logits_that_are_not_finite() {
+        use burn::tensor::{Device, TensorData};
+        use futures_lite::future::block_on;
+
+        let choose = |logits: [f32; 3]| {
+            let logits =
+                Tensor::from_data(TensorData::new(logits.to_vec(), [1, 3]), &Device::flex());
+            block_on(argmax(logits))
+        };
+        assert_eq!(choose([f32::MIN, 0.5, f32::MAX]).unwrap(), 2);
+        for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            assert!(matches!(choose([0.0, wrong, 1.0]), Err(ReadBackError::NotFinite { .. })));
+        }
     }
 }

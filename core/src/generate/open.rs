@@ -8,7 +8,7 @@ use thiserror::Error;
 /// A question that got no answer.
 #[derive(Debug, Error)]
 pub enum OpenError {
-    #[error(transparent)]
+    #[error("{0}")]
     Generate(#[from] GenerateError),
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),

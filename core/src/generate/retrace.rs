@@ -8,7 +8,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::{GenerateError, PLACES_AT_ONCE, known, last_states, whole_text};
-use crate::evaluate::ReadBackError;
+use crate::evaluate::{ReadBackError, read_finite};
 use crate::model::LanguageModel;
 
 /// One token of a text, to a model that reads the text.
@@ -48,11 +48,10 @@ pub async fn retrace(
         likeliest.push(found.clone().argmax(1));
         log_probs.push(found.gather(1, targets.clone().narrow(0, start, n_here)));
     }
-    let log_probs =
-        Tensor::cat(log_probs, 0).into_data_async().await.map_err(ReadBackError::new)?;
+    let log_probs = read_finite(Tensor::cat(log_probs, 0), "the log-probabilities").await?;
     let likeliest =
         Tensor::cat(likeliest, 0).into_data_async().await.map_err(ReadBackError::new)?;
-    let places = log_probs.iter::<f64>().zip(likeliest.iter::<u32>());
+    let places = log_probs.into_iter().map(f64::from).zip(likeliest.iter::<u32>());
     Ok(places.map(|(log_prob, likeliest)| Retraced { log_prob, likeliest }).collect())
 }
 

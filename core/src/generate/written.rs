@@ -215,7 +215,7 @@ mod tests {
         let factors = |factor: f64| format!("[{factor}, {factor}, {factor}]");
         let more = format!(
             r#", "rope_scaling": {{"rope_type": "longrope", "short_factor": {}, "long_factor": {},
-            "original_max_position_embeddings": 16}}"#,
+            "original_max_position_embeddings": 16}}, "original_max_position_embeddings": 16"#,
             factors(1.0),
             factors(4.0)
         );

@@ -147,13 +147,13 @@ impl<'a> Builder<'a, '_, '_> {
         form: Form,
     ) -> Result<Stored<'a>, GgufError> {
         let names = Names::of(self.config);
-        let mut found: Option<(&'a TensorView<'a>, bool)> = None;
+        let mut found: Option<(String, &'a TensorView<'a>, bool)> = None;
         let mut outputs = Vec::new();
         for (path, part) in paths.iter().zip(parts) {
             let uncarried =
                 || GgufError::Uncarried { path: path.clone(), architecture: self.traits.name };
             let place = names.find(path).ok_or_else(uncarried)?;
-            let (_, view) = self.checkpoint.locate(&place)?;
+            let (stored_name, view) = self.checkpoint.locate(&place)?;
             let by_rows = form != Form::Matrix || place.storage.transposed;
             let n_stored = match (view.shape(), by_rows) {
                 ([n_rows, _], true) => *n_rows,
@@ -162,17 +162,20 @@ impl<'a> Builder<'a, '_, '_> {
                 _ => return Err(uncarried()),
             };
             // The parameters of one tensor of ours share one of theirs.
-            if found.is_some_and(|(other, _)| other.data().as_ptr() != view.data().as_ptr()) {
+            let is_other = |(_, other, _): &(_, &TensorView<'_>, _)| {
+                other.data().as_ptr() != view.data().as_ptr()
+            };
+            if found.as_ref().is_some_and(is_other) {
                 return Err(uncarried());
             }
-            found = Some((view, by_rows));
+            found = Some((stored_name.to_owned(), view, by_rows));
             let own = place.storage.share.ranges(n_stored);
             match self.n_paired_heads(part) {
                 Some(n_heads) => outputs.extend(paired(own.collect(), n_heads)),
                 None => outputs.extend(own),
             }
         }
-        let (view, by_rows) = found.ok_or_else(|| GgufError::Uncarried {
+        let (stored_name, view, by_rows) = found.ok_or_else(|| GgufError::Uncarried {
             path: paths.join(", "),
             architecture: self.traits.name,
         })?;
@@ -184,7 +187,7 @@ impl<'a> Builder<'a, '_, '_> {
         let is_around_zero = self.config.traits().norm.kind == NormKind::RmsAroundOne
             && parts.iter().all(|part| part.ends_with(".gamma"));
         let plus = if is_around_zero { 1.0 } else { 0.0 };
-        Ok(Stored { view, outputs: joined(outputs), n_inputs, by_rows, plus })
+        Ok(Stored { stored_name, view, outputs: joined(outputs), n_inputs, by_rows, plus })
     }
 
     /// The heads of a projection whose outputs change places, if they do.

@@ -6,8 +6,9 @@
 
 use half::f16;
 
+use super::finite::n_blocks_not_finite;
 use super::{GgufError, GgufType};
-use crate::checkpoint::{GROUP as BLOCK, Precision, quantise};
+use crate::checkpoint::{GROUP as BLOCK, Precision, Range, Refusal, quantise};
 
 /// A format that values can be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +67,39 @@ impl Encoding {
         }
     }
 
-    /// The values as stored; whole blocks of them.
-    pub fn encode(self, values: &[f32]) -> Vec<u8> {
+    /// The values of the tensor `name` as stored; whole blocks of them.
+    ///
+    /// # Errors
+    /// [`GgufError::Checkpoint`] when a value is not finite, or too large for this format.
+    pub fn encode(self, name: &str, values: &[f32]) -> Result<Vec<u8>, GgufError> {
+        self.encode_finite(values).ok_or_else(|| self.refusal().of(name, values).into())
+    }
+
+    /// As [`Encoding::encode`]; `None` instead of an error.
+    pub(super) fn encode_finite(self, values: &[f32]) -> Option<Vec<u8>> {
+        // The largest of a block is found without regard to NaN.
+        let is_finite = values.iter().all(|value| value.is_finite());
+        let bytes = is_finite.then(|| self.bytes(values))?;
+        (n_blocks_not_finite(self.kind(), &bytes) == 0).then_some(bytes)
+    }
+
+    /// Counts the values for which [`Encoding::encode_finite`] gives `None`.
+    pub(super) fn refusal(self) -> Refusal {
+        let range = match self {
+            Self::F32 => Range::F32,
+            Self::F16 => Range::F16,
+            Self::Bf16 => Range::Bf16,
+            Self::Q8_0 => Range::ScaleOver(127.0),
+            Self::Q4_0 => Range::ScaleOver(8.0),
+        };
+        Refusal::new(self.name(), range)
+    }
+
+    fn bytes(self, values: &[f32]) -> Vec<u8> {
         match self {
-            Self::F32 => Precision::F32.encode(values),
-            Self::F16 => Precision::F16.encode(values),
-            Self::Bf16 => Precision::Bf16.encode(values),
+            Self::F32 => Precision::F32.bytes(values),
+            Self::F16 => Precision::F16.bytes(values),
+            Self::Bf16 => Precision::Bf16.bytes(values),
             Self::Q8_0 => values.as_chunks().0.iter().flat_map(q8_0).collect(),
             Self::Q4_0 => values.as_chunks().0.iter().flat_map(q4_0).collect(),
         }
@@ -133,7 +161,7 @@ mod tests {
             let name = encoding.kind().name();
             let expected = file.tensor(&name).unwrap();
             let n_bytes = encoding.kind().n_bytes(&[BLOCK]).unwrap();
-            let encoded = encoding.encode(&values);
+            let encoded = encoding.bytes(&values);
             let blocks = encoded.chunks(n_bytes).zip(expected.data().chunks(n_bytes));
             for (number, (found, expected)) in blocks.enumerate() {
                 assert_eq!(found, expected, "{name}, block {number}");
@@ -148,7 +176,7 @@ mod tests {
             assert_eq!(Encoding::from_name(encoding.name()).unwrap(), encoding);
             assert_eq!(Encoding::of(encoding.kind()), Some(encoding));
             let n_bytes = encoding.kind().n_bytes(&[64]).unwrap();
-            assert_eq!(encoding.encode(&[0.5; 64]).len(), n_bytes);
+            assert_eq!(encoding.encode("t", &[0.5; 64]).unwrap().len(), n_bytes);
         }
         assert_eq!(Encoding::of(GgufType::Q4_K), None);
     }
@@ -174,5 +202,32 @@ mod tests {
         assert_eq!(q8_0(&[0.0; 32]), [0; 34]);
         let block = q4_0(&[0.0; 32]);
         assert!(block[2..].iter().all(|&byte| byte == 0x88));
+    }
+
+    #[test]
+    fn a_block_whose_scale_would_be_infinite_is_refused_with_its_tensor() {
+        let mut values = [1.0; 64];
+        (values[3], values[40]) = (-3e7, 2e6);
+        for (encoding, n_too_large, end) in
+            [(Encoding::Q8_0, 1, "8.319"), (Encoding::Q4_0, 2, "5.24"), (Encoding::F16, 2, "6.55")]
+        {
+            let error = encoding.encode("t", &values).unwrap_err().to_string();
+            let name = encoding.name();
+            let expected = format!("\"t\" holds {n_too_large} value");
+            assert!(error.contains(&expected) && error.contains("(of 64)"), "{error}");
+            assert!(error.contains(&format!("too large for {name}")), "{error}");
+            assert!(error.contains("up to 3e7") && error.contains(end), "{error}");
+        }
+        assert!(Encoding::Bf16.encode("t", &values).is_ok());
+    }
+
+    #[test]
+    fn a_nan_between_numbers_is_refused_in_every_format() {
+        let mut values = [1.0; 32];
+        values[7] = f32::NAN;
+        for encoding in Encoding::ALL {
+            let error = encoding.encode("t", &values).unwrap_err().to_string();
+            assert!(error.contains("holds 1 value that is NaN or infinite (of 32)"), "{error}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod convert;
 mod encode;
+mod finite;
 mod member;
 mod metadata;
 mod read;

@@ -7,7 +7,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::{Encoding, GgufError};
-use crate::checkpoint::{to_f32, transpose};
+use crate::checkpoint::{ensure_finite, to_f32, transpose};
 
 /// A tensor that is to be written.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(super) enum Source<'a> {
 /// Outputs of a stored tensor, in the order in which the file has them.
 #[derive(Debug)]
 pub(super) struct Stored<'a> {
+    /// Its name in the checkpoint.
+    pub(super) stored_name: String,
     pub(super) view: &'a TensorView<'a>,
     pub(super) outputs: Vec<Range<usize>>,
     pub(super) n_inputs: usize,
@@ -60,11 +62,12 @@ impl<'a> Converted<'a> {
     /// A piece as it is in the file.
     ///
     /// # Errors
-    /// [`GgufError::Checkpoint`] for a dtype that is no float.
+    /// [`GgufError::Checkpoint`] for a dtype that is not a float, and for values that are not finite or
+    /// too large for the encoding; it counts those of the whole tensor.
     pub fn encode(&self, stored: &[u8]) -> Result<Vec<u8>, GgufError> {
         match &self.source {
-            Source::Values(values) => Ok(self.encoding.encode(values)),
-            Source::Stored(source) => source.encode(stored, &self.name, self.encoding),
+            Source::Values(values) => self.encoding.encode(&self.name, values),
+            Source::Stored(source) => source.encode(stored, self.encoding),
         }
     }
 
@@ -111,7 +114,9 @@ impl<'a> Stored<'a> {
         pieces.collect()
     }
 
-    fn encode(&self, stored: &[u8], name: &str, encoding: Encoding) -> Result<Vec<u8>, GgufError> {
+    fn encode(&self, stored: &[u8], encoding: Encoding) -> Result<Vec<u8>, GgufError> {
+        let name = &*self.stored_name;
+        ensure_finite(name, self.view.dtype(), stored, self.view.data())?;
         let is_kept = matches!(
             (self.view.dtype(), encoding),
             (Dtype::F32, Encoding::F32)
@@ -121,7 +126,20 @@ impl<'a> Stored<'a> {
         if is_kept && self.by_rows && self.plus == 0.0 {
             return Ok(stored.to_vec());
         }
-        let mut values = to_f32(name, self.view.dtype(), stored)?;
+        let values = self.values(stored)?;
+        if let Some(encoded) = encoding.encode_finite(&values) {
+            return Ok(encoded);
+        }
+        let mut refusal = encoding.refusal();
+        for piece in self.pieces() {
+            refusal.count(&self.values(&piece.concat())?);
+        }
+        Err(refusal.error(name).into())
+    }
+
+    /// The values of a piece, in the order of the file.
+    fn values(&self, stored: &[u8]) -> Result<Vec<f32>, GgufError> {
+        let mut values = to_f32(&self.stored_name, self.view.dtype(), stored)?;
         if !self.by_rows {
             let n_outputs = values.len() / self.n_inputs.max(1);
             values = transpose(&values, self.n_inputs, n_outputs);
@@ -129,7 +147,7 @@ impl<'a> Stored<'a> {
         if self.plus != 0.0 {
             values.iter_mut().for_each(|value| *value += self.plus);
         }
-        Ok(encoding.encode(&values))
+        Ok(values)
     }
 }
 

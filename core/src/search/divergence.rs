@@ -6,7 +6,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::distill::Batch;
-use crate::evaluate::{PrefixTree, ReadBackError, walk};
+use crate::evaluate::{PrefixTree, ReadBackError, plus_minus, read_finite, walk};
 use crate::model::LanguageModel;
 
 /// A member against the teacher, per token.
@@ -27,10 +27,10 @@ pub struct Estimate {
     pub stderr: f64,
 }
 
-/// `0.0123 ± 0.0004`
+/// `0.0123 ± 0.0004`; the error is left out where it is not known.
 impl fmt::Display for Estimate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:.4} ± {:.4}", self.mean, self.stderr)
+        formatter.write_str(&plus_minus(self.mean, self.stderr, 4))
     }
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Estimate {
 /// vocab]` twice: the caller chooses how large a batch is. Only positions with a next token count.
 ///
 /// # Errors
-/// [`ReadBackError`] when the device is lost.
+/// [`ReadBackError`] when the device is lost, or a divergence is not finite.
 pub async fn divergences(
     models: &[&LanguageModel],
     tree: &PrefixTree,
@@ -66,8 +66,8 @@ pub async fn divergences(
             leaves.push((end.members.clone(), Tensor::cat(vec![kl, nats], 1)));
         });
         for (members, values) in leaves {
-            let data = values.into_data_async().await.map_err(ReadBackError::new)?;
-            let values: Vec<f32> = data.iter::<f32>().collect();
+            let values = read_finite(values, "the divergences from the teacher").await;
+            let values = values.map_err(|error| error.of_members(&members))?;
             for member in members {
                 sums[member].add(&places.rows, &values);
             }

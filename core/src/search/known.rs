@@ -29,6 +29,16 @@ pub struct Known<'a> {
     pub n_layer_calls_alone: usize,
 }
 
+/// A member, in words.
+fn described(patch: &Patch) -> String {
+    let layers: Vec<String> = patch.layers().iter().map(ToString::to_string).collect();
+    match layers.len() {
+        0 => "the student".to_owned(),
+        1 => format!("the member that patches student layer {}", layers[0]),
+        _ => format!("the member that patches student layers {}", layers.join(", ")),
+    }
+}
+
 impl<'a> Known<'a> {
     pub fn new(family: &'a Family, batches: &'a [Batch], metric: Metric) -> Self {
         Self {
@@ -48,7 +58,7 @@ impl<'a> Known<'a> {
     /// Measures those of the members that are not known yet, in one walk of their prefix tree.
     ///
     /// # Errors
-    /// [`ReadBackError`] when the device is lost.
+    /// [`ReadBackError`] when the device is lost, or names the member whose divergence is not finite.
     pub async fn measure(&mut self, patches: &[Patch]) -> Result<(), ReadBackError> {
         let mut new: Vec<Patch> =
             patches.iter().filter(|patch| !self.found.contains_key(*patch)).cloned().collect();
@@ -60,7 +70,8 @@ impl<'a> Known<'a> {
         let stack = |patch: &Patch| Stack::new(&self.plan().recipe(patch), 0, 1);
         let tree = PrefixTree::new(&new.iter().map(stack).collect::<Vec<_>>());
         let models = [self.family.teacher().model(), self.family.student().model()];
-        let found = divergences(&models, &tree, 0, self.batches, &mut |_| {}).await?;
+        let found = divergences(&models, &tree, 0, self.batches, &mut |_| {}).await;
+        let found = found.map_err(|error| error.describing(|number| described(&new[number])))?;
         self.n_layer_calls += tree.n_layer_calls();
         self.n_layer_calls_alone += tree.n_layer_calls_alone();
         self.found.extend(new.into_iter().zip(found));

@@ -19,7 +19,7 @@ pub enum SearchError {
          them; it takes at most {most} layers: use klpatch or beam"
     )]
     TooLarge { n_student_layers: usize, n_sets: String, most: usize },
-    #[error(transparent)]
+    #[error("{0}")]
     ReadBack(#[from] ReadBackError),
 }
 

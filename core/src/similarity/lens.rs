@@ -8,7 +8,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 
 use crate::distill::loss::alignment_loss;
-use crate::evaluate::ReadBackError;
+use crate::evaluate::{ReadBackError, read_finite};
 use crate::generate::{GenerateError, PLACES_AT_ONCE, whole_text};
 use crate::model::{AttentionMask, LanguageModel};
 use crate::plan::Alignment;
@@ -78,9 +78,8 @@ pub async fn look_inside(
     let likeliest =
         Tensor::cat(likeliest, 0).into_data_async().await.map_err(ReadBackError::new)?;
     let numbers = Tensor::cat(vec![Tensor::cat(log_probs, 0).squeeze_dim::<1>(1), distances], 0);
-    let numbers = numbers.into_data_async().await.map_err(ReadBackError::new)?;
-
-    let numbers: Vec<f64> = numbers.iter::<f64>().collect();
+    let numbers = read_finite(numbers, "the log-probabilities behind layers").await?;
+    let numbers: Vec<f64> = numbers.into_iter().map(f64::from).collect();
     let (log_probs, distances) = numbers.split_at(numbers.len() - alignment.len());
     let likeliest: Vec<u32> = likeliest.iter::<u32>().collect();
     let guess = |(&token, &log_prob): (&u32, &f64)| LensGuess {

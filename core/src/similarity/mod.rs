@@ -13,7 +13,7 @@ mod states;
 use burn::tensor::Tensor;
 
 use crate::distill::{Batch, loss::alignment_loss};
-use crate::evaluate::ReadBackError;
+use crate::evaluate::{ReadBackError, read_finite};
 use crate::prune::Family;
 
 pub use advice::{Advice, KeepAdvice, similarity_order};
@@ -43,10 +43,10 @@ pub async fn block_similarity(
             let states = (student[student_state].clone(), teacher[teacher_state].clone());
             alignment_loss(states.0, states.1, batch.is_token.clone(), batch.n_tokens)
         });
-        let distances = Tensor::cat(distances.collect(), 0).into_data_async().await;
-        let distances = distances.map_err(ReadBackError::new)?;
-        for (sum, distance) in sums.iter_mut().zip(distances.iter::<f64>()) {
-            *sum += (1.0 - distance) * batch.n_tokens as f64;
+        let distances =
+            read_finite(Tensor::cat(distances.collect(), 0), "the cosines of states").await?;
+        for (sum, distance) in sums.iter_mut().zip(distances) {
+            *sum += (1.0 - f64::from(distance)) * batch.n_tokens as f64;
         }
         n_tokens += batch.n_tokens;
     }

@@ -7,7 +7,7 @@
 use burn::tensor::Tensor;
 
 use crate::distill::{Batch, BatchTensors};
-use crate::evaluate::ReadBackError;
+use crate::evaluate::{ReadBackError, read_finite};
 use crate::model::LanguageModel;
 
 /// Means over the tokens of some texts.
@@ -54,10 +54,10 @@ pub async fn compare_states(
     let mut n_tokens = 0;
     for (number, batch) in batches.iter().enumerate() {
         let tensors = batch.to_device(&teacher.device());
-        let of_batch = batch_sums(teacher, student, &tensors).into_data_async().await;
-        let of_batch = of_batch.map_err(ReadBackError::new)?;
-        for (sum, of_batch) in sums.iter_mut().zip(of_batch.iter::<f64>()) {
-            *sum += of_batch;
+        let of_batch =
+            read_finite(batch_sums(teacher, student, &tensors), "the cosines of states").await?;
+        for (sum, of_batch) in sums.iter_mut().zip(of_batch) {
+            *sum += f64::from(of_batch);
         }
         n_tokens += tensors.n_tokens;
         progress(number + 1);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use boomerang_core::evaluate::{Answers, Layerwise, Likelihood, PrefixTree, Request, Stack};
+use boomerang_core::evaluate::{
+    Answers, Layerwise, Likelihood, PrefixTree, ReadBackError, Request, Stack,
+};
 use boomerang_core::generate::answer_open;
 use boomerang_core::tokenizer::Tokenizer;
 use futures_lite::future::block_on;
@@ -12,7 +14,7 @@ use futures_lite::future::block_on;
 use super::cache::{Key, MemberAnswers, key_of_open, key_of_request};
 use super::pieces::pieces;
 use super::{Cached, Cost, Engine, Sheet, Weights, streamed};
-use crate::members::Member;
+use crate::members::{Member, names};
 use crate::progress::Progress;
 
 /// Tokens between two visits to the disk, in batches.
@@ -98,7 +100,8 @@ impl<'a> Run<'a> {
             let answers = weights.answers(&tree, &asked, engine.batching, &mut |n_answered| {
                 progress
                     .set(n_before + n_answered * group.len(), || format!("{} models", group.len()));
-            })?;
+            });
+            let answers = answers.map_err(|error| self.naming(error, group))?;
             n_before += chunk.len() * group.len();
             let n_alone: usize = asked.iter().map(|request| request.input().len()).sum();
             self.cost.token_layers += answers.n_tokens * tree.n_layer_calls();
@@ -134,6 +137,17 @@ impl<'a> Run<'a> {
             }
         };
         pieces(&self.sheet.requests, requests.iter().copied(), most, |_, _| false)
+    }
+
+    /// The same error, with the name of the member that computed what is not finite.
+    fn naming(&self, error: anyhow::Error, group: &[usize]) -> anyhow::Error {
+        match error.downcast::<ReadBackError>() {
+            Ok(error) => {
+                let name = |number: usize| names(self.members).swap_remove(group[number]);
+                error.describing(|number| format!("the member {}", name(number))).into()
+            }
+            Err(other) => other,
+        }
     }
 
     fn take(&mut self, group: &[usize], chunk: &[usize], answers: Answers) -> anyhow::Result<()> {

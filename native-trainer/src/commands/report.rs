@@ -60,7 +60,8 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
              --search or --import",
         ));
     }
-    args.evaluations.iter().for_each(|folder| note_input(folder));
+    let folders = args.evaluations.iter().chain(&args.analysis);
+    folders.for_each(|folder| note_input(folder));
     let report = Report::gather(&Sources {
         evaluations: &args.evaluations,
         analysis: args.analysis.as_deref(),

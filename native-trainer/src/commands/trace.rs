@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use boomerang_core::checkpoint::{Precision, tensors_to_bytes};
 use boomerang_core::distill::{Batch, Layout, Row};
+use boomerang_core::evaluate::ensure_finite;
 use boomerang_core::model::{ForwardTrace, LanguageModel};
 use burn::tensor::Tensor;
 
@@ -44,6 +45,8 @@ pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
     let (n_tokens, max_seq) = (args.ids.len(), model.config().max_seq);
     ensure!(n_tokens <= max_seq, "{n_tokens} tokens do not fit the model's window of {max_seq}");
     let trace = trace_text(&model, &args.ids);
+    let logits: Vec<f32> = trace.logits.to_data().iter::<f32>().collect();
+    ensure_finite(&logits, "the logits")?;
 
     let values = |tensor: Tensor<3>| {
         let [_, rows, columns] = tensor.dims();

@@ -154,7 +154,7 @@ mod tests {
         let one = tensors_to_bytes(values, precisions[0]).unwrap();
         let Some(&other) = precisions.get(1) else { return one };
         let values = [1.0_f32, 2.0].map(f32::to_le_bytes).concat();
-        let values = other.convert(safetensors::Dtype::F32, &values).unwrap();
+        let values = other.convert("b", safetensors::Dtype::F32, &values, &values).unwrap();
         let first = safetensors::SafeTensors::deserialize(&one).unwrap();
         let second = safetensors::tensor::TensorView::new(other.dtype(), vec![2], &values).unwrap();
         safetensors::serialize([("a", first.tensor("a").unwrap()), ("b", second)], None).unwrap()

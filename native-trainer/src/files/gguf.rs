@@ -144,7 +144,7 @@ pub fn write_conversion(
 /// Writes a member of two GGUF files; its tensors are copied as they are.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When the disk refuses, or a tensor holds a value that is not finite.
 pub fn write_gguf_member(
     file: OutputFile,
     member: &GgufMember<'_>,
@@ -162,9 +162,11 @@ pub fn write_gguf_member(
         out.write_all(&header)?;
         let mut stored = Vec::new();
         for tensor in &member.tensors {
-            for piece in tensor.data.chunks(PIECE) {
+            let block_bytes = tensor.kind.block_bytes();
+            for piece in tensor.data.chunks(PIECE / block_bytes * block_bytes) {
                 stored.clear();
                 read_piece(piece, sources, &mut stored)?;
+                tensor.ensure_finite(&stored).map_err(io::Error::other)?;
                 out.write_all(&stored)?;
             }
             pad(out, tensor.data.len())?;

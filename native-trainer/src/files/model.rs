@@ -331,8 +331,9 @@ mod tests {
     fn generation_config_decides_where_a_text_ends() {
         let config = String::from_utf8_lossy(LLAMA).replacen('{', r#"{"eos_token_id": 5, "#, 1);
         let opened = |generation: &[u8]| {
+            let weights = weights();
             let files: [(&str, &[u8]); 3] =
-                [(CONFIG, config.as_bytes()), (WEIGHTS, EMPTY), (GENERATION_CONFIG, generation)];
+                [(CONFIG, config.as_bytes()), (WEIGHTS, &weights), (GENERATION_CONFIG, generation)];
             let folder = folder_of(&files);
             ModelFolder::open(folder.path()).map(|model| model.config().end_tokens().to_vec())
         };

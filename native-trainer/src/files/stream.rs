@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use boomerang_core::bundle::hex;
-use boomerang_core::checkpoint::{Checkpoint, Precision};
+use boomerang_core::checkpoint::{Checkpoint, Precision, ensure_finite};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Map, Value, json};
@@ -49,7 +49,7 @@ pub trait Sources {
 /// SHA-256 of each weight file.
 ///
 /// # Errors
-/// When the disk refuses, or a tensor cannot be converted.
+/// When the disk refuses, or a tensor cannot be converted or holds a value that is not finite.
 pub fn write_weights(
     folder: &Path,
     checkpoint: &Checkpoint<'_>,
@@ -72,7 +72,7 @@ pub fn write_weights(
         write_atomic_with(&folder.join(&name), Overwrite::Allowed, |out| {
             let mut out = Hashed { out, hasher: &mut hasher };
             out.write_all(&header)?;
-            shard.iter().try_for_each(|(_, view)| copy(view, sources, format.precision, &mut out))
+            shard.iter().try_for_each(|tensor| copy(*tensor, sources, format.precision, &mut out))
         })?;
         hashes.insert(name.clone(), hex(&hasher.finalize()));
         total += n_bytes;
@@ -172,23 +172,27 @@ fn stored_bytes(view: &TensorView<'_>, precision: Option<Precision>) -> u64 {
 }
 
 fn copy(
-    view: &TensorView<'_>,
+    (name, view): Named<'_>,
     sources: &dyn Sources,
     precision: Option<Precision>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let precision = is_converted(view, precision);
+    let (dtype, whole) = (view.dtype(), view.data());
     let mut buffer = Vec::new();
-    for piece in view.data().chunks(PIECE) {
+    for piece in whole.chunks(PIECE) {
         buffer.clear();
         read_piece(piece, sources, &mut buffer)?;
-        let bytes = &buffer[..];
         match precision {
             Some(precision) => {
-                let converted = precision.convert(view.dtype(), bytes);
+                let converted = precision.convert(name, dtype, &buffer, whole);
                 out.write_all(&converted.map_err(io::Error::other)?)?;
             }
-            None => out.write_all(bytes)?,
+            None => {
+                // What is copied byte for byte is computed with later.
+                ensure_finite(name, dtype, &buffer, whole).map_err(io::Error::other)?;
+                out.write_all(&buffer)?;
+            }
         }
     }
     Ok(())
@@ -281,5 +285,24 @@ mod tests {
             ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", INDEX];
         assert_eq!(names(folder.path()), expected);
         assert_eq!(read(folder.path(), expected[1], "b").1.len(), 24);
+    }
+
+    fn refusal(values: [f32; 4], precision: Option<Precision>) -> String {
+        let bytes = values.map(f32::to_le_bytes).concat();
+        let view = TensorView::new(Dtype::F32, vec![4], &bytes).unwrap();
+        let error = copy(("t", &view), &InMemory, precision, &mut Vec::new()).unwrap_err();
+        error.to_string()
+    }
+
+    #[test]
+    fn bytes_that_are_copied_unread_are_finite_too() {
+        let sentence = refusal([0.0, f32::NAN, 1.0, f32::INFINITY], None);
+        assert!(sentence.contains("\"t\" holds 2 values that are NaN"), "{sentence}");
+    }
+
+    #[test]
+    fn a_conversion_that_would_be_infinite_is_refused() {
+        let sentence = refusal([1e5, 1.0, 1.0, -2e5], Some(Precision::F16));
+        assert!(sentence.contains("\"t\" holds 2 values too large for f16"), "{sentence}");
     }
 }

@@ -1,6 +1,7 @@
 //! Lines as charts and tables.
 
 use boomerang_core::chart::{Axis, Chart, Format, Point, Reference, Series, SeriesStyle};
+use boomerang_core::evaluate::plus_minus;
 
 use super::findings::{capital, main_line, shape};
 use super::lines::{Line, SizeAxis, Tasks};
@@ -150,9 +151,10 @@ pub(super) fn sizes_table(lines: &[Line], metrics: &[&Metric]) -> Table {
                 let estimate = stop.estimate(|member| metric.of(member));
                 estimate.map_or_else(String::new, |estimate| match metric.format {
                     Format::Percent => {
-                        format!("{:.1} ± {:.1} %", estimate.mean * 100.0, estimate.stderr * 100.0)
+                        let of_100 = plus_minus(estimate.mean * 100.0, estimate.stderr * 100.0, 1);
+                        format!("{of_100} %")
                     }
-                    _ => format!("{:.3} ± {:.3}", estimate.mean, estimate.stderr),
+                    _ => plus_minus(estimate.mean, estimate.stderr, 3),
                 })
             }));
             table.push(row);

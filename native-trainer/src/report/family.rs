@@ -224,6 +224,8 @@ fn point_to_member(point: &CurvePoint, tasks: &mut Tasks) -> Member {
                 results.entry(task.to_owned()).or_default();
             for &(name, value, stderr, higher) in scores {
                 info.higher_is_better.insert(name.to_owned(), higher);
+                // One question or one text leaves it unknown.
+                let stderr = stderr.filter(|stderr| stderr.is_finite());
                 of_task.insert(name.to_owned(), Measured { value, stderr });
             }
         };
@@ -234,8 +236,9 @@ fn point_to_member(point: &CurvePoint, tasks: &mut Tasks) -> Member {
     }
     if let Some(found) = point.score.perplexity {
         let nats = ("nats_per_token", found.nats_per_token, Some(found.nats_stderr), false);
-        let bits = ("bits_per_byte", found.bits_per_byte, None, false);
-        add("texts", found.n_tokens, None, &[nats, bits]);
+        let bits = found.bits_per_byte.map(|bits| ("bits_per_byte", bits, None, false));
+        let scores: Vec<_> = [nats].into_iter().chain(bits).collect();
+        add("texts", found.n_tokens, None, &scores);
     }
     Member {
         name: format!("{}-{:02}", point.series.name(), point.n_layers),

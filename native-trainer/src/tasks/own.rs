@@ -24,7 +24,11 @@ pub(super) fn read(paths: &[&Path], limit: Option<Limit>) -> anyhow::Result<Vec<
         let lines = records(&path.display().to_string(), &files::read(path)?);
         let lines = lines.or_exit(Exit::Unusable)?;
         if lines.is_empty() {
-            return Err(Exit::Unusable.error(format!("{}: no questions in it", path.display())));
+            return Err(Exit::Unusable.error(format!(
+                "{} holds no questions; expected a JSON object with task, context, choices and gold \
+                 on each line",
+                path.display()
+            )));
         }
         for (from, line) in lines {
             let question = question(line).with_context(|| from.to_string());
@@ -112,6 +116,12 @@ mod tests {
         assert_eq!(score.measure("acc").unwrap().0, 0.0);
         assert_eq!(score.measure("acc_norm").unwrap().0, 1.0);
         assert_eq!(tasks[1].chance(), Some(0.5));
+    }
+
+    #[test]
+    fn a_file_without_questions_is_refused() {
+        let error = format!("{:#}", tasks("\n \n").map(|_| ()).unwrap_err());
+        assert!(error.contains("q.jsonl holds no questions"), "{error}");
     }
 
     #[test]

@@ -142,6 +142,11 @@ impl Task {
         &self.definition.name
     }
 
+    /// Questions whose right choice is not among their choices; every answer to them is wrong.
+    pub fn n_without_right(&self) -> usize {
+        n_without_right(&self.samples)
+    }
+
     /// What is asked, in the order of the documents.
     pub fn questions(&self) -> Vec<Question> {
         self.samples.iter().map(|sample| sample.asked.question()).collect()
@@ -160,6 +165,23 @@ impl Task {
         let chances = chances.filter(|chances| !chances.is_empty())?;
         Some(chances.iter().sum::<f64>() / chances.len() as f64)
     }
+}
+
+/// Samples whose right choice, or one of several, is not among their choices.
+fn n_without_right(samples: &[Sample]) -> usize {
+    let is_without = |sample: &&Sample| match &sample.asked {
+        Asked::Choice { choices, right, .. } => {
+            let is_among = |right: &Value| {
+                right.as_int().is_some_and(|right| (0..choices.len() as i64).contains(&right))
+            };
+            match right {
+                Value::List(several) => !several.iter().all(is_among),
+                one => !is_among(one),
+            }
+        }
+        _ => false,
+    };
+    samples.iter().filter(is_without).count()
 }
 
 impl Asked {
@@ -199,6 +221,24 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn questions_whose_right_choice_is_not_among_them_are_counted() {
+        let sample = |right: Value| Sample {
+            document: Value::None,
+            target: right.clone(),
+            asked: Asked::Choice {
+                contexts: vec!["q".to_owned()],
+                continuations: vec![" a".to_owned(), " b".to_owned()],
+                choices: vec!["a".to_owned(), "b".to_owned()],
+                right,
+                is_compared: false,
+            },
+        };
+        let rights = [Value::Int(1), Value::Int(2), Value::Int(-100), Value::Int(-1), "c".into()];
+        let samples: Vec<Sample> = rights.into_iter().map(sample).collect();
+        assert_eq!(n_without_right(&samples), 4);
+    }
 
     #[test]
     fn a_limit_is_a_count_or_a_share() {

@@ -1,6 +1,7 @@
 //! The curve in numbers, for those who would rather read than look.
 
 use boomerang_core::curve::{CurveStop, Estimate, Series};
+use boomerang_core::evaluate::plus_minus;
 use leptos::prelude::*;
 
 use crate::dial::Dial;
@@ -55,13 +56,13 @@ pub fn CurveTable(dial: Dial) -> impl IntoView {
 fn accuracy(estimate: Option<Estimate>) -> String {
     estimate.map_or_else(
         || "–".to_owned(),
-        |Estimate { mean, stderr }| format!("{} ± {:.1}", format::percent(mean), stderr * 100.0),
+        |Estimate { mean, stderr }| {
+            let error = stderr.is_finite().then(|| format!(" ± {:.1}", stderr * 100.0));
+            format!("{}{}", format::percent(mean), error.unwrap_or_default())
+        },
     )
 }
 
 fn nats(estimate: Option<Estimate>) -> String {
-    estimate.map_or_else(
-        || "–".to_owned(),
-        |Estimate { mean, stderr }| format!("{mean:.3} ± {stderr:.3}"),
-    )
+    estimate.map_or_else(|| "–".to_owned(), |Estimate { mean, stderr }| plus_minus(mean, stderr, 3))
 }

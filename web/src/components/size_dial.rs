@@ -142,7 +142,8 @@ fn Numbers(dial: Dial) -> impl IntoView {
         match accuracy {
             Some(accuracy) => view! {
                 {format::percent(accuracy.mean)}
-                <small>" ± " {format::percent(accuracy.stderr)}</small>
+                {(accuracy.stderr.is_finite())
+                    .then(|| view! { <small>" ± " {format::percent(accuracy.stderr)}</small> })}
             }
             .into_any(),
             None => view! { <span class="unmeasured">"not measured"</span> }.into_any(),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use anyhow::Context as _;
-use boomerang_core::evaluate::{Answer, Encoder, Examination, Likelihood};
+use boomerang_core::evaluate::{Answer, Cuts, Encoder, Examination, Likelihood};
 use boomerang_core::tokenizer::Tokenizer;
 
 use super::EvalArgs;
@@ -11,6 +11,7 @@ use super::texts::{mask_token, read_masked_texts, read_texts};
 use crate::answers::Sheet;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
+use crate::progress::tell;
 use crate::tasks::{self, Task, Tasks, markers};
 
 /// Everything that members are asked.
@@ -29,6 +30,17 @@ pub(super) struct Asked {
     pub(super) max_seq: usize,
 }
 
+/// The tokens that a model sees at once: as many as asked for, within its window.
+fn window(asked_for: Option<usize>, of_model: usize) -> usize {
+    let Some(asked_for) = asked_for else { return of_model };
+    if asked_for > of_model {
+        tell(&format!(
+            "--max-length {asked_for} is more than the model's window: {of_model} tokens are used"
+        ));
+    }
+    asked_for.min(of_model)
+}
+
 impl Asked {
     /// # Errors
     /// When a text or a task cannot be used with this model.
@@ -38,7 +50,7 @@ impl Asked {
         tokenizer: Option<&Tokenizer>,
     ) -> anyhow::Result<Self> {
         let config = teacher.config();
-        let max_seq = args.engine.max_length.unwrap_or(config.max_seq).min(config.max_seq);
+        let max_seq = window(args.engine.max_length, config.max_seq);
         let has_tasks = !args.tasks.tasks.is_empty();
         let (examination, tokens) = if config.is_masked() {
             if has_tasks {
@@ -51,6 +63,14 @@ impl Asked {
             let mask = mask_token(tokenizer).or_exit(Exit::Unusable)?;
             let texts = read_masked_texts(&args.data, tokenizer, config.vocab);
             let texts = texts.or_exit(Exit::Unusable)?;
+            let n_cut = texts.iter().filter(|text| text.tokens.len() > max_seq).count();
+            if n_cut > 0 {
+                tell(&format!(
+                    "{n_cut} of {} texts are longer than the window of {max_seq} tokens: what comes \
+                     after it is not scored",
+                    texts.len()
+                ));
+            }
             let examination = Examination::masked(&texts, mask, max_seq);
             (examination, texts.into_iter().map(|text| text.tokens).collect::<Vec<_>>())
         } else {
@@ -60,6 +80,14 @@ impl Asked {
             let examination = Examination::new(&texts, &[], tokenizer, max_seq)?;
             (examination, texts.into_iter().map(|text| text.tokens).collect())
         };
+        if !args.data.is_empty() && examination.n_requests() == 0 {
+            let paths: Vec<String> =
+                args.data.iter().map(|path| path.display().to_string()).collect();
+            return Err(Exit::Unusable.error(format!(
+                "nothing to score in {}; expected texts of at least two tokens",
+                paths.join(", ")
+            )));
+        }
         let mut sheet = Sheet::default();
         let texts = sheet.ask_all(examination.requests());
         let mut asked = Self {
@@ -111,8 +139,29 @@ impl Asked {
                 );
             }
             self.questions.push(places);
+            self.warn(task, encoder.take_cuts());
         }
         Ok(())
+    }
+
+    /// Says once what would otherwise only show in the numbers of a task.
+    fn warn(&self, task: &Task, cuts: Cuts) {
+        let (name, max_seq) = (task.name(), self.max_seq);
+        if cuts.n_contexts > 0 {
+            tell(&format!(
+                "{name}: {} contexts do not fit the window of {max_seq} tokens beside what follows \
+                 them; they lose their beginning, at most {} tokens",
+                cuts.n_contexts, cuts.most_tokens
+            ));
+        }
+        let n_without_right = task.n_without_right();
+        if n_without_right > 0 {
+            tell(&format!(
+                "{name}: the right choice of {n_without_right} of {} questions is not among their \
+                 choices; each of them counts as answered wrong",
+                task.samples.len()
+            ));
+        }
     }
 
     /// A member's answers to the texts, from its answers to all.

@@ -179,8 +179,10 @@ impl<'a> Judged<'a> {
     fn tasks(&self) -> BTreeMap<String, Value> {
         let Some(first) = self.members.first() else { return BTreeMap::new() };
         let texts = first.texts.perplexity.map(|perplexity| {
-            let better =
-                json!({"nats_per_token": false, "perplexity": false, "bits_per_byte": false});
+            let mut better = json!({"nats_per_token": false, "perplexity": false});
+            if perplexity.bits_per_byte.is_some() {
+                better["bits_per_byte"] = false.into();
+            }
             let json = json!({
                 "n": perplexity.n_tokens,
                 "output_type": "loglikelihood_rolling",
@@ -208,12 +210,14 @@ impl<'a> Judged<'a> {
 
     fn results(&self, judged: &JudgedMember<'_>) -> BTreeMap<String, Value> {
         let texts = judged.texts.perplexity.map(|perplexity| {
-            let json = json!({
+            let mut json = json!({
                 "nats_per_token": perplexity.nats_per_token,
                 "nats_per_token_stderr": perplexity.nats_stderr,
                 "perplexity": perplexity.perplexity(),
-                "bits_per_byte": perplexity.bits_per_byte,
             });
+            if let Some(bits) = perplexity.bits_per_byte {
+                json["bits_per_byte"] = bits.into();
+            }
             (TEXTS.to_owned(), json)
         });
         let tasks = self.asked.tasks.tasks.iter().zip(&judged.tasks).map(|(task, score)| {

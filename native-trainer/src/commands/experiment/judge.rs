@@ -121,7 +121,8 @@ fn told(estimate: Option<Estimate>, verdict: impl Fn(Estimate) -> Verdict) -> Ju
 /// More is better, whatever the measure.
 fn signed(estimate: Estimate) -> String {
     // There is no less than nothing.
-    format!("{:+.3} ± {:.3}", estimate.mean + 0.0, estimate.stderr)
+    let mean = format!("{:+.3}", estimate.mean + 0.0);
+    if estimate.stderr.is_finite() { format!("{mean} ± {:.3}", estimate.stderr) } else { mean }
 }
 
 /// Quality climbs when it is higher at the end and no step goes down.

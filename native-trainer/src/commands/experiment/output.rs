@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use boomerang_core::chart::{Axis, Chart, Format, Point, Reference, Series, SeriesStyle};
+use boomerang_core::evaluate::plus_minus;
 use serde_json::{Value, json};
 
 use super::bench::Results;
@@ -219,7 +220,7 @@ fn title(measure: Measure) -> &'static str {
 
 fn row(cells: impl Iterator<Item = Option<Estimate>>) -> String {
     let cell = |cell: Option<Estimate>| {
-        cell.map_or_else(String::new, |cell| format!("{:.3} ± {:.3}", cell.mean, cell.stderr))
+        cell.map_or_else(String::new, |cell| plus_minus(cell.mean, cell.stderr, 3))
     };
     cells.map(cell).collect::<Vec<_>>().join(" | ")
 }

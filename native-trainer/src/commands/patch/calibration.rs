@@ -55,7 +55,10 @@ pub(crate) fn compare(
     let mut progress = Progress::new("compare with the teacher", batches.len());
     let found = block_on(divergences(&models, &tree, 0, batches, &mut |done| {
         progress.set(done, || format!("{} members", stacks.len()));
-    }))?;
+    }));
+    let found = found.map_err(|error| {
+        error.describing(|number| format!("the size of {} layers", sizes[number].n_layers))
+    })?;
     progress.finish();
     for (size, divergence) in sizes.iter_mut().zip(found) {
         size.kl = Some(divergence.kl);

@@ -72,11 +72,9 @@ pub fn run(args: &PruneArgs) -> anyhow::Result<()> {
         None => by_plan(args, &folder)?,
     };
     let Pruned { model, plan, sentence } = pruned;
-    let precision = Precision::of_checkpoint(&folder.checkpoint()?);
+    let precision = folder.checkpoint()?.widest_precision().unwrap_or(Precision::F32);
     if let Some(plan) = &plan {
         out.write("student_config.json", StudentConfig::of(plan).to_json().as_bytes())?;
-    }
-    if plan.is_some() {
         write_fingerprints(&out, &folder.fingerprint()?)?;
     }
     out.write("model.safetensors", &model_to_bytes(&model, precision)?)?;

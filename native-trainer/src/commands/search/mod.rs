@@ -17,7 +17,7 @@ use super::patch::open_family;
 use crate::calibration::CalibrationArgs;
 use crate::cli::FamilyArgs;
 use crate::device;
-use crate::exit::{Exit, OrExit as _};
+use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFile};
 use crate::numbers::count;
 use crate::progress::{Progress, print, tell};
@@ -110,8 +110,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     let mut known = Known::new(&family, &batches, metric);
     let mut bar = Progress::new("search", family.plan().n_student_layers());
     let mut progress = |done| bar.set(done, || "student layers".to_owned());
-    let order = find(args.method, args.beam, &family, &batches, &mut known, &mut progress)
-        .or_exit(Exit::Usage)?;
+    let order = find(args.method, args.beam, &family, &batches, &mut known, &mut progress)?;
     let (searched, alone) = (known.n_layer_calls, known.n_layer_calls_alone);
 
     let mut sizes = Vec::new();

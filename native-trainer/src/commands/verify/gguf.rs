@@ -49,7 +49,7 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     print(&format!("tensors   equal to their parents': {}", kinds.join(", ")));
     if args.against.is_some() {
         let ids = some_ids(&config);
-        let ours = logits(&checkpoint.read_model(&config, &device::cpu())?, &ids);
+        let ours = logits(&checkpoint.read_model(&config, &device::cpu())?, &ids)?;
         against_transformers(args, false, &ids, &ours)?;
     }
     Ok(())
@@ -94,7 +94,7 @@ fn against_member(
         })?;
         let mut rest = found.data;
         for piece in expected.pieces() {
-            let bytes = expected.encode(&piece.concat())?;
+            let bytes = expected.encode(&piece.concat()).or_exit(Exit::VerificationFailed)?;
             let here = rest.split_off(..bytes.len().min(rest.len())).unwrap_or_default();
             ensure_verified(here == bytes, || differs(&found.name))?;
         }
@@ -141,6 +141,7 @@ fn fitting<'a, 'bytes>(
     ensure_verified(found.dims == dims, || {
         format!("tensor {name:?} has dimensions {:?}, the member's has {dims:?}", found.dims)
     })?;
+    found.ensure_finite(found.data).or_exit(Exit::VerificationFailed)?;
     Ok(found)
 }
 

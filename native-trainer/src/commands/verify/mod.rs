@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::ModelConfig;
+use boomerang_core::evaluate::ensure_finite;
 use boomerang_core::model::LanguageModel;
 use sha2::{Digest, Sha256};
 
@@ -99,8 +100,10 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
 
     let ids = some_ids(config);
     let device = device::cpu();
-    let written = logits(&folder.model(&device)?, &ids);
-    let expected = logits(&member.read_model(&member_config, &device)?, &ids);
+    let written = folder.model(&device).or_exit(Exit::VerificationFailed)?;
+    let written = logits(&written, &ids)?;
+    let expected = member.read_model(&member_config, &device).or_exit(Exit::VerificationFailed)?;
+    let expected = logits(&expected, &ids)?;
     let difference = largest_difference(&written, &expected);
     // What was written in fewer bits than its parents differs by their rounding alone.
     print(&format!("logits    {difference:.1e} from the member's, relative to the largest"));
@@ -158,8 +161,11 @@ fn compare(member: &Checkpoint<'_>, written: &Checkpoint<'_>) -> anyhow::Result<
     })
 }
 
-fn logits(model: &LanguageModel, ids: &[u32]) -> Vec<f32> {
-    trace_text(model, ids).logits.into_data().iter::<f32>().collect()
+/// Those after each of the tokens, `[seq * vocab]`.
+fn logits(model: &LanguageModel, ids: &[u32]) -> anyhow::Result<Vec<f32>> {
+    let logits: Vec<f32> = trace_text(model, ids).logits.into_data().iter::<f32>().collect();
+    ensure_finite(&logits, "the logits").or_exit(Exit::VerificationFailed)?;
+    Ok(logits)
 }
 
 /// Relative to the largest expected value; infinite where one is not a number.
