@@ -63,7 +63,7 @@ fn a_resume_with_other_contents_under_the_same_names_is_refused() {
         boomerang(&format!("{run} --stop-after 4"), &paths).unwrap();
         match change {
             "teacher" => {
-                write_model(&tiny_model(&tiny_config(), 2, &cpu()), &dir.path().join(change))
+                write_model(&tiny_model(&tiny_config(), 2, &cpu()), &dir.path().join(change));
             }
             _ => write_ids(&dir.path().join(change), 11, 15),
         }
