@@ -54,6 +54,10 @@ fn a_killed_command_leaves_its_output_whole_or_absent_and_the_next_run_cleans_up
         (format!("patch {family} --k 1 --format gguf"), ""),
         ("export {dir}/teacher".to_owned(), ""),
         (format!("eval {family} --data {{dir}}/data.jsonl --device cpu"), "curve.json"),
+        // Of the evaluation before it.
+        ("report {dir}/out-4".to_owned(), "report.html"),
+        (format!("search {family} --calibration {{dir}}/data.jsonl --device cpu"), ""),
+        ("trace --model {dir}/teacher --ids 1,2,3 --device cpu".to_owned(), ""),
         (
             format!("analyze {family} --calibration {{dir}}/data.jsonl --device cpu"),
             "analysis.json",

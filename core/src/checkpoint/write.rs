@@ -77,7 +77,8 @@ fn module_to_bytes<M: Module>(
         Some(path) => Err(CheckpointError::Unnamed { path }),
         None => {
             let tensors = tensors.into_iter().map(|(stored_as, tensor)| encode(tensor, stored_as));
-            to_file(tensors, None)
+            // transformers refuses files without this entry.
+            to_file(tensors, ("format", "pt"))
         }
     }
 }
@@ -112,7 +113,7 @@ pub fn tensors_to_bytes(
     precision: Precision,
 ) -> Result<Vec<u8>, CheckpointError> {
     let tensors = tensors.into_iter().map(|tensor| encode(tensor, precision.into()));
-    to_file(tensors, Some(("boomerang.version", env!("CARGO_PKG_VERSION"))))
+    to_file(tensors, ("boomerang.version", env!("CARGO_PKG_VERSION")))
 }
 
 /// Name, shape and values.
@@ -149,10 +150,10 @@ fn encode(
     }
 }
 
-/// `mark` is an entry of the file's metadata, for a file that has to say by itself who wrote it.
+/// `entry` is all of the file's metadata: several entries would lie in another order each time.
 fn to_file(
     tensors: impl Iterator<Item = Result<Vec<EncodedTensor>, CheckpointError>>,
-    mark: Option<(&str, &str)>,
+    entry: (&str, &str),
 ) -> Result<Vec<u8>, CheckpointError> {
     let tensors: Vec<EncodedTensor> =
         tensors.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
@@ -163,8 +164,6 @@ fn to_file(
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(CheckpointError::Write)?;
-    // transformers refuses files without this entry.
-    let entries = [("format", "pt")].into_iter().chain(mark);
-    let metadata = entries.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let metadata = HashMap::from([(entry.0.to_owned(), entry.1.to_owned())]);
     safetensors::serialize(views, Some(metadata)).map_err(CheckpointError::Write)
 }
