@@ -54,12 +54,17 @@ impl ModelFolder {
                 hasher.update(&bytes[start..start + SAMPLE]);
             }
         }
-        let tokenizer = self.tokenizer_json()?.map(|json| {
+        let tokenizer = self.tokenizer_fingerprint()?;
+        Ok(ModelFingerprint { weights: hex(&hasher.finalize()), tokenizer })
+    }
+
+    fn tokenizer_fingerprint(&self) -> anyhow::Result<Option<String>> {
+        let fingerprint = self.tokenizer_json()?.map(|json| {
             tokenizer_fingerprint(&json)
                 .with_context(|| format!("the tokenizer.json of {}", self.path().display()))
                 .or_exit(Exit::Unusable)
         });
-        Ok(ModelFingerprint { weights: hex(&hasher.finalize()), tokenizer: tokenizer.transpose()? })
+        fingerprint.transpose()
     }
 
     /// Refuses a student that was made from another teacher, or that has another tokenizer; with
@@ -84,7 +89,7 @@ impl ModelFolder {
                 mismatch(sentence, allow_mismatch)?;
             }
         }
-        let own = self.fingerprint()?.tokenizer;
+        let own = self.tokenizer_fingerprint()?;
         if let (Some(own), Some(teachers)) = (own, found.tokenizer)
             && own != teachers
         {
