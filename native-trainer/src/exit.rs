@@ -16,6 +16,10 @@ use boomerang_core::plan::PlanError;
 use boomerang_core::prune::{FamilyError, StudentConfigError};
 use boomerang_core::search::SearchError;
 use boomerang_core::tokenizer::TokenizerError;
+use boomerang_files::FileError;
+use boomerang_hub::HubError;
+use boomerang_lm_tasks::TaskError;
+use boomerang_report::ReportError;
 
 /// What a command came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +119,7 @@ pub fn code_of(error: &anyhow::Error) -> Exit {
     given
         .map(|failure| failure.exit)
         .or_else(|| error.chain().find_map(by_type))
+        .or_else(|| error.chain().find_map(by_crate))
         .unwrap_or(Exit::Failed)
 }
 
@@ -123,6 +128,26 @@ fn by_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         // What a writer was given by a converter is not among the causes of an I/O error.
         let inner = error.get_ref().and_then(|inner| by_type(inner));
         return inner.or_else(|| by_kind(error.kind()));
+    }
+    let by_library = match (
+        cause.downcast_ref::<FileError>(),
+        cause.downcast_ref::<HubError>(),
+        cause.downcast_ref::<TaskError>(),
+        cause.downcast_ref::<ReportError>(),
+    ) {
+        (Some(FileError::Refused(_)), ..)
+        | (_, Some(HubError::Settings(_)), ..)
+        | (.., Some(TaskError::Unknown(_)), _)
+        | (.., Some(ReportError::Unknown(_))) => Some(Exit::Usage),
+        (Some(FileError::Unusable(_)), ..)
+        | (_, Some(HubError::Incomplete(_)), ..)
+        | (.., Some(TaskError::Unusable(_)), _)
+        | (.., Some(ReportError::Unusable(_))) => Some(Exit::Unusable),
+        (_, Some(HubError::Network(_)), ..) => Some(Exit::Network),
+        _ => None,
+    };
+    if by_library.is_some() {
+        return by_library;
     }
     let is_too_large = matches!(cause.downcast_ref(), Some(SearchError::TooLarge { .. }));
     if is_too_large || cause.is::<PlanError>() {
@@ -138,6 +163,11 @@ fn by_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         || cause.is::<TokenizerError>()
         || matches!(cause.downcast_ref(), Some(ReadBackError::NotFinite { .. }));
     unusable.then_some(Exit::Unusable)
+}
+
+/// What no cause explains better: a task's or a report's input is to blame.
+fn by_crate(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    (cause.is::<TaskError>() || cause.is::<ReportError>()).then_some(Exit::Unusable)
 }
 
 fn by_kind(kind: ErrorKind) -> Option<Exit> {

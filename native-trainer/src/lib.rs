@@ -7,31 +7,26 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-pub mod answers;
-pub mod calibration;
+pub mod args;
 pub mod cli;
 pub mod commands;
-pub mod data;
 pub mod device;
-pub mod documents;
+mod embedded;
 pub mod exit;
-pub mod family_run;
 pub mod files;
-pub mod hub;
-pub mod members;
-pub mod numbers;
+mod logger;
+pub mod measure;
+mod parallel;
 pub mod progress;
-pub mod report;
-pub mod run_folder;
 pub mod serve;
-pub mod side_by_side;
-pub mod tasks;
-pub mod train_loop;
+pub mod sizes;
+pub mod train;
 
 pub use cli::{Cli, Command};
 
 /// Runs the command that the process was started with; says what went wrong, if something did.
 pub fn main() -> ExitCode {
+    logger::install();
     let outcome = match Cli::try_parse() {
         Ok(cli) => run(cli),
         Err(message) if message.use_stderr() => {

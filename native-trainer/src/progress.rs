@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use boomerang_hub::{DownloadProgress, HubId};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a line is written when nobody watches a terminal.
@@ -109,5 +110,39 @@ pub fn finish_output() -> anyhow::Result<()> {
     match LOST.lock().unwrap_or_else(PoisonError::into_inner).take() {
         None => Ok(()),
         Some(error) => Err(error).context("standard output cannot be written"),
+    }
+}
+
+/// The bytes of a download.
+#[derive(Default)]
+pub struct Download {
+    progress: Option<Progress>,
+    n_bytes: u64,
+}
+
+const MEGABYTE: u64 = 1_000_000;
+/// Smaller downloads are over before a bar would be seen.
+const WORTH_A_BAR: u64 = 10 * MEGABYTE;
+
+impl DownloadProgress for Download {
+    fn start(&mut self, id: &HubId, n_bytes: u64) {
+        let name = id.repo().rsplit('/').next().unwrap_or_default();
+        let n_megabytes = n_bytes.div_ceil(MEGABYTE) as usize;
+        self.n_bytes = n_bytes;
+        self.progress = (n_bytes >= WORTH_A_BAR)
+            .then(|| Progress::new(&format!("{name}, MB"), n_megabytes));
+    }
+
+    fn advance(&mut self, n_bytes: u64, name: &str) {
+        if let Some(progress) = &mut self.progress {
+            progress.set((n_bytes / MEGABYTE) as usize, || name.to_owned());
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Some(mut progress) = self.progress.take() {
+            progress.set(self.n_bytes.div_ceil(MEGABYTE) as usize, String::new);
+            progress.finish();
+        }
     }
 }

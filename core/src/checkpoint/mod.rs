@@ -5,6 +5,7 @@
 
 mod dtype;
 mod eight_bits;
+pub mod files;
 mod fingerprint;
 mod finite;
 mod foreign;

@@ -7,13 +7,12 @@ use boomerang_core::similarity::{Analysis, compare_states, similarity_order};
 use futures_lite::future::block_on;
 use serde_json::json;
 
-use super::patch::open_family;
-use crate::calibration::CalibrationArgs;
-use crate::cli::FamilyArgs;
+use crate::measure::calibration::CalibrationArgs;
+use crate::args::FamilyArgs;
 use crate::device;
 use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFolder, shown};
-use crate::numbers::count;
+use crate::args::numbers::count;
 use crate::progress::{Progress, print, tell};
 
 /// Say which layers matter, and which to keep and patch first
@@ -80,7 +79,7 @@ pub fn run(args: &AnalyzeArgs) -> anyhow::Result<()> {
                 allow_mismatch: args.allow_mismatch,
                 from_first: false,
             };
-            let family = open_family(&family, &folder, &device.device)?;
+            let family = family.open(&folder, &device.device)?;
             (family.teacher().clone(), Some(family.student().clone()))
         }
     };

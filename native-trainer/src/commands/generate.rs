@@ -7,10 +7,10 @@ use anyhow::Context as _;
 use boomerang_core::generate::{Generation, Sampling, TextStream};
 use futures_lite::future::block_on;
 
-use crate::cli::DeviceArgs;
+use crate::args::DeviceArgs;
 use crate::device;
 use crate::files::ModelFolder;
-use crate::numbers::non_negative;
+use crate::args::numbers::non_negative;
 
 /// Continue a text
 #[derive(Clone, Debug, clap::Args)]

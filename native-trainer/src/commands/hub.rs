@@ -2,10 +2,10 @@
 
 use std::path::absolute;
 
+use boomerang_hub::{self as hub, HubId, HubSettings, Snapshot};
 use clap::Subcommand;
 
-use crate::hub::{self, HubId, HubSettings, Snapshot};
-use crate::progress::{print, tell};
+use crate::progress::{Download, print, tell};
 
 /// Fetch models from the Hub, and list those that are here
 #[derive(Clone, Debug, clap::Args)]
@@ -38,8 +38,12 @@ pub fn run(args: &HubArgs) -> anyhow::Result<()> {
     let settings = HubSettings::from_env()?;
     match &args.command {
         HubCommand::Get(GetArgs { id, update }) => {
-            let folder =
-                if *update { hub::update(id, &settings) } else { hub::fetch(id, &settings) };
+            let mut download = Download::default();
+            let folder = if *update {
+                hub::update(id, &settings, &mut download)
+            } else {
+                hub::fetch(id, &settings, &mut download)
+            };
             print(&absolute(folder?)?.display().to_string());
         }
         HubCommand::List => {

@@ -14,13 +14,13 @@ use boomerang_core::model::LanguageModel;
 use futures_lite::future::block_on;
 use serde_json::json;
 
-use crate::cli::DeviceArgs;
+use crate::args::DeviceArgs;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::OutputFolder;
-use crate::numbers::{count, positive, sequence_length, share};
+use crate::args::numbers::{count, positive, sequence_length, share};
 use crate::progress::{Progress, print, tell};
-use crate::train_loop::Interrupt;
+use crate::train::run::Interrupt;
 
 /// Train a small teacher from scratch on the generated corpus
 #[derive(Clone, Debug, clap::Args)]

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use crate::exit::Exit;
 use crate::files::{OutputFolder, note_input};
-use crate::numbers::count;
+use crate::args::numbers::count;
 use crate::progress::{print, tell};
-use crate::report::{Import, Report, SizeAxis, Sources};
+use boomerang_report::{Import, Report, SizeAxis, Sources};
 
 /// Put measurements together as a page: curves, tables, comparisons
 #[derive(Clone, Debug, clap::Args)]

@@ -9,7 +9,7 @@ use boomerang_core::evaluate::ensure_finite;
 use boomerang_core::model::{ForwardTrace, LanguageModel};
 use burn::tensor::Tensor;
 
-use crate::cli::DeviceArgs;
+use crate::args::DeviceArgs;
 use crate::device;
 use crate::files::{ModelFolder, OutputFile};
 use crate::progress::print;

@@ -9,7 +9,7 @@ use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::{ModelConfig, code_files};
 use serde_json::Value;
 
-use super::names::{CONFIG, EXTRAS};
+use boomerang_core::checkpoint::files::{CONFIG, EXTRAS};
 use super::{ModelFolder, OutputFolder, read_if_present, weights};
 use crate::progress::tell;
 
@@ -120,7 +120,7 @@ fn python_files(folder: &Path) -> anyhow::Result<Vec<String>> {
 mod tests {
     use boomerang_core::checkpoint::{Precision, tensors_to_bytes};
 
-    use super::super::names::WEIGHTS;
+    use boomerang_core::checkpoint::files::WEIGHTS;
     use super::super::testing::{folder_of, names};
     use super::*;
 

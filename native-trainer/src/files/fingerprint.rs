@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::names::FINGERPRINTS;
+use boomerang_core::checkpoint::files::FINGERPRINTS;
 use super::{ModelFolder, OutputFolder, read_if_present};
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::tell;
@@ -111,7 +111,8 @@ impl ModelFolder {
 pub fn write_fingerprints(out: &OutputFolder, teacher: &ModelFingerprint) -> anyhow::Result<()> {
     let file =
         FingerprintsFile { format: FORMAT.to_owned(), version: VERSION, teacher: teacher.clone() };
-    out.write(FINGERPRINTS, format!("{}\n", serde_json::to_string_pretty(&file)?).as_bytes())
+    let json = format!("{}\n", serde_json::to_string_pretty(&file)?);
+    Ok(out.write(FINGERPRINTS, json.as_bytes())?)
 }
 
 fn read_file(json: &[u8]) -> anyhow::Result<FingerprintsFile> {

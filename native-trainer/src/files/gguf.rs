@@ -43,7 +43,7 @@ impl GgufFile {
 
 impl Sources for GgufFile {
     fn find(&self, bytes: &[u8]) -> Option<(&File, u64)> {
-        Some((&self.bytes.file, self.bytes.offset_of(bytes)?))
+        Some((self.bytes.file(), self.bytes.offset_of(bytes)?))
     }
 }
 
@@ -126,7 +126,7 @@ pub fn write_conversion(
         n_bytes: tensor.n_bytes(),
     });
     let header = header(&conversion.metadata, announced);
-    file.write_with(|out| {
+    Ok(file.write_with(|out| {
         out.write_all(&header)?;
         let mut stored = Vec::new();
         for tensor in &conversion.tensors {
@@ -138,7 +138,7 @@ pub fn write_conversion(
             pad(out, tensor.n_bytes())?;
         }
         Ok(())
-    })
+    })?)
 }
 
 /// Writes a member of two GGUF files; its tensors are copied as they are.
@@ -158,7 +158,7 @@ pub fn write_gguf_member(
         n_bytes: tensor.data.len(),
     });
     let header = header(metadata, announced);
-    file.write_with(|out| {
+    Ok(file.write_with(|out| {
         out.write_all(&header)?;
         let mut stored = Vec::new();
         for tensor in &member.tensors {
@@ -172,7 +172,7 @@ pub fn write_gguf_member(
             pad(out, tensor.data.len())?;
         }
         Ok(())
-    })
+    })?)
 }
 
 fn pad(out: &mut dyn Write, n_bytes: usize) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use boomerang_core::config::ModelConfig;
 use serde_json::Value;
 
 use super::{parent, read_if_present};
@@ -88,6 +89,19 @@ pub(super) fn refuse_file_of_other_kind(path: &Path) -> anyhow::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_adapters = name == ADAPTER_CONFIG || ADAPTER_WEIGHTS.contains(&&*name);
     if is_adapters { refuse_other_kinds(parent(path)) } else { Ok(()) }
+}
+
+/// Refuses a masked language model where one that predicts the next token is needed; `why` ends the
+/// sentence.
+pub fn require_next_token(config: &ModelConfig, why: &str) -> anyhow::Result<()> {
+    if !config.is_masked() {
+        return Ok(());
+    }
+    Err(Exit::Unusable.error(format!(
+        "{} is a masked language model, and {why}; such a model can be pruned, patched, verified and \
+         measured (boomerang eval)",
+        config.traits().model_type
+    )))
 }
 
 #[cfg(test)]

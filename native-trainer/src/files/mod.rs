@@ -1,270 +1,32 @@
-//! Reading and writing without harm.
+//! Folders and files of models: opened, checked and written.
 //!
-//! What fails leaves the old file or folder as it was. Every message names the path.
+//! How files are read and replaced without harm is `boomerang-files`', which is here by its names;
+//! what their bytes mean is `boomerang-core`'s.
 
 mod beside;
+pub mod documents;
 mod fingerprint;
-mod folder;
 mod gguf;
-mod inputs;
 mod kinds;
-mod mark;
+mod markers;
 mod model;
-pub mod names;
-mod partial;
 mod parts;
 mod recipe;
 mod stream;
 #[cfg(test)]
 mod testing;
 mod weights;
-mod write;
 
-use std::fs::{self, File};
-use std::io::{self, ErrorKind};
-use std::ops::Deref;
-use std::path::Path;
-
-use anyhow::Context;
-use memmap2::Mmap;
-
-pub use fingerprint::{ModelFingerprint, write_fingerprints};
-pub use folder::OutputFolder;
-pub use gguf::{GgufFile, gguf_plan, is_gguf, name_gguf, write_conversion, write_gguf_member};
-pub use inputs::{forget_inputs, note_input, refuse_inputs};
-pub use mark::{
-    YAML_MARK, is_bookkeeping, mark_as_ours, refuse_foreign_folder, refuse_unmarked, remove_output,
+pub use boomerang_files::{
+    Mapped, OutputFile, OutputFolder, Overwrite, YAML_MARK, clean, forget_inputs, is_bookkeeping,
+    map, mark_as_ours, note_input, read, read_own, read_own_text, read_text, refuse_foreign_folder,
+    refuse_inputs, refuse_unmarked, remove_output, shown, write_atomic, write_atomic_with,
 };
+use boomerang_files::{describe_folder, parent, read_if_present};
+pub use fingerprint::{ModelFingerprint, write_fingerprints};
+pub use gguf::{GgufFile, gguf_plan, is_gguf, name_gguf, write_conversion, write_gguf_member};
+pub use kinds::require_next_token;
+pub use markers::{eos_token, markers};
 pub use model::ModelFolder;
-pub use partial::clean;
 pub use recipe::{RECIPE, RecipeFile, member};
 pub use stream::{Sources, WeightsFormat, write_weights};
-pub use write::{OutputFile, Overwrite, write_atomic, write_atomic_with};
-
-use crate::exit::Exit;
-
-/// A file's bytes, read from disk as they are looked at.
-///
-/// A file that another program shortens meanwhile ends this one; nothing else can.
-pub struct Mapped {
-    file: File,
-    // The system maps no empty files.
-    bytes: Option<Mmap>,
-}
-
-impl Mapped {
-    /// Lets go of the memory behind bytes that lie in this mapping; they are read from the file
-    /// again when somebody looks. Other bytes stay where they are.
-    fn release(&self, bytes: &[u8]) {
-        #[cfg(unix)]
-        if let (Some(offset), Some(map)) = (self.offset_of(bytes), &self.bytes) {
-            // SAFETY: the mapping is of a file and read-only, so that what is dropped here comes
-            // back as it was.
-            let outcome = unsafe {
-                map.unchecked_advise_range(
-                    memmap2::UncheckedAdvice::DontNeed,
-                    offset as usize,
-                    bytes.len(),
-                )
-            };
-            // Advice that is not taken costs memory and nothing else.
-            let _ = outcome;
-        }
-        #[cfg(not(unix))]
-        let _ = bytes;
-    }
-
-    /// The place in the file of bytes that lie in this mapping.
-    fn offset_of(&self, bytes: &[u8]) -> Option<u64> {
-        let (all, part) = (self.as_ptr_range(), bytes.as_ptr_range());
-        let is_inside = all.start <= part.start && part.end <= all.end;
-        is_inside.then(|| (part.start.addr() - all.start.addr()) as u64)
-    }
-}
-
-impl Deref for Mapped {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.bytes.as_deref().unwrap_or_default()
-    }
-}
-
-/// Maps an input for reading.
-///
-/// # Errors
-/// Names the path and the reason.
-pub fn map(path: &Path) -> anyhow::Result<Mapped> {
-    note_input(path);
-    map_quietly(path)
-}
-
-/// As [`map`], for a file that is no input.
-fn map_quietly(path: &Path) -> anyhow::Result<Mapped> {
-    let file = File::open(path).map_err(|error| unreadable(path, error))?;
-    let metadata = file.metadata().map_err(|error| unreadable(path, error))?;
-    if metadata.is_dir() {
-        return Err(unreadable(path, ErrorKind::IsADirectory.into()));
-    }
-    if metadata.len() == 0 {
-        return Ok(Mapped { file, bytes: None });
-    }
-    // SAFETY: the mapping is read-only and lives as long as the value that owns it. The bytes may
-    // change when another program writes to the file; whoever parses them checks every size.
-    let bytes = unsafe { Mmap::map(&file) }.map_err(|error| unreadable(path, error))?;
-    Ok(Mapped { file, bytes: Some(bytes) })
-}
-
-/// An input's bytes.
-///
-/// # Errors
-/// Names the path and the reason.
-pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    note_input(path);
-    read_own(path)
-}
-
-/// As [`read`], for a file that belongs to the output: a run resumes from its own checkpoints and
-/// replaces them.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_own(path: &Path) -> anyhow::Result<Vec<u8>> {
-    fs::read(path).map_err(|error| unreadable(path, error))
-}
-
-/// # Errors
-/// As [`read`], and when the file is not UTF-8.
-pub fn read_text(path: &Path) -> anyhow::Result<String> {
-    to_text(path, read(path)?)
-}
-
-/// As [`read_text`], for a file that belongs to the output.
-///
-/// # Errors
-/// As [`read_text`].
-pub fn read_own_text(path: &Path) -> anyhow::Result<String> {
-    to_text(path, read_own(path)?)
-}
-
-fn to_text(path: &Path, bytes: Vec<u8>) -> anyhow::Result<String> {
-    String::from_utf8(bytes).map_err(|error| {
-        let position = error.utf8_error().valid_up_to();
-        Exit::Unusable
-            .error(format!("{}: not a text file; byte {position} is not UTF-8", path.display()))
-    })
-}
-
-/// A path for messages and records: what is not Unicode in it is replaced.
-pub fn shown(path: &Path) -> String {
-    path.display().to_string()
-}
-
-/// `None` for an input that is not there.
-fn read_if_present(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
-    note_input(path);
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        // A recipe is a file, and no folder with others in it.
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            Ok(None)
-        }
-        Err(error) => Err(unreadable(path, error)),
-    }
-}
-
-fn unreadable(path: &Path, error: io::Error) -> anyhow::Error {
-    match error.kind() {
-        ErrorKind::NotFound => Exit::Unusable.error(format!(
-            "{}: no such file; {}",
-            path.display(),
-            describe_folder(parent(path))
-        )),
-        ErrorKind::IsADirectory => {
-            Exit::Unusable.error(format!("{} is a folder; expected a file", path.display()))
-        }
-        _ => anyhow::Error::new(error).context(format!("{} cannot be read", path.display())),
-    }
-}
-
-/// What a reader who mistyped a name wants to know.
-fn describe_folder(folder: &Path) -> String {
-    const N_NAMED: usize = 6;
-    let Ok(entries) = fs::read_dir(folder) else {
-        return format!("the folder {} does not exist either", folder.display());
-    };
-    let mut names: Vec<String> = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| !name.starts_with('.'))
-        .collect();
-    names.sort();
-    let more = if names.len() > N_NAMED { ", …" } else { "" };
-    names.truncate(N_NAMED);
-    if names.is_empty() {
-        return format!("the folder {} is empty", folder.display());
-    }
-    format!("the folder {} holds {}{more}", folder.display(), names.join(", "))
-}
-
-/// The folder that holds `path`; `.` for a bare name.
-fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-fn create_parent(path: &Path) -> anyhow::Result<()> {
-    let folder = parent(path);
-    fs::create_dir_all(folder)
-        .with_context(|| format!("the folder {} cannot be created", folder.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::exit::{code_of, describe};
-
-    #[test]
-    fn an_empty_file_maps_to_no_bytes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("empty");
-        fs::write(&path, "").unwrap();
-        assert!(map(&path).unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_mapping_holds_the_files_bytes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        fs::write(&path, "abc").unwrap();
-        assert_eq!(&*map(&path).unwrap(), b"abc");
-    }
-
-    #[test]
-    fn a_missing_file_is_answered_with_what_is_there() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("config.json"), "{}").unwrap();
-        let error = read(&folder.path().join("confg.json")).unwrap_err();
-        assert!(describe(&error).contains("no such file"), "{error}");
-        assert!(describe(&error).contains("holds config.json"), "{error}");
-        assert_eq!(code_of(&error), Exit::Unusable);
-    }
-
-    #[test]
-    fn a_folder_is_not_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        for error in [map(folder.path()).err(), read(folder.path()).err()] {
-            assert!(describe(&error.unwrap()).ends_with("is a folder; expected a file"));
-        }
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_are_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.json");
-        fs::write(&path, b"{\xff}").unwrap();
-        assert!(describe(&read_text(&path).unwrap_err()).ends_with("byte 1 is not UTF-8"));
-    }
-}

@@ -17,13 +17,13 @@ use burn::tensor::Device;
 use super::kinds::{
     has_slow_tokenizer, no_tokenizer, refuse_file_of_other_kind, refuse_other_kinds,
 };
-use super::names::{CONFIG, GENERATION_CONFIG, STUDENT_CONFIG, TOKENIZER};
+use boomerang_core::checkpoint::files::{CONFIG, GENERATION_CONFIG, STUDENT_CONFIG, TOKENIZER};
 use super::recipe::{Parents, RecipeFile};
 use super::stream::Sources;
 use super::{Mapped, note_input, read_if_present, read_text, weights};
 use crate::exit::Exit;
-use crate::hub::{self, HubId, HubSettings};
-use crate::progress::tell;
+use boomerang_hub::{self as hub, HubId, HubSettings};
+use crate::progress::{Download, tell};
 
 /// A folder with a `config.json` that Boomerang can run and weights that are all there.
 pub struct ModelFolder {
@@ -54,7 +54,7 @@ impl ModelFolder {
     }
 
     fn open_fetched(id: &HubId, settings: &HubSettings) -> anyhow::Result<Self> {
-        let folder = hub::fetch(id, settings).with_context(|| format!("{id} is no folder here"))?;
+        let folder = hub::fetch(id, settings, &mut Download::default()).with_context(|| format!("{id} is no folder here"))?;
         Self::open_here(&folder)
     }
 
@@ -216,7 +216,7 @@ impl ModelFolder {
     /// # Errors
     /// When it is there and cannot be read.
     pub fn extra(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        read_if_present(&self.extras().join(name))
+        Ok(read_if_present(&self.extras().join(name))?)
     }
 
     /// Why there is no `tokenizer.json`, and what to do.
@@ -259,7 +259,7 @@ impl Sources for ModelFolder {
     fn find(&self, bytes: &[u8]) -> Option<(&File, u64)> {
         match &self.weights {
             Weights::Files(files) => {
-                files.iter().find_map(|(_, mapped)| Some((&mapped.file, mapped.offset_of(bytes)?)))
+                files.iter().find_map(|(_, mapped)| Some((mapped.file(), mapped.offset_of(bytes)?)))
             }
             Weights::Parents(parents) => {
                 parents.teacher.find(bytes).or_else(|| parents.student.find(bytes))
@@ -270,7 +270,7 @@ impl Sources for ModelFolder {
 
 #[cfg(test)]
 mod tests {
-    use super::super::names::WEIGHTS;
+    use boomerang_core::checkpoint::files::WEIGHTS;
     use super::super::testing::{folder_of, names};
     use super::*;
     use crate::exit::{code_of, describe};

@@ -12,7 +12,7 @@ use safetensors::tensor::TensorView;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::names::{INDEX, WEIGHTS};
+use boomerang_core::checkpoint::files::{INDEX, WEIGHTS};
 use super::{Overwrite, write_atomic, write_atomic_with};
 
 /// How weights are written.

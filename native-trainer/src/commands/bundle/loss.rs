@@ -8,9 +8,8 @@ use boomerang_core::prune::Family;
 use boomerang_core::tokenizer::Tokenizer;
 use futures_lite::future::block_on;
 
-use super::super::patch::open_family;
 use super::BundleArgs;
-use crate::data::similarity_batches;
+use crate::train::data::similarity_batches;
 use crate::device;
 use crate::files::ModelFolder;
 use crate::progress::{Progress, tell};
@@ -60,7 +59,7 @@ pub(super) fn measure(
         family.clone()
     } else {
         tell(&format!("device: {} ({})", chosen.description, chosen.reason));
-        open_family(&args.family, teacher, &chosen.device)?
+        args.family.open(teacher, &chosen.device)?
     };
     let stored = as_stored(&before, stored_as, &chosen.device)?;
     let path = order.path(family.plan())?;

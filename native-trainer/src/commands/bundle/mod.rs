@@ -12,14 +12,12 @@ use boomerang_core::evaluate::Examination;
 use boomerang_core::tokenizer::Tokenizer;
 use serde::Deserialize;
 
-use super::patch::open_family;
-use super::require_next_token;
-use crate::calibration::CalibrationArgs;
-use crate::cli::FamilyArgs;
+use crate::measure::calibration::CalibrationArgs;
+use crate::args::FamilyArgs;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::family_run::{RECORDED_TOKENS, record, write_bundle};
-use crate::files::{self, ModelFolder, OutputFolder};
+use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
+use crate::files::{self, ModelFolder, OutputFolder, require_next_token};
 use crate::progress::print;
 use loss::Shown;
 
@@ -76,7 +74,7 @@ struct CurveFile {
 
 pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.family.teacher)?;
-    let family = open_family(&args.family, &folder, &device::cpu())?;
+    let family = args.family.open(&folder, &device::cpu())?;
     require_next_token(folder.config(), "the explorer continues texts")?;
     let tokenizer_json =
         folder.tokenizer_json()?.with_context(|| folder.no_tokenizer()).or_exit(Exit::Unusable)?;

@@ -1,7 +1,4 @@
-//! `boomerang demo`: the whole story on the embedded teacher and the generated corpus.
-
-mod story;
-mod students;
+//! `boomerang demo`: the whole embedded on the embedded teacher and the generated corpus.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -17,20 +14,17 @@ use boomerang_core::similarity::block_similarity;
 use futures_lite::future::block_on;
 use serde_json::json;
 
-use crate::cli::DeviceArgs;
-use crate::data::similarity_batches;
+use crate::args::DeviceArgs;
+use crate::train::data::similarity_batches;
 use crate::device;
-use crate::family_run::{
-    Candidate, RECORDED_TOKENS, measure, print_table, record, write_bundle, write_curve,
-};
+use crate::embedded::{DistillRun, EMBEDDED, EmbeddedFamily, STEPS, Start, distill_each};
+use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
+use crate::measure::curve::{Candidate, measure, print_table, write_curve};
 use crate::files::OutputFolder;
-use crate::numbers::count;
+use crate::args::numbers::count;
 use crate::progress::{print, tell};
-use story::EMBEDDED;
-pub(crate) use story::Story;
-pub(crate) use students::{Lesson, STEPS, Start, distill_each};
 
-/// The whole story on the embedded teacher: prune, distill, patch, evaluate, plot
+/// The whole embedded on the embedded teacher: prune, distill, patch, evaluate, plot
 #[derive(Clone, Debug, clap::Args)]
 pub struct DemoArgs {
     /// Folder for the results
@@ -69,28 +63,28 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
     let out = OutputFolder::create(&args.out, args.force)?;
-    let story = Story::open(&device.device)?;
+    let embedded = EmbeddedFamily::open(&device.device)?;
     let steps = if args.too_long { TOO_LONG } else { args.steps };
     tell(&format!(
         "teacher: {} layers, {} parameters; student keeps {:?}",
-        story.plan.n_teacher_layers(),
-        story.teacher.model().n_params(),
-        story.plan.kept()
+        embedded.plan.n_teacher_layers(),
+        embedded.teacher.model().n_params(),
+        embedded.plan.kept()
     ));
 
-    let candidates = distill_all(args.seeds, steps, &story)?;
+    let candidates = distill_all(args.seeds, steps, &embedded)?;
     let order = match args.order {
         OrderChoice::First => PatchOrder::First,
         OrderChoice::Last => PatchOrder::Last,
     };
     let measured =
-        measure(&story.teacher, &candidates, &order, &story.examination, Precision::F16, 8192)?;
+        measure(&embedded.teacher, &candidates, &order, &embedded.examination, Precision::F16, 8192)?;
 
     // The bundle holds the first student; the curve beside it tells of all.
     let student = candidates[0].student.clone();
-    let family = Family::new(story.teacher.clone(), student)?;
-    let texts = story.texts.iter().map(|text| &*text.tokens);
-    let batches = similarity_batches(texts, story.made.seq_len, Layout::Padded);
+    let family = Family::new(embedded.teacher.clone(), student)?;
+    let texts = embedded.texts.iter().map(|text| &*text.tokens);
+    let batches = similarity_batches(texts, embedded.made.seq_len, Layout::Padded);
     let similarity = block_on(block_similarity(&family, &batches))?;
     write_curve(&out, &measured)?;
     out.write("similarity.json", format!("{}\n", serde_json::to_string(&similarity)?).as_bytes())?;
@@ -98,7 +92,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let precision = Precision::F16;
     let prompts = prompts();
     let recordings =
-        record(&family, &order, precision, &story.tokenizer, &prompts, RECORDED_TOKENS)?;
+        record(&family, &order, precision, &embedded.tokenizer, &prompts, RECORDED_TOKENS)?;
     let path = order.path(family.plan())?;
     let stored = as_stored(&family, precision, &device.device)?;
     let loss = block_on(StoringLoss::measure(&family, &stored, &path, &batches, &mut |_| {}))?;
@@ -111,7 +105,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         similarity,
         prompts,
         recordings,
-        task: Some(story.task()),
+        task: Some(embedded.task()),
         loss,
     };
     let (_, stored) = write_bundle(&out, Path::new("bundle"), &family, contents)?;
@@ -124,7 +118,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         "alignment_weight": ALIGNMENT,
         "tokens_per_step": TOKENS_PER_STEP,
         "device": device.description,
-        "entropy_floor": story.made.entropy_floor,
+        "entropy_floor": embedded.made.entropy_floor,
     });
     out.write("run.json", format!("{run:#}\n").as_bytes())?;
     out.commit()?;
@@ -135,7 +129,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     }
     print(&format!(
         "no model can lose less than {:.3} nats a token on this corpus",
-        story.made.entropy_floor
+        embedded.made.entropy_floor
     ));
     print(&format!(
         "written to {} in {:.0} s; look at it with: boomerang explore {}",
@@ -147,17 +141,17 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
 }
 
 /// For each seed a student that starts from the teacher's layers, and one that starts from noise.
-fn distill_all(n_seeds: u64, steps: usize, story: &Story) -> anyhow::Result<Vec<Candidate>> {
+fn distill_all(n_seeds: u64, steps: usize, embedded: &EmbeddedFamily) -> anyhow::Result<Vec<Candidate>> {
     let both = |seed| {
-        let lesson = Lesson::new(story.plan.clone(), steps, seed);
-        let noise = Lesson { start: Start::Noise, ..lesson.clone() };
-        [(Series::Boomerang, lesson), (Series::Random, noise)]
+        let run = DistillRun::new(embedded.plan.clone(), steps, seed);
+        let noise = DistillRun { start: Start::Random, ..run.clone() };
+        [(Series::Boomerang, run), (Series::Random, noise)]
     };
-    let (series, lessons): (Vec<Series>, Vec<Lesson>) = (0..n_seeds).flat_map(both).unzip();
-    let students = distill_each(story, &lessons)?;
-    let candidates = series.into_iter().zip(lessons).zip(students);
+    let (series, runs): (Vec<Series>, Vec<DistillRun>) = (0..n_seeds).flat_map(both).unzip();
+    let students = distill_each(embedded, &runs)?;
+    let candidates = series.into_iter().zip(runs).zip(students);
     Ok(candidates
-        .map(|((series, lesson), student)| Candidate { series, seed: lesson.seed, student })
+        .map(|((series, run), student)| Candidate { series, seed: run.seed, student })
         .collect())
 }
 
@@ -171,7 +165,7 @@ fn write_models(out: &OutputFolder, family: &Family) -> anyhow::Result<()> {
         write("tokenizer.json", EMBEDDED.tokenizer)?;
     }
     let plan = StudentConfig::of(family.plan()).to_json();
-    out.write("student/student_config.json", plan.as_bytes())
+    Ok(out.write("student/student_config.json", plan.as_bytes())?)
 }
 
 /// Beginnings that show what the teacher knows and the student has forgotten.

@@ -6,9 +6,9 @@ use boomerang_core::distill::loss::{KlPositions, LossWeights};
 use boomerang_core::distill::{DistillSettings, Layout, Part, Reduction, Schedule, UpdateSettings};
 use boomerang_core::prune::Student;
 
-use crate::cli::{DeviceArgs, KeepArgs, Preset};
+use crate::args::{DeviceArgs, KeepArgs, Preset};
 use crate::exit::{Exit, OrExit as _};
-use crate::numbers::{count, non_negative, non_negative_f32, positive, sequence_length};
+use crate::args::numbers::{count, non_negative, non_negative_f32, positive, sequence_length};
 
 /// Train a student to imitate its teacher
 #[derive(Clone, Debug, clap::Args)]

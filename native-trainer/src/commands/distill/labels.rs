@@ -4,10 +4,10 @@ use boomerang_core::distill::Labels;
 use boomerang_core::tokenizer::Tokenizer;
 
 use super::DistillArgs;
-use crate::data::Rows;
+use crate::train::data::Rows;
 use crate::exit::Exit;
 use crate::files::ModelFolder;
-use crate::tasks::eos_token;
+use crate::files::eos_token;
 
 /// The choice of labels; the reference implementation pads with the tokenizer's EOS, and its
 /// padding token is never a label.

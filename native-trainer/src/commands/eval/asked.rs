@@ -8,11 +8,11 @@ use boomerang_core::tokenizer::Tokenizer;
 
 use super::EvalArgs;
 use super::texts::{mask_token, read_masked_texts, read_texts};
-use crate::answers::Sheet;
+use crate::measure::answers::Sheet;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::ModelFolder;
+use crate::files::{ModelFolder, markers};
 use crate::progress::tell;
-use crate::tasks::{self, Task, Tasks, markers};
+use boomerang_lm_tasks::{self as tasks, Task, Tasks};
 
 /// Everything that members are asked.
 pub(super) struct Asked {

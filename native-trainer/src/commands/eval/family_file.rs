@@ -12,8 +12,8 @@ use boomerang_core::plan::LayerPlan;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::answers::{Answered, Sheet};
-use crate::members::Member;
+use crate::measure::answers::{Answered, Sheet};
+use crate::measure::members::Member;
 
 /// Of this format.
 const VERSION: u32 = 1;

@@ -10,13 +10,13 @@ use serde_json::{Map, Value, json};
 use super::Folders;
 use super::asked::Asked;
 use super::family_file::{FamilyFile, MeasuredMember, Run, utc};
-use crate::answers::{Answered, Cached};
-use crate::family_run::Measured;
+use crate::measure::answers::{Answered, Cached};
+use crate::measure::curve::Measured;
 use crate::files::OutputFolder;
-use crate::members::{Member, names};
+use crate::measure::members::{Member, names};
 use crate::progress::print;
-use crate::tasks::output::{self, RunContext};
-use crate::tasks::{Limit, Task, TaskGroup, TaskScore};
+use boomerang_lm_tasks::output::{self, RunContext};
+use boomerang_lm_tasks::{Limit, Task, TaskGroup, TaskScore};
 
 /// The members with their scores.
 pub(super) struct Judged<'a> {
@@ -54,7 +54,7 @@ impl<'a> Judged<'a> {
                 member,
                 name,
                 texts: asked.examination.judge(asked.of_texts(likelihoods)),
-                tasks: tasks.collect::<anyhow::Result<_>>()?,
+                tasks: tasks.collect::<Result<_, _>>()?,
             });
         }
         Ok(Self { asked, answered, members: judged })

@@ -19,13 +19,13 @@ use boomerang_core::prune::{Family, Student, Teacher};
 use boomerang_core::similarity::block_similarity;
 use futures_lite::future::block_on;
 
-use crate::answers::{Answered, Cache, Cached, Engine, Weights, answer_all, fingerprints};
-use crate::data::similarity_batches;
+use crate::measure::answers::{Answered, Cache, Cached, Engine, Weights, answer_all, fingerprints};
+use crate::train::data::similarity_batches;
 use crate::device::{self, ChosenDevice, Memory};
 use crate::exit::{Exit, OrExit as _};
-use crate::family_run::{print_table, write_curve};
+use crate::measure::curve::{print_table, write_curve};
 use crate::files::{self, ModelFolder, OutputFolder};
-use crate::members::{Candidate, Member, members};
+use crate::measure::members::{Candidate, Member, members};
 use crate::progress::{print, tell};
 pub use args::{Contexts, EngineArgs, EvalArgs, MemoryMode, Sharing, WhichArgs};
 use asked::Asked;

@@ -7,7 +7,7 @@ use boomerang_core::documents::{Content, Problem, TextUnit, encode};
 use boomerang_core::evaluate::{MaskedText, TextDoc};
 use boomerang_core::tokenizer::Tokenizer;
 
-use crate::documents::read_documents;
+use crate::files::documents::read_documents;
 
 /// Texts as tokens, and rows of ids without their padding.
 ///

@@ -15,9 +15,9 @@ use super::design::{Design, Kind};
 use super::models::{Models, alone, collapsed};
 use super::sample::{Point, Sample, mean};
 use super::searched::{Cost, Searched};
-use crate::commands::demo::{Lesson, Story, distill_each};
+use crate::embedded::{DistillRun, EmbeddedFamily, distill_each};
 use crate::progress::{Progress, tell};
-use crate::side_by_side::{n_workers, side_by_side};
+use crate::parallel::{n_workers, in_parallel};
 
 /// Parts of the examination, for errors over questions.
 const PARTS: usize = 10;
@@ -31,7 +31,7 @@ const CALIBRATION_ROWS: usize = 64;
 
 /// Where models are made and measured.
 pub(super) struct Bench<'a> {
-    story: &'a Story,
+    embedded: &'a EmbeddedFamily,
     n_seeds: u64,
     parts: Vec<Examination>,
     calibration: Vec<Batch>,
@@ -48,21 +48,21 @@ pub(super) struct Results {
 }
 
 impl<'a> Bench<'a> {
-    pub(super) fn new(story: &'a Story, n_seeds: u64, n_questions: usize) -> anyhow::Result<Self> {
-        let rows = story.corpus.rows(CALIBRATION_SEED, story.made.seq_len).take(CALIBRATION_ROWS);
+    pub(super) fn new(embedded: &'a EmbeddedFamily, n_seeds: u64, n_questions: usize) -> anyhow::Result<Self> {
+        let rows = embedded.corpus.rows(CALIBRATION_SEED, embedded.made.seq_len).take(CALIBRATION_ROWS);
         let rows = rows.map(|row| Row::new(row.tokens, row.segments));
         let rows: Vec<Row> = rows.collect();
         let batch = |rows: &[Row]| Batch::new(rows.to_vec(), Layout::Packed);
         let calibration = rows.chunks(CALIBRATION_ROWS / 4).map(batch).collect();
-        Ok(Self { story, n_seeds, parts: story.parts(PARTS, n_questions)?, calibration })
+        Ok(Self { embedded, n_seeds, parts: embedded.parts(PARTS, n_questions)?, calibration })
     }
 
     /// Distils the students of every line, builds its models and measures them.
     pub(super) fn run(&self, design: &Design) -> anyhow::Result<Results> {
-        let lessons = self.lessons(design)?;
-        self.tell_estimate(design, &lessons)?;
-        let students = distill_each(self.story, &lessons)?;
-        let teacher = self.story.teacher.model().clone();
+        let runs = self.runs(design)?;
+        self.tell_estimate(design, &runs)?;
+        let students = distill_each(self.embedded, &runs)?;
+        let teacher = self.embedded.teacher.model().clone();
         let mut all = Models { models: vec![teacher], members: Vec::new() };
         let places: Vec<usize> = students
             .iter()
@@ -74,11 +74,11 @@ impl<'a> Bench<'a> {
         let mut remarks = Vec::new();
         for (number, line) in design.lines.iter().enumerate() {
             match &line.kind {
-                Kind::Patched { lesson, order } => {
+                Kind::Patched { run, order } => {
                     let mut searched = Searched::new(*order);
-                    let of_seeds = self.of_seeds(lesson, &lessons);
+                    let of_seeds = self.of_seeds(run, &runs);
                     let families = of_seeds.iter().map(|&(_, place)| {
-                        Family::new(self.story.teacher.clone(), students[place].clone())
+                        Family::new(self.embedded.teacher.clone(), students[place].clone())
                     });
                     let families = families.collect::<Result<Vec<_>, _>>()?;
                     let orders = searched.orders(&families, &self.calibration)?;
@@ -88,9 +88,9 @@ impl<'a> Bench<'a> {
                     }
                     remarks.extend(searched.sentence(&line.name));
                 }
-                Kind::Alone { lesson, order } => {
-                    for lesson in alone(lesson, *order)? {
-                        for (seed, place) in self.of_seeds(&lesson, &lessons) {
+                Kind::Alone { run, order } => {
+                    for run in alone(run, *order)? {
+                        for (seed, place) in self.of_seeds(&run, &runs) {
                             let model = students[place].model();
                             let stack = Stack::whole(places[place], model);
                             all.add(number, seed, None, model.n_params(), stack);
@@ -112,7 +112,7 @@ impl<'a> Bench<'a> {
                 }
                 Kind::Collapsed => {
                     let smallest = self.sizes()?.into_iter().min().unwrap_or(1);
-                    let teacher = self.story.teacher.model();
+                    let teacher = self.embedded.teacher.model();
                     let few = &self.calibration[..1];
                     for (model, remark) in collapsed(teacher, smallest, few)? {
                         let place = all.models.len();
@@ -129,39 +129,39 @@ impl<'a> Bench<'a> {
     }
 
     /// Every student that some line needs, once.
-    fn lessons(&self, design: &Design) -> anyhow::Result<Vec<Lesson>> {
-        let mut lessons: Vec<Lesson> = Vec::new();
+    fn runs(&self, design: &Design) -> anyhow::Result<Vec<DistillRun>> {
+        let mut runs: Vec<DistillRun> = Vec::new();
         for line in &design.lines {
             let needed = match &line.kind {
-                Kind::Patched { lesson, .. } => vec![lesson.clone()],
-                Kind::Alone { lesson, order } => alone(lesson, *order)?,
+                Kind::Patched { run, .. } => vec![run.clone()],
+                Kind::Alone { run, order } => alone(run, *order)?,
                 Kind::Naive { .. } | Kind::LeastInfluential | Kind::Collapsed => Vec::new(),
             };
-            for lesson in needed {
+            for run in needed {
                 for seed in 0..self.n_seeds {
-                    let lesson = Lesson { seed, ..lesson.clone() };
-                    if !lessons.contains(&lesson) {
-                        lessons.push(lesson);
+                    let run = DistillRun { seed, ..run.clone() };
+                    if !runs.contains(&run) {
+                        runs.push(run);
                     }
                 }
             }
         }
-        Ok(lessons)
+        Ok(runs)
     }
 
-    /// The lesson's students by seed: their places among all.
-    fn of_seeds(&self, lesson: &Lesson, lessons: &[Lesson]) -> Vec<(u64, usize)> {
+    /// The run's students by seed: their places among all.
+    fn of_seeds(&self, run: &DistillRun, runs: &[DistillRun]) -> Vec<(u64, usize)> {
         (0..self.n_seeds)
             .filter_map(|seed| {
-                let lesson = Lesson { seed, ..lesson.clone() };
-                Some((seed, lessons.iter().position(|other| *other == lesson)?))
+                let run = DistillRun { seed, ..run.clone() };
+                Some((seed, runs.iter().position(|other| *other == run)?))
             })
             .collect()
     }
 
     /// Sizes of the family, in layers.
     fn sizes(&self) -> anyhow::Result<Vec<usize>> {
-        let plan = &self.story.plan;
+        let plan = &self.embedded.plan;
         let path = PatchOrder::Last.path(plan)?;
         Ok(path.iter().map(|patch| plan.recipe(patch).layers.len()).collect())
     }
@@ -173,8 +173,8 @@ impl<'a> Bench<'a> {
         let tree = PrefixTree::new(&stacks);
         let n_requests = self.parts.iter().map(Examination::n_requests).sum();
         let progress = Mutex::new((0, Progress::new("evaluate", n_requests)));
-        let device = self.story.teacher.model().device();
-        let scores = side_by_side(PARTS, n_workers(PARTS, &device), |part| {
+        let device = self.embedded.teacher.model().device();
+        let scores = in_parallel(PARTS, n_workers(PARTS, &device), |part| {
             let mut before = 0;
             let mut answered = |n_requests| {
                 let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,15 +215,15 @@ impl<'a> Bench<'a> {
     }
 
     /// Says how long it will take, from the time of one step and of one model.
-    fn tell_estimate(&self, design: &Design, lessons: &[Lesson]) -> anyhow::Result<()> {
-        let n_steps: usize = lessons.iter().map(|lesson| lesson.steps).sum();
+    fn tell_estimate(&self, design: &Design, runs: &[DistillRun]) -> anyhow::Result<()> {
+        let n_steps: usize = runs.iter().map(|run| run.steps).sum();
         let mut seconds = 0.0;
-        if let Some(lesson) = lessons.first() {
+        if let Some(run) = runs.first() {
             let started = Instant::now();
-            distill_each(self.story, &[Lesson { steps: 1, ..lesson.clone() }])?;
+            distill_each(self.embedded, &[DistillRun { steps: 1, ..run.clone() }])?;
             seconds += started.elapsed().as_secs_f64() * n_steps as f64;
         }
-        let teacher = self.story.teacher.model();
+        let teacher = self.embedded.teacher.model();
         let tree = PrefixTree::new(&[Stack::whole(0, teacher)]);
         let started = Instant::now();
         block_on(self.parts[0].score(&[teacher], &tree, TOKENS_PER_BATCH, &mut |_| {}))?;
@@ -242,7 +242,7 @@ impl<'a> Bench<'a> {
         tell(&format!(
             "{} students, {n_steps} steps of distillation, about {n_models} models to measure: \
              about {:.0} s, searches not counted",
-            lessons.len(),
+            runs.len(),
             seconds.ceil()
         ));
         Ok(())

@@ -4,8 +4,8 @@ use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::plan::{KeepRule, LayerPlan, PlanError};
 
 use super::design::{Check, Design, Kind, Line, Sizes, Test};
-use crate::commands::demo::{Lesson, Start, Story};
-use crate::commands::search::Method;
+use crate::embedded::{DistillRun, Start, EmbeddedFamily};
+use crate::measure::order::Method;
 
 /// An experiment by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -45,23 +45,23 @@ impl Name {
     ///
     /// # Errors
     /// [`PlanError`] never, unless the embedded teacher were another one.
-    pub(super) fn design(self, story: &Story, steps: usize) -> Result<Design, PlanError> {
-        let lesson = Lesson::new(story.plan.clone(), steps, 0);
+    pub(super) fn design(self, embedded: &EmbeddedFamily, steps: usize) -> Result<Design, PlanError> {
+        let run = DistillRun::new(embedded.plan.clone(), steps, 0);
         match self {
-            Self::Phenomenon => Ok(phenomenon(lesson)),
-            Self::Pruning => Ok(pruning(lesson)),
-            Self::Standard => Ok(standard(lesson)),
-            Self::Losses => Ok(losses(lesson)),
-            Self::Every => every(&lesson),
-            Self::Budgets => Ok(budgets(&lesson)),
-            Self::WrongOrder => Ok(wrong_order(&lesson)),
-            Self::Orders => Ok(orders(&lesson)),
+            Self::Phenomenon => Ok(phenomenon(run)),
+            Self::Pruning => Ok(pruning(run)),
+            Self::Standard => Ok(standard(run)),
+            Self::Losses => Ok(losses(run)),
+            Self::Every => every(&run),
+            Self::Budgets => Ok(budgets(&run)),
+            Self::WrongOrder => Ok(wrong_order(&run)),
+            Self::Orders => Ok(orders(&run)),
         }
     }
 }
 
-fn patched(name: impl Into<String>, lesson: Lesson) -> Line {
-    Line::new(name, Kind::Patched { lesson, order: Method::Last })
+fn patched(name: impl Into<String>, run: DistillRun) -> Line {
+    Line::new(name, Kind::Patched { run, order: Method::Last })
 }
 
 fn naive(name: impl Into<String>, plan: LayerPlan) -> Line {
@@ -80,16 +80,16 @@ fn check(claim: &'static str, test: Test) -> Check {
     Check { claim, test }
 }
 
-fn phenomenon(lesson: Lesson) -> Design {
-    let noise = Lesson { start: Start::Noise, ..lesson.clone() };
+fn phenomenon(run: DistillRun) -> Design {
+    let noise = DistillRun { start: Start::Random, ..run.clone() };
     Design {
         title: "Sizes between student and teacher",
         paper: "The paper's main figure: patching teacher layers into a distilled student gives \
                 sizes whose quality climbs smoothly from student to teacher, above naive pruning \
                 and above a student that was distilled from random weights.",
         lines: vec![
-            patched(BOOMERANG, lesson.clone()),
-            naive(NAIVE, lesson.plan),
+            patched(BOOMERANG, run.clone()),
+            naive(NAIVE, run.plan),
             patched(RANDOM, noise),
         ],
         checks: vec![
@@ -103,7 +103,7 @@ fn phenomenon(lesson: Lesson) -> Design {
     }
 }
 
-fn pruning(lesson: Lesson) -> Design {
+fn pruning(run: DistillRun) -> Design {
     Design {
         title: "Boomerang beside pruning without training",
         paper: "The paper's comparison with layer pruning: boomerang is better than ShortGPT and \
@@ -111,9 +111,9 @@ fn pruning(lesson: Lesson) -> Design {
                 choose layers by the teacher's states on calibration texts; a boomerang whose order \
                 is searched on the same texts stands beside the one from last to first.",
         lines: vec![
-            patched(BOOMERANG, lesson.clone()),
-            Line::new(SEARCHED, Kind::Patched { lesson: lesson.clone(), order: Method::Beam }),
-            naive(NAIVE, lesson.plan),
+            patched(BOOMERANG, run.clone()),
+            Line::new(SEARCHED, Kind::Patched { run: run.clone(), order: Method::Beam }),
+            naive(NAIVE, run.plan),
             Line::new(SHORTGPT, Kind::LeastInfluential),
             Line::new(LACO, Kind::Collapsed),
         ],
@@ -137,17 +137,17 @@ fn pruning(lesson: Lesson) -> Design {
     }
 }
 
-fn standard(lesson: Lesson) -> Design {
+fn standard(run: DistillRun) -> Design {
     Design {
         title: "One distillation, or one for every size",
         paper: "The paper's comparison with standard distillation: sizes that cost nothing are as \
                 good as students of the same size that were each distilled on the same budget, and \
                 for Qwen3 better than the large ones among them.",
         lines: vec![
-            patched(BOOMERANG, lesson.clone()),
-            Line::new(SEARCHED, Kind::Patched { lesson: lesson.clone(), order: Method::Beam }),
-            Line::new(ALONE, Kind::Alone { lesson: lesson.clone(), order: Method::Last }),
-            naive(NAIVE, lesson.plan),
+            patched(BOOMERANG, run.clone()),
+            Line::new(SEARCHED, Kind::Patched { run: run.clone(), order: Method::Beam }),
+            Line::new(ALONE, Kind::Alone { run: run.clone(), order: Method::Last }),
+            naive(NAIVE, run.plan),
         ],
         checks: vec![
             check(
@@ -166,9 +166,9 @@ fn standard(lesson: Lesson) -> Design {
     }
 }
 
-fn losses(lesson: Lesson) -> Design {
-    let full = lesson.loss;
-    let with = |name: &'static str, loss| patched(name, Lesson { loss, ..lesson.clone() });
+fn losses(run: DistillRun) -> Design {
+    let full = run.loss;
+    let with = |name: &'static str, loss| patched(name, DistillRun { loss, ..run.clone() });
     Design {
         title: "The terms of the loss",
         paper: "The paper's ablation of the loss: a student that starts from the teacher's layers \
@@ -199,12 +199,12 @@ fn losses(lesson: Lesson) -> Design {
     }
 }
 
-fn every(lesson: &Lesson) -> Result<Design, PlanError> {
+fn every(run: &DistillRun) -> Result<Design, PlanError> {
     let mut lines = Vec::new();
     for (n, name, baseline) in EVERY {
         let rule = KeepRule { every: n, ..KeepRule::default() };
-        let plan = LayerPlan::by_rule(rule, lesson.plan.n_teacher_layers())?;
-        lines.push(patched(name, Lesson { plan: plan.clone(), ..lesson.clone() }));
+        let plan = LayerPlan::by_rule(rule, run.plan.n_teacher_layers())?;
+        lines.push(patched(name, DistillRun { plan: plan.clone(), ..run.clone() }));
         lines.push(naive(baseline, plan).hidden());
     }
     let climbs = EVERY.map(|(_, name, _)| {
@@ -231,14 +231,14 @@ const EVERY: [(usize, &str, &str); 4] = [
     (5, "every 5th", "naive, every 5th"),
 ];
 
-fn budgets(lesson: &Lesson) -> Design {
+fn budgets(run: &DistillRun) -> Design {
     let name = |steps: usize| format!("{steps} steps");
-    let steps = lesson.steps;
-    let mut lines = vec![patched(name(steps), lesson.clone())];
+    let steps = run.steps;
+    let mut lines = vec![patched(name(steps), run.clone())];
     for steps in [steps / 3, 3 * steps, 10 * steps, 30 * steps] {
         // Of a single step there is no third.
         if steps > 0 {
-            lines.push(patched(name(steps), Lesson { steps, ..lesson.clone() }));
+            lines.push(patched(name(steps), DistillRun { steps, ..run.clone() }));
         }
     }
     let times = |factor: usize| name(factor * steps);
@@ -264,16 +264,16 @@ fn budgets(lesson: &Lesson) -> Design {
     }
 }
 
-fn ordered(order: Method, lesson: &Lesson) -> Line {
-    Line::new(order.name(), Kind::Patched { lesson: lesson.clone(), order })
+fn ordered(order: Method, run: &DistillRun) -> Line {
+    Line::new(order.name(), Kind::Patched { run: run.clone(), order })
 }
 
-fn wrong_order(lesson: &Lesson) -> Design {
+fn wrong_order(run: &DistillRun) -> Design {
     Design {
         title: "Patching from the other end",
         paper: "The paper patches Qwen3 and Pythia from the last layer to the first, and Llama from \
                 the first to the last; from the other end the sizes in between are worse.",
-        lines: vec![ordered(Method::Last, lesson), ordered(Method::First, lesson)],
+        lines: vec![ordered(Method::Last, run), ordered(Method::First, run)],
         checks: vec![
             check(
                 "For this teacher, a Qwen3 in shape, last to first is better.",
@@ -285,12 +285,12 @@ fn wrong_order(lesson: &Lesson) -> Design {
     }
 }
 
-fn orders(lesson: &Lesson) -> Design {
+fn orders(run: &DistillRun) -> Design {
     Design {
         title: "Orders of patching",
         paper: "KLPatch (arXiv:2607.08170) patches next whatever brings the model nearest to its \
                 teacher. Which order is best differs from family to family.",
-        lines: ORDERS.map(|order| ordered(order, lesson)).to_vec(),
+        lines: ORDERS.map(|order| ordered(order, run)).to_vec(),
         checks: vec![
             check("KLPatch is better than last to first.", better("klpatch", "last")),
             check("KLPatch is better than first to last.", better("klpatch", "first")),

@@ -2,8 +2,8 @@
 
 use boomerang_core::plan::LayerPlan;
 
-use crate::commands::demo::Lesson;
-use crate::commands::search::Method;
+use crate::embedded::DistillRun;
+use crate::measure::order::Method;
 
 /// One experiment.
 pub(super) struct Design {
@@ -27,9 +27,9 @@ pub(super) struct Line {
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     /// A distilled student, and teacher layers patched back into it; one for each seed.
-    Patched { lesson: Lesson, order: Method },
+    Patched { run: DistillRun, order: Method },
     /// The sizes of that family cut out of the teacher and distilled, each by itself.
-    Alone { lesson: Lesson, order: Method },
+    Alone { run: DistillRun, order: Method },
     /// The teacher's own layers in the student's places.
     Naive { plan: LayerPlan, order: Method },
     /// The teacher without its least influential layers (ShortGPT).

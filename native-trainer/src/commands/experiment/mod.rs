@@ -15,12 +15,12 @@ use std::time::Instant;
 
 use clap::ValueEnum as _;
 
-use super::demo::{STEPS, Story};
-use crate::cli::DeviceArgs;
+use crate::args::DeviceArgs;
 use crate::device;
+use crate::embedded::{EmbeddedFamily, STEPS};
 use crate::exit::Exit;
 use crate::files::OutputFolder;
-use crate::numbers::count;
+use crate::args::numbers::count;
 use crate::progress::{print, tell};
 use bench::Bench;
 use catalogue::Name;
@@ -104,9 +104,9 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<()> {
     let word = word(name);
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs/experiments").join(&word));
     let folder = OutputFolder::create(&out, args.force)?;
-    let story = Story::open(&device.device)?;
-    let design = name.design(&story, args.steps)?;
-    let results = Bench::new(&story, args.seeds, args.questions)?.run(&design)?;
+    let embedded = EmbeddedFamily::open(&device.device)?;
+    let design = name.design(&embedded, args.steps)?;
+    let results = Bench::new(&embedded, args.seeds, args.questions)?.run(&design)?;
     let findings = judge::judge(&design, &results.sample);
     let command = format!(
         "boomerang experiment {word} --seeds {} --steps {} --questions {}",
@@ -118,7 +118,7 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<()> {
         design: &design,
         results: &results,
         findings: &findings,
-        entropy_floor: story.made.entropy_floor,
+        entropy_floor: embedded.made.entropy_floor,
     };
     let summary = done.to_markdown();
     folder.write("curve.csv", done.to_csv().as_bytes())?;

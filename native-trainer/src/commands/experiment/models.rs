@@ -10,8 +10,8 @@ use boomerang_core::plan::{LayerPlan, LayerSource, Patch, PatchOrder};
 use boomerang_core::prune::Family;
 use futures_lite::future::block_on;
 
-use crate::commands::demo::Lesson;
-use crate::commands::search::Method;
+use crate::embedded::DistillRun;
+use crate::measure::order::Method;
 
 /// A model that is to be measured.
 pub(super) struct Member {
@@ -78,17 +78,17 @@ impl Models {
     }
 }
 
-/// One lesson for each size of a lesson's family but the teacher: the same layers, all of them
+/// One run for each size of a run's family but the teacher: the same layers, all of them
 /// trained.
-pub(super) fn alone(lesson: &Lesson, order: Method) -> anyhow::Result<Vec<Lesson>> {
-    let plan = &lesson.plan;
+pub(super) fn alone(run: &DistillRun, order: Method) -> anyhow::Result<Vec<DistillRun>> {
+    let plan = &run.plan;
     let path = fixed(order).path(plan)?;
     let kept = path.iter().map(|patch| teacher_layers(plan, patch));
     let smaller = kept.filter(|kept| kept.len() < plan.n_teacher_layers());
     smaller
         .map(|kept| {
             let plan = LayerPlan::keep(&kept, plan.n_teacher_layers())?;
-            Ok(Lesson { plan, ..lesson.clone() })
+            Ok(DistillRun { plan, ..run.clone() })
         })
         .collect()
 }

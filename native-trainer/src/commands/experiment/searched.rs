@@ -7,8 +7,8 @@ use boomerang_core::plan::PatchOrder;
 use boomerang_core::prune::Family;
 use boomerang_core::search::{Known, Metric};
 
-use crate::commands::search::{Method, find};
-use crate::side_by_side::{n_workers, side_by_side};
+use crate::measure::order::{Method, find};
+use crate::parallel::{n_workers, in_parallel};
 
 /// Width of a beam search, as in `boomerang search`.
 const BEAM: usize = 4;
@@ -34,7 +34,7 @@ impl Searched {
     ) -> anyhow::Result<Vec<PatchOrder>> {
         let Some(first) = families.first() else { return Ok(Vec::new()) };
         let n_workers = n_workers(families.len(), &first.teacher().model().device());
-        let found = side_by_side(families.len(), n_workers, |place| {
+        let found = in_parallel(families.len(), n_workers, |place| {
             let family = &families[place];
             let mut known = Known::new(family, batches, Metric::Kl);
             let order = find(self.method, BEAM, family, batches, &mut known, &mut |_| {})?;

@@ -4,15 +4,13 @@ use std::path::{Path, PathBuf};
 
 use boomerang_core::checkpoint::Precision;
 use boomerang_core::gguf::Encoding;
-use boomerang_core::plan::HeadPolicy;
 
-use super::budget::CacheSize;
-use super::choice::{ChoiceArgs, Size, parse_bytes};
-use crate::calibration::CalibrationArgs;
-use crate::cli::FamilyArgs;
+use crate::measure::calibration::CalibrationArgs;
+use crate::args::FamilyArgs;
 use crate::exit::Exit;
-use crate::numbers::non_negative;
+use crate::args::numbers::non_negative;
 use crate::progress::print;
+use crate::sizes::{CacheSize, ChoiceArgs, Head, Size, parse_bytes};
 
 /// Write sizes of a family as models of their own
 #[derive(Clone, Debug, clap::Args)]
@@ -58,14 +56,6 @@ pub struct PatchArgs {
     pub force: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Head {
-    Untied,
-    Teacher,
-    Student,
-    Auto,
-}
-
 /// `None` keeps what there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dtype(pub Option<Encoding>);
@@ -93,21 +83,6 @@ pub enum Format {
     Recipe,
     /// YAML that makes mergekit write the model
     Mergekit,
-}
-
-impl Head {
-    /// The policies that are compared, or the one that was asked for; `is_tied` says whether teacher
-    /// and student both have one matrix for embedding and head.
-    pub(crate) fn policies(self, is_tied: bool) -> &'static [HeadPolicy] {
-        match self {
-            // With two matrices there is nothing to choose.
-            Self::Auto if !is_tied => &[HeadPolicy::Untied],
-            Self::Untied => &[HeadPolicy::Untied],
-            Self::Teacher => &[HeadPolicy::Teacher],
-            Self::Student => &[HeadPolicy::Student],
-            Self::Auto => &[HeadPolicy::Untied, HeadPolicy::Teacher, HeadPolicy::Student],
-        }
-    }
 }
 
 impl Dtype {

@@ -6,12 +6,12 @@ use anyhow::Context as _;
 use boomerang_core::gguf::{GgufFamily, GgufMember, GgufTensor, GgufValue};
 use boomerang_core::plan::Recipe;
 
-use super::choice::Size;
 use super::members::describe_recipe;
 use super::{Format, Head, PatchArgs};
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{GgufFile, OutputFile, Sources, gguf_plan, is_gguf, write_gguf_member};
 use crate::progress::print;
+use crate::sizes::Size;
 
 /// Teacher and student, opened.
 struct Parents<'a> {

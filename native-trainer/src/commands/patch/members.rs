@@ -9,16 +9,15 @@ use boomerang_core::config::ModelConfig;
 use boomerang_core::gguf::{Conversion, GgufValue, Metadata, plan_to_metadata};
 use boomerang_core::plan::{HeadPolicy, LayerPlan, Owner, Patch, Recipe};
 
-use super::budget::CacheSize;
 use super::card::Card;
-use super::choice::Size;
 use super::{Format, PatchArgs, mergekit};
-use crate::cli::FamilyArgs;
+use crate::args::FamilyArgs;
 use crate::files::{
     ModelFolder, OutputFile, OutputFolder, RECIPE, RecipeFile, Sources, WeightsFormat, member,
     name_gguf, write_conversion, write_weights,
 };
 use crate::progress::tell;
+use crate::sizes::Size;
 
 /// Teacher and student with the ways of writing their members.
 pub(super) struct Patching<'a> {
@@ -40,25 +39,6 @@ pub(super) fn describe_recipe(
     metadata.set("boomerang.recipe", GgufValue::text(serde_json::to_string(recipe)?));
     metadata.set("boomerang.head", GgufValue::text(serde_json::to_string(&policy)?));
     Ok(())
-}
-
-/// What a member would be, its tensors written as they are.
-pub(crate) fn size_of(
-    plan: &LayerPlan,
-    (teacher, student): (&ModelFolder, &ModelFolder),
-    (patch, head): (Patch, HeadPolicy),
-    cache: Option<CacheSize>,
-) -> anyhow::Result<Size> {
-    let (checkpoint, config) = member(&plan.recipe(&patch), head, teacher, student)?;
-    Ok(Size {
-        patch,
-        head,
-        n_layers: config.n_layers(),
-        n_params: config.n_params(),
-        n_bytes: WeightsFormat::default().n_bytes(&checkpoint),
-        cache_bytes: cache.map_or(0, |cache| cache.n_bytes(&config)),
-        kl: None,
-    })
 }
 
 impl Patching<'_> {

@@ -4,27 +4,17 @@
 //! texts.
 
 mod args;
-mod budget;
-mod calibration;
 mod card;
-mod choice;
 mod gguf;
 mod members;
 mod mergekit;
 
-use boomerang_core::prune::{Family, Student};
-
-use crate::cli::FamilyArgs;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, is_gguf};
 use crate::progress::{print, tell};
-pub use args::{Dtype, Format, Head, PatchArgs, parse_dtype};
-pub(crate) use budget::Budget;
-pub use budget::CacheSize;
-pub(crate) use calibration::{choose_heads, compare, name as head_name};
-pub(crate) use choice::{Size, parse_amount};
+use crate::sizes::{Head, choose_heads, measure};
+pub use args::{Dtype, Format, PatchArgs, parse_dtype};
 use members::Patching;
-pub(crate) use members::size_of;
 
 /// Writes the chosen members.
 ///
@@ -70,7 +60,7 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
     }
     if !args.calibration.calibration.is_empty() {
         let Patching { teacher, student, .. } = &patching;
-        calibration::measure(&args.calibration, teacher, student, plan, &mut sizes)?;
+        measure(&args.calibration, teacher, student, plan, &mut sizes)?;
     }
     if args.head == Head::Auto {
         sizes = choose_heads(sizes, args.head_tol);
@@ -83,25 +73,4 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
         print(&sentence);
     }
     Ok(())
-}
-
-/// Teacher and student, checked to belong together.
-///
-/// # Errors
-/// Names the folder and what does not fit.
-pub fn open_family(
-    args: &FamilyArgs,
-    teacher: &ModelFolder,
-    device: &burn::tensor::Device,
-) -> anyhow::Result<Family> {
-    let folder = ModelFolder::open(&args.student)?;
-    let plan = args.plan_of(teacher, &folder)?;
-    let student = Student::new(folder.model(device)?, plan)?;
-    Family::new(teacher.teacher(device)?, student).map_err(|error| {
-        anyhow::Error::new(error).context(format!(
-            "{} is no student of {}",
-            args.student.display(),
-            args.teacher.display()
-        ))
-    })
 }

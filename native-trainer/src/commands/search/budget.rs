@@ -8,14 +8,14 @@ use boomerang_core::prune::Family;
 use boomerang_core::search::Known;
 use serde_json::{Value, json};
 
-use crate::cli::FamilyArgs;
-use crate::commands::patch::{
-    Budget, CacheSize, Head, Size, choose_heads, compare, head_name, parse_amount, size_of,
-};
+use crate::args::FamilyArgs;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
-use crate::numbers::non_negative;
+use crate::args::numbers::non_negative;
 use crate::progress::print;
+use crate::sizes::{
+    Budget, CacheSize, Head, Size, choose_heads, compare, head_name, parse_amount, size_of,
+};
 
 /// How large the member that is looked for may be.
 #[derive(Clone, Debug, clap::Args)]

@@ -5,23 +5,21 @@ mod budget;
 
 use std::path::PathBuf;
 
-use boomerang_core::distill::Batch;
 use boomerang_core::plan::{OrderFile, Patch, PatchOrder};
 use boomerang_core::prune::Family;
 use boomerang_core::search::{self, Known};
-use boomerang_core::similarity::{block_similarity, similarity_order};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
-use super::patch::open_family;
-use crate::calibration::CalibrationArgs;
-use crate::cli::FamilyArgs;
+use crate::measure::calibration::CalibrationArgs;
+use crate::args::FamilyArgs;
 use crate::device;
 use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFile};
-use crate::numbers::count;
+use crate::args::numbers::count;
 use crate::progress::{Progress, print, tell};
 pub use budget::BudgetArgs;
+use crate::measure::order::{Method, find};
 
 /// Find a good order of patching, and the best size within a budget
 #[derive(Clone, Debug, clap::Args)]
@@ -50,40 +48,11 @@ pub struct SearchArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Method {
-    /// From the last layer to the first
-    Last,
-    /// From the first layer to the last
-    First,
-    /// The layer that is least like its block first
-    Similarity,
-    /// The layer that brings the member nearest to the teacher first
-    Klpatch,
-    /// As klpatch, keeping several sets of each size
-    Beam,
-    /// Every set, for students of up to 12 layers
-    Exact,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Metric {
     /// Divergence from the teacher
     Kl,
     /// The member's own perplexity
     Ppl,
-}
-
-impl Method {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Last => "last",
-            Self::First => "first",
-            Self::Similarity => "similarity",
-            Self::Klpatch => "klpatch",
-            Self::Beam => "beam",
-            Self::Exact => "exact",
-        }
-    }
 }
 
 /// Searches, and compares what was found with the paper's two orders.
@@ -100,7 +69,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     let batches = args.calibration.batches(&teacher)?;
     let device = device::choose(args.calibration.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
-    let family = open_family(&args.family, &teacher, &device.device)?;
+    let family = args.family.open(&teacher, &device.device)?;
     // An output that cannot be written is found out before the work.
     let out = OutputFile::create(&args.out, args.force)?;
     let metric = match args.metric {
@@ -151,29 +120,6 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     // The order stands, also when no member is small enough.
     within?;
     Ok(())
-}
-
-/// The order that a method finds; `beam` is the width of a beam search.
-///
-/// # Errors
-/// When the student is too large for an exact search, or the device is lost.
-pub(crate) fn find(
-    method: Method,
-    beam: usize,
-    family: &Family,
-    batches: &[Batch],
-    known: &mut Known<'_>,
-    progress: &mut dyn FnMut(usize),
-) -> anyhow::Result<Vec<usize>> {
-    let order = match method {
-        Method::Last => PatchOrder::Last.layers(family.plan())?,
-        Method::First => PatchOrder::First.layers(family.plan())?,
-        Method::Similarity => similarity_order(&block_on(block_similarity(family, batches))?),
-        Method::Klpatch => block_on(search::greedy(known, progress))?,
-        Method::Beam => block_on(search::beam(known, beam, progress))?,
-        Method::Exact => block_on(search::exact(known, progress))?,
-    };
-    Ok(order)
 }
 
 fn tell_sizes(

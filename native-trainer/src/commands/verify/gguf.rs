@@ -10,7 +10,7 @@ use boomerang_core::gguf::{Conversion, Encoding, Gguf, GgufFamily, GgufTensor, G
 use boomerang_core::plan::{HeadPolicy, Recipe};
 
 use super::{VerifyArgs, against_transformers, ensure_verified, logits, some_ids};
-use crate::cli::FamilyArgs;
+use crate::args::FamilyArgs;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{GgufFile, ModelFolder, gguf_plan, is_gguf, member};

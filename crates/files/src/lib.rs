@@ -1,0 +1,30 @@
+//! Reading and writing files without harm.
+//!
+//! What a command reads is recorded ([`note_input`]), and no output may touch it. Outputs are written
+//! under a temporary name and renamed when they are complete; `--force` overwrites only what carries
+//! Boomerang's mark. What fails leaves the old file or folder as it was.
+//!
+//! Not here: what is in a file. Formats are `boomerang-core`'s, folders of models the trainer's.
+
+mod error;
+mod folder;
+mod inputs;
+mod mark;
+mod partial;
+mod read;
+mod write;
+
+#[cfg(test)]
+mod testing;
+
+pub use error::{FileError, Result};
+pub use folder::OutputFolder;
+pub use inputs::{forget_inputs, note_input, refuse_inputs};
+pub use mark::{
+    YAML_MARK, is_bookkeeping, mark_as_ours, refuse_foreign_folder, refuse_unmarked, remove_output,
+};
+pub use partial::clean;
+pub use read::{
+    Mapped, describe_folder, map, parent, read, read_if_present, read_own, read_own_text, read_text, shown,
+};
+pub use write::{OutputFile, Overwrite, write_atomic, write_atomic_with};

@@ -1,0 +1,186 @@
+//! Files and folders under a temporary name, for as long as they are being written.
+//!
+//! Their writer holds a lock that a killed process does not keep, so that whoever writes to the same
+//! folder next can tell what was left behind from what is still being written.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::{Builder, NamedTempFile, TempDir};
+
+use crate::read::parent;
+
+/// Says whose leftovers these are: no other program's partial files are touched.
+const SUFFIX: &str = ".boomerang.partial";
+
+/// Letters that [`tempfile`] puts between prefix and suffix.
+const N_RANDOM: usize = 6;
+
+/// The name of a replaced folder inside of a temporary one, for as long as it takes to rename two.
+pub(crate) const OLD: &str = "old";
+
+/// A temporary folder and the lock on it.
+#[derive(Debug)]
+pub(crate) struct PartialFolder {
+    folder: TempDir,
+    /// `None` where folders cannot be locked.
+    _lock: Option<File>,
+}
+
+impl PartialFolder {
+    /// Beside `target`, because a rename does not cross file systems.
+    pub(crate) fn create(target: &Path) -> io::Result<Self> {
+        let prefix = prefix(target);
+        loop {
+            let mut builder = Builder::new();
+            builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(N_RANDOM);
+            // The user's umask decides, as for any other folder.
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+            let folder = builder.tempdir_in(parent(target))?;
+            match lock(folder.path()) {
+                Lock::Held(lock) => return Ok(Self { folder, _lock: Some(lock) }),
+                Lock::Unsupported => return Ok(Self { folder, _lock: None }),
+                // Somebody who cleans up was faster.
+                Lock::Taken => {}
+            }
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Leaves the folder where it is, or the name to whoever took it.
+    pub(crate) fn keep(self) -> PathBuf {
+        self.folder.keep()
+    }
+}
+
+/// An empty temporary file beside `target`, locked.
+pub(crate) fn create_file(target: &Path) -> io::Result<NamedTempFile> {
+    let prefix = prefix(target);
+    loop {
+        let mut builder = Builder::new();
+        builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(N_RANDOM);
+        // The user's umask decides, as for any other file; the default is to hide it from others.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(parent(target))?;
+        let is_taken = matches!(file.as_file().try_lock(), Err(TryLockError::WouldBlock));
+        if !is_taken && file.path().exists() {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes what killed writers left in a folder, and puts back what one of them had moved aside.
+pub fn clean(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Some(target) = target_of(&path) else { continue };
+        let Lock::Held(_lock) = lock(&path) else { continue };
+        if !path.is_dir() {
+            let _ = fs::remove_file(&path);
+            continue;
+        }
+        let old = path.join(OLD);
+        if old.exists() && target.symlink_metadata().is_err() {
+            if fs::rename(&old, &target).is_err() {
+                continue;
+            }
+            log::warn!(
+                "{} is back: a run that was killed while replacing it had moved it to {}",
+                target.display(),
+                path.display()
+            );
+        }
+        let _ = fs::remove_dir_all(&path);
+    }
+}
+
+enum Lock {
+    Held(File),
+    /// By another process, or the path is gone.
+    Taken,
+    Unsupported,
+}
+
+fn lock(path: &Path) -> Lock {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Lock::Taken,
+        Err(_) => return Lock::Unsupported,
+    };
+    match file.try_lock() {
+        Ok(()) if path.exists() => Lock::Held(file),
+        Ok(()) | Err(TryLockError::WouldBlock) => Lock::Taken,
+        Err(TryLockError::Error(_)) => Lock::Unsupported,
+    }
+}
+
+/// `.name.`: a leftover says what it was to become.
+fn prefix(target: &Path) -> String {
+    format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy())
+}
+
+/// Whether a name is one of these temporary ones.
+pub(crate) fn is_partial(name: &OsStr) -> bool {
+    target_of(Path::new(name)).is_some()
+}
+
+/// What a temporary path was to become; `None` for any other path.
+fn target_of(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name().and_then(OsStr::to_str)?;
+    let name = name.strip_prefix('.')?.strip_suffix(SUFFIX)?;
+    let (name, random) = name.rsplit_once('.')?;
+    let is_random = random.len() == N_RANDOM && random.bytes().all(|b| b.is_ascii_alphanumeric());
+    (is_random && !name.is_empty()).then(|| path.with_file_name(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::names;
+    use super::*;
+
+    #[test]
+    fn what_a_killed_writer_left_is_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.gguf");
+        // As a killed process leaves them: without a lock.
+        let file = create_file(&target).unwrap().keep().unwrap().1;
+        let inner = PartialFolder::create(&target).unwrap().keep();
+        fs::write(inner.join("half"), "").unwrap();
+        for name in [".b.abcdef.partial", ".boomerang.partial", "a.gguf", ".c.boomerang.partial"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert!(file.exists() && inner.exists());
+        clean(folder.path());
+        let left = [".b.abcdef.partial", ".boomerang.partial", ".c.boomerang.partial", "a.gguf"];
+        assert_eq!(names(folder.path()), left);
+    }
+
+    #[test]
+    fn what_is_still_being_written_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a");
+        let (file, inner) =
+            (create_file(&target).unwrap(), PartialFolder::create(&target).unwrap());
+        clean(folder.path());
+        assert!(file.path().exists() && inner.path().exists());
+    }
+
+    #[test]
+    fn a_folder_that_was_moved_aside_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("model");
+        let aside = PartialFolder::create(&target).unwrap().keep();
+        fs::create_dir(aside.join(OLD)).unwrap();
+        fs::write(aside.join(OLD).join("weights"), "good").unwrap();
+        clean(folder.path());
+        assert_eq!(names(folder.path()), ["model"]);
+        assert_eq!(fs::read(target.join("weights")).unwrap(), b"good");
+    }
+}

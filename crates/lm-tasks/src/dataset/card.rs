@@ -1,0 +1,133 @@
+//! A dataset's card: the head of its README.md names the files of each configuration.
+
+use std::path::Path;
+
+use boomerang_files as files;
+use crate::definition::parse;
+use crate::python::{self, Value};
+
+/// The patterns of the files of one part; `None` when the card says nothing of it.
+pub(super) fn patterns(
+    folder: &Path,
+    configuration: Option<&str>,
+    split: &str,
+) -> Option<Vec<String>> {
+    let readme = files::read_text(&folder.join("README.md")).ok()?;
+    let head = readme.strip_prefix("---")?.split("\n---").next()?;
+    // A card that cannot be read says as much as none.
+    let head = parse(head).ok()?;
+    let configurations = head.get("configs")?.as_list()?;
+    let chosen = match configuration {
+        Some(wanted) => configurations.iter().find(|found| name(found) == wanted),
+        None => configurations
+            .iter()
+            .find(|found| found.get("default").and_then(Value::as_bool) == Some(true))
+            .or_else(|| configurations.iter().find(|found| name(found) == "default"))
+            .or(match configurations {
+                [only] => Some(only),
+                _ => None,
+            }),
+    };
+    of_part(chosen?.get("data_files")?, split)
+}
+
+fn name(configuration: &Value) -> String {
+    configuration.get("config_name").map(python::text).unwrap_or_default()
+}
+
+fn of_part(files: &Value, split: &str) -> Option<Vec<String>> {
+    let texts = |value: &Value| match value {
+        Value::List(values) => values.iter().map(python::text).collect(),
+        one => vec![python::text(one)],
+    };
+    match files {
+        // Without parts, everything is for training.
+        Value::Text(pattern) => (split == "train").then(|| vec![pattern.clone()]),
+        Value::List(entries) => {
+            let own = entries
+                .iter()
+                .find(|entry| entry.get("split").is_some_and(|found| python::text(found) == split));
+            own.and_then(|entry| entry.get("path")).map(texts)
+        }
+        _ => None,
+    }
+}
+
+/// Whether a path fits a pattern in which `*` stands for any part of a name, `**` for any path and
+/// `?` for one character.
+pub(super) fn matches(pattern: &str, path: &str) -> bool {
+    let pattern: Vec<char> = pattern.strip_prefix("./").unwrap_or(pattern).chars().collect();
+    let path: Vec<char> = path.chars().collect();
+    // Whether the pattern so far fits each beginning of the path.
+    let mut fits = vec![false; path.len() + 1];
+    fits[0] = true;
+    let mut at = 0;
+    while at < pattern.len() {
+        let is_deep = pattern[at..].starts_with(&['*', '*']);
+        let mut next = vec![false; path.len() + 1];
+        if pattern[at] == '*' {
+            next[0] = fits[0];
+            for place in 0..path.len() {
+                let goes_on = next[place] && (is_deep || path[place] != '/');
+                next[place + 1] = fits[place + 1] || goes_on;
+            }
+            // A deep one may stand for no folder at all.
+            at += if is_deep && pattern.get(at + 2) == Some(&'/') {
+                for place in (0..path.len()).rev() {
+                    let ends_folder = path[place] == '/' && next[place + 1];
+                    next[place + 1] = ends_folder || fits[place + 1];
+                }
+                3
+            } else if is_deep {
+                2
+            } else {
+                1
+            };
+        } else {
+            for place in 0..path.len() {
+                let is_same =
+                    pattern[at] == path[place] || (pattern[at] == '?' && path[place] != '/');
+                next[place + 1] = fits[place] && is_same;
+            }
+            at += 1;
+        }
+        fits = next;
+    }
+    fits[path.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARD: &str = "---\nlicense: mit\nconfigs:\n- config_name: main\n  data_files:\n  - split: \
+        train\n    path: main/train-*\n  - split: test\n    path:\n    - main/test-*\n- config_name: \
+        other\n  default: true\n  data_files: all/*.jsonl\n---\n# Card\n";
+
+    #[test]
+    fn the_card_names_the_files_of_each_part() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("README.md"), CARD).unwrap();
+        let found = |name, split| patterns(folder.path(), name, split);
+        assert_eq!(found(Some("main"), "test").unwrap(), ["main/test-*"]);
+        assert_eq!(found(None, "train").unwrap(), ["all/*.jsonl"]);
+        assert_eq!(found(Some("main"), "validation"), None);
+        assert_eq!(found(Some("missing"), "test"), None);
+    }
+
+    #[test]
+    fn stars_stand_for_what_they_stand_for_on_the_hub() {
+        let cases = [
+            ("main/train-*", "main/train-00000-of-00001.parquet", true),
+            ("main/*", "main/a/b.parquet", false),
+            ("main/**", "main/a/b.parquet", true),
+            ("**/test.jsonl", "test.jsonl", true),
+            ("**/test.jsonl", "a/b/test.jsonl", true),
+            ("**/test.jsonl", "a/latest.jsonl", false),
+            ("data/test?.json", "data/test1.json", true),
+        ];
+        for (pattern, path, expected) in cases {
+            assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
+        }
+    }
+}

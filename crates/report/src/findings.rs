@@ -1,0 +1,218 @@
+//! What the numbers say, in sentences.
+
+use boomerang_core::chart::Format;
+use boomerang_core::compare::Shape;
+
+use crate::lines::{Line, Stop};
+use crate::metric::Metric;
+use crate::steps::Steps;
+
+/// The share of the teacher's quality that a small size is praised for.
+const NEARLY: f64 = 0.95;
+
+/// Everything that can be said of the main line, the most important first.
+pub(crate) fn findings(lines: &[Line], metric: &Metric, steps: Option<&Steps>) -> Vec<String> {
+    let Some(line) = main_line(lines) else { return Vec::new() };
+    let stops = line.stops();
+    let measured: Vec<(&Stop<'_>, f64)> = stops
+        .iter()
+        .filter_map(|stop| Some((stop, stop.estimate(|member| metric.of(member))?.mean)))
+        .collect();
+    let mut sentences = Vec::new();
+    sentences.extend(kept_sentence(&measured, metric));
+    sentences.extend(shape_sentence(line, metric));
+    for other in lines.iter().filter(|other| other.series == "naive") {
+        sentences.extend(beside_sentence(&measured, other, metric));
+    }
+    sentences.extend(steps.map(|steps| steps_sentence(steps, metric)));
+    sentences
+}
+
+/// The line that the report is about.
+pub(crate) fn main_line(lines: &[Line]) -> Option<&Line> {
+    let named = lines.iter().find(|line| line.series == "boomerang");
+    named.or_else(|| lines.iter().find(|line| !line.is_import())).or_else(|| lines.first())
+}
+
+/// The smallest size that is nearly as good as the largest.
+fn kept_sentence(measured: &[(&Stop<'_>, f64)], metric: &Metric) -> Option<String> {
+    let (&(largest, at_largest), smaller) = measured.split_last()?;
+    let words = metric.words();
+    let shown = |value| metric.show(value);
+    if metric.higher_is_better && at_largest > 0.0 {
+        let nearly = smaller.iter().find(|(_, value)| *value >= NEARLY * at_largest);
+        let best = smaller.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let (stop, value) = nearly.or(best)?;
+        return Some(format!(
+            "{} keep {:.0} % of the largest model's {words}: {} against {} for {}{}.",
+            capital(&sized(stop)),
+            value / at_largest * 100.0,
+            shown(*value),
+            shown(at_largest),
+            sized(largest),
+            if nearly.is_some() { "" } else { ", the nearest of the smaller sizes" },
+        ));
+    }
+    let (stop, value) =
+        smaller.iter().min_by(|a, b| metric.quality(b.1).total_cmp(&metric.quality(a.1)))?;
+    Some(format!(
+        "{} come nearest to the largest model's {words}: {} against {} for {}.",
+        capital(&sized(stop)),
+        shown(*value),
+        shown(at_largest),
+        sized(largest)
+    ))
+}
+
+/// How the line rises.
+fn shape_sentence(line: &Line, metric: &Metric) -> Option<String> {
+    let stops = line.stops();
+    let shape = shape(line, metric)?;
+    if shape.n_steps < 2 {
+        return None;
+    }
+    let mut sentence = match shape.n_falls {
+        0 => format!("{} never gets worse from one size to the next", capital(&metric.words())),
+        n => {
+            let fall = shape.largest_fall?;
+            format!(
+                "{} gets worse on {n} of {} steps to the next size, at most by {} (from {} to {})",
+                capital(&metric.words()),
+                shape.n_steps,
+                metric.show_difference(fall.by).trim_start_matches('+'),
+                stops.get(fall.from)?.words(),
+                stops.get(fall.to)?.words()
+            )
+        }
+    };
+    if let Some(jump) = shape.largest_jump {
+        sentence.push_str(&format!(
+            "; the largest step brings {:.0} % of the whole rise, where equal steps would bring {:.0} %",
+            jump * 100.0,
+            100.0 / shape.n_steps as f64
+        ));
+    }
+    Some(sentence + ".")
+}
+
+/// The figures of a line's curve, over layers or else parameters; `None` without two sizes, or when one
+/// of them was not measured.
+pub(crate) fn shape(line: &Line, metric: &Metric) -> Option<Shape> {
+    let points: Option<Vec<(f64, f64)>> = line
+        .stops()
+        .iter()
+        .map(|stop| {
+            let first = stop.members[0];
+            let size = first.n_params.or(first.n_layers)? as f64;
+            let value = stop.estimate(|member| metric.of(member))?.mean;
+            Some((size, metric.quality(value)))
+        })
+        .collect();
+    points.filter(|points| points.len() > 1).map(|points| Shape::of(&points))
+}
+
+/// The middle size against the same size of another line.
+fn beside_sentence(measured: &[(&Stop<'_>, f64)], other: &Line, metric: &Metric) -> Option<String> {
+    // Student and teacher themselves tell nothing of patching.
+    let between = measured.get(1..measured.len().checked_sub(1)?)?;
+    let (stop, ours) = between.get(between.len() / 2)?;
+    let n_layers = stop.members[0].n_layers?;
+    let others = other.stops();
+    let theirs = others.iter().find(|other| other.members[0].n_layers == Some(n_layers))?;
+    let theirs = theirs.estimate(|member| metric.of(member))?.mean;
+    Some(format!(
+        "At {n_layers} layers the family reaches {}; the teacher cut to as many without training, {}.",
+        metric.show(*ours),
+        metric.show(theirs)
+    ))
+}
+
+fn steps_sentence(steps: &Steps, metric: &Metric) -> String {
+    let n_alike = steps.next.iter().filter(|step| !step.differs()).count();
+    let mut sentence = format!(
+        "{n_alike} of {} neighbouring sizes are indistinguishable at the 5 % level by {} (paired \
+         bootstrap, Holm's correction)",
+        steps.next.len(),
+        metric.words()
+    );
+    let alike = steps.largest.iter().find(|step| !step.differs());
+    match alike {
+        Some(step) => sentence.push_str(&format!(
+            "; the smallest size that cannot be told from the largest has {}.",
+            step.first
+        )),
+        None => sentence.push_str("; every size can be told from the largest."),
+    }
+    sentence
+}
+
+/// `9 layers (4.2 M parameters)`
+fn sized(stop: &Stop<'_>) -> String {
+    match stop.members[0].n_params {
+        Some(n_params) => {
+            format!("{} ({} parameters)", stop.words(), Format::Count.value(n_params as f64))
+        }
+        None => stop.words(),
+    }
+}
+
+pub(crate) fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + characters.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lines::tests::{line, tasks};
+    use crate::steps::tests::answered;
+    use super::*;
+
+    fn told(lines: &[Line]) -> Vec<String> {
+        let metric = Metric::all(&tasks(), lines).remove(0);
+        findings(lines, &metric, None)
+    }
+
+    #[test]
+    fn the_smallest_size_that_is_nearly_as_good_is_named() {
+        let lines = [line("boomerang", &[(7, 0.70), (8, 0.80), (9, 0.873), (12, 0.90)])];
+        assert_eq!(
+            told(&lines)[0],
+            "9 layers (9.00 M parameters) keep 97 % of the largest model's arc acc: 87.3 % against 90.0 % \
+             for 12 layers (12.0 M parameters)."
+        );
+    }
+
+    #[test]
+    fn falls_are_told_with_their_place() {
+        let lines = [line("boomerang", &[(7, 0.70), (8, 0.80), (9, 0.75), (12, 0.90)])];
+        assert_eq!(
+            told(&lines)[1],
+            "Arc acc gets worse on 1 of 3 steps to the next size, at most by 5.0 points (from 8 layers to \
+             9 layers); the largest step brings 75 % of the whole rise, where equal steps would bring 33 %."
+        );
+    }
+
+    #[test]
+    fn the_teacher_cut_without_training_is_told_beside() {
+        let lines =
+            [line("boomerang", &[(3, 0.4), (4, 0.55), (5, 0.7)]), line("naive", &[(4, 0.3)])];
+        assert!(told(&lines).iter().any(|sentence| sentence
+            == "At 4 layers the family reaches 55.0 %; the teacher cut to as many without training, 30.0 %."));
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_told_from_the_largest_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let line = answered(folder.path(), &[40, 78, 80], 100);
+        let metric = Metric::all(&tasks(), std::slice::from_ref(&line)).remove(0);
+        let steps = Steps::of(&line, &metric, 500, 0).unwrap();
+        let told = findings(&[line], &metric, steps.as_ref());
+        assert!(told.last().unwrap().ends_with("the largest has 4 layers."), "{told:?}");
+    }
+
+    #[test]
+    fn one_size_alone_says_nothing() {
+        assert!(told(&[line("boomerang", &[(7, 0.70)])]).is_empty());
+    }
+}

@@ -1,0 +1,155 @@
+//! A teacher, a student, and the order of patching.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use boomerang_core::config::ModelConfig;
+use boomerang_core::plan::{LayerPlan, OrderFile, PatchOrder};
+use boomerang_core::prune::{Family, FamilyError, Student};
+use burn::tensor::Device;
+use clap::Args;
+
+use crate::exit::Exit;
+use crate::files::{self, ModelFolder};
+
+/// A teacher, a student, and the order in which the student is patched.
+#[derive(Args, Clone, Debug)]
+pub struct FamilyArgs {
+    /// Folder of the teacher (config.json, model.safetensors), or its id on the Hub
+    #[arg(long, alias = "teacher_model_name_or_path")]
+    pub teacher: PathBuf,
+    /// Folder of the student (also with student_config.json), or its id on the Hub
+    #[arg(long, alias = "student_model_name_or_path")]
+    pub student: PathBuf,
+    /// Teacher layers the student keeps, for a student without student_config.json (DistilGPT2 and
+    /// DistilBERT: 0,2,4,7,9,11)
+    #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
+    pub kept: Vec<usize>,
+    /// Which layers are patched first: first, last, student layers such as 3,0,2,1, or the file of
+    /// an order such as a search writes (order.json)
+    /// [default: what the paper found best for the architecture]
+    #[arg(long, value_parser = parse_order)]
+    pub order: Option<PatchOrder>,
+    /// Continue although the student was made from another teacher, or has another tokenizer
+    #[arg(long)]
+    pub allow_mismatch: bool,
+    /// The reference implementation's word for --order first
+    #[arg(long = "patch_first_k_layers", hide = true, conflicts_with = "order")]
+    pub from_first: bool,
+}
+
+impl FamilyArgs {
+    /// The plan that made the student: its own, or the one that `--kept` tells.
+    ///
+    /// # Errors
+    /// When there is neither, the two differ, or the plan is not for this many layers.
+    pub fn plan(
+        &self,
+        own: Option<LayerPlan>,
+        n_teacher_layers: usize,
+        n_student_layers: usize,
+    ) -> anyhow::Result<LayerPlan> {
+        let told = (!self.kept.is_empty())
+            .then(|| LayerPlan::keep(&self.kept, n_teacher_layers))
+            .transpose()?;
+        let plan = match (own, told) {
+            (Some(own), Some(told)) if own != told => {
+                return Err(Exit::Usage.error(format!(
+                    "{} keeps the teacher layers {:?} by its own account; --kept has {:?}",
+                    self.student.display(),
+                    own.kept(),
+                    self.kept
+                )));
+            }
+            (own, told) => own.or(told),
+        };
+        let plan = plan.ok_or_else(|| {
+            Exit::Unusable.error(format!(
+                "{} does not say which teacher layers its {n_student_layers} layers were made \
+                 from (as a folder does in student_config.json, a GGUF file in \
+                 boomerang.copied_teacher_layers); name them with --kept",
+                self.student.display()
+            ))
+        })?;
+        let (found, expected) = (n_student_layers, plan.n_student_layers());
+        if found != expected {
+            return Err(FamilyError::StudentLayers { found, expected })
+                .with_context(|| self.student.display().to_string());
+        }
+        if plan.n_teacher_layers() != n_teacher_layers {
+            return Err(Exit::Unusable.error(format!(
+                "{} is no student of {}: its plan is for a teacher of {} layers, this one has \
+                 {n_teacher_layers}",
+                self.student.display(),
+                self.teacher.display(),
+                plan.n_teacher_layers(),
+            )));
+        }
+        Ok(plan)
+    }
+
+    /// As [`FamilyArgs::plan`], of these two folders, which are checked to belong together.
+    ///
+    /// # Errors
+    /// As [`FamilyArgs::plan`], when the student's own account of its layers cannot be read, or says
+    /// that it was made from another teacher.
+    pub fn plan_of(
+        &self,
+        teacher: &ModelFolder,
+        student: &ModelFolder,
+    ) -> anyhow::Result<LayerPlan> {
+        let plan =
+            self.plan(student.plan()?, teacher.config().n_layers(), student.config().n_layers())?;
+        // Models of different shapes are refused later, with the number that differs.
+        if teacher.config().difference(student.config()).is_none() {
+            student.check_teacher(teacher, self.allow_mismatch)?;
+        }
+        Ok(plan)
+    }
+
+    /// Teacher and student, checked to belong together.
+    ///
+    /// # Errors
+    /// Names the folder and what does not fit.
+    pub fn open(&self, teacher: &ModelFolder, device: &Device) -> anyhow::Result<Family> {
+        let folder = ModelFolder::open(&self.student)?;
+        let plan = self.plan_of(teacher, &folder)?;
+        let student = Student::new(folder.model(device)?, plan)?;
+        Family::new(teacher.teacher(device)?, student).map_err(|error| {
+            anyhow::Error::new(error).context(format!(
+                "{} is not a student of {}",
+                self.student.display(),
+                self.teacher.display()
+            ))
+        })
+    }
+
+    pub fn order(&self, config: &ModelConfig) -> PatchOrder {
+        self.asked_order().unwrap_or_else(|| config.architecture.default_order())
+    }
+
+    /// The order that was asked for; `None` leaves it to the architecture.
+    pub fn asked_order(&self) -> Option<PatchOrder> {
+        if self.from_first { Some(PatchOrder::First) } else { self.order.clone() }
+    }
+}
+
+pub fn parse_order(text: &str) -> Result<PatchOrder, String> {
+    match text {
+        "first" => Ok(PatchOrder::First),
+        "last" => Ok(PatchOrder::Last),
+        path if path.ends_with(".json") => {
+            let text = files::read_text(Path::new(path)).map_err(|error| error.to_string())?;
+            let file = OrderFile::from_json(&text);
+            file.map(OrderFile::into_order).map_err(|error| format!("{path}: {error}"))
+        }
+        _ => {
+            let layers: Result<Vec<usize>, _> =
+                text.split(',').map(|layer| layer.trim().parse()).collect();
+            layers.map(PatchOrder::Found).map_err(|_| {
+                "expected first, last, each student layer once, e.g. 3,0,2,1, or an order.json"
+                    .to_owned()
+            })
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Arguments that several commands share. Commands import these, and these import no command.
+
+mod family;
+mod keep;
+pub mod numbers;
+mod tasks;
+
+use clap::{Args, ValueEnum};
+
+pub use family::{FamilyArgs, parse_order};
+pub use keep::KeepArgs;
+pub use tasks::TaskArgs;
+
+use crate::device::DeviceChoice;
+
+/// Where to compute.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct DeviceArgs {
+    /// auto takes a real GPU when there is one, else the CPU
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
+    pub device: DeviceChoice,
+}
+
+/// A set of defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// Correct alignment, averaged gradients, packed documents
+    Default,
+    /// The reference implementation to the last detail, its quirks included
+    Paper,
+}

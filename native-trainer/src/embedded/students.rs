@@ -1,0 +1,90 @@
+//! Students of the embedded teacher, each distilled on lines of its own.
+
+use std::sync::{Mutex, PoisonError};
+
+use boomerang_core::corpus::course::{self, LEARNING_RATE};
+use boomerang_core::distill::loss::LossWeights;
+use boomerang_core::distill::{Distiller, Initialization};
+use boomerang_core::model::LanguageModel;
+use boomerang_core::plan::LayerPlan;
+use boomerang_core::prune::Student;
+use futures_lite::future::block_on;
+
+use super::EmbeddedFamily;
+use crate::exit::Exit;
+use crate::progress::Progress;
+use crate::parallel::{n_workers, in_parallel};
+
+/// The student sees half a percent of the tokens the teacher saw. Much longer, and patching a teacher
+/// block into a student that has learnt to do without it makes things worse before better.
+pub(crate) const STEPS: usize = 10;
+
+/// How a student is made.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DistillRun {
+    pub(crate) plan: LayerPlan,
+    pub(crate) start: Start,
+    pub(crate) loss: LossWeights,
+    pub(crate) steps: usize,
+    /// Of the lines it reads, and of its weights when they are noise.
+    pub(crate) seed: u64,
+}
+
+/// What a student is before its first step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// The teacher's kept layers.
+    Teacher,
+    Random,
+}
+
+impl DistillRun {
+    /// The demo's: all three terms of the loss.
+    pub(crate) fn new(plan: LayerPlan, steps: usize, seed: u64) -> Self {
+        Self { plan, start: Start::Teacher, loss: course::loss_weights(), steps, seed }
+    }
+
+    fn start(&self, embedded: &EmbeddedFamily) -> anyhow::Result<Student> {
+        let student = embedded.teacher.prune(&self.plan)?;
+        if self.start == Start::Teacher {
+            return Ok(student);
+        }
+        let (config, device) = (student.model().config(), student.model().device());
+        let noise = LanguageModel::random(config, Initialization::HuggingFace, self.seed, &device);
+        Ok(Student::new(noise, self.plan.clone())?)
+    }
+
+    fn run(&self, embedded: &EmbeddedFamily, stepped: &dyn Fn()) -> anyhow::Result<Student> {
+        let settings = course::settings(self.loss, LEARNING_RATE, self.steps);
+        let student = self.start(embedded)?;
+        let mut distiller = Distiller::new(embedded.teacher.clone(), student, settings, 0);
+        for batch in embedded.corpus.lessons(self.seed, embedded.made.seq_len).take(self.steps) {
+            let report = block_on(distiller.step(&[batch]));
+            if !report.is_finite() {
+                return Err(Exit::Diverged.error("the loss is no number any more"));
+            }
+            stepped();
+        }
+        Ok(distiller.student())
+    }
+}
+
+/// One student for each run.
+///
+/// # Errors
+/// When a plan does not fit the teacher, or training diverges.
+pub(crate) fn distill_each(embedded: &EmbeddedFamily, runs: &[DistillRun]) -> anyhow::Result<Vec<Student>> {
+    let n_steps = runs.iter().map(|run| run.steps).sum();
+    let progress = Mutex::new((0, Progress::new("distill", n_steps)));
+    let stepped = || {
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.0 += 1;
+        let done = progress.0;
+        progress.1.set(done, || format!("{} students", runs.len()));
+    };
+    let n_workers = n_workers(runs.len(), &embedded.teacher.model().device());
+    let run = |place: usize| runs[place].run(embedded, &stepped);
+    let students = in_parallel(runs.len(), n_workers, run)?;
+    progress.into_inner().unwrap_or_else(PoisonError::into_inner).1.finish();
+    Ok(students)
+}

@@ -1,0 +1,29 @@
+//! What the libraries report, as lines on standard error.
+
+use log::{LevelFilter, Log, Metadata, Record};
+
+use crate::progress::tell;
+
+struct Lines;
+
+/// Shows what Boomerang's own libraries report; those of others stay silent.
+pub(crate) fn install() {
+    // A second call, from a test, changes nothing.
+    if log::set_logger(&Lines).is_ok() {
+        log::set_max_level(LevelFilter::Info);
+    }
+}
+
+impl Log for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("boomerang_")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            tell(&record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}

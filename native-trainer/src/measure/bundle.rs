@@ -1,0 +1,70 @@
+//! The bundle of a family: what its members wrote, and the files themselves.
+
+use std::path::Path;
+
+use boomerang_core::bundle::{
+    BundleContents, MANIFEST, Manifest, Recordings, Stored, as_stored, bundle_files,
+};
+use boomerang_core::checkpoint::StoredAs;
+use boomerang_core::plan::PatchOrder;
+use boomerang_core::prune::Family;
+use boomerang_core::tokenizer::Tokenizer;
+use futures_lite::future::block_on;
+
+use crate::device;
+use crate::files::OutputFolder;
+use crate::progress::Progress;
+
+/// Tokens that are recorded of a text, at most: a few lines, to be read at once.
+pub const RECORDED_TOKENS: usize = 40;
+
+/// What every size writes after each prompt, for the bundle; `None` when nothing is asked.
+///
+/// The weights are those that the bundle stores, and the CPU computes, whose results do not depend
+/// on which graphics card there is.
+///
+/// # Errors
+/// When a prompt does not fit the model.
+pub fn record(
+    family: &Family,
+    order: &PatchOrder,
+    stored_as: impl Into<StoredAs>,
+    tokenizer: &Tokenizer,
+    prompts: &[String],
+    n_tokens: usize,
+) -> anyhow::Result<Option<Recordings>> {
+    if prompts.is_empty() || n_tokens == 0 {
+        return Ok(None);
+    }
+    let family = as_stored(family, stored_as, &device::cpu())?;
+    let n_texts = prompts.len() * order.path(family.plan())?.len();
+    let mut progress = Progress::new("record", n_texts);
+    let mut written = |n_written| progress.set(n_written, || "texts".to_owned());
+    let recordings = Recordings::record(&family, order, tokenizer, prompts, n_tokens, &mut written);
+    let recordings = block_on(recordings)?;
+    progress.finish();
+    Ok(Some(recordings))
+}
+
+/// Writes a bundle into the folder `name` of `out`; its bytes, and what its manifest says of how they
+/// are stored.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn write_bundle(
+    out: &OutputFolder,
+    name: &Path,
+    family: &Family,
+    contents: BundleContents<'_>,
+) -> anyhow::Result<(u64, Option<Stored>)> {
+    let (mut n_bytes, mut stored) = (0, None);
+    for (path, bytes) in bundle_files(family, contents)? {
+        if path == MANIFEST {
+            stored = serde_json::from_slice::<Manifest>(&bytes)?.stored;
+        }
+        n_bytes += bytes.len() as u64;
+        let path = name.join(path);
+        out.write(&path.to_string_lossy(), &bytes)?;
+    }
+    Ok((n_bytes, stored))
+}

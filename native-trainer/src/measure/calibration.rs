@@ -1,0 +1,71 @@
+//! The texts on which models are compared: members with their teacher, or with what a bundle stores.
+
+use std::path::PathBuf;
+
+use boomerang_core::distill::{Batch, Layout};
+
+use crate::args::DeviceArgs;
+use crate::files::require_next_token;
+use crate::train::data::{Packing, Rows};
+use crate::exit::{Exit, OrExit as _};
+use crate::files::ModelFolder;
+use crate::args::numbers::count;
+
+/// Texts on which models are compared.
+#[derive(Clone, Debug, clap::Args)]
+pub struct CalibrationArgs {
+    /// Texts on which models are compared, in the formats of --data of distill; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub calibration: Vec<PathBuf>,
+    /// Tokens of these texts that are used
+    #[arg(value_parser = count, long, default_value_t = 8192, value_name = "N")]
+    pub calibration_tokens: usize,
+    /// Where the comparison is computed
+    #[command(flatten)]
+    pub device: DeviceArgs,
+}
+
+/// Tokens of a row.
+const SEQ: usize = 256;
+
+/// Numbers held for a batch at most, its logits for instance, unless a single row has more.
+const MOST_NUMBERS: usize = 1 << 26;
+
+impl CalibrationArgs {
+    /// The first tokens of the texts, in batches whose logits fit in memory.
+    ///
+    /// # Errors
+    /// When the texts cannot be used, or the model does not predict the next token.
+    pub fn batches(&self, teacher: &ModelFolder) -> anyhow::Result<Vec<Batch>> {
+        self.batches_holding(teacher, teacher.config().vocab)
+    }
+
+    /// The first tokens of the texts, in batches that fit in memory when `numbers_per_token` numbers
+    /// are held for each token.
+    ///
+    /// # Errors
+    /// As [`CalibrationArgs::batches`].
+    pub fn batches_holding(
+        &self,
+        teacher: &ModelFolder,
+        numbers_per_token: usize,
+    ) -> anyhow::Result<Vec<Batch>> {
+        let config = teacher.config();
+        require_next_token(config, "its sizes are not compared on texts")?;
+        let packing = Packing {
+            seq: SEQ.min(config.max_seq),
+            layout: Layout::Packed,
+            end_token: teacher.eos_token()?,
+        };
+        let tokenizer = teacher.tokenizer()?;
+        let rows = Rows::read(&self.calibration, tokenizer.as_ref(), packing, config)
+            .or_exit(Exit::Unusable)?
+            .with_targets();
+        let n_rows = self.calibration_tokens.div_ceil(packing.seq).clamp(1, rows.len());
+        let rows_per_batch = (MOST_NUMBERS / (rows.longest() * numbers_per_token)).max(1);
+        let batches = (0..n_rows)
+            .step_by(rows_per_batch)
+            .map(|start| rows.batch(start, rows_per_batch.min(n_rows - start)));
+        Ok(batches.collect())
+    }
+}

@@ -1,0 +1,129 @@
+//! Which members of a family are meant.
+
+use anyhow::bail;
+use boomerang_core::plan::{HeadPolicy, LayerPlan, Patch, PatchOrder};
+use boomerang_core::search::Estimate;
+
+use super::budget::Budget;
+
+/// Which member.
+#[derive(Clone, Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct ChoiceArgs {
+    /// The k-th size of the order: 0 is the student, the last one the teacher
+    #[arg(long, alias = "num_layers_to_patch")]
+    pub k: Option<usize>,
+    /// The size with this many layers
+    #[arg(long)]
+    pub layers: Option<usize>,
+    /// Exactly these student layers give way to their teacher blocks, e.g. 3,7,8
+    #[arg(long, value_delimiter = ',')]
+    pub patched: Option<Vec<usize>>,
+    /// The largest size with at most this many parameters, e.g. 1.1B
+    #[arg(long, value_parser = parse_amount, value_name = "N")]
+    pub params: Option<u64>,
+    /// The largest size with at most this many bytes of weights, e.g. 1.2GB
+    #[arg(long, value_parser = parse_amount, value_name = "N")]
+    pub bytes: Option<u64>,
+    /// Every size of the order
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// A size of the family, before it is written.
+#[derive(Clone, Debug)]
+pub struct Size {
+    pub patch: Patch,
+    pub head: HeadPolicy,
+    pub n_layers: usize,
+    pub n_params: u64,
+    pub n_bytes: u64,
+    /// Of the keys and values that have to fit beside the weights.
+    pub cache_bytes: u64,
+    /// Divergence from the teacher, where members were compared on texts.
+    pub kl: Option<Estimate>,
+}
+
+impl ChoiceArgs {
+    /// The patches that are to be considered: one for a choice by name, all for a budget.
+    ///
+    /// # Errors
+    /// Says which sizes there are.
+    pub fn patches(&self, plan: &LayerPlan, order: &PatchOrder) -> anyhow::Result<Vec<Patch>> {
+        let path = order.path(plan)?;
+        if let Some(layers) = &self.patched {
+            return Ok(vec![Patch::of(layers, plan)?]);
+        }
+        if let Some(n_layers) = self.layers {
+            let sizes: Vec<usize> =
+                path.iter().map(|patch| plan.recipe(patch).layers.len()).collect();
+            let Some(place) = sizes.iter().position(|&size| size == n_layers) else {
+                bail!("no size of this order has {n_layers} layers; there are {sizes:?}");
+            };
+            return Ok(vec![path[place].clone()]);
+        }
+        match self.k {
+            // As in the reference implementation, more than there is gives the teacher.
+            Some(k) => Ok(vec![path[k.min(path.len() - 1)].clone()]),
+            None => Ok(path),
+        }
+    }
+
+    /// The sizes that are written, and a sentence on a budget's neighbours.
+    ///
+    /// # Errors
+    /// When even the smallest size exceeds the budget.
+    pub fn choose(&self, sizes: Vec<Size>) -> anyhow::Result<(Vec<Size>, Option<String>)> {
+        let Some(budget) = Budget::of(self.params, self.bytes) else { return Ok((sizes, None)) };
+        let chosen = budget.choose(sizes)?;
+        let sentence = budget.sentence(&chosen);
+        Ok((vec![chosen.best], Some(sentence)))
+    }
+}
+
+/// `1.1B`, `350M`, `2GB`, `1.5GiB`, `123456`.
+///
+/// # Errors
+/// Says what an amount looks like.
+pub fn parse_amount(text: &str) -> Result<u64, String> {
+    let expected = || format!("{text:?} is no amount; expected e.g. 350M, 1.1B, 1.2GB or 1.5GiB");
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.parse().map_err(|_| expected())?;
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "b" | "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(expected()),
+    };
+    Ok((number * factor) as u64)
+}
+
+/// A number of bytes, for `--shard-size`.
+///
+/// # Errors
+/// Says what an amount looks like.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    match parse_amount(text)? {
+        0 => Err("expected more than 0 bytes".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_have_the_usual_units() {
+        assert_eq!(parse_amount("1.5B"), Ok(1_500_000_000));
+        assert_eq!(parse_amount("2GiB"), Ok(2_147_483_648));
+        assert_eq!(parse_amount("70"), Ok(70));
+        assert!(parse_amount("many").is_err() && parse_amount("1.2XB").is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! How near members are to their teacher on some texts, for choices that depend on it: whose matrix
+//! embedding and head share, and which size within a budget is best.
+
+use anyhow::ensure;
+use boomerang_core::distill::Batch;
+use boomerang_core::evaluate::{PrefixTree, Stack};
+use boomerang_core::model::LanguageModel;
+use boomerang_core::plan::LayerPlan;
+use boomerang_core::search::divergences;
+use futures_lite::future::block_on;
+
+use super::{Size, head_name};
+use crate::measure::calibration::CalibrationArgs;
+use crate::device;
+use crate::files::ModelFolder;
+use crate::progress::{Progress, print, tell};
+
+/// Fills in each size's divergence from the teacher.
+///
+/// # Errors
+/// When the texts cannot be used, or the models do not fit the device.
+pub fn measure(
+    args: &CalibrationArgs,
+    teacher: &ModelFolder,
+    student: &ModelFolder,
+    plan: &LayerPlan,
+    sizes: &mut [Size],
+) -> anyhow::Result<()> {
+    let batches = args.batches(teacher)?;
+    let device = device::choose(args.device.device)?;
+    tell(&format!("device: {} ({})", device.description, device.reason));
+    let models = [teacher.model(&device.device)?, student.model(&device.device)?];
+    compare([&models[0], &models[1]], &batches, plan, sizes)
+}
+
+/// As [`measure`], of a teacher and a student that are at hand.
+///
+/// # Errors
+/// When a size ties embedding and head in a family that does not.
+pub fn compare(
+    models: [&LanguageModel; 2],
+    batches: &[Batch],
+    plan: &LayerPlan,
+    sizes: &mut [Size],
+) -> anyhow::Result<()> {
+    let is_tied = models[0].is_tied() && models[1].is_tied();
+    let mut stacks = Vec::with_capacity(sizes.len());
+    for size in &*sizes {
+        let recipe = plan.recipe(&size.patch);
+        let ends = recipe.ends(size.head, |_| is_tied);
+        ensure!(ends.is_some(), "one matrix for embedding and head needs a tied family");
+        stacks.extend(ends.map(|ends| Stack::with_ends(&recipe, ends, 0, 1)));
+    }
+    let tree = PrefixTree::new(&stacks);
+    let mut progress = Progress::new("compare with the teacher", batches.len());
+    let found = block_on(divergences(&models, &tree, 0, batches, &mut |done| {
+        progress.set(done, || format!("{} members", stacks.len()));
+    }));
+    let found = found.map_err(|error| {
+        error.describing(|number| format!("the size of {} layers", sizes[number].n_layers))
+    })?;
+    progress.finish();
+    for (size, divergence) in sizes.iter_mut().zip(found) {
+        size.kl = Some(divergence.kl);
+    }
+    Ok(())
+}
+
+/// Of the sizes that differ in their head alone, the smallest whose divergence is at most `tolerance`
+/// above the least; prints the table it chooses from.
+pub fn choose_heads(sizes: Vec<Size>, tolerance: f64) -> Vec<Size> {
+    print("layers  head      bytes         KL from the teacher");
+    let mut chosen = Vec::new();
+    for alternatives in sizes.chunk_by(|a, b| a.patch == b.patch) {
+        let best = pick(alternatives, tolerance);
+        for (place, size) in alternatives.iter().enumerate() {
+            print(&format!(
+                "{:>6}  {:<8}  {:<12}  {}{}",
+                size.n_layers,
+                head_name(size.head),
+                size.n_bytes,
+                size.kl.map_or_else(String::new, |kl| kl.to_string()),
+                if place == best { "  taken" } else { "" }
+            ));
+        }
+        chosen.push(alternatives[best].clone());
+    }
+    chosen
+}
+
+fn pick(alternatives: &[Size], tolerance: f64) -> usize {
+    let kl = |size: &Size| size.kl.map_or(f64::INFINITY, |kl| kl.mean);
+    let least = alternatives.iter().map(kl).fold(f64::INFINITY, f64::min);
+    let within = alternatives
+        .iter()
+        .enumerate()
+        .filter(|(_, size)| kl(size) <= least * (1.0 + tolerance) || alternatives.len() == 1);
+    within.min_by_key(|(_, size)| size.n_bytes).map_or(0, |(place, _)| place)
+}
+
+#[cfg(test)]
+mod tests {
+    use boomerang_core::plan::{HeadPolicy, Patch};
+    use boomerang_core::search::Estimate;
+
+    use super::*;
+
+    fn size(n_bytes: u64, kl: f64) -> Size {
+        let plan = LayerPlan::keep(&[0, 2], 4).unwrap();
+        Size {
+            patch: Patch::none(&plan),
+            head: HeadPolicy::Untied,
+            n_layers: 2,
+            n_params: 1,
+            n_bytes,
+            cache_bytes: 0,
+            kl: Some(Estimate { mean: kl, stderr: 0.0 }),
+        }
+    }
+
+    #[test]
+    fn the_smallest_head_within_the_tolerance_is_taken() {
+        let alternatives = [size(20, 0.100), size(10, 0.1019), size(10, 0.103)];
+        assert_eq!(pick(&alternatives, 0.02), 1);
+        assert_eq!(pick(&alternatives, 0.0), 0);
+    }
+}

@@ -1,0 +1,34 @@
+//! The sizes of a family as files: how large each would be, how near to the teacher it is, and which
+//! is best within a budget.
+
+mod budget;
+mod choice;
+mod compare;
+mod head;
+
+use boomerang_core::plan::{HeadPolicy, LayerPlan, Patch};
+
+use crate::files::{ModelFolder, WeightsFormat, member};
+pub use budget::{Budget, CacheSize};
+pub use choice::{ChoiceArgs, Size, parse_amount, parse_bytes};
+pub use compare::{choose_heads, compare, measure};
+pub use head::{Head, head_name};
+
+/// What a member would be, its tensors written as they are.
+pub fn size_of(
+    plan: &LayerPlan,
+    (teacher, student): (&ModelFolder, &ModelFolder),
+    (patch, head): (Patch, HeadPolicy),
+    cache: Option<CacheSize>,
+) -> anyhow::Result<Size> {
+    let (checkpoint, config) = member(&plan.recipe(&patch), head, teacher, student)?;
+    Ok(Size {
+        patch,
+        head,
+        n_layers: config.n_layers(),
+        n_params: config.n_params(),
+        n_bytes: WeightsFormat::default().n_bytes(&checkpoint),
+        cache_bytes: cache.map_or(0, |cache| cache.n_bytes(&config)),
+        kl: None,
+    })
+}

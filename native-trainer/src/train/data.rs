@@ -1,0 +1,211 @@
+//! Training data: documents as rows of a fixed length.
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use boomerang_core::config::ModelConfig;
+use boomerang_core::distill::{Batch, Labels, Layout, Packer, Row};
+use boomerang_core::documents::{Content, Document, DocumentError, TextUnit, TokenRow};
+use boomerang_core::tokenizer::Tokenizer;
+
+use crate::files::documents::read_documents;
+
+/// Rows of equal length, in the order in which training consumes them; after the last comes the
+/// first again.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    rows: Vec<Row>,
+    layout: Layout,
+    labels: Labels,
+}
+
+/// How documents become rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Packing {
+    pub seq: usize,
+    pub layout: Layout,
+    /// Ends each document of a packed row, so that the end of a text is learnt; pads otherwise.
+    pub end_token: Option<u32>,
+}
+
+impl Rows {
+    pub fn new(rows: Vec<Row>, layout: Layout) -> Self {
+        Self { rows, layout, labels: Labels::All }
+    }
+
+    /// The same rows with another choice of labels.
+    #[must_use]
+    pub fn labelled(self, labels: Labels) -> Self {
+        Self { labels, ..self }
+    }
+
+    /// The documents of some files ([`read_documents`]) as rows. Texts are packed, or padded one
+    /// by one; rows of ids stay rows of their own, with their padding and their labels.
+    ///
+    /// # Errors
+    /// Names the file and the line that cannot be used with this model.
+    pub fn read(
+        paths: &[PathBuf],
+        tokenizer: Option<&Tokenizer>,
+        packing: Packing,
+        model: &ModelConfig,
+    ) -> anyhow::Result<Self> {
+        let mut packer = Packer::new(packing.seq, packing.end_token);
+        for document in read_documents(paths, TextUnit::File)? {
+            add(document, &mut packer, tokenizer, packing, model)?;
+        }
+        let rows = packer.into_rows();
+        ensure!(
+            rows.iter().any(has_target),
+            "the data holds no token that has one before it; expected texts of at least two tokens, \
+             and labels other than -100"
+        );
+        Ok(Self::new(rows, packing.layout))
+    }
+
+    /// The rows that have a target, which are those that a comparison of predictions can use.
+    pub fn with_targets(mut self) -> Self {
+        self.rows.retain(has_target);
+        self
+    }
+
+    /// Tokens of the longest row, padding included.
+    pub fn longest(&self) -> usize {
+        self.rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0)
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// `n_rows` rows from the place `start`, counted over and over.
+    ///
+    /// # Panics
+    /// When there are no rows.
+    pub fn batch(&self, start: usize, n_rows: usize) -> Batch {
+        let rows = (start..start + n_rows).map(|place| self.rows[place % self.rows.len()].clone());
+        Batch::labelled(rows.collect(), self.layout, self.labels)
+    }
+}
+
+/// The first tokens of some texts, a few rows at a time, for comparing hidden states.
+pub fn similarity_batches<'texts>(
+    texts: impl IntoIterator<Item = &'texts [u32]>,
+    max_seq: usize,
+    layout: Layout,
+) -> Vec<Batch> {
+    const ROWS: usize = 8;
+    const MOST_TEXTS: usize = 64;
+    let rows: Vec<Row> = texts
+        .into_iter()
+        .filter(|tokens| !tokens.is_empty())
+        .take(MOST_TEXTS)
+        .map(|tokens| Row::padded(tokens, tokens.len().min(max_seq), 0))
+        .collect();
+    rows.chunks(ROWS).map(|rows| Batch::new(rows.to_vec(), layout)).collect()
+}
+
+fn has_target(row: &Row) -> bool {
+    (0..row.tokens.len()).any(|position| row.has_target(position))
+}
+
+fn add(
+    document: Document,
+    packer: &mut Packer,
+    tokenizer: Option<&Tokenizer>,
+    packing: Packing,
+    model: &ModelConfig,
+) -> Result<(), DocumentError> {
+    let Packing { seq, layout, end_token } = packing;
+    let from = document.from.clone();
+    let is_text = matches!(document.content, Content::Text(_));
+    let row = document.into_tokens(tokenizer, model.vocab)?;
+    match layout {
+        _ if !is_text => {
+            row.check_window(&from, model.max_seq)?;
+            packer.add_row(as_row(row));
+        }
+        Layout::Packed => packer.add(row.tokens()),
+        // A text of which the tokenizer leaves nothing would be a row of padding.
+        Layout::Padded | Layout::BothWays if row.n_tokens == 0 => {}
+        Layout::Padded | Layout::BothWays => {
+            packer.add_row(Row::padded(row.tokens(), seq, end_token.unwrap_or(0)));
+        }
+    }
+    Ok(())
+}
+
+fn as_row(row: TokenRow) -> Row {
+    let mut segments = vec![1; row.n_tokens];
+    segments.resize(row.ids.len(), 0);
+    Row { is_label: row.is_label, ..Row::new(row.ids, segments) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::describe;
+
+    /// A model with 10 tokens and 6 positions.
+    fn model() -> ModelConfig {
+        let config = serde_json::json!({
+            "model_type": "llama", "vocab_size": 10, "hidden_size": 4, "intermediate_size": 4,
+            "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 6,
+        });
+        ModelConfig::from_json(&config.to_string()).unwrap()
+    }
+
+    fn rows(lines: &str) -> anyhow::Result<Rows> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("A.JSONL");
+        std::fs::write(&path, lines).unwrap();
+        let packing = Packing { seq: 4, layout: Layout::Padded, end_token: Some(9) };
+        Rows::read(&[path], None, packing, &model())
+    }
+
+    fn refusal(lines: &str) -> String {
+        describe(&rows(lines).unwrap_err())
+    }
+
+    #[test]
+    fn ids_stay_in_a_row_of_their_own_with_padding_and_labels() {
+        let line = r#"{"input_ids": [5, 6, 7, 0], "attention_mask": [1, 1, 1, 0],
+            "labels": [-100, -100, 7, -100]}"#;
+        let found = rows(&line.replace('\n', "")).unwrap();
+        let is_label = Some(vec![false, false, true, false]);
+        let expected = Row { is_label, ..Row::new(vec![5, 6, 7, 0], vec![1, 1, 1, 0]) };
+        assert_eq!(found.rows, [expected]);
+    }
+
+    #[test]
+    fn ids_that_the_model_cannot_read_are_named_with_file_and_line() {
+        let long = refusal("\n{\"input_ids\": [1, 2, 3, 4, 5, 6, 7]}");
+        assert!(long.contains("A.JSONL, line 2: 7 input_ids"), "{long}");
+        assert!(long.contains("window has 6 positions"), "{long}");
+        let padded = "{\"input_ids\": [1, 2, 10], \"attention_mask\": [1, 1, 0]}";
+        let outside = refusal(padded);
+        assert!(outside.contains("line 1: token 10 at input_ids[2]"), "{outside}");
+        assert!(outside.contains("vocabulary, which ends at 9"), "{outside}");
+    }
+
+    #[test]
+    fn data_without_a_target_are_refused() {
+        for line in [
+            "{\"input_ids\": [1]}",
+            "{\"input_ids\": [1, 2], \"labels\": [1, -100]}",
+            "{\"input_ids\": [1, 2], \"attention_mask\": [1, 0]}",
+        ] {
+            assert!(refusal(line).contains("labels other than -100"), "{line}");
+        }
+    }
+
+    #[test]
+    fn text_without_a_tokenizer_is_named() {
+        let error = refusal("{\"text\": \"a\"}");
+        assert!(error.contains("A.JSONL, line 1: text needs a tokenizer.json"), "{error}");
+    }
+}

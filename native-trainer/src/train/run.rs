@@ -1,0 +1,197 @@
+//! The loop around a training step: how many, what is logged, when it is saved, how it stops.
+
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use boomerang_core::checkpoint::{Precision, model_to_bytes};
+use boomerang_core::distill::{Distiller, StepReport};
+use futures_lite::future::block_on;
+use serde_json::{Value, json};
+
+use crate::train::data::Rows;
+use crate::exit::{Exit, OrExit as _};
+use crate::progress::{Progress, tell};
+use crate::train::run_folder::{RunFolder, Saved, State, append_line};
+
+/// The size of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct LoopSettings {
+    pub total_steps: usize,
+    /// Micro-batches whose gradients make one step.
+    pub micro_batches: usize,
+    /// Rows of a micro-batch.
+    pub rows: usize,
+    pub save_every: usize,
+    /// Stop, saved, after this many steps in all.
+    pub stop_after: Option<usize>,
+}
+
+/// How a loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Finished,
+    /// Saved and to be resumed: asked to by Ctrl-C, a `STOP` file, or `stop_after`.
+    Paused {
+        interrupted: bool,
+    },
+}
+
+/// Set by the first Ctrl-C; the second ends the process at once.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt {
+    asked: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Listens to Ctrl-C and to termination; every caller in a process gets the same flag.
+    ///
+    /// # Errors
+    /// When the system refuses a handler.
+    pub fn listen() -> anyhow::Result<Self> {
+        static LISTENING: Mutex<Option<Interrupt>> = Mutex::new(None);
+        let mut listening = LISTENING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(interrupt) = &*listening {
+            return Ok(interrupt.clone());
+        }
+        let interrupt = Self::default();
+        let asked = Arc::clone(&interrupt.asked);
+        ctrlc::set_handler(move || {
+            if asked.swap(true, Ordering::Relaxed) {
+                std::process::exit(i32::from(Exit::Interrupted.code()));
+            }
+            tell("finishing this step and saving; Ctrl-C again to stop at once");
+        })
+        .context("listening to Ctrl-C")?;
+        *listening = Some(interrupt.clone());
+        Ok(interrupt)
+    }
+
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+/// Takes steps until the run is finished or asked to pause.
+///
+/// # Errors
+/// When the loss is no number any more (the last checkpoint is good), or the disk refuses.
+pub fn train(
+    distiller: &mut Distiller,
+    rows: &Rows,
+    settings: LoopSettings,
+    run: &RunFolder,
+    mut n_tokens: usize,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Ending> {
+    let rows_per_step = settings.micro_batches * settings.rows;
+    let mut metrics = run.metrics(distiller.n_steps())?;
+    let mut progress = Progress::new("distill", settings.total_steps);
+    let mut saved_at = distiller.n_steps();
+    let ending = loop {
+        let step = distiller.n_steps();
+        if step >= settings.total_steps {
+            break Ending::Finished;
+        }
+        if settings.stop_after.is_some_and(|last| step >= last) || run.take_signal("STOP") {
+            break Ending::Paused { interrupted: false };
+        }
+        if interrupt.is_asked() {
+            break Ending::Paused { interrupted: true };
+        }
+        let started = Instant::now();
+        let batches: Vec<_> = (0..settings.micro_batches)
+            .map(|micro| rows.batch(step * rows_per_step + micro * settings.rows, settings.rows))
+            .collect();
+        let report = block_on(distiller.step(&batches));
+        if !report.is_finite() {
+            return Err(diverged(&report, step, run)).or_exit(Exit::Diverged);
+        }
+        n_tokens += report.n_tokens;
+        let tokens_per_second = report.n_tokens as f64 / started.elapsed().as_secs_f64();
+        log(&mut metrics, &report, step + 1, n_tokens, tokens_per_second)?;
+        progress.set(step + 1, || {
+            format!("loss {:.3}  {tokens_per_second:.0} tok/s", report.terms.total)
+        });
+        if (step + 1).is_multiple_of(settings.save_every) || run.take_signal("SAVE") {
+            save(distiller, n_tokens, run)?;
+            saved_at = step + 1;
+        }
+    };
+    if distiller.n_steps() != saved_at || distiller.n_steps() == 0 {
+        save(distiller, n_tokens, run)?;
+    }
+    progress.finish();
+    Ok(ending)
+}
+
+fn save(distiller: &Distiller, n_tokens: usize, run: &RunFolder) -> anyhow::Result<()> {
+    let saved = Saved {
+        state: State { step: distiller.n_steps(), n_tokens },
+        // The last step may have left weights that no loss has been computed with yet.
+        model: model_to_bytes(distiller.student().model(), Precision::F32)
+            .with_context(|| format!("after step {}; {}", distiller.n_steps(), advice(run)))
+            .or_exit(Exit::Diverged)?,
+        optimizer: distiller.optimizer_state()?,
+    };
+    run.save(&saved).context("saving a checkpoint")?;
+    Ok(())
+}
+
+fn log(
+    metrics: &mut File,
+    report: &StepReport,
+    step: usize,
+    n_tokens: usize,
+    tokens_per_second: f64,
+) -> anyhow::Result<()> {
+    append_line(metrics, &metrics_line(report, step, n_tokens, tokens_per_second))
+}
+
+/// One line of `metrics.jsonl`. `cosine` is the mean of `cosine_by_state`, both before the weight.
+pub fn metrics_line(
+    report: &StepReport,
+    step: usize,
+    n_tokens: usize,
+    tokens_per_second: f64,
+) -> Value {
+    json!({
+        "step": step,
+        "loss": report.terms.total,
+        "ce": report.terms.cross_entropy,
+        "kl": report.terms.kl,
+        "cosine": report.terms.mean_alignment(),
+        "cosine_by_state": report.terms.alignment,
+        "grad_norm": report.grad_norm,
+        "lr": report.learning_rate,
+        "tokens": n_tokens,
+        "tokens_per_second": tokens_per_second,
+    })
+}
+
+/// What to do about a run that diverged.
+fn advice(run: &RunFolder) -> String {
+    match run.newest_step() {
+        Some(saved) => format!(
+            "resume from the checkpoint at step {saved} with --resume --allow-mismatch and a smaller \
+             --lr, or start over with --force"
+        ),
+        None => "there is no checkpoint yet; start over with --force and a smaller --lr".to_owned(),
+    }
+}
+
+fn diverged(report: &StepReport, step: usize, run: &RunFolder) -> anyhow::Error {
+    let terms = &report.terms;
+    let culprit = if terms.cross_entropy.is_some_and(|value| !value.is_finite()) {
+        "the cross-entropy"
+    } else if terms.kl.is_some_and(|value| !value.is_finite()) {
+        "the KL term"
+    } else if !terms.total.is_finite() {
+        "the alignment term"
+    } else {
+        "the gradient"
+    };
+    anyhow::anyhow!("{culprit} is NaN or infinite at step {}: {}", step + 1, advice(run))
+}

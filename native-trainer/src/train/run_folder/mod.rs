@@ -1,0 +1,190 @@
+//! The files of one run, in a folder that survives being killed at any moment.
+//!
+//! ```text
+//! settings.json            everything that decides the result
+//! metrics.jsonl            one line a step
+//! checkpoints/step-000050/ model.safetensors, optimizer.burnpack, metrics.jsonl, state.json
+//! student/                 the finished student, a Hugging Face folder
+//! .lock                    held by the process that writes here
+//! ```
+//!
+//! A checkpoint is written under a temporary name and renamed, so that the newest one is whole; its
+//! hashes tell when it was damaged later.
+
+mod checkpoint;
+mod lock;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::exit::{Exit, OrExit as _};
+use crate::files::{self, Overwrite};
+use crate::progress::tell;
+pub use checkpoint::append_line;
+use lock::{LOCK, RunLock};
+use settings::{Difference, differences};
+
+/// A folder of one training run, with the lock that makes this process its only writer.
+#[derive(Debug)]
+pub struct RunFolder {
+    path: PathBuf,
+    _lock: RunLock,
+}
+
+/// Where training stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    pub step: usize,
+    /// Tokens seen so far, without padding.
+    pub n_tokens: usize,
+}
+
+/// Everything that is needed to resume.
+pub struct Saved {
+    pub state: State,
+    /// Weights, f32 safetensors.
+    pub model: Vec<u8>,
+    pub optimizer: Vec<u8>,
+}
+
+const SETTINGS: &str = "settings.json";
+const METRICS: &str = "metrics.jsonl";
+/// How many checkpoints are kept: the newest may be the one that is damaged by a failing disk.
+const KEPT_CHECKPOINTS: usize = 2;
+
+impl RunFolder {
+    /// A new run; its settings are written at once. With `force`, an earlier run of Boomerang's in
+    /// this folder is removed first, and nothing else.
+    ///
+    /// # Errors
+    /// When the folder is, holds or lies inside of something that the command reads, another process
+    /// writes to it, or it holds something that may not be overwritten.
+    pub fn create(path: &Path, settings: &Value, force: bool) -> anyhow::Result<Self> {
+        let was_used = is_used(path);
+        if was_used && !force {
+            let hint = if path.join(SETTINGS).exists() {
+                "add --resume to resume this run, or --force to start over"
+            } else {
+                "choose another folder"
+            };
+            return Err(anyhow::anyhow!("{} is not empty: {hint}", path.display()))
+                .or_exit(Exit::Usage);
+        }
+        let run = Self::open(path, was_used)?;
+        if was_used {
+            run.remove_earlier()?;
+        }
+        run.write_settings(settings)?;
+        Ok(run)
+    }
+
+    /// A run to resume. The settings have to be the same, or the result would be neither run's; with
+    /// `allow_other` they are replaced by the new ones, and the differences are reported.
+    ///
+    /// # Errors
+    /// As [`RunFolder::create`], when there is no run, or its settings differ: names the first that
+    /// does.
+    pub fn resume(path: &Path, settings: &Value, allow_other: bool) -> anyhow::Result<Self> {
+        let file = path.join(SETTINGS);
+        let text = files::read_own_text(&file)
+            .with_context(|| format!("there is no run to resume in {}", path.display()))
+            .or_exit(Exit::Usage)?;
+        let run = Self::open(path, false)?;
+        let stored: Value = serde_json::from_str(&text)
+            .with_context(|| file.display().to_string())
+            .or_exit(Exit::Unusable)?;
+        let differences = differences(&stored, settings);
+        match differences.first() {
+            None => {}
+            Some(_) if allow_other => {
+                for Difference { key, stored, asked } in &differences {
+                    tell(&format!("resuming with another {key}: {asked} instead of {stored}"));
+                }
+                run.write_settings(settings)?;
+            }
+            Some(Difference { key, stored, asked }) => {
+                return Err(Exit::Usage.error(format!(
+                    "the run in {} was started with {key} = {stored}, this command has {asked}: \
+                     resume with the same settings, start a new run elsewhere, or add \
+                     --allow-mismatch to continue with the new ones",
+                    path.display()
+                )));
+            }
+        }
+        Ok(run)
+    }
+
+    /// Takes the lock, marks the folder as ours, and removes what killed writers left.
+    fn open(path: &Path, must_be_ours: bool) -> anyhow::Result<Self> {
+        files::refuse_inputs(path)?;
+        if path.is_file() {
+            return Err(
+                Exit::Usage.error(format!("{} is a file; name a folder to create", path.display()))
+            );
+        }
+        if must_be_ours {
+            files::refuse_unmarked(path)?;
+        }
+        fs::create_dir_all(path).with_context(|| format!("creating {}", path.display()))?;
+        let run = Self { path: path.to_owned(), _lock: RunLock::take(path)? };
+        files::clean(path);
+        files::clean(&run.checkpoints());
+        files::mark_as_ours(path)?;
+        Ok(run)
+    }
+
+    /// Removes an earlier run, if all of it is as Boomerang wrote it.
+    fn remove_earlier(&self) -> anyhow::Result<()> {
+        let names = self.checkpoint_names().into_iter().map(|name| self.checkpoints().join(name));
+        let folders: Vec<PathBuf> = names.chain([self.student()]).collect();
+        for folder in folders.iter().filter(|folder| folder.exists()) {
+            files::refuse_foreign_folder(folder)?;
+        }
+        for folder in &folders {
+            files::remove_output(folder)?;
+        }
+        match fs::remove_file(self.path.join(METRICS)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("removing {METRICS}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_settings(&self, settings: &Value) -> anyhow::Result<()> {
+        let text = format!("{settings:#}\n");
+        Ok(files::write_atomic(&self.path.join(SETTINGS), text.as_bytes(), Overwrite::Allowed)?)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the finished student goes.
+    pub fn student(&self) -> PathBuf {
+        self.path.join("student")
+    }
+
+    /// Whether the file `name` was put there by hand; removes it.
+    pub fn take_signal(&self, name: &str) -> bool {
+        fs::remove_file(self.path.join(name)).is_ok()
+    }
+
+    fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+}
+
+/// Whether a folder holds more than an attempt to write there leaves.
+fn is_used(path: &Path) -> bool {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).any(|name| name != LOCK && !files::is_bookkeeping(&name))
+}
