@@ -5,7 +5,7 @@ use boomerang_core::evaluate::{Encoder, Open};
 use boomerang_core::generate::{Generation, Sampling, answer_open};
 use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::files::ModelFolder;
-use boomerang_native_trainer::tasks::markers;
+use boomerang_native_trainer::files::markers;
 use boomerang_tests::commands::{boomerang, failure};
 use boomerang_tests::{block_on, fixtures, read, read_json};
 use serde_json::Value;

@@ -8,7 +8,7 @@ use boomerang_core::gguf::{
 };
 use boomerang_core::prune::StudentConfig;
 use boomerang_core::similarity::Analysis;
-use boomerang_native_trainer::tasks::{self, Options};
+use boomerang_lm_tasks::{self as tasks, Options};
 use boomerang_tests::commands::boomerang;
 use boomerang_tests::{fixtures, read, root};
 use proptest::prelude::*;

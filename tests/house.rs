@@ -22,11 +22,22 @@ fn text(path: impl AsRef<Path>) -> String {
 }
 
 /// Where our own sources are.
-const SOURCES: [&str; 6] =
-    ["kernels/src", "core/src", "native-trainer/src", "web/src", "web/engine/src", "xtask/src"];
+const SOURCES: [&str; 10] = [
+    "core/src",
+    "crates/files/src",
+    "crates/hub/src",
+    "crates/kernels/src",
+    "crates/lm-tasks/src",
+    "crates/report/src",
+    "native-trainer/src",
+    "web/src",
+    "web/engine/src",
+    "xtask/src",
+];
 
 /// Stages of `core` in the order in which data flows; each may use those before it, and its own.
-const STAGES: [&str; 22] = [
+const STAGES: [&str; 23] = [
+    "estimate",
     "plan",
     "architecture",
     "config",

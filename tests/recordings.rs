@@ -8,7 +8,7 @@ use boomerang_core::checkpoint::Precision;
 use boomerang_core::evaluate::Examination;
 use boomerang_core::generate::{Generation, Sampling, retrace};
 use boomerang_core::model::LanguageModel;
-use boomerang_native_trainer::family_run::RECORDED_TOKENS;
+use boomerang_native_trainer::measure::bundle::RECORDED_TOKENS;
 use boomerang_tests::commands::{boomerang, failure};
 use boomerang_tests::{block_on, read, root};
 

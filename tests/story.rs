@@ -6,7 +6,7 @@ use boomerang_core::evaluate::{Examination, TextDoc};
 use boomerang_core::plan::{KeepRule, LayerPlan, PatchOrder};
 use boomerang_core::prune::Teacher;
 use boomerang_native_trainer::device::cpu;
-use boomerang_native_trainer::family_run::{Candidate, measure};
+use boomerang_native_trainer::measure::curve::{Candidate, measure};
 use boomerang_tests::{block_on, tiny_batch, tiny_config, tiny_model};
 
 #[test]

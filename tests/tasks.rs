@@ -6,9 +6,10 @@ use boomerang_core::evaluate::{
 use boomerang_core::generate::answer_open;
 use boomerang_core::model::LanguageModel;
 use boomerang_core::tokenizer::Tokenizer;
+use boomerang_lm_tasks::{self as tasks, Limit, Options, Tasks, output};
 use boomerang_native_trainer::device::cpu;
+use boomerang_native_trainer::files::markers;
 use boomerang_native_trainer::files::{ModelFolder, OutputFolder};
-use boomerang_native_trainer::tasks::{self, Limit, Options, Tasks, markers, output};
 use boomerang_tests::{block_on, fixtures, read, read_json};
 use serde_json::Value;
 

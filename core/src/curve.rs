@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use crate::estimate::Estimate;
 use crate::evaluate::Score;
 
 /// The family's curve, with the baselines measured beside it.
@@ -53,14 +54,6 @@ impl Series {
             Self::Random => "random",
         }
     }
-}
-
-/// A mean over seeds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
-    pub mean: f64,
-    /// Standard error of the mean: over seeds when there are several, else that of the measurement.
-    pub stderr: f64,
 }
 
 /// Points of one series and size, seeds taken together.
@@ -155,28 +148,9 @@ impl CurveStop {
             n_layers: first.n_layers,
             n_params: first.n_params,
             size_bytes: first.size_bytes,
-            nats: Estimate::of(&nats.collect::<Vec<_>>()),
-            accuracy: Estimate::of(&accuracy.collect::<Vec<_>>()),
+            nats: Estimate::over_seeds(&nats.collect::<Vec<_>>()),
+            accuracy: Estimate::over_seeds(&accuracy.collect::<Vec<_>>()),
         })
-    }
-}
-
-impl Estimate {
-    /// From one `(value, standard error)` for each seed.
-    pub fn of(values: &[(f64, f64)]) -> Option<Self> {
-        let n_values = values.len() as f64;
-        let mean = values.iter().map(|value| value.0).sum::<f64>() / n_values;
-        match values {
-            [] => None,
-            [(_, stderr)] => Some(Self { mean, stderr: *stderr }),
-            _ => {
-                let squares: f64 = values.iter().map(|value| (value.0 - mean).powi(2)).sum();
-                let over_seeds = (squares / (n_values - 1.0) / n_values).sqrt();
-                // All seeds answer the same questions, so the questions' own error does not shrink.
-                let of_measurement = values.iter().map(|value| value.1).sum::<f64>() / n_values;
-                Some(Self { mean, stderr: over_seeds.hypot(of_measurement) })
-            }
-        }
     }
 }
 

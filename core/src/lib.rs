@@ -22,6 +22,7 @@ pub mod corpus;
 pub mod curve;
 pub mod distill;
 pub mod documents;
+pub mod estimate;
 pub mod evaluate;
 pub mod generate;
 pub mod gguf;

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use crate::device;
 
 /// How many pieces of work run at once on this device.
-pub fn n_workers(n_pieces: usize, device: &Device) -> usize {
+pub(crate) fn n_workers(n_pieces: usize, device: &Device) -> usize {
     // Another device is busy with one.
     let n_cores = thread::available_parallelism().map_or(1, usize::from);
     if *device == device::cpu() { n_cores.min(n_pieces).max(1) } else { 1 }
@@ -18,7 +18,7 @@ pub fn n_workers(n_pieces: usize, device: &Device) -> usize {
 ///
 /// # Errors
 /// The first error of a piece; pieces that no one has begun by then are left.
-pub fn in_parallel<T: Send>(
+pub(crate) fn in_parallel<T: Send>(
     n_pieces: usize,
     n_workers: usize,
     work: impl Fn(usize) -> anyhow::Result<T> + Sync,

@@ -129,8 +129,8 @@ impl DownloadProgress for Download {
         let name = id.repo().rsplit('/').next().unwrap_or_default();
         let n_megabytes = n_bytes.div_ceil(MEGABYTE) as usize;
         self.n_bytes = n_bytes;
-        self.progress = (n_bytes >= WORTH_A_BAR)
-            .then(|| Progress::new(&format!("{name}, MB"), n_megabytes));
+        self.progress =
+            (n_bytes >= WORTH_A_BAR).then(|| Progress::new(&format!("{name}, MB"), n_megabytes));
     }
 
     fn advance(&mut self, n_bytes: u64, name: &str) {

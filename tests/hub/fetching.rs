@@ -1,4 +1,4 @@
-use boomerang_native_trainer::hub::{self, HubId};
+use boomerang_hub::{self as hub, HubId};
 use boomerang_tests::hub::{Model, REPO, StandIn, commit};
 use boomerang_tests::read;
 
@@ -55,7 +55,7 @@ fn a_branch_moves_on_when_the_hub_is_asked_again() {
     bench.folder();
     bench.server.change(|model| model.commit("main", 2, &[(CONFIG, b"{}"), (WEIGHTS, b"new")]));
     assert_eq!(read(bench.folder().join(WEIGHTS)), b"old");
-    let folder = hub::update(&HubId::parse(REPO).unwrap(), &bench.settings).unwrap();
+    let folder = hub::update(&HubId::parse(REPO).unwrap(), &bench.settings, &mut ()).unwrap();
     assert_eq!(read(folder.join(WEIGHTS)), b"new");
     assert_eq!(bench.folder(), folder);
 }

@@ -13,8 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use boomerang_hub::{self as hub, HubId, HubSettings, Token};
 use boomerang_native_trainer::exit::{code_of, describe};
-use boomerang_native_trainer::hub::{self, HubId, HubSettings, Token};
 use boomerang_tests::hub::{Model, REPO, StandIn, sha256};
 use tempfile::TempDir;
 
@@ -40,7 +40,7 @@ impl Bench {
     }
 
     fn fetch(&self, id: &str) -> anyhow::Result<PathBuf> {
-        hub::fetch(&HubId::parse(id).unwrap(), &self.settings)
+        Ok(hub::fetch(&HubId::parse(id).unwrap(), &self.settings, &mut ())?)
     }
 
     fn folder(&self) -> PathBuf {

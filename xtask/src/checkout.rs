@@ -15,7 +15,7 @@ use crate::run::Workspace;
 const MARKER: &str = "boomerang-checkout";
 
 /// The folders with our own sources, in which all members of the workspace lie.
-const SOURCES: [&str; 6] = ["kernels", "core", "native-trainer", "web", "tests", "xtask"];
+const SOURCES: [&str; 6] = ["crates", "core", "native-trainer", "web", "tests", "xtask"];
 
 /// Makes the target folder this checkout's: after another one built there, our sources count as
 /// edited just now.

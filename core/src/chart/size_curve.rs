@@ -1,7 +1,8 @@
 //! The chart of a [`SizeCurve`], and the sentence it says.
 
 use super::{Axis, Chart, Format, Point, Reference, Series, SeriesStyle};
-use crate::curve::{CurveStop, Estimate, Series as Measured, SizeCurve};
+use crate::curve::{CurveStop, Series as Measured, SizeCurve};
+use crate::estimate::Estimate;
 
 /// What grows to the right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

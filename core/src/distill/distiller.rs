@@ -4,9 +4,9 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
 
 use super::batch::{Batch, BatchTensors};
-use super::loss::{self, KlPositions, LossWeights};
+use super::loss::{self, KlPositions, LossTerm, LossTerms, LossWeights};
 use super::pending::{self, PendingTerms};
-use super::report::{LossTerms, StepReport};
+use super::report::StepReport;
 use super::settings::DistillSettings;
 use super::update::{OptimizerStateError, Updater};
 use crate::model::LanguageModel;
@@ -85,27 +85,33 @@ impl Distiller {
 
         let student_logits = (weights.cross_entropy != 0.0 || weights.kl != 0.0)
             .then(|| student.logits(last_rows(&student_states)));
-        let cross_entropy = (weights.cross_entropy != 0.0).then(|| {
-            let log_probs = log_softmax(student_logits.clone().expect("computed above"), 1);
-            let targets = batch.targets.clone();
-            loss::cross_entropy(log_probs, targets, batch.has_target.clone(), batch.n_targets)
-        });
-        let kl = (weights.kl != 0.0).then(|| {
-            let teacher_logits = self.teacher.model().logits(last_rows(&teacher_states));
-            let (counts, n_rows) = match weights.kl_positions {
-                KlPositions::Valid => (Some(batch.is_token.clone()), batch.n_tokens),
-                KlPositions::All => (None, batch.is_token.dims()[0]),
-            };
-            let student_logits = student_logits.clone().expect("computed above");
-            loss::kl_divergence(student_logits, teacher_logits, weights.temperature, counts, n_rows)
-        });
-        let aligned = if weights.alignment == 0.0 { &[] } else { self.alignment.as_slice() };
-        let alignment = aligned.iter().map(|&(student, teacher)| {
-            let (student, teacher) = (&student_states[student], &teacher_states[teacher]);
-            let is_token = batch.is_token.clone();
-            loss::alignment_loss(student.clone(), teacher.clone(), is_token, batch.n_tokens)
-        });
-        PendingTerms::weigh(cross_entropy, kl, alignment.collect(), weights)
+        let student_logits = || student_logits.clone().expect("computed above");
+        let parts = |term: LossTerm| match term {
+            LossTerm::CrossEntropy => {
+                let log_probs = log_softmax(student_logits(), 1);
+                let (targets, has_target) = (batch.targets.clone(), batch.has_target.clone());
+                vec![loss::cross_entropy(log_probs, targets, has_target, batch.n_targets)]
+            }
+            LossTerm::Kl => {
+                let teacher_logits = self.teacher.model().logits(last_rows(&teacher_states));
+                let (counts, n_rows) = match weights.kl_positions {
+                    KlPositions::Valid => (Some(batch.is_token.clone()), batch.n_tokens),
+                    KlPositions::All => (None, batch.is_token.dims()[0]),
+                };
+                let (student, temperature) = (student_logits(), weights.temperature);
+                vec![loss::kl_divergence(student, teacher_logits, temperature, counts, n_rows)]
+            }
+            LossTerm::Alignment => {
+                let pairs = self.alignment.as_slice().iter();
+                let part = |&(student, teacher): &(usize, usize)| {
+                    let (student, teacher) = (&student_states[student], &teacher_states[teacher]);
+                    let is_token = batch.is_token.clone();
+                    loss::alignment_loss(student.clone(), teacher.clone(), is_token, batch.n_tokens)
+                };
+                pairs.map(part).collect()
+            }
+        };
+        PendingTerms::weigh(weights.terms().map(|term| (term, parts(term))).collect(), weights)
     }
 
     pub fn device(&self) -> Device {

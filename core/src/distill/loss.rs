@@ -1,8 +1,20 @@
-//! The three terms of the distillation loss (arXiv:2510.05064, equation 1).
+//! The terms of the distillation loss (arXiv:2510.05064, equation 1), and all that differs between
+//! them: settings, metrics, command line and page iterate over [`LossTerm::ALL`].
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
+
+/// A term of the loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LossTerm {
+    /// Of the labels, in nats: [`cross_entropy`].
+    CrossEntropy,
+    /// From the teacher's distribution, in nats: [`kl_divergence`].
+    Kl,
+    /// Cosine distance of hidden states, one part for each aligned pair: [`alignment_loss`].
+    Alignment,
+}
 
 /// How much each term counts; a term of weight 0 is not computed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +28,20 @@ pub struct LossWeights {
     pub alignment: f64,
 }
 
-/// Where the KL term looks.
+/// The loss of one micro-batch, or of a step. A term that is off has no value.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LossTerms {
+    /// The weighted sum that is minimized.
+    pub total: f64,
+    /// In nats, before its weight, like the others.
+    pub cross_entropy: Option<f64>,
+    /// In nats.
+    pub kl: Option<f64>,
+    /// One cosine distance for each aligned pair.
+    pub alignment: Vec<f64>,
+}
+
+/// Where the KL term is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KlPositions {
@@ -24,6 +49,83 @@ pub enum KlPositions {
     Valid,
     /// At padding, too: the reference implementation's.
     All,
+}
+
+impl LossTerm {
+    pub const ALL: [Self; 3] = [Self::CrossEntropy, Self::Kl, Self::Alignment];
+
+    /// The name in metrics, and in the flag `--KEY-weight`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "ce",
+            Self::Kl => "kl",
+            Self::Alignment => "cosine",
+        }
+    }
+
+    /// The name in a sentence.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "cross-entropy",
+            Self::Kl => "KL divergence",
+            Self::Alignment => "cosine distance of hidden states",
+        }
+    }
+
+    /// What the reference implementation calls the weight, where it has one.
+    pub fn reference_name(self) -> Option<&'static str> {
+        match self {
+            Self::CrossEntropy => None,
+            Self::Kl => Some("kl_loss_weight"),
+            Self::Alignment => Some("cosine_loss_weight"),
+        }
+    }
+
+    pub fn weight(self, weights: &LossWeights) -> f64 {
+        match self {
+            Self::CrossEntropy => weights.cross_entropy,
+            Self::Kl => weights.kl,
+            Self::Alignment => weights.alignment,
+        }
+    }
+
+    pub fn set_weight(self, weights: &mut LossWeights, weight: f64) {
+        match self {
+            Self::CrossEntropy => weights.cross_entropy = weight,
+            Self::Kl => weights.kl = weight,
+            Self::Alignment => weights.alignment = weight,
+        }
+    }
+
+    /// The values that the term is the mean of; none when it is off.
+    pub fn parts(self, terms: &LossTerms) -> &[f64] {
+        match self {
+            Self::CrossEntropy => terms.cross_entropy.as_slice(),
+            Self::Kl => terms.kl.as_slice(),
+            Self::Alignment => &terms.alignment,
+        }
+    }
+
+    pub fn set_parts(self, terms: &mut LossTerms, parts: Vec<f64>) {
+        match self {
+            Self::CrossEntropy => terms.cross_entropy = parts.first().copied(),
+            Self::Kl => terms.kl = parts.first().copied(),
+            Self::Alignment => terms.alignment = parts,
+        }
+    }
+
+    /// Before its weight; `None` when the term is off.
+    pub fn value(self, terms: &LossTerms) -> Option<f64> {
+        let parts = self.parts(terms);
+        (!parts.is_empty()).then(|| parts.iter().sum::<f64>() / parts.len() as f64)
+    }
+}
+
+impl LossWeights {
+    /// The terms that count.
+    pub fn terms(&self) -> impl Iterator<Item = LossTerm> {
+        LossTerm::ALL.into_iter().filter(|term| term.weight(self) != 0.0)
+    }
 }
 
 impl Default for LossWeights {
@@ -35,6 +137,19 @@ impl Default for LossWeights {
             kl_positions: KlPositions::Valid,
             alignment: 2.0,
         }
+    }
+}
+
+impl LossTerms {
+    /// Mean cosine distance over the aligned pairs.
+    pub fn mean_alignment(&self) -> Option<f64> {
+        LossTerm::Alignment.value(self)
+    }
+
+    /// The first term that is NaN or infinite.
+    pub fn first_not_finite(&self) -> Option<LossTerm> {
+        let is_bad = |term: &LossTerm| term.parts(self).iter().any(|value| !value.is_finite());
+        LossTerm::ALL.into_iter().find(is_bad)
     }
 }
 
@@ -128,6 +243,22 @@ mod tests {
         let logits = Tensor::<2>::from_data([[1.0, -2.0, 40.0]], &Device::flex());
         let kl = kl_divergence(logits.clone(), logits, 2.0, None, 1).into_scalar::<f32>();
         assert_eq!(kl, 0.0);
+    }
+
+    #[test]
+    fn every_term_has_a_weight_and_a_value_of_its_own() {
+        let (mut weights, mut terms) = (LossWeights::default(), LossTerms::default());
+        for (number, term) in (1_u8..).zip(LossTerm::ALL) {
+            term.set_weight(&mut weights, f64::from(number));
+            assert_eq!(term.value(&terms), None);
+            term.set_parts(&mut terms, vec![f64::from(number)]);
+        }
+        for (number, term) in (1_u8..).zip(LossTerm::ALL) {
+            assert_eq!(term.weight(&weights), f64::from(number));
+            assert_eq!(term.value(&terms), Some(f64::from(number)));
+        }
+        let keys: std::collections::BTreeSet<_> = LossTerm::ALL.map(LossTerm::key).into();
+        assert_eq!(keys.len(), LossTerm::ALL.len());
     }
 
     #[test]

@@ -24,10 +24,11 @@ mod update;
 pub use batch::{Batch, BatchTensors, Labels, Layout, Row};
 #[cfg(feature = "distill")]
 pub use distiller::Distiller;
+pub use loss::LossTerms;
 pub use memory::step_bytes;
 #[cfg(feature = "distill")]
 pub use pretrain::{Initialization, Pretrainer};
-pub use report::{LossTerms, StepReport};
+pub use report::StepReport;
 pub use schedule::{Decay, Schedule};
 pub use settings::{DecayRule, DistillSettings, Part, Reduction, UpdateSettings};
 pub use texts::{Packer, TextRows, TooShort};

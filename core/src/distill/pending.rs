@@ -2,61 +2,52 @@
 
 use burn::tensor::Tensor;
 
-use super::loss::LossWeights;
-use super::report::{LossTerms, StepReport};
+use super::loss::{LossTerm, LossTerms, LossWeights};
+use super::report::StepReport;
 use super::settings::Reduction;
 
-/// Loss terms that are still on the device, each `[1]`.
+/// Loss terms that are still on the device.
 pub(super) struct PendingTerms {
+    /// `[1]`
     pub(super) total: Tensor<1>,
-    cross_entropy: Option<Tensor<1>>,
-    kl: Option<Tensor<1>>,
-    alignment: Vec<Tensor<1>>,
+    /// The parts of each term that is on, each `[1]`.
+    parts: Vec<(LossTerm, Vec<Tensor<1>>)>,
 }
 
 impl PendingTerms {
+    /// The weight of a term is shared equally by its parts.
+    ///
     /// # Panics
     /// When every term is off.
-    pub(super) fn weigh(
-        cross_entropy: Option<Tensor<1>>,
-        kl: Option<Tensor<1>>,
-        alignment: Vec<Tensor<1>>,
-        weights: &LossWeights,
-    ) -> Self {
-        let pair_weight = weights.alignment / alignment.len().max(1) as f64;
-        let weighted = [(&cross_entropy, weights.cross_entropy), (&kl, weights.kl)];
-        let weighted =
-            weighted.into_iter().filter_map(|(term, weight)| Some(term.clone()? * weight));
-        let total = weighted
-            .chain(alignment.iter().map(|pair| pair.clone() * pair_weight))
-            .reduce(|sum, term| sum + term)
-            .expect("at least one loss term has a weight");
-        Self { total, cross_entropy, kl, alignment }
+    pub(super) fn weigh(parts: Vec<(LossTerm, Vec<Tensor<1>>)>, weights: &LossWeights) -> Self {
+        let weighted = parts.iter().flat_map(|(term, parts)| {
+            let weight = term.weight(weights) / parts.len() as f64;
+            parts.iter().map(move |part| part.clone() * weight)
+        });
+        let total =
+            weighted.reduce(|sum, part| sum + part).expect("at least one loss term has a weight");
+        Self { total, parts }
     }
 
-    /// Lets go of the graph, whose memory would otherwise live until the report is read.
+    /// Frees the graph, whose memory would otherwise be held until the report is read.
     pub(super) fn detached(self) -> Self {
-        Self {
-            total: self.total.inner(),
-            cross_entropy: self.cross_entropy.map(Tensor::inner),
-            kl: self.kl.map(Tensor::inner),
-            alignment: self.alignment.into_iter().map(Tensor::inner).collect(),
-        }
+        let inner = |parts: Vec<Tensor<1>>| parts.into_iter().map(Tensor::inner).collect();
+        let parts = self.parts.into_iter().map(|(term, parts)| (term, inner(parts)));
+        Self { total: self.total.inner(), parts: parts.collect() }
     }
 
     fn scalars(&self) -> Vec<Tensor<1>> {
-        let ends = [Some(&self.total), self.cross_entropy.as_ref(), self.kl.as_ref()];
-        ends.into_iter().flatten().chain(&self.alignment).cloned().collect()
+        let parts = self.parts.iter().flat_map(|(_, parts)| parts);
+        [&self.total].into_iter().chain(parts).cloned().collect()
     }
 
     fn with_values(&self, values: &mut impl Iterator<Item = f64>) -> LossTerms {
         let mut next = || values.next().unwrap_or(f64::NAN);
-        LossTerms {
-            total: next(),
-            cross_entropy: self.cross_entropy.as_ref().map(|_| next()),
-            kl: self.kl.as_ref().map(|_| next()),
-            alignment: self.alignment.iter().map(|_| next()).collect(),
+        let mut terms = LossTerms { total: next(), ..LossTerms::default() };
+        for (term, parts) in &self.parts {
+            term.set_parts(&mut terms, parts.iter().map(|_| next()).collect());
         }
+        terms
     }
 }
 
@@ -97,17 +88,15 @@ fn reduce(micro_batches: &[LossTerms], reduction: Reduction) -> LossTerms {
         Reduction::Mean => 1.0 / micro_batches.len().max(1) as f64,
         Reduction::Sum => 1.0,
     };
-    let sum = |term: &dyn Fn(&LossTerms) -> Option<f64>| {
-        let sum: Option<f64> = micro_batches.iter().map(term).sum();
-        sum.map(|sum| sum * scale)
-    };
-    let n_pairs = micro_batches.first().map_or(0, |terms| terms.alignment.len());
-    LossTerms {
-        total: sum(&|terms| Some(terms.total)).unwrap_or(f64::NAN),
-        cross_entropy: sum(&|terms| terms.cross_entropy),
-        kl: sum(&|terms| terms.kl),
-        alignment: (0..n_pairs)
-            .map(|pair| sum(&|terms| terms.alignment.get(pair).copied()).unwrap_or(f64::NAN))
-            .collect(),
+    let reduce =
+        |value: &dyn Fn(&LossTerms) -> f64| micro_batches.iter().map(value).sum::<f64>() * scale;
+    let mut reduced = LossTerms { total: reduce(&|terms| terms.total), ..LossTerms::default() };
+    for term in LossTerm::ALL {
+        let n_parts = micro_batches.first().map_or(0, |terms| term.parts(terms).len());
+        let part = |number: usize| {
+            reduce(&|terms| term.parts(terms).get(number).copied().unwrap_or(f64::NAN))
+        };
+        term.set_parts(&mut reduced, (0..n_parts).map(part).collect());
     }
+    reduced
 }

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::batch::Batch;
 use super::distiller::last_rows;
-use super::loss::{self, LossWeights};
+use super::loss::{self, LossTerm, LossWeights};
 use super::pending::PendingTerms;
 use super::report::StepReport;
 use super::settings::UpdateSettings;
@@ -47,7 +47,8 @@ impl Pretrainer {
             let log_probs = log_softmax(self.updater.model().logits(last_rows(&states)), 1);
             let cross_entropy =
                 loss::cross_entropy(log_probs, batch.targets, batch.has_target, batch.n_targets);
-            let terms = PendingTerms::weigh(Some(cross_entropy), None, Vec::new(), &weights);
+            let terms =
+                PendingTerms::weigh(vec![(LossTerm::CrossEntropy, vec![cross_entropy])], &weights);
             self.updater.accumulate(&terms.total);
             pending.push(terms.detached());
         }

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::request::{Likelihood, Request};
-use super::unknown;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
 /// A question with its possible continuations.
@@ -36,9 +35,9 @@ pub struct Accuracy {
     /// By log-likelihood divided by the length of the choice in characters.
     pub acc_norm: f64,
     /// NaN for a single question, null in JSON.
-    #[serde(with = "unknown")]
+    #[serde(with = "crate::estimate::unknown")]
     pub acc_stderr: f64,
-    #[serde(with = "unknown")]
+    #[serde(with = "crate::estimate::unknown")]
     pub acc_norm_stderr: f64,
     pub n_questions: usize,
     /// What guessing would reach.

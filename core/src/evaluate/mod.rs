@@ -12,7 +12,6 @@ mod question;
 mod read_back;
 mod request;
 mod rows;
-mod unknown;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -33,7 +32,6 @@ pub(crate) use read_back::read_finite;
 pub use read_back::{Member, ReadBackError, ensure_finite};
 pub use request::{Likelihood, Request};
 pub use rows::Batching;
-pub use unknown::plus_minus;
 pub use walk::walk;
 
 use crate::model::LanguageModel;

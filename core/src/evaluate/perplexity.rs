@@ -5,7 +5,6 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::request::{Likelihood, Request};
-use super::unknown;
 
 /// A text to be scored, as tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub struct Perplexity {
     /// Mean negative log-likelihood of a token, in nats.
     pub nats_per_token: f64,
     /// Standard error of `nats_per_token`, over texts; NaN for a single text, null in JSON.
-    #[serde(with = "unknown")]
+    #[serde(with = "crate::estimate::unknown")]
     pub nats_stderr: f64,
     /// `None` where the length of a text in bytes is not known.
     pub bits_per_byte: Option<f64>,

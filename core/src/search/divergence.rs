@@ -1,12 +1,11 @@
 //! How far the members of a family are from their teacher, on some texts.
 
-use std::fmt;
-
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::distill::Batch;
-use crate::evaluate::{PrefixTree, ReadBackError, plus_minus, read_finite, walk};
+use crate::estimate::Estimate;
+use crate::evaluate::{PrefixTree, ReadBackError, read_finite, walk};
 use crate::model::LanguageModel;
 
 /// A member against the teacher, per token.
@@ -18,20 +17,6 @@ pub struct Divergence {
     pub kl_max: f64,
     /// The member's own negative log-likelihood of the next token, in nats.
     pub nats: Estimate,
-}
-
-/// A mean over tokens, with its standard error over rows.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Estimate {
-    pub mean: f64,
-    pub stderr: f64,
-}
-
-/// `0.0123 ± 0.0004`; the error is left out where it is not known.
-impl fmt::Display for Estimate {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&plus_minus(self.mean, self.stderr, 4))
-    }
 }
 
 /// The divergence of every member of `tree` from `models[teacher]`, in one walk for each batch.

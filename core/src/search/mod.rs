@@ -5,6 +5,6 @@ mod divergence;
 mod known;
 mod order;
 
-pub use divergence::{Divergence, Estimate, divergences};
+pub use divergence::{Divergence, divergences};
 pub use known::{Known, Metric};
 pub use order::{MOST_LAYERS_EXACT, SearchError, beam, exact, greedy};

@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-
 use crate::error::{Context as _, FileError, Result};
 use crate::inputs::refuse_inputs;
 use crate::mark::{MARK, Mark, refuse_foreign_folder};
 use crate::partial::{OLD, PartialFolder, clean};
-use crate::write::{Overwrite, exists, sync_folder, write_atomic};
 use crate::read::{create_parent, parent};
+use crate::write::{Overwrite, exists, sync_folder, write_atomic};
 
 /// A folder that a command fills under a hidden name beside the final one.
 ///
@@ -135,10 +134,10 @@ fn contains(outer: &Path, inner: &Path) -> bool {
 mod tests {
     use tempfile::TempDir;
 
+    use super::*;
     use crate::inputs::{forget_inputs, note_input};
     use crate::testing::names;
-    use super::*;
-    
+
     /// `result/old.txt` in a folder of its own.
     fn with_old_result() -> (TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();

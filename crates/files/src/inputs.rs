@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{FileError, Result};
 
-
 thread_local! {
     static INPUTS: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
 }
@@ -119,7 +118,7 @@ fn identity(path: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    
+
     /// `model/weights`, `data/text` and `empty` in a folder of its own.
     fn folders() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

@@ -18,9 +18,9 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Context as _, FileError, Result};
+use crate::partial::is_partial;
 use crate::read::map_quietly;
 use crate::write::{Overwrite, write_atomic};
-use crate::partial::is_partial;
 
 /// The name of the list in a folder.
 pub(crate) const MARK: &str = ".boomerang.json";
@@ -61,7 +61,8 @@ impl Mark {
     }
 
     pub(crate) fn to_json(&self) -> Result<Vec<u8>> {
-        Ok(format!("{}\n", serde_json::to_string(self).with_context(|| MARK.to_owned())?).into_bytes())
+        Ok(format!("{}\n", serde_json::to_string(self).with_context(|| MARK.to_owned())?)
+            .into_bytes())
     }
 
     /// The first file of the folder that Boomerang did not write, or that was changed afterwards.
@@ -243,7 +244,7 @@ fn sha256(path: &Path) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    
+
     /// A folder with a marked file.
     fn output() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();

@@ -142,8 +142,8 @@ fn target_of(path: &Path) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::names;
     use super::*;
+    use crate::testing::names;
 
     #[test]
     fn what_a_killed_writer_left_is_removed_and_nothing_else() {

@@ -122,7 +122,10 @@ pub fn read_own_text(path: &Path) -> Result<String> {
 fn to_text(path: &Path, bytes: Vec<u8>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let position = error.utf8_error().valid_up_to();
-        FileError::Unusable(format!("{}: not a text file; byte {position} is not UTF-8", path.display()))
+        FileError::Unusable(format!(
+            "{}: not a text file; byte {position} is not UTF-8",
+            path.display()
+        ))
     })
 }
 
@@ -201,7 +204,7 @@ pub(crate) fn create_parent(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    
+
     #[test]
     fn an_empty_file_maps_to_no_bytes() {
         let folder = tempfile::tempdir().unwrap();

@@ -69,10 +69,7 @@ impl OutputFile {
     ///
     /// # Errors
     /// As [`OutputFile::write`], and whatever `write` fails with.
-    pub fn write_with(
-        self,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> Result<()> {
+    pub fn write_with(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
         // Meanwhile more may have been read, and another program may have written there.
         self.check()?;
         write_atomic_with(&self.path, self.overwrite, write)
@@ -153,10 +150,10 @@ pub(crate) fn sync_folder(folder: &Path) {
 mod tests {
     use std::fs;
 
+    use super::*;
     use crate::inputs::note_input;
     use crate::testing::names;
-    use super::*;
-    
+
     #[test]
     fn an_existing_file_is_kept_without_force() {
         let folder = tempfile::tempdir().unwrap();

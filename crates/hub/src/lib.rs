@@ -138,12 +138,7 @@ impl Download<'_> {
         Ok(())
     }
 
-    fn one(
-        &self,
-        name: &str,
-        expected: &Expected,
-        on_bytes: &mut dyn FnMut(u64),
-    ) -> Result<()> {
+    fn one(&self, name: &str, expected: &Expected, on_bytes: &mut dyn FnMut(u64)) -> Result<()> {
         let blob = self.cache.blob(expected.hash());
         let unwritten = || format!("{} cannot be written", blob.display());
         let is_there = || fs::metadata(&blob).is_ok_and(|found| found.len() == expected.size);

@@ -32,12 +32,7 @@ pub(crate) fn interrupted(id: &HubId, settings: &HubSettings, cause: &str) -> Hu
 }
 
 /// The server answered with an error; `code` is its own word for it, where it has one.
-pub(crate) fn answered(
-    id: &HubId,
-    settings: &HubSettings,
-    status: u16,
-    code: &str,
-) -> HubError {
+pub(crate) fn answered(id: &HubId, settings: &HubSettings, status: u16, code: &str) -> HubError {
     let (repo, server) = (id.repo(), server(settings));
     let sentence = match (status, code) {
         (_, "RevisionNotFound") => {
@@ -72,7 +67,9 @@ pub(crate) fn damaged(id: &HubId, name: &str, expected: &str, found: &str) -> Hu
 
 /// As [`damaged`], and it could be told from the size alone.
 pub(crate) fn other_size(id: &HubId, name: &str, expected: u64, found: u64) -> HubError {
-    HubError::Network(format!("{name} of {id} arrives with {found} bytes; expected {expected}; try again"))
+    HubError::Network(format!(
+        "{name} of {id} arrives with {found} bytes; expected {expected}; try again"
+    ))
 }
 
 /// The server said something that no Hub says.

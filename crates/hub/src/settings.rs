@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::error::{HubError, Result};
 
-
 /// What the other tools of the Hub also follow, so that a model is fetched once for all of them.
 #[derive(Clone, Debug)]
 pub struct HubSettings {
@@ -60,7 +59,8 @@ impl HubSettings {
         let cache = path("HF_HUB_CACHE").or_else(|| Some(home.as_ref()?.join("hub")));
         let Some(cache) = cache else {
             return Err(HubError::Settings(
-                "there is no home folder, so there is nowhere to cache models; set HF_HOME".to_owned(),
+                "there is no home folder, so there is nowhere to cache models; set HF_HOME"
+                    .to_owned(),
             ));
         };
         let token_file = path("HF_TOKEN_PATH").or_else(|| Some(home?.join("token")));

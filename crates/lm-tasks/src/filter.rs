@@ -1,8 +1,7 @@
 //! What is taken from an answer before it is judged (`filter_list`).
 
-
-use crate::error::{Context as _, Result, bail, ensure};
 use super::python::{self, Pattern, Value, select};
+use crate::error::{Context as _, Result, bail, ensure};
 
 /// Steps under a name, which stands behind each measure's: `exact_match,strict-match`.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Parts of a task that no template tells: what lm-evaluation-harness has Python functions for.
 
-use crate::error::Result;
 use super::python::Value;
+use crate::error::Result;
 
 /// Each part that is here takes the place of the template for it.
 #[derive(Clone, Copy, Debug, Default)]

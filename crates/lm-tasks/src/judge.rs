@@ -2,13 +2,13 @@
 
 use boomerang_core::evaluate::{Answer, Likelihood};
 
-use crate::error::{Context as _, Result, bail};
 use super::definition::{Ignoring, Metric, MetricEntry};
 use super::filter::Pipeline;
 use super::python::{self, Value, place};
 use super::statistics::Item;
 use super::task::{Asked, Sample};
 use super::writer::NOWHERE;
+use crate::error::{Context as _, Result, bail};
 
 /// How one document was answered.
 pub(super) struct Judgement {

@@ -27,7 +27,6 @@ mod writer;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-
 pub use dataset::Roots;
 pub use definition::{Definition, Kind};
 pub use error::{Result, TaskError};

@@ -6,11 +6,11 @@ use std::path::Path;
 use boomerang_core::documents::{Json, records};
 use boomerang_core::evaluate::ChoiceDoc;
 
-use crate::error::{Context as _, Result, TaskError, ensure};
 use super::definition::Definition;
 use super::functions::Functions;
 use super::python::Value;
 use super::task::{Asked, Limit, Sample, Task};
+use crate::error::{Context as _, Result, TaskError, ensure};
 use boomerang_files as files;
 
 /// The tasks of some files, in the order of their names.

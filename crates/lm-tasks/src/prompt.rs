@@ -1,11 +1,10 @@
 //! What a document says through the columns and templates of its task.
 
-
-use crate::error::{Context as _, Result, bail, ensure};
 use super::definition::{Definition, Field, Prompt};
 use super::functions::Functions;
 use super::python::{self, Value, is_blank, literal};
 use super::template::{Templates, for_templates};
+use crate::error::{Context as _, Result, bail, ensure};
 
 /// A document on its way to a question.
 pub(super) struct Document<'a> {
@@ -82,11 +81,7 @@ impl<'a> Prompter<'a> {
     }
 
     /// `doc_to_choice`: the answers to choose from.
-    pub(super) fn choices(
-        &self,
-        prompt: &Prompt,
-        document: &Document<'_>,
-    ) -> Result<Vec<String>> {
+    pub(super) fn choices(&self, prompt: &Prompt, document: &Document<'_>) -> Result<Vec<String>> {
         let value = if let Some(function) = self.functions.choices {
             function(document.value)?
         } else {

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-
-use crate::error::{Context as _, Result, TaskError, ensure};
 use super::builtin;
 use super::definition::{self, Definition, Group, glance};
 use super::functions::Functions;
 use super::python::{self, Value};
+use crate::error::{Context as _, Result, TaskError, ensure};
 use boomerang_files::note_input;
 
 /// Tasks, groups and tags by their names.

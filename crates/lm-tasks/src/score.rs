@@ -2,12 +2,12 @@
 
 use boomerang_core::evaluate::Answer;
 
-use crate::error::{Context as _, Result, ensure};
 use super::definition::MetricEntry;
 use super::judge::{Judgement, judge};
 use super::python::Value;
 use super::statistics::{Item, aggregate, stderr};
 use super::task::Task;
+use crate::error::{Context as _, Result, ensure};
 
 /// What one model scored in a task.
 #[derive(Clone, Debug, PartialEq)]

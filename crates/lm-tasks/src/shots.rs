@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-
-use crate::error::{Context as _, Result, bail, ensure};
 use super::definition::{Sampler, Shots};
 use super::prompt::{Document, Prompter, delimited, needs_delimiter};
 use super::python::{Random, Value, place};
+use crate::error::{Context as _, Result, bail, ensure};
 
 /// Draws examples for one question after the other; which come depends on all draws before.
 pub(super) struct Examples<'a> {

@@ -1,9 +1,8 @@
 //! The documents' values as one, and how far it may be off.
 
-
-use crate::error::{Result, bail, ensure};
 use super::definition::Aggregation;
 use super::python::{Random, Value};
+use crate::error::{Result, bail, ensure};
 
 /// What one document adds to a measure.
 #[derive(Clone, Debug, PartialEq)]

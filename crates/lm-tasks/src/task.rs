@@ -2,13 +2,13 @@
 
 use boomerang_core::evaluate::{Continuation, Open, Question};
 
-use crate::error::{Context as _, Result};
 use super::dataset::{Dataset, Roots};
 use super::definition::Definition;
 use super::prompt::{Document, Prompter};
 use super::python::Value;
 use super::template::Templates;
 use super::writer::{Writer, examples, processed};
+use crate::error::{Context as _, Result};
 
 /// A task whose questions are ready.
 #[derive(Clone, Debug)]

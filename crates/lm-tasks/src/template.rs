@@ -7,8 +7,8 @@ use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
-use crate::error::{Context as _, Result, TaskError, unusable};
 use super::python::{self, Pattern, Value};
+use crate::error::{Context as _, Result, TaskError, unusable};
 
 type Jinja = minijinja::Value;
 

@@ -2,18 +2,15 @@
 
 use boomerang_core::evaluate::{Continuation, Open};
 
-use crate::error::{Context as _, Result, bail, ensure};
 use super::dataset::Dataset;
 use super::definition::{Definition, Kind, Metric};
 use super::prompt::{Document, Prompter};
 use super::python::{self, Value, is_blank, place};
 use super::shots::{Examples, asked, context};
 use super::task::Asked;
+use crate::error::{Context as _, Result, bail, ensure};
 
-pub(super) fn processed(
-    definition: &Definition,
-    mut documents: Vec<Value>,
-) -> Result<Vec<Value>> {
+pub(super) fn processed(definition: &Definition, mut documents: Vec<Value>) -> Result<Vec<Value>> {
     if let Some(process) = definition.functions.process {
         for (number, document) in documents.iter_mut().enumerate() {
             process(document).with_context(|| format!("document {number}"))?;

@@ -1,7 +1,6 @@
 //! Lines as charts and tables.
 
 use boomerang_core::chart::{Axis, Chart, Format, Point, Reference, Series, SeriesStyle};
-use boomerang_core::evaluate::plus_minus;
 
 use crate::findings::{capital, main_line, shape};
 use crate::lines::{Line, SizeAxis, Tasks};
@@ -151,10 +150,9 @@ pub(crate) fn sizes_table(lines: &[Line], metrics: &[&Metric]) -> Table {
                 let estimate = stop.estimate(|member| metric.of(member));
                 estimate.map_or_else(String::new, |estimate| match metric.format {
                     Format::Percent => {
-                        let of_100 = plus_minus(estimate.mean * 100.0, estimate.stderr * 100.0, 1);
-                        format!("{of_100} %")
+                        format!("{} %", estimate.scaled(100.0).to_text(1))
                     }
-                    _ => plus_minus(estimate.mean, estimate.stderr, 3),
+                    _ => estimate.to_text(3),
                 })
             }));
             table.push(row);
@@ -248,8 +246,8 @@ pub(crate) fn shapes_table(lines: &[Line], metric: &Metric) -> Table {
 
 #[cfg(test)]
 mod tests {
-    use crate::lines::tests::{line, tasks};
     use super::*;
+    use crate::lines::tests::{line, tasks};
 
     fn lines() -> [Line; 2] {
         [line("naive", &[(4, 0.3)]), line("boomerang", &[(3, 0.4), (4, 0.55), (5, 0.7)])]

@@ -76,7 +76,8 @@ pub(crate) fn read_evaluation(folder: &Path) -> Result<Evaluation> {
     } else if curve.exists() {
         let text = files::read_text(&curve)?;
         let file = serde_json::from_str::<CurveFile>(&text);
-        let file = file.with_context(|| "expected the curve that `boomerang eval` writes".to_owned());
+        let file =
+            file.with_context(|| "expected the curve that `boomerang eval` writes".to_owned());
         file.map(|file| of_curve(&file.curve)).with_context(|| curve.display().to_string())
     } else {
         Err(ReportError::Unusable(format!(
@@ -99,7 +100,9 @@ fn of_family(folder: &Path, text: &str) -> Result<Evaluation> {
     let version = value.get("version").and_then(Value::as_u64);
     if version != Some(VERSION) {
         let found = version.map_or_else(|| "none".to_owned(), |version| version.to_string());
-        return Err(ReportError::Unusable(format!("the file has version {found}; expected {VERSION}")));
+        return Err(ReportError::Unusable(format!(
+            "the file has version {found}; expected {VERSION}"
+        )));
     }
     let file: FamilyFile = serde_json::from_value(value.clone())
         .with_context(|| "expected the family that `boomerang eval` writes".to_owned())?;
@@ -285,7 +288,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    
+
     fn family(members: Value) -> Result<Evaluation> {
         let text = json!({"version": 1, "command": ["boomerang", "eval"], "members": members});
         of_family(Path::new("eval"), &text.to_string())

@@ -164,9 +164,9 @@ pub(crate) fn capital(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::lines::tests::{line, tasks};
     use crate::steps::tests::answered;
-    use super::*;
 
     fn told(lines: &[Line]) -> Vec<String> {
         let metric = Metric::all(&tasks(), lines).remove(0);

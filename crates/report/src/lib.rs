@@ -100,7 +100,10 @@ impl Report {
         let metric = Metric::find(sources.metric, &metrics).cloned();
         if let (None, Some(asked)) = (&metric, sources.metric) {
             let there: Vec<String> = metrics.iter().map(Metric::key).collect();
-            return Err(ReportError::Unknown(format!("no metric is {asked:?}; there are {}", there.join(", "))));
+            return Err(ReportError::Unknown(format!(
+                "no metric is {asked:?}; there are {}",
+                there.join(", ")
+            )));
         }
         let mut report = Self {
             title: title(&manifest),
@@ -133,8 +136,7 @@ impl Report {
                     there.join(", ")
                 )));
             }
-            self.steps =
-                Steps::of(line, metric, sources.n_draws, sources.seed)?;
+            self.steps = Steps::of(line, metric, sources.n_draws, sources.seed)?;
             if self.steps.is_none() && line.members.len() > 1 {
                 self.notes.push(format!(
                     "The evaluation of {} holds no answers question by question (members/*/samples_*.jsonl), \

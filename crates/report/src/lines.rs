@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use boomerang_core::curve::Estimate;
+use boomerang_core::estimate::Estimate;
 
 /// Models that belong together, such as the sizes of one family in one order.
 #[derive(Clone, Debug, PartialEq)]
@@ -148,7 +148,7 @@ impl Stop<'_> {
         let scores: Option<Vec<Measured>> =
             self.members.iter().map(|member| score(member)).collect();
         let scores = scores?.into_iter().map(|score| (score.value, score.stderr.unwrap_or(0.0)));
-        Estimate::of(&scores.collect::<Vec<_>>())
+        Estimate::over_seeds(&scores.collect::<Vec<_>>())
     }
 
     /// `9 layers`, or the model's name where it does not say how many.
@@ -166,7 +166,7 @@ impl Stop<'_> {
 pub(crate) mod tests {
     use super::*;
 
-    pub(in crate::report) fn member(n_layers: u64, seed: u64, acc: f64) -> Member {
+    pub(crate) fn member(n_layers: u64, seed: u64, acc: f64) -> Member {
         let acc = Measured { value: acc, stderr: Some(0.01) };
         Member {
             name: format!("boomerang-{n_layers:02}"),
@@ -184,12 +184,12 @@ pub(crate) mod tests {
         }
     }
 
-    pub(in crate::report) fn line(series: &str, accs: &[(u64, f64)]) -> Line {
+    pub(crate) fn line(series: &str, accs: &[(u64, f64)]) -> Line {
         let members = accs.iter().map(|&(n_layers, acc)| member(n_layers, 0, acc));
         Line { name: series.to_owned(), series: series.to_owned(), members: members.collect() }
     }
 
-    pub(in crate::report) fn tasks() -> Tasks {
+    pub(crate) fn tasks() -> Tasks {
         let higher_is_better = BTreeMap::from([("acc".to_owned(), true)]);
         let task = Task { n_questions: Some(100), chance: Some(0.25), higher_is_better };
         BTreeMap::from([("arc".to_owned(), task)])

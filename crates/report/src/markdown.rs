@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::{Report, Table};
 use crate::curves::{shapes_table, sizes_table};
 use crate::table::markdown_text;
-use super::{Report, Table};
 
 pub(crate) fn markdown(report: &Report) -> String {
     let mut text = format!("# {}\n\n", markdown_text(&report.title));

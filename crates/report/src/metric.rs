@@ -160,8 +160,8 @@ fn signed(value: f64, decimals: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::lines::tests::{line, tasks};
     use super::*;
+    use crate::lines::tests::{line, tasks};
 
     #[test]
     fn one_task_has_no_mean() {

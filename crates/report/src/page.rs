@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use boomerang_core::chart::{STYLE, escape};
 
+use super::{PICTURE, Report, Table};
 use crate::curves::{chart, shapes_table, sizes_table};
 use crate::lines::SizeAxis;
 use crate::metric::Metric;
-use super::{PICTURE, Report, Table};
 
 /// How the page looks; the pictures have their own.
 const PAGE_STYLE: &str = include_str!("style.css");

@@ -59,7 +59,9 @@ impl Answers {
 
     fn add(&mut self, task: &str, line: &str) -> Result<()> {
         let answer: Value = serde_json::from_str(line).with_context(|| "not JSON".to_owned())?;
-        let fields = answer.as_object().with_context(|| "expected an object with doc_id and metrics".to_owned())?;
+        let fields = answer
+            .as_object()
+            .with_context(|| "expected an object with doc_id and metrics".to_owned())?;
         let doc = fields.get("doc_id").with_context(|| "doc_id is missing".to_owned())?.to_string();
         // A task with several filters has a line for each.
         let filter = fields.get("filter").and_then(Value::as_str).filter(|name| *name != "none");
@@ -155,7 +157,8 @@ mod tests {
         let path = folder.path().join("samples_arc_2026.jsonl");
         fs::write(path, "{\"doc_id\": 0}\n[]\n").unwrap();
         let error = Answers::read(folder.path()).unwrap_err();
-        let causes = std::iter::successors(Some(&error as &dyn Error), |cause| cause.source());
+        let first: &dyn Error = &error;
+        let causes = std::iter::successors(Some(first), |&cause| cause.source());
         let causes: Vec<String> = causes.map(ToString::to_string).collect();
         assert!(causes[0].ends_with("samples_arc_2026.jsonl"), "{causes:?}");
         assert_eq!(causes[1..], ["line 2", "expected an object with doc_id and metrics"]);

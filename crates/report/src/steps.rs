@@ -203,11 +203,11 @@ pub(crate) mod tests {
     use std::fs;
     use std::path::Path;
 
-    use crate::lines::tests::{line, tasks};
     use super::*;
+    use crate::lines::tests::{line, tasks};
 
     /// A line whose members have the first `n` of `of` questions right.
-    pub(in crate::report) fn answered(folder: &Path, n_right: &[u64], of: u64) -> Line {
+    pub(crate) fn answered(folder: &Path, n_right: &[u64], of: u64) -> Line {
         let accs: Vec<(u64, f64)> =
             n_right.iter().zip(3..).map(|(&n, layers)| (layers, n as f64 / of as f64)).collect();
         let mut line = line("boomerang", &accs);

@@ -2,6 +2,7 @@
 
 mod family;
 mod keep;
+mod loss;
 pub mod numbers;
 mod tasks;
 
@@ -9,6 +10,7 @@ use clap::{Args, ValueEnum};
 
 pub use family::{FamilyArgs, parse_order};
 pub use keep::KeepArgs;
+pub use loss::LossArgs;
 pub use tasks::TaskArgs;
 
 use crate::device::DeviceChoice;

@@ -7,12 +7,12 @@ use boomerang_core::similarity::{Analysis, compare_states, similarity_order};
 use futures_lite::future::block_on;
 use serde_json::json;
 
-use crate::measure::calibration::CalibrationArgs;
 use crate::args::FamilyArgs;
+use crate::args::numbers::count;
 use crate::device;
 use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFolder, shown};
-use crate::args::numbers::count;
+use crate::measure::calibration::CalibrationArgs;
 use crate::progress::{Progress, print, tell};
 
 /// Say which layers matter, and which to keep and patch first

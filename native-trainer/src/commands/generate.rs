@@ -8,9 +8,9 @@ use boomerang_core::generate::{Generation, Sampling, TextStream};
 use futures_lite::future::block_on;
 
 use crate::args::DeviceArgs;
+use crate::args::numbers::non_negative;
 use crate::device;
 use crate::files::ModelFolder;
-use crate::args::numbers::non_negative;
 
 /// Continue a text
 #[derive(Clone, Debug, clap::Args)]

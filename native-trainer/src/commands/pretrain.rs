@@ -15,10 +15,10 @@ use futures_lite::future::block_on;
 use serde_json::json;
 
 use crate::args::DeviceArgs;
+use crate::args::numbers::{count, positive, sequence_length, share};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::OutputFolder;
-use crate::args::numbers::{count, positive, sequence_length, share};
 use crate::progress::{Progress, print, tell};
 use crate::train::run::Interrupt;
 

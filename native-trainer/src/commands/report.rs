@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::args::numbers::count;
 use crate::exit::Exit;
 use crate::files::{OutputFolder, note_input};
-use crate::args::numbers::count;
 use crate::progress::{print, tell};
 use boomerang_report::{Import, Report, SizeAxis, Sources};
 

@@ -12,8 +12,8 @@ use futures_lite::future::block_on;
 
 use super::EmbeddedFamily;
 use crate::exit::Exit;
+use crate::parallel::{in_parallel, n_workers};
 use crate::progress::Progress;
-use crate::parallel::{n_workers, in_parallel};
 
 /// The student sees half a percent of the tokens the teacher saw. Much longer, and patching a teacher
 /// block into a student that has learnt to do without it makes things worse before better.
@@ -73,7 +73,10 @@ impl DistillRun {
 ///
 /// # Errors
 /// When a plan does not fit the teacher, or training diverges.
-pub(crate) fn distill_each(embedded: &EmbeddedFamily, runs: &[DistillRun]) -> anyhow::Result<Vec<Student>> {
+pub(crate) fn distill_each(
+    embedded: &EmbeddedFamily,
+    runs: &[DistillRun],
+) -> anyhow::Result<Vec<Student>> {
     let n_steps = runs.iter().map(|run| run.steps).sum();
     let progress = Mutex::new((0, Progress::new("distill", n_steps)));
     let stepped = || {

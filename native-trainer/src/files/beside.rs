@@ -9,9 +9,9 @@ use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::{ModelConfig, code_files};
 use serde_json::Value;
 
-use boomerang_core::checkpoint::files::{CONFIG, EXTRAS};
 use super::{ModelFolder, OutputFolder, read_if_present, weights};
 use crate::progress::tell;
+use boomerang_core::checkpoint::files::{CONFIG, EXTRAS};
 
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
@@ -120,9 +120,9 @@ fn python_files(folder: &Path) -> anyhow::Result<Vec<String>> {
 mod tests {
     use boomerang_core::checkpoint::{Precision, tensors_to_bytes};
 
-    use boomerang_core::checkpoint::files::WEIGHTS;
     use super::super::testing::{folder_of, names};
     use super::*;
+    use boomerang_core::checkpoint::files::WEIGHTS;
 
     fn config(pairs: &Value) -> Vec<u8> {
         let mut config = serde_json::json!({

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-use boomerang_core::checkpoint::files::FINGERPRINTS;
 use super::{ModelFolder, OutputFolder, read_if_present};
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::tell;
+use boomerang_core::checkpoint::files::FINGERPRINTS;
 
 /// Bytes that are looked at in one place of a tensor.
 const SAMPLE: usize = 4096;

@@ -5,8 +5,8 @@ use boomerang_core::evaluate::Markers;
 use boomerang_core::tokenizer::Tokenizer;
 use serde_json::Value;
 
-use crate::exit::Exit;
 use super::ModelFolder;
+use crate::exit::Exit;
 
 /// What a class of tokenizers has when its files name nothing: how BOS and EOS are written.
 struct Class {

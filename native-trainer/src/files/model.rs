@@ -17,13 +17,13 @@ use burn::tensor::Device;
 use super::kinds::{
     has_slow_tokenizer, no_tokenizer, refuse_file_of_other_kind, refuse_other_kinds,
 };
-use boomerang_core::checkpoint::files::{CONFIG, GENERATION_CONFIG, STUDENT_CONFIG, TOKENIZER};
 use super::recipe::{Parents, RecipeFile};
 use super::stream::Sources;
 use super::{Mapped, note_input, read_if_present, read_text, weights};
 use crate::exit::Exit;
-use boomerang_hub::{self as hub, HubId, HubSettings};
 use crate::progress::{Download, tell};
+use boomerang_core::checkpoint::files::{CONFIG, GENERATION_CONFIG, STUDENT_CONFIG, TOKENIZER};
+use boomerang_hub::{self as hub, HubId, HubSettings};
 
 /// A folder with a `config.json` that Boomerang can run and weights that are all there.
 pub struct ModelFolder {
@@ -54,7 +54,8 @@ impl ModelFolder {
     }
 
     fn open_fetched(id: &HubId, settings: &HubSettings) -> anyhow::Result<Self> {
-        let folder = hub::fetch(id, settings, &mut Download::default()).with_context(|| format!("{id} is no folder here"))?;
+        let folder = hub::fetch(id, settings, &mut Download::default())
+            .with_context(|| format!("{id} is no folder here"))?;
         Self::open_here(&folder)
     }
 
@@ -270,10 +271,10 @@ impl Sources for ModelFolder {
 
 #[cfg(test)]
 mod tests {
-    use boomerang_core::checkpoint::files::WEIGHTS;
     use super::super::testing::{folder_of, names};
     use super::*;
     use crate::exit::{code_of, describe};
+    use boomerang_core::checkpoint::files::WEIGHTS;
 
     const LLAMA: &[u8] = br#"{"model_type": "llama", "vocab_size": 8, "hidden_size": 4,
         "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}"#;

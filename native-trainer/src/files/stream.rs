@@ -12,8 +12,8 @@ use safetensors::tensor::TensorView;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use boomerang_core::checkpoint::files::{INDEX, WEIGHTS};
 use super::{Overwrite, write_atomic, write_atomic_with};
+use boomerang_core::checkpoint::files::{INDEX, WEIGHTS};
 
 /// How weights are written.
 #[derive(Clone, Debug, Default)]

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use boomerang_core::checkpoint::shard_names;
 
-use boomerang_core::checkpoint::files::{INDEX, WEIGHTS};
 use super::{Mapped, describe_folder, map, read_text};
 use crate::exit::{Exit, OrExit};
+use boomerang_core::checkpoint::files::{INDEX, WEIGHTS};
 use boomerang_hub::HubId;
 
 /// Maps the weights in `folder`: file names and bytes, in the order of the names.

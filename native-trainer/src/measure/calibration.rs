@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use boomerang_core::distill::{Batch, Layout};
 
 use crate::args::DeviceArgs;
-use crate::files::require_next_token;
-use crate::train::data::{Packing, Rows};
+use crate::args::numbers::count;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
-use crate::args::numbers::count;
+use crate::files::require_next_token;
+use crate::train::data::{Packing, Rows};
 
 /// Texts on which models are compared.
 #[derive(Clone, Debug, clap::Args)]

@@ -2,14 +2,15 @@
 
 use boomerang_core::chart::{Measure, SizeAxis};
 use boomerang_core::checkpoint::Precision;
-use boomerang_core::curve::{CurvePoint, Estimate, Series, SizeCurve};
-use boomerang_core::evaluate::{Batching, Examination, PrefixTree, Score, Stack, plus_minus};
+use boomerang_core::curve::{CurvePoint, Series, SizeCurve};
+use boomerang_core::estimate::Estimate;
+use boomerang_core::evaluate::{Batching, Examination, PrefixTree, Score, Stack};
 use boomerang_core::plan::PatchOrder;
 use boomerang_core::prune::{Family, Student, Teacher};
 use serde_json::json;
 
-use crate::measure::answers::{Engine, Sheet, Weights, answer_all};
 use crate::files::OutputFolder;
+use crate::measure::answers::{Engine, Sheet, Weights, answer_all};
 use crate::measure::members::{self, Member, Sizes};
 use crate::progress::print;
 
@@ -124,9 +125,7 @@ pub fn print_table(measured: &Measured) {
     for series in Series::ALL {
         for stop in measured.curve.stops(series) {
             let shown = |estimate: Option<Estimate>| {
-                estimate.map_or_else(String::new, |Estimate { mean, stderr }| {
-                    plus_minus(mean, stderr, 3)
-                })
+                estimate.map_or_else(String::new, |estimate| estimate.to_text(3))
             };
             let (nats, accuracy) = (shown(stop.nats), shown(stop.accuracy));
             print(&format!(

@@ -139,8 +139,8 @@ impl CacheSize {
 
 #[cfg(test)]
 mod tests {
+    use boomerang_core::estimate::Estimate;
     use boomerang_core::plan::{HeadPolicy, LayerPlan, Patch};
-    use boomerang_core::search::Estimate;
 
     use super::*;
 

@@ -1,8 +1,8 @@
 //! Which members of a family are meant.
 
 use anyhow::bail;
+use boomerang_core::estimate::Estimate;
 use boomerang_core::plan::{HeadPolicy, LayerPlan, Patch, PatchOrder};
-use boomerang_core::search::Estimate;
 
 use super::budget::Budget;
 

@@ -10,9 +10,9 @@ use boomerang_core::search::divergences;
 use futures_lite::future::block_on;
 
 use super::{Size, head_name};
-use crate::measure::calibration::CalibrationArgs;
 use crate::device;
 use crate::files::ModelFolder;
+use crate::measure::calibration::CalibrationArgs;
 use crate::progress::{Progress, print, tell};
 
 /// Fills in each size's divergence from the teacher.
@@ -100,8 +100,8 @@ fn pick(alternatives: &[Size], tolerance: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use boomerang_core::estimate::Estimate;
     use boomerang_core::plan::{HeadPolicy, Patch};
-    use boomerang_core::search::Estimate;
 
     use super::*;
 

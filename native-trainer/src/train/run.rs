@@ -7,13 +7,14 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
+use boomerang_core::distill::loss::LossTerm;
 use boomerang_core::distill::{Distiller, StepReport};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
-use crate::train::data::Rows;
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::{Progress, tell};
+use crate::train::data::Rows;
 use crate::train::run_folder::{RunFolder, Saved, State, append_line};
 
 /// The size of a run.
@@ -157,18 +158,16 @@ pub fn metrics_line(
     n_tokens: usize,
     tokens_per_second: f64,
 ) -> Value {
-    json!({
-        "step": step,
-        "loss": report.terms.total,
-        "ce": report.terms.cross_entropy,
-        "kl": report.terms.kl,
-        "cosine": report.terms.mean_alignment(),
-        "cosine_by_state": report.terms.alignment,
-        "grad_norm": report.grad_norm,
-        "lr": report.learning_rate,
-        "tokens": n_tokens,
-        "tokens_per_second": tokens_per_second,
-    })
+    let mut line = json!({ "step": step, "loss": report.terms.total });
+    for term in LossTerm::ALL {
+        line[term.key()] = json!(term.value(&report.terms));
+    }
+    line["cosine_by_state"] = json!(report.terms.alignment);
+    line["grad_norm"] = json!(report.grad_norm);
+    line["lr"] = json!(report.learning_rate);
+    line["tokens"] = json!(n_tokens);
+    line["tokens_per_second"] = json!(tokens_per_second);
+    line
 }
 
 /// What to do about a run that diverged.
@@ -183,15 +182,10 @@ fn advice(run: &RunFolder) -> String {
 }
 
 fn diverged(report: &StepReport, step: usize, run: &RunFolder) -> anyhow::Error {
-    let terms = &report.terms;
-    let culprit = if terms.cross_entropy.is_some_and(|value| !value.is_finite()) {
-        "the cross-entropy"
-    } else if terms.kl.is_some_and(|value| !value.is_finite()) {
-        "the KL term"
-    } else if !terms.total.is_finite() {
-        "the alignment term"
-    } else {
-        "the gradient"
+    let culprit = match report.terms.first_not_finite() {
+        Some(term) => format!("the {}", term.name()),
+        None if !report.terms.total.is_finite() => "the loss".to_owned(),
+        None => "the gradient".to_owned(),
     };
     anyhow::anyhow!("{culprit} is NaN or infinite at step {}: {}", step + 1, advice(run))
 }

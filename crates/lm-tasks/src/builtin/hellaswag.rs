@@ -2,9 +2,8 @@
 
 use std::sync::LazyLock;
 
-
-use crate::error::{Context as _, Result};
 use super::{column, text};
+use crate::error::{Context as _, Result};
 use crate::python::{Pattern, Value, capitalize, strip};
 
 /// Adds the columns `query`, `choices` and `gold`.

@@ -8,16 +8,14 @@ mod winogrande;
 
 use std::sync::LazyLock;
 
-
-use crate::error::{Context as _, Result, bail};
 use super::definition::parse;
 use super::functions::Functions;
 use super::python::Value;
+use crate::error::{Context as _, Result, bail};
 
 /// The keys of every task, then of every group.
 pub(super) fn all() -> Result<Vec<Value>> {
-    static TASKS: LazyLock<Result<Value>> =
-        LazyLock::new(|| parse(include_str!("tasks.yaml")));
+    static TASKS: LazyLock<Result<Value>> = LazyLock::new(|| parse(include_str!("tasks.yaml")));
     let Ok(Value::Map(entries)) = &*TASKS else {
         bail!("the tasks that come with Boomerang cannot be read")
     };

@@ -1,8 +1,7 @@
 //! RACE: an article with several questions, the last of which is asked.
 
-
-use crate::error::{Context as _, Result};
 use super::text as column;
+use crate::error::{Context as _, Result};
 use crate::python::{Value, literal};
 
 /// The article, its other questions with their answers, and the last one.

@@ -1,7 +1,7 @@
 //! WikiText: its articles as people write them, without the blanks that its tokens were cut by.
 
-use crate::error::Result;
 use super::text as column;
+use crate::error::Result;
 use crate::python::{Pattern, Value};
 
 /// The article as it is in the dataset, by which words and bytes are counted.

@@ -1,8 +1,7 @@
 //! WinoGrande: which name fits the gap is told from what comes after it.
 
-
-use crate::error::{Context as _, Result, bail};
 use super::text as column;
+use crate::error::{Context as _, Result, bail};
 use crate::python::{Value, strip};
 
 /// Which of the two contexts is right.

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use boomerang_files as files;
 use crate::definition::parse;
 use crate::python::{self, Value};
+use boomerang_files as files;
 
 /// The patterns of the files of one part; `None` when the card says nothing of it.
 pub(super) fn patterns(

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-
-use crate::error::{Context as _, Result};
 use super::card;
+use crate::error::{Context as _, Result};
 use boomerang_files::note_input;
 
 /// Datasets have few levels of folders; a link that leads back must not be followed for ever.

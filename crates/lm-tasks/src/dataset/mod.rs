@@ -11,10 +11,9 @@ mod read;
 
 use std::path::{Path, PathBuf};
 
-
-use crate::error::{Context as _, Result, TaskError, bail, ensure};
 use super::definition::DatasetKeys;
 use super::python::{self, Value};
+use crate::error::{Context as _, Result, TaskError, bail, ensure};
 
 /// Where datasets are.
 #[derive(Clone, Debug, Default)]
@@ -101,7 +100,10 @@ impl Dataset {
                 }
                 Place::Folders(folders, _) => format!("looked in {}", shown(folders)),
             };
-            TaskError::Unusable(format!("the dataset {} has no part {split:?}; {places}", self.name))
+            TaskError::Unusable(format!(
+                "the dataset {} has no part {split:?}; {places}",
+                self.name
+            ))
         })?;
         let mut documents = Vec::new();
         for file in &files {

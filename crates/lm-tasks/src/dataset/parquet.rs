@@ -9,10 +9,10 @@ use std::sync::Once;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::{Field, Row};
 
-use crate::error::{Context as _, Result, ensure, unusable};
 use super::pages;
-use boomerang_files as files;
+use crate::error::{Context as _, Result, ensure, unusable};
 use crate::python::{self, Value};
+use boomerang_files as files;
 
 /// # Errors
 /// When the file is damaged, or is one of the kinds that are not read.

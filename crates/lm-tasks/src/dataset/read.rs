@@ -4,10 +4,10 @@ use std::path::Path;
 
 use boomerang_core::documents::{Json, Location, records};
 
-use crate::error::{Result, bail};
 use super::parquet;
-use boomerang_files as files;
+use crate::error::{Result, bail};
 use crate::python::Value;
+use boomerang_files as files;
 
 /// # Errors
 /// Names the file, and the line if it has some.

@@ -1,6 +1,5 @@
 //! How an open question is answered (`generation_kwargs`).
 
-
 use crate::error::{Result, bail, ensure};
 use crate::python::{self, Value};
 

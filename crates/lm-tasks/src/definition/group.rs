@@ -1,6 +1,5 @@
 //! Tasks that are reported together (`group`).
 
-
 use crate::error::{Context as _, Result, bail, ensure};
 use crate::python::{self, Value};
 

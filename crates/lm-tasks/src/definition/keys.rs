@@ -1,8 +1,7 @@
 //! Typed access to the keys of a task.
 
-
-use crate::error::{Context as _, Result, TaskError, bail, ensure, unusable};
 use super::Field;
+use crate::error::{Context as _, Result, TaskError, bail, ensure, unusable};
 use crate::python::{self, Value};
 
 /// The keys of one map, and where it is.

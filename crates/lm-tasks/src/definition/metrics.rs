@@ -1,8 +1,7 @@
 //! Which measures a task reports (`metric_list`), and how they are put together.
 
-
-use crate::error::{Context as _, Result, bail, ensure};
 use super::Kind;
+use crate::error::{Context as _, Result, bail, ensure};
 use crate::python::{self, Pattern, Value};
 
 /// One measure of one document.

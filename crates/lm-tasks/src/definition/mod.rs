@@ -7,7 +7,6 @@ mod metrics;
 mod prompt;
 mod yaml;
 
-
 pub use generation::Generating;
 pub use group::{Group, GroupMetric};
 pub use metrics::{Aggregation, Ignoring, Metric, MetricEntry};
@@ -15,10 +14,10 @@ pub use prompt::{Field, Prompt, Sampler, Shots};
 pub use yaml::read;
 pub(super) use yaml::{glance, parse};
 
-use crate::error::{Result, bail, ensure, unusable};
 use super::filter::Pipeline;
 use super::functions::Functions;
 use super::python::Value;
+use crate::error::{Result, bail, ensure, unusable};
 use keys::Keys;
 
 /// How a task asks (`output_type`).
@@ -162,9 +161,7 @@ impl Definition {
     pub fn questions_split(&self) -> Result<&str> {
         let split = self.splits.test.as_deref().or(self.splits.validation.as_deref());
         split.ok_or_else(|| {
-            unusable!(
-                "neither test_split nor validation_split is there; one of them is asked"
-            )
+            unusable!("neither test_split nor validation_split is there; one of them is asked")
         })
     }
 

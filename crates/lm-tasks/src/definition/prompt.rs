@@ -1,8 +1,7 @@
 //! How documents become questions, answers and examples (`doc_to_…`, `fewshot_config`).
 
-
-use crate::error::{Result, bail};
 use super::keys::Keys;
+use crate::error::{Result, bail};
 use crate::python::Value;
 
 /// How a document becomes a question and its answer.

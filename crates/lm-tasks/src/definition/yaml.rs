@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_yaml_ng::Value as Yaml;
 
-use boomerang_files as files;
 use crate::error::{Context as _, Result, bail, ensure};
 use crate::python::{self, Value};
+use boomerang_files as files;
 
 /// Includes deeper than anybody writes them.
 const MAX_DEPTH: usize = 16;

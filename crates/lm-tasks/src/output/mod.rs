@@ -5,12 +5,11 @@ mod samples;
 
 use std::fs;
 
-
-use crate::error::{Context as _, Result};
 use super::groups::TaskGroup;
 use super::python::{self, Value};
 use super::score::TaskScore;
 use super::task::{Limit, Task};
+use crate::error::{Context as _, Result};
 use boomerang_files::OutputFolder;
 use results::results;
 use samples::{Hashes, hash, line};

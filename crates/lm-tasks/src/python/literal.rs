@@ -1,8 +1,7 @@
 //! `ast.literal_eval`: Python's own notation of values, read without running anything.
 
-
-use crate::error::{Result, unusable};
 use super::Value;
+use crate::error::{Result, unusable};
 
 /// Deeper than any choice is nested, and far from what a stack holds.
 const MAX_DEPTH: usize = 64;

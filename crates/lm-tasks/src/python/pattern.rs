@@ -2,9 +2,9 @@
 
 use fancy_regex::{Captures, Regex};
 
-use crate::error::{Context as _, Result, unusable};
 use super::notation::translate;
 use super::place;
+use crate::error::{Context as _, Result, unusable};
 
 /// A compiled expression.
 #[derive(Clone, Debug)]
@@ -70,11 +70,7 @@ impl Pattern {
 
     /// Shows `visit` every match, until it has seen enough. An empty match may follow another match
     /// at once, as in Python since 3.7.
-    fn each(
-        &self,
-        text: &str,
-        visit: &mut dyn FnMut(&Captures<'_>) -> Result<bool>,
-    ) -> Result<()> {
+    fn each(&self, text: &str, visit: &mut dyn FnMut(&Captures<'_>) -> Result<bool>) -> Result<()> {
         let mut from = 0;
         while from <= text.len() {
             let found = self.regex.captures_from_pos(text, from).with_context(|| {

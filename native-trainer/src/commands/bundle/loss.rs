@@ -9,10 +9,10 @@ use boomerang_core::tokenizer::Tokenizer;
 use futures_lite::future::block_on;
 
 use super::BundleArgs;
-use crate::train::data::similarity_batches;
 use crate::device;
 use crate::files::ModelFolder;
 use crate::progress::{Progress, tell};
+use crate::train::data::similarity_batches;
 
 /// What the page will show, which are texts of the kind that the family is for.
 pub(super) struct Shown<'a> {

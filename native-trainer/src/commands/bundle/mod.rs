@@ -12,12 +12,12 @@ use boomerang_core::evaluate::Examination;
 use boomerang_core::tokenizer::Tokenizer;
 use serde::Deserialize;
 
-use crate::measure::calibration::CalibrationArgs;
 use crate::args::FamilyArgs;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
 use crate::files::{self, ModelFolder, OutputFolder, require_next_token};
+use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
+use crate::measure::calibration::CalibrationArgs;
 use crate::progress::print;
 use loss::Shown;
 

@@ -15,14 +15,14 @@ use futures_lite::future::block_on;
 use serde_json::json;
 
 use crate::args::DeviceArgs;
-use crate::train::data::similarity_batches;
+use crate::args::numbers::count;
 use crate::device;
 use crate::embedded::{DistillRun, EMBEDDED, EmbeddedFamily, STEPS, Start, distill_each};
+use crate::files::OutputFolder;
 use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
 use crate::measure::curve::{Candidate, measure, print_table, write_curve};
-use crate::files::OutputFolder;
-use crate::args::numbers::count;
 use crate::progress::{print, tell};
+use crate::train::data::similarity_batches;
 
 /// The whole embedded on the embedded teacher: prune, distill, patch, evaluate, plot
 #[derive(Clone, Debug, clap::Args)]
@@ -77,8 +77,14 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         OrderChoice::First => PatchOrder::First,
         OrderChoice::Last => PatchOrder::Last,
     };
-    let measured =
-        measure(&embedded.teacher, &candidates, &order, &embedded.examination, Precision::F16, 8192)?;
+    let measured = measure(
+        &embedded.teacher,
+        &candidates,
+        &order,
+        &embedded.examination,
+        Precision::F16,
+        8192,
+    )?;
 
     // The bundle holds the first student; the curve beside it tells of all.
     let student = candidates[0].student.clone();
@@ -141,7 +147,11 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
 }
 
 /// For each seed a student that starts from the teacher's layers, and one that starts from noise.
-fn distill_all(n_seeds: u64, steps: usize, embedded: &EmbeddedFamily) -> anyhow::Result<Vec<Candidate>> {
+fn distill_all(
+    n_seeds: u64,
+    steps: usize,
+    embedded: &EmbeddedFamily,
+) -> anyhow::Result<Vec<Candidate>> {
     let both = |seed| {
         let run = DistillRun::new(embedded.plan.clone(), steps, seed);
         let noise = DistillRun { start: Start::Random, ..run.clone() };

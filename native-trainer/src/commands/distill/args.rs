@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use boomerang_core::distill::loss::{KlPositions, LossWeights};
+use boomerang_core::distill::loss::{KlPositions, LossTerm, LossWeights};
 use boomerang_core::distill::{DistillSettings, Layout, Part, Reduction, Schedule, UpdateSettings};
 use boomerang_core::prune::Student;
 
-use crate::args::{DeviceArgs, KeepArgs, Preset};
-use crate::exit::{Exit, OrExit as _};
-use crate::args::numbers::{count, non_negative, non_negative_f32, positive, sequence_length};
+use crate::args::numbers::{count, non_negative_f32, positive, sequence_length};
+use crate::args::{DeviceArgs, KeepArgs, LossArgs, Preset};
+use crate::exit::Exit;
 
 /// Train a student to imitate its teacher
 #[derive(Clone, Debug, clap::Args)]
@@ -79,21 +79,14 @@ pub struct DistillArgs {
     #[arg(long, value_enum, value_delimiter = ',')]
     pub freeze: Vec<PartChoice>,
 
-    /// Weight of the cross-entropy; 0 turns it off
-    #[arg(value_parser = non_negative, long, default_value_t = 1.0)]
-    pub ce_weight: f64,
-    /// Weight of the KL divergence from the teacher; 0 turns it off
-    #[arg(value_parser = non_negative, long, alias = "kl_loss_weight", default_value_t = 0.1)]
-    pub kl_weight: f64,
+    #[command(flatten)]
+    pub loss: LossArgs,
     /// Softening of both distributions in the KL term
     #[arg(value_parser = positive, long, default_value_t = 1.0)]
     pub temperature: f64,
     /// Where the KL term looks [default: valid; all with --preset paper]
     #[arg(long, value_enum)]
     pub kl_positions: Option<KlChoice>,
-    /// Weight of the alignment of hidden states; 0 turns it off
-    #[arg(value_parser = non_negative, long, alias = "cosine_loss_weight", alias = "cos-weight", default_value_t = 2.0)]
-    pub cosine_weight: f64,
 
     /// Save after every so many steps
     #[arg(value_parser = count, long, default_value_t = 50)]
@@ -164,11 +157,12 @@ impl DistillArgs {
     /// # Errors
     /// When an argument would leave nothing to do.
     pub(super) fn check(&self) -> anyhow::Result<()> {
-        if self.ce_weight == 0.0 && self.kl_weight == 0.0 && self.cosine_weight == 0.0 {
-            return Err(anyhow::anyhow!(
-                "every loss term is off; set --ce-weight, --kl-weight or --cosine-weight above 0"
-            ))
-            .or_exit(Exit::Usage);
+        if self.loss.weights.terms().next().is_none() {
+            let flags = LossTerm::ALL.map(|term| format!("--{}-weight", term.key()));
+            return Err(Exit::Usage.error(format!(
+                "every loss term is off; set one of {} above 0",
+                flags.join(", ")
+            )));
         }
         Ok(())
     }
@@ -212,13 +206,7 @@ impl DistillArgs {
             PartChoice::Head => Part::Head,
         });
         DistillSettings {
-            loss: LossWeights {
-                cross_entropy: self.ce_weight,
-                kl: self.kl_weight,
-                temperature: self.temperature,
-                kl_positions,
-                alignment: self.cosine_weight,
-            },
+            loss: LossWeights { temperature: self.temperature, kl_positions, ..self.loss.weights },
             update: UpdateSettings {
                 weight_decay: self.weight_decay,
                 clip: self.clip,

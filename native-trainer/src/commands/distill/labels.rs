@@ -4,10 +4,10 @@ use boomerang_core::distill::Labels;
 use boomerang_core::tokenizer::Tokenizer;
 
 use super::DistillArgs;
-use crate::train::data::Rows;
 use crate::exit::Exit;
 use crate::files::ModelFolder;
 use crate::files::eos_token;
+use crate::train::data::Rows;
 
 /// The choice of labels; the reference implementation pads with the tokenizer's EOS, and its
 /// padding token is never a label.
@@ -38,7 +38,7 @@ pub(super) fn choose(
 /// # Errors
 /// Names the first micro-batch without a label.
 pub(super) fn check(args: &DistillArgs, rows: &Rows) -> anyhow::Result<()> {
-    if args.ce_weight == 0.0 {
+    if args.loss.weights.cross_entropy == 0.0 {
         return Ok(());
     }
     let has_label: Vec<bool> =

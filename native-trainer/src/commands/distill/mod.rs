@@ -14,15 +14,15 @@ use boomerang_core::prune::{Family, Student, StudentConfig, Teacher};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::train::data::{Packing, Rows};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{
     self, ModelFolder, OutputFolder, require_next_token, shown, write_fingerprints,
 };
 use crate::progress::{print, tell};
-use crate::train::run_folder::{RunFolder, State};
+use crate::train::data::{Packing, Rows};
 use crate::train::run::{Ending, Interrupt, LoopSettings, train};
+use crate::train::run_folder::{RunFolder, State};
 
 pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     args.check()?;

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use boomerang_core::plan::PatchOrder;
 
-use crate::args::{DeviceArgs, FamilyArgs, parse_order};
-use crate::sizes::parse_amount;
-use crate::measure::members::Sizes;
-use crate::args::numbers::{count, sequence_length};
 use crate::args::TaskArgs;
+use crate::args::numbers::{count, sequence_length};
+use crate::args::{DeviceArgs, FamilyArgs, parse_order};
+use crate::measure::members::Sizes;
+use crate::sizes::parse_amount;
 
 /// Measure every size of a family
 #[derive(Clone, Debug, clap::Args)]

@@ -8,9 +8,9 @@ use boomerang_core::tokenizer::Tokenizer;
 
 use super::EvalArgs;
 use super::texts::{mask_token, read_masked_texts, read_texts};
-use crate::measure::answers::Sheet;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, markers};
+use crate::measure::answers::Sheet;
 use crate::progress::tell;
 use boomerang_lm_tasks::{self as tasks, Task, Tasks};
 

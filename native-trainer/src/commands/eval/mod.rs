@@ -19,14 +19,14 @@ use boomerang_core::prune::{Family, Student, Teacher};
 use boomerang_core::similarity::block_similarity;
 use futures_lite::future::block_on;
 
-use crate::measure::answers::{Answered, Cache, Cached, Engine, Weights, answer_all, fingerprints};
-use crate::train::data::similarity_batches;
 use crate::device::{self, ChosenDevice, Memory};
 use crate::exit::{Exit, OrExit as _};
-use crate::measure::curve::{print_table, write_curve};
 use crate::files::{self, ModelFolder, OutputFolder};
+use crate::measure::answers::{Answered, Cache, Cached, Engine, Weights, answer_all, fingerprints};
+use crate::measure::curve::{print_table, write_curve};
 use crate::measure::members::{Candidate, Member, members};
 use crate::progress::{print, tell};
+use crate::train::data::similarity_batches;
 pub use args::{Contexts, EngineArgs, EvalArgs, MemoryMode, Sharing, WhichArgs};
 use asked::Asked;
 use judged::Judged;

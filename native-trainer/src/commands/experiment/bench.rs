@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use boomerang_core::baselines::{block_influence, without_least_influential};
 use boomerang_core::distill::{Batch, Layout, Row};
+use boomerang_core::estimate::mean;
 use boomerang_core::evaluate::{Examination, PrefixTree, Stack};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::PatchOrder;
@@ -13,11 +14,11 @@ use futures_lite::future::block_on;
 
 use super::design::{Design, Kind};
 use super::models::{Models, alone, collapsed};
-use super::sample::{Point, Sample, mean};
+use super::sample::{Point, Sample};
 use super::searched::{Cost, Searched};
 use crate::embedded::{DistillRun, EmbeddedFamily, distill_each};
+use crate::parallel::{in_parallel, n_workers};
 use crate::progress::{Progress, tell};
-use crate::parallel::{n_workers, in_parallel};
 
 /// Parts of the examination, for errors over questions.
 const PARTS: usize = 10;
@@ -48,8 +49,13 @@ pub(super) struct Results {
 }
 
 impl<'a> Bench<'a> {
-    pub(super) fn new(embedded: &'a EmbeddedFamily, n_seeds: u64, n_questions: usize) -> anyhow::Result<Self> {
-        let rows = embedded.corpus.rows(CALIBRATION_SEED, embedded.made.seq_len).take(CALIBRATION_ROWS);
+    pub(super) fn new(
+        embedded: &'a EmbeddedFamily,
+        n_seeds: u64,
+        n_questions: usize,
+    ) -> anyhow::Result<Self> {
+        let rows =
+            embedded.corpus.rows(CALIBRATION_SEED, embedded.made.seq_len).take(CALIBRATION_ROWS);
         let rows = rows.map(|row| Row::new(row.tokens, row.segments));
         let rows: Vec<Row> = rows.collect();
         let batch = |rows: &[Row]| Batch::new(rows.to_vec(), Layout::Packed);

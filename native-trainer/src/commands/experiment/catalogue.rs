@@ -4,7 +4,7 @@ use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::plan::{KeepRule, LayerPlan, PlanError};
 
 use super::design::{Check, Design, Kind, Line, Sizes, Test};
-use crate::embedded::{DistillRun, Start, EmbeddedFamily};
+use crate::embedded::{DistillRun, EmbeddedFamily, Start};
 use crate::measure::order::Method;
 
 /// An experiment by name.
@@ -45,7 +45,11 @@ impl Name {
     ///
     /// # Errors
     /// [`PlanError`] never, unless the embedded teacher were another one.
-    pub(super) fn design(self, embedded: &EmbeddedFamily, steps: usize) -> Result<Design, PlanError> {
+    pub(super) fn design(
+        self,
+        embedded: &EmbeddedFamily,
+        steps: usize,
+    ) -> Result<Design, PlanError> {
         let run = DistillRun::new(embedded.plan.clone(), steps, 0);
         match self {
             Self::Phenomenon => Ok(phenomenon(run)),

@@ -1,9 +1,10 @@
 //! The claims against the measurements, in numbers and in one of a few words.
 
+use boomerang_core::estimate::{Estimate, mean, stderr};
 use serde::Serialize;
 
 use super::design::{Check, Design, Test};
-use super::sample::{Estimate, Measure, Sample, mean, stderr};
+use super::sample::{Measure, Sample};
 
 /// A claim, and what was found by one measure.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -16,11 +16,11 @@ use std::time::Instant;
 use clap::ValueEnum as _;
 
 use crate::args::DeviceArgs;
+use crate::args::numbers::count;
 use crate::device;
 use crate::embedded::{EmbeddedFamily, STEPS};
 use crate::exit::Exit;
 use crate::files::OutputFolder;
-use crate::args::numbers::count;
 use crate::progress::{print, tell};
 use bench::Bench;
 use catalogue::Name;

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use boomerang_core::chart::{Axis, Chart, Format, Point, Reference, Series, SeriesStyle};
-use boomerang_core::evaluate::plus_minus;
+use boomerang_core::estimate::{Estimate, mean, stderr};
 use serde_json::{Value, json};
 
 use super::bench::Results;
 use super::design::Design;
 use super::judge::{Finding, Judged};
-use super::sample::{Estimate, Measure, Sample, mean, stderr};
+use super::sample::{Measure, Sample};
 
 /// Width and height of a picture, in pixels.
 const PICTURE: (f64, f64) = (960.0, 560.0);
@@ -219,8 +219,6 @@ fn title(measure: Measure) -> &'static str {
 }
 
 fn row(cells: impl Iterator<Item = Option<Estimate>>) -> String {
-    let cell = |cell: Option<Estimate>| {
-        cell.map_or_else(String::new, |cell| plus_minus(cell.mean, cell.stderr, 3))
-    };
+    let cell = |cell: Option<Estimate>| cell.map_or_else(String::new, |cell| cell.to_text(3));
     cells.map(cell).collect::<Vec<_>>().join(" | ")
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use boomerang_core::estimate::{Estimate, mean, stderr};
+
 use super::design::Sizes;
 
 /// One model of a line, measured on every part of the examination.
@@ -25,13 +27,6 @@ pub(super) struct Point {
 pub(super) enum Measure {
     Accuracy,
     Nats,
-}
-
-/// A mean and its standard error.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Estimate {
-    pub(super) mean: f64,
-    pub(super) stderr: f64,
 }
 
 /// The measured points of all lines.
@@ -58,22 +53,15 @@ impl Measure {
     }
 }
 
-impl Estimate {
-    /// From one row for each seed, with one value for each part of the examination.
-    ///
-    /// The error is that of drawing other students (over seeds) and other questions (over parts).
-    pub(super) fn of(rows: &[Vec<f64>]) -> Self {
-        let seeds: Vec<f64> = rows.iter().map(|row| mean(row)).collect();
-        let n_parts = rows.iter().map(Vec::len).min().unwrap_or(0);
-        let column = |part: usize| mean(&rows.iter().map(|row| row[part]).collect::<Vec<_>>());
-        let parts: Vec<f64> = (0..n_parts).map(column).collect();
-        Self { mean: mean(&seeds), stderr: stderr(&seeds).hypot(stderr(&parts)) }
-    }
-
-    /// How many standard errors from 0.
-    pub(super) fn z(self) -> f64 {
-        if self.stderr > 0.0 { self.mean / self.stderr } else { self.mean * f64::INFINITY }
-    }
+/// From one row for each seed, with one value for each part of the examination.
+///
+/// The error is that of sampling other students (over seeds) and other questions (over parts).
+pub(super) fn estimate(rows: &[Vec<f64>]) -> Estimate {
+    let seeds: Vec<f64> = rows.iter().map(|row| mean(row)).collect();
+    let n_parts = rows.iter().map(Vec::len).min().unwrap_or(0);
+    let column = |part: usize| mean(&rows.iter().map(|row| row[part]).collect::<Vec<_>>());
+    let parts: Vec<f64> = (0..n_parts).map(column).collect();
+    Estimate { mean: mean(&seeds), stderr: stderr(&seeds).hypot(stderr(&parts)) }
 }
 
 impl Sample {
@@ -88,7 +76,7 @@ impl Sample {
     }
 
     pub(super) fn estimate(&self, line: usize, n_layers: usize, measure: Measure) -> Estimate {
-        Estimate::of(&self.rows(line, n_layers, measure))
+        estimate(&self.rows(line, n_layers, measure))
     }
 
     /// The mean over the whole curve, trapezoid by trapezoid from its smallest to its largest size.
@@ -104,7 +92,7 @@ impl Sample {
                 (size, (before + after) as f64 / 2.0 / (last - first).max(1) as f64)
             })
             .collect();
-        (last > first).then(|| Estimate::of(&self.weighted(line, &weights, measure)))
+        (last > first).then(|| estimate(&self.weighted(line, &weights, measure)))
     }
 
     /// How much better `line` is than `than`; both have the same students where both have students,
@@ -139,7 +127,7 @@ impl Sample {
                 &self.weighted(line, &weights, measure),
                 &self.weighted(than, &weights, measure),
             );
-            Estimate::of(&scaled(&rows, measure.upwards()))
+            estimate(&scaled(&rows, measure.upwards()))
         })
     }
 
@@ -148,7 +136,7 @@ impl Sample {
         let sizes = self.sizes(line);
         let step = |pair: &[usize]| {
             let weights = [(pair[1], 1.0), (pair[0], -1.0)];
-            Estimate::of(&scaled(&self.weighted(line, &weights, measure), measure.upwards()))
+            estimate(&scaled(&self.weighted(line, &weights, measure), measure.upwards()))
         };
         sizes.windows(2).map(step).collect()
     }
@@ -182,7 +170,7 @@ impl Sample {
                 &self.weighted(line, &weights, measure),
                 &self.weighted(than, &weights, measure),
             );
-            Estimate::of(&scaled(&rows, measure.upwards()))
+            estimate(&scaled(&rows, measure.upwards()))
         })
     }
 
@@ -233,21 +221,6 @@ pub(super) fn sums(rows: &[Vec<f64>], others: &[Vec<f64>]) -> Vec<Vec<f64>> {
         .collect()
 }
 
-pub(super) fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-/// Of the mean of a sample; 0 for a single value.
-pub(super) fn stderr(values: &[f64]) -> f64 {
-    let n_values = values.len() as f64;
-    if values.len() < 2 {
-        return 0.0;
-    }
-    let center = mean(values);
-    let squares: f64 = values.iter().map(|value| (value - center).powi(2)).sum();
-    (squares / (n_values - 1.0) / n_values).sqrt()
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -265,11 +238,11 @@ pub(super) mod tests {
 
     #[test]
     fn the_error_has_a_part_for_students_and_one_for_questions() {
-        let only_seeds = Estimate::of(&[vec![1.0, 1.0], vec![3.0, 3.0]]);
+        let only_seeds = estimate(&[vec![1.0, 1.0], vec![3.0, 3.0]]);
         assert_eq!((only_seeds.mean, only_seeds.stderr), (2.0, 1.0));
-        let only_parts = Estimate::of(&[vec![1.0, 3.0], vec![1.0, 3.0]]);
+        let only_parts = estimate(&[vec![1.0, 3.0], vec![1.0, 3.0]]);
         assert_eq!((only_parts.mean, only_parts.stderr), (2.0, 1.0));
-        let both = Estimate::of(&[vec![0.0, 2.0], vec![2.0, 4.0]]);
+        let both = estimate(&[vec![0.0, 2.0], vec![2.0, 4.0]]);
         assert_eq!((both.mean, both.stderr), (2.0, 2.0_f64.sqrt()));
     }
 

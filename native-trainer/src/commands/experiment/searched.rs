@@ -8,7 +8,7 @@ use boomerang_core::prune::Family;
 use boomerang_core::search::{Known, Metric};
 
 use crate::measure::order::{Method, find};
-use crate::parallel::{n_workers, in_parallel};
+use crate::parallel::{in_parallel, n_workers};
 
 /// Width of a beam search, as in `boomerang search`.
 const BEAM: usize = 4;

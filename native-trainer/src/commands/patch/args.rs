@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use boomerang_core::checkpoint::Precision;
 use boomerang_core::gguf::Encoding;
 
-use crate::measure::calibration::CalibrationArgs;
 use crate::args::FamilyArgs;
-use crate::exit::Exit;
 use crate::args::numbers::non_negative;
+use crate::exit::Exit;
+use crate::measure::calibration::CalibrationArgs;
 use crate::progress::print;
 use crate::sizes::{CacheSize, ChoiceArgs, Head, Size, parse_bytes};
 

@@ -9,11 +9,11 @@ use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::StudentConfig;
 
-use crate::measure::calibration::CalibrationArgs;
 use crate::args::KeepArgs;
+use crate::args::numbers::{count, number, sequence_length};
 use crate::device;
 use crate::files::{ModelFolder, OutputFolder, note_input, write_fingerprints};
-use crate::args::numbers::{count, number, sequence_length};
+use crate::measure::calibration::CalibrationArgs;
 use crate::progress::print;
 use baseline::Baseline;
 

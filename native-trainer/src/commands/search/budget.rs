@@ -9,9 +9,9 @@ use boomerang_core::search::Known;
 use serde_json::{Value, json};
 
 use crate::args::FamilyArgs;
+use crate::args::numbers::non_negative;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
-use crate::args::numbers::non_negative;
 use crate::progress::print;
 use crate::sizes::{
     Budget, CacheSize, Head, Size, choose_heads, compare, head_name, parse_amount, size_of,

@@ -11,15 +11,15 @@ use boomerang_core::search::{self, Known};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
-use crate::measure::calibration::CalibrationArgs;
 use crate::args::FamilyArgs;
+use crate::args::numbers::count;
 use crate::device;
 use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFile};
-use crate::args::numbers::count;
+use crate::measure::calibration::CalibrationArgs;
+use crate::measure::order::{Method, find};
 use crate::progress::{Progress, print, tell};
 pub use budget::BudgetArgs;
-use crate::measure::order::{Method, find};
 
 /// Find a good order of patching, and the best size within a budget
 #[derive(Clone, Debug, clap::Args)]

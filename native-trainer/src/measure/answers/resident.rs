@@ -8,7 +8,7 @@ use boomerang_core::model::LanguageModel;
 use futures_lite::future::block_on;
 
 use super::pieces::pieces;
-use crate::parallel::{n_workers, in_parallel};
+use crate::parallel::{in_parallel, n_workers};
 
 /// Parameters of a layer up to which one batch leaves the cores of a CPU idle.
 const SMALL_LAYER: u64 = 8 << 20;
