@@ -66,9 +66,9 @@ fn a_position_by_itself_gives_what_it_gives_among_others() {
         let tokens: Vec<u32> = (0..9).map(|place| 5 + 7 * place % 31).collect();
         let mask = AttentionMask::causal(tokens.len(), 0, &cpu());
         let together = values(model.trace(ids(&tokens, &cpu()), &mask).logits);
-        let mut cache = KvCache::new(model.config(), 1, tokens.len(), &cpu());
+        let mut cache = KvCache::new(&model, tokens.len());
         for (token, expected) in tokens.iter().zip(together.chunks(model.config().vocab)) {
-            let logits = values(model.next_logits(ids(&[*token], &cpu()), &mut cache));
+            let logits = values(model.next_logits(&[*token], &mut cache));
             let difference = relative_difference(&logits, expected);
             assert!(difference <= 1e-4, "{}: logits differ by {difference}", folder.display());
         }

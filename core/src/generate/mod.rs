@@ -79,7 +79,7 @@ impl<'model> Generation<'model> {
             return Err(GenerateError::PromptTooLong { n_tokens: prompt.len(), max_seq });
         }
         let n_tokens = n_tokens.min(max_seq - prompt.len());
-        let cache = KvCache::new(model.config(), 1, prompt.len() + n_tokens, &model.device());
+        let cache = KvCache::new(model, prompt.len() + n_tokens);
         Ok(Self::of(model, Written::nothing(prompt, cache), n_tokens, sampling))
     }
 

@@ -3,7 +3,7 @@
 //! Transformer Explainer (arXiv:2408.04619) does so for one token; here a whole text is followed until
 //! a token falls out otherwise. The logits stay on the model's device.
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use crate::config::ModelConfig;
 use crate::model::{KvCache, LanguageModel};
@@ -62,10 +62,8 @@ impl Written {
         // The last token is read again where only its logits were let go of.
         self.cache.cut_back((self.prompt.len() + place).saturating_sub(1));
         let text = self.prompt.iter().chain(&self.tokens[..place]);
-        let unseen: Vec<i64> = text.skip(self.cache.len()).map(|&token| i64::from(token)).collect();
-        let shape = [1, unseen.len()];
-        let unseen = Tensor::<2, Int>::from_data(TensorData::new(unseen, shape), &model.device());
-        model.next_logits(unseen, &mut self.cache)
+        let unseen: Vec<u32> = text.skip(self.cache.len()).copied().collect();
+        model.next_logits(&unseen, &mut self.cache)
     }
 
     /// Those of the first place that is not known.

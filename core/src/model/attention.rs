@@ -1,15 +1,17 @@
 //! Grouped-query attention with rotary positions, query/key norms and biases where a model has them.
 
+use boomerang_kernels as kernels;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::cache::LayerCache;
-use super::layer::{linear, normalize};
+use super::decode::softcap_of_one;
+use super::linear::{linear, linear_of_one};
 use super::mask::AttentionMask;
-use super::norm::Norm;
-use super::one_row;
+use super::norm::{Norm, normalize, normalize_rows};
+use super::numbers::numbers;
 use super::rope::RotaryTable;
 use crate::architecture::QueryKeyNorm;
 use crate::config::ModelConfig;
@@ -81,12 +83,6 @@ impl Attention {
             None => (key, value),
         };
 
-        if mask.is_none()
-            && let Some(mixed) = one_row::attend(&query, &key, &value, self.scale, self.softcap)
-        {
-            return linear(&self.output, mixed);
-        }
-
         // The query heads that share a key head become further rows of it, so that keys and values
         // are never repeated: [batch, n_kv_heads, n_groups * seq, d_head].
         let n_keys = key.dims()[2];
@@ -106,6 +102,70 @@ impl Attention {
         // [batch, n_heads, seq, d_head] -> [batch, seq, n_heads * d_head]
         let mixed = mixed.swap_dims(1, 2).reshape([batch, seq, self.n_heads * self.d_head]);
         linear(&self.output, mixed)
+    }
+
+    /// As [`Attention::forward`], for one position; a query sees at most the last `window` positions.
+    pub(super) fn forward_of_one(
+        &self,
+        x: &[f32],
+        rope: Option<&RotaryTable>,
+        position: usize,
+        window: Option<usize>,
+        cache: &mut LayerCache,
+    ) -> Vec<f32> {
+        let prepared = |layer: &Linear, norm: Option<&Norm>| {
+            let mut heads = linear_of_one(layer, x);
+            // A norm has as many weights as a head, or as all of them.
+            normalize_rows(norm, &mut heads);
+            if let Some(rope) = rope {
+                rope.rotate_heads(&mut heads, self.d_head, position);
+            }
+            heads
+        };
+        let query = prepared(&self.query, self.query_norm.as_ref());
+        let key = prepared(&self.key, self.key_norm.as_ref());
+        let value = linear_of_one(&self.value, x);
+        let shape = [1, self.n_kv_heads, 1, self.d_head];
+        let tensor = |heads| Tensor::<4>::from_data(TensorData::new(heads, shape), &cache.device());
+        let (key, value) = (tensor(key), tensor(value));
+        let (key, value) = cache.append(key, value);
+        let mixed = self.attend_of_one(&query, &key, &value, window);
+        linear_of_one(&self.output, &mixed)
+    }
+
+    /// What the heads of one position take from all positions.
+    ///
+    /// Shapes: `query` and the result have `n_heads * d_head` numbers, `key` and `value` are
+    /// `[1, n_kv_heads, len, d_head]`.
+    fn attend_of_one(
+        &self,
+        query: &[f32],
+        key: &Tensor<4>,
+        value: &Tensor<4>,
+        window: Option<usize>,
+    ) -> Vec<f32> {
+        const IN_MEMORY: &str = "a cache of this path has its keys and values in memory";
+        let (len, d_head) = (key.dims()[2], self.d_head);
+        let first_seen = window.map_or(0, |window| len.saturating_sub(window)) * d_head;
+        let n_groups = self.n_heads / self.n_kv_heads;
+        let (keys, values) = (numbers(key).expect(IN_MEMORY), numbers(value).expect(IN_MEMORY));
+        let mut mixed = vec![0.0; query.len()];
+        let mut weights = vec![0.0; len - first_seen / d_head];
+        let heads = query.chunks_exact(d_head).zip(mixed.chunks_exact_mut(d_head));
+        for (head, (query, mixed)) in heads.enumerate() {
+            let block = head / n_groups;
+            let key = &keys.block(block).expect(IN_MEMORY)[first_seen..];
+            let value = &values.block(block).expect(IN_MEMORY)[first_seen..];
+            for (weight, key) in weights.iter_mut().zip(key.chunks_exact(d_head)) {
+                *weight = self.scale as f32 * kernels::dot(query, key);
+            }
+            if let Some(cap) = self.softcap {
+                softcap_of_one(cap, &mut weights);
+            }
+            kernels::softmax(&mut weights);
+            kernels::times_rows(&weights, value, mixed);
+        }
+        mixed
     }
 
     /// Queries or keys as they meet: normalised, in heads, rotated.

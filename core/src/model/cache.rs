@@ -2,7 +2,9 @@
 
 use burn::tensor::{Device, Tensor};
 
+use super::LanguageModel;
 use super::context::tables;
+use super::numbers::all_in_memory;
 use super::rope::RotaryTable;
 use crate::config::{ModelConfig, Rotary};
 
@@ -15,9 +17,11 @@ pub struct KvCache {
     pub(super) rope: Vec<RotaryTable>,
     pub(super) len: usize,
     capacity: usize,
+    /// Whether single positions are decoded on the numbers themselves (`decode.rs`).
+    pub(super) is_in_memory: bool,
 }
 
-/// Keys and values of one layer, `[batch, n_kv_heads, capacity, d_head]`.
+/// Keys and values of one layer, `[1, n_kv_heads, capacity, d_head]`.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerCache {
     key: Tensor<4>,
@@ -26,13 +30,16 @@ pub(crate) struct LayerCache {
 }
 
 impl KvCache {
-    pub fn new(config: &ModelConfig, batch: usize, capacity: usize, device: &Device) -> Self {
-        let shape = [batch, config.n_kv_heads, capacity, config.d_head];
+    /// For one text of at most `capacity` positions.
+    pub fn new(model: &LanguageModel, capacity: usize) -> Self {
+        let (config, device) = (model.config(), model.device());
+        let shape = [1, config.n_kv_heads, capacity, config.d_head];
         Self {
-            layers: config.layers.iter().map(|_| LayerCache::empty(shape, device)).collect(),
-            rope: tables(&config.rotary, capacity, device),
+            layers: config.layers.iter().map(|_| LayerCache::empty(shape, &device)).collect(),
+            rope: tables(&config.rotary, capacity, &device),
             len: 0,
             capacity,
+            is_in_memory: all_in_memory(model),
         }
     }
 
@@ -99,6 +106,10 @@ impl LayerCache {
             value: moved(self.value, empty.value),
             len: self.len,
         }
+    }
+
+    pub(super) fn device(&self) -> Device {
+        self.key.device()
     }
 
     /// Adds the keys and values of `seq` new positions and returns those of all positions.

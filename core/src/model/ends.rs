@@ -4,8 +4,9 @@ use burn::module::{Initializer, Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Int, Tensor};
 
-use super::layer::normalize;
-use super::norm::Norm;
+use super::decode::read;
+use super::linear::add;
+use super::norm::{Norm, normalize, normalize_rows};
 use crate::architecture::PositionRule;
 use crate::config::{Activation, ModelConfig};
 
@@ -61,6 +62,28 @@ impl InputEmbedding {
             };
         }
         normalize(self.norm.as_ref(), x)
+    }
+
+    /// As [`InputEmbedding::forward`], of one token.
+    pub(super) fn of_one(&self, token: usize, position: usize) -> Vec<f32> {
+        let row = |matrix: &Embedding, index: usize, act: &mut dyn FnMut(&[f32])| {
+            let weight = matrix.weight.val();
+            let width = weight.dims()[1];
+            read(&weight, |weight| act(&weight[index * width..(index + 1) * width]));
+        };
+        let mut x = Vec::new();
+        row(&self.tokens, token, &mut |row| x = row.to_vec());
+        if let Some(scale) = self.scale {
+            x.iter_mut().for_each(|x| *x *= scale as f32);
+        }
+        if let Some(token_types) = &self.token_types {
+            row(token_types, 0, &mut |row| add(&mut x, row));
+        }
+        if let Some(positions) = &self.positions {
+            row(positions, position, &mut |row| add(&mut x, row));
+        }
+        normalize_rows(self.norm.as_ref(), &mut x);
+        x
     }
 }
 

@@ -1,21 +1,21 @@
 //! One transformer layer.
 
 use burn::module::Module;
-use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::attention::Attention;
 use super::cache::LayerCache;
 use super::context::Context;
+use super::decode::sum;
 use super::mlp::Mlp;
-use super::norm::Norm;
-use super::one_row;
+use super::norm::{Norm, normalize, normalize_rows};
 use super::parameters::{self, Parameter};
+use super::rope::RotaryTable;
 use crate::config::{LayerKind, ModelConfig};
 
 /// Attention and MLP, each behind its norms and added to the residual stream.
 ///
-/// A layer does not know its place in the stack: the same layer serves every member of a family.
+/// A layer does not know its index in the stack: the same layer serves every member of a family.
 /// What it does differently from its neighbours, it carries along as its [`LayerKind`].
 #[derive(Module, Debug)]
 pub struct DecoderLayer {
@@ -89,17 +89,33 @@ impl DecoderLayer {
         let fed = self.mlp.forward(normalize(self.mlp_norm.as_ref(), x.clone()));
         normalize(self.mlp_sum_norm.as_ref(), x + normalize(self.mlp_post_norm.as_ref(), fed))
     }
-}
 
-/// Shapes: `[.., d_input]` -> `[.., d_output]`
-pub(super) fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    one_row::linear(layer, &x).unwrap_or_else(|| layer.forward(x))
-}
-
-/// `x` itself where there is no norm.
-pub(super) fn normalize<const D: usize>(norm: Option<&Norm>, x: Tensor<D>) -> Tensor<D> {
-    match norm {
-        Some(norm) => norm.forward(x),
-        None => x,
+    /// As [`DecoderLayer::forward`], for the one position after those in the cache.
+    pub(super) fn forward_of_one(
+        &self,
+        x: Vec<f32>,
+        rope: Option<&RotaryTable>,
+        position: usize,
+        cache: &mut LayerCache,
+    ) -> Vec<f32> {
+        let normalized = |norm: &Option<Norm>, mut x: Vec<f32>| {
+            normalize_rows(norm.as_ref(), &mut x);
+            x
+        };
+        let attended = normalized(&self.attention_norm, x.clone());
+        let window = self.kind.window;
+        let attended = self.attention.forward_of_one(&attended, rope, position, window, cache);
+        let attended = normalized(&self.attention_post_norm, attended);
+        let fed = |x: &[f32]| {
+            let fed = self.mlp.forward_of_one(&normalized(&self.mlp_norm, x.to_vec()));
+            normalized(&self.mlp_post_norm, fed)
+        };
+        if self.parallel {
+            let fed = fed(&x);
+            return sum(sum(x, &attended), &fed);
+        }
+        let x = normalized(&self.attention_sum_norm, sum(x, &attended));
+        let fed = fed(&x);
+        normalized(&self.mlp_sum_norm, sum(x, &fed))
     }
 }

@@ -3,9 +3,10 @@
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::{gelu, gelu_approximate, relu, silu};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
-use super::layer::linear;
+use super::decode::read;
+use super::linear::{linear, linear_of_one};
 use crate::architecture::MlpKind;
 use crate::config::{Activation, ModelConfig};
 
@@ -41,6 +42,21 @@ impl Mlp {
         };
         linear(&self.down, hidden)
     }
+
+    /// As [`Mlp::forward`], for one position.
+    pub(super) fn forward_of_one(&self, x: &[f32]) -> Vec<f32> {
+        let device = self.up.weight.device();
+        let up = linear_of_one(&self.up, x);
+        let hidden = match &self.gate {
+            Some(gate) => {
+                let mut hidden = self.activation.apply_to_one(linear_of_one(gate, x), &device);
+                hidden.iter_mut().zip(&up).for_each(|(hidden, up)| *hidden *= up);
+                hidden
+            }
+            None => self.activation.apply_to_one(up, &device),
+        };
+        linear_of_one(&self.down, &hidden)
+    }
 }
 
 impl Activation {
@@ -51,5 +67,12 @@ impl Activation {
             Self::GeluTanh => gelu_approximate(x),
             Self::Relu => relu(x),
         }
+    }
+
+    /// As [`Activation::apply`]: burn's own, so that both paths have the same approximations.
+    fn apply_to_one(self, x: Vec<f32>, device: &Device) -> Vec<f32> {
+        let shape = [x.len()];
+        let y = self.apply(Tensor::<1>::from_data(TensorData::new(x, shape), device));
+        read(&y, <[f32]>::to_vec)
     }
 }

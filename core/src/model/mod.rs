@@ -6,14 +6,16 @@
 mod attention;
 mod cache;
 mod context;
+mod decode;
 mod ends;
 #[cfg(feature = "distill")]
 pub(crate) mod graph;
 mod layer;
+mod linear;
 mod mask;
 mod mlp;
 mod norm;
-mod one_row;
+mod numbers;
 pub mod parameters;
 mod rope;
 
@@ -25,12 +27,11 @@ pub use context::Context;
 use ends::{Head, HeadTransform, InputEmbedding, Positions};
 pub use layer::DecoderLayer;
 pub use mask::AttentionMask;
-use norm::Norm;
+use norm::{Norm, normalize};
 use parameters::Parameter;
 
 use crate::config::ModelConfig;
 use attention::softcap;
-use layer::normalize;
 
 /// A language model: a decoder, or an encoder that predicts masked tokens.
 #[derive(Module, Debug)]
@@ -142,6 +143,14 @@ impl LanguageModel {
         self.head.clone().unwrap_or_else(tied)
     }
 
+    /// `[vocab, d_model]`
+    fn head_weight(&self) -> Tensor<2> {
+        match &self.head {
+            Some(head) => head.weight.val(),
+            None => self.embedding.tokens.weight.val(),
+        }
+    }
+
     pub fn is_tied(&self) -> bool {
         self.head.is_none()
     }
@@ -187,14 +196,9 @@ impl LanguageModel {
 
     /// Logits of normalised states. Shapes: `[rows, d_model]` -> `[rows, vocab]`
     pub fn logits(&self, states: Tensor<2>) -> Tensor<2> {
-        let weight = match &self.head {
-            Some(head) => head.weight.val(),
-            None => self.embedding.tokens.weight.val(),
-        };
+        let weight = self.head_weight();
         let Some(transform) = &self.transform else {
-            let logits = one_row::times_transposed(&states, &weight);
-            let logits = logits.unwrap_or_else(|| states.matmul(weight.transpose()));
-            return softcap(self.config.logit_softcap, logits);
+            return softcap(self.config.logit_softcap, states.matmul(weight.transpose()));
         };
         transform.add_bias(transform.forward(states).matmul(weight.transpose()))
     }
@@ -223,20 +227,26 @@ impl LanguageModel {
         ForwardTrace { hidden_states, logits }
     }
 
-    /// Continues a text: logits after the last of the new tokens, `[batch, vocab]`.
+    /// Continues a text: logits after the last of the new tokens, `[1, vocab]`.
     ///
-    /// Shape: `tokens` is `[batch, seq]`, the positions after those in the cache.
+    /// The tokens stand at the positions after those in the cache. A single one is decoded on the
+    /// numbers themselves where the cache was made for it (`decode.rs`).
     ///
     /// # Panics
-    /// When the cache has no room for `seq` more positions, or was made for another stack, or the
-    /// model predicts masked tokens and continues no text.
-    pub fn next_logits(&self, tokens: Tensor<2, Int>, cache: &mut KvCache) -> Tensor<2> {
-        let [_, seq] = tokens.dims();
-        assert!(!self.config.is_masked(), "a masked language model continues no text");
-        assert!(seq <= cache.room(), "the cache has no room for {seq} more positions");
+    /// When there is no token, the cache is too small for them or was made for another stack, or the
+    /// model predicts masked tokens and does not continue texts.
+    pub fn next_logits(&self, tokens: &[u32], cache: &mut KvCache) -> Tensor<2> {
+        let seq = tokens.len();
+        assert!(!self.config.is_masked(), "a masked language model does not continue texts");
+        assert!(0 < seq && seq <= cache.room(), "the cache does not take {seq} more positions");
         assert_eq!(cache.layers.len(), self.layers.len(), "the cache belongs to another size");
-        let past = cache.len;
-        let context = Context::continued(&self.config, &cache.rope, past, seq, &tokens.device());
+        if let (&[token], true) = (tokens, cache.is_in_memory) {
+            return self.decode(token, cache);
+        }
+        let (past, device) = (cache.len, self.device());
+        let tokens: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
+        let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [1, seq]), &device);
+        let context = Context::continued(&self.config, &cache.rope, past, seq, &device);
         let mut x = self.embed(tokens, past);
         for (layer, cache) in self.layers.iter().zip(&mut cache.layers) {
             x = layer.forward(x, &context, Some(cache));

@@ -1,9 +1,11 @@
 //! Norms: what keeps the residual stream at a size that the next part can read.
 
+use boomerang_kernels as kernels;
 use burn::module::{Initializer, Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use super::one_row;
+use super::decode::read;
+use super::linear::add;
 use crate::architecture::NormKind;
 use crate::config::ModelConfig;
 
@@ -28,13 +30,6 @@ impl Norm {
 
     /// Shapes: `[.., size]` in and out.
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let gamma = self.gamma.val();
-        let beta = self.beta.as_ref().map(Param::val);
-        let in_one = one_row::norm(self.kind, &gamma, beta.as_ref(), self.epsilon, &x);
-        in_one.unwrap_or_else(|| self.composed(x))
-    }
-
-    fn composed<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let gamma = self.gamma.val().unsqueeze();
         match self.kind {
             NormKind::Rms => self.by_root_mean_square(x) * gamma,
@@ -50,8 +45,44 @@ impl Norm {
         }
     }
 
+    /// As [`Norm::forward`], of rows of numbers, in place.
+    pub(super) fn forward_of_rows(&self, rows: &mut [f32]) {
+        let around = if self.kind == NormKind::RmsAroundOne { 1.0 } else { 0.0 };
+        read(&self.gamma.val(), |gamma| {
+            for row in rows.chunks_exact_mut(gamma.len()) {
+                if self.kind == NormKind::Layer {
+                    kernels::center(row);
+                }
+                kernels::divide_by_root_mean_square(row, self.epsilon as f32);
+                for (value, gamma) in row.iter_mut().zip(gamma) {
+                    *value *= gamma + around;
+                }
+            }
+        });
+        if let Some(beta) = &self.beta {
+            read(&beta.val(), |beta| {
+                rows.chunks_exact_mut(beta.len()).for_each(|row| add(row, beta));
+            });
+        }
+    }
+
     fn by_root_mean_square<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let root = (x.clone().square().mean_dim(D - 1) + self.epsilon).sqrt();
         x / root
+    }
+}
+
+/// `x` itself where there is no norm.
+pub(super) fn normalize<const D: usize>(norm: Option<&Norm>, x: Tensor<D>) -> Tensor<D> {
+    match norm {
+        Some(norm) => norm.forward(x),
+        None => x,
+    }
+}
+
+/// As [`normalize`], of rows of numbers, in place.
+pub(super) fn normalize_rows(norm: Option<&Norm>, rows: &mut [f32]) {
+    if let Some(norm) = norm {
+        norm.forward_of_rows(rows);
     }
 }

@@ -1,8 +1,9 @@
 //! Rotary position embeddings (RoPE, arXiv:2104.09864), in the half-split form of Llama and Qwen.
 
+use boomerang_kernels as kernels;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::one_row;
+use super::decode::read;
 use crate::config::Rotary;
 
 /// Cosines and sines of the rotation at each of a run of positions.
@@ -56,20 +57,29 @@ impl RotaryTable {
 
     /// Rotates each head. Shapes: `x` and the result are `[batch, heads, seq, d_head]`.
     pub(super) fn rotate(&self, x: Tensor<4>) -> Tensor<4> {
-        one_row::rotate(&x, &self.cos, &self.sin).unwrap_or_else(|| self.composed(x))
-    }
-
-    fn composed(&self, x: Tensor<4>) -> Tensor<4> {
         let (d_head, d_rotated) = (x.dims()[3], self.cos.dims()[3]);
         if d_rotated < d_head {
             let rest = x.clone().narrow(3, d_rotated, d_head - d_rotated);
-            return Tensor::cat(vec![self.composed(x.narrow(3, 0, d_rotated)), rest], 3);
+            return Tensor::cat(vec![self.rotate(x.narrow(3, 0, d_rotated)), rest], 3);
         }
         let half = d_head / 2;
         let first = x.clone().narrow(3, 0, half);
         let second = x.clone().narrow(3, half, half);
         let turned = Tensor::cat(vec![-second, first], 3);
         x * self.cos.clone() + turned * self.sin.clone()
+    }
+
+    /// As [`RotaryTable::rotate`], of the heads of one position, in place.
+    pub(super) fn rotate_heads(&self, heads: &mut [f32], d_head: usize, position: usize) {
+        let d_rotated = self.cos.dims()[3];
+        let row = position * d_rotated..(position + 1) * d_rotated;
+        read(&self.cos, |cos| {
+            read(&self.sin, |sin| {
+                for head in heads.chunks_exact_mut(d_head) {
+                    kernels::rotate(&mut head[..d_rotated], &cos[row.clone()], &sin[row.clone()]);
+                }
+            });
+        });
     }
 }
 

@@ -1,3 +1,6 @@
+mod imports;
+mod words;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -189,4 +192,45 @@ fn every_view_of_the_page_gets_a_folder_when_it_is_built() {
         places.split("=> \"").skip(1).filter_map(|rest| rest.split("/\",").next()).collect();
     let told: BTreeSet<&str> = told.into_iter().filter(|name| !name.contains([' ', '.'])).collect();
     assert_eq!(built, told);
+}
+
+/// What stands in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn every_row_of_where_do_i_change_names_what_exists() {
+    let map = text(root().join("ARCHITECTURE.md"));
+    let table = map.split("## Where do I change").nth(1).expect("the table");
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 12, "{} rows", rows.len());
+    for row in rows {
+        let paths: Vec<&str> = quoted(row).filter(|name| name.contains('/')).collect();
+        assert!(!paths.is_empty(), "no path in {row}");
+        for path in paths {
+            assert!(root().join(path).exists(), "{path} does not exist: {row}");
+        }
+    }
+}
+
+#[test]
+fn every_name_in_the_method_is_in_the_file_beside_it() {
+    let method = text(root().join("docs/method.md"));
+    let rows = method.lines().skip_while(|line| !line.starts_with("| idea |")).skip(2);
+    let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+    assert!(rows.len() > 20, "{} rows", rows.len());
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let [.., names, path] = cells[..] else { panic!("three cells: {row}") };
+        let path = root().join(quoted(path).next().expect("a path"));
+        let files = if path.is_dir() { sources(&path) } else { vec![path.clone()] };
+        let sources: String = files.iter().map(text).collect();
+        for name in quoted(names) {
+            let is_defined = ["fn", "struct", "enum", "const", "type"]
+                .iter()
+                .any(|kind| sources.contains(&format!("{kind} {name}")));
+            assert!(is_defined, "{name} is not defined in {}", path.display());
+        }
+    }
 }

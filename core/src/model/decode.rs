@@ -1,0 +1,59 @@
+//! Decoding on the CPU: one position through the whole model, on the numbers themselves.
+//!
+//! [`LanguageModel::next_logits`] takes this path when its cache was made for it: batch 1, and all
+//! weights in this program's memory. It is the same computation as `forward` of each part, which the
+//! function beside it (`…_of_one`) does for a single position; a test compares the two for every
+//! architecture. Training never comes here.
+
+use boomerang_kernels as kernels;
+use burn::tensor::{Tensor, TensorData};
+
+use super::LanguageModel;
+use super::cache::KvCache;
+use super::linear::add;
+use super::numbers::numbers;
+
+impl LanguageModel {
+    /// Logits after one more token, `[1, vocab]`.
+    pub(super) fn decode(&self, token: u32, cache: &mut KvCache) -> Tensor<2> {
+        let position = cache.len;
+        let mut x = self.embedding.of_one(token as usize, position);
+        for (layer, layer_cache) in self.layers.iter().zip(&mut cache.layers) {
+            let rope = layer.kind().rotary.map(|table| &cache.rope[table]);
+            x = layer.forward_of_one(x, rope, position, layer_cache);
+        }
+        cache.len += 1;
+        if let Some(norm) = &self.norm {
+            norm.forward_of_rows(&mut x);
+        }
+        let mut logits = vec![0.0; self.config.vocab];
+        read(&self.head_weight(), |weight| kernels::times_columns(&x, weight, &mut logits));
+        if let Some(cap) = self.config.logit_softcap {
+            softcap_of_one(cap, &mut logits);
+        }
+        Tensor::from_data(TensorData::new(logits, [1, self.config.vocab]), &self.device())
+    }
+}
+
+/// Calls `act` with the numbers of a parameter.
+///
+/// # Panics
+/// When they are not in this program's memory, which making the cache has ruled out.
+pub(super) fn read<const D: usize, T>(tensor: &Tensor<D>, act: impl FnOnce(&[f32]) -> T) -> T {
+    let numbers = numbers(tensor);
+    act(numbers.as_ref().and_then(|it| it.get()).expect("weights in memory, in row-major order"))
+}
+
+/// As [`super::attention::softcap`].
+pub(super) fn softcap_of_one(cap: f64, x: &mut [f32]) {
+    let cap = cap as f32;
+    for x in x {
+        *x = cap * (*x / cap).tanh();
+    }
+}
+
+/// `x + y`, in place of `x`.
+pub(super) fn sum(mut x: Vec<f32>, y: &[f32]) -> Vec<f32> {
+    add(&mut x, y);
+    x
+}

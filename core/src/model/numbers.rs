@@ -1,0 +1,102 @@
+//! The numbers of a tensor where they are in this program's memory.
+//!
+//! Decoding runs one position at a time. burn's backend for the CPU composes a norm or a rotation of
+//! many small tensors and reads a matrix in one stream, half as fast as memory provides it, so
+//! `decode.rs` computes on the numbers themselves. Only with the feature `flex`, for programs that
+//! compute on that backend; without it no tensor's numbers are found.
+
+use burn::module::{ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
+/// Whether `module` holds nothing but parameters whose numbers are found, in row-major order.
+pub(super) fn all_in_memory(module: &impl burn::module::Module) -> bool {
+    let mut search = Search { all_found: true };
+    module.visit(&mut search);
+    search.all_found
+}
+
+struct Search {
+    all_found: bool,
+}
+
+impl ModuleVisitor for Search {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.all_found &= numbers(&param.val()).is_some_and(|it| it.get().is_some());
+    }
+}
+
+#[cfg(feature = "flex")]
+pub(super) use on_flex::numbers;
+
+#[cfg(feature = "flex")]
+mod on_flex {
+    use burn::backend::{
+        BackendTensor, BackendTypes, DispatchAutodiffContext, DispatchTensorKind, Flex,
+    };
+    use burn::tensor::{DType, Tensor};
+
+    type FlexTensor = <Flex as BackendTypes>::FloatTensorPrimitive;
+
+    /// A tensor of f32 in this program's memory; cloning one copies no numbers.
+    pub(in crate::model) struct Numbers(FlexTensor);
+
+    /// `None` for a tensor on another device, on the training graph, or of another number format.
+    pub(in crate::model) fn numbers<const D: usize>(tensor: &Tensor<D>) -> Option<Numbers> {
+        let tensor = tensor.clone().into_dispatch();
+        if tensor.autodiff != DispatchAutodiffContext::Disabled {
+            return None;
+        }
+        #[allow(unreachable_patterns, reason = "there may be no other backend")]
+        match tensor.kind {
+            DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => {
+                (tensor.dtype() == DType::F32).then_some(Numbers(tensor))
+            }
+            _ => None,
+        }
+    }
+
+    impl Numbers {
+        /// All of them in row-major order; `None` when they are stored in another one.
+        pub(in crate::model) fn get(&self) -> Option<&[f32]> {
+            let (start, end) = self.0.layout().contiguous_offsets()?;
+            self.0.storage::<f32>().get(start..end)
+        }
+
+        /// Those at one index of the second of four dimensions, where the first has length 1.
+        pub(in crate::model) fn block(&self, index: usize) -> Option<&[f32]> {
+            let layout = self.0.layout();
+            let (shape, strides) = (layout.shape(), layout.strides());
+            let (len, width) = (shape[2], shape[3]);
+            if strides[3] != 1 || strides[2] != width as isize || strides[1] < 0 {
+                return None;
+            }
+            let start = layout.start_offset() + index * strides[1] as usize;
+            self.0.storage::<f32>().get(start..start + len * width)
+        }
+    }
+}
+
+#[cfg(not(feature = "flex"))]
+pub(super) use elsewhere::numbers;
+
+#[cfg(not(feature = "flex"))]
+mod elsewhere {
+    use burn::tensor::Tensor;
+
+    /// Never found.
+    pub(in crate::model) enum Numbers {}
+
+    pub(in crate::model) fn numbers<const D: usize>(_tensor: &Tensor<D>) -> Option<Numbers> {
+        None
+    }
+
+    impl Numbers {
+        pub(in crate::model) fn get(&self) -> Option<&[f32]> {
+            match *self {}
+        }
+
+        pub(in crate::model) fn block(&self, _index: usize) -> Option<&[f32]> {
+            match *self {}
+        }
+    }
+}
