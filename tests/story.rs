@@ -33,7 +33,7 @@ fn from_a_teacher_to_a_curve() {
     let examination = Examination::new(&texts, &[], None, 64).unwrap();
     let candidate = Candidate { series: Series::Boomerang, seed: 0, student: distiller.student() };
     let measured =
-        measure(&teacher, &[candidate], &PatchOrder::Last, &examination, Precision::F32, 1024)
+        measure(&teacher, &[candidate], &[PatchOrder::Last], &examination, Precision::F32, 1024)
             .unwrap();
     let sizes: Vec<usize> =
         measured.curve.stops(Series::Boomerang).iter().map(|stop| stop.n_layers).collect();

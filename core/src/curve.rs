@@ -76,25 +76,41 @@ impl SizeCurve {
         Self { version: Self::VERSION, points }
     }
 
-    /// The stops of a series from the smallest to the largest, seeds taken together.
+    /// The order of patching that the curve is about: that of its first point.
+    pub fn order(&self) -> Option<&str> {
+        self.points.first().map(|point| &*point.order)
+    }
+
+    /// The orders that were measured beside it, each once.
+    pub fn other_orders(&self) -> Vec<&str> {
+        let mut orders = Vec::new();
+        for point in &self.points {
+            if Some(&*point.order) != self.order() && !orders.contains(&&*point.order) {
+                orders.push(&*point.order);
+            }
+        }
+        orders
+    }
+
+    /// The stops of a series in the curve's order, from the smallest to the largest, averaged over
+    /// seeds.
     pub fn stops(&self, series: Series) -> Vec<CurveStop> {
-        let mut sizes: Vec<(usize, usize)> = self
-            .points
-            .iter()
-            .filter(|point| point.series == series)
-            .map(|point| (point.n_layers, point.n_patched))
-            .collect();
+        self.order().map_or_else(Vec::new, |order| self.stops_in(series, order))
+    }
+
+    /// As [`SizeCurve::stops`], in one of the orders.
+    pub fn stops_in(&self, series: Series, order: &str) -> Vec<CurveStop> {
+        let points =
+            || self.points.iter().filter(|point| point.series == series && point.order == order);
+        let mut sizes: Vec<(usize, usize)> =
+            points().map(|point| (point.n_layers, point.n_patched)).collect();
         sizes.sort_unstable();
         sizes.dedup();
         sizes
             .into_iter()
             .filter_map(|size| {
-                let points: Vec<&CurvePoint> = self
-                    .points
-                    .iter()
-                    .filter(|point| point.series == series)
-                    .filter(|point| (point.n_layers, point.n_patched) == size)
-                    .collect();
+                let points: Vec<&CurvePoint> =
+                    points().filter(|point| (point.n_layers, point.n_patched) == size).collect();
                 CurveStop::of(&points)
             })
             .collect()
@@ -186,6 +202,16 @@ mod tests {
         let stops = curve.stops(Series::Boomerang);
         assert_eq!(stops.iter().map(|stop| stop.n_layers).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(stops[0].nats, Some(Estimate { mean: 3.0, stderr: 1.0 }));
+    }
+
+    #[test]
+    fn each_order_has_stops_of_its_own() {
+        let other = CurvePoint { order: "last".to_owned(), ..point(3, 0, 9.0) };
+        let curve = SizeCurve::new(vec![point(3, 0, 1.0), other]);
+        assert_eq!((curve.order(), curve.other_orders()), (Some("first"), vec!["last"]));
+        let nats = |stops: Vec<CurveStop>| stops[0].nats.unwrap().mean;
+        assert_eq!(nats(curve.stops(Series::Boomerang)), 1.0);
+        assert_eq!(nats(curve.stops_in(Series::Boomerang, "last")), 9.0);
     }
 
     #[test]

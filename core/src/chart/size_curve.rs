@@ -82,14 +82,21 @@ impl Measure {
 impl SizeCurve {
     /// Size against quality; `None` when nothing of the kind was measured.
     pub fn chart(&self, size: SizeAxis, measure: Measure) -> Option<Chart> {
-        let series = Measured::ALL.into_iter().zip(SeriesStyle::ALL);
-        let series: Vec<Series> = series
-            .filter_map(|(measured, style)| {
-                let points = self.chart_points(measured, size, measure);
-                let name = words_for(measured).0.to_owned();
-                (!points.is_empty()).then_some(Series { name, style, points })
-            })
-            .collect();
+        let main = Measured::ALL.into_iter().zip(SeriesStyle::ALL).map(|(measured, style)| {
+            let points = self.chart_points(&self.stops(measured), measured, size, measure);
+            Series { name: words_for(measured).0.to_owned(), style, points }
+        });
+        // The same family in other orders; only the curve's own has its ends named.
+        let others = self.other_orders().into_iter().zip(Measured::ALL.len()..);
+        let others = others.map(|(order, index)| {
+            let stops = self.stops_in(Measured::Boomerang, order);
+            let mut points = self.chart_points(&stops, Measured::Boomerang, size, measure);
+            points.iter_mut().for_each(|point| point.note = None);
+            let name = format!("{}, {}", words_for(Measured::Boomerang).0, order_words(order));
+            Series { name, style: SeriesStyle::at(index), points }
+        });
+        let series: Vec<Series> =
+            main.chain(others).filter(|series| !series.points.is_empty()).collect();
         if series.is_empty() {
             return None;
         }
@@ -104,8 +111,13 @@ impl SizeCurve {
         })
     }
 
-    fn chart_points(&self, measured: Measured, size: SizeAxis, measure: Measure) -> Vec<Point> {
-        let stops = self.stops(measured);
+    fn chart_points(
+        &self,
+        stops: &[CurveStop],
+        measured: Measured,
+        size: SizeAxis,
+        measure: Measure,
+    ) -> Vec<Point> {
         let last = stops.len().saturating_sub(1);
         stops
             .iter()
@@ -184,6 +196,15 @@ impl SizeCurve {
     }
 }
 
+/// An order of patching as a chart names it.
+fn order_words(order: &str) -> &str {
+    match order {
+        "first" => "first to last",
+        "last" => "last to first",
+        _ => "searched order",
+    }
+}
+
 /// A series' name on the page, and what it means.
 fn words_for(measured: Measured) -> (&'static str, &'static str) {
     match measured {
@@ -244,6 +265,17 @@ mod tests {
             "Accuracy: 40.0 % for the student of 3 layers, 70.0 % for the teacher of 5. Between \
              them, 4 layers reach 55.0 %; the teacher cut to as many without training, 30.0 %."
         );
+    }
+
+    #[test]
+    fn another_order_is_a_line_of_its_own() {
+        let mut curve = curve();
+        let other = CurvePoint { order: "first".to_owned(), ..point(Measured::Boomerang, 4, 0.5) };
+        curve.points.push(other);
+        let chart = curve.chart(SizeAxis::Layers, Measure::Accuracy).unwrap();
+        let names: Vec<&str> = chart.series.iter().map(|series| &*series.name).collect();
+        assert_eq!(names, ["Boomerang", "Naive", "Boomerang, first to last"]);
+        assert_eq!(chart.series[2].points.len(), 1);
     }
 
     #[test]

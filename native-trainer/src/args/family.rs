@@ -12,6 +12,14 @@ use clap::Args;
 use crate::exit::Exit;
 use crate::files::{self, ModelFolder};
 
+/// What `--order` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderChoice {
+    /// Found by measuring members on calibration texts.
+    Auto,
+    Given(PatchOrder),
+}
+
 /// A teacher, a student, and the order in which the student is patched.
 #[derive(Args, Clone, Debug)]
 pub struct FamilyArgs {
@@ -26,10 +34,10 @@ pub struct FamilyArgs {
     #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
     pub kept: Vec<usize>,
     /// Which layers are patched first: first, last, student layers such as 3,0,2,1, or the file of
-    /// an order such as a search writes (order.json)
+    /// an order such as a search writes (order.json), or auto: searched on --calibration texts
     /// [default: what the paper found best for the architecture]
-    #[arg(long, value_parser = parse_order)]
-    pub order: Option<PatchOrder>,
+    #[arg(long, value_parser = parse_order_choice)]
+    pub order: Option<OrderChoice>,
     /// Continue although the student was made from another teacher, or has another tokenizer
     #[arg(long)]
     pub allow_mismatch: bool,
@@ -128,9 +136,25 @@ impl FamilyArgs {
         self.asked_order().unwrap_or_else(|| config.architecture.default_order())
     }
 
-    /// The order that was asked for; `None` leaves it to the architecture.
+    /// The order that was asked for; `None` leaves it to the architecture, or to a search.
     pub fn asked_order(&self) -> Option<PatchOrder> {
-        if self.from_first { Some(PatchOrder::First) } else { self.order.clone() }
+        match &self.order {
+            _ if self.from_first => Some(PatchOrder::First),
+            Some(OrderChoice::Given(order)) => Some(order.clone()),
+            Some(OrderChoice::Auto) | None => None,
+        }
+    }
+
+    /// Whether the order is to be searched.
+    pub fn order_is_auto(&self) -> bool {
+        !self.from_first && self.order == Some(OrderChoice::Auto)
+    }
+}
+
+fn parse_order_choice(text: &str) -> Result<OrderChoice, String> {
+    match text {
+        "auto" => Ok(OrderChoice::Auto),
+        text => parse_order(text).map(OrderChoice::Given),
     }
 }
 

@@ -8,7 +8,7 @@ mod tasks;
 
 use clap::{Args, ValueEnum};
 
-pub use family::{FamilyArgs, parse_order};
+pub use family::{FamilyArgs, OrderChoice, parse_order};
 pub use keep::KeepArgs;
 pub use loss::LossArgs;
 pub use tasks::TaskArgs;

@@ -7,8 +7,8 @@ use boomerang_core::similarity::{Analysis, compare_states, similarity_order};
 use futures_lite::future::block_on;
 use serde_json::json;
 
-use crate::args::FamilyArgs;
 use crate::args::numbers::count;
+use crate::args::{DeviceArgs, FamilyArgs};
 use crate::device;
 use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFolder, shown};
@@ -36,6 +36,8 @@ pub struct AnalyzeArgs {
     pub layers: Option<usize>,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// Folder for analysis.json, tables and pictures
     #[arg(long)]
     pub out: PathBuf,
@@ -66,7 +68,7 @@ pub fn run(args: &AnalyzeArgs) -> anyhow::Result<()> {
     // Every state of both models, once more as directions, and the embeddings.
     let numbers_per_token = (4 * n_layers + 4) * folder.config().d_model;
     let batches = args.calibration.batches_holding(&folder, numbers_per_token)?;
-    let device = device::choose(args.calibration.device.device)?;
+    let device = device::choose(args.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
     let (teacher, student) = match &args.student {
         None => (folder.teacher(&device.device)?, None),

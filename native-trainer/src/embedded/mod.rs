@@ -3,12 +3,13 @@
 
 mod students;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use boomerang_core::bundle::TaskFile;
 use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::corpus::Corpus;
+use boomerang_core::distill::{Batch, Layout};
 use boomerang_core::evaluate::{ChoiceDoc, Examination, TextDoc};
 use boomerang_core::plan::{KeepRule, LayerPlan};
 use boomerang_core::prune::Teacher;
@@ -16,10 +17,14 @@ use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
 use serde::Deserialize;
 
+use crate::train::data::similarity_batches;
+
 pub(crate) use students::{DistillRun, STEPS, Start, distill_each};
 
-/// Places for tokens in the held-out rows.
+/// Positions of the held-out rows.
 const HELD_OUT_TOKENS: usize = 12_288;
+/// Positions of the rows on which orders are searched.
+const CALIBRATION_TOKENS: usize = 8_192;
 
 /// The teacher that comes with the program; `boomerang pretrain` made it.
 pub(crate) struct Embedded {
@@ -69,7 +74,7 @@ impl EmbeddedFamily {
         let tokenizer = Tokenizer::from_json(EMBEDDED.tokenizer)?;
         let questions: Vec<ChoiceDoc> =
             EMBEDDED.tasks.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-        let texts = held_out(&corpus, made.seq_len);
+        let texts = lines(&corpus, HELD_OUT_SEED, made.seq_len, HELD_OUT_TOKENS);
         let examination = Examination::new(&texts, &questions, Some(&tokenizer), config.max_seq)?;
         Ok(Self { made, corpus, teacher, plan, examination, texts, questions, tokenizer })
     }
@@ -94,6 +99,23 @@ impl EmbeddedFamily {
             questions: questions.collect(),
             paragraph: paragraph.unwrap_or_default(),
         }
+    }
+
+    /// Lines on which orders are searched: in no held-out text, and answers of no question.
+    pub(crate) fn calibration(&self) -> Vec<Batch> {
+        /// Neither that of the held-out lines nor near those of training.
+        const SEED: u64 = 2_000_003;
+        let texts = lines(&self.corpus, SEED, self.made.seq_len, CALIBRATION_TOKENS);
+        let held_out: BTreeSet<&[u32]> = self.texts.iter().map(|text| &*text.tokens).collect();
+        let answers: Vec<String> = (self.questions.iter())
+            .filter_map(|it| Some(format!("{}{}", it.context, it.choices.get(it.gold)?)))
+            .collect();
+        let is_new = |tokens: &[u32]| {
+            let line = self.corpus.text(&tokens[1..]);
+            !held_out.contains(tokens) && !answers.iter().any(|answer| line.contains(answer.trim()))
+        };
+        let texts = texts.iter().map(|text| &*text.tokens).filter(|tokens| is_new(tokens));
+        similarity_batches(texts, self.made.seq_len, Layout::Padded)
     }
 
     /// The first `n_questions` of each task and as large a share of the texts, dealt out to
@@ -126,12 +148,13 @@ impl EmbeddedFamily {
     }
 }
 
-/// Lines drawn from random numbers of their own, one text each.
-fn held_out(corpus: &Corpus, seq_len: usize) -> Vec<TextDoc> {
-    /// Far from the seeds of training.
-    const SEED: u64 = 1_000_003;
+/// Far from the seeds of training.
+const HELD_OUT_SEED: u64 = 1_000_003;
+
+/// Lines that a seed gives, one text each.
+fn lines(corpus: &Corpus, seed: u64, seq_len: usize, n_tokens: usize) -> Vec<TextDoc> {
     let mut texts = Vec::new();
-    for row in corpus.rows(SEED, seq_len).take(HELD_OUT_TOKENS / seq_len) {
+    for row in corpus.rows(seed, seq_len).take(n_tokens / seq_len) {
         let tokens = row.tokens.iter().zip(&row.segments);
         let mut lines: Vec<Vec<u32>> = Vec::new();
         for (&token, &segment) in tokens.filter(|(_, segment)| **segment != 0) {

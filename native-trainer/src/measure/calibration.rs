@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use boomerang_core::distill::{Batch, Layout};
 
-use crate::args::DeviceArgs;
 use crate::args::numbers::count;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
@@ -20,9 +19,6 @@ pub struct CalibrationArgs {
     /// Tokens of these texts that are used
     #[arg(value_parser = count, long, default_value_t = 8192, value_name = "N")]
     pub calibration_tokens: usize,
-    /// Where the comparison is computed
-    #[command(flatten)]
-    pub device: DeviceArgs,
 }
 
 /// Tokens of a row.

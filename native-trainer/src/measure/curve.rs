@@ -34,14 +34,15 @@ pub struct Measured {
     pub n_layer_calls_alone: usize,
 }
 
-/// Measures every size of every candidate along `order`, and naive pruning at the same sizes.
+/// Measures every size of every candidate along the first of the orders, naive pruning at the same
+/// sizes, and the boomerang candidates along the other orders.
 ///
 /// # Errors
 /// When a candidate is no student of this teacher, or the device is lost.
 pub fn measure(
     teacher: &Teacher,
     candidates: &[Candidate],
-    order: &PatchOrder,
+    orders: &[PatchOrder],
     examination: &Examination,
     precision: Precision,
     tokens_per_batch: usize,
@@ -58,8 +59,11 @@ pub fn measure(
         plan: candidate.student.plan(),
     });
     let all: Vec<members::Candidate<'_>> = all.collect();
-    let orders = std::slice::from_ref(order);
-    let members = members::members(teacher.model().config(), &all, orders, &Sizes::All, true)?;
+    let mut members = members::members(teacher.model().config(), &all, orders, &Sizes::All, true)?;
+    let main = orders.first().map(PatchOrder::name);
+    members.retain(|member| {
+        member.series == Series::Boomerang || Some(&member.order) == main.as_ref()
+    });
     let mut sheet = Sheet::default();
     sheet.ask_all(examination.requests());
     let engine =

@@ -7,6 +7,12 @@ use boomerang_core::search::{self, Known};
 use boomerang_core::similarity::{block_similarity, similarity_order};
 use futures_lite::future::block_on;
 
+use super::calibration::CalibrationArgs;
+use crate::args::{DeviceArgs, FamilyArgs};
+use crate::device;
+use crate::files::ModelFolder;
+use crate::progress::{Progress, tell};
+
 /// How an order is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Method {
@@ -58,4 +64,46 @@ pub fn find(
         Method::Exact => block_on(search::exact(known, progress))?,
     };
     Ok(order)
+}
+
+/// The order that was asked for. `auto` is searched on the calibration texts, and where there are
+/// none it is the architecture's, which is reported.
+///
+/// # Errors
+/// When the family or the texts cannot be used.
+pub fn choose(
+    args: &FamilyArgs,
+    (calibration, device): (&CalibrationArgs, &DeviceArgs),
+    teacher: &ModelFolder,
+) -> anyhow::Result<PatchOrder> {
+    let order = args.order(teacher.config());
+    if !args.order_is_auto() {
+        return Ok(order);
+    }
+    if calibration.calibration.is_empty() {
+        tell(&format!(
+            "order: {}, what the paper found best for the architecture; add --calibration texts to \
+             search one",
+            order.name()
+        ));
+        return Ok(order);
+    }
+    let batches = calibration.batches(teacher)?;
+    let device = device::choose(device.device)?;
+    let order = search(&args.open(teacher, &device.device)?, &batches)?;
+    tell(&format!("order: {}, searched on the calibration texts", order.name()));
+    Ok(order)
+}
+
+/// The order that KLPatch finds on some texts.
+///
+/// # Errors
+/// When the device is lost, or a divergence is not finite.
+pub fn search(family: &Family, batches: &[Batch]) -> anyhow::Result<PatchOrder> {
+    let mut known = Known::new(family, batches, search::Metric::Kl);
+    let mut bar = Progress::new("search the order", family.plan().n_student_layers());
+    let mut progress = |done| bar.set(done, || "student layers".to_owned());
+    let order = find(Method::Klpatch, 1, family, batches, &mut known, &mut progress)?;
+    bar.finish();
+    Ok(PatchOrder::Found(order))
 }

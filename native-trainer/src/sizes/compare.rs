@@ -10,6 +10,7 @@ use boomerang_core::search::divergences;
 use futures_lite::future::block_on;
 
 use super::{Size, head_name};
+use crate::args::DeviceArgs;
 use crate::device;
 use crate::files::ModelFolder;
 use crate::measure::calibration::CalibrationArgs;
@@ -20,14 +21,14 @@ use crate::progress::{Progress, print, tell};
 /// # Errors
 /// When the texts cannot be used, or the models do not fit the device.
 pub fn measure(
-    args: &CalibrationArgs,
+    (args, device): (&CalibrationArgs, &DeviceArgs),
     teacher: &ModelFolder,
     student: &ModelFolder,
     plan: &LayerPlan,
     sizes: &mut [Size],
 ) -> anyhow::Result<()> {
     let batches = args.batches(teacher)?;
-    let device = device::choose(args.device.device)?;
+    let device = device::choose(device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
     let models = [teacher.model(&device.device)?, student.model(&device.device)?];
     compare([&models[0], &models[1]], &batches, plan, sizes)

@@ -54,7 +54,7 @@ pub(super) fn measure(
         tell("what is lost by storing the weights was not measured; give texts with --calibration");
         return Ok(None);
     }
-    let chosen = device::choose(args.calibration.device.device)?;
+    let chosen = device::choose(args.device.device)?;
     let before = if chosen.device == device::cpu() {
         family.clone()
     } else {

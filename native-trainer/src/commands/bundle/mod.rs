@@ -12,12 +12,13 @@ use boomerang_core::evaluate::Examination;
 use boomerang_core::tokenizer::Tokenizer;
 use serde::Deserialize;
 
-use crate::args::FamilyArgs;
+use crate::args::{DeviceArgs, FamilyArgs};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{self, ModelFolder, OutputFolder, require_next_token};
 use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
 use crate::measure::calibration::CalibrationArgs;
+use crate::measure::order;
 use crate::progress::print;
 use loss::Shown;
 
@@ -49,6 +50,8 @@ pub struct BundleArgs {
     pub precision: PrecisionChoice,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     #[arg(long)]
     pub out: PathBuf,
     /// Replace what is there
@@ -94,7 +97,7 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
             .file_name()
             .map_or_else(|| "family".to_owned(), |name| name.to_string_lossy().into_owned())
     });
-    let order = args.family.order(family.teacher().model().config());
+    let order = order::choose(&args.family, (&args.calibration, &args.device), &folder)?;
     let stored_as: StoredAs = match args.precision {
         PrecisionChoice::F32 => Precision::F32.into(),
         PrecisionChoice::F16 => Precision::F16.into(),

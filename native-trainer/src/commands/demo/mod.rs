@@ -21,6 +21,7 @@ use crate::embedded::{DistillRun, EMBEDDED, EmbeddedFamily, STEPS, Start, distil
 use crate::files::OutputFolder;
 use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
 use crate::measure::curve::{Candidate, measure, print_table, write_curve};
+use crate::measure::order;
 use crate::progress::{print, tell};
 use crate::train::data::similarity_batches;
 
@@ -41,7 +42,7 @@ pub struct DemoArgs {
     #[arg(long, conflicts_with = "steps")]
     pub too_long: bool,
     /// Which layers are patched first
-    #[arg(long, value_enum, default_value_t = OrderChoice::Last)]
+    #[arg(long, value_enum, default_value_t = OrderChoice::Auto)]
     pub order: OrderChoice,
     /// Replace the results of an earlier demo
     #[arg(long)]
@@ -52,7 +53,11 @@ pub struct DemoArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum OrderChoice {
+    /// Searched on calibration lines that are in no question and no held-out text
+    Auto,
+    /// First to last
     First,
+    /// Last to first
     Last,
 }
 
@@ -73,22 +78,20 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     ));
 
     let candidates = distill_all(args.seeds, steps, &embedded)?;
+    // The bundle holds the first student; the curve beside it covers all.
+    let family = Family::new(embedded.teacher.clone(), candidates[0].student.clone())?;
     let order = match args.order {
+        OrderChoice::Auto => order::search(&family, &embedded.calibration())?,
         OrderChoice::First => PatchOrder::First,
         OrderChoice::Last => PatchOrder::Last,
     };
-    let measured = measure(
-        &embedded.teacher,
-        &candidates,
-        &order,
-        &embedded.examination,
-        Precision::F16,
-        8192,
-    )?;
+    // The paper's two orders beside it.
+    let mut orders = vec![order.clone()];
+    orders.extend([PatchOrder::Last, PatchOrder::First].into_iter().filter(|it| *it != order));
+    let examination = &embedded.examination;
+    let measured =
+        measure(&embedded.teacher, &candidates, &orders, examination, Precision::F16, 8192)?;
 
-    // The bundle holds the first student; the curve beside it tells of all.
-    let student = candidates[0].student.clone();
-    let family = Family::new(embedded.teacher.clone(), student)?;
     let texts = embedded.texts.iter().map(|text| &*text.tokens);
     let batches = similarity_batches(texts, embedded.made.seq_len, Layout::Padded);
     let similarity = block_on(block_similarity(&family, &batches))?;
@@ -102,6 +105,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let path = order.path(family.plan())?;
     let stored = as_stored(&family, precision, &device.device)?;
     let loss = block_on(StoringLoss::measure(&family, &stored, &path, &batches, &mut |_| {}))?;
+    let order_name = order.name();
     let contents = BundleContents {
         name: "Boomerang demo",
         order,
@@ -119,7 +123,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         "command": "demo",
         "steps": steps,
         "seeds": args.seeds,
-        "order": format!("{order:?}", order = args.order).to_lowercase(),
+        "order": order_name,
         "learning_rate": LEARNING_RATE,
         "alignment_weight": ALIGNMENT,
         "tokens_per_step": TOKENS_PER_STEP,

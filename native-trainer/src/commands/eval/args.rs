@@ -7,6 +7,7 @@ use boomerang_core::plan::PatchOrder;
 use crate::args::TaskArgs;
 use crate::args::numbers::{count, sequence_length};
 use crate::args::{DeviceArgs, FamilyArgs, parse_order};
+use crate::measure::calibration::CalibrationArgs;
 use crate::measure::members::Sizes;
 use crate::sizes::parse_amount;
 
@@ -46,6 +47,8 @@ pub struct WhichArgs {
     /// Another order to measure beside the first, as for --order; repeatable
     #[arg(long, value_parser = parse_order, value_name = "ORDER")]
     pub also_order: Vec<PatchOrder>,
+    #[command(flatten)]
+    pub calibration: CalibrationArgs,
     /// Whether naive pruning is measured at the same sizes
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub naive: bool,

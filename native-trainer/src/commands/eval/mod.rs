@@ -25,6 +25,7 @@ use crate::files::{self, ModelFolder, OutputFolder};
 use crate::measure::answers::{Answered, Cache, Cached, Engine, Weights, answer_all, fingerprints};
 use crate::measure::curve::{print_table, write_curve};
 use crate::measure::members::{Candidate, Member, members};
+use crate::measure::order;
 use crate::progress::{print, tell};
 use crate::train::data::similarity_batches;
 pub use args::{Contexts, EngineArgs, EvalArgs, MemoryMode, Sharing, WhichArgs};
@@ -174,7 +175,8 @@ impl Folders {
             plan,
         });
         let candidates: Vec<Candidate<'_>> = [student].into_iter().chain(random).collect();
-        let main = args.family.order(self.teacher.config());
+        let calibration = (&args.which.calibration, &args.device);
+        let main = order::choose(&args.family, calibration, &self.teacher)?;
         let orders: Vec<PatchOrder> =
             [main].into_iter().chain(args.which.also_order.iter().cloned()).collect();
         let which = &args.which;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use boomerang_core::checkpoint::Precision;
 use boomerang_core::gguf::Encoding;
 
-use crate::args::FamilyArgs;
 use crate::args::numbers::non_negative;
+use crate::args::{DeviceArgs, FamilyArgs};
 use crate::exit::Exit;
 use crate::measure::calibration::CalibrationArgs;
 use crate::progress::print;
@@ -33,6 +33,8 @@ pub struct PatchArgs {
     pub head_tol: f64,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// The number format: keep (every tensor byte for byte), f32, f16, bf16; for GGUF also q8_0,
     /// q4_0. For k-quants write f16 and run llama.cpp's llama-quantize on the file
     #[arg(long, value_parser = parse_dtype, default_value = "keep", value_name = "FORMAT")]

@@ -11,6 +11,7 @@ mod mergekit;
 
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, is_gguf};
+use crate::measure::order;
 use crate::progress::{print, tell};
 use crate::sizes::{Head, choose_heads, measure};
 pub use args::{Dtype, Format, PatchArgs, parse_dtype};
@@ -41,7 +42,8 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
     if format == Format::Mergekit && teacher.config().tied {
         tell(&format!("warning: {}", mergekit::TIED));
     }
-    let order = args.family.order(teacher.config());
+    let calibration = (&args.calibration, &args.device);
+    let order = order::choose(&args.family, calibration, &teacher)?;
     let patching = Patching { args, format, precision, teacher, student, plan };
     let plan = &patching.plan;
     let patches = args.choice.patches(plan, &order).or_exit(Exit::Usage)?;
@@ -60,7 +62,8 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
     }
     if !args.calibration.calibration.is_empty() {
         let Patching { teacher, student, .. } = &patching;
-        measure(&args.calibration, teacher, student, plan, &mut sizes)?;
+        let calibration = (&args.calibration, &args.device);
+        measure(calibration, teacher, student, plan, &mut sizes)?;
     }
     if args.head == Head::Auto {
         sizes = choose_heads(sizes, args.head_tol);

@@ -36,7 +36,7 @@ impl Baseline {
             );
         }
         let batches = args.calibration.batches(folder)?;
-        let device = device::choose(args.calibration.device.device)?;
+        let device = device::choose(args.device.device)?;
         tell(&format!("device: {} ({})", device.description, device.reason));
         let teacher = folder.model(&device.device)?;
         match self {

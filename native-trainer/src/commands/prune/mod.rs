@@ -9,8 +9,8 @@ use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::StudentConfig;
 
-use crate::args::KeepArgs;
 use crate::args::numbers::{count, number, sequence_length};
+use crate::args::{DeviceArgs, KeepArgs};
 use crate::device;
 use crate::files::{ModelFolder, OutputFolder, note_input, write_fingerprints};
 use crate::measure::calibration::CalibrationArgs;
@@ -44,6 +44,8 @@ pub struct PruneArgs {
     pub threshold: f64,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// Where to write the student
     #[arg(long)]
     pub out: PathBuf,

@@ -11,8 +11,8 @@ use boomerang_core::search::{self, Known};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
-use crate::args::FamilyArgs;
 use crate::args::numbers::count;
+use crate::args::{DeviceArgs, FamilyArgs};
 use crate::device;
 use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFile};
@@ -39,6 +39,8 @@ pub struct SearchArgs {
     pub budget: BudgetArgs,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// File for the order; --order takes it
     #[arg(long)]
     pub out: PathBuf,
@@ -67,7 +69,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     }
     let teacher = ModelFolder::open(&args.family.teacher)?;
     let batches = args.calibration.batches(&teacher)?;
-    let device = device::choose(args.calibration.device.device)?;
+    let device = device::choose(args.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
     let family = args.family.open(&teacher, &device.device)?;
     // An output that cannot be written is found out before the work.
