@@ -6,7 +6,7 @@ use boomerang_core::distill::UpdateSettings;
 use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::distill::{Batch, DistillSettings, Distiller, Layout, Row, Schedule};
 use boomerang_native_trainer::device::cpu;
-use boomerang_native_trainer::train::data::{Packing, Rows};
+use boomerang_native_trainer::train::data::{Packing, read_rows};
 use boomerang_native_trainer::{Cli, run};
 use boomerang_tests::commands::{boomerang, failure, write_ids, write_planned_family};
 use boomerang_tests::{fixtures, plain_divergence, read, read_json, tiny_family};
@@ -121,7 +121,7 @@ fn a_label_of_minus_100_is_not_in_the_cross_entropy() {
                  {\"input_ids\": [8, 9, 10], \"labels\": [8, 9, 10]}\n";
     fs::write(&path, lines).unwrap();
     let packing = Packing { seq: 8, layout: Layout::Padded, end_token: None };
-    let rows = Rows::read(&[path], None, packing, teacher.config()).unwrap();
+    let rows = read_rows(&[path], None, packing, teacher.config()).unwrap();
     let batch = rows.batch(0, 2);
     assert_eq!(batch.to_device(&cpu()).n_targets, 4);
 

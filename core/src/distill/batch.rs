@@ -95,6 +95,11 @@ impl Row {
             && self.may_be_target(position + 1)
     }
 
+    /// Whether any of its tokens is to be predicted.
+    pub fn has_any_target(&self) -> bool {
+        (0..self.tokens.len()).any(|position| self.has_target(position))
+    }
+
     /// Whether there is a token at `position` whose label is not turned off.
     fn may_be_target(&self, position: usize) -> bool {
         position < self.tokens.len()

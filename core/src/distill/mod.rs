@@ -15,6 +15,7 @@ mod pending;
 #[cfg(feature = "distill")]
 mod pretrain;
 mod report;
+mod rows;
 mod schedule;
 mod settings;
 mod texts;
@@ -29,6 +30,7 @@ pub use memory::step_bytes;
 #[cfg(feature = "distill")]
 pub use pretrain::{Initialization, Pretrainer};
 pub use report::StepReport;
+pub use rows::Rows;
 pub use schedule::{Decay, Schedule};
 pub use settings::{DecayRule, DistillSettings, Part, Reduction, UpdateSettings};
 pub use texts::{Packer, TextRows, TooShort};

@@ -1,11 +1,8 @@
 //! Texts as rows to learn from: cut to one length, and some of them held out.
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use thiserror::Error;
 
-use super::{Batch, Layout, Row};
+use super::{Batch, Layout, Row, Rows};
 
 /// Fills rows of one length with documents, end to end.
 #[derive(Clone, Debug)]
@@ -21,8 +18,8 @@ pub struct Packer {
 /// Invariant: there are rows of both kinds.
 #[derive(Clone, Debug)]
 pub struct TextRows {
-    learnt: Vec<Row>,
-    held_out: Vec<Row>,
+    learnt: Rows,
+    held_out: Rows,
     n_rows_per_step: usize,
 }
 
@@ -96,15 +93,12 @@ impl TextRows {
         documents.iter().for_each(|document| packer.add(document));
         let rows = packer.into_rows();
         let every = rows.len().div_ceil(n_rows_per_step).max(ONE_OF.min(rows.len()));
-        let (mut learnt, mut held_out) = (Vec::new(), Vec::new());
-        for (place, row) in rows.into_iter().enumerate() {
-            if (place + 1) % every == 0 { held_out.push(row) } else { learnt.push(row) }
-        }
+        let (learnt, held_out) = Rows::new(rows, Layout::Packed).hold_out(every);
         Ok(Self { learnt, held_out, n_rows_per_step })
     }
 
     pub fn held_out(&self) -> Batch {
-        Batch::new(self.held_out.clone(), Layout::Packed)
+        self.held_out.batch(0, self.held_out.len())
     }
 
     /// Without padding.
@@ -112,14 +106,11 @@ impl TextRows {
         self.held_out().n_tokens()
     }
 
-    /// A batch for each step, without end: all rows in an order drawn by the seed, over and over.
+    /// A batch for each step, without end: all rows in an order that the seed decides, then again.
     pub fn into_lessons(self, seed: u64) -> impl Iterator<Item = Batch> {
-        let Self { learnt: mut rows, n_rows_per_step, .. } = self;
-        rows.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-        let mut rows = rows.into_iter().cycle();
-        std::iter::repeat_with(move || {
-            Batch::new(rows.by_ref().take(n_rows_per_step).collect(), Layout::Packed)
-        })
+        let Self { learnt, n_rows_per_step, .. } = self;
+        let rows = learnt.shuffled(seed);
+        (0..).step_by(n_rows_per_step).map(move |start| rows.batch(start, n_rows_per_step))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::args::numbers::count;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
 use crate::files::require_next_token;
-use crate::train::data::{Packing, Rows};
+use crate::train::data::{Packing, read_rows};
 
 /// Texts on which models are compared.
 #[derive(Clone, Debug, clap::Args)]
@@ -54,7 +54,7 @@ impl CalibrationArgs {
             end_token: teacher.eos_token()?,
         };
         let tokenizer = teacher.tokenizer()?;
-        let rows = Rows::read(&self.calibration, tokenizer.as_ref(), packing, config)
+        let rows = read_rows(&self.calibration, tokenizer.as_ref(), packing, config)
             .or_exit(Exit::Unusable)?
             .with_targets();
         let n_rows = self.calibration_tokens.div_ceil(packing.seq).clamp(1, rows.len());

@@ -4,20 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use boomerang_core::config::ModelConfig;
-use boomerang_core::distill::{Batch, Labels, Layout, Packer, Row};
+use boomerang_core::distill::{Batch, Layout, Packer, Row, Rows};
 use boomerang_core::documents::{Content, Document, DocumentError, TextUnit, TokenRow};
 use boomerang_core::tokenizer::Tokenizer;
 
 use crate::files::documents::read_documents;
-
-/// Rows of equal length, in the order in which training consumes them; after the last comes the
-/// first again.
-#[derive(Clone, Debug)]
-pub struct Rows {
-    rows: Vec<Row>,
-    layout: Layout,
-    labels: Labels,
-}
 
 /// How documents become rows.
 #[derive(Clone, Copy, Debug)]
@@ -28,68 +19,28 @@ pub struct Packing {
     pub end_token: Option<u32>,
 }
 
-impl Rows {
-    pub fn new(rows: Vec<Row>, layout: Layout) -> Self {
-        Self { rows, layout, labels: Labels::All }
+/// The documents of some files ([`read_documents`]) as rows. Texts are packed, or padded
+/// individually; rows of ids stay rows of their own, with their padding and their labels.
+///
+/// # Errors
+/// Names the file and the line that cannot be used with this model.
+pub fn read_rows(
+    paths: &[PathBuf],
+    tokenizer: Option<&Tokenizer>,
+    packing: Packing,
+    model: &ModelConfig,
+) -> anyhow::Result<Rows> {
+    let mut packer = Packer::new(packing.seq, packing.end_token);
+    for document in read_documents(paths, TextUnit::File)? {
+        add(document, &mut packer, tokenizer, packing, model)?;
     }
-
-    /// The same rows with another choice of labels.
-    #[must_use]
-    pub fn labelled(self, labels: Labels) -> Self {
-        Self { labels, ..self }
-    }
-
-    /// The documents of some files ([`read_documents`]) as rows. Texts are packed, or padded one
-    /// by one; rows of ids stay rows of their own, with their padding and their labels.
-    ///
-    /// # Errors
-    /// Names the file and the line that cannot be used with this model.
-    pub fn read(
-        paths: &[PathBuf],
-        tokenizer: Option<&Tokenizer>,
-        packing: Packing,
-        model: &ModelConfig,
-    ) -> anyhow::Result<Self> {
-        let mut packer = Packer::new(packing.seq, packing.end_token);
-        for document in read_documents(paths, TextUnit::File)? {
-            add(document, &mut packer, tokenizer, packing, model)?;
-        }
-        let rows = packer.into_rows();
-        ensure!(
-            rows.iter().any(has_target),
-            "the data holds no token that has one before it; expected texts of at least two tokens, \
-             and labels other than -100"
-        );
-        Ok(Self::new(rows, packing.layout))
-    }
-
-    /// The rows that have a target, which are those that a comparison of predictions can use.
-    pub fn with_targets(mut self) -> Self {
-        self.rows.retain(has_target);
-        self
-    }
-
-    /// Tokens of the longest row, padding included.
-    pub fn longest(&self) -> usize {
-        self.rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0)
-    }
-
-    pub fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// `n_rows` rows from the place `start`, counted over and over.
-    ///
-    /// # Panics
-    /// When there are no rows.
-    pub fn batch(&self, start: usize, n_rows: usize) -> Batch {
-        let rows = (start..start + n_rows).map(|place| self.rows[place % self.rows.len()].clone());
-        Batch::labelled(rows.collect(), self.layout, self.labels)
-    }
+    let rows = packer.into_rows();
+    ensure!(
+        rows.iter().any(Row::has_any_target),
+        "the data holds no token that has one before it; expected texts of at least two tokens, \
+         and labels other than -100"
+    );
+    Ok(Rows::new(rows, packing.layout))
 }
 
 /// The first tokens of some texts, a few rows at a time, for comparing hidden states.
@@ -107,10 +58,6 @@ pub fn similarity_batches<'texts>(
         .map(|tokens| Row::padded(tokens, tokens.len().min(max_seq), 0))
         .collect();
     rows.chunks(ROWS).map(|rows| Batch::new(rows.to_vec(), layout)).collect()
-}
-
-fn has_target(row: &Row) -> bool {
-    (0..row.tokens.len()).any(|position| row.has_target(position))
 }
 
 fn add(
@@ -164,7 +111,7 @@ mod tests {
         let path = folder.path().join("A.JSONL");
         std::fs::write(&path, lines).unwrap();
         let packing = Packing { seq: 4, layout: Layout::Padded, end_token: Some(9) };
-        Rows::read(&[path], None, packing, &model())
+        read_rows(&[path], None, packing, &model())
     }
 
     fn refusal(lines: &str) -> String {
@@ -178,7 +125,7 @@ mod tests {
         let found = rows(&line.replace('\n', "")).unwrap();
         let is_label = Some(vec![false, false, true, false]);
         let expected = Row { is_label, ..Row::new(vec![5, 6, 7, 0], vec![1, 1, 1, 0]) };
-        assert_eq!(found.rows, [expected]);
+        assert_eq!(found.rows(), [expected]);
     }
 
     #[test]

@@ -8,13 +8,12 @@ use std::time::Instant;
 use anyhow::Context as _;
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
 use boomerang_core::distill::loss::LossTerm;
-use boomerang_core::distill::{Distiller, StepReport};
+use boomerang_core::distill::{Distiller, Rows, StepReport};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::{Progress, tell};
-use crate::train::data::Rows;
 use crate::train::run_folder::{RunFolder, Saved, State, append_line};
 
 /// The size of a run.

@@ -1,13 +1,12 @@
 //! Which tokens a student learns to predict, and whether every micro-batch has some.
 
-use boomerang_core::distill::Labels;
+use boomerang_core::distill::{Labels, Rows};
 use boomerang_core::tokenizer::Tokenizer;
 
 use super::DistillArgs;
 use crate::exit::Exit;
 use crate::files::ModelFolder;
 use crate::files::eos_token;
-use crate::train::data::Rows;
 
 /// The choice of labels; the reference implementation pads with the tokenizer's EOS, and its
 /// padding token is never a label.

@@ -20,7 +20,7 @@ use crate::files::{
     self, ModelFolder, OutputFolder, require_next_token, shown, write_fingerprints,
 };
 use crate::progress::{print, tell};
-use crate::train::data::{Packing, Rows};
+use crate::train::data::{Packing, read_rows};
 use crate::train::run::{Ending, Interrupt, LoopSettings, train};
 use crate::train::run_folder::{RunFolder, State};
 
@@ -57,7 +57,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         Labels::All => teacher_folder.eos_token()?,
     };
     let packing = Packing { seq, layout, end_token };
-    let rows = Rows::read(&args.data, tokenizer.as_ref(), packing, config)
+    let rows = read_rows(&args.data, tokenizer.as_ref(), packing, config)
         .or_exit(Exit::Unusable)?
         .labelled(labels);
     labels::check(args, &rows)?;
