@@ -9,7 +9,7 @@ use crate::page;
 use crate::run::{Workspace, run};
 use crate::setup;
 use crate::tally::Tally;
-use crate::test::{close, run_tests};
+use crate::test::{close, compile_tests, run_tests};
 
 /// Runs the stages one after the other and stops at the first that fails.
 ///
@@ -22,13 +22,16 @@ fn stages(workspace: &Workspace) -> Result<Tally> {
     let cargo = |args: &str| run(workspace.cargo().args(args.split_whitespace()));
 
     stage("format", || cargo("fmt --all --check"))?;
+    let tools = stage("setup", || setup::for_tests(workspace))?;
+    // Optimizing a whole worker takes minutes on one core, while the others check the rest.
+    let page = page::build_beside(workspace)?;
     stage("clippy", || cargo("clippy --workspace --all-targets -- -D warnings"))?;
     stage("docs", || {
         let mut doc = workspace.cargo();
         run(doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
-    let tools = stage("setup", || setup::for_tests(workspace))?;
-    stage("page", || page::build(workspace, &tools.page, page::Mode::Release, page::Workers::All))?;
+    stage("tests, compiled", || compile_tests(workspace))?;
+    stage("page, the rest of it", || page.finish())?;
     let tally = stage("tests", || run_tests(workspace, &tools, &[]))?;
     if tally.failed > 0 {
         println!("== tests: failed; their output is above");

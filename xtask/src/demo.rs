@@ -63,7 +63,7 @@ pub(crate) fn demo(workspace: &Workspace, options: &Options) -> Result<()> {
         Backend::Wgpu => page::Workers::All,
         Backend::Cpu => page::Workers::Cpu,
     };
-    page::build(workspace, &tools, page::Mode::Release, workers)?;
+    page::build(workspace, &tools, page::Mode::Local, workers)?;
 
     if !workspace.root.join(BUNDLE).exists() {
         bail!("`boomerang demo` ended well but wrote no {BUNDLE}: that is a bug in it");

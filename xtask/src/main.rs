@@ -9,6 +9,7 @@
 )]
 
 mod backend;
+mod background;
 mod checkout;
 mod ci;
 mod demo;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use crate::background::Background;
 use crate::finish::finish;
 use crate::run::{Workspace, plain_output, run};
 use crate::setup::{self, PageTools};
@@ -13,23 +14,26 @@ use crate::weigh::weigh;
 /// How the page is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Small and fast: what readers get
+    /// Small and fast: what visitors get
     Release,
     /// Builds sooner, and panics have line numbers
     Debug,
+    /// For this machine: in a fraction of the time, since page and workers share all that they are
+    /// built from with each other, and what runs while building with the trainer
+    Local,
 }
 
 /// Which builds of the model's worker the page comes with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Workers {
-    /// For the CPU and for WebGPU: the page takes the one that fits its reader's machine
+    /// For the CPU and for WebGPU: the page takes the one that fits the visitor's machine
     All,
     /// For the CPU alone, where there is no GPU to use the other
     Cpu,
 }
 
-/// The page without the worker for WebGPU, beside `index.html` since its paths are relative.
-const CPU_INDEX: &str = ".index-cpu.html";
+/// The page as it is built when it differs from `index.html`; beside it, since paths are relative.
+const OTHER_INDEX: &str = ".index-local.html";
 
 impl Mode {
     pub(crate) fn parse(args: &[String]) -> Result<Self> {
@@ -49,6 +53,13 @@ pub(crate) fn page(workspace: &Workspace, mode: Mode) -> Result<()> {
     Ok(())
 }
 
+/// Builds the released page in a process of its own, with tools that are there already.
+pub(crate) fn build_beside(workspace: &Workspace) -> Result<Background> {
+    let xtask = std::env::current_exe().context("this program does not know where it is")?;
+    let mut command = workspace.command(xtask);
+    Background::start(workspace, command.arg("page"), "page")
+}
+
 /// Builds the page with tools that are there already.
 pub(crate) fn build(
     workspace: &Workspace,
@@ -65,10 +76,10 @@ pub(crate) fn build(
     if mode == Mode::Release {
         trunk.arg("--release");
     }
-    if workers == Workers::Cpu {
-        println!("The page comes without its WebGPU worker; `cargo xtask page` builds both");
-        write_cpu_index(&workspace.root)?;
-        trunk.args(["--html-output", "index.html", CPU_INDEX]);
+    if let Some(html) = other_index(&workspace.root, mode, workers)? {
+        fs::write(workspace.root.join(OTHER_INDEX), html)
+            .with_context(|| format!("writing {OTHER_INDEX}"))?;
+        trunk.args(["--html-output", "index.html", OTHER_INDEX]);
     }
     // trunk takes only "true" and "false" for NO_COLOR, and stops at the usual "1".
     let wants_no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -86,12 +97,31 @@ pub(crate) fn build(
     if mode == Mode::Release { weigh(&workspace.site()) } else { Ok(()) }
 }
 
-fn write_cpu_index(root: &Path) -> Result<()> {
+/// The page without the worker for WebGPU, or with links that build it in less time; `None` when it
+/// is built as it stands.
+fn other_index(root: &Path, mode: Mode, workers: Workers) -> Result<Option<String>> {
+    if mode != Mode::Local && workers == Workers::All {
+        return Ok(None);
+    }
     let index = root.join("index.html");
-    let html = fs::read_to_string(&index).with_context(|| index.display().to_string())?;
-    let html = without_gpu_worker(&html)
-        .with_context(|| format!("{} links no engine-gpu", index.display()))?;
-    fs::write(root.join(CPU_INDEX), html).with_context(|| format!("writing {CPU_INDEX}"))
+    let mut html = fs::read_to_string(&index).with_context(|| index.display().to_string())?;
+    if workers == Workers::Cpu {
+        println!("The page comes without its WebGPU worker; `cargo xtask page` builds both");
+        html = without_gpu_worker(&html)
+            .with_context(|| format!("{} links no engine-gpu", index.display()))?;
+    }
+    Ok(Some(if mode == Mode::Local { built_together(&html) } else { html }))
+}
+
+/// The same links with one set of features and in the profile of everything else, so that what they
+/// are built from is compiled once for all of them.
+fn built_together(html: &str) -> String {
+    const WORKERS: &str = "data-cargo-features=\"cpu,teach\"";
+    const PAGE: &str = "data-cargo-features=\"boomerang-engine/cpu,boomerang-engine/teach\"";
+    html.replace(" data-cargo-profile=\"engine\"", "")
+        .replace("data-cargo-profile-release=\"page\"", PAGE)
+        .replace("data-cargo-features=\"cpu\"", WORKERS)
+        .replace("data-cargo-features=\"teach\"", WORKERS)
 }
 
 /// `None` when there is no link to take out.
@@ -110,6 +140,14 @@ mod tests {
     fn only_the_gpu_worker_is_taken_out() {
         let html = "<link data-bin=\"engine-cpu\">\n<link a\n data-bin=\"engine-gpu\" b>\n<p>";
         assert_eq!(without_gpu_worker(html).unwrap(), "<link data-bin=\"engine-cpu\">\n\n<p>");
+    }
+
+    #[test]
+    fn all_programs_of_a_local_page_are_built_with_the_same_features() {
+        let html = built_together(include_str!("../../index.html"));
+        assert!(!html.contains("data-cargo-profile"));
+        assert_eq!(html.matches("data-cargo-features=\"cpu,teach\"").count(), 2);
+        assert_eq!(html.matches("boomerang-engine/teach").count(), 1);
     }
 
     #[test]

@@ -18,15 +18,18 @@ pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> ExitCode {
     close(outcome)
 }
 
+/// Compiles all tests: apart from the run, so that what does not compile is not searched for among
+/// the results.
+pub(crate) fn compile_tests(workspace: &Workspace) -> Result<()> {
+    run(workspace.cargo().args(["test", "--workspace", "--no-run"]))
+}
+
 /// All tests, or those whose name contains a filter, with the page as it lies in dist/.
 pub(crate) fn run_tests(
     workspace: &Workspace,
     tools: &TestTools,
     filters: &[String],
 ) -> Result<Tally> {
-    // Apart from the run, so that what does not compile is not looked for among the tests.
-    run(workspace.cargo().args(["test", "--workspace", "--no-run"]))?;
-
     let left_out: &[&str] = if tools.axe.is_some() { &[] } else { &["--skip", "page::axe::"] };
     let has_words = !filters.is_empty() || !left_out.is_empty();
     let separator = has_words.then_some("--");
@@ -76,6 +79,8 @@ pub(crate) fn close(outcome: Result<Tally>) -> ExitCode {
 
 fn prepare(workspace: &Workspace) -> Result<TestTools> {
     let tools = setup::for_tests(workspace)?;
-    page::build(workspace, &tools.page, page::Mode::Release, page::Workers::All)?;
+    let page = page::build_beside(workspace)?;
+    compile_tests(workspace)?;
+    page.finish()?;
     Ok(tools)
 }

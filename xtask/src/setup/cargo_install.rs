@@ -7,12 +7,31 @@ use anyhow::{Context, Result};
 
 use crate::run::{Workspace, cargo, plain_output, run};
 
+/// How much of the time that a build takes is worth spending on the speed of the tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Optimized {
+    /// It starts other programs and copies files.
+    No,
+    /// It works through megabytes itself, for seconds.
+    Little,
+}
+
+impl Optimized {
+    fn level(self) -> &'static str {
+        match self {
+            Self::No => "0",
+            Self::Little => "1",
+        }
+    }
+}
+
 /// Installs a program of a crate into the tools folder, in place of another version of it.
 pub(super) fn install(
     workspace: &Workspace,
     package: &str,
     version: &str,
     options: &[&str],
+    optimized: Optimized,
 ) -> Result<()> {
     let tools = &workspace.tools;
     fs::create_dir_all(tools).with_context(|| format!("creating {}", tools.display()))?;
@@ -23,9 +42,8 @@ pub(super) fn install(
     // Not in the repository, whose cargo settings are for the page; and without a target folder, so
     // that cargo takes one that it removes afterwards.
     command.current_dir(tools).env_remove("CARGO_TARGET_DIR");
-    // These tools run for seconds: what counts is how long it takes to build them.
     command
-        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", optimized.level())
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     if plain_output() {

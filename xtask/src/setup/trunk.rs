@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::{WasmToolchain, cargo_install, found, installing};
+use super::cargo_install::{self, Optimized};
+use super::{WasmToolchain, found, installing};
 use crate::run::{Workspace, answer, find_program};
 use crate::version::Version;
 
@@ -30,7 +31,8 @@ pub(super) fn ensure(workspace: &Workspace, wasm: &WasmToolchain) -> Result<Path
         None => installing(&format!("trunk {OLDEST}"), "cargo install", "it builds the page"),
     }
     // Without its own lock file this version does not compile.
-    cargo_install::install(workspace, "trunk", &OLDEST.to_string(), &["--locked"])?;
+    let version = OLDEST.to_string();
+    cargo_install::install(workspace, "trunk", &version, &["--locked"], Optimized::No)?;
     let (trunk, _) = find().context("cargo install ended well but there is still no trunk")?;
     Ok(trunk)
 }

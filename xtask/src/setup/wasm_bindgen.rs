@@ -4,7 +4,8 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
-use super::{WasmToolchain, cargo_install, found, installing};
+use super::cargo_install::{self, Optimized};
+use super::{WasmToolchain, found, installing};
 use crate::run::{Workspace, answer, find_program};
 use crate::version::locked_version;
 
@@ -31,7 +32,7 @@ pub(super) fn ensure(workspace: &Workspace, wasm: &WasmToolchain) -> Result<()> 
         "cargo install",
         "it must equal the version of wasm-bindgen in Cargo.lock",
     );
-    cargo_install::install(workspace, "wasm-bindgen-cli", expected, &[])?;
+    cargo_install::install(workspace, "wasm-bindgen-cli", expected, &[], Optimized::Little)?;
     if fits().is_none() {
         bail!("cargo install ended well but there is still no wasm-bindgen {expected}");
     }
