@@ -89,7 +89,7 @@ fn get_prints_the_folder_and_list_what_is_there() {
     assert_eq!(listed, "owner/tiny             3 bytes  complete\n");
     fs::remove_file(folder.join(WEIGHTS)).unwrap();
     let listed = output_of(boomerang(&bench, &["hub", "list"]));
-    let expected = "owner/tiny             2 bytes  incomplete, without model.safetensors\n";
+    let expected = "owner/tiny             2 bytes  incomplete, missing model.safetensors\n";
     assert_eq!(listed, expected);
 }
 

@@ -1,4 +1,4 @@
-//! The texts on which models are compared: members with their teacher, or with what a bundle stores.
+//! Calibration texts, on which members are compared with their teacher or with a stored bundle.
 
 use std::path::PathBuf;
 
@@ -11,21 +11,20 @@ use crate::files::ModelFolder;
 use crate::files::require_next_token;
 use crate::train::data::{Packing, Rows};
 
-/// Texts on which models are compared.
+/// Calibration texts, and the device to compare models on.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CalibrationArgs {
-    /// Texts on which models are compared, in the formats of --data of distill; repeatable
+    /// Calibration texts, in the formats of --data of `boomerang distill`; repeatable
     #[arg(long, value_name = "FILE")]
     pub calibration: Vec<PathBuf>,
-    /// Tokens of these texts that are used
+    /// Number of calibration tokens
     #[arg(value_parser = count, long, default_value_t = 8192, value_name = "N")]
     pub calibration_tokens: usize,
-    /// Where the comparison is computed
     #[command(flatten)]
     pub device: DeviceArgs,
 }
 
-/// Tokens of a row.
+/// Tokens per sequence.
 const SEQ: usize = 256;
 
 /// Numbers held for a batch at most, its logits for instance, unless a single row has more.
@@ -51,7 +50,7 @@ impl CalibrationArgs {
         numbers_per_token: usize,
     ) -> anyhow::Result<Vec<Batch>> {
         let config = teacher.config();
-        require_next_token(config, "its sizes are not compared on texts")?;
+        require_next_token(config, "a comparison on texts needs one that predicts the next token")?;
         let packing = Packing {
             seq: SEQ.min(config.max_seq),
             layout: Layout::Packed,

@@ -1,4 +1,4 @@
-//! Orders of patching that are found by measuring members on texts.
+//! Patching orders that are found by measuring members on texts.
 
 use boomerang_core::distill::Batch;
 use boomerang_core::plan::PatchOrder;
@@ -14,13 +14,13 @@ pub enum Method {
     Last,
     /// From the first layer to the last
     First,
-    /// The layer that is least like its block first
+    /// The layer least similar to its teacher block first
     Similarity,
-    /// The layer that brings the member nearest to the teacher first
+    /// Greedy: next the layer that lowers the KL divergence from the teacher most
     Klpatch,
-    /// As klpatch, keeping several sets of each size
+    /// Beam search by KL divergence
     Beam,
-    /// Every set, for students of up to 12 layers
+    /// Exhaustive, for students of up to 12 layers
     Exact,
 }
 

@@ -29,7 +29,10 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
     tell(&format!("device: {} ({})", device.description, device.reason));
     let teacher_folder = ModelFolder::open(&args.teacher)?;
-    require_next_token(teacher_folder.config(), "a student is distilled on the next token")?;
+    require_next_token(
+        teacher_folder.config(),
+        "distillation needs a model that predicts the next token",
+    )?;
     let teacher = teacher_folder.teacher(&device.device)?;
     let student = open_student(args, &teacher_folder, &teacher, &device.device)?;
     let family = Family::new(teacher.clone(), student.clone()).or_exit(Exit::Unusable)?;
@@ -39,13 +42,13 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let seq = args.seq_len.unwrap_or(config.max_seq.min(2048));
     if seq > config.max_seq {
         return Err(Exit::Usage.error(format!(
-            "--seq-len {seq} is beyond the teacher's window of {} positions",
+            "--seq-len {seq} exceeds the teacher's context length of {} tokens",
             config.max_seq
         )));
     }
     if device.device == device::cpu() {
         let n_bytes = step_bytes(student.model().config(), Some(config), args.rows, seq);
-        device::require_memory("a step", n_bytes, "lower --rows or --seq-len")?;
+        device::require_memory("a step", n_bytes, "lower --batch-size or --seq-len")?;
     }
     let layout = args.layout();
     let tokenizer = teacher_folder.tokenizer()?;
@@ -133,9 +136,9 @@ fn open_student(
         InitChoice::Copy => Ok(student),
         InitChoice::Random => {
             let config = student.model().config();
-            let noise =
+            let random =
                 LanguageModel::random(config, Initialization::HuggingFace, args.seed, device);
-            Ok(Student::new(noise, student.plan().clone())?)
+            Ok(Student::new(random, student.plan().clone())?)
         }
     }
 }

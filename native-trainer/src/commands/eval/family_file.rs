@@ -18,7 +18,7 @@ use crate::measure::members::Member;
 /// Of this format.
 const VERSION: u32 = 1;
 
-/// What `family.json` says.
+/// The content of `family.json`.
 #[derive(Debug, Serialize)]
 pub(super) struct FamilyFile {
     version: u32,
@@ -55,10 +55,10 @@ struct MemberEntry {
     n_params: u64,
     n_params_untied: u64,
     size_bytes: u64,
-    /// Where the member was run alone.
+    /// `None` unless members are run individually.
     seconds: Option<f64>,
     layers: Vec<String>,
-    /// Known where answers are kept.
+    /// `None` without a cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,7 @@ struct Cost {
     seconds: f64,
 }
 
-/// What is known of the whole run.
+/// The facts about the whole run.
 pub(super) struct Run<'a> {
     pub(super) device: String,
     pub(super) teacher: (&'a Path, &'a ModelConfig),
@@ -119,7 +119,7 @@ impl FamilyFile {
             seconds: cost.seconds,
         };
         let order = measured.first().map(|measured| measured.member.order.clone());
-        let entries = measured.into_iter().enumerate().map(|(place, measured)| {
+        let entries = measured.into_iter().enumerate().map(|(number, measured)| {
             let MeasuredMember { name, member, hash, folder, results } = measured;
             MemberEntry {
                 name: name.to_owned(),
@@ -132,7 +132,7 @@ impl FamilyFile {
                 n_params: member.n_params(),
                 n_params_untied: member.n_params_untied(),
                 size_bytes: member.n_params().saturating_mul(run.precision.n_bytes() as u64),
-                seconds: cost.member_seconds.get(place).copied().flatten(),
+                seconds: cost.member_seconds.get(number).copied().flatten(),
                 layers: member.layers(),
                 hash: hash.map(|hash| hex(&hash)),
                 folder,
