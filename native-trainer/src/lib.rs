@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = outcome.and_then(|()| progress::finish_output());
     if let Err(error) = &outcome {
-        progress::tell(&format!("boomerang: {}", exit::describe(error)));
+        progress::note(&format!("boomerang: {}", exit::describe(error)));
     }
     exit::status(&outcome).into()
 }

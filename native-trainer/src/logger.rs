@@ -2,7 +2,7 @@
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-use crate::progress::tell;
+use crate::progress::note;
 
 struct Lines;
 
@@ -21,7 +21,7 @@ impl Log for Lines {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            tell(&record.args().to_string());
+            note(&record.args().to_string());
         }
     }
 

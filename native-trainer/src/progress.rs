@@ -21,7 +21,7 @@ struct Plain {
     label: String,
     total: u64,
     started: Instant,
-    told: Instant,
+    reported: Instant,
 }
 
 impl Progress {
@@ -29,7 +29,7 @@ impl Progress {
         let total = total as u64;
         if !stderr().is_terminal() {
             let now = Instant::now();
-            let plain = Plain { label: label.to_owned(), total, started: now, told: now };
+            let plain = Plain { label: label.to_owned(), total, started: now, reported: now };
             return Self { bar: ProgressBar::hidden(), plain: Some(plain) };
         }
         let style = ProgressStyle::with_template(
@@ -49,7 +49,7 @@ impl Progress {
                 self.bar.set_message(message());
                 self.bar.set_position(done as u64);
             }
-            Some(plain) => plain.tell(done as u64, message),
+            Some(plain) => plain.report(done as u64, message),
         }
     }
 
@@ -59,15 +59,15 @@ impl Progress {
 }
 
 impl Plain {
-    fn tell(&mut self, done: u64, message: impl FnOnce() -> String) {
+    fn report(&mut self, done: u64, message: impl FnOnce() -> String) {
         let is_last = done == self.total;
-        if self.told.elapsed() < PLAIN_EVERY && !is_last {
+        if self.reported.elapsed() < PLAIN_EVERY && !is_last {
             return;
         }
-        self.told = Instant::now();
+        self.reported = Instant::now();
         let elapsed = self.started.elapsed().as_secs_f64();
         let left = elapsed * self.total.saturating_sub(done) as f64 / done.max(1) as f64;
-        tell(&format!(
+        note(&format!(
             "{}  {done}/{}  {elapsed:.0} s, left {left:.0} s  {}",
             self.label,
             self.total,
@@ -77,7 +77,7 @@ impl Plain {
 }
 
 /// One line on standard error.
-pub fn tell(line: &str) {
+pub fn note(line: &str) {
     #[allow(clippy::print_stderr, reason = "the one place that writes progress")]
     {
         eprintln!("{line}");

@@ -13,7 +13,7 @@ use crate::device;
 use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFolder, shown};
 use crate::measure::calibration::CalibrationArgs;
-use crate::progress::{Progress, print, tell};
+use crate::progress::{Progress, note, print};
 
 /// Show which layers matter, and which to keep and to patch first
 #[derive(Clone, Debug, clap::Args)]
@@ -68,7 +68,7 @@ pub fn run(args: &AnalyzeArgs) -> anyhow::Result<()> {
     let numbers_per_token = (4 * n_layers + 4) * folder.config().d_model;
     let batches = args.calibration.batches_holding(&folder, numbers_per_token)?;
     let device = device::choose(args.calibration.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let (teacher, student) = match &args.student {
         None => (folder.teacher(&device.device)?, None),
         Some(student) => {

@@ -6,7 +6,7 @@ use boomerang_hub::{self as hub, HubId, HubSettings, Snapshot};
 use clap::Subcommand;
 
 use crate::cli_examples as examples;
-use crate::progress::{Download, print, tell};
+use crate::progress::{Download, note, print};
 
 /// Download models from the Hugging Face Hub, and list the cached ones
 #[derive(Clone, Debug, clap::Args)]
@@ -52,7 +52,7 @@ pub fn run(args: &HubArgs) -> anyhow::Result<()> {
         HubCommand::List => {
             let found = hub::list(&settings)?;
             if found.is_empty() {
-                tell(&format!("no models in {}", settings.cache.display()));
+                note(&format!("no models in {}", settings.cache.display()));
             }
             print_table(&found);
         }

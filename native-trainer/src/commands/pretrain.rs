@@ -19,7 +19,7 @@ use crate::args::numbers::{count, positive, sequence_length, share};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::OutputFolder;
-use crate::progress::{Progress, print, tell};
+use crate::progress::{Progress, note, print};
 use crate::train::run::Interrupt;
 
 /// Train a small teacher from scratch on the generated corpus
@@ -76,7 +76,7 @@ pub struct PretrainArgs {
 
 pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let corpus = Corpus::new(args.corpus_seed);
     let floor = corpus.entropy_floor();
     let config = config(args, &corpus)?;
@@ -91,7 +91,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     }
     let model = LanguageModel::random(&config, Initialization::Scaled, args.seed, &device.device);
     let n_params = model.n_params();
-    tell(&format!("{n_params} parameters; entropy of the corpus: {floor:.3} nats/token"));
+    note(&format!("{n_params} parameters; entropy of the corpus: {floor:.3} nats/token"));
 
     let schedule = Schedule {
         peak: args.lr,

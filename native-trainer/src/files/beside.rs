@@ -10,7 +10,7 @@ use boomerang_core::config::{ModelConfig, code_files};
 use serde_json::Value;
 
 use super::{ModelFolder, OutputFolder, read_if_present, weights};
-use crate::progress::tell;
+use crate::progress::note;
 use boomerang_core::checkpoint::files::{CONFIG, EXTRAS};
 
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
@@ -49,7 +49,7 @@ impl ModelFolder {
             } else {
                 "auto_map is left out, and transformers runs its own code"
             };
-            tell(&format!(
+            note(&format!(
                 "auto_map in {CONFIG} names {name}, which is not in {}: {consequence}",
                 self.extras().display()
             ));

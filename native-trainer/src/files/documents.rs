@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 
 use crate::exit::{Exit, OrExit as _};
 use crate::files;
-use crate::progress::tell;
+use crate::progress::note;
 use boomerang_lm_tasks::dataset;
 use boomerang_lm_tasks::python::Value;
 
@@ -25,7 +25,7 @@ pub fn read_documents(paths: &[PathBuf], unit: TextUnit) -> anyhow::Result<Vec<D
     for path in paths {
         let Documents { documents, n_replaced } = one_file(path, unit).or_exit(Exit::Unusable)?;
         if n_replaced > 0 {
-            tell(&format!(
+            note(&format!(
                 "{}: {n_replaced} surrogates without their other half were read as U+FFFD",
                 path.display()
             ));

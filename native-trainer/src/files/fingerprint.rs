@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{ModelFolder, OutputFolder, read_if_present};
 use crate::exit::{Exit, OrExit as _};
-use crate::progress::tell;
+use crate::progress::note;
 use boomerang_core::checkpoint::files::FINGERPRINTS;
 
 /// Bytes that are looked at in one place of a tensor.
@@ -128,7 +128,7 @@ fn read_file(json: &[u8]) -> anyhow::Result<FingerprintsFile> {
 
 fn mismatch(sentence: String, is_allowed: bool) -> anyhow::Result<()> {
     if is_allowed {
-        tell(&format!("warning: {sentence}"));
+        note(&format!("warning: {sentence}"));
         return Ok(());
     }
     Err(Exit::Unusable.error(format!(

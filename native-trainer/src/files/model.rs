@@ -21,7 +21,7 @@ use super::recipe::{Parents, RecipeFile};
 use super::stream::Sources;
 use super::{Mapped, note_input, read_if_present, read_text, weights};
 use crate::exit::Exit;
-use crate::progress::{Download, tell};
+use crate::progress::{Download, note};
 use boomerang_core::checkpoint::files::{CONFIG, GENERATION_CONFIG, STUDENT_CONFIG, TOKENIZER};
 use boomerang_hub::{self as hub, HubId, HubSettings};
 
@@ -232,7 +232,7 @@ impl ModelFolder {
     pub fn tokenizer(&self) -> anyhow::Result<Option<Tokenizer>> {
         let Some(json) = self.tokenizer_json()? else {
             if has_slow_tokenizer(self.extras()) {
-                tell(&self.no_tokenizer());
+                note(&self.no_tokenizer());
             }
             return Ok(None);
         };

@@ -13,7 +13,7 @@ use super::{Size, head_name};
 use crate::device;
 use crate::files::ModelFolder;
 use crate::measure::calibration::CalibrationArgs;
-use crate::progress::{Progress, print, tell};
+use crate::progress::{Progress, note, print};
 
 /// Fills in each size's divergence from the teacher.
 ///
@@ -28,7 +28,7 @@ pub fn measure(
 ) -> anyhow::Result<()> {
     let batches = args.batches(teacher)?;
     let device = device::choose(args.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let models = [teacher.model(&device.device)?, student.model(&device.device)?];
     compare([&models[0], &models[1]], &batches, plan, sizes)
 }

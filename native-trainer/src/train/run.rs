@@ -13,7 +13,7 @@ use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, OrExit as _};
-use crate::progress::{Progress, tell};
+use crate::progress::{Progress, note};
 use crate::train::data::Rows;
 use crate::train::run_folder::{RunFolder, Saved, State, append_line};
 
@@ -63,7 +63,7 @@ impl Interrupt {
             if asked.swap(true, Ordering::Relaxed) {
                 std::process::exit(i32::from(Exit::Interrupted.code()));
             }
-            tell("finishing this step and saving; Ctrl-C again to stop at once");
+            note("finishing this step and saving; Ctrl-C again to stop at once");
         })
         .context("listening to Ctrl-C")?;
         *listening = Some(interrupt.clone());

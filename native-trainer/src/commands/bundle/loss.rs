@@ -11,7 +11,7 @@ use futures_lite::future::block_on;
 use super::BundleArgs;
 use crate::device;
 use crate::files::ModelFolder;
-use crate::progress::{Progress, tell};
+use crate::progress::{Progress, note};
 use crate::train::data::similarity_batches;
 
 /// The texts that the page will show, which are of the kind that the family is for.
@@ -51,14 +51,14 @@ pub(super) fn measure(
         args.calibration.batches(teacher)?
     };
     if batches.is_empty() {
-        tell("the loss from storing the weights was not measured; give texts with --calibration");
+        note("the loss from storing the weights was not measured; give texts with --calibration");
         return Ok(None);
     }
     let chosen = device::choose(args.calibration.device.device)?;
     let before = if chosen.device == device::cpu() {
         family.clone()
     } else {
-        tell(&format!("device: {} ({})", chosen.description, chosen.reason));
+        note(&format!("device: {} ({})", chosen.description, chosen.reason));
         args.family.open(teacher, &chosen.device)?
     };
     let stored = as_stored(&before, stored_as, &chosen.device)?;

@@ -21,7 +21,7 @@ use crate::embedded::{DistillRun, EMBEDDED, EmbeddedFamily, STEPS, Start, distil
 use crate::files::OutputFolder;
 use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
 use crate::measure::curve::{Candidate, measure, print_table, write_curve};
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 use crate::train::data::similarity_batches;
 
 /// Run the whole pipeline on the embedded teacher: prune, distill, patch, evaluate, plot
@@ -63,11 +63,11 @@ const TOO_LONG: usize = 300;
 pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let device = device::choose(args.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let out = OutputFolder::create(&args.out, args.force)?;
     let embedded = EmbeddedFamily::open(&device.device)?;
     let steps = if args.too_long { TOO_LONG } else { args.steps };
-    tell(&format!(
+    note(&format!(
         "teacher: {} layers, {} parameters; student keeps {:?}",
         embedded.plan.n_teacher_layers(),
         embedded.teacher.model().n_params(),

@@ -19,7 +19,7 @@ use crate::exit::{Exit, OrExit as _};
 use crate::files::{
     self, ModelFolder, OutputFolder, require_next_token, shown, write_fingerprints,
 };
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 use crate::train::data::{Packing, Rows};
 use crate::train::run::{Ending, Interrupt, LoopSettings, train};
 use crate::train::run_folder::{RunFolder, State};
@@ -27,7 +27,7 @@ use crate::train::run_folder::{RunFolder, State};
 pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     args.check()?;
     let device = device::choose(args.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let teacher_folder = ModelFolder::open(&args.teacher)?;
     require_next_token(
         teacher_folder.config(),
@@ -164,7 +164,7 @@ fn resume(
     let run = RunFolder::resume(&args.out, record, args.allow_mismatch)?;
     let (teacher, student) = (family.teacher().clone(), family.student().clone());
     let Some(saved) = run.newest()? else {
-        tell("the run has no checkpoint yet: starting at step 0");
+        note("the run has no checkpoint yet: starting at step 0");
         let distiller = Distiller::new(teacher, student, settings, 0);
         return Ok((run, State { step: 0, n_tokens: 0 }, distiller));
     };
@@ -176,7 +176,7 @@ fn resume(
     let distiller = Distiller::new(teacher, student, settings, saved.state.step)
         .with_optimizer_state(saved.optimizer)
         .or_exit(Exit::Unusable)?;
-    tell(&format!("resuming after step {}", saved.state.step));
+    note(&format!("resuming after step {}", saved.state.step));
     Ok((run, saved.state, distiller))
 }
 

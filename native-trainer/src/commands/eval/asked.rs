@@ -11,7 +11,7 @@ use super::texts::{mask_token, read_masked_texts, read_texts};
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, markers};
 use crate::measure::answers::Sheet;
-use crate::progress::tell;
+use crate::progress::note;
 use boomerang_lm_tasks::{self as tasks, Task, Tasks};
 
 /// Everything that members are evaluated on.
@@ -34,7 +34,7 @@ pub(super) struct Asked {
 fn window(asked_for: Option<usize>, of_model: usize) -> usize {
     let Some(asked_for) = asked_for else { return of_model };
     if asked_for > of_model {
-        tell(&format!(
+        note(&format!(
             "--max-length {asked_for} exceeds the model's context length; using {of_model} tokens"
         ));
     }
@@ -65,7 +65,7 @@ impl Asked {
             let texts = texts.or_exit(Exit::Unusable)?;
             let n_cut = texts.iter().filter(|text| text.tokens.len() > max_seq).count();
             if n_cut > 0 {
-                tell(&format!(
+                note(&format!(
                     "{n_cut} of {} texts exceed the context length of {max_seq} tokens; the rest of \
                      them is not scored",
                     texts.len()
@@ -148,7 +148,7 @@ impl Asked {
     fn warn(&self, task: &Task, cuts: Cuts) {
         let (name, max_seq) = (task.name(), self.max_seq);
         if cuts.n_contexts > 0 {
-            tell(&format!(
+            note(&format!(
                 "{name}: {} contexts exceed the context length of {max_seq} tokens and are truncated \
                  on the left, by at most {} tokens",
                 cuts.n_contexts, cuts.most_tokens
@@ -156,7 +156,7 @@ impl Asked {
         }
         let n_without_right = task.n_without_right();
         if n_without_right > 0 {
-            tell(&format!(
+            note(&format!(
                 "{name}: the correct answer of {n_without_right} of {} questions is not among their \
                  choices; these count as wrong",
                 task.samples.len()

@@ -25,7 +25,7 @@ use crate::files::{self, ModelFolder, OutputFolder};
 use crate::measure::answers::{Answered, Cache, Cached, Engine, Weights, answer_all, fingerprints};
 use crate::measure::curve::{print_table, write_curve};
 use crate::measure::members::{Candidate, Member, members};
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 use crate::train::data::similarity_batches;
 pub use args::{Contexts, EngineArgs, EvalArgs, MemoryMode, Sharing, WhichArgs};
 use asked::Asked;
@@ -42,7 +42,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     );
     let began = SystemTime::now();
     let device = device::choose(args.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let folders = Folders::open(args)?;
     let tokenizer = folders.teacher.tokenizer()?;
     let asked = Asked::read(args, &folders.teacher, tokenizer.as_ref())?;
@@ -202,7 +202,7 @@ impl Folders {
             }
         };
         if is_streamed {
-            tell("streaming weights from disk, one layer in memory at a time");
+            note("streaming weights from disk, one layer in memory at a time");
             return Ok(None);
         }
         self.all()

@@ -1,4 +1,4 @@
-//! Orders of patching, searched for each student, and what the searches cost.
+//! Patching orders, searched for each student, and the cost of the searches.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use boomerang_core::search::{Known, Metric};
 use crate::measure::order::{Method, find};
 use crate::parallel::{in_parallel, n_workers};
 
-/// Width of a beam search, as in `boomerang search`.
+/// Beam width, as in `boomerang search`.
 const BEAM: usize = 4;
 
 /// Searches of one method over all seeds.
@@ -34,8 +34,8 @@ impl Searched {
     ) -> anyhow::Result<Vec<PatchOrder>> {
         let Some(first) = families.first() else { return Ok(Vec::new()) };
         let n_workers = n_workers(families.len(), &first.teacher().model().device());
-        let found = in_parallel(families.len(), n_workers, |place| {
-            let family = &families[place];
+        let found = in_parallel(families.len(), n_workers, |number| {
+            let family = &families[number];
             let mut known = Known::new(family, batches, Metric::Kl);
             let order = find(self.method, BEAM, family, batches, &mut known, &mut |_| {})?;
             Ok((order, known.n_layer_calls, known.n_layer_calls_alone))
@@ -80,8 +80,8 @@ impl Cost {
     pub(super) fn sentence(self) -> String {
         let Self { n_layer_calls, n_layer_calls_alone } = self;
         format!(
-            "{n_layer_calls} layer calls with shared prefixes, {n_layer_calls_alone} one model \
-             after another ({:.2} times fewer)",
+            "{n_layer_calls} layer calls with shared prefixes, {n_layer_calls_alone} without ({:.2} \
+             times fewer)",
             n_layer_calls_alone as f64 / n_layer_calls.max(1) as f64
         )
     }

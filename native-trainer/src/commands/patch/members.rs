@@ -16,7 +16,7 @@ use crate::files::{
     ModelFolder, OutputFile, OutputFolder, RECIPE, RecipeFile, Sources, WeightsFormat, member,
     name_gguf, write_conversion, write_weights,
 };
-use crate::progress::tell;
+use crate::progress::note;
 use crate::sizes::Size;
 
 /// Teacher and student with the ways of writing their members.
@@ -147,8 +147,8 @@ impl Patching<'_> {
         if recipe.layers.iter().all(|source| source.place().0 == Owner::Student) {
             plan_to_metadata(&self.plan, &mut conversion.metadata);
         }
-        for note in &conversion.notes {
-            tell(&format!("{}: {note}", target.display()));
+        for warning in &conversion.notes {
+            note(&format!("{}: {warning}", target.display()));
         }
         write_conversion(OutputFile::create(target, self.args.force)?, &conversion, self)
     }

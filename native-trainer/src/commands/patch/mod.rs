@@ -11,7 +11,7 @@ mod mergekit;
 
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, is_gguf};
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 use crate::sizes::{Head, choose_heads, measure};
 pub use args::{Dtype, Format, PatchArgs, parse_dtype};
 use members::Patching;
@@ -39,7 +39,7 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
         ));
     }
     if format == Format::Mergekit && teacher.config().tied {
-        tell(&format!("warning: {}", mergekit::TIED));
+        note(&format!("warning: {}", mergekit::TIED));
     }
     let order = args.family.order(teacher.config());
     let patching = Patching { args, format, precision, teacher, student, plan };

@@ -10,7 +10,7 @@ use super::{PruneArgs, Pruned};
 use crate::device;
 use crate::exit::Exit;
 use crate::files::ModelFolder;
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 
 /// Methods that make a model smaller without training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -35,7 +35,7 @@ impl Baseline {
         }
         let batches = args.calibration.batches(folder)?;
         let device = device::choose(args.calibration.device.device)?;
-        tell(&format!("device: {} ({})", device.description, device.reason));
+        note(&format!("device: {} ({})", device.description, device.reason));
         let teacher = folder.model(&device.device)?;
         match self {
             Self::Shortgpt => {

@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFile};
 use crate::measure::calibration::CalibrationArgs;
 use crate::measure::order::{Method, find};
-use crate::progress::{Progress, print, tell};
+use crate::progress::{Progress, note, print};
 pub use budget::BudgetArgs;
 
 /// Search for a good patching order, and for the best size within a budget
@@ -68,7 +68,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     let teacher = ModelFolder::open(&args.family.teacher)?;
     let batches = args.calibration.batches(&teacher)?;
     let device = device::choose(args.calibration.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let family = args.family.open(&teacher, &device.device)?;
     // An output that cannot be written is an error before the work, not after it.
     let out = OutputFile::create(&args.out, args.force)?;

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::OpenRequest;
 use crate::files;
-use crate::progress::tell;
+use crate::progress::note;
 
 /// What was asked, in 16 bytes.
 pub(super) type Key = [u8; 16];
@@ -123,7 +123,7 @@ impl MemberAnswers {
             || found != Some(&self.member)
         {
             let found = found.map_or("no member", |member| &member[..member.len().min(12)]);
-            tell(&format!(
+            note(&format!(
                 "cache: {} holds answers of {found}, asked for {}: not used",
                 path.display(),
                 &self.member[..12]

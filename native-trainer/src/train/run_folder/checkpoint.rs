@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::{KEPT_CHECKPOINTS, METRICS, RunFolder, Saved, State};
 use crate::exit::{Exit, OrExit as _, describe};
 use crate::files::{self, OutputFolder, Overwrite};
-use crate::progress::tell;
+use crate::progress::note;
 
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.burnpack";
@@ -72,7 +72,7 @@ impl RunFolder {
             match self.read_checkpoint(name) {
                 Ok(saved) => {
                     for damage in &damages {
-                        tell(&format!("{damage}: not used; resuming from {name}, which is whole"));
+                        note(&format!("{damage}: not used; resuming from {name}, which is whole"));
                     }
                     return Ok(Some(saved));
                 }

@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{self, Overwrite};
-use crate::progress::tell;
+use crate::progress::note;
 pub use checkpoint::append_line;
 use lock::{LOCK, RunLock};
 use settings::{Difference, differences};
@@ -106,7 +106,7 @@ impl RunFolder {
             None => {}
             Some(_) if allow_other => {
                 for Difference { key, stored, asked } in &differences {
-                    tell(&format!("resuming with another {key}: {asked} instead of {stored}"));
+                    note(&format!("resuming with another {key}: {asked} instead of {stored}"));
                 }
                 run.write_settings(settings)?;
             }
