@@ -233,8 +233,8 @@ fn a_path_that_is_not_unicode_is_read_and_recorded() {
 #[test]
 fn the_address_of_a_model_and_a_name_without_its_owner_are_answered_with_the_id() {
     for (text, id) in [
-        ("https://hub.example/a/b/tree/v1", "on the Hub write a/b@v1"),
-        ("no-such-model", "on the Hub write hf:no-such-model"),
+        ("https://hub.example/a/b/tree/v1", "did you mean the Hub id a/b@v1?"),
+        ("no-such-model", "did you mean the Hub id hf:no-such-model?"),
     ] {
         let (sentence, code) = failure(&format!("inspect {text}"), &[]);
         assert!(sentence.contains(id), "{sentence}");

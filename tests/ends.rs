@@ -168,6 +168,6 @@ fn a_tokenizer_with_more_tokens_than_its_model_is_refused() {
         sentence.contains("of the texts or questions is outside the model's vocabulary"),
         "{sentence}"
     );
-    assert!(sentence.contains("vocabulary ends at 351"), "{sentence}");
+    assert!(sentence.contains("which ends at 351"), "{sentence}");
     assert_eq!(code, 3);
 }

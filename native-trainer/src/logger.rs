@@ -1,4 +1,4 @@
-//! What the libraries report, as lines on standard error.
+//! Log messages of the libraries, as lines on standard error.
 
 use log::{LevelFilter, Log, Metadata, Record};
 
@@ -6,7 +6,7 @@ use crate::progress::note;
 
 struct Lines;
 
-/// Shows what Boomerang's own libraries report; those of others stay silent.
+/// Prints the log messages of Boomerang's own libraries only.
 pub(crate) fn install() {
     // A second call, from a test, changes nothing.
     if log::set_logger(&Lines).is_ok() {

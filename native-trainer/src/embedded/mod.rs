@@ -1,5 +1,5 @@
-//! The embedded teacher, its corpus, its students, and what is asked of every size: what the demo and
-//! the experiments start from.
+//! The embedded teacher, its corpus, its students and its examination, which the demo and the
+//! experiments start from.
 
 mod students;
 
@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 pub(crate) use students::{DistillRun, STEPS, Start, distill_each};
 
-/// Places for tokens in the held-out rows.
+/// Tokens of the held-out rows, padding included.
 const HELD_OUT_TOKENS: usize = 12_288;
 
 /// The teacher that comes with the program; `boomerang pretrain` made it.
@@ -83,10 +83,10 @@ impl EmbeddedFamily {
         for question in &self.questions {
             kinds.entry(&question.task).or_default().push(question);
         }
-        let round = |place: usize| kinds.values().filter_map(move |kind| kind.get(place));
+        let round = |number: usize| kinds.values().filter_map(move |kind| kind.get(number));
         let questions = (0..PER_KIND).flat_map(round).map(|&question| question.clone());
 
-        // One line: no model has read a second one behind it, and all are lost there alike.
+        // One line only: models are trained on single lines, and all fail alike on a second one.
         let longest = self.texts.iter().rev().max_by_key(|line| line.tokens.len());
         let paragraph = longest.map(|line| self.corpus.text(&line.tokens[1..]));
         TaskFile {
@@ -106,17 +106,17 @@ impl EmbeddedFamily {
         let mut asked: BTreeMap<&str, usize> = BTreeMap::new();
         let mut questions = vec![Vec::new(); n_parts];
         for question in &self.questions {
-            let place = asked.entry(&question.task).or_default();
-            if *place < n_questions {
-                questions[*place % n_parts].push(question.clone());
+            let number = asked.entry(&question.task).or_default();
+            if *number < n_questions {
+                questions[*number % n_parts].push(question.clone());
             }
-            *place += 1;
+            *number += 1;
         }
         let most = asked.values().copied().max().unwrap_or(0).max(1);
         let n_texts = (self.texts.len() * n_questions.min(most)).div_ceil(most);
         let mut texts = vec![Vec::new(); n_parts];
-        for (place, text) in self.texts[..n_texts].iter().enumerate() {
-            texts[place % n_parts].push(text.clone());
+        for (number, text) in self.texts[..n_texts].iter().enumerate() {
+            texts[number % n_parts].push(text.clone());
         }
         let max_seq = self.teacher.model().config().max_seq;
         let examine = |(texts, questions): (Vec<TextDoc>, Vec<ChoiceDoc>)| {
@@ -126,9 +126,9 @@ impl EmbeddedFamily {
     }
 }
 
-/// Lines drawn from random numbers of their own, one text each.
+/// Lines sampled with a seed of their own, one text each.
 fn held_out(corpus: &Corpus, seq_len: usize) -> Vec<TextDoc> {
-    /// Far from the seeds of training.
+    /// Not a seed of any training.
     const SEED: u64 = 1_000_003;
     let mut texts = Vec::new();
     for row in corpus.rows(SEED, seq_len).take(HELD_OUT_TOKENS / seq_len) {

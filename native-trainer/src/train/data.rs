@@ -1,4 +1,4 @@
-//! Training data: documents as rows of a fixed length.
+//! Training data: documents as sequences of a fixed length.
 
 use std::path::PathBuf;
 
@@ -10,8 +10,8 @@ use boomerang_core::tokenizer::Tokenizer;
 
 use crate::files::documents::read_documents;
 
-/// Rows of equal length, in the order in which training consumes them; after the last comes the
-/// first again.
+/// Sequences of equal length, in the order in which training consumes them; after the last one it starts
+/// over.
 #[derive(Clone, Debug)]
 pub struct Rows {
     rows: Vec<Row>,
@@ -19,7 +19,7 @@ pub struct Rows {
     labels: Labels,
 }
 
-/// How documents become rows.
+/// How documents become sequences.
 #[derive(Clone, Copy, Debug)]
 pub struct Packing {
     pub seq: usize,
@@ -57,13 +57,13 @@ impl Rows {
         let rows = packer.into_rows();
         ensure!(
             rows.iter().any(has_target),
-            "the data holds no token that has one before it; expected texts of at least two tokens, \
+            "the data has no token to predict; expected texts of at least two tokens, \
              and labels other than -100"
         );
         Ok(Self::new(rows, packing.layout))
     }
 
-    /// The rows that have a target, which are those that a comparison of predictions can use.
+    /// Only the rows with a target, which a comparison of predictions needs.
     pub fn with_targets(mut self) -> Self {
         self.rows.retain(has_target);
         self
@@ -82,12 +82,12 @@ impl Rows {
         self.rows.is_empty()
     }
 
-    /// `n_rows` rows from the place `start`, counted over and over.
+    /// `n_rows` rows from index `start` on, wrapping around.
     ///
     /// # Panics
     /// When there are no rows.
     pub fn batch(&self, start: usize, n_rows: usize) -> Batch {
-        let rows = (start..start + n_rows).map(|place| self.rows[place % self.rows.len()].clone());
+        let rows = (start..start + n_rows).map(|index| self.rows[index % self.rows.len()].clone());
         Batch::labelled(rows.collect(), self.layout, self.labels)
     }
 }
@@ -130,7 +130,7 @@ fn add(
             packer.add_row(as_row(row));
         }
         Layout::Packed => packer.add(row.tokens()),
-        // A text of which the tokenizer leaves nothing would be a row of padding.
+        // A text without tokens would be a row of padding.
         Layout::Padded | Layout::BothWays if row.n_tokens == 0 => {}
         Layout::Padded | Layout::BothWays => {
             packer.add_row(Row::padded(row.tokens(), seq, end_token.unwrap_or(0)));

@@ -20,7 +20,7 @@ use crate::device;
 use crate::embedded::{DistillRun, EMBEDDED, EmbeddedFamily, STEPS, Start, distill_each};
 use crate::files::OutputFolder;
 use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
-use crate::measure::curve::{Candidate, measure, print_table, write_curve};
+use crate::measure::curve::{CandidateStudent, measure, print_table, write_curve};
 use crate::progress::{note, print};
 use crate::train::data::similarity_batches;
 
@@ -153,7 +153,7 @@ fn distill_all(
     n_seeds: u64,
     steps: usize,
     embedded: &EmbeddedFamily,
-) -> anyhow::Result<Vec<Candidate>> {
+) -> anyhow::Result<Vec<CandidateStudent>> {
     let both = |seed| {
         let run = DistillRun::new(embedded.plan.clone(), steps, seed);
         let random = DistillRun { start: Start::Random, ..run.clone() };
@@ -163,7 +163,7 @@ fn distill_all(
     let students = distill_each(embedded, &runs)?;
     let candidates = series.into_iter().zip(runs).zip(students);
     Ok(candidates
-        .map(|((series, run), student)| Candidate { series, seed: run.seed, student })
+        .map(|((series, run), student)| CandidateStudent { series, seed: run.seed, student })
         .collect())
 }
 

@@ -33,7 +33,7 @@ pub(super) struct FamilyFile {
     kept: Vec<usize>,
     pub(super) tasks: BTreeMap<String, Value>,
     members: Vec<MemberEntry>,
-    engine: Cost,
+    engine: CostEntry,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,7 +68,7 @@ struct MemberEntry {
 
 /// What the measurement cost, and what it would have cost one member and one text after another.
 #[derive(Debug, Serialize)]
-struct Cost {
+struct CostEntry {
     layer_calls: usize,
     layer_calls_one_by_one: usize,
     token_layers: usize,
@@ -79,7 +79,7 @@ struct Cost {
 }
 
 /// The facts about the whole run.
-pub(super) struct Run<'a> {
+pub(super) struct RunFacts<'a> {
     pub(super) device: String,
     pub(super) teacher: (&'a Path, &'a ModelConfig),
     pub(super) student: (&'a Path, &'a ModelConfig),
@@ -101,7 +101,7 @@ pub(super) struct MeasuredMember<'a> {
 
 impl FamilyFile {
     pub(super) fn new(
-        run: &Run<'_>,
+        run: &RunFacts<'_>,
         tasks: BTreeMap<String, Value>,
         measured: Vec<MeasuredMember<'_>>,
     ) -> Self {
@@ -109,7 +109,7 @@ impl FamilyFile {
             measured.iter().map(|measured| measured.member.stack.clone()).collect();
         let tree = PrefixTree::new(&stacks);
         let cost = &run.answered.cost;
-        let engine = Cost {
+        let engine = CostEntry {
             layer_calls: tree.n_layer_calls(),
             layer_calls_one_by_one: tree.n_layer_calls_alone(),
             token_layers: cost.token_layers,

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::Folders;
 use super::asked::Asked;
-use super::family_file::{FamilyFile, MeasuredMember, Run, utc};
+use super::family_file::{FamilyFile, MeasuredMember, RunFacts, utc};
 use crate::files::OutputFolder;
 use crate::measure::answers::{Answered, Cached};
 use crate::measure::curve::Measured;
@@ -163,7 +163,7 @@ impl<'a> Judged<'a> {
             folder: (!judged.tasks.is_empty()).then(|| folder(judged)),
             results: self.results(judged),
         });
-        let run = Run {
+        let run = RunFacts {
             device: device.to_owned(),
             teacher: (folders.teacher.path(), folders.teacher.config()),
             student: (folders.student.path(), folders.student.config()),

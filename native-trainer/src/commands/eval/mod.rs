@@ -22,7 +22,9 @@ use futures_lite::future::block_on;
 use crate::device::{self, ChosenDevice, Memory};
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{self, ModelFolder, OutputFolder};
-use crate::measure::answers::{Answered, Cache, Cached, Engine, Weights, answer_all, fingerprints};
+use crate::measure::answers::{
+    Answered, Cache, Cached, EvalOptions, Weights, answer_all, fingerprints,
+};
 use crate::measure::curve::{print_table, write_curve};
 use crate::measure::members::{Candidate, Member, members};
 use crate::progress::{note, print};
@@ -77,7 +79,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         &members,
         &asked.sheet,
         &weights,
-        args.engine.engine(),
+        args.engine.options(),
         cached.as_ref(),
         tokenizer.as_ref(),
     )?;
@@ -225,8 +227,8 @@ impl Folders {
 }
 
 impl EngineArgs {
-    fn engine(&self) -> Engine {
-        Engine {
+    fn options(&self) -> EvalOptions {
+        EvalOptions {
             batching: Batching {
                 tokens_per_batch: self.batch_tokens,
                 shares_beginnings: self.contexts == Contexts::Shared,

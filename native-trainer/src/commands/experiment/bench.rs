@@ -15,7 +15,7 @@ use futures_lite::future::block_on;
 use super::design::{Design, Kind};
 use super::models::{Models, collapsed, individual};
 use super::sample::{Point, Sample};
-use super::searched::{Cost, Searched};
+use super::searched::{LayerCalls, Searched};
 use crate::embedded::{DistillRun, EmbeddedFamily, distill_each};
 use crate::parallel::{in_parallel, n_workers};
 use crate::progress::{Progress, note};
@@ -43,7 +43,7 @@ pub(super) struct Results {
     pub(super) sample: Sample,
     /// Accuracy of random guessing.
     pub(super) chance: f64,
-    pub(super) cost: Cost,
+    pub(super) cost: LayerCalls,
     /// Orders that were searched, one sentence each.
     pub(super) remarks: Vec<String>,
 }
@@ -212,7 +212,7 @@ impl<'a> Bench<'a> {
         Ok(Results {
             sample: Sample { points: points.collect() },
             chance: mean(&chances),
-            cost: Cost {
+            cost: LayerCalls {
                 n_layer_calls: tree.n_layer_calls(),
                 n_layer_calls_alone: tree.n_layer_calls_alone(),
             },

@@ -14,7 +14,7 @@ use crate::embedded::DistillRun;
 use crate::measure::order::Method;
 
 /// A model to evaluate.
-pub(super) struct Member {
+pub(super) struct LineMember {
     pub(super) line: usize,
     pub(super) seed: u64,
     pub(super) n_patched: Option<usize>,
@@ -25,7 +25,7 @@ pub(super) struct Member {
 /// All models so far; the teacher is the first.
 pub(super) struct Models {
     pub(super) models: Vec<LanguageModel>,
-    pub(super) members: Vec<Member>,
+    pub(super) members: Vec<LineMember>,
 }
 
 impl Models {
@@ -37,7 +37,7 @@ impl Models {
         n_params: u64,
         stack: Stack,
     ) {
-        self.members.push(Member { line, seed, n_patched, n_params, stack });
+        self.members.push(LineMember { line, seed, n_patched, n_params, stack });
     }
 
     pub(super) fn add_family(

@@ -16,14 +16,14 @@ const BEAM: usize = 4;
 /// Searches of one method over all seeds.
 pub(super) struct Searched {
     method: Method,
-    cost: Cost,
+    cost: LayerCalls,
     /// Orders with the number of seeds that gave them.
     found: BTreeMap<Vec<usize>, usize>,
 }
 
 impl Searched {
     pub(super) fn new(method: Method) -> Self {
-        Self { method, cost: Cost::default(), found: BTreeMap::new() }
+        Self { method, cost: LayerCalls::default(), found: BTreeMap::new() }
     }
 
     /// The order for each student.
@@ -71,12 +71,12 @@ impl Searched {
 
 /// Layers run for each batch, with shared prefixes and one model after another.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cost {
+pub(super) struct LayerCalls {
     pub(super) n_layer_calls: usize,
     pub(super) n_layer_calls_alone: usize,
 }
 
-impl Cost {
+impl LayerCalls {
     pub(super) fn sentence(self) -> String {
         let Self { n_layer_calls, n_layer_calls_alone } = self;
         format!(
