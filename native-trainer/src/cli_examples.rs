@@ -41,7 +41,8 @@ pub(crate) const PRUNE: &str = with_hub!(
 Examples:
   boomerang prune --teacher Qwen/Qwen3-0.6B-Base --out student
   boomerang prune --teacher teacher --keep 0,2,4,5 --out student
-  boomerang prune --teacher teacher --baseline shortgpt --layers 9 --calibration texts.txt --out short"
+  boomerang prune --teacher teacher --baseline shortgpt --layers 9 \\
+    --calibration texts.txt --out short"
 );
 
 pub(crate) const DISTILL: &str = with_hub!(
@@ -74,7 +75,8 @@ pub(crate) const PATCH: &str = with_hub!(
 Examples:
   boomerang patch --teacher teacher --student run/student --layers 9 --out layers-09
   boomerang patch --teacher teacher --student run/student --bytes 1.2GB --out model
-  boomerang patch --teacher teacher --student run/student --all --format gguf --dtype q8_0 --out sizes"
+  boomerang patch --teacher teacher --student run/student --all \\
+    --format gguf --dtype q8_0 --out sizes"
 );
 
 pub(crate) const EXPORT: &str = with_hub!(
@@ -88,7 +90,8 @@ pub(crate) const EVAL: &str = with_hub!(
     "\
 Examples:
   boomerang eval --teacher teacher --student run/student --data held-out.txt --out eval
-  boomerang eval --teacher teacher --student run/student --tasks arc_easy,hellaswag --limit 100 --out eval
+  boomerang eval --teacher teacher --student run/student --tasks arc_easy,hellaswag \\
+    --limit 100 --out eval
   boomerang eval --teacher teacher --student run/student --tasks mmlu --members every:2 \\
     --use-cache answers --out eval"
 );
@@ -108,7 +111,8 @@ Examples:
 pub(crate) const BUNDLE: &str = with_hub!(
     "\
 Examples:
-  boomerang bundle --teacher teacher --student run/student --eval eval --prompt \"The sea was\" --out bundle
+  boomerang bundle --teacher teacher --student run/student --eval eval \\
+    --prompt \"The sea was\" --out bundle
   boomerang bundle --teacher teacher --student run/student --precision q8_0 --out bundle
   boomerang explore bundle"
 );

@@ -1,6 +1,7 @@
 //! The exit code of a command, and its error sentence.
 //!
-//! Scripts and batch systems read the code: try again, free some space, or give up. `lib.rs` prints.
+//! Scripts and batch systems read the code: try again, free some space, or give up. `lib.rs`
+//! prints.
 
 use std::fmt;
 use std::io::{self, ErrorKind};

@@ -91,7 +91,8 @@ pub fn print(line: &str) {
 
 /// A part of a line of a result, flushed at once.
 ///
-/// A failure is kept for [`finish_output`], because it must not end a run whose results are on disk.
+/// A failure is kept for [`finish_output`], because it must not end a run whose results are on
+/// disk.
 pub fn print_piece(text: &str) {
     let mut out = stdout();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -90,8 +90,8 @@ impl FamilyArgs {
     /// As [`FamilyArgs::plan`], of these two folders, which are checked to belong together.
     ///
     /// # Errors
-    /// As [`FamilyArgs::plan`], when the student's own plan cannot be read, or when it was made from
-    /// another teacher.
+    /// As [`FamilyArgs::plan`], when the student's own plan cannot be read, or when it was made
+    /// from another teacher.
     pub fn plan_of(
         &self,
         teacher: &ModelFolder,

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use boomerang_hub::HubSettings;
 use boomerang_lm_tasks::{Limit, Options};
 
-/// Shared by every command that evaluates tasks; names with underscores are lm-evaluation-harness's own.
+/// Shared by every command that evaluates tasks; names with underscores are lm-evaluation-harness's
+/// own.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TaskArgs {
     /// Comma-separated tasks: names such as arc_easy or mmlu, .yaml files of lm-evaluation-harness,

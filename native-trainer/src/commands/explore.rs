@@ -17,8 +17,8 @@ pub struct ExploreArgs {
     /// Bundle of a family, or a folder such as `boomerang demo` writes, with one in bundle/
     #[arg(value_name = "DIR")]
     pub bundle: PathBuf,
-    /// Folder of the built page [default: dist in the current folder, else share/boomerang/site next
-    /// to the program's folder]
+    /// Folder of the built page [default: dist in the current folder, else share/boomerang/site
+    /// next to the program's folder]
     #[arg(long, value_name = "DIR")]
     pub site: Option<PathBuf>,
     /// Port; 0 selects a free one

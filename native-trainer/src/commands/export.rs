@@ -17,8 +17,8 @@ pub struct ExportArgs {
     /// Output file
     #[arg(long)]
     pub out: PathBuf,
-    /// Number format: keep, f32, f16, bf16, q8_0 or q4_0. For k-quants, write f16 and run llama.cpp's
-    /// llama-quantize on the file
+    /// Number format: keep, f32, f16, bf16, q8_0 or q4_0. For k-quants, write f16 and run
+    /// llama.cpp's llama-quantize on the file
     #[arg(long, value_parser = parse_dtype, default_value = "keep", value_name = "FORMAT")]
     pub dtype: Dtype,
     /// Overwrite existing output

@@ -53,7 +53,13 @@ pub struct PretrainArgs {
     #[arg(value_parser = count, long, default_value_t = 2600)]
     pub steps: usize,
     /// Sequences per optimizer step
-    #[arg(value_parser = count, long = "batch-size", alias = "rows", default_value_t = 8, value_name = "N")]
+    #[arg(
+        value_parser = count,
+        long = "batch-size",
+        alias = "rows",
+        default_value_t = 8,
+        value_name = "N"
+    )]
     pub rows: usize,
     /// Tokens per sequence
     #[arg(value_parser = sequence_length, long, default_value_t = 128)]

@@ -20,8 +20,8 @@ pub struct ReportArgs {
     /// order.json of `boomerang search`; repeatable
     #[arg(long, value_name = "FILE")]
     pub search: Vec<PathBuf>,
-    /// lm-evaluation-harness results of another model, with its number of parameters if the file has
-    /// none: NAME=results.json or NAME=results.json:1.4B; repeatable
+    /// lm-evaluation-harness results of another model, with its number of parameters if the file
+    /// has none: NAME=results.json or NAME=results.json:1.4B; repeatable
     #[arg(long, value_name = "NAME=FILE[:PARAMS]")]
     pub import: Vec<Import>,
     /// Quantity on the x-axis
@@ -32,7 +32,13 @@ pub struct ReportArgs {
     #[arg(long)]
     pub metric: Option<String>,
     /// Number of resamples of the paired bootstrap
-    #[arg(value_parser = count, long = "resamples", alias = "draws", default_value_t = 2000, value_name = "N")]
+    #[arg(
+        value_parser = count,
+        long = "resamples",
+        alias = "draws",
+        default_value_t = 2000,
+        value_name = "N"
+    )]
     pub draws: usize,
     /// Seed of the bootstrap
     #[arg(long, default_value_t = 0)]

@@ -16,7 +16,8 @@ use crate::parallel::{in_parallel, n_workers};
 use crate::progress::Progress;
 
 /// The student sees half a percent of the tokens that the teacher saw. After much longer training,
-/// patching a teacher block into a student that has learnt to compensate for it first lowers quality.
+/// patching a teacher block into a student that has learnt to compensate for it first lowers
+/// quality.
 pub(crate) const STEPS: usize = 10;
 
 /// How a student is made.

@@ -15,11 +15,11 @@ use boomerang_core::checkpoint::files::{CONFIG, EXTRAS};
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
 impl ModelFolder {
-    /// Writes the config of the weights that `out` holds already, and copies tokenizer, chat template,
-    /// generation settings, license and the model's own Python code, whichever exist.
+    /// Writes the config of the weights that `out` holds already, and copies tokenizer, chat
+    /// template, generation settings, license and the model's own Python code, whichever exist.
     ///
-    /// The dtype in the config is the widest of the weights, because transformers loads all of them in
-    /// it. An `auto_map` is kept only if the files that it names exist.
+    /// The dtype in the config is the widest of the weights, because transformers loads all of them
+    /// in it. An `auto_map` is kept only if the files that it names exist.
     ///
     /// # Errors
     /// Names the file that cannot be written or copied.

@@ -150,8 +150,8 @@ fn tokenizer_fingerprint(json: &[u8]) -> anyhow::Result<String> {
     Ok(hex(&Sha256::digest(Value::Object(parts).to_string())))
 }
 
-/// The same for equivalent values: keys in order, without those that are off, and merges in one of the
-/// two notations.
+/// The same for equivalent values: keys in order, without those that are off, and merges in one of
+/// the two notations.
 fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(object) => {

@@ -67,8 +67,8 @@ pub fn gguf_plan(path: &Path, file: &Gguf<'_>) -> anyhow::Result<Option<LayerPla
     plan_of_metadata(&file.metadata).with_context(|| path.display().to_string())
 }
 
-/// Adds the name of the model and its tokenizer to the metadata; what has to be left out goes to the
-/// notes.
+/// Adds the name of the model and its tokenizer to the metadata; what has to be left out goes to
+/// the notes.
 ///
 /// # Errors
 /// When a file beside the model exists and cannot be read.

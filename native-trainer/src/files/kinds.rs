@@ -90,14 +90,14 @@ pub(super) fn refuse_file_of_other_kind(path: &Path) -> anyhow::Result<()> {
     if is_adapters { refuse_other_kinds(parent(path)) } else { Ok(()) }
 }
 
-/// Refuses a masked language model where one that predicts the next token is needed; `why` is part of
-/// the sentence.
+/// Refuses a masked language model where one that predicts the next token is needed; `why` is part
+/// of the sentence.
 pub fn require_next_token(config: &ModelConfig, why: &str) -> anyhow::Result<()> {
     if !config.is_masked() {
         return Ok(());
     }
     Err(Exit::Unusable.error(format!(
-        "{} is a masked language model, and {why}; a masked one can only be pruned, patched, verified \
+        "{} is a masked language model, and {why}; masked ones can only be pruned, patched, verified \
          and evaluated",
         config.traits().model_type
     )))

@@ -1,7 +1,7 @@
 //! Folders and files of models: opened, checked and written.
 //!
-//! `boomerang-files` reads and replaces files safely, and is re-exported here; `boomerang-core` parses
-//! their bytes.
+//! `boomerang-files` reads and replaces files safely, and is re-exported here; `boomerang-core`
+//! parses their bytes.
 
 mod beside;
 pub mod documents;

@@ -41,8 +41,8 @@ enum Weights {
 
 impl ModelFolder {
     /// Reads `config.json` and maps the weights, in one file or in those an index names. A recipe
-    /// opens as the member that it describes, and a path that does not exist but may be an id as the
-    /// model with this id on the Hub.
+    /// opens as the member that it describes, and a path that does not exist but may be an id as
+    /// the model with this id on the Hub.
     ///
     /// # Errors
     /// Names what is missing, or the part of the config that is not supported.
@@ -118,7 +118,8 @@ impl ModelFolder {
         }
     }
 
-    /// Checks by the headers that the weights match the config, and hold nothing that it does not use.
+    /// Checks by the headers that the weights match the config, and hold nothing that it does not
+    /// use.
     ///
     /// # Errors
     /// Names the tensor that does not match.

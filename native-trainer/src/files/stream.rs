@@ -49,7 +49,8 @@ pub trait Sources {
 /// SHA-256 of each weight file.
 ///
 /// # Errors
-/// When a file cannot be written, or a tensor cannot be converted or holds a value that is not finite.
+/// When a file cannot be written, or a tensor cannot be converted or holds a value that is not
+/// finite.
 pub fn write_weights(
     folder: &Path,
     checkpoint: &Checkpoint<'_>,

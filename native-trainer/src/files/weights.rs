@@ -49,8 +49,8 @@ fn find(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// An index may come from anybody, so its files must not be links out of the folder either. Links of
-/// the Hub cache, from a snapshot to the blobs beside it, are allowed.
+/// An index may come from anybody, so its files must not be links out of the folder either. Links
+/// of the Hub cache, from a snapshot to the blobs beside it, are allowed.
 fn refuse_link_outwards(folder: &Path, name: &str) -> anyhow::Result<()> {
     let (Ok(file), Ok(folder)) = (fs::canonicalize(folder.join(name)), fs::canonicalize(folder))
     else {

@@ -20,7 +20,8 @@ pub const RECORDED_TOKENS: usize = 40;
 
 /// The continuation of each prompt by every size, for the bundle; `None` without prompts.
 ///
-/// Uses the weights as the bundle stores them, and the CPU, so that results do not depend on the GPU.
+/// Uses the weights as the bundle stores them, and the CPU, so that results do not depend on the
+/// GPU.
 ///
 /// # Errors
 /// When a prompt exceeds the context length.
@@ -45,8 +46,8 @@ pub fn record(
     Ok(Some(recordings))
 }
 
-/// Writes a bundle into the folder `name` of `out`; returns its size in bytes, and the storing loss in
-/// its manifest.
+/// Writes a bundle into the folder `name` of `out`; returns its size in bytes, and the storing loss
+/// in its manifest.
 ///
 /// # Errors
 /// When a file cannot be written.

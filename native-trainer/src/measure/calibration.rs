@@ -39,8 +39,8 @@ impl CalibrationArgs {
         self.batches_holding(teacher, teacher.config().vocab)
     }
 
-    /// The first tokens of the texts, in batches that fit in memory when `numbers_per_token` numbers
-    /// are held for each token.
+    /// The first tokens of the texts, in batches that fit in memory when `numbers_per_token`
+    /// numbers are held for each token.
     ///
     /// # Errors
     /// As [`CalibrationArgs::batches`].

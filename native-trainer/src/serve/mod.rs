@@ -102,8 +102,8 @@ impl Drop for Server {
 
 /// Routes: `/bundle/…` serves the bundle, everything else the site.
 ///
-/// A path without a file name is a view of the page (`/explore/`) and serves the page; a file that is
-/// missing (`/app.js`, anything below `/bundle/`) is a 404, never the page.
+/// A path without a file name is a view of the page (`/explore/`) and serves the page; a file that
+/// is missing (`/app.js`, anything below `/bundle/`) is a 404, never the page.
 pub fn router(site: &Path, bundle: &Path) -> Router {
     let site: Arc<Path> = site.into();
     let page = get(page).with_state(Arc::clone(&site));

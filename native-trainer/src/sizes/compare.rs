@@ -1,5 +1,5 @@
-//! How close members are to their teacher on calibration texts, for choices that depend on it: which
-//! matrix embedding and head share, and which size within a budget is best.
+//! How close members are to their teacher on calibration texts, for choices that depend on it:
+//! which matrix embedding and head share, and which size within a budget is best.
 
 use anyhow::ensure;
 use boomerang_core::distill::Batch;
@@ -69,8 +69,8 @@ pub fn compare(
     Ok(())
 }
 
-/// Of the sizes that differ only in their head, the smallest whose divergence is at most `tolerance`
-/// above the least; prints the table it chooses from.
+/// Of the sizes that differ only in their head, the smallest whose divergence is at most
+/// `tolerance` above the least; prints the table it chooses from.
 pub fn choose_heads(sizes: Vec<Size>, tolerance: f64) -> Vec<Size> {
     print("layers  head      bytes         KL from the teacher");
     let mut chosen = Vec::new();

@@ -16,8 +16,8 @@ pub enum Head {
 }
 
 impl Head {
-    /// The policies to compare, or the one that was asked for; `is_tied` when teacher and student both
-    /// have one matrix for embedding and head.
+    /// The policies to compare, or the one that was asked for; `is_tied` when teacher and student
+    /// both have one matrix for embedding and head.
     pub fn policies(self, is_tied: bool) -> &'static [HeadPolicy] {
         match self {
             // With two matrices there is nothing to choose.

@@ -10,8 +10,8 @@ use boomerang_core::tokenizer::Tokenizer;
 
 use crate::files::documents::read_documents;
 
-/// Sequences of equal length, in the order in which training consumes them; after the last one it starts
-/// over.
+/// Sequences of equal length, in the order in which training consumes them; after the last one it
+/// starts over.
 #[derive(Clone, Debug)]
 pub struct Rows {
     rows: Vec<Row>,

@@ -1,4 +1,5 @@
-//! The quality that a bundle's number format costs: its members as stored, compared with the originals.
+//! The quality that a bundle's number format costs: its members as stored, compared with the
+//! originals.
 
 use boomerang_core::bundle::{Recordings, StoringLoss, TaskFile, as_stored};
 use boomerang_core::checkpoint::{Precision, StoredAs};

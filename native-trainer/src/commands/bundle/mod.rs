@@ -39,12 +39,12 @@ pub struct BundleArgs {
     /// loaded; 0 records nothing
     #[arg(long, default_value_t = RECORDED_TOKENS, value_name = "N")]
     pub record: usize,
-    /// Questions and a text to evaluate sizes on in the page: JSON with a name, questions (each with
-    /// task, context, choices and gold) and a paragraph
+    /// Questions and a text to evaluate sizes on in the page: JSON with a name, questions (each
+    /// with task, context, choices and gold) and a paragraph
     #[arg(long, value_name = "FILE")]
     pub task: Option<PathBuf>,
-    /// Number format of the weights; its loss is measured on the --calibration texts, else on prompts
-    /// and task
+    /// Number format of the weights; its loss is measured on the --calibration texts, else on
+    /// prompts and task
     #[arg(long, value_enum, default_value_t = PrecisionChoice::F16)]
     pub precision: PrecisionChoice,
     #[command(flatten)]

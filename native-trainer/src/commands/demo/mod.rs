@@ -36,8 +36,8 @@ pub struct DemoArgs {
     /// Optimizer steps of each distillation
     #[arg(value_parser = count, long, default_value_t = STEPS)]
     pub steps: usize,
-    /// Distill for 300 steps instead: an instructive failure, because the student drifts too far from
-    /// its teacher for patching to work
+    /// Distill for 300 steps instead: an instructive failure, because the student drifts too far
+    /// from its teacher for patching to work
     #[arg(long, conflicts_with = "steps")]
     pub too_long: bool,
     /// Patching order

@@ -13,7 +13,8 @@ use crate::exit::Exit;
 /// Train a student to imitate its teacher
 #[derive(Clone, Debug, clap::Args)]
 pub struct DistillArgs {
-    /// Teacher: model folder (config.json, model.safetensors, and tokenizer.json for text) or Hub id
+    /// Teacher: model folder (config.json, model.safetensors, and tokenizer.json for text) or Hub
+    /// id
     #[arg(long, alias = "teacher_model_name_or_path")]
     pub teacher: PathBuf,
     /// Student: model folder or Hub id [default: prune the teacher]
@@ -43,10 +44,21 @@ pub struct DistillArgs {
     #[arg(value_parser = count, long, alias = "max_steps", default_value_t = 500)]
     pub steps: usize,
     /// Accumulate gradients over this many micro-batches per optimizer step
-    #[arg(value_parser = count, long, aliases = ["gradient-accumulation-steps", "gradient_accumulation_steps"], default_value_t = 1)]
+    #[arg(
+        value_parser = count,
+        long,
+        aliases = ["gradient-accumulation-steps", "gradient_accumulation_steps"],
+        default_value_t = 1
+    )]
     pub micro_batches: usize,
     /// Sequences per micro-batch
-    #[arg(value_parser = count, long = "batch-size", aliases = ["rows", "per_device_train_batch_size"], default_value_t = 8, value_name = "N")]
+    #[arg(
+        value_parser = count,
+        long = "batch-size",
+        aliases = ["rows", "per_device_train_batch_size"],
+        default_value_t = 8,
+        value_name = "N"
+    )]
     pub rows: usize,
     /// Tokens per sequence [default: the model's context length, at most 2048]
     #[arg(value_parser = sequence_length, long, alias = "max_length")]
@@ -200,7 +212,8 @@ impl DistillArgs {
         let mut schedule = Schedule::cosine(self.lr, self.steps);
         schedule.warmup_steps = self.warmup.unwrap_or(schedule.warmup_steps);
         let plan = student.plan();
-        // The reference derives its pairs from the rule, so a list of layers has only the plan's own.
+        // The reference derives its pairs from the rule, so a list of layers has only the plan's
+        // own.
         let alignment = (is_paper && self.keep.keep.is_empty()).then(|| {
             self.keep
                 .rule()

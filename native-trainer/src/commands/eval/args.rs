@@ -17,8 +17,8 @@ pub struct EvalArgs {
     pub family: FamilyArgs,
     /// Texts for perplexity: .txt, .text or .md, one document per file; .jsonl, .ndjson, .json or
     /// .parquet with "text", or with "input_ids" and optional "attention_mask" and "labels" (-100:
-    /// not scored); repeatable. For masked language models (BERT): pseudo-perplexity of each line of
-    /// a .txt or each "text"
+    /// not scored); repeatable. For masked language models (BERT): pseudo-perplexity of each line
+    /// of a .txt or each "text"
     #[arg(long)]
     pub data: Vec<PathBuf>,
     #[command(flatten)]

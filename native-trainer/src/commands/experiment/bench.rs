@@ -25,8 +25,8 @@ const PARTS: usize = 10;
 /// Tokens in a batch of requests, padding included.
 const TOKENS_PER_BATCH: usize = 8192;
 
-/// Seed of the calibration texts, on which orders are searched and layers ranked; neither training nor
-/// the examination uses it.
+/// Seed of the calibration texts, on which orders are searched and layers ranked; neither training
+/// nor the examination uses it.
 const CALIBRATION_SEED: u64 = 2_000_003;
 const CALIBRATION_ROWS: usize = 64;
 

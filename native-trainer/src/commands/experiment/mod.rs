@@ -1,5 +1,5 @@
-//! `boomerang experiment`: the paper's figures and ablations on the embedded family, with the paper's
-//! claims next to the results.
+//! `boomerang experiment`: the paper's figures and ablations on the embedded family, with the
+//! paper's claims next to the results.
 
 mod bench;
 mod catalogue;

@@ -111,7 +111,8 @@ const THRESHOLDS: [f64; 10] = [0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.3, -
 const MERGED: [usize; 3] = [2, 3, 4];
 
 /// The teacher with layers merged, down to `n_layers_enough`: of each size the model whose last
-/// states are most similar to the teacher's, of all settings tried, with a sentence on how it was made.
+/// states are most similar to the teacher's, of all settings tried, with a sentence on how it was
+/// made.
 pub(super) fn collapsed(
     teacher: &LanguageModel,
     n_layers_enough: usize,

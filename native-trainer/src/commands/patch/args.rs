@@ -19,7 +19,8 @@ pub struct PatchArgs {
     pub family: FamilyArgs,
     #[command(flatten)]
     pub choice: ChoiceArgs,
-    /// Count a 16-bit KV cache towards --bytes: context length in tokens and batch size, e.g. 4096:8
+    /// Count a 16-bit KV cache towards --bytes: context length in tokens and batch size, e.g.
+    /// 4096:8
     #[arg(long, value_parser = CacheSize::parse, value_name = "CONTEXT:BATCH", requires = "bytes")]
     pub kv: Option<CacheSize>,
     /// Embedding and head of a family with tied weights
@@ -30,8 +31,8 @@ pub struct PatchArgs {
     pub head_tol: f64,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
-    /// Number format: keep (copy every tensor byte for byte), f32, f16 or bf16; for GGUF also q8_0 or
-    /// q4_0. For k-quants, write f16 and run llama.cpp's llama-quantize on the file
+    /// Number format: keep (copy every tensor byte for byte), f32, f16 or bf16; for GGUF also q8_0
+    /// or q4_0. For k-quants, write f16 and run llama.cpp's llama-quantize on the file
     #[arg(long, value_parser = parse_dtype, default_value = "keep", value_name = "FORMAT")]
     pub dtype: Dtype,
     /// Split the weights into files of at most this size, e.g. 5GB

@@ -1,7 +1,7 @@
 //! `boomerang patch`: sizes of a family as standalone models.
 //!
-//! Tensors are copied from file to file unchanged; no model is in memory, unless members are compared
-//! on texts.
+//! Tensors are copied from file to file unchanged; no model is in memory, unless members are
+//! compared on texts.
 
 mod args;
 mod card;
@@ -49,7 +49,8 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
     let policies = args.head.policies(is_tied);
     if args.head == Head::Auto && args.calibration.calibration.is_empty() {
         return Err(Exit::Usage.error(
-            "--head auto needs texts to compare members with their teacher; give some with --calibration",
+            "--head auto needs texts to compare members with their teacher; give some with \
+             --calibration",
         ));
     }
     let mut sizes = Vec::new();

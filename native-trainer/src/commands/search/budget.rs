@@ -23,11 +23,12 @@ pub struct BudgetArgs {
     /// Also select the member closest to the teacher with at most this many parameters, e.g. 1.1B
     #[arg(long, value_parser = parse_amount, value_name = "N", conflicts_with = "bytes")]
     pub params: Option<u64>,
-    /// Also select the member closest to the teacher with at most this many bytes of stored weights,
-    /// e.g. 1.2GB
+    /// Also select the member closest to the teacher with at most this many bytes of stored
+    /// weights, e.g. 1.2GB
     #[arg(long, value_parser = parse_amount, value_name = "N")]
     pub bytes: Option<u64>,
-    /// Count a 16-bit KV cache towards --bytes: context length in tokens and batch size, e.g. 4096:8
+    /// Count a 16-bit KV cache towards --bytes: context length in tokens and batch size, e.g.
+    /// 4096:8
     #[arg(long, value_parser = CacheSize::parse, value_name = "CONTEXT:BATCH", requires = "bytes")]
     pub kv: Option<CacheSize>,
     /// Embedding and head of a family with tied weights, within the budget

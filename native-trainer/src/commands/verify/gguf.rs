@@ -74,8 +74,8 @@ fn recipe_of(path: &Path, file: &Gguf<'_>) -> anyhow::Result<(Recipe, HeadPolicy
     Ok((recipe, policy))
 }
 
-/// Compares every tensor of the member, encoded again in the format of the file; returns the number of
-/// tensors by format.
+/// Compares every tensor of the member, encoded again in the format of the file; returns the number
+/// of tensors by format.
 fn against_member(
     file: &Gguf<'_>,
     member: &Checkpoint<'_>,

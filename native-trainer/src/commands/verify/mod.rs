@@ -198,7 +198,8 @@ fn against_transformers(
     if !has_them {
         let python = args.python.display();
         print(&format!(
-            "{python} has no transformers; with it, this prints the same logits as f32 bytes:\n\n{python} -c \"{SCRIPT}\" {} {ids} {class}",
+            "{python} has no transformers; with it, this prints the same logits as f32 bytes:\n\n\
+             {python} -c \"{SCRIPT}\" {} {ids} {class}",
             args.model.display()
         ));
         return Ok(());

@@ -1,8 +1,8 @@
 //! Model outputs cached on disk, keyed by request and by the weights of the member.
 //!
-//! A folder for each member, named by its fingerprint, with a file for each shard, one line per answer.
-//! Files are only appended to: a killed run is resumed by the next one, and shards from several machines
-//! are merged by copying their files into one folder.
+//! A folder for each member, named by its fingerprint, with a file for each shard, one line per
+//! answer. Files are only appended to: a killed run is resumed by the next one, and shards from
+//! several machines are merged by copying their files into one folder.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};

@@ -80,8 +80,8 @@ pub struct Cost {
 /// Evaluates every member on all requests of the sheet.
 ///
 /// # Errors
-/// When weights or cache cannot be read, the cache cannot be written, or the device is lost; and for
-/// open questions to weights that are streamed.
+/// When weights or cache cannot be read, the cache cannot be written, or the device is lost; and
+/// for open questions to weights that are streamed.
 pub fn answer_all(
     members: &[Member],
     sheet: &Sheet,

@@ -2,8 +2,8 @@
 
 use boomerang_core::evaluate::Request;
 
-/// Indices of the requests, split so that no piece has more tokens than `most` unless a single request
-/// has, or `stays` with the one before it.
+/// Indices of the requests, split so that no piece has more tokens than `most` unless a single
+/// request has, or `stays` with the one before it.
 pub(super) fn pieces(
     requests: &[Request],
     indices: impl IntoIterator<Item = usize>,

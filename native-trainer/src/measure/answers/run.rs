@@ -167,7 +167,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Open questions, which members answer one after the other, because each generates its own text.
+    /// Open questions, which members answer one after the other, because each generates its own
+    /// text.
     pub(super) fn answer_opens(
         &mut self,
         opens: &[usize],

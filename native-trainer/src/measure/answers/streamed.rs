@@ -42,8 +42,8 @@ pub(super) fn tokens_per_pass(walk: &Layerwise, d_model: usize, state_bytes: u64
     usize::try_from(state_bytes / per_token.max(1)).unwrap_or(usize::MAX).max(1)
 }
 
-/// Runs `work` with a function that returns the parts in order, pass after pass, each being read while
-/// the one before is in use.
+/// Runs `work` with a function that returns the parts in order, pass after pass, each being read
+/// while the one before is in use.
 fn with_parts<T>(
     folders: &[&ModelFolder],
     parts: &[Part],

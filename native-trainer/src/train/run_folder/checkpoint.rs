@@ -117,8 +117,8 @@ impl RunFolder {
     /// The metrics file, ready for the line of the step after `n_steps`, which is 0 or that of a
     /// checkpoint.
     ///
-    /// Lines of steps after the checkpoint, which are repeated, are dropped; lines that are missing or
-    /// damaged are restored from the checkpoint.
+    /// Lines of steps after the checkpoint, which are repeated, are dropped; lines that are missing
+    /// or damaged are restored from the checkpoint.
     ///
     /// # Errors
     /// When the file cannot be written.

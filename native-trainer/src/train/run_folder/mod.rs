@@ -61,12 +61,12 @@ const METRICS: &str = "metrics.jsonl";
 const KEPT_CHECKPOINTS: usize = 2;
 
 impl RunFolder {
-    /// A new run, with its settings written. With `force`, an earlier run of Boomerang in this folder is
-    /// removed first, and nothing else.
+    /// A new run, with its settings written. With `force`, an earlier run of Boomerang in this
+    /// folder is removed first, and nothing else.
     ///
     /// # Errors
-    /// When the folder is, contains or is inside of an input of the command, another process writes to
-    /// it, or it contains something that may not be overwritten.
+    /// When the folder is, contains or is inside of an input of the command, another process writes
+    /// to it, or it contains something that may not be overwritten.
     pub fn create(path: &Path, settings: &Value, force: bool) -> anyhow::Result<Self> {
         let was_used = is_used(path);
         if was_used && !force {
@@ -90,7 +90,8 @@ impl RunFolder {
     /// `allow_other` the new ones are used, and the differences are reported.
     ///
     /// # Errors
-    /// As [`RunFolder::create`]; when there is no run, or its settings differ: names the first difference.
+    /// As [`RunFolder::create`]; when there is no run, or its settings differ: names the first
+    /// difference.
     pub fn resume(path: &Path, settings: &Value, allow_other: bool) -> anyhow::Result<Self> {
         let file = path.join(SETTINGS);
         let text = files::read_own_text(&file)
