@@ -44,7 +44,7 @@ fn a_commit_that_is_a_path_is_not_followed() {
     bench.server.change(|model| {
         model.revisions.insert("main".to_owned(), "../../../evil".to_owned());
     });
-    assert!(bench.refusal(REPO).0.contains("gives no commit"));
+    assert!(bench.refusal(REPO).0.contains(": no commit"));
 }
 
 #[test]

@@ -13,18 +13,18 @@ use crate::weigh::weigh;
 /// How the page is compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Small and fast: what readers get
+    /// Small and fast, for users
     Release,
-    /// Builds sooner, and panics have line numbers
+    /// Faster to build, and panics have line numbers
     Debug,
 }
 
-/// Which builds of the model's worker the page comes with.
+/// Which builds of the model's worker the page includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Workers {
-    /// For the CPU and for WebGPU: the page takes the one that fits its reader's machine
+    /// For the CPU and for WebGPU: the page loads the one for the user's machine
     All,
-    /// For the CPU alone, where there is no GPU to use the other
+    /// Only for the CPU, where there is no GPU to use the other
     Cpu,
 }
 
@@ -49,15 +49,15 @@ pub(crate) fn page(workspace: &Workspace, mode: Mode) -> Result<()> {
     Ok(())
 }
 
-/// Builds the page with tools that are there already.
+/// Builds the page with tools that are already installed.
 pub(crate) fn build(
     workspace: &Workspace,
     tools: &PageTools,
     mode: Mode,
     workers: Workers,
 ) -> Result<()> {
-    // trunk is kept from the network, so that it takes the tools from here and no others. The
-    // crates are fetched before, as it would not do that either.
+    // trunk runs offline, so that it uses these tools and no others. The crates are fetched before,
+    // as it cannot do that then.
     tools.wasm.fetch(workspace)?;
 
     let mut trunk = tools.wasm.command(workspace, &tools.trunk);
@@ -66,11 +66,11 @@ pub(crate) fn build(
         trunk.arg("--release");
     }
     if workers == Workers::Cpu {
-        println!("The page comes without its WebGPU worker; `cargo xtask page` builds both");
+        println!("The page is built without its WebGPU worker; `cargo xtask page` builds both");
         write_cpu_index(&workspace.root)?;
         trunk.args(["--html-output", "index.html", CPU_INDEX]);
     }
-    // trunk takes only "true" and "false" for NO_COLOR, and stops at the usual "1".
+    // trunk accepts only "true" and "false" for NO_COLOR, and fails with the usual "1".
     let wants_no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     trunk.env_remove("NO_COLOR");
     if wants_no_color || plain_output() {
@@ -80,7 +80,7 @@ pub(crate) fn build(
 
     let index = workspace.site().join("index.html");
     if !index.is_file() {
-        bail!("trunk ended well but there is no {}; see Trunk.toml", index.display());
+        bail!("trunk succeeded without writing {}; see Trunk.toml", index.display());
     }
     finish(&workspace.root, &workspace.site())?;
     if mode == Mode::Release { weigh(&workspace.site()) } else { Ok(()) }
@@ -94,7 +94,7 @@ fn write_cpu_index(root: &Path) -> Result<()> {
     fs::write(root.join(CPU_INDEX), html).with_context(|| format!("writing {CPU_INDEX}"))
 }
 
-/// `None` when there is no link to take out.
+/// `None` when there is no link to remove.
 fn without_gpu_worker(html: &str) -> Option<String> {
     let name = html.find("data-bin=\"engine-gpu\"")?;
     let start = html[..name].rfind("<link")?;

@@ -12,19 +12,19 @@ use crate::tally::Tally;
 
 /// Sets up, builds the page and everything else, runs the tests.
 ///
-/// Prints `N passed, N failed` as its last line, whatever happens.
+/// Always prints `N passed, N failed` as its last line.
 pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> ExitCode {
     let outcome = prepare(workspace).and_then(|tools| run_tests(workspace, &tools, filters));
     close(outcome)
 }
 
-/// All tests, or those whose name contains a filter, with the page as it lies in dist/.
+/// All tests, or those whose name contains a filter, with the page in dist/.
 pub(crate) fn run_tests(
     workspace: &Workspace,
     tools: &TestTools,
     filters: &[String],
 ) -> Result<Tally> {
-    // Apart from the run, so that what does not compile is not looked for among the tests.
+    // Built separately, so that compile errors are not mixed with test output.
     run(workspace.cargo().args(["test", "--workspace", "--no-run"]))?;
 
     let left_out: &[&str] = if tools.axe.is_some() { &[] } else { &["--skip", "page::axe::"] };

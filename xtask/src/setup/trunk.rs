@@ -8,7 +8,7 @@ use super::{WasmToolchain, cargo_install, found, installing};
 use crate::run::{Workspace, answer, find_program};
 use crate::version::Version;
 
-/// Also in Trunk.toml. The next release asks for a newer Rust than this workspace does.
+/// Also in Trunk.toml. The next release needs a newer Rust than this workspace.
 const OLDEST: Version = Version::new(0, 21, 14);
 
 /// Finds a trunk that is new enough, or installs one.
@@ -31,6 +31,6 @@ pub(super) fn ensure(workspace: &Workspace, wasm: &WasmToolchain) -> Result<Path
     }
     // Without its own lock file this version does not compile.
     cargo_install::install(workspace, "trunk", &OLDEST.to_string(), &["--locked"])?;
-    let (trunk, _) = find().context("cargo install ended well but there is still no trunk")?;
+    let (trunk, _) = find().context("cargo install succeeded, but there is still no trunk")?;
     Ok(trunk)
 }
