@@ -184,7 +184,7 @@ fn an_analysis_needs_texts() {
     let dir = on_disk();
     let line = "analyze --teacher {dir}/teacher --out {dir}/out";
     let (sentence, code) = failure(line, &[("dir", dir.path())]);
-    assert_eq!(sentence, "states are compared on texts; give some with --calibration");
+    assert_eq!(sentence, "no texts to compare the states on; give some with --calibration");
     assert_eq!(code, 2);
 }
 
@@ -194,6 +194,6 @@ fn more_layers_than_the_teacher_has_cannot_be_kept() {
     let line =
         "analyze --teacher {dir}/teacher --layers 7 --calibration {dir}/data.jsonl --out {dir}/out";
     let (sentence, code) = failure(line, &[("dir", dir.path())]);
-    assert!(sentence.starts_with("--layers has to be from 1 to 6"), "{sentence}");
+    assert!(sentence.starts_with("--layers must be from 1 to 6"), "{sentence}");
     assert_eq!(code, 2);
 }

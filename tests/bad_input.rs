@@ -76,7 +76,7 @@ fn rows_beyond_the_teachers_window_are_refused() {
     let distill = "distill --teacher {dir}/teacher --data {dir}/none.jsonl --seq-len 65 --out {dir}/run \
                    --device cpu";
     let (message, code) = answer(|_| {}, distill);
-    assert_eq!(message, "--seq-len 65 is beyond the teacher's window of 64 positions");
+    assert_eq!(message, "--seq-len 65 exceeds the teacher's context length of 64 tokens");
     assert_eq!(code, 2);
 }
 
@@ -86,7 +86,7 @@ fn a_micro_batch_that_cannot_fit_is_refused_with_the_bytes_it_needs() {
     let distill = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --seq-len 64 \
                    --rows 20000000 --out {dir}/run --device cpu";
     let (message, code) = answer(spoil, distill);
-    assert!(message.contains("GB of memory") && message.contains("--rows"), "{message}");
+    assert!(message.contains("GB of memory") && message.contains("--batch-size"), "{message}");
     assert_eq!(code, 4);
 }
 

@@ -16,25 +16,25 @@ fn the_command_line_is_well_formed() {
 #[test]
 fn help_lists_the_commands_in_pipeline_order() {
     let expected = expect![[r#"
-        demo      The whole story on the embedded teacher: prune, distill, patch, evaluate, plot
+        demo      Run the whole pipeline on the embedded teacher: prune, distill, patch, evaluate, plot
         pretrain  Train a small teacher from scratch on the generated corpus
         prune     Cut a student out of a teacher
         distill   Train a student to imitate its teacher
-        analyze   Say which layers matter, and which to keep and patch first
-        search    Find a good order of patching
-        patch     Write sizes of a family as models of their own
-        export    Write a model as a GGUF file, for llama.cpp
-        eval      Measure every size of a family
-        report    Put measurements together as a page: curves, tables, comparisons
-        experiment Repeat a figure or an ablation of the paper on the embedded family
+        analyze   Show which layers matter, and which to keep and to patch first
+        search    Search for a good patching order
+        patch     Write sizes of a family as standalone models
+        export    Convert a model to a GGUF file for llama.cpp
+        eval      Evaluate every size of a family
+        report    Combine results into an HTML report: curves, tables, comparisons
+        experiment Reproduce a figure or an ablation of the paper on the embedded family
         bundle    Pack a family for the explorer
         explore   Serve the explorer with a bundle from this machine
-        generate  Continue a text
-        inspect   Say what a model is, from its headers alone
-        verify    Check a written size against the family it comes from
+        generate  Continue a prompt
+        inspect   Describe a model from its file headers
+        verify    Check a patched model against the family it comes from
         trace     Write a model's logits and hidden states, to compare with another implementation
-        hub       Fetch models from the Hub, and list those that are here
-        doctor    Say what this machine has and which device would be used
+        hub       Download models from the Hugging Face Hub, and list the cached ones
+        doctor    Show the hardware of this machine and the device that --device auto selects
     "#]];
     let command = Cli::command();
     let lines = command.get_subcommands().map(|command| {

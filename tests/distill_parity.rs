@@ -245,7 +245,7 @@ fn a_micro_batch_without_a_label_is_named() {
     let line = "distill --teacher {teacher} --data {data} --out {dir}/run --rows 1 --steps 3 \
         --device cpu";
     let (sentence, code) = failure(&format!("{line} --preset paper"), &paths);
-    assert!(sentence.contains("micro-batch 2 (document 2 and on)"), "{sentence}");
+    assert!(sentence.contains("micro-batch 2 (from document 2 on)"), "{sentence}");
     assert!(sentence.contains("end-of-text token"), "{sentence}");
     assert_eq!(code, 3);
     // By default the end of the text is learnt.

@@ -194,7 +194,7 @@ fn a_parquet_file_holds_the_same_rows_however_it_is_compressed() {
     copy("brotli.parquet");
     let sentence = refusal(dir.path(), "brotli.parquet");
     assert!(sentence.contains("compressed with BROTLI"), "{sentence}");
-    assert!(sentence.contains("read are zstd, Snappy, gzip, LZ4"), "{sentence}");
+    assert!(sentence.contains("expected zstd, Snappy, gzip, LZ4"), "{sentence}");
 }
 
 #[cfg(unix)]
@@ -233,8 +233,8 @@ fn a_path_that_is_not_unicode_is_read_and_recorded() {
 #[test]
 fn the_address_of_a_model_and_a_name_without_its_owner_are_answered_with_the_id() {
     for (text, id) in [
-        ("https://hub.example/a/b/tree/v1", "on the Hub write a/b@v1"),
-        ("no-such-model", "on the Hub write hf:no-such-model"),
+        ("https://hub.example/a/b/tree/v1", "did you mean the Hub id a/b@v1?"),
+        ("no-such-model", "did you mean the Hub id hf:no-such-model?"),
     ] {
         let (sentence, code) = failure(&format!("inspect {text}"), &[]);
         assert!(sentence.contains(id), "{sentence}");

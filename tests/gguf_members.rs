@@ -236,7 +236,7 @@ fn formats_without_an_exact_encoder_are_refused_with_what_to_do() {
     assert!(sentence.contains("run llama.cpp's llama-quantize on the file"), "{sentence}");
     let (sentence, code) =
         failure(&format!("patch {PARENTS} --k 1 --dtype q8_0 --out {{dir}}/m"), &paths);
-    assert_eq!(sentence, "--dtype q8_0 is for GGUF files; add --format gguf");
+    assert_eq!(sentence, "--dtype q8_0 is only available in GGUF files; add --format gguf");
     assert_eq!(code, 2);
 }
 
@@ -247,7 +247,7 @@ fn what_is_asked_of_files_must_be_possible_without_converting_them() {
     for option in ["--dtype f16", "--format hf", "--shard-size 1MB"] {
         let line = format!("patch {FILES} --k 1 {option} --out {{dir}}/m.gguf");
         let (sentence, code) = failure(&line, &paths);
-        assert!(sentence.contains("with every tensor copied as it is"), "{sentence}");
+        assert!(sentence.contains("with every tensor copied unchanged"), "{sentence}");
         assert_eq!(code, 2);
     }
     let line = "patch --teacher {dir}/t.gguf --student {dir}/student --k 1 --out {dir}/m.gguf";
@@ -267,7 +267,7 @@ fn a_mergekit_recipe_names_the_slices() {
     let yaml = String::from_utf8(read(dir.path().join("m.yaml"))).unwrap();
     expect![[r#"
         # Written by Boomerang 0.1.0: 5 layers between DIR/student and DIR/teacher.
-        # Warning: the family ties embedding and head: mergekit will use the embedding of the first slice for both, which is not this member where the two ends have different owners.
+        # Warning: the family ties embedding and head: mergekit will use the embedding of the first slice for both, which is another model where embedding and head come from different models.
         merge_method: passthrough
         dtype: float32
         slices:
@@ -291,6 +291,6 @@ fn a_mergekit_recipe_of_a_family_without_a_tie_has_no_warning() {
     let line =
         format!("patch {PARENTS} --k 1 --format mergekit --head teacher --out {{dir}}/m.yaml");
     let (sentence, code) = failure(&line, &paths);
-    assert!(sentence.starts_with("--head is not for mergekit"), "{sentence}");
+    assert!(sentence.starts_with("--head is not supported for mergekit"), "{sentence}");
     assert_eq!(code, 2);
 }

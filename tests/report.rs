@@ -76,8 +76,8 @@ fn a_page_opens_with_what_was_found() {
     let html = report(dir.path(), "{dir}/eval");
     for sentence in [
         "5 layers (5.00 M parameters) keep 69 % of the largest model&#39;s",
-        "At 5 layers the family reaches 62.5 %; the teacher cut to as many without training, 35.0 %.",
-        "1 of 3 neighbouring sizes are indistinguishable at the 5 % level",
+        "At 5 layers the family reaches 62.5 %; pruning alone, with the same number of layers, 35.0 %.",
+        "1 of 3 pairs of neighbouring sizes do not differ significantly",
     ] {
         let sentence = sentence.replace("&#39;", "'");
         assert!(html.contains(&sentence), "{sentence}");
@@ -192,7 +192,7 @@ fn layers_and_orders_have_their_part_of_the_page() {
     let line = "{dir}/eval --search {dir}/order.json --analysis {dir}/analysis.json";
     let html = report(dir.path(), line);
     assert!(
-        html.contains("the order klpatch is nearest to the teacher: mean KL divergence 0.2000")
+        html.contains("the order klpatch is closest to the teacher: mean KL divergence 0.2000")
     );
     assert!(html.contains("id=\"similarity-map-title\""));
     assert!(html.contains("Student layer 0 is least like its block, teacher layers 0 and 1"));
@@ -217,7 +217,7 @@ fn models_of_other_tools_are_drawn_beside() {
     assert!(html.contains("<th scope=\"row\">Pythia</th>") && html.contains("66.0 ± 3.0 %"));
     let line = "report {dir}/eval --import Pythia={dir}/other.json --out {dir}/r";
     let (sentence, code) = failure(line, &[("dir", dir.path())]);
-    assert!(sentence.contains("does not say how many parameters its model has"), "{sentence}");
+    assert!(sentence.contains("has no model_num_parameters"), "{sentence}");
     assert_eq!(code, 2);
 }
 
@@ -226,10 +226,13 @@ fn what_is_not_there_is_answered_with_what_is() {
     let dir = evaluated();
     let paths = [("dir", dir.path())];
     let (sentence, code) = failure("report {dir}/eval --x time --out {dir}/r", &paths);
-    assert_eq!(sentence, "no size is known in seconds; there are --x params, bytes, layers");
+    assert_eq!(
+        sentence,
+        "the results have no sizes in seconds; available: --x params, bytes, layers"
+    );
     assert_eq!(code, 2);
     let (sentence, _) = failure("report {dir}/eval --metric f1 --out {dir}/r", &paths);
-    assert_eq!(sentence, "no metric is \"f1\"; there are arc_easy:acc");
+    assert_eq!(sentence, "unknown metric \"f1\"; available: arc_easy:acc");
     fs::create_dir(dir.path().join("empty")).unwrap();
     let (sentence, code) = failure("report {dir}/empty --out {dir}/r", &paths);
     assert!(sentence.ends_with("expected a folder that `boomerang eval` wrote"), "{sentence}");

@@ -6,7 +6,7 @@ use boomerang_core::evaluate::{Examination, TextDoc};
 use boomerang_core::plan::{KeepRule, LayerPlan, PatchOrder};
 use boomerang_core::prune::Teacher;
 use boomerang_native_trainer::device::cpu;
-use boomerang_native_trainer::measure::curve::{Candidate, measure};
+use boomerang_native_trainer::measure::curve::{CandidateStudent, measure};
 use boomerang_tests::{block_on, tiny_batch, tiny_config, tiny_model};
 
 #[test]
@@ -31,7 +31,8 @@ fn from_a_teacher_to_a_curve() {
     let texts: Vec<TextDoc> =
         (0..4).map(|text| TextDoc::new((text..text + 12).collect(), 12)).collect();
     let examination = Examination::new(&texts, &[], None, 64).unwrap();
-    let candidate = Candidate { series: Series::Boomerang, seed: 0, student: distiller.student() };
+    let candidate =
+        CandidateStudent { series: Series::Boomerang, seed: 0, student: distiller.student() };
     let measured =
         measure(&teacher, &[candidate], &[PatchOrder::Last], &examination, Precision::F32, 1024)
             .unwrap();

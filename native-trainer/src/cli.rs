@@ -2,11 +2,11 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands;
+use crate::{cli_examples as examples, commands};
 
 /// One distillation, every model size
 #[derive(Debug, Parser)]
-#[command(name = "boomerang", version, about, max_term_width = 100)]
+#[command(name = "boomerang", version, about, after_help = examples::OVERVIEW, max_term_width = 100)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -14,42 +14,61 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// The whole story on the embedded teacher: prune, distill, patch, evaluate, plot
+    /// Run the whole pipeline on the embedded teacher: prune, distill, patch, evaluate, plot
+    #[command(after_help = examples::DEMO)]
     Demo(commands::demo::DemoArgs),
     /// Train a small teacher from scratch on the generated corpus
+    #[command(after_help = examples::PRETRAIN)]
     Pretrain(commands::pretrain::PretrainArgs),
     /// Cut a student out of a teacher
+    #[command(after_help = examples::PRUNE)]
     Prune(commands::prune::PruneArgs),
     /// Train a student to imitate its teacher
+    #[command(after_help = examples::DISTILL)]
     Distill(commands::distill::DistillArgs),
-    /// Say which layers matter, and which to keep and patch first
+    /// Show which layers matter, and which to keep and to patch first
+    #[command(after_help = examples::ANALYZE)]
     Analyze(commands::analyze::AnalyzeArgs),
-    /// Find a good order of patching
+    /// Search for a good patching order
+    #[command(after_help = examples::SEARCH)]
     Search(commands::search::SearchArgs),
-    /// Write sizes of a family as models of their own
+    /// Write sizes of a family as standalone models
+    #[command(after_help = examples::PATCH)]
     Patch(commands::patch::PatchArgs),
-    /// Write a model as a GGUF file, for llama.cpp
+    /// Convert a model to a GGUF file for llama.cpp
+    #[command(after_help = examples::EXPORT)]
     Export(commands::export::ExportArgs),
-    /// Measure every size of a family
+    /// Evaluate every size of a family
+    #[command(after_help = examples::EVAL)]
     Eval(commands::eval::EvalArgs),
-    /// Put measurements together as a page: curves, tables, comparisons
+    /// Combine results into an HTML report: curves, tables, comparisons
+    #[command(after_help = examples::REPORT)]
     Report(commands::report::ReportArgs),
-    /// Repeat a figure or an ablation of the paper on the embedded family
+    /// Reproduce a figure or an ablation of the paper on the embedded family
+    #[command(after_help = examples::EXPERIMENT)]
     Experiment(commands::experiment::ExperimentArgs),
     /// Pack a family for the explorer
+    #[command(after_help = examples::BUNDLE)]
     Bundle(commands::bundle::BundleArgs),
     /// Serve the explorer with a bundle from this machine
+    #[command(after_help = examples::EXPLORE)]
     Explore(commands::explore::ExploreArgs),
-    /// Continue a text
+    /// Continue a prompt
+    #[command(after_help = examples::GENERATE)]
     Generate(commands::generate::GenerateArgs),
-    /// Say what a model is, from its headers alone
+    /// Describe a model from its file headers
+    #[command(after_help = examples::INSPECT)]
     Inspect(commands::inspect::InspectArgs),
-    /// Check a written size against the family it comes from
+    /// Check a patched model against the family it comes from
+    #[command(after_help = examples::VERIFY)]
     Verify(commands::verify::VerifyArgs),
     /// Write a model's logits and hidden states, to compare with another implementation
+    #[command(after_help = examples::TRACE)]
     Trace(commands::trace::TraceArgs),
-    /// Fetch models from the Hub, and list those that are here
+    /// Download models from the Hugging Face Hub, and list the cached ones
+    #[command(after_help = examples::HUB)]
     Hub(commands::hub::HubArgs),
-    /// Say what this machine has and which device would be used
+    /// Show the hardware of this machine and the device that --device auto selects
+    #[command(after_help = examples::DOCTOR)]
     Doctor(commands::doctor::DoctorArgs),
 }

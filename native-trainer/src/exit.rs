@@ -1,7 +1,7 @@
-//! With which code a command ends, and the sentence it ends with.
+//! The exit code of a command, and its error sentence.
 //!
-//! Scripts and batch systems read the code: try again, free some space, or give up. Printing is
-//! left to `main.rs`.
+//! Scripts and batch systems read the code: try again, free some space, or give up. `lib.rs`
+//! prints.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -21,22 +21,22 @@ use boomerang_hub::HubError;
 use boomerang_lm_tasks::TaskError;
 use boomerang_report::ReportError;
 
-/// What a command came to.
+/// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Success,
-    /// Something that no other code stands for.
+    /// Any failure without a code of its own.
     Failed,
-    /// The arguments or the run's settings cannot be followed.
+    /// Invalid arguments, or settings that do not match the run.
     Usage,
     /// A model or data is missing, damaged, or of a kind that is not supported.
     Unusable,
     OutOfMemory,
-    /// No space, no quota, or nothing may be written there.
+    /// No space, no quota, or a read-only file system.
     Disk,
-    /// The loss is no longer a number.
+    /// The loss is NaN or infinite.
     Diverged,
-    /// The Hub cannot be reached, or does not give what was asked for.
+    /// The Hub cannot be reached, or does not serve what was asked for.
     Network,
     VerificationFailed,
     /// The time limit was reached; the run can be resumed.
@@ -44,9 +44,9 @@ pub enum Exit {
     Interrupted,
 }
 
-/// An error that knows its exit code.
+/// An error with an exit code.
 ///
-/// It reads as the error inside; the code is looked up with [`code_of`].
+/// It displays as the error inside; [`code_of`] finds the code.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
@@ -95,10 +95,10 @@ impl std::error::Error for Failure {
     }
 }
 
-/// Says which exit code a failed step stands for.
+/// Attaches an exit code to an error.
 pub trait OrExit<T> {
     /// # Errors
-    /// The error there was, with `exit` as its code; its sentence stays as it is.
+    /// The same error, with `exit` as its code; its sentence is unchanged.
     fn or_exit(self, exit: Exit) -> anyhow::Result<T>;
 }
 
@@ -108,12 +108,12 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     }
 }
 
-/// What a command's outcome came to.
+/// The exit of a command's outcome.
 pub fn status(outcome: &anyhow::Result<()>) -> Exit {
     outcome.as_ref().map_or_else(code_of, |()| Exit::Success)
 }
 
-/// The code of an error: the one it was given, else the one its type stands for.
+/// The code of an error: the one attached to it, else that of its type.
 pub fn code_of(error: &anyhow::Error) -> Exit {
     let given = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
     given
@@ -125,7 +125,7 @@ pub fn code_of(error: &anyhow::Error) -> Exit {
 
 fn by_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if let Some(error) = cause.downcast_ref::<io::Error>() {
-        // What a writer was given by a converter is not among the causes of an I/O error.
+        // An error inside of an I/O error is not among its causes.
         let inner = error.get_ref().and_then(|inner| by_type(inner));
         return inner.or_else(|| by_kind(error.kind()));
     }
@@ -165,7 +165,7 @@ fn by_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     unusable.then_some(Exit::Unusable)
 }
 
-/// What no cause explains better: a task's or a report's input is to blame.
+/// For errors that no cause explains better: the input of a task or a report is unusable.
 fn by_crate(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     (cause.is::<TaskError>() || cause.is::<ReportError>()).then_some(Exit::Unusable)
 }
@@ -184,7 +184,7 @@ fn by_kind(kind: ErrorKind) -> Option<Exit> {
 
 /// The error and its causes as one sentence.
 ///
-/// A cause that the message before it already quotes is not said again.
+/// A cause that the message before it already quotes is not repeated.
 pub fn describe(error: &anyhow::Error) -> String {
     let mut messages = Vec::<String>::new();
     for message in error.chain().map(ToString::to_string) {
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn giving_a_code_changes_no_word() {
+    fn attaching_a_code_changes_no_word() {
         let plain = anyhow::Error::new(storage_full()).context("writing a.json");
         let sentence = describe(&plain);
         let given = Err::<(), _>(plain).or_exit(Exit::Usage).unwrap_err();
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quoted_cause_is_said_once() {
+    fn a_quoted_cause_is_printed_once() {
         let error = anyhow!("not a number").context("line 3: not a number").context("reading x");
         assert_eq!(describe(&error), "reading x: line 3: not a number");
     }

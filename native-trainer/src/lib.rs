@@ -1,7 +1,7 @@
 //! Train, patch and evaluate a family of model sizes on this machine.
 //!
-//! A thin door to `boomerang-core`: this crate opens files, chooses a device, runs loops, and tells
-//! what happens. Every command opens, computes, writes; there is no tensor arithmetic here.
+//! A thin door to `boomerang-core`: this crate opens files, chooses a device, runs loops, and
+//! reports progress. Every command opens, computes, writes; there is no tensor arithmetic here.
 
 use std::process::ExitCode;
 
@@ -9,6 +9,7 @@ use clap::Parser as _;
 
 pub mod args;
 pub mod cli;
+mod cli_examples;
 pub mod commands;
 pub mod device;
 mod embedded;
@@ -24,7 +25,7 @@ pub mod train;
 
 pub use cli::{Cli, Command};
 
-/// Runs the command that the process was started with; says what went wrong, if something did.
+/// Runs the command of this process's arguments, and prints the error if it fails.
 pub fn main() -> ExitCode {
     logger::install();
     let outcome = match Cli::try_parse() {
@@ -43,7 +44,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = outcome.and_then(|()| progress::finish_output());
     if let Err(error) = &outcome {
-        progress::tell(&format!("boomerang: {}", exit::describe(error)));
+        progress::note(&format!("boomerang: {}", exit::describe(error)));
     }
     exit::status(&outcome).into()
 }
@@ -51,7 +52,7 @@ pub fn main() -> ExitCode {
 /// Runs one command.
 ///
 /// # Errors
-/// Whatever stopped it; [`exit::code_of`] says with which code the process should end.
+/// Whatever stopped it; [`exit::code_of`] gives the exit code of the process.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     let outcome = run_command(cli);
     files::forget_inputs();

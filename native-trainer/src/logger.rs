@@ -1,12 +1,12 @@
-//! What the libraries report, as lines on standard error.
+//! Log messages of the libraries, as lines on standard error.
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-use crate::progress::tell;
+use crate::progress::note;
 
 struct Lines;
 
-/// Shows what Boomerang's own libraries report; those of others stay silent.
+/// Prints the log messages of Boomerang's own libraries only.
 pub(crate) fn install() {
     // A second call, from a test, changes nothing.
     if log::set_logger(&Lines).is_ok() {
@@ -21,7 +21,7 @@ impl Log for Lines {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            tell(&record.args().to_string());
+            note(&record.args().to_string());
         }
     }
 

@@ -27,12 +27,12 @@ pub(crate) fn in_parallel<T: Send>(
     let worker = || -> anyhow::Result<Vec<(usize, T)>> {
         let mut done = Vec::new();
         loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            if place >= n_pieces {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= n_pieces {
                 return Ok(done);
             }
-            match work(place) {
-                Ok(result) => done.push((place, result)),
+            match work(index) {
+                Ok(result) => done.push((index, result)),
                 Err(error) => {
                     next.store(n_pieces, Ordering::Relaxed);
                     return Err(error);
@@ -48,7 +48,7 @@ pub(crate) fn in_parallel<T: Send>(
             .collect::<anyhow::Result<Vec<_>>>()
     })?;
     let mut done: Vec<(usize, T)> = done.into_iter().flatten().collect();
-    done.sort_by_key(|&(place, _)| place);
+    done.sort_by_key(|&(index, _)| index);
     Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
@@ -58,15 +58,15 @@ mod tests {
 
     #[test]
     fn results_come_in_the_order_of_the_pieces() {
-        let squares = in_parallel(20, 3, |place| Ok(place * place)).unwrap();
-        assert_eq!(squares, (0..20).map(|place| place * place).collect::<Vec<_>>());
+        let squares = in_parallel(20, 3, |index| Ok(index * index)).unwrap();
+        assert_eq!(squares, (0..20).map(|index| index * index).collect::<Vec<_>>());
     }
 
     #[test]
     fn an_error_ends_the_work() {
-        let outcome = in_parallel(20, 2, |place| {
-            anyhow::ensure!(place != 3, "the third is bad");
-            Ok(place)
+        let outcome = in_parallel(20, 2, |index| {
+            anyhow::ensure!(index != 3, "the third is bad");
+            Ok(index)
         });
         assert_eq!(outcome.unwrap_err().to_string(), "the third is bad");
     }

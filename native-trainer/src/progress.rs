@@ -1,4 +1,4 @@
-//! Progress for people: a bar with the time left on a terminal, plain lines in a pipe.
+//! Progress on standard error: a bar with the time left on a terminal, plain lines in a pipe.
 
 use std::io::{self, IsTerminal as _, Write as _, stderr, stdout};
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use boomerang_hub::{DownloadProgress, HubId};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a line is written when nobody watches a terminal.
+/// How often a line is written when standard error is not a terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// The progress of one long piece of work, on standard error.
@@ -21,7 +21,7 @@ struct Plain {
     label: String,
     total: u64,
     started: Instant,
-    told: Instant,
+    reported: Instant,
 }
 
 impl Progress {
@@ -29,7 +29,7 @@ impl Progress {
         let total = total as u64;
         if !stderr().is_terminal() {
             let now = Instant::now();
-            let plain = Plain { label: label.to_owned(), total, started: now, told: now };
+            let plain = Plain { label: label.to_owned(), total, started: now, reported: now };
             return Self { bar: ProgressBar::hidden(), plain: Some(plain) };
         }
         let style = ProgressStyle::with_template(
@@ -42,14 +42,14 @@ impl Progress {
         Self { bar, plain: None }
     }
 
-    /// `done` of the total, with a word on how it goes.
+    /// Sets `done` of the total, with a message.
     pub fn set(&mut self, done: usize, message: impl FnOnce() -> String) {
         match &mut self.plain {
             None => {
                 self.bar.set_message(message());
                 self.bar.set_position(done as u64);
             }
-            Some(plain) => plain.tell(done as u64, message),
+            Some(plain) => plain.report(done as u64, message),
         }
     }
 
@@ -59,15 +59,15 @@ impl Progress {
 }
 
 impl Plain {
-    fn tell(&mut self, done: u64, message: impl FnOnce() -> String) {
+    fn report(&mut self, done: u64, message: impl FnOnce() -> String) {
         let is_last = done == self.total;
-        if self.told.elapsed() < PLAIN_EVERY && !is_last {
+        if self.reported.elapsed() < PLAIN_EVERY && !is_last {
             return;
         }
-        self.told = Instant::now();
+        self.reported = Instant::now();
         let elapsed = self.started.elapsed().as_secs_f64();
         let left = elapsed * self.total.saturating_sub(done) as f64 / done.max(1) as f64;
-        tell(&format!(
+        note(&format!(
             "{}  {done}/{}  {elapsed:.0} s, left {left:.0} s  {}",
             self.label,
             self.total,
@@ -77,8 +77,8 @@ impl Plain {
 }
 
 /// One line on standard error.
-pub fn tell(line: &str) {
-    #[allow(clippy::print_stderr, reason = "the one place that writes progress")]
+pub fn note(line: &str) {
+    #[allow(clippy::print_stderr, reason = "the only function that writes progress")]
     {
         eprintln!("{line}");
     }
@@ -89,9 +89,10 @@ pub fn print(line: &str) {
     print_piece(&format!("{line}\n"));
 }
 
-/// A part of a line of a result, shown at once.
+/// A part of a line of a result, flushed at once.
 ///
-/// A failure is kept for [`finish_output`]: it must not end a run whose results are on disk.
+/// A failure is kept for [`finish_output`], because it must not end a run whose results are on
+/// disk.
 pub fn print_piece(text: &str) {
     let mut out = stdout();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -105,7 +106,7 @@ static LOST: Mutex<Option<io::Error>> = Mutex::new(None);
 /// Whether all results could be printed.
 ///
 /// # Errors
-/// The first failure, of a full disk or a pipe that nobody reads any more.
+/// The first failure: a full disk, or a closed pipe.
 pub fn finish_output() -> anyhow::Result<()> {
     match LOST.lock().unwrap_or_else(PoisonError::into_inner).take() {
         None => Ok(()),
@@ -113,7 +114,7 @@ pub fn finish_output() -> anyhow::Result<()> {
     }
 }
 
-/// The bytes of a download.
+/// Progress of a download.
 #[derive(Default)]
 pub struct Download {
     progress: Option<Progress>,
@@ -121,7 +122,7 @@ pub struct Download {
 }
 
 const MEGABYTE: u64 = 1_000_000;
-/// Smaller downloads are over before a bar would be seen.
+/// Smaller downloads finish before a bar would be seen.
 const WORTH_A_BAR: u64 = 10 * MEGABYTE;
 
 impl DownloadProgress for Download {

@@ -10,7 +10,7 @@ fn a_model_that_does_not_exist_is_named() {
     let bench = Bench::new(&[(CONFIG, b"{}"), (WEIGHTS, b"w")]);
     let (sentence, code) = bench.refusal("owner/other");
     assert!(sentence.starts_with("owner/other is not found on the Hub"), "{sentence}");
-    assert!(sentence.contains("or it is private"), "{sentence}");
+    assert!(sentence.contains("or is private"), "{sentence}");
     assert_eq!(code, 7);
     let (sentence, _) = bench.refusal("owner/tiny@v9");
     assert!(sentence.starts_with("owner/tiny has no revision \"v9\" on the Hub"), "{sentence}");
@@ -54,7 +54,7 @@ fn a_hub_that_is_not_there_is_answered_with_the_folder_for_the_files() {
     bench.settings.endpoint = Some("http://127.0.0.1:1".to_owned());
     let (sentence, code) = bench.refusal("owner/tiny@v1");
     assert!(sentence.contains("cannot be reached"), "{sentence}");
-    assert!(sentence.contains("give that folder in place of owner/tiny@v1"), "{sentence}");
+    assert!(sentence.contains("use that folder instead of owner/tiny@v1"), "{sentence}");
     let folder = bench.repo().join("snapshots/v1");
     assert!(sentence.ends_with(&folder.display().to_string()), "{sentence}");
     assert_eq!(code, 7);

@@ -89,7 +89,7 @@ fn get_prints_the_folder_and_list_what_is_there() {
     assert_eq!(listed, "owner/tiny             3 bytes  complete\n");
     fs::remove_file(folder.join(WEIGHTS)).unwrap();
     let listed = output_of(boomerang(&bench, &["hub", "list"]));
-    let expected = "owner/tiny             2 bytes  incomplete, without model.safetensors\n";
+    let expected = "owner/tiny             2 bytes  incomplete, missing model.safetensors\n";
     assert_eq!(listed, expected);
 }
 
@@ -98,7 +98,7 @@ fn a_command_ends_with_7_when_the_hub_does_not_give_the_model() {
     let bench = Bench::new(&[(CONFIG, b"{}"), (WEIGHTS, b"w")]);
     let output = boomerang(&bench, &["inspect", "owner/other"]);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.starts_with("boomerang: owner/other is no folder here: "), "{said}");
+    assert!(said.starts_with("boomerang: owner/other is not a local folder: "), "{said}");
     assert_eq!(output.status.code(), Some(7));
     assert!(!said.contains("hf_right"), "{said}");
 }

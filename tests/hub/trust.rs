@@ -44,7 +44,7 @@ fn a_commit_that_is_a_path_is_not_followed() {
     bench.server.change(|model| {
         model.revisions.insert("main".to_owned(), "../../../evil".to_owned());
     });
-    assert!(bench.refusal(REPO).0.contains("gives no commit"));
+    assert!(bench.refusal(REPO).0.contains(": no commit"));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_file_with_another_hash_is_refused_and_removed() {
     let (sentence, code) = bench.refusal(REPO);
     let hashes = [b"wrong", b"right"].map(|bytes| sha256(bytes));
     let expected = format!(
-        "{WEIGHTS} of {REPO} arrived with hash {}; expected {}; it was removed, try again",
+        "{WEIGHTS} of {REPO} has hash {}; expected {}; the file was removed, try again",
         hashes[0], hashes[1]
     );
     assert_eq!((sentence, code), (expected, 7));
@@ -73,7 +73,7 @@ fn a_small_file_with_another_hash_is_refused() {
     bench.server.change(|model| {
         model.instead.insert(CONFIG.to_owned(), b"[0]".to_vec());
     });
-    assert!(bench.refusal(REPO).0.starts_with("config.json of owner/tiny arrived with hash"));
+    assert!(bench.refusal(REPO).0.starts_with("config.json of owner/tiny has hash"));
 }
 
 #[test]
@@ -84,8 +84,7 @@ fn a_page_in_place_of_weights_is_not_taken_for_weights() {
     bench.server.change(|model| {
         model.instead.insert(WEIGHTS.to_owned(), page.to_vec());
     });
-    let expected =
-        "model.safetensors of owner/tiny arrives with 58 bytes; expected 1600000; try again";
+    let expected = "model.safetensors of owner/tiny has 58 bytes; expected 1600000; try again";
     assert_eq!(bench.refusal(REPO), (expected.to_owned(), 7));
     let bench = Bench::new(&[(CONFIG, b"{}"), (WEIGHTS, &page[..20])]);
     bench.server.change(|model| {
@@ -93,5 +92,5 @@ fn a_page_in_place_of_weights_is_not_taken_for_weights() {
         other.reverse();
         model.instead.insert(WEIGHTS.to_owned(), other);
     });
-    assert!(bench.refusal(REPO).0.contains("arrived with hash"));
+    assert!(bench.refusal(REPO).0.contains("has hash"));
 }

@@ -1,7 +1,7 @@
 //! Which backend the native trainer is built with on this machine, and building it.
 //!
-//! This is only about compile time and what is worth compiling: which device is used in the end is
-//! decided by `boomerang` itself, which falls back to the CPU.
+//! This only decides what to compile: `boomerang` itself selects the device, and falls back to the
+//! CPU.
 
 use std::env;
 use std::fs;
@@ -12,27 +12,27 @@ use anyhow::Result;
 use crate::run::{Workspace, run};
 use crate::setup::vulkan;
 
-/// What the native trainer computes with.
+/// The backend of the native trainer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     /// A GPU through Vulkan, Metal or DX12, and the CPU
     Wgpu,
-    /// The CPU alone, which builds in a fraction of the time
+    /// Only the CPU, which builds in a fraction of the time
     Cpu,
 }
 
 impl Backend {
-    /// Takes the `--wgpu`, `--cpu` and `--device` options as a wish; without one, looks for a GPU.
+    /// From the `--wgpu`, `--cpu` and `--device` options; without one, looks for a GPU.
     pub(crate) fn choose(args: &[String]) -> Self {
         let (backend, reason) = match Self::asked_for(args) {
-            Some(backend) => (backend, "asked for"),
+            Some(backend) => (backend, "as requested"),
             None => Self::of_this_machine(),
         };
         let name = match backend {
             Self::Wgpu => "wgpu (GPU)",
             Self::Cpu => "CPU",
         };
-        println!("Backend: {name}, because: {reason}");
+        println!("Backend: {name} ({reason})");
         backend
     }
 
@@ -55,21 +55,21 @@ impl Backend {
 
     fn of_this_machine() -> (Self, &'static str) {
         if env::consts::OS != "linux" {
-            return (Self::Wgpu, "macOS and Windows come with a GPU driver");
+            return (Self::Wgpu, "macOS and Windows have a GPU driver");
         }
         let has_gpu = Path::new("/dev/nvidiactl").exists() || has_render_node();
         match (has_gpu, vulkan::has_loader()) {
-            (true, true) => (Self::Wgpu, "there is a GPU and a Vulkan loader"),
+            (true, true) => (Self::Wgpu, "GPU and Vulkan loader found"),
             (true, false) => (
                 Self::Cpu,
-                "there is a GPU but no Vulkan loader (libvulkan.so.1); install it to use the GPU",
+                "GPU found, but no Vulkan loader (libvulkan.so.1); install it to use the GPU",
             ),
-            (false, _) => (Self::Cpu, "there is no GPU (no /dev/nvidiactl, no /dev/dri/renderD*)"),
+            (false, _) => (Self::Cpu, "no GPU found (no /dev/nvidiactl, no /dev/dri/renderD*)"),
         }
     }
 }
 
-/// Builds `boomerang` and tells where it is.
+/// Builds `boomerang` and returns its path.
 pub(crate) fn build_boomerang(workspace: &Workspace, backend: Backend) -> Result<PathBuf> {
     let mut build = workspace.cargo();
     build.args(["build", "--package", "boomerang-native-trainer", "--bin", "boomerang"]);

@@ -1,7 +1,7 @@
-//! Several checkouts that share one target folder, each getting what was built from its own files.
+//! Several checkouts that share one target folder, each using builds of its own files.
 //!
-//! cargo gives the crates of two checkouts the same names there and tells fresh from stale by time
-//! alone: what one checkout built after the other was edited would count as the other's.
+//! cargo gives the crates of two checkouts the same names there and detects changes only by time: a
+//! build of one checkout after an edit of the other would be used for the other.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -11,18 +11,18 @@ use anyhow::{Context, Result};
 
 use crate::run::Workspace;
 
-/// Names the checkout that built last, in the target folder.
+/// The file in the target folder that names the checkout that built last.
 const MARKER: &str = "boomerang-checkout";
 
 /// The folders with our own sources, in which all members of the workspace lie.
 const SOURCES: [&str; 6] = ["crates", "core", "native-trainer", "web", "tests", "xtask"];
 
-/// Makes the target folder this checkout's: after another one built there, our sources count as
-/// edited just now.
+/// Claims the target folder for this checkout: after a build of another one, our sources are marked
+/// as just edited.
 pub(crate) fn claim(workspace: &Workspace) -> Result<()> {
     let marker = workspace.target_dir.join(MARKER);
     let root = workspace.root.display().to_string();
-    // Without a marker nobody knows who built there; an edit that was none costs a minute.
+    // Without a marker the last checkout is unknown; a needless rebuild takes a minute.
     if fs::read_to_string(&marker).is_ok_and(|owner| owner == root) {
         return Ok(());
     }
@@ -84,7 +84,7 @@ mod tests {
         let members = manifest.lines().find_map(|line| line.strip_prefix("members = ")).unwrap();
         let members: Vec<&str> = members.split('"').skip(1).step_by(2).collect();
         for folder in SOURCES {
-            assert!(members.contains(&folder), "{folder} is no member");
+            assert!(members.contains(&folder), "{folder} is not a member");
         }
         for member in members {
             let is_there = SOURCES.iter().any(|folder| Path::new(member).starts_with(folder));

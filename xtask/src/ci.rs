@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: everything that has to hold before a change is taken in.
+//! `cargo xtask ci`: all checks of a change.
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::test::{close, compile_tests, run_tests};
 
 /// Runs the stages one after the other and stops at the first that fails.
 ///
-/// Prints `N passed, N failed` as its last line, whatever happens.
+/// Always prints `N passed, N failed` as its last line.
 pub(crate) fn ci(workspace: &Workspace) -> ExitCode {
     close(stages(workspace))
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: from nothing to a trained family in the browser.
+//! `cargo xtask demo`: trains a family and opens it in the browser.
 
 use anyhow::{Result, bail};
 
@@ -7,11 +7,11 @@ use crate::page;
 use crate::run::{Workspace, run};
 use crate::setup;
 
-/// Where `boomerang demo` writes, from the top of the repository.
+/// The output of `boomerang demo`, relative to the repository.
 const RUN_FOLDER: &str = "runs/demo";
 const BUNDLE: &str = "runs/demo/bundle";
 
-/// What was asked for on the command line.
+/// The options of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     after: After,
@@ -19,12 +19,12 @@ pub(crate) struct Options {
     passed_on: Vec<String>,
 }
 
-/// What happens when the results are written.
+/// What to do after the results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum After {
     /// Serve the page and open it
     Explore,
-    /// Say where the results are
+    /// Print where the results are
     Stop,
 }
 
@@ -54,10 +54,10 @@ pub(crate) fn demo(workspace: &Workspace, options: &Options) -> Result<()> {
     let boomerang = build_boomerang(workspace, backend)?;
 
     let mut train = workspace.command(&boomerang);
-    // The folder is this command's own; an earlier demo in it gives way.
+    // The folder belongs to this command, so an earlier demo is overwritten.
     run(train.args(["demo", "--force", "--out", RUN_FOLDER]).args(&options.passed_on))?;
 
-    // The curve comes first, since it needs no tool that Rust does not bring.
+    // First the curve, which needs only Rust.
     let tools = setup::for_page(workspace)?;
     let workers = match backend {
         Backend::Wgpu => page::Workers::All,
@@ -66,7 +66,7 @@ pub(crate) fn demo(workspace: &Workspace, options: &Options) -> Result<()> {
     page::build(workspace, &tools, page::Mode::Local, workers)?;
 
     if !workspace.root.join(BUNDLE).exists() {
-        bail!("`boomerang demo` ended well but wrote no {BUNDLE}: that is a bug in it");
+        bail!("`boomerang demo` succeeded without writing {BUNDLE}: this is a bug");
     }
     let mut explore = workspace.command(&boomerang);
     explore.args(["explore", BUNDLE, "--site", "dist", "--open"]);
@@ -74,7 +74,7 @@ pub(crate) fn demo(workspace: &Workspace, options: &Options) -> Result<()> {
         After::Explore => run(&mut explore),
         After::Stop => {
             println!("Results: {RUN_FOLDER} (the family in {BUNDLE}); the page: dist/index.html");
-            println!("Look at them: {}", crate::run::show(&explore));
+            println!("Open them with: {}", crate::run::show(&explore));
             Ok(())
         }
     }

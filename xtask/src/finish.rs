@@ -1,6 +1,6 @@
-//! What the page needs beyond what trunk writes: a file for each view, a policy, a service worker.
+//! Adds to the output of trunk: a file for each view, a policy, a service worker.
 //!
-//! Any static host will do then, below any path: views are folders with a page of their own.
+//! The result works on any static host, below any path: each view is a folder with its own page.
 
 use std::fs;
 use std::path::Path;
@@ -12,17 +12,17 @@ use sha2::{Digest, Sha256};
 const VIEWS: [&str; 9] =
     ["explore", "compare", "sweep", "lens", "device", "models", "teach", "learn", "about"];
 
-/// What the page may load: its own files and WebAssembly. Weights may come from another server, which
-/// the page asks only when the reader says so.
+/// What the page may load: its own files and WebAssembly. Weights may come from another server,
+/// which the page contacts only at the user's request.
 const POLICY: &str = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; \
                       img-src 'self' data: blob:; connect-src 'self' http: https:; \
                       worker-src 'self'; \
                       object-src 'none'; base-uri 'self'";
 
-/// The service worker before it knows its build.
+/// The template of the service worker.
 const SERVICE_WORKER: &str = "web/service-worker.js";
 
-/// Finishes what trunk has written into `site`.
+/// Finishes the output of trunk in `site`.
 pub(crate) fn finish(root: &Path, site: &Path) -> Result<()> {
     let index = site.join("index.html");
     let html = read(&index)?;
@@ -31,7 +31,7 @@ pub(crate) fn finish(root: &Path, site: &Path) -> Result<()> {
     let name = format!("start-{}.js", &hash(script.as_bytes())[..16]);
     write(&site.join(&name), &script)?;
     let html =
-        html.replacen(PLACE, &format!("<script type=\"module\" src=\"./{name}\"></script>"), 1);
+        html.replacen(MARK, &format!("<script type=\"module\" src=\"./{name}\"></script>"), 1);
     let html =
         with_base(&html, FIRST).with_context(|| format!("{} has no base", index.display()))?;
     let html = with_policy(&html);
@@ -45,12 +45,12 @@ pub(crate) fn finish(root: &Path, site: &Path) -> Result<()> {
     write(&site.join("service-worker.js"), &service_worker(&worker, site)?)
 }
 
-/// The base as it stands in the first page, however trunk has written it.
+/// The base element of the first page, however trunk has written it.
 const FIRST: &str = "<base href=\"./\">";
-/// Where the inline script was.
-const PLACE: &str = "<!-- start -->";
+/// Marks the position of the inline script.
+const MARK: &str = "<!-- start -->";
 
-/// The page with a mark in place of trunk's inline script, and that script.
+/// The page with a mark instead of trunk's inline script, and that script.
 fn without_inline_script(html: &str) -> Option<(String, String)> {
     let start =
         html.find("<script type=\"module\">").or_else(|| html.find("<script type=module>"))?;
@@ -58,7 +58,7 @@ fn without_inline_script(html: &str) -> Option<(String, String)> {
     let end = text + html[text..].find("</script>")?;
     let script = html[text..end].trim().to_owned() + "\n";
     let rest = &html[end + "</script>".len()..];
-    Some((format!("{}{PLACE}{rest}", &html[..start]), script))
+    Some((format!("{}{MARK}{rest}", &html[..start]), script))
 }
 
 /// The page with another `<base>` element.
@@ -73,8 +73,8 @@ fn with_policy(html: &str) -> String {
     html.replacen(FIRST, &meta, 1)
 }
 
-/// The service worker with the files of this build, but for weights and for the views, which it can
-/// make from the first page.
+/// The service worker with the files of this build, except for weights and for the views, which it
+/// makes from the first page.
 fn service_worker(template: &str, site: &Path) -> Result<String> {
     let mut files = Vec::new();
     for entry in fs::read_dir(site).with_context(|| site.display().to_string())? {

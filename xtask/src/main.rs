@@ -1,11 +1,11 @@
-//! Set-up, demo, tests and CI of this repository, as one program without shell scripts.
+//! Setup, demo, tests and CI of this repository, as one program without shell scripts.
 //!
 //! Only the usage text and the choice of a command are here; each command has its own file.
 
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "this program's whole work is to run others and to say what it does"
+    reason = "this program runs others and prints what it does"
 )]
 
 mod backend;
@@ -33,25 +33,24 @@ use crate::run::{Workspace, report};
 const USAGE: &str = "\
 Usage: cargo xtask <command>
 
-  setup                 Install what is missing for the page and the tests, and say what and how
+  setup                 Install missing tools for the page and the tests
   demo [options] [...]  Train the small family, build the page and open it in a browser
-      --once            Stop when the results are written: no server, no browser
-      --wgpu, --cpu     Use a GPU or the CPU, instead of what is found on this machine
+      --once            Stop after writing the results, without server and browser
+      --wgpu, --cpu     Use a GPU or the CPU [default: a GPU if found]
       --seeds N         Train N families (this and all other options go to `boomerang demo`)
   page [--debug]        Build the page into dist/
-  finish                Finish in dist/ what `trunk build` by hand has left there
+  finish                Finish the output of a manual `trunk build` in dist/
   test [filter...]      Run all tests, or those whose name contains a filter
   ci                    Format, clippy, docs, wasm build, page and tests: what .ci/run does
-  fixtures              Make the reference values in tests/fixtures again, with python3
+  fixtures              Regenerate the reference values in tests/fixtures, with python3
   teacher [--wgpu|--cpu]
-                        Train the teacher in assets/teacher again
+                        Retrain the teacher in assets/teacher
 
 Environment:
-  CARGO_TARGET_DIR      Where everything is built; the user's cache folder if it is not set
+  CARGO_TARGET_DIR      Build folder [default: in the user's cache folder]
   CHROMIUM, CHROMEDRIVER, AXE
-                        The browser, its driver and an axe.min.js for the tests, if they are not
-                        to be looked for
-  CI                    If set: no colors, no progress bars
+                        Browser, its driver and axe.min.js for the tests [default: searched]
+  CI                    If set, disables colors and progress bars
 ";
 
 fn main() -> ExitCode {
@@ -76,7 +75,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "setup" => {
             no_more(rest)?;
             setup::for_tests(&workspace)?;
-            println!("Everything is there. Next: cargo xtask demo, or cargo xtask test");
+            println!("Setup is complete. Next: cargo xtask demo, or cargo xtask test");
         }
         "demo" => demo::demo(&workspace, &demo::Options::parse(rest))?,
         "page" => page::page(&workspace, page::Mode::parse(rest)?)?,
@@ -94,7 +93,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             regenerate::fixtures(&workspace)?;
         }
         "teacher" => regenerate::teacher(&workspace, rest)?,
-        unknown => bail!("there is no command {unknown:?}; `cargo xtask help` lists them"),
+        unknown => bail!("unknown command {unknown:?}; `cargo xtask help` lists them"),
     }
     Ok(ExitCode::SUCCESS)
 }

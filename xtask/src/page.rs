@@ -16,19 +16,19 @@ use crate::weigh::weigh;
 pub(crate) enum Mode {
     /// Small and fast: what visitors get
     Release,
-    /// Builds sooner, and panics have line numbers
+    /// Faster to build, and panics have line numbers
     Debug,
     /// For this machine: in a fraction of the time, since page and workers share all that they are
     /// built from with each other, and what runs while building with the trainer
     Local,
 }
 
-/// Which builds of the model's worker the page comes with.
+/// Which builds of the model's worker the page includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Workers {
     /// For the CPU and for WebGPU: the page takes the one that fits the visitor's machine
     All,
-    /// For the CPU alone, where there is no GPU to use the other
+    /// Only for the CPU, where there is no GPU to use the other
     Cpu,
 }
 
@@ -67,8 +67,8 @@ pub(crate) fn build(
     mode: Mode,
     workers: Workers,
 ) -> Result<()> {
-    // trunk is kept from the network, so that it takes the tools from here and no others. The
-    // crates are fetched before, as it would not do that either.
+    // trunk runs offline, so that it uses these tools and no others. The crates are fetched before,
+    // as it cannot do that then.
     tools.wasm.fetch(workspace)?;
 
     let mut trunk = tools.wasm.command(workspace, &tools.trunk);
@@ -81,7 +81,7 @@ pub(crate) fn build(
             .with_context(|| format!("writing {OTHER_INDEX}"))?;
         trunk.args(["--html-output", "index.html", OTHER_INDEX]);
     }
-    // trunk takes only "true" and "false" for NO_COLOR, and stops at the usual "1".
+    // trunk accepts only "true" and "false" for NO_COLOR, and fails with the usual "1".
     let wants_no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     trunk.env_remove("NO_COLOR");
     if wants_no_color || plain_output() {
@@ -91,7 +91,7 @@ pub(crate) fn build(
 
     let index = workspace.site().join("index.html");
     if !index.is_file() {
-        bail!("trunk ended well but there is no {}; see Trunk.toml", index.display());
+        bail!("trunk succeeded without writing {}; see Trunk.toml", index.display());
     }
     finish(&workspace.root, &workspace.site())?;
     if mode == Mode::Release { weigh(&workspace.site()) } else { Ok(()) }
@@ -124,7 +124,7 @@ fn built_together(html: &str) -> String {
         .replace("data-cargo-features=\"teach\"", WORKERS)
 }
 
-/// `None` when there is no link to take out.
+/// `None` when there is no link to remove.
 fn without_gpu_worker(html: &str) -> Option<String> {
     let name = html.find("data-bin=\"engine-gpu\"")?;
     let start = html[..name].rfind("<link")?;

@@ -1,6 +1,6 @@
-//! Running other programs: from where, with which environment, and what becomes of their exit code.
+//! Runs other programs: their folder, their environment, and their exit code.
 //!
-//! Nothing here reads standard input, and no child process can.
+//! Neither this program nor its child processes read standard input.
 
 use std::env;
 use std::error::Error;
@@ -12,15 +12,15 @@ use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
 use anyhow::{Context, Result};
 
-/// The folders every command works in.
+/// The folders of every command.
 ///
 /// Invariant: all of them are absolute.
 pub(crate) struct Workspace {
     /// The top of the repository
     pub(crate) root: PathBuf,
-    /// Where cargo and trunk put what they build
+    /// Build output of cargo and trunk
     pub(crate) target_dir: PathBuf,
-    /// Where `cargo install` puts the tools that the page needs
+    /// Tools for the page, installed by `cargo install`
     pub(crate) tools: PathBuf,
 }
 
@@ -40,12 +40,12 @@ impl Workspace {
         Ok(Self { root, target_dir, tools: cache.join("tools") })
     }
 
-    /// The page as trunk leaves it.
+    /// The built page.
     pub(crate) fn site(&self) -> PathBuf {
         self.root.join("dist")
     }
 
-    /// A binary of this workspace, as `cargo build` leaves it.
+    /// A built binary of this workspace.
     pub(crate) fn binary(&self, name: &str) -> PathBuf {
         self.target_dir.join("debug").join(name).with_extension(env::consts::EXE_EXTENSION)
     }
@@ -83,13 +83,13 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     check(&shown, status)
 }
 
-/// What a short question to a program prints; `None` when it cannot be asked or does not know.
+/// The output of a short command; `None` when it cannot be run or fails.
 pub(crate) fn answer(program: impl AsRef<OsStr>, args: &[&str]) -> Option<String> {
     let output = Command::new(program).args(args).stdin(Stdio::null()).output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// An error unless the child process ended well.
+/// An error unless the child process succeeded.
 pub(crate) fn check(shown: &str, status: ExitStatus) -> Result<()> {
     if status.success() {
         return Ok(());
@@ -97,7 +97,7 @@ pub(crate) fn check(shown: &str, status: ExitStatus) -> Result<()> {
     Err(ChildFailed { command: shown.to_owned(), status }.into())
 }
 
-/// A command as a reader could type it, without its environment.
+/// A command as typed in a shell, without its environment.
 pub(crate) fn show(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = match program.file_stem() {
@@ -115,7 +115,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1).max(1))
 }
 
-/// A program that was started and did not end well.
+/// A program that was started and failed.
 #[derive(Debug)]
 pub(crate) struct ChildFailed {
     command: String,
@@ -135,7 +135,7 @@ pub(crate) fn cargo() -> OsString {
     set_variable("CARGO").map_or_else(|| "cargo".into(), PathBuf::into_os_string)
 }
 
-/// Where `program` is, with the folders of `path` looked through in order.
+/// Finds `program` in the folders of `path`, in order.
 pub(crate) fn find_program(program: &str, path: &OsStr) -> Option<PathBuf> {
     env::split_paths(path)
         .map(|folder| folder.join(program).with_added_suffix())
@@ -155,7 +155,7 @@ pub(crate) fn set_variable(name: &str) -> Option<PathBuf> {
     env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 
-/// Whether colors and progress bars would be read by nobody.
+/// Whether colors and progress bars are useless, as in CI.
 pub(crate) fn plain_output() -> bool {
     set_variable("CI").is_some()
 }

@@ -1,4 +1,4 @@
-//! Adding up what several test programs print about themselves.
+//! Adds up the results that several test programs print.
 
 use std::fmt;
 

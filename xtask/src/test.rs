@@ -12,7 +12,7 @@ use crate::tally::Tally;
 
 /// Sets up, builds the page and everything else, runs the tests.
 ///
-/// Prints `N passed, N failed` as its last line, whatever happens.
+/// Always prints `N passed, N failed` as its last line.
 pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> ExitCode {
     let outcome = prepare(workspace).and_then(|tools| run_tests(workspace, &tools, filters));
     close(outcome)

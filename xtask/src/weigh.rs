@@ -1,4 +1,4 @@
-//! What goes over the line: compressed files beside the plain ones, and how much they weigh.
+//! Download size: compresses files beside the plain ones, and checks their sizes.
 //!
 //! Servers that look for them send `NAME.br` to browsers that came over https, and `NAME.gz` to all
 //! others; `boomerang explore` does.
@@ -11,20 +11,20 @@ use anyhow::{Context, Result, bail};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Endings of files that become smaller.
+/// Extensions of compressible files.
 const ENDINGS: [&str; 6] = ["wasm", "js", "css", "html", "svg", "json"];
-/// A smaller file is one packet anyhow.
+/// A smaller file fits into one packet anyway.
 const LEAST: u64 = 1200;
-/// The slowest level: 4 % smaller than the one before it, in twice the time.
+/// The slowest level: 4 % smaller than the previous one, in twice the time.
 const BROTLI_QUALITY: u32 = 11;
 const BROTLI_WINDOW: u32 = 24;
 
-/// How a part of the page is called, how the names of its files begin, and what it may weigh after
-/// brotli, in kilobytes: a little more than it does, so that nothing grows unseen.
+/// Parts of the page: name, prefix of its files, and size limit after brotli in kB, which is
+/// slightly above the current size, so that growth is noticed.
 ///
-/// Since configs, tensors and texts that are not understood are refused by name, the page weighs 3 kB
-/// more, the models about 20 kB (keys of every family, tensors that belong to none) and the teaching 53
-/// kB (these and the reader of documents that it shares with the commands).
+/// Refusing unknown configs, tensors and texts by name adds 3 kB to the page, about 20 kB to the
+/// models (keys of every family, unused tensors) and 53 kB to the teaching (these, and the parser
+/// of documents that it shares with the commands).
 const PARTS: [(&str, &str, u64); 4] = [
     ("the page", "boomerang-web", 416),
     ("the model for the CPU", "engine-cpu", 975),
@@ -32,8 +32,8 @@ const PARTS: [(&str, &str, u64); 4] = [
     ("the teaching", "engine-teach", 982),
 ];
 
-/// Compresses the files of a built site, prints what its parts weigh, and refuses those that weigh
-/// too much.
+/// Compresses the files of a built site, prints the sizes of its parts, and refuses those above
+/// their limit.
 pub(crate) fn weigh(site: &Path) -> Result<()> {
     let mut weights = vec![0; PARTS.len()];
     for entry in fs::read_dir(site).with_context(|| site.display().to_string())? {
@@ -54,17 +54,17 @@ pub(crate) fn weigh(site: &Path) -> Result<()> {
     for ((part, _, most), n_bytes) in PARTS.iter().zip(weights) {
         let kilobytes = n_bytes.div_ceil(1000);
         if n_bytes > 0 {
-            println!("{part}: {kilobytes} kB over the line");
+            println!("{part}: {kilobytes} kB compressed");
         }
         if kilobytes > *most {
-            heavy.push(format!("{part} weighs {kilobytes} kB, and may weigh {most}"));
+            heavy.push(format!("{part} has {kilobytes} kB, above its limit of {most} kB"));
         }
     }
     if heavy.is_empty() {
         return Ok(());
     }
     bail!(
-        "{}; make it lighter, or say in xtask/src/weigh.rs why it may weigh more",
+        "{}; make it smaller, or raise the limit in xtask/src/weigh.rs with a reason",
         heavy.join("; ")
     )
 }
@@ -116,16 +116,16 @@ mod tests {
     fn a_page_that_has_grown_too_much_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let mut state = 1_u32;
-        let noise: Vec<u8> = (0..600_000)
+        let random: Vec<u8> = (0..600_000)
             .map(|_| {
                 state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 (state >> 24) as u8
             })
             .collect();
-        fs::write(folder.path().join("boomerang-web-1.wasm"), noise).unwrap();
+        fs::write(folder.path().join("boomerang-web-1.wasm"), random).unwrap();
         let refusal = weigh(folder.path()).unwrap_err().to_string();
         assert!(
-            refusal.contains("the page weighs") && refusal.contains("may weigh 416"),
+            refusal.contains("the page has") && refusal.contains("limit of 416 kB"),
             "{refusal}"
         );
     }

@@ -6,13 +6,13 @@ use std::result;
 /// Why a file was not read or written. Every message names the path.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// An output that would harm something: an input, or a file that somebody else wrote.
+    /// An output that would overwrite an input, or a file that Boomerang did not write.
     #[error("{0}")]
     Refused(String),
-    /// An input that is missing, or is not what it has to be.
+    /// An input that is missing or invalid.
     #[error("{0}")]
     Unusable(String),
-    /// What was being done, and what the system or a parser answered.
+    /// What was being done, and the error of the system or of a parser.
     #[error("{context}")]
     Failed {
         context: String,
@@ -24,7 +24,7 @@ pub enum FileError {
 /// A result whose error names a path.
 pub type Result<T> = result::Result<T, FileError>;
 
-/// Adds to an error what was being done.
+/// Adds context to an error.
 pub(crate) trait Context<T> {
     fn with_context(self, context: impl FnOnce() -> String) -> Result<T>;
 }

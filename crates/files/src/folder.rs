@@ -1,4 +1,4 @@
-//! A result folder, there when it is finished and not before.
+//! An output folder that appears only when it is complete.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use crate::write::{Overwrite, exists, sync_folder, write_atomic};
 
 /// A folder that a command fills under a hidden name beside the final one.
 ///
-/// [`OutputFolder::commit`] gives it its name. Without that, dropping it removes it, and what was
-/// under the final name before is untouched.
+/// [`OutputFolder::commit`] gives it its name. Without that, dropping it removes it, and an
+/// existing folder with the final name is untouched.
 #[derive(Debug)]
 pub struct OutputFolder {
     staging: PartialFolder,
@@ -22,32 +22,32 @@ pub struct OutputFolder {
 }
 
 impl OutputFolder {
-    /// Prepares the folder `target`; an empty one that is already there is as good as none. With
-    /// `force` it will take the place of one that Boomerang wrote, and of no other.
+    /// Prepares the folder `target`; an existing empty one is accepted. With `force` it will
+    /// overwrite one that Boomerang wrote, and no other.
     ///
     /// # Errors
-    /// When `target` is a file, is, holds or lies inside of something that the command reads, holds
-    /// something that may not be overwritten, or contains the current folder or the home folder.
+    /// When `target` is a file, is, contains or is inside of an input, contains something that may
+    /// not be overwritten, or contains the current folder or the home folder.
     pub fn create(target: &Path, force: bool) -> Result<Self> {
         let overwrite = Overwrite::when(force);
         check(target, overwrite)?;
         create_parent(target)?;
         clean(parent(target));
         let staging = PartialFolder::create(target)
-            .with_context(|| format!("no folder can be created beside {}", target.display()))?;
+            .with_context(|| format!("cannot create a folder beside {}", target.display()))?;
         Ok(Self { staging, target: target.to_owned(), overwrite })
     }
 
     /// Writes one file of the result.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When it cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         write_atomic(&self.path().join(name), bytes, Overwrite::Allowed)
-            .with_context(|| format!("{} is left as it was", self.target.display()))
+            .with_context(|| format!("{} is unchanged", self.target.display()))
     }
 
-    /// Where to write, until the folder is finished.
+    /// Where to write, until the folder is committed.
     pub fn path(&self) -> &Path {
         self.staging.path()
     }
@@ -57,16 +57,16 @@ impl OutputFolder {
         &self.target
     }
 
-    /// Gives the folder its name, and returns it. With force an older folder is removed only now.
+    /// Gives the folder its name, and returns it. With force, an older folder is removed only now.
     ///
     /// # Errors
-    /// When it cannot be renamed; then an older folder is back in its place.
+    /// When it cannot be renamed; then an older folder is restored.
     pub fn commit(self) -> Result<PathBuf> {
         let mark = Mark::of(self.path())
             .with_context(|| format!("{} cannot be read", self.path().display()))?;
         self.write(MARK, &mark.to_json()?)?;
         let Self { staging, target, overwrite } = self;
-        // Meanwhile more may have been read, and another program may have written there.
+        // Meanwhile there may be more inputs, and another program may have written there.
         check(&target, overwrite)?;
         let old = move_aside(&target)?;
         if let Err(error) = fs::rename(staging.path(), &target) {
@@ -98,14 +98,16 @@ fn move_aside(target: &Path) -> Result<Option<PartialFolder>> {
 fn check(target: &Path, overwrite: Overwrite) -> Result<()> {
     let shown = target.display();
     if target.file_name().is_none() {
-        return Err(FileError::Refused(format!("{shown} has no name; name a folder to create")));
+        return Err(FileError::Refused(format!(
+            "{shown} has no name; expected a folder to create"
+        )));
     }
     refuse_inputs(target)?;
     if target.symlink_metadata().is_err() {
         return Ok(());
     }
     if !target.is_dir() {
-        return Err(FileError::Refused(format!("{shown} is a file; name a folder to create")));
+        return Err(FileError::Refused(format!("{shown} is a file; expected a folder to create")));
     }
     let is_empty =
         fs::read_dir(target).with_context(|| format!("{shown} cannot be read"))?.next().is_none();
@@ -116,13 +118,13 @@ fn check(target: &Path, overwrite: Overwrite) -> Result<()> {
     match precious.into_iter().flatten().find(|folder| contains(target, folder)) {
         None => refuse_foreign_folder(target),
         Some(folder) => Err(FileError::Refused(format!(
-            "{shown} would be replaced, and {} with it; choose another folder",
+            "{shown} contains {}, so it is not overwritten; choose another folder",
             folder.display()
         ))),
     }
 }
 
-/// Whether `inner` is `outer` or lies in it.
+/// Whether `inner` is `outer` or inside of it.
 fn contains(outer: &Path, inner: &Path) -> bool {
     match (fs::canonicalize(outer), fs::canonicalize(inner)) {
         (Ok(outer), Ok(inner)) => inner.starts_with(outer),
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_folder_has_its_name_and_leaves_no_other() {
+    fn a_committed_folder_has_its_name_and_leaves_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let output = OutputFolder::create(&folder.path().join("result"), false).unwrap();
         output.write("a.txt", b"a").unwrap();
@@ -209,14 +211,14 @@ mod tests {
     }
 
     #[test]
-    fn force_does_not_replace_the_folder_we_stand_in() {
+    fn force_does_not_overwrite_the_current_folder() {
         let mut outer = std::env::current_dir().unwrap();
         outer.pop();
         assert!(OutputFolder::create(&outer, true).is_err());
     }
 
     #[test]
-    fn force_does_not_replace_what_somebody_else_wrote() {
+    fn force_does_not_overwrite_what_somebody_else_wrote() {
         let (_folder, target) = with_old_result();
         fs::write(target.join("mine.txt"), "mine").unwrap();
         let error = OutputFolder::create(&target, true).unwrap_err();
@@ -226,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_is_not_replaced_by_its_own_result() {
+    fn an_input_is_not_overwritten_by_its_own_result() {
         let (_folder, target) = with_old_result();
         note_input(&target.join("old.txt"));
         assert!(matches!(OutputFolder::create(&target, true).unwrap_err(), FileError::Refused(_)));

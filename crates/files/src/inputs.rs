@@ -1,8 +1,8 @@
-//! What the running command reads, so that no output takes its place.
+//! The inputs of the running command, so that no output overwrites them.
 //!
-//! Everything that is opened through [`super`] is noted here, also what no argument names: the
-//! parents of a recipe, the files that a task includes, the snapshot behind a Hub id. An output is
-//! claimed against this list, when it is opened and once more before it replaces anything.
+//! Everything that is opened through [`super`] is recorded here, also what no argument names: the
+//! parents of a recipe, the files that a task includes, the snapshot of a Hub id. An output is
+//! checked against this list when it is opened and again before it replaces anything.
 //!
 //! The list belongs to the thread, since a command opens its inputs and outputs on one.
 
@@ -16,7 +16,7 @@ thread_local! {
     static INPUTS: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Notes a file or a folder that the command reads, or is about to.
+/// Records a file or a folder that the command reads, or is about to.
 pub fn note_input(path: &Path) {
     INPUTS.with_borrow_mut(|inputs| {
         if !inputs.iter().any(|input| input == path) {
@@ -30,7 +30,7 @@ pub fn forget_inputs() {
     INPUTS.with_borrow_mut(Vec::clear);
 }
 
-/// Refuses an output that is an input, holds one, or lies inside of one, by whatever name.
+/// Refuses an output that is an input, contains one, or is inside of one, by whatever name.
 ///
 /// # Errors
 /// Names both paths.
@@ -47,7 +47,7 @@ pub fn refuse_inputs(output: &Path) -> Result<()> {
     }
 }
 
-/// How an output would harm an input.
+/// How an output would overwrite an input.
 fn relation(output: &Path, input: &Path) -> Option<&'static str> {
     let (outputs, inputs) = (resolutions(output), resolutions(input));
     let any = |is: fn(&Path, &Path) -> bool| {
@@ -56,16 +56,16 @@ fn relation(output: &Path, input: &Path) -> Option<&'static str> {
     if any(is_same) {
         Some("is the input")
     } else if any(|output, input| is_inside(input, output)) {
-        Some("holds the input")
+        Some("contains the input")
     } else if any(is_inside) {
-        Some("lies inside the input")
+        Some("is inside the input")
     } else {
         None
     }
 }
 
-/// The path with the links of its folders followed, and in turn what it is a link to: replacing any
-/// of them would cut the way to the input.
+/// The path with the links of its folders resolved, and in turn what it links to: replacing any of
+/// them would break the path to the input.
 fn resolutions(path: &Path) -> Vec<PathBuf> {
     const MOST_LINKS: usize = 40;
     let mut found = Vec::new();
@@ -83,7 +83,7 @@ fn resolutions(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Follows the links of the folders on the way, as far as these exist, but not the last name.
+/// Resolves the links of the folders, as far as these exist, but not the last name.
 fn with_real_folder(path: &Path) -> PathBuf {
     match (path.parent(), path.file_name()) {
         (Some(folder), Some(name)) => match folder.canonicalize() {
@@ -99,7 +99,8 @@ fn is_inside(inner: &Path, outer: &Path) -> bool {
     inner.ancestors().skip(1).any(|ancestor| is_same(ancestor, outer))
 }
 
-/// Whether two paths name one file or folder, also where case does not count or one is a hard link.
+/// Whether two paths name the same file or folder, also on case-insensitive file systems or by hard
+/// links.
 fn is_same(left: &Path, right: &Path) -> bool {
     left == right || identity(left).is_some_and(|left| Some(left) == identity(right))
 }
@@ -139,16 +140,16 @@ mod tests {
     }
 
     #[test]
-    fn an_output_is_no_input_holds_none_and_lies_in_none() {
+    fn an_output_is_not_an_input_contains_none_and_is_inside_of_none() {
         let root = folders();
         for (input, output, relation) in [
             ("model", "model", "is the input"),
             ("model", "empty/../model", "is the input"),
             ("data/text", "data/text", "is the input"),
-            ("data/text", "data", "holds the input"),
-            ("model", ".", "holds the input"),
-            ("model", "model/new/folder", "lies inside the input"),
-            ("model", "model/weights", "lies inside the input"),
+            ("data/text", "data", "contains the input"),
+            ("model", ".", "contains the input"),
+            ("model", "model/new/folder", "is inside the input"),
+            ("model", "model/weights", "is inside the input"),
         ] {
             let sentence = refusal(root.path(), input, output).unwrap();
             assert!(sentence.contains(relation), "{output}: {sentence}");

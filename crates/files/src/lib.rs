@@ -1,10 +1,10 @@
-//! Reading and writing files without harm.
+//! Reading inputs, and writing outputs safely.
 //!
-//! What a command reads is recorded ([`note_input`]), and no output may touch it. Outputs are written
-//! under a temporary name and renamed when they are complete; `--force` overwrites only what carries
-//! Boomerang's mark. What fails leaves the old file or folder as it was.
+//! What a command reads is recorded ([`note_input`]), and no output may touch it. Outputs are
+//! written under a temporary name and renamed when they are complete; `--force` overwrites only
+//! what carries Boomerang's mark. A failed write leaves the old file or folder unchanged.
 //!
-//! Not here: what is in a file. Formats are `boomerang-core`'s, folders of models the trainer's.
+//! File formats are left to `boomerang-core`, model folders to the trainer.
 
 mod error;
 mod folder;

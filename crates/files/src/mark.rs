@@ -1,8 +1,7 @@
-//! The mark by which Boomerang knows its own output: without it nothing is overwritten, `--force` or
-//! not.
+//! The mark of Boomerang's own output: without it nothing is overwritten, even with `--force`.
 //!
-//! A folder has a file that lists what was written there. A single file says it in its own format's
-//! words, so that it needs no companion.
+//! A folder has a file that lists what was written there. A single file has the mark in its own
+//! metadata, so that it needs no second file.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -25,7 +24,7 @@ use crate::write::{Overwrite, write_atomic};
 /// The name of the list in a folder.
 pub(crate) const MARK: &str = ".boomerang.json";
 
-/// Larger files are recognised by length and time alone; hashing them would take as long as writing.
+/// Larger files are recognised only by length and time; hashing them would take as long as writing.
 const MOST_HASHED: u64 = 16 << 20;
 
 /// What was written to a folder, by path inside of it.
@@ -35,7 +34,7 @@ pub struct Mark {
     files: BTreeMap<String, Written>,
 }
 
-/// How a file was when it was written.
+/// The state of a file when it was written.
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
     bytes: u64,
@@ -47,7 +46,7 @@ struct Written {
 }
 
 impl Mark {
-    /// The mark of everything that is in the folder now.
+    /// The mark of everything in the folder.
     pub(crate) fn of(folder: &Path) -> io::Result<Self> {
         let paths = files_of(folder)?;
         let files = paths.iter().map(|path| Ok((name_in(folder, path), Written::of(path)?)));
@@ -103,10 +102,10 @@ impl Written {
     }
 }
 
-/// Refuses to replace a folder unless all that it holds is Boomerang's own output.
+/// Refuses to overwrite a folder unless everything in it is Boomerang's own output.
 ///
 /// # Errors
-/// Names the folder, and the file in it that is somebody else's.
+/// Names the folder, and the foreign file in it.
 pub fn refuse_foreign_folder(folder: &Path) -> Result<()> {
     let unreadable = || format!("{} cannot be read", folder.display());
     if fs::read_dir(folder).with_context(unreadable)?.next().is_none() {
@@ -122,7 +121,7 @@ pub fn refuse_foreign_folder(folder: &Path) -> Result<()> {
     }
 }
 
-/// Refuses to write to a folder that does not have Boomerang's mark, and gives the mark.
+/// Refuses to write to a folder without Boomerang's mark, and returns the mark.
 ///
 /// # Errors
 /// Names the folder.
@@ -136,21 +135,21 @@ pub fn refuse_unmarked(folder: &Path) -> Result<Mark> {
     })
 }
 
-/// Marks a folder whose files come and go as Boomerang's.
+/// Marks a folder with changing files as Boomerang's.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When the mark cannot be written.
 pub fn mark_as_ours(folder: &Path) -> Result<()> {
     let mark = Mark { boomerang: env!("CARGO_PKG_VERSION").to_owned(), files: BTreeMap::new() };
     write_atomic(&folder.join(MARK), &mark.to_json()?, Overwrite::Allowed)
 }
 
-/// Whether a name in a folder is the mark, or that of a file which is being written.
+/// Whether a name in a folder is the mark, or that of a partial file.
 pub fn is_bookkeeping(name: &OsStr) -> bool {
     name == MARK || is_partial(name)
 }
 
-/// Refuses to replace a file that does not say that Boomerang wrote it.
+/// Refuses to overwrite a file without Boomerang's mark.
 ///
 /// # Errors
 /// Names the file.
@@ -165,10 +164,10 @@ pub(crate) fn refuse_foreign_file(path: &Path) -> Result<()> {
     )))
 }
 
-/// Removes a folder that holds nothing but Boomerang's own output.
+/// Removes a folder with nothing but Boomerang's own output.
 ///
 /// # Errors
-/// As [`refuse_foreign_folder`], and when the system refuses.
+/// As [`refuse_foreign_folder`], and when it cannot be removed.
 pub fn remove_output(folder: &Path) -> Result<()> {
     if folder.symlink_metadata().is_err() {
         return Ok(());
@@ -177,12 +176,12 @@ pub fn remove_output(folder: &Path) -> Result<()> {
     fs::remove_dir_all(folder).with_context(|| format!("{} cannot be removed", folder.display()))
 }
 
-/// Whether a file says in its format's words that Boomerang wrote it.
+/// Whether a file's metadata has Boomerang's mark.
 fn is_marked(path: &Path) -> bool {
     if !path.is_file() {
         return false;
     }
-    // Without a note of an input: a file that is looked at here is an output.
+    // Not recorded as an input: a file that is checked here is an output.
     let Ok(mapped) = map_quietly(path) else { return false };
     let bytes: &[u8] = &mapped;
     if let Ok(gguf) = Gguf::parse(bytes) {
@@ -302,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_says_in_its_own_format_that_it_is_ours() {
+    fn a_file_is_marked_in_its_own_format() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let header = br#"{"__metadata__":{"boomerang.version":"1"}}"#;

@@ -1,7 +1,7 @@
 //! Files and folders under a temporary name, for as long as they are being written.
 //!
-//! Their writer holds a lock that a killed process does not keep, so that whoever writes to the same
-//! folder next can tell what was left behind from what is still being written.
+//! Their writer holds a lock that the system releases when it is killed, so that the next writer to
+//! the same folder can distinguish leftovers from files that are being written.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
@@ -12,7 +12,7 @@ use tempfile::{Builder, NamedTempFile, TempDir};
 
 use crate::read::parent;
 
-/// Says whose leftovers these are: no other program's partial files are touched.
+/// Marks partial files as Boomerang's: those of other programs are not touched.
 const SUFFIX: &str = ".boomerang.partial";
 
 /// Letters that [`tempfile`] puts between prefix and suffix.
@@ -43,7 +43,7 @@ impl PartialFolder {
             match lock(folder.path()) {
                 Lock::Held(lock) => return Ok(Self { folder, _lock: Some(lock) }),
                 Lock::Unsupported => return Ok(Self { folder, _lock: None }),
-                // Somebody who cleans up was faster.
+                // A cleaning process removed it first.
                 Lock::Taken => {}
             }
         }
@@ -53,7 +53,7 @@ impl PartialFolder {
         self.folder.path()
     }
 
-    /// Leaves the folder where it is, or the name to whoever took it.
+    /// Keeps the folder where it is, or leaves the name to whoever took it.
     pub(crate) fn keep(self) -> PathBuf {
         self.folder.keep()
     }
@@ -76,7 +76,7 @@ pub(crate) fn create_file(target: &Path) -> io::Result<NamedTempFile> {
     }
 }
 
-/// Removes what killed writers left in a folder, and puts back what one of them had moved aside.
+/// Removes the leftovers of killed writers in a folder, and restores what one of them had moved.
 pub fn clean(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -92,7 +92,7 @@ pub fn clean(folder: &Path) {
                 continue;
             }
             log::warn!(
-                "{} is back: a run that was killed while replacing it had moved it to {}",
+                "restored {}, which a killed run had moved to {}",
                 target.display(),
                 path.display()
             );
@@ -121,7 +121,7 @@ fn lock(path: &Path) -> Lock {
     }
 }
 
-/// `.name.`: a leftover says what it was to become.
+/// `.name.`: a leftover has its final name in its own.
 fn prefix(target: &Path) -> String {
     format!(".{}.", target.file_name().unwrap_or_default().to_string_lossy())
 }
@@ -131,7 +131,7 @@ pub(crate) fn is_partial(name: &OsStr) -> bool {
     target_of(Path::new(name)).is_some()
 }
 
-/// What a temporary path was to become; `None` for any other path.
+/// The final path of a temporary one; `None` for any other path.
 fn target_of(path: &Path) -> Option<PathBuf> {
     let name = path.file_name().and_then(OsStr::to_str)?;
     let name = name.strip_prefix('.')?.strip_suffix(SUFFIX)?;

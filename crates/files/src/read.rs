@@ -10,9 +10,9 @@ use memmap2::Mmap;
 use crate::error::{Context as _, FileError, Result};
 use crate::inputs::note_input;
 
-/// A file's bytes, read from disk as they are looked at.
+/// A file's bytes, read from disk on access.
 ///
-/// A file that another program shortens meanwhile ends this one; nothing else can.
+/// If another program truncates the file meanwhile, this process is killed.
 pub struct Mapped {
     file: File,
     // The system maps no empty files.
@@ -20,8 +20,8 @@ pub struct Mapped {
 }
 
 impl Mapped {
-    /// Lets go of the memory behind bytes that lie in this mapping; they are read from the file
-    /// again when somebody looks. Other bytes stay where they are.
+    /// Releases the memory of bytes in this mapping; they are read from the file again on access.
+    /// Other bytes are ignored.
     pub fn release(&self, bytes: &[u8]) {
         #[cfg(unix)]
         if let (Some(offset), Some(map)) = (self.offset_of(bytes), &self.bytes) {
@@ -34,7 +34,7 @@ impl Mapped {
                     bytes.len(),
                 )
             };
-            // Advice that is not taken costs memory and nothing else.
+            // If the advice is ignored, this only costs memory.
             let _ = outcome;
         }
         #[cfg(not(unix))]
@@ -46,7 +46,7 @@ impl Mapped {
         &self.file
     }
 
-    /// The place in the file of bytes that lie in this mapping.
+    /// The offset in the file of bytes in this mapping.
     pub fn offset_of(&self, bytes: &[u8]) -> Option<u64> {
         let (all, part) = (self.as_ptr_range(), bytes.as_ptr_range());
         let is_inside = all.start <= part.start && part.end <= all.end;
@@ -71,7 +71,7 @@ pub fn map(path: &Path) -> Result<Mapped> {
     map_quietly(path)
 }
 
-/// As [`map`], for a file that is no input.
+/// As [`map`], for a file that is not an input.
 pub(crate) fn map_quietly(path: &Path) -> Result<Mapped> {
     let file = File::open(path).map_err(|error| unreadable(path, error))?;
     let metadata = file.metadata().map_err(|error| unreadable(path, error))?;
@@ -82,7 +82,7 @@ pub(crate) fn map_quietly(path: &Path) -> Result<Mapped> {
         return Ok(Mapped { file, bytes: None });
     }
     // SAFETY: the mapping is read-only and lives as long as the value that owns it. The bytes may
-    // change when another program writes to the file; whoever parses them checks every size.
+    // change when another program writes to the file; parsers check every size.
     let bytes = unsafe { Mmap::map(&file) }.map_err(|error| unreadable(path, error))?;
     Ok(Mapped { file, bytes: Some(bytes) })
 }
@@ -129,7 +129,7 @@ fn to_text(path: &Path, bytes: Vec<u8>) -> Result<String> {
     })
 }
 
-/// A path for messages and records: what is not Unicode in it is replaced.
+/// A path for messages and records, with non-Unicode parts replaced.
 pub fn shown(path: &Path) -> String {
     path.display().to_string()
 }
@@ -142,7 +142,7 @@ pub fn read_if_present(path: &Path) -> Result<Option<Vec<u8>>> {
     note_input(path);
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        // A recipe is a file, and no folder with others in it.
+        // A path inside of a file, such as a recipe, does not exist either.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(None)
         }
@@ -167,7 +167,7 @@ fn unreadable(path: &Path, error: io::Error) -> FileError {
     }
 }
 
-/// What is in a folder, for somebody who mistyped a name.
+/// The contents of a folder, for a mistyped name.
 pub fn describe_folder(folder: &Path) -> String {
     const N_NAMED: usize = 6;
     let Ok(entries) = fs::read_dir(folder) else {
@@ -184,10 +184,10 @@ pub fn describe_folder(folder: &Path) -> String {
     if names.is_empty() {
         return format!("the folder {} is empty", folder.display());
     }
-    format!("the folder {} holds {}{more}", folder.display(), names.join(", "))
+    format!("the folder {} contains {}{more}", folder.display(), names.join(", "))
 }
 
-/// The folder that holds `path`; `.` for a bare name.
+/// The parent folder of `path`; `.` for a bare name.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -227,7 +227,7 @@ mod tests {
         fs::write(folder.path().join("config.json"), "{}").unwrap();
         let error = read(&folder.path().join("confg.json")).unwrap_err();
         assert!(error.to_string().contains("no such file"), "{error}");
-        assert!(error.to_string().contains("holds config.json"), "{error}");
+        assert!(error.to_string().contains("contains config.json"), "{error}");
         assert!(matches!(error, FileError::Unusable(_)));
     }
 
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_named() {
+    fn bytes_that_are_not_text_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");
         fs::write(&path, b"{\xff}").unwrap();

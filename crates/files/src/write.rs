@@ -1,4 +1,4 @@
-//! One file, written whole or not at all.
+//! One file, written completely or not at all.
 
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -12,7 +12,7 @@ use crate::mark::refuse_foreign_file;
 use crate::partial::{clean, create_file};
 use crate::read::{create_parent, parent};
 
-/// Whether a result that is already there may give way to the new one.
+/// Whether an existing file may be overwritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overwrite {
     Refused,
@@ -20,7 +20,7 @@ pub enum Overwrite {
 }
 
 impl Overwrite {
-    /// What the flag `--force` stands for.
+    /// The flag `--force`.
     pub fn when(force: bool) -> Self {
         if force { Self::Allowed } else { Self::Refused }
     }
@@ -34,12 +34,11 @@ pub struct OutputFile {
 }
 
 impl OutputFile {
-    /// Looks whether the file may be written, before the work; with `force` also over one that
+    /// Checks before the work that the file may be written; with `force`, also over one that
     /// Boomerang wrote.
     ///
     /// # Errors
-    /// When `path` is a folder, is or lies inside of something that the command reads, or exists and
-    /// may not be overwritten.
+    /// When `path` is a folder, is or is inside of an input, or exists and may not be overwritten.
     pub fn create(path: &Path, force: bool) -> Result<Self> {
         let file = Self { path: path.to_owned(), overwrite: Overwrite::when(force) };
         file.check()?;
@@ -60,7 +59,7 @@ impl OutputFile {
     }
 
     /// # Errors
-    /// As [`OutputFile::create`], and when the disk refuses; an old file stays as it is.
+    /// As [`OutputFile::create`], and when it cannot be written; an old file is unchanged then.
     pub fn write(self, bytes: &[u8]) -> Result<()> {
         self.write_with(|file| file.write_all(bytes))
     }
@@ -70,7 +69,7 @@ impl OutputFile {
     /// # Errors
     /// As [`OutputFile::write`], and whatever `write` fails with.
     pub fn write_with(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
-        // Meanwhile more may have been read, and another program may have written there.
+        // Meanwhile there may be more inputs, and another program may have written there.
         self.check()?;
         write_atomic_with(&self.path, self.overwrite, write)
     }
@@ -82,7 +81,8 @@ impl OutputFile {
 /// [`OutputFile`].
 ///
 /// # Errors
-/// When the file exists and may not be replaced, or the disk refuses; the old file stays.
+/// When the file exists and may not be overwritten, or cannot be written; the old file is kept
+/// then.
 pub fn write_atomic(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<()> {
     write_atomic_with(path, overwrite, |file| file.write_all(bytes))
 }
@@ -97,7 +97,7 @@ pub fn write_atomic_with(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
     refuse_folder(path)?;
-    // Before the work, so that a long run is not lost at its end; once more when renaming.
+    // Checked before the work, so that a long run is not lost at its end; and again when renaming.
     if overwrite == Overwrite::Refused && path.symlink_metadata().is_ok() {
         return Err(exists(path));
     }
@@ -131,7 +131,7 @@ fn fill_temporary(
 
 fn refuse_folder(path: &Path) -> Result<()> {
     if path.is_dir() {
-        return Err(FileError::Refused(format!("{} is a folder; name a file", path.display())));
+        return Err(FileError::Refused(format!("{} is a folder; expected a file", path.display())));
     }
     Ok(())
 }
@@ -140,7 +140,7 @@ pub(crate) fn exists(path: &Path) -> FileError {
     FileError::Refused(format!("{} exists; add --force to overwrite it", path.display()))
 }
 
-/// Makes a rename last through a power cut, on the systems that can.
+/// Makes a rename durable, on the systems that can.
 pub(crate) fn sync_folder(folder: &Path) {
     // The rename has happened; there is nothing left to report to anyone.
     let _ = File::open(folder).and_then(|folder| folder.sync_all());

@@ -1,8 +1,8 @@
-//! The folder in which the Hub's tools keep models: who wrote a file there makes no difference.
+//! The Hugging Face cache, shared with the Hub's other tools.
 //!
 //! ```text
 //! models--owner--name/
-//!   refs/main                which commit a branch or tag stood for when it was last asked for
+//!   refs/main                the commit of a branch or tag when it was last requested
 //!   snapshots/<commit>/…     the files of a commit by name: links to
 //!   blobs/<hash>             their contents, once for all commits
 //! ```
@@ -28,11 +28,11 @@ pub(crate) struct ModelCache {
 /// A commit of a model as far as the cache holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// With the branch or tag that last stood for the commit, else the commit itself.
+    /// With the branch or tag that last pointed to the commit, else the commit itself.
     pub id: HubId,
     pub folder: PathBuf,
     pub n_bytes: u64,
-    /// The files without which it does not open.
+    /// Missing files without which it does not open.
     pub missing: Vec<String>,
 }
 
@@ -46,8 +46,8 @@ impl ModelCache {
         Self { folder: settings.cache.join(repo.folder_name()) }
     }
 
-    /// The complete snapshot of a revision. One that was put there by hand may have the revision's
-    /// own name.
+    /// The complete snapshot of a revision. One that was created by hand may be named by the
+    /// revision.
     pub(crate) fn find(&self, revision: &str) -> Option<PathBuf> {
         let commit = self.commit(revision);
         let candidates = [commit.as_deref(), Some(revision)].into_iter().flatten();
@@ -62,7 +62,7 @@ impl ModelCache {
         self.folder.join(BLOBS).join(hash)
     }
 
-    /// Notes which commit the revision stands for.
+    /// Records the commit of the revision.
     pub(crate) fn set_commit(&self, revision: &str, commit: &str) -> Result<()> {
         if revision == commit {
             return Ok(());
@@ -76,18 +76,19 @@ impl ModelCache {
         Some(text.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
-    /// Gives a blob its name in a snapshot: by a link, and where there are none, by moving it.
+    /// Gives a blob its name in a snapshot: by a link, or, where links are not supported, by moving
+    /// it.
     pub(crate) fn link(&self, hash: &str, pointer: &Path) -> Result<()> {
-        let place = || format!("{} cannot be written", pointer.display());
+        let unwritten = || format!("{} cannot be written", pointer.display());
         if let Some(folder) = pointer.parent() {
-            fs::create_dir_all(folder).with_context(place)?;
+            fs::create_dir_all(folder).with_context(unwritten)?;
         }
         if pointer.exists() {
             return Ok(());
         }
-        // A link that leads nowhere.
+        // A broken link.
         if pointer.symlink_metadata().is_ok() {
-            fs::remove_file(pointer).with_context(place)?;
+            fs::remove_file(pointer).with_context(unwritten)?;
         }
         let target = Path::new("..").join("..").join(BLOBS).join(hash);
         let linked = match symlink(&target, pointer) {
@@ -96,7 +97,7 @@ impl ModelCache {
             Err(_) => fs::rename(self.blob(hash), pointer),
             Ok(()) => Ok(()),
         };
-        linked.with_context(place)
+        linked.with_context(unwritten)
     }
 }
 
@@ -105,7 +106,7 @@ pub(crate) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The files without which a folder is no model.
+/// Files that a model folder needs.
 pub(crate) fn missing(folder: &Path) -> Vec<String> {
     let is_absent = |name: &String| !folder.join(name).exists();
     let weights = if folder.join(WEIGHTS).exists() {
@@ -121,7 +122,7 @@ pub(crate) fn missing(folder: &Path) -> Vec<String> {
 /// Every model in the cache, in the order of their names.
 ///
 /// # Errors
-/// When a folder cannot be read; a cache that is not there yet is empty.
+/// When a folder cannot be read; a cache that does not exist is empty.
 pub fn list(settings: &HubSettings) -> Result<Vec<Snapshot>> {
     let mut found = Vec::new();
     for name in entries(&settings.cache)? {
@@ -145,7 +146,7 @@ pub fn list(settings: &HubSettings) -> Result<Vec<Snapshot>> {
     Ok(found)
 }
 
-/// The names in a folder, in order; none when it is not there.
+/// The names in a folder, sorted; none when it does not exist.
 fn entries(folder: &Path) -> Result<Vec<String>> {
     let unreadable = || format!("{} cannot be read", folder.display());
     let entries = match fs::read_dir(folder) {
@@ -175,7 +176,7 @@ fn revisions(folder: &Path, prefix: &str, found: &mut Vec<String>) -> Result<()>
     Ok(())
 }
 
-/// What the files of a snapshot take, wherever their contents are; its subfolders are not ours.
+/// The total size of the files of a snapshot, links followed; without its subfolders.
 fn n_bytes(folder: &Path) -> Result<u64> {
     let files = entries(folder)?.into_iter().map(|name| folder.join(name).metadata());
     Ok(files.flatten().filter(fs::Metadata::is_file).map(|file| file.len()).sum())
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn files_put_there_by_hand_need_no_commit() {
+    fn files_added_by_hand_need_no_commit() {
         let (_folder, settings) = cache_of(&[
             ("snapshots/main/config.json", "{}"),
             ("snapshots/main/model.safetensors", ""),

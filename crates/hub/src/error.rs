@@ -1,17 +1,17 @@
-//! Why a model does not come from the Hub.
+//! Why a model could not be downloaded.
 
 use std::error::Error;
 use std::result;
 
 use boomerang_files::FileError;
 
-/// Why a model does not come from the Hub, with what to do about it.
+/// Why a model could not be downloaded, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// The environment or the token cannot be used.
     #[error("{0}")]
     Settings(String),
-    /// The server cannot be reached, or does not give what was asked for.
+    /// The server cannot be reached, or does not serve what was asked for.
     #[error("{0}")]
     Network(String),
     /// The repository lacks a file that a model needs, or one of its files is damaged.
@@ -30,7 +30,7 @@ pub enum HubError {
 
 pub(crate) type Result<T, E = HubError> = result::Result<T, E>;
 
-/// Adds to a failure of the cache what was being done.
+/// Adds context to an error of the cache.
 pub(crate) trait Context<T> {
     fn with_context(self, context: impl FnOnce() -> String) -> Result<T>;
 }

@@ -1,13 +1,13 @@
-//! What a model is called on the Hub.
+//! The id of a model on the Hub.
 
 use std::fmt;
 
 /// `owner/name`, or `owner/name@revision` for a branch, a tag or a commit.
 ///
-/// The few models without an owner are written `hf:name`, and `hf:` may stand before any other.
+/// The few models without an owner are written `hf:name`, and `hf:` is allowed before any other.
 ///
-/// Invariant: no part can lead out of the folder it names; nothing in it needs escaping but the
-/// slashes of a revision.
+/// Invariant: no part can escape its folder in the cache; only the slashes of a revision need
+/// escaping in URLs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HubId {
     repo: String,
@@ -17,12 +17,12 @@ pub struct HubId {
 const MAIN: &str = "main";
 const PREFIX: &str = "hf:";
 
-/// Longer than any on the Hub; shorter than what a file system refuses.
+/// Longer than any id on the Hub; shorter than the limit of file systems.
 const MAX_LENGTH: usize = 96;
 
 impl HubId {
-    /// `None` for what can be no id. A name that ends like a file that commands read is a path,
-    /// unless `hf:` says otherwise.
+    /// `None` for an invalid id. A name with the extension of a file that commands read is a path,
+    /// unless it starts with `hf:`.
     pub fn parse(text: &str) -> Option<Self> {
         let (text, is_marked) = match text.strip_prefix(PREFIX) {
             Some(text) => (text, true),
@@ -40,8 +40,8 @@ impl HubId {
         is_id.then(|| Self { repo: repo.to_owned(), revision: revision.to_owned() })
     }
 
-    /// The id that was probably meant by what is neither an id nor a path: the address of a model's
-    /// page, or a name without its owner.
+    /// The id that was probably meant by a text that is neither an id nor a path: the URL of a
+    /// model, or a name without its owner.
     pub fn meant_by(text: &str) -> Option<Self> {
         let text = text.split(['?', '#']).next().unwrap_or(text).trim_end_matches('/');
         let (is_address, rest) = match text.split_once("://") {
@@ -74,7 +74,7 @@ impl HubId {
         &self.revision
     }
 
-    /// The same model at another revision; `None` when that can be none.
+    /// The same model at another revision; `None` if the revision is invalid.
     pub(crate) fn at(&self, revision: &str) -> Option<Self> {
         Self::parse(&format!("{PREFIX}{}@{revision}", self.repo))
     }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_no_ids() {
+    fn paths_are_not_ids() {
         let paths = [
             "",
             "/",

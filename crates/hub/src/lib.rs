@@ -1,10 +1,10 @@
 //! Models from the Hugging Face Hub, by id, kept in the cache that its other tools use.
 //!
-//! A file has its name only when it is complete and its hash is right, and the weights come last, so
-//! that a folder with weights is a folder with everything.
+//! A file gets its name only when it is complete and its hash matches, and weights are downloaded
+//! last, so that a folder with weights is complete.
 //!
-//! Not here: what is in the files, which `boomerang-core` knows, and showing progress
-//! ([`DownloadProgress`] is given in).
+//! Parsing the files is left to `boomerang-core`, showing progress to the caller
+//! ([`DownloadProgress`]).
 
 mod cache;
 mod error;
@@ -35,11 +35,11 @@ use error::{Context as _, Result};
 use part::{Expected, Part};
 use remote::Remote;
 
-/// The folder with a model's files: the cache's, if it is all there, else fetched.
+/// The folder with a model's files: from the cache if complete, else downloaded.
 ///
 /// # Errors
-/// When the cache has not all of it and the Hub does not give the rest: says where the files can be
-/// put by hand.
+/// When the cache is incomplete and the download fails: names the folder to add the files to by
+/// hand.
 pub fn fetch(
     id: &HubId,
     settings: &HubSettings,
@@ -51,8 +51,8 @@ pub fn fetch(
     }
 }
 
-/// As [`fetch`], but asks the Hub in any case: for a newer commit, and for files that another
-/// program did not need.
+/// As [`fetch`], but always contacts the Hub: for a newer commit, and for files that another
+/// program did not download.
 ///
 /// # Errors
 /// As [`fetch`].
@@ -74,7 +74,7 @@ pub fn update(
     Ok(download.folder)
 }
 
-/// One commit on its way into the cache.
+/// The download of one commit.
 struct Download<'a> {
     id: &'a HubId,
     remote: Remote<'a>,
@@ -83,7 +83,7 @@ struct Download<'a> {
 }
 
 impl Download<'_> {
-    /// Everything that is read beside weights.
+    /// Everything that is read besides weights.
     fn small_files(&self, progress: &mut dyn DownloadProgress) -> Result<()> {
         if !self.has(CONFIG) {
             return Err(self.lacks(CONFIG));
@@ -92,7 +92,7 @@ impl Download<'_> {
         let index = [INDEX].into_iter().filter(|_| !self.has(WEIGHTS));
         let names: Vec<&str> = wanted.chain(index).filter(|name| self.has(name)).collect();
         self.all(&names, progress)?;
-        // Not run here, but part of what is written from the model.
+        // Not run here, but copied to models that are written from this one.
         let config: Value =
             serde_json::from_str(&read_text(&self.folder.join(CONFIG))?).unwrap_or_default();
         let code = code_files(&config["auto_map"]);
@@ -103,7 +103,7 @@ impl Download<'_> {
         self.all(&names, progress)
     }
 
-    /// One file, or those that the index names: nothing else that the repository may hold.
+    /// One file, or those that the index names; other files of the repository are not downloaded.
     fn weights(&self, progress: &mut dyn DownloadProgress) -> Result<()> {
         if self.has(WEIGHTS) {
             return self.all(&[WEIGHTS], progress);
@@ -146,7 +146,7 @@ impl Download<'_> {
             return Ok(());
         }
         let _lock = lock(&blob.with_extension("lock")).with_context(unwritten)?;
-        // Another process may have been first.
+        // Another process may have downloaded it.
         if is_there() {
             return Ok(());
         }
@@ -155,7 +155,7 @@ impl Download<'_> {
         let is_resumed = part.n_bytes() > 0;
         self.remote.fill(name, &mut part, &mut *on_bytes)?;
         if is_resumed && !part.is_whole() {
-            // What was left from an earlier run was not the beginning of this file.
+            // The partial file of an earlier run is of another version.
             part.restart().with_context(unwritten)?;
             self.remote.fill(name, &mut part, &mut *on_bytes)?;
         }
@@ -173,7 +173,7 @@ impl Download<'_> {
 
     fn lacks(&self, name: &str) -> HubError {
         let advice = if self.has("pytorch_model.bin") {
-            "; pytorch_model.bin is not read, because opening such a file runs code from it"
+            "; pytorch_model.bin is not supported, because loading a pickle can run code"
         } else {
             ""
         };
@@ -191,9 +191,9 @@ fn lock(path: &Path) -> std::io::Result<File> {
         fs::create_dir_all(folder)?;
     }
     let file = File::create(path)?;
-    // Some file systems know no locks; there, one has to take care oneself.
+    // Some file systems have no locks; there, nothing prevents a second download.
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        log::info!("waiting for another program that downloads the same file");
+        log::info!("waiting for another program that is downloading the same file");
         file.lock()?;
     }
     Ok(file)

@@ -1,4 +1,4 @@
-//! A file that is on its way: what has arrived, and the hash of it so far.
+//! A partly downloaded file, and its hash so far.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -8,9 +8,9 @@ use boomerang_core::bundle::hex;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-/// What a file has to be when it is whole.
+/// Expected size and hash of a complete file.
 ///
-/// Invariant: `hash` is 40 or 64 small hexadecimal digits, so it can be a file's name.
+/// Invariant: `hash` is 40 or 64 lowercase hexadecimal digits, so it is a valid file name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) size: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Expected {
 
 /// The file as it grows.
 ///
-/// What another process left of it is hashed once, when it is opened.
+/// A partial file of another process is hashed once, when it is opened.
 pub(crate) struct Part {
     path: PathBuf,
     file: File,
@@ -28,15 +28,14 @@ pub(crate) struct Part {
     hasher: Hasher,
 }
 
-/// The Hub knows large files by the SHA-256 of their bytes, and all others by the name git gives
-/// them.
+/// The Hub identifies large files by SHA-256, and all others by their git blob hash.
 enum Hasher {
     Sha256(Sha256),
     Git(Sha1),
 }
 
 impl Expected {
-    /// `None` when there is no hash in `etag` that could be checked.
+    /// `None` when `etag` has no hash to check.
     pub(crate) fn new(size: u64, etag: &str) -> Option<Self> {
         let hash = etag.trim_start_matches("W/").trim_matches('"');
         let is_hash = [40, 64].contains(&hash.len())
@@ -59,7 +58,7 @@ impl Expected {
 }
 
 impl Part {
-    /// Opens what there is of the file; one that is already longer than the whole is begun anew.
+    /// Opens the partial file; one that is longer than expected is started again.
     pub(crate) fn open(path: &Path, expected: &Expected) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let hasher = expected.hasher();
@@ -106,7 +105,7 @@ impl Part {
         Ok(())
     }
 
-    /// The hash of what has arrived.
+    /// The hash of the bytes so far.
     pub(crate) fn hash(&self) -> String {
         match &self.hasher {
             Hasher::Sha256(hasher) => hex(&hasher.clone().finalize()),
@@ -135,7 +134,7 @@ const BUFFER: usize = 1 << 16;
 mod tests {
     use super::*;
 
-    /// What `git hash-object` and `sha256sum` say of "hello\n".
+    /// The output of `git hash-object` and `sha256sum` for "hello\n".
     const GIT: &str = "ce013625030ba8dba906f756967f9e9ca394464a";
     const SHA256: &str = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
 
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn an_etag_that_is_no_hash_is_not_taken_for_a_file_name() {
+    fn an_etag_that_is_not_a_hash_is_refused() {
         let long = "a".repeat(63);
         for etag in ["", "\"abc\"", "../../../../../../../../../../../../../x", &*long] {
             assert_eq!(Expected::new(1, etag), None, "{etag:?}");

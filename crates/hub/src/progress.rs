@@ -1,14 +1,14 @@
-//! How far a download has come, for whoever wants to show it.
+//! Progress of a download, for a caller that shows it.
 
 use crate::HubId;
 
-/// Hears how far a download has come. `()` is for those who do not want to know.
+/// Receives the progress of a download. `()` ignores it.
 pub trait DownloadProgress {
     /// Files of this many bytes in total are about to be downloaded.
     fn start(&mut self, id: &HubId, n_bytes: u64);
-    /// So many of these bytes are on disk; `name` is the file that is being downloaded.
+    /// `n_bytes` of them are on disk; `name` is the current file.
     fn advance(&mut self, n_bytes: u64, name: &str);
-    /// All of them are.
+    /// All of them are on disk.
     fn finish(&mut self);
 }
 

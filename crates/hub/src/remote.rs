@@ -1,7 +1,7 @@
-//! The server's side: what a model's files are called, what they have to be, and their bytes.
+//! The server's side: a model's files, their expected hashes, and their bytes.
 //!
-//! `hf-hub` knows the addresses and the list of files. The bytes are fetched here, because they are
-//! checked before a file gets its name, and an attempt goes on where the last one ended.
+//! `hf-hub` provides the URLs and the list of files. The bytes are downloaded here, because they
+//! are checked before a file gets its name, and an attempt resumes where the last one ended.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(crate) struct Remote<'a> {
     settings: &'a HubSettings,
     agent: Agent,
     repo: ApiRepo,
-    /// Scheme and host; the token is for no other.
+    /// Scheme and host; the token is sent to no other.
     origin: String,
     pub(crate) commit: String,
     /// Every file of the commit.
@@ -33,22 +33,22 @@ pub(crate) struct Remote<'a> {
 
 /// Why an attempt failed.
 enum Fault {
-    /// What may be over the next time.
+    /// May succeed the next time.
     Passing(String),
     Final(HubError),
 }
 
-/// Attempts that bring nothing new before it is given up.
+/// Attempts without progress before giving up.
 const N_ATTEMPTS: u32 = 5;
 const N_REDIRECTS: usize = 5;
 const BUFFER: usize = 1 << 18;
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// A line may be slow, but not silent.
+/// A connection may be slow, but not silent.
 const SILENCE: Duration = Duration::from_secs(60);
 
 impl<'a> Remote<'a> {
-    /// Asks for the list of files.
+    /// Requests the list of files.
     pub(crate) fn open(id: &'a HubId, settings: &'a HubSettings) -> Result<Self> {
         let repo = api_repo(id, id.revision(), settings)?;
         let address = repo.url("");
@@ -79,21 +79,21 @@ impl<'a> Remote<'a> {
             .timeout_recv_response(Some(SILENCE))
             .timeout_per_read(Some(SILENCE));
         let request = if is_here(&self.origin) { request.proxy(None) } else { request };
-        // Whoever is not reached the first time is not tried again.
+        // A server that cannot be reached the first time is not tried again.
         let cause = |error: ureq::Error| {
             Fault::Final(refusal::unreachable(self.id, self.settings, &error.to_string()))
         };
         let response = self.accept(request.build().call().map_err(cause)?)?;
         let body = response.into_body().read_to_vec().map_err(passing)?;
-        serde_json::from_slice(&body).map_err(|_| self.senseless("no list of files"))
+        serde_json::from_slice(&body).map_err(|_| self.senseless("not a list of files"))
     }
 
-    /// What a file has to be, as the server promises.
+    /// Expected size and hash of a file, from the server.
     pub(crate) fn expected(&self, name: &str) -> Result<Expected> {
         self.persist(|| self.promise(name))
     }
 
-    /// Large files are kept elsewhere: the answer that leads there says what they are.
+    /// Large files are stored elsewhere: the redirect has their size and hash.
     fn promise(&self, name: &str) -> Result<Expected, Fault> {
         let mut url = self.repo.url(name);
         let mut etag = None;
@@ -118,18 +118,18 @@ impl<'a> Remote<'a> {
         Err(self.senseless(&format!("neither size nor hash of {name}")))
     }
 
-    /// Fetches what a part lacks; `tell` hears how much there is after each piece.
+    /// Downloads the rest of a part; `report` receives its size after each piece.
     pub(crate) fn fill(
         &self,
         name: &str,
         part: &mut Part,
-        mut tell: impl FnMut(u64),
+        mut report: impl FnMut(u64),
     ) -> Result<()> {
-        // Only what was never reached before counts as progress.
+        // Only new bytes count as progress.
         let mut furthest = part.n_bytes();
         let mut n_failed = 0;
         while part.n_missing() > 0 {
-            let cause = match self.transfer(name, part, &mut tell) {
+            let cause = match self.transfer(name, part, &mut report) {
                 Ok(()) if part.n_missing() == 0 => break,
                 Ok(()) => "the connection ended too early".to_owned(),
                 Err(Fault::Passing(cause)) => cause,
@@ -148,19 +148,20 @@ impl<'a> Remote<'a> {
         &self,
         name: &str,
         part: &mut Part,
-        tell: &mut impl FnMut(u64),
+        report: &mut impl FnMut(u64),
     ) -> Result<(), Fault> {
         let start = part.n_bytes();
         let response = self.get(name, start)?;
         if response.status() == 416 {
             part.restart().map_err(on_disk)?;
-            return Err(Fault::Passing("the server does not go on where it was".to_owned()));
+            return Err(Fault::Passing("the server does not resume the download".to_owned()));
         }
         let response = self.accept(response)?;
         let range = text(response.headers(), "content-range").unwrap_or_default();
-        let goes_on = response.status() == 206 && range.starts_with(&format!("bytes {start}-"));
-        if !goes_on {
-            // Before what has arrived gives way to it: a page, for one, has another length.
+        let is_resumed = response.status() == 206 && range.starts_with(&format!("bytes {start}-"));
+        if !is_resumed {
+            // Checked before the partial file is replaced: an error page, for one, has another
+            // length.
             let size = part.n_bytes() + part.n_missing();
             let found = text(response.headers(), "content-length").and_then(|n| n.parse().ok());
             if let Some(found) = found.filter(|found| *found != size) {
@@ -176,11 +177,11 @@ impl<'a> Remote<'a> {
                 Ok(n) => part.append(&buffer[..n]).map_err(on_disk)?,
                 Err(error) => return Err(Fault::Passing(error.to_string())),
             }
-            tell(part.n_bytes());
+            report(part.n_bytes());
         }
     }
 
-    /// Asks for a file from byte `start`, wherever it is kept.
+    /// Requests a file from byte `start`, following redirects.
     fn get(&self, name: &str, start: u64) -> Result<Response<Body>, Fault> {
         let mut url = self.repo.url(name);
         for _ in 0..N_REDIRECTS {
@@ -194,10 +195,10 @@ impl<'a> Remote<'a> {
                 None => return Ok(response),
             }
         }
-        Err(self.senseless(&format!("no end of redirects to {name}")))
+        Err(self.senseless(&format!("too many redirects for {name}")))
     }
 
-    /// Sends a request, and the token with it if the address is the Hub's own.
+    /// Sends a request, with the token if the URL is the Hub's own.
     fn ask(
         &self,
         request: RequestBuilder<WithoutBody>,
@@ -211,7 +212,7 @@ impl<'a> Remote<'a> {
         request.call().map_err(passing)
     }
 
-    /// Tries again while a fault is a passing one.
+    /// Retries temporary faults.
     fn persist<T>(&self, attempt: impl Fn() -> Result<T, Fault>) -> Result<T> {
         let mut n_failed = 0;
         loop {
@@ -238,7 +239,7 @@ impl<'a> Remote<'a> {
             return Ok(response);
         }
         if status.is_server_error() || status == 429 || status == 408 {
-            return Err(Fault::Passing(format!("it answers {}", status.as_u16())));
+            return Err(Fault::Passing(format!("status {}", status.as_u16())));
         }
         let code = text(response.headers(), "x-error-code").unwrap_or_default();
         Err(Fault::Final(refusal::answered(self.id, self.settings, status.as_u16(), &code)))
@@ -257,7 +258,8 @@ fn api_repo(id: &HubId, revision: &str, settings: &HubSettings) -> Result<ApiRep
         builder = builder.with_endpoint(endpoint.clone());
     }
     let repo = Repo::with_revision(id.repo().to_owned(), RepoType::Model, revision.to_owned());
-    let api = builder.build().with_context(|| "the Hub cannot be asked".to_owned())?;
+    let api =
+        builder.build().with_context(|| "the client for the Hub cannot be created".to_owned())?;
     Ok(api.repo(repo))
 }
 
@@ -265,9 +267,9 @@ fn agent(url: &str) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .user_agent(concat!("boomerang/", env!("CARGO_PKG_VERSION")))
-        // A range of a compressed file is no range of the file.
+        // A range of a compressed response is not a range of the file.
         .accept_encoding("identity")
-        // Followed here, so that the token goes no further than it should.
+        // Followed here, so that the token is sent only to the Hub.
         .max_redirects(0)
         .timeout_connect(Some(CONNECT))
         .timeout_recv_response(Some(SILENCE))
@@ -278,14 +280,14 @@ fn agent(url: &str) -> Agent {
 
 /// `https://host:port` of an address.
 fn origin(url: &str) -> &str {
-    let start = url.find("://").map_or(0, |place| place + 3);
-    let end = url[start..].find('/').map_or(url.len(), |place| start + place);
+    let start = url.find("://").map_or(0, |index| index + 3);
+    let end = url[start..].find('/').map_or(url.len(), |index| start + index);
     &url[..end]
 }
 
-/// A server on this machine is not asked through a proxy.
+/// No proxy for a server on this machine.
 fn is_here(origin: &str) -> bool {
-    ["://127.0.0.1", "://localhost", "://[::1]"].iter().any(|here| origin.contains(here))
+    ["://127.0.0.1", "://localhost", "://[::1]"].iter().any(|local| origin.contains(local))
 }
 
 fn leads_on(response: &Response<Body>) -> bool {
@@ -308,7 +310,7 @@ fn passing(error: ureq::Error) -> Fault {
     Fault::Passing(error.to_string())
 }
 
-/// Our own disk, not the line.
+/// An error of the disk, not of the connection.
 fn on_disk(error: std::io::Error) -> Fault {
     let context = "the cache cannot be written".to_owned();
     Fault::Final(HubError::Cache { context, source: Box::new(error) })

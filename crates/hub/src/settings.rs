@@ -1,4 +1,4 @@
-//! Where models come from and where they are kept: the one place that reads the environment for it.
+//! Settings of server and cache: the only module that reads the environment for them.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -8,21 +8,22 @@ use std::time::Duration;
 
 use crate::error::{HubError, Result};
 
-/// What the other tools of the Hub also follow, so that a model is fetched once for all of them.
+/// The settings that the Hub's other tools use, too, so that a model is downloaded once for all of
+/// them.
 #[derive(Clone, Debug)]
 pub struct HubSettings {
-    /// Another server that speaks as the Hub does; `None` is the Hub itself.
+    /// Another server with the API of the Hub; `None` is the Hub itself.
     pub endpoint: Option<String>,
-    /// The folder with a folder for each model.
+    /// The cache, with a folder for each model.
     pub cache: PathBuf,
     pub token: Option<Token>,
-    /// Whether to use the cache alone.
+    /// Whether to use only the cache.
     pub offline: bool,
     /// How long to wait before a second attempt; a third waits twice as long, and so on.
     pub pause: Duration,
 }
 
-/// The secret that opens private and licensed models. It is sent and never shown.
+/// The access token for private and gated models. It is sent and never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token {
     secret: String,
@@ -30,17 +31,17 @@ pub struct Token {
 }
 
 impl HubSettings {
-    /// No token, no other server: what is left when the environment says nothing.
+    /// Without a token or another server: the defaults.
     pub fn with_cache(cache: PathBuf) -> Self {
         let pause = Duration::from_secs(1);
         Self { endpoint: None, cache, token: None, offline: false, pause }
     }
 
     /// Reads `HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH` and
-    /// `HF_HUB_OFFLINE`; without a token there, the one that logging in has left in a file.
+    /// `HF_HUB_OFFLINE`; without a token there, the file that `hf auth login` writes.
     ///
     /// # Errors
-    /// When no variable and no home folder says where the cache is, or the token can be none.
+    /// When neither a variable nor a home folder gives the cache, or the token is invalid.
     pub fn from_env() -> Result<Self> {
         Self::from_variables(|name| std::env::var_os(name), std::env::home_dir())
     }
@@ -49,7 +50,7 @@ impl HubSettings {
         variable: impl Fn(&str) -> Option<OsString>,
         user: Option<PathBuf>,
     ) -> Result<Self> {
-        // An empty variable says as much as none.
+        // An empty variable counts as unset.
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let path = |name: &str| variable(name).map(PathBuf::from);
         let text = |name: &str| variable(name).map(|value| value.to_string_lossy().into_owned());
@@ -59,7 +60,7 @@ impl HubSettings {
         let cache = path("HF_HUB_CACHE").or_else(|| Some(home.as_ref()?.join("hub")));
         let Some(cache) = cache else {
             return Err(HubError::Settings(
-                "there is no home folder, so there is nowhere to cache models; set HF_HOME"
+                "no folder to cache models in, because there is no home folder; set HF_HOME"
                     .to_owned(),
             ));
         };
@@ -70,7 +71,7 @@ impl HubSettings {
         };
         if let Some(token) = token.as_ref().filter(|token| !token.is_sound()) {
             return Err(HubError::Settings(format!(
-                "the token in {} has characters that no token has; copy it again",
+                "the token in {} has invalid characters; copy it again",
                 token.origin
             )));
         }
@@ -84,7 +85,7 @@ impl HubSettings {
 }
 
 impl Token {
-    /// A token and where it is from; `None` when there is nothing in it.
+    /// A token and its source; `None` if it is empty.
     pub fn new(secret: &str, origin: &str) -> Option<Self> {
         let secret = secret.trim();
         (!secret.is_empty()).then(|| Self { secret: secret.to_owned(), origin: origin.to_owned() })
@@ -94,12 +95,12 @@ impl Token {
         Self::new(&fs::read_to_string(file).ok()?, &file.display().to_string())
     }
 
-    /// Where it was found, to be shown.
+    /// Its source, for messages.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// Whether it can stand in a header; a message about one that cannot might show it.
+    /// Whether it is valid in a header; the error of an HTTP library might show an invalid one.
     fn is_sound(&self) -> bool {
         self.secret.chars().all(|char| char.is_ascii_graphic())
     }
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_variable_says_where_the_cache_is() {
+    fn the_most_specific_variable_sets_the_cache() {
         let all = [("HF_HUB_CACHE", "/c"), ("HF_HOME", "/h"), ("XDG_CACHE_HOME", "/x")];
         assert_eq!(cache(&all), Path::new("/c"));
         assert_eq!(cache(&all[1..]), Path::new("/h/hub"));
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_variable_says_as_much_as_none() {
+    fn an_empty_variable_counts_as_unset() {
         let empty = settings(&[("HF_HOME", ""), ("HF_ENDPOINT", ""), ("HF_TOKEN", "")]).unwrap();
         assert_eq!(empty.cache, Path::new("/home/me/.cache/huggingface/hub"));
         assert_eq!((empty.endpoint, empty.token), (None, None));
@@ -173,7 +174,7 @@ mod tests {
     #[test]
     fn a_broken_token_is_refused_without_being_shown() {
         let sentence = settings(&[("HF_TOKEN", "hf_a\nhf_b")]).unwrap_err().to_string();
-        assert!(sentence.starts_with("the token in HF_TOKEN has characters"), "{sentence}");
+        assert!(sentence.starts_with("the token in HF_TOKEN has invalid characters"), "{sentence}");
         assert!(!sentence.contains("hf_a"), "{sentence}");
     }
 

@@ -1,13 +1,13 @@
-//! Sums over plain numbers in which decoding spends its time.
+//! The inner loops of decoding, over slices of f32.
 //!
-//! A crate of its own so that it is compiled for speed where everything else is kept small, and free
-//! of everything but loops that a compiler makes vector instructions of. None of them is inlined: in
-//! a small caller they would be compiled small as well.
+//! A crate of its own so that it is compiled for speed where everything else is compiled for size.
+//! It has only loops that the compiler vectorizes. None of them is inlined: in a caller that is
+//! compiled for size they would be, too.
 
-/// Streams in which a matrix is read: memory gives several faster than one.
+/// Streams in which a matrix is read: several are faster than one.
 const N_STREAMS: usize = 4;
 
-/// Sums that run beside each other, as wide as a vector register or a multiple of it.
+/// Parallel sums, as wide as a vector register or a multiple of it.
 const N_LANES: usize = 8;
 
 /// `y = x · w`: `w` has a row of `y.len()` numbers for each of `x`.
@@ -17,8 +17,8 @@ pub fn times_rows(x: &[f32], w: &[f32], y: &mut [f32]) {
     y.fill(0.0);
     // Each stream goes through a quarter of the rows, without gaps.
     let n_together = x.len() / N_STREAMS;
-    let stream = |place: usize| {
-        let rows = place * n_together..(place + 1) * n_together;
+    let stream = |number: usize| {
+        let rows = number * n_together..(number + 1) * n_together;
         let w = &w[rows.start * width..rows.end * width];
         x[rows].iter().zip(w.chunks_exact(width.max(1)))
     };
@@ -42,29 +42,29 @@ pub fn times_rows(x: &[f32], w: &[f32], y: &mut [f32]) {
 pub fn times_columns(x: &[f32], w: &[f32], y: &mut [f32]) {
     let width = x.len();
     let n_together = y.len() / N_STREAMS;
-    let row = |place: usize| &w[place * width..(place + 1) * width];
-    for place in 0..n_together {
+    let row = |index: usize| &w[index * width..(index + 1) * width];
+    for index in 0..n_together {
         let rows: [&[f32]; N_STREAMS] =
-            std::array::from_fn(|stream| row(stream * n_together + place));
+            std::array::from_fn(|stream| row(stream * n_together + index));
         for (stream, sum) in dots(x, rows).into_iter().enumerate() {
-            y[stream * n_together + place] = sum;
+            y[stream * n_together + index] = sum;
         }
     }
-    for (place, y) in y.iter_mut().enumerate().skip(N_STREAMS * n_together) {
-        *y = dot(x, row(place));
+    for (index, y) in y.iter_mut().enumerate().skip(N_STREAMS * n_together) {
+        *y = dot(x, row(index));
     }
 }
 
 /// The products of `x` with several rows, read together.
 fn dots(x: &[f32], rows: [&[f32]; N_STREAMS]) -> [f32; N_STREAMS] {
-    // With the streams there are sums enough.
+    // The streams already give enough independent sums.
     const N_LANES: usize = 4;
     let mut sums = [[0.0; N_LANES]; N_STREAMS];
     let (chunks, rest) = x.as_chunks::<N_LANES>();
     let rows_in_chunks = rows.map(|row| row[..x.len()].as_chunks::<N_LANES>().0);
-    for (place, x) in chunks.iter().enumerate() {
+    for (index, x) in chunks.iter().enumerate() {
         for (sums, row) in sums.iter_mut().zip(&rows_in_chunks) {
-            let row = &row[place];
+            let row = &row[index];
             for lane in 0..N_LANES {
                 sums[lane] += x[lane] * row[lane];
             }
@@ -92,7 +92,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest.sum::<f32>()
 }
 
-/// Takes the mean away.
+/// Subtracts the mean.
 #[inline(never)]
 pub fn center(row: &mut [f32]) {
     let mean = row.iter().sum::<f32>() / row.len() as f32;
@@ -101,7 +101,7 @@ pub fn center(row: &mut [f32]) {
     }
 }
 
-/// `epsilon` is added to the mean square, so that no row of zeros is divided by zero.
+/// `epsilon` is added to the mean square, so that a row of zeros is not divided by zero.
 #[inline(never)]
 pub fn divide_by_root_mean_square(row: &mut [f32], epsilon: f32) {
     let root = (dot(row, row) / row.len() as f32 + epsilon).sqrt();
@@ -122,7 +122,7 @@ pub fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
     }
 }
 
-/// Exponentials as shares of their sum.
+/// Softmax.
 #[inline(never)]
 pub fn softmax(row: &mut [f32]) {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn numbers(n: usize, step: f32) -> Vec<f32> {
-        (0..n).map(|place| (place as f32 * step).sin()).collect()
+        (0..n).map(|index| (index as f32 * step).sin()).collect()
     }
 
     proptest! {
@@ -159,7 +159,7 @@ mod tests {
             let mut z = vec![f32::NAN; d_output];
             times_columns(&x, &w, &mut z);
             for (row, z) in z.iter().enumerate() {
-                let wanted: f32 = (0..d_input).map(|place| x[place] * w[row * d_input + place]).sum();
+                let wanted: f32 = (0..d_input).map(|index| x[index] * w[row * d_input + index]).sum();
                 prop_assert!((z - wanted).abs() < 1e-5);
             }
         }

@@ -1,15 +1,15 @@
-//! Why a task cannot be asked or judged.
+//! Why a task cannot be evaluated.
 
 use std::error::Error;
 use std::fmt;
 use std::result;
 
-/// Why a task cannot be asked or judged. `{:#}` shows the causes as well.
+/// Why a task cannot be evaluated. `{:#}` shows the causes as well.
 #[derive(Debug)]
 pub enum TaskError {
     /// No task has the name that was asked for.
     Unknown(String),
-    /// A definition, a dataset or an answer is not what it has to be.
+    /// A definition, a dataset or an answer is invalid.
     Unusable(String),
     /// What was being done when something failed.
     Failed { context: String, source: Box<dyn Error + Send + Sync> },
@@ -69,7 +69,7 @@ from!(
     std::num::TryFromIntError,
 );
 
-/// Adds to an error what was being done, or makes one of what is missing.
+/// Adds context to an error, or makes one of a missing value.
 pub(crate) trait Context<T> {
     fn context(self, context: impl fmt::Display) -> Result<T>;
     fn with_context<C: fmt::Display>(self, context: impl FnOnce() -> C) -> Result<T>;
@@ -98,7 +98,7 @@ impl<T> Context<T> for Option<T> {
     }
 }
 
-/// An error in a sentence of its own.
+/// An error from a sentence.
 macro_rules! unusable {
     ($($message:tt)+) => { $crate::error::TaskError::Unusable(format!($($message)+)) };
 }

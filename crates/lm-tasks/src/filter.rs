@@ -1,9 +1,9 @@
-//! What is taken from an answer before it is judged (`filter_list`).
+//! Filters that extract a result from an answer before it is scored (`filter_list`).
 
 use super::python::{self, Pattern, Value, select};
 use crate::error::{Context as _, Result, bail, ensure};
 
-/// Steps under a name, which stands behind each measure's: `exact_match,strict-match`.
+/// Steps under a name, which is appended to each metric's: `exact_match,strict-match`.
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     pub name: String,
@@ -12,7 +12,7 @@ pub struct Pipeline {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// The match of that number, counted from the end when negative.
+    /// The match with this index, counted from the end when negative.
     Regex {
         pattern: Pattern,
         index: i64,
@@ -25,14 +25,14 @@ enum Step {
         entries: Vec<(String, Value)>,
         default: Value,
     },
-    /// Of as many answers as were asked for, which is one.
+    /// Of the answers, of which there is always one.
     Same,
-    /// The answer itself, no longer one of a list.
+    /// The first answer, taken out of its list.
     First,
 }
 
 impl Pipeline {
-    /// `filter_list`, or what there is without one.
+    /// `filter_list`, or the default.
     ///
     /// # Errors
     /// Names the filter that is wrong or not implemented.
@@ -40,7 +40,7 @@ impl Pipeline {
         let Some(source) = source.filter(|source| !source.is_none()) else {
             return Ok(vec![Self { name: "none".to_owned(), steps: vec![Step::First] }]);
         };
-        let pipelines = source.as_list().context("filter_list is no list")?;
+        let pipelines = source.as_list().context("filter_list is not a list")?;
         ensure!(!pipelines.is_empty(), "filter_list is empty; leave it out");
         pipelines.iter().map(Self::read_one).collect()
     }
@@ -55,21 +55,21 @@ impl Pipeline {
         let first = steps.iter().position(|step| matches!(step, Step::First));
         ensure!(
             first.is_none_or(|first| first + 1 == steps.len()),
-            "the filter {name} has steps after take_first, which leaves a text and no list; put it \
+            "the filter {name} has steps after take_first, which leaves a text instead of a list; put it \
              last"
         );
         Ok(Self { name, steps })
     }
 
-    /// Whether it hands on what it gets.
+    /// Whether it changes nothing.
     pub fn is_plain(&self) -> bool {
         self.steps.iter().all(|step| matches!(step, Step::First | Step::Same))
     }
 
-    /// What is left of an answer; in a list of one if no step takes it out.
+    /// The filtered answer; in a list of one if no step takes it out.
     ///
     /// # Errors
-    /// When a step cannot be taken with it.
+    /// When a step cannot be applied.
     pub fn apply(&self, answer: &str) -> Result<Value> {
         let mut value = Value::from(answer);
         let mut is_listed = true;
@@ -81,12 +81,14 @@ impl Pipeline {
     }
 }
 
-/// lm-evaluation-harness's own expression, for a regex filter that names none.
+/// lm-evaluation-harness's default, for a regex filter without an expression.
 const REGEX: &str = r"#### (\-?[0-9\.\,]+)";
 
 impl Step {
     fn read(source: &Value) -> Result<Self> {
-        let Value::Map(entries) = source else { bail!("a step is no map with a \"function\"") };
+        let Value::Map(entries) = source else {
+            bail!("a step is {}; expected a map with a \"function\"", source.kind())
+        };
         let name =
             source.get("function").map(python::text).context("a step has no \"function\"")?;
         let allowed: &[&str] = match &*name {
@@ -109,7 +111,7 @@ impl Step {
                     source.get("regex_pattern").map_or_else(|| REGEX.to_owned(), python::text);
                 let index = match source.get("group_select") {
                     None => 0,
-                    Some(index) => index.as_int().context("group_select is no whole number")?,
+                    Some(index) => index.as_int().context("group_select is not a whole number")?,
                 };
                 let fallback = source.get("fallback").map(python::text);
                 let fallback = fallback.unwrap_or_else(|| "[invalid]".to_owned());
@@ -128,7 +130,7 @@ impl Step {
                 let is_one = source.get("k").and_then(Value::as_int) == Some(1);
                 ensure!(
                     is_one,
-                    "take_first_k asks for several answers, and one alone is asked for"
+                    "take_first_k with k other than 1 is not implemented; expected k: 1"
                 );
                 Self::Same
             }
@@ -143,7 +145,7 @@ impl Step {
     fn apply(&self, value: Value) -> Result<Value> {
         let text = |value: &Value| {
             let text = value.as_str().map(str::to_owned);
-            text.context("a step needs a text, and the one before it left none")
+            text.context("a step needs a text, and the step before it left a list")
         };
         Ok(match self {
             Self::Regex { pattern, index, fallback } => {
@@ -152,7 +154,7 @@ impl Step {
                     return Ok(fallback.as_str().into());
                 }
                 let chosen = select(&found, *index).with_context(|| {
-                    format!("group_select is {index}, and the answer has {} matches", found.len())
+                    format!("group_select is {index}, but the answer has {} matches", found.len())
                 })?;
                 python::strip(chosen.unwrap_or(fallback)).into()
             }
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_map_knows_what_to_say_of_the_rest() {
+    fn a_map_has_a_default_for_the_rest() {
         let yaml = "  - function: map\n    mapping_dict: {A: x}\n    default_value: y\n  \
                     - function: take_first\n";
         assert_eq!(filtered(yaml, "A").unwrap(), "x".into());
@@ -205,7 +207,10 @@ mod tests {
     fn what_is_not_implemented_is_named() {
         let refused = |yaml: &str| format!("{:#}", filtered(yaml, "").unwrap_err());
         assert!(refused("  - function: format_span\n").contains("format_span"));
-        assert!(refused("  - function: take_first_k\n    k: 8\n").contains("several answers"));
+        assert!(
+            refused("  - function: take_first_k\n    k: 8\n")
+                .contains("take_first_k with k other than 1")
+        );
         assert!(
             refused("  - function: take_first\n  - function: lowercase\n").contains("put it last")
         );

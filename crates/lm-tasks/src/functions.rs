@@ -1,12 +1,13 @@
-//! Parts of a task that no template tells: what lm-evaluation-harness has Python functions for.
+//! Parts of a task that are not templates: those for which lm-evaluation-harness has Python
+//! functions.
 
 use super::python::Value;
 use crate::error::Result;
 
-/// Each part that is here takes the place of the template for it.
+/// Each function that is present replaces the template.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Functions {
-    /// A document with columns of its own.
+    /// A document with additional columns.
     pub process: Option<fn(&mut Value) -> Result<()>>,
     pub text: Option<fn(&Value) -> Result<Value>>,
     pub target: Option<fn(&Value) -> Result<Value>>,

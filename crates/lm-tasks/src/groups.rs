@@ -1,10 +1,10 @@
-//! Measures over all tasks of a group.
+//! Metrics over all tasks of a group.
 
 use super::definition::{Group, GroupMetric};
 use super::score::{Measure, TaskScore};
 use super::statistics::group_stderr;
 
-/// A group with what is in it.
+/// A group with its members.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskGroup {
     pub group: Group,
@@ -14,19 +14,19 @@ pub struct TaskGroup {
     pub tasks: Vec<String>,
 }
 
-/// A measure of a group.
+/// A metric of a group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupMeasure {
     pub metric: String,
     pub filter: String,
     pub value: f64,
     pub stderr: Option<f64>,
-    /// Documents that it is of.
+    /// Number of documents.
     pub n: usize,
 }
 
 impl TaskGroup {
-    /// From the scores of tasks by name; a task that lacks a measure does not count for it.
+    /// From the scores of tasks by name; a task without a metric does not count for it.
     pub fn measures(&self, scores: &[(&str, &TaskScore)]) -> Vec<GroupMeasure> {
         let own: Vec<&TaskScore> = self
             .tasks

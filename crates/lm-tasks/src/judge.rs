@@ -1,21 +1,21 @@
-//! One answer against what is right.
+//! Scores one answer against the target.
 
 use boomerang_core::evaluate::{Answer, Likelihood};
 
 use super::definition::{Ignoring, Metric, MetricEntry};
 use super::filter::Pipeline;
-use super::python::{self, Value, place};
+use super::python::{self, Value, resolve_index};
 use super::statistics::Item;
 use super::task::{Asked, Sample};
 use super::writer::NOWHERE;
 use crate::error::{Context as _, Result, bail};
 
-/// How one document was answered.
+/// The scored answers of one document.
 pub(super) struct Judgement {
     /// The answers as lm-evaluation-harness records them: a list for each request.
     pub(super) answers: Value,
     pub(super) filtered: Value,
-    /// Of each measure, in the task's order.
+    /// Of each metric, in the task's order.
     pub(super) items: Vec<Item>,
 }
 
@@ -29,7 +29,10 @@ pub(super) fn judge(
         (Asked::Choice { choices, right, is_compared, .. }, Answer::Continuations(likelihoods)) => {
             let n_expected = choices.len() * if *is_compared { 2 } else { 1 };
             if likelihoods.len() != n_expected {
-                bail!("{n_expected} continuations were asked, and {} answered", likelihoods.len());
+                bail!(
+                    "expected answers to {n_expected} continuations, found {}",
+                    likelihoods.len()
+                );
             }
             let choice = Choice::new(choices, right, likelihoods);
             let items = metrics.iter().map(|entry| choice.item(&entry.metric));
@@ -58,24 +61,24 @@ pub(super) fn judge(
             let filtered = filter.apply(text)?;
             let item = |entry: &MetricEntry| match &entry.metric {
                 Metric::ExactMatch(ignoring) => is_equal(&filtered, right, ignoring),
-                other => bail!("{} is no measure of a text", other.name()),
+                other => bail!("{} is not a metric of a text", other.name()),
             };
             let items = metrics.iter().map(item).collect::<Result<_>>()?;
             let answers = Value::List(vec![Value::List(vec![text.as_str().into()])]);
             Ok(Judgement { answers, filtered: Value::List(vec![printed(&filtered)]), items })
         }
-        _ => bail!("the answer is of another kind than the question"),
+        _ => bail!("the answer does not match the type of the question"),
     }
 }
 
-/// Of answers that no filter changes.
+/// Of answers that are not filtered.
 fn judgement(answers: Vec<Value>, items: Vec<Item>) -> Judgement {
     let filtered = Value::List(answers.clone());
     let answers = answers.into_iter().map(|answer| Value::List(vec![answer])).collect();
     Judgement { answers: Value::List(answers), filtered, items }
 }
 
-/// Everything in a record of answers is a text.
+/// In a record of answers, every value is a text.
 fn printed(value: &Value) -> Value {
     match value {
         Value::List(values) => Value::List(values.iter().map(printed).collect()),
@@ -88,7 +91,7 @@ fn pair(likelihood: &Likelihood) -> Value {
     vec![python::float(likelihood.log_likelihood), is_greedy].into()
 }
 
-/// Whether an answer is the right one, or one of several.
+/// Whether an answer is the target, or one of several.
 fn is_equal(filtered: &Value, right: &Value, ignoring: &Ignoring) -> Result<Item> {
     let answer = match filtered {
         Value::List(values) => values.first().unwrap_or(&Value::None),
@@ -113,25 +116,25 @@ fn is_equal(filtered: &Value, right: &Value, ignoring: &Ignoring) -> Result<Item
 /// A question with choices, answered.
 struct Choice<'a> {
     choices: &'a [String],
-    /// The place of the right choice, or of each of several.
+    /// The index of the correct choice, or of each of several.
     rights: Vec<i64>,
     likelihoods: &'a [Likelihood],
-    /// Of each choice without its context, if that was asked.
-    alone: &'a [Likelihood],
+    /// Of each choice without its context, for `acc_mutual_info`.
+    unconditional: &'a [Likelihood],
 }
 
 impl<'a> Choice<'a> {
     fn new(choices: &'a [String], right: &Value, likelihoods: &'a [Likelihood]) -> Self {
-        let place = |value: &Value| {
-            let place = value.as_int().unwrap_or(NOWHERE);
-            if place < choices.len() as i64 { place } else { NOWHERE }
+        let index = |value: &Value| {
+            let index = value.as_int().unwrap_or(NOWHERE);
+            if index < choices.len() as i64 { index } else { NOWHERE }
         };
         let rights = match right {
-            Value::List(several) => several.iter().map(place).collect(),
-            one => vec![place(one)],
+            Value::List(several) => several.iter().map(index).collect(),
+            one => vec![index(one)],
         };
-        let (likelihoods, alone) = likelihoods.split_at(choices.len());
-        Self { choices, rights, likelihoods, alone }
+        let (likelihoods, unconditional) = likelihoods.split_at(choices.len());
+        Self { choices, rights, likelihoods, unconditional }
     }
 
     fn item(&self, metric: &Metric) -> Result<Item> {
@@ -145,25 +148,25 @@ impl<'a> Choice<'a> {
             Metric::AccNorm => per(&|choice| choice.chars().count()),
             Metric::AccBytes => per(&str::len),
             Metric::AccMutualInfo => self.is_right(|number| {
-                self.likelihoods[number].log_likelihood - self.alone[number].log_likelihood
+                self.likelihoods[number].log_likelihood - self.unconditional[number].log_likelihood
             }),
             Metric::ExactMatch(_) => Item::Count(i64::from(self.rights.iter().any(|&right| {
-                let place = place(right, self.likelihoods.len());
-                place.is_some_and(|place| self.likelihoods[place].is_greedy)
+                let index = resolve_index(right, self.likelihoods.len());
+                index.is_some_and(|index| self.likelihoods[index].is_greedy)
             }))),
             Metric::BrierScore => {
                 let right = match self.rights[..] {
-                    [right] => place(right, self.likelihoods.len()),
+                    [right] => resolve_index(right, self.likelihoods.len()),
                     _ => None,
                 };
-                let right = right.context("brier_score needs one right choice among the others")?;
+                let right = right.context("brier_score needs exactly one correct choice")?;
                 Item::Guess { right, chances: self.chances() }
             }
-            other => bail!("{} is no measure of choices", other.name()),
+            other => bail!("{} is not a metric of choices", other.name()),
         })
     }
 
-    /// Whether the choice with the highest score is right; of equals the first counts.
+    /// Whether the choice with the highest score is correct; ties go to the first.
     fn is_right(&self, score: impl Fn(usize) -> f64) -> Item {
         let beats = |new: f64, best: f64| new > best || (new.is_nan() && !best.is_nan());
         let best = (1..self.likelihoods.len())
@@ -172,7 +175,7 @@ impl<'a> Choice<'a> {
         Item::Number(if is_right { 1.0 } else { 0.0 })
     }
 
-    /// The likelihoods, scaled to a sum of 1.
+    /// The likelihoods, normalized to a sum of 1.
     fn chances(&self) -> Vec<f64> {
         let logs = self.likelihoods.iter().map(|likelihood| likelihood.log_likelihood);
         let largest = logs.clone().fold(f64::NEG_INFINITY, f64::max);

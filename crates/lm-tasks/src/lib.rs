@@ -1,8 +1,8 @@
-//! Tasks in lm-evaluation-harness's terms: what they ask, of which documents, and what is right.
+//! Tasks in the format of lm-evaluation-harness: questions, datasets, and metrics.
 //!
-//! A task knows neither models nor tokens: it gives questions in text, and judges the answers. Its
-//! prompts, draws and measures are those of lm-evaluation-harness 0.4.13, so that results can be
-//! compared; `docs/tasks.md` says how far that goes.
+//! A task is independent of models and tokens: it writes questions as text, and scores the answers.
+//! Its prompts, few-shot samples and metrics are those of lm-evaluation-harness 0.4.13, so that
+//! results are comparable; `docs/tasks.md` lists the limits.
 
 mod builtin;
 pub mod dataset;
@@ -39,7 +39,7 @@ use error::ensure;
 use registry::{Chosen, Registry};
 use task::Preparing;
 
-/// Which tasks, and how they are asked.
+/// Which tasks, and their options.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Names, patterns with `*`, paths of `.yaml` tasks, and of `.jsonl` questions.
@@ -48,19 +48,19 @@ pub struct Options {
     pub include_paths: Vec<PathBuf>,
     /// Folders with datasets.
     pub data_folders: Vec<PathBuf>,
-    /// The Hub's cache, which is searched after them.
+    /// The Hub cache, which is searched after them.
     pub hub_cache: Option<PathBuf>,
-    /// Examples before each question, where the task itself does not ask for none.
+    /// Number of few-shot examples, except for tasks that fix it at 0.
     pub n_shots: Option<usize>,
     pub limit: Option<Limit>,
-    /// Of the draw of examples.
+    /// Seed for sampling few-shot examples.
     pub seed: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let (tasks, include_paths, data_folders) = (Vec::new(), Vec::new(), Vec::new());
-        // lm-evaluation-harness's own seed.
+        // The default of lm-evaluation-harness.
         Self {
             tasks,
             include_paths,
@@ -92,7 +92,7 @@ impl<'a> IntoIterator for &'a Tasks {
 /// Finds tasks and their datasets, and writes the questions.
 ///
 /// # Errors
-/// When there is no such task or dataset, or a task has a key that is not implemented.
+/// When a task or dataset does not exist, or a task has a key that is not implemented.
 pub fn load(options: &Options) -> Result<Tasks> {
     let is_own = |name: &&String| {
         Path::new(name).extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jsonl"))
@@ -117,7 +117,7 @@ pub fn load(options: &Options) -> Result<Tasks> {
     };
     for definition in chosen.tasks {
         let is_new = tasks.iter().all(|task| task.name() != definition.name);
-        ensure!(is_new, "two tasks are called {:?}; name one of them", definition.name);
+        ensure!(is_new, "two tasks are called {:?}; give only one of them", definition.name);
         tasks.push(Task::new(definition, &preparing)?);
     }
     Ok(Tasks { tasks, groups })
@@ -132,7 +132,7 @@ fn groups_of(chosen: &Chosen) -> Vec<TaskGroup> {
         let (mut tasks, mut seen) = (Vec::new(), BTreeSet::new());
         let mut open: Vec<&String> = own.iter().rev().collect();
         while let Some(name) = open.pop() {
-            // A group may be in two others, or even in itself.
+            // A group may be in two others, or even contain itself.
             match children(name) {
                 _ if !seen.insert(name) => {}
                 Some(inner) => open.extend(inner.iter().rev()),

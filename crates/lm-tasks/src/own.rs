@@ -1,4 +1,4 @@
-//! Boomerang's own question files: lines with a task's name, a context, choices and the right one.
+//! Boomerang's question files: lines with a task's name, a context, choices and the correct one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use boomerang_files as files;
 /// The tasks of some files, in the order of their names.
 ///
 /// # Errors
-/// Names the line that is no question.
+/// Names the line that is not a question.
 pub(super) fn read(paths: &[&Path], limit: Option<Limit>) -> Result<Vec<Task>> {
     let mut documents: BTreeMap<String, Vec<ChoiceDoc>> = BTreeMap::new();
     for path in paths {
@@ -24,7 +24,7 @@ pub(super) fn read(paths: &[&Path], limit: Option<Limit>) -> Result<Vec<Task>> {
         let lines = lines?;
         if lines.is_empty() {
             return Err(TaskError::Unusable(format!(
-                "{} holds no questions; expected a JSON object with task, context, choices and gold \
+                "{} has no questions; expected a JSON object with task, context, choices and gold \
                  on each line",
                 path.display()
             )));
@@ -43,7 +43,7 @@ fn question(line: Json) -> Result<ChoiceDoc> {
     let (n_choices, gold) = (document.choices.len(), document.gold);
     ensure!(
         n_choices >= 2 && gold < n_choices,
-        "expected at least two choices and gold among them, found {n_choices} choices and gold {gold}"
+        "expected at least two choices and the index of one of them as gold, found {n_choices} choices and gold {gold}"
     );
     Ok(document)
 }
@@ -75,7 +75,7 @@ fn sample(document: ChoiceDoc) -> Sample {
         ("choices", document.choices.clone().into()),
         ("gold", right.clone()),
     ]);
-    // A blank at the beginning is no part of the answer's length.
+    // A space at the start does not count in the answer's length.
     let choices = document.choices.iter().map(|choice| choice.trim_start().to_owned()).collect();
     let asked = Asked::Choice {
         contexts: vec![document.context],
@@ -120,11 +120,11 @@ mod tests {
     #[test]
     fn a_file_without_questions_is_refused() {
         let error = format!("{:#}", tasks("\n \n").map(|_| ()).unwrap_err());
-        assert!(error.contains("q.jsonl holds no questions"), "{error}");
+        assert!(error.contains("q.jsonl has no questions"), "{error}");
     }
 
     #[test]
-    fn a_line_that_is_no_question_is_named() {
+    fn a_line_that_is_not_a_question_is_named() {
         let error = format!("{:#}", tasks("\n{\"task\": \"a\"}\n").unwrap_err());
         assert!(error.contains("q.jsonl, line 2"), "{error}");
         let one = "{\"task\": \"a\", \"context\": \"\", \"choices\": [\"y\"], \"gold\": 0}";

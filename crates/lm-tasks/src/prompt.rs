@@ -1,4 +1,4 @@
-//! What a document says through the columns and templates of its task.
+//! Fills a document into the columns and templates of its task.
 
 use super::definition::{Definition, Field, Prompt};
 use super::functions::Functions;
@@ -6,7 +6,7 @@ use super::python::{self, Value, is_blank, literal};
 use super::template::{Templates, for_templates};
 use crate::error::{Context as _, Result, bail, ensure};
 
-/// A document on its way to a question.
+/// A document, prepared for templates.
 pub(super) struct Document<'a> {
     pub(super) value: &'a Value,
     jinja: minijinja::Value,
@@ -24,12 +24,12 @@ pub(super) struct Prompter<'a> {
     templates: &'a Templates,
     /// Names of the dataset's columns; a field of such a name is the column.
     columns: Vec<String>,
-    /// Whether numbers are places in a list of choices.
+    /// Whether numbers are indices of choices.
     has_choices: bool,
 }
 
 impl<'a> Prompter<'a> {
-    /// `first` is one of the documents that are asked; all have its columns.
+    /// `first` is one of the documents; all have its columns.
     pub(super) fn new(definition: &Definition, templates: &'a Templates, first: &Value) -> Self {
         let columns = match first {
             Value::Map(entries) => entries.iter().map(|(name, _)| name.clone()).collect(),
@@ -44,7 +44,7 @@ impl<'a> Prompter<'a> {
         self.has_choices
     }
 
-    /// `doc_to_text`: the question, or the place of the right one of several contexts.
+    /// `doc_to_text`: the question, or the index of the correct one of several contexts.
     pub(super) fn text(&self, prompt: &Prompt, document: &Document<'_>) -> Result<Value> {
         if let Some(function) = self.functions.text {
             return function(document.value);
@@ -63,7 +63,7 @@ impl<'a> Prompter<'a> {
         .context("doc_to_text")
     }
 
-    /// `doc_to_target`: the answer, its place among the choices, or several of these.
+    /// `doc_to_target`: the answer, its index among the choices, or several of these.
     pub(super) fn target(&self, prompt: &Prompt, document: &Document<'_>) -> Result<Value> {
         if let Some(function) = self.functions.target {
             return function(document.value);
@@ -73,25 +73,25 @@ impl<'a> Prompter<'a> {
             Field::Text(text) => text,
         };
         self.filled(text, document, |filled| {
-            let is_place = self.has_choices && is_number(&filled);
+            let is_index = self.has_choices && is_number(&filled);
             let is_list = filled.len() >= 2 && filled.starts_with('[') && filled.ends_with(']');
-            if is_place || is_list { literal_or_text(filled) } else { filled.into() }
+            if is_index || is_list { literal_or_text(filled) } else { filled.into() }
         })
         .context("doc_to_target")
     }
 
-    /// `doc_to_choice`: the answers to choose from.
+    /// `doc_to_choice`: the choices.
     pub(super) fn choices(&self, prompt: &Prompt, document: &Document<'_>) -> Result<Vec<String>> {
         let value = if let Some(function) = self.functions.choices {
             function(document.value)?
         } else {
-            match prompt.choices.as_ref().context("there is no doc_to_choice")? {
+            match prompt.choices.as_ref().context("the key \"doc_to_choice\" is missing")? {
                 Field::Fixed(value) => value.clone(),
                 Field::Text(text) if self.columns.contains(text) => column(text, document),
                 Field::Text(text) => {
                     let filled =
                         self.templates.render(text, &document.jinja).context("doc_to_choice")?;
-                    literal(&filled).context("doc_to_choice gives no list")?
+                    literal(&filled).context("doc_to_choice does not give a list")?
                 }
             }
         };
@@ -107,7 +107,7 @@ impl<'a> Prompter<'a> {
         Ok(choices)
     }
 
-    /// `gen_prefix`: how the answer begins.
+    /// `gen_prefix`: the start of the answer.
     pub(super) fn prefix(
         &self,
         prompt: &Prompt,
@@ -117,7 +117,7 @@ impl<'a> Prompter<'a> {
         self.resolved(prefix, document).map(Some).context("gen_prefix")
     }
 
-    /// A column's value as a text, or a template.
+    /// A column's value as text, or a rendered template.
     pub(super) fn resolved(&self, text: &str, document: &Document<'_>) -> Result<String> {
         match document.value.get(text) {
             Some(value) => Ok(python::text(value)),
@@ -150,7 +150,7 @@ fn literal_or_text(text: String) -> Value {
     literal(&text).unwrap_or(Value::Text(text))
 }
 
-/// The two texts, with the delimiter between them if neither has a blank there.
+/// The two texts, with the delimiter between them if neither has whitespace there.
 pub(super) fn delimited(prefix: &str, suffix: &str, delimiter: &str) -> String {
     if prefix.is_empty() || suffix.is_empty() || !needs_delimiter(prefix, suffix) {
         format!("{prefix}{suffix}")
@@ -159,7 +159,7 @@ pub(super) fn delimited(prefix: &str, suffix: &str, delimiter: &str) -> String {
     }
 }
 
-/// Whether no blank is where the two texts meet.
+/// Whether there is no whitespace between the two texts.
 pub(super) fn needs_delimiter(prefix: &str, suffix: &str) -> bool {
     !prefix.is_empty() && !prefix.ends_with(is_blank) && !suffix.starts_with(is_blank)
 }
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delimiter_stands_where_no_blank_is() {
+    fn a_delimiter_is_added_where_no_whitespace_is() {
         assert_eq!(delimited("a", "b", "-"), "a-b");
         assert_eq!(delimited("a ", "b", "-"), "a b");
         assert_eq!(delimited("a", "\nb", "-"), "a\nb");

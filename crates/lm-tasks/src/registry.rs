@@ -1,4 +1,4 @@
-//! Which tasks there are by name: those that come with Boomerang, and those in the user's folders.
+//! The tasks by name: built-in ones, and those in the user's folders.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -24,7 +24,7 @@ enum Origin {
     File(PathBuf),
 }
 
-/// What was chosen, in the order in which it was named.
+/// The selected tasks, in the order in which they were named.
 #[derive(Debug, Default)]
 pub(super) struct Chosen {
     pub(super) tasks: Vec<Definition>,
@@ -32,12 +32,12 @@ pub(super) struct Chosen {
     pub(super) groups: Vec<(Group, Vec<String>)>,
 }
 
-/// Groups inside groups beyond what anybody writes.
+/// Maximum nesting of groups, deeper than any real one.
 const MAX_DEPTH: usize = 8;
 const MAX_FOLDERS: usize = 8;
 
 impl Registry {
-    /// Later folders win over earlier ones, and all of them over what comes with Boomerang.
+    /// Later folders override earlier ones, and all of them built-in tasks.
     ///
     /// # Errors
     /// When a folder cannot be read.
@@ -52,7 +52,7 @@ impl Registry {
                 .with_context(|| format!("{} cannot be read", folder.display()))?;
             files.sort();
             for file in files {
-                // What cannot be read is told when somebody asks for it.
+                // A file that cannot be read is reported when it is used.
                 if let Some(source) = glance(&file) {
                     registry.insert(&source, Origin::File(file));
                 }
@@ -79,10 +79,10 @@ impl Registry {
         self.entries.insert(task, origin);
     }
 
-    /// Adds what a name, a pattern with `*`, or the path of a YAML file stands for.
+    /// Adds the tasks of a name, of a pattern with `*`, or of the path of a YAML file.
     ///
     /// # Errors
-    /// When there is no such task, or it is not one that can be asked.
+    /// When the task does not exist, or cannot be evaluated.
     pub(super) fn choose(&self, wanted: &str, chosen: &mut Chosen) -> Result<()> {
         let path = Path::new(wanted);
         let is_yaml =
@@ -107,9 +107,9 @@ impl Registry {
         self.add(wanted, chosen, 0).map(drop)
     }
 
-    /// The names of the tasks or the group that a name stands for.
+    /// The names of the tasks, or of the group, behind a name.
     fn add(&self, name: &str, chosen: &mut Chosen, depth: usize) -> Result<Vec<String>> {
-        ensure!(depth < MAX_DEPTH, "the group {name} is inside itself");
+        ensure!(depth < MAX_DEPTH, "the group {name} contains itself");
         match (self.entries.get(name), self.tags.get(name)) {
             (Some(Origin::Builtin(source)), _) => self.build(source, None, chosen, depth),
             (Some(Origin::File(path)), _) => {
@@ -139,13 +139,13 @@ impl Registry {
             let group = Group::new(source.clone())?;
             let name = group.name.clone();
             if chosen.groups.iter().all(|(other, _)| other.name != name) {
-                let place = chosen.groups.len();
+                let index = chosen.groups.len();
                 chosen.groups.push((group.clone(), Vec::new()));
                 let mut children = Vec::new();
                 for member in &group.members {
                     children.extend(self.add(member, chosen, depth + 1)?);
                 }
-                chosen.groups[place].1 = children;
+                chosen.groups[index].1 = children;
             }
             return Ok(vec![name]);
         }
@@ -169,7 +169,7 @@ impl Registry {
         let known: BTreeSet<&str> = known.map(String::as_str).collect();
         let known: Vec<&str> = known.into_iter().collect();
         TaskError::Unknown(format!(
-            "there is no task {name:?}; expected {}, mmlu_SUBJECT, the path of a .yaml task or of \
+            "unknown task {name:?}; expected {}, mmlu_SUBJECT, the path of a .yaml task or of \
              .jsonl questions, or a name below --include-path",
             known.join(", ")
         ))
@@ -191,13 +191,13 @@ fn yaml_files(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io:
     Ok(())
 }
 
-/// Whether a name fits a pattern in which `*` stands for anything.
+/// Whether a name matches a pattern in which `*` matches anything.
 fn fits(pattern: &str, name: &str) -> bool {
     let parts: Vec<&str> = pattern.split('*').collect();
     let Some(mut rest) = name.strip_prefix(parts[0]) else { return false };
     for part in &parts[1..parts.len() - 1] {
-        let Some(place) = rest.find(part) else { return false };
-        rest = &rest[place + part.len()..];
+        let Some(index) = rest.find(part) else { return false };
+        rest = &rest[index + part.len()..];
     }
     rest.ends_with(parts[parts.len() - 1])
 }

@@ -1,4 +1,4 @@
-//! Answers judged: of each document, and of the task.
+//! Scores of answers: of each document, and of the task.
 
 use boomerang_core::evaluate::Answer;
 
@@ -9,10 +9,10 @@ use super::statistics::{Item, aggregate, stderr};
 use super::task::Task;
 use crate::error::{Context as _, Result, ensure};
 
-/// What one model scored in a task.
+/// The scores of one model on a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskScore {
-    /// Documents that were asked.
+    /// Number of documents.
     pub n: usize,
     /// In the order in which they are reported.
     pub measures: Vec<Measure>,
@@ -20,33 +20,33 @@ pub struct TaskScore {
     pub records: Vec<Record>,
 }
 
-/// One measure of a task.
+/// One metric of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measure {
     pub metric: &'static str,
     pub filter: String,
     pub value: f64,
-    /// `None` where there is no formula for it, or one document alone.
+    /// `None` where there is no formula for it, or only one document.
     pub stderr: Option<f64>,
     pub higher_is_better: bool,
 }
 
-/// How one document was answered.
+/// The scored answers of one document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    /// Place among the task's samples.
+    /// Index among the task's samples.
     pub sample: usize,
     pub filter: String,
     /// The answers, printed.
     pub answers: Value,
-    /// What the filter left of them.
+    /// The filtered answers.
     pub filtered: Value,
-    /// Name and value of each measure.
+    /// Name and value of each metric.
     pub values: Vec<(&'static str, Value)>,
 }
 
 impl TaskScore {
-    /// The value and the standard error of a measure with any filter, the first one first.
+    /// The value and the standard error of a metric, with the first of its filters.
     pub fn measure(&self, metric: &str) -> Option<(f64, Option<f64>)> {
         let found = self.measures.iter().find(|measure| measure.metric == metric)?;
         Some((found.value, found.stderr))
@@ -54,15 +54,15 @@ impl TaskScore {
 }
 
 impl Task {
-    /// Judges the answers to [`Task::questions`], in their order.
+    /// Scores the answers to [`Task::questions`], in their order.
     ///
     /// # Errors
-    /// When there are too few answers or of another kind, or a filter cannot be applied.
+    /// When there are too few answers or of another type, or a filter cannot be applied.
     pub fn score(&self, answers: &[Answer]) -> Result<TaskScore> {
         let (found, expected) = (answers.len(), self.samples.len());
         ensure!(
             found == expected,
-            "the task {} has {expected} questions, and {found} answers came",
+            "the task {} has {expected} questions, found {found} answers",
             self.name()
         );
         let mut score = TaskScore { n: expected, measures: Vec::new(), records: Vec::new() };

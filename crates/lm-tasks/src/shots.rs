@@ -1,25 +1,26 @@
-//! Examples before the question, drawn and written as lm-evaluation-harness does it.
+//! Few-shot examples, sampled and written as in lm-evaluation-harness.
 
 use std::collections::BTreeMap;
 
 use super::definition::{Sampler, Shots};
 use super::prompt::{Document, Prompter, delimited, needs_delimiter};
-use super::python::{Random, Value, place};
+use super::python::{Random, Value, resolve_index};
 use crate::error::{Context as _, Result, bail, ensure};
 
-/// Draws examples for one question after the other; which come depends on all draws before.
+/// Samples few-shot examples for one question after the other; the result depends on all samples
+/// before.
 pub(super) struct Examples<'a> {
     shots: &'a Shots,
     documents: Vec<Value>,
     random: Random,
-    /// Whether a document may meet itself among the examples.
+    /// Whether a document may be among its own examples.
     may_repeat: bool,
-    /// The texts of those that were drawn before.
+    /// The texts of examples that were sampled before.
     written: BTreeMap<usize, String>,
 }
 
 impl<'a> Examples<'a> {
-    /// With `may_repeat` an example that equals the question is left out.
+    /// With `may_repeat`, an example that equals the question is left out.
     pub(super) fn new(
         shots: &'a Shots,
         documents: Vec<Value>,
@@ -30,7 +31,8 @@ impl<'a> Examples<'a> {
         Self { shots, documents, random: Random::new(seed), may_repeat, written }
     }
 
-    /// The text of `n` examples before a question; with `is_multiple` the contexts are the choices.
+    /// The text of `n` examples before a question; with `is_multiple`, the contexts are the
+    /// choices.
     pub(super) fn before(
         &mut self,
         question: &Value,
@@ -41,14 +43,14 @@ impl<'a> Examples<'a> {
         if n == 0 {
             return Ok(String::new());
         }
-        let drawn = self.draw(question, n).with_context(|| {
+        let sampled = self.sample(question, n).with_context(|| {
             format!(
-                "{n} examples are asked for, and their part of the dataset has {} documents",
+                "{n} few-shot examples were requested, but their split has {} documents",
                 self.documents.len()
             )
         })?;
         let mut text = String::new();
-        for number in drawn {
+        for number in sampled {
             if let Some(written) = self.written.get(&number) {
                 text += written;
                 continue;
@@ -62,8 +64,8 @@ impl<'a> Examples<'a> {
         Ok(text)
     }
 
-    /// Places of documents; `None` when there are too few.
-    fn draw(&mut self, question: &Value, n: usize) -> Option<Vec<usize>> {
+    /// Indices of documents; `None` when there are too few.
+    fn sample(&mut self, question: &Value, n: usize) -> Option<Vec<usize>> {
         let n_documents = self.documents.len();
         let is_other = |number: &usize| self.documents[*number] != *question;
         match self.shots.sampler {
@@ -78,21 +80,21 @@ impl<'a> Examples<'a> {
             }
             Sampler::Random if !self.may_repeat => self.random.sample(n_documents, n),
             Sampler::Random => {
-                let drawn = self.random.sample(n_documents, n + 1)?;
-                let others: Vec<usize> = drawn.into_iter().filter(is_other).take(n).collect();
+                let sampled = self.random.sample(n_documents, n + 1)?;
+                let others: Vec<usize> = sampled.into_iter().filter(is_other).take(n).collect();
                 if others.len() == n {
                     return Some(others);
                 }
-                // The question was there more than once.
+                // The question is in the split more than once.
                 let pool: Vec<usize> = (0..n_documents).filter(is_other).collect();
-                let drawn = self.random.sample(pool.len(), n)?;
-                Some(drawn.into_iter().map(|number| pool[number]).collect())
+                let sampled = self.random.sample(pool.len(), n)?;
+                Some(sampled.into_iter().map(|number| pool[number]).collect())
             }
         }
     }
 }
 
-/// One example: question, delimiter, answer, and what parts it from the next.
+/// One example: question, delimiter, answer, and the delimiter to the next.
 fn turn(
     shots: &Shots,
     document: &Document<'_>,
@@ -121,7 +123,7 @@ fn turn(
                 .first()
                 .and_then(Value::as_str)
                 .map(str::to_owned)
-                .context("the first answer is no text")?,
+                .context("the first answer is not a text")?,
             (Value::Text(text), _) => text.clone(),
             (other, _) => bail!("the answer is {}; expected a text", other.kind()),
         };
@@ -133,7 +135,7 @@ fn turn(
     Ok(text)
 }
 
-/// The question with what comes before its answer.
+/// The question with the delimiter before its answer.
 pub(super) fn asked(
     question: &str,
     delimiter: &str,
@@ -147,17 +149,18 @@ pub(super) fn asked(
     format!("{question}{}", if is_delimited { delimiter } else { "" })
 }
 
-/// A question that is a text, as all but those with several contexts are.
+/// The text of a question, which all but those with several contexts have.
 pub(super) fn context(question: &Value) -> Result<&str> {
     question
         .as_str()
         .with_context(|| format!("doc_to_text gives {}; expected a text", question.kind()))
 }
 
-/// The choice at a place; negative ones count from the end.
+/// The choice with this index; negative ones count from the end.
 fn chosen(choices: &[String], number: &Value) -> Result<String> {
-    let number = number.as_int().context("the place of the right choice is no whole number")?;
-    let place = place(number, choices.len());
-    ensure!(place.is_some(), "the right choice is {number}, and there are {}", choices.len());
-    Ok(place.map(|place| choices[place].clone()).unwrap_or_default())
+    let number =
+        number.as_int().context("the index of the correct choice is not a whole number")?;
+    let index = resolve_index(number, choices.len());
+    ensure!(index.is_some(), "the correct choice is {number}, but there are {}", choices.len());
+    Ok(index.map(|index| choices[index].clone()).unwrap_or_default())
 }

@@ -1,10 +1,10 @@
-//! The documents' values as one, and how far it may be off.
+//! Aggregates the values of documents, with standard errors.
 
 use super::definition::Aggregation;
 use super::python::{Random, Value};
 use crate::error::{Result, bail, ensure};
 
-/// What one document adds to a measure.
+/// The value of one document for a metric.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Item {
     Number(f64),
@@ -12,7 +12,7 @@ pub(super) enum Item {
     Count(i64),
     /// A log-likelihood, and the words or bytes it is of.
     Weighted(f64, usize),
-    /// The chances that the choices have, and the right one.
+    /// The probabilities of the choices, and the correct one.
     Guess {
         right: usize,
         chances: Vec<f64>,
@@ -44,7 +44,7 @@ impl Item {
 }
 
 pub(super) fn aggregate(aggregation: Aggregation, items: &[Item]) -> Result<f64> {
-    ensure!(!items.is_empty(), "there are no documents to measure");
+    ensure!(!items.is_empty(), "there are no documents to score");
     let weighted_mean = || {
         let weight = |item: &Item| match item {
             Item::Weighted(_, weight) => *weight as f64,
@@ -66,10 +66,12 @@ pub(super) fn aggregate(aggregation: Aggregation, items: &[Item]) -> Result<f64>
 fn brier_score(items: &[Item]) -> Result<f64> {
     let (mut sum, mut n_choices) = (0.0, None);
     for item in items {
-        let Item::Guess { right, chances } = item else { bail!("brier_score is of chances alone") };
+        let Item::Guess { right, chances } = item else {
+            bail!("brier_score is only defined for choices")
+        };
         ensure!(
             *n_choices.get_or_insert(chances.len()) == chances.len(),
-            "brier_score needs as many choices in each document"
+            "brier_score needs the same number of choices in each document"
         );
         let distance = |(number, chance): (usize, &f64)| {
             let truth = if number == *right { 1.0 } else { 0.0 };
@@ -80,7 +82,7 @@ fn brier_score(items: &[Item]) -> Result<f64> {
     Ok(sum / items.len() as f64)
 }
 
-/// `None` where lm-evaluation-harness says "N/A".
+/// `None` where lm-evaluation-harness writes "N/A".
 pub(super) fn stderr(aggregation: Aggregation, items: &[Item]) -> Option<f64> {
     if items.len() < 2 {
         return None;
@@ -90,7 +92,7 @@ pub(super) fn stderr(aggregation: Aggregation, items: &[Item]) -> Option<f64> {
         Aggregation::Mean => Some(deviation(&numbers) / (numbers.len() as f64).sqrt()),
         Aggregation::Median => Some(bootstrap(&numbers, median, N_CHUNKS)),
         Aggregation::Perplexity => {
-            Some(bootstrap(&numbers, |drawn| (-mean(drawn)).exp(), N_CHUNKS))
+            Some(bootstrap(&numbers, |resampled| (-mean(resampled)).exp(), N_CHUNKS))
         }
         _ => None,
     }
@@ -113,12 +115,13 @@ fn deviation(numbers: &[f64]) -> f64 {
     (squares / (numbers.len() - 1) as f64).sqrt()
 }
 
-/// lm-evaluation-harness draws 100000 times, in chunks of 1000 with the chunk's number as the seed.
+/// lm-evaluation-harness uses 100000 resamples, in chunks of 1000 with the chunk's number as the
+/// seed.
 const N_CHUNKS: usize = 100;
 const CHUNK: usize = 1000;
 
-/// The deviation of a statistic over samples drawn with replacement, the same draws as
-/// lm-evaluation-harness's.
+/// The standard deviation of a statistic over bootstrap resamples, the same ones as in
+/// lm-evaluation-harness.
 fn bootstrap(
     numbers: &[f64],
     statistic: impl Fn(&mut [f64]) -> f64 + Sync,
@@ -126,10 +129,10 @@ fn bootstrap(
 ) -> f64 {
     let chunk = |number: usize| -> Vec<f64> {
         let mut random = Random::new(number as u64);
-        let mut drawn = vec![0.0; numbers.len()];
+        let mut resampled = vec![0.0; numbers.len()];
         let draw = |_| {
-            drawn.fill_with(|| numbers[random.choose(numbers.len())]);
-            statistic(&mut drawn)
+            resampled.fill_with(|| numbers[random.choose(numbers.len())]);
+            statistic(&mut resampled)
         };
         (0..CHUNK).map(draw).collect()
     };
@@ -193,7 +196,7 @@ mod tests {
     #[test]
     fn the_bootstrap_draws_as_lm_evaluation_harness_does() {
         let numbers = [-1.5, -0.25, -3.0, -2.0, -0.5];
-        let found = bootstrap(&numbers, |drawn| (-mean(drawn)).exp(), 2);
+        let found = bootstrap(&numbers, |resampled| (-mean(resampled)).exp(), 2);
         assert!((found - BOOTSTRAP_PERPLEXITY).abs() < 1e-9, "{found}");
         let found = bootstrap(&numbers, median, 2);
         assert!((found - BOOTSTRAP_MEDIAN).abs() < 1e-9, "{found}");

@@ -1,4 +1,4 @@
-//! A task with its documents: what is asked, and what is right.
+//! A task with its documents: questions and targets.
 
 use boomerang_core::evaluate::{Continuation, Open, Question};
 
@@ -14,10 +14,10 @@ use crate::error::{Context as _, Result};
 #[derive(Clone, Debug)]
 pub struct Task {
     pub definition: Definition,
-    /// Of the documents, those that are asked.
+    /// The documents that are evaluated.
     pub samples: Vec<Sample>,
     pub n_documents: usize,
-    /// Examples before each question.
+    /// Number of few-shot examples.
     pub n_shots: usize,
 }
 
@@ -25,24 +25,24 @@ pub struct Task {
 #[derive(Clone, Debug)]
 pub struct Sample {
     pub document: Value,
-    /// What is right: an answer, its place among the choices, or several of these.
+    /// The target: an answer, its index among the choices, or several of these.
     pub target: Value,
     pub asked: Asked,
 }
 
-/// A question with what it is judged by.
+/// A question with its target.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Asked {
     Choice {
         /// One for all choices, or one for each.
         contexts: Vec<String>,
-        /// Behind the context; one for all contexts, or one for each choice.
+        /// After the context; one for all contexts, or one for each choice.
         continuations: Vec<String>,
-        /// The choices themselves, whose lengths count.
+        /// The choices themselves, for their lengths.
         choices: Vec<String>,
-        /// The right one, or the right ones.
+        /// The correct one, or several.
         right: Value,
-        /// Whether each continuation is asked without context too.
+        /// Whether each continuation is also evaluated without context.
         is_compared: bool,
     },
     Continuation(Continuation),
@@ -57,11 +57,11 @@ pub enum Asked {
     },
 }
 
-/// Of the documents, how many are asked.
+/// How many documents are evaluated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Limit {
     Count(usize),
-    /// Of all, from 0 to 1.
+    /// A fraction of all, from 0 to 1.
     Share(f64),
 }
 
@@ -71,20 +71,20 @@ pub struct Preparing<'a> {
     pub roots: &'a Roots,
     pub n_shots: Option<usize>,
     pub limit: Option<Limit>,
-    /// Of the draw of examples.
+    /// Seed for sampling few-shot examples.
     pub seed: u64,
 }
 
 impl std::str::FromStr for Limit {
     type Err = String;
 
-    /// A whole number, or a share below 1.
+    /// A whole number, or a fraction below 1.
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse::<f64>() {
             Ok(share) if share > 0.0 && share < 1.0 => Ok(Self::Share(share)),
             Ok(count) if (1.0..1e15).contains(&count) => Ok(Self::Count(count as usize)),
             _ => Err(format!(
-                "{text:?} is no limit; expected a number from 1, or a share such as 0.1"
+                "invalid limit {text:?}; expected a whole number from 1, or a fraction such as 0.1"
             )),
         }
     }
@@ -103,7 +103,7 @@ impl Task {
     /// Reads the documents and writes the questions.
     ///
     /// # Errors
-    /// Names the document that does not fit the task.
+    /// Names the document that does not match the task.
     pub fn new(definition: Definition, preparing: &Preparing<'_>) -> Result<Self> {
         let name = definition.name.clone();
         Self::prepare(definition, preparing).with_context(|| format!("the task {name}"))
@@ -115,7 +115,7 @@ impl Task {
         let split = definition.questions_split()?;
         let documents = processed(&definition, dataset.split(split)?)?;
         let n_documents = documents.len();
-        // A task that asks for none on its own account is left as it is.
+        // A task that fixes the number at 0 is unchanged.
         let n_shots = match (definition.n_shots, preparing.n_shots) {
             (Some(0), _) => 0,
             (own, wanted) => wanted.or(own).unwrap_or_default(),
@@ -125,7 +125,7 @@ impl Task {
         let first = documents.first().context("there are no documents")?;
         let prompter = Prompter::new(&definition, &templates, first);
         let first = Document::new(first);
-        // The first document tells whether the contexts differ, and not what comes after them.
+        // The first document decides whether the contexts differ, instead of the continuations.
         let is_multiple =
             prompter.has_choices() && prompter.text(&definition.prompt, &first)?.as_int().is_some();
         let mut samples = Vec::new();
@@ -142,17 +142,18 @@ impl Task {
         &self.definition.name
     }
 
-    /// Questions whose right choice is not among their choices; every answer to them is wrong.
+    /// Number of questions whose correct answer is not among their choices; every answer to them is
+    /// wrong.
     pub fn n_without_right(&self) -> usize {
         n_without_right(&self.samples)
     }
 
-    /// What is asked, in the order of the documents.
+    /// The questions, in the order of the documents.
     pub fn questions(&self) -> Vec<Question> {
         self.samples.iter().map(|sample| sample.asked.question()).collect()
     }
 
-    /// The accuracy of guessing; `None` where there is nothing to choose from.
+    /// The accuracy of random guessing; `None` without choices.
     pub fn chance(&self) -> Option<f64> {
         let of_sample = |sample: &Sample| match &sample.asked {
             Asked::Choice { choices, right, .. } => {
@@ -167,7 +168,7 @@ impl Task {
     }
 }
 
-/// Samples whose right choice, or one of several, is not among their choices.
+/// Samples whose correct choice, or one of several, is not among their choices.
 fn n_without_right(samples: &[Sample]) -> usize {
     let is_without = |sample: &&Sample| match &sample.asked {
         Asked::Choice { choices, right, .. } => {
@@ -211,10 +212,11 @@ impl Asked {
             context: of(contexts, number),
             text: of(continuations, number),
         };
-        let alone = |number: usize| Continuation { context: String::new(), ..pair(number) };
-        let places = 0..choices.len();
-        let compared = places.clone().filter(|_| *is_compared).map(alone);
-        places.map(pair).chain(compared).collect()
+        let without_context =
+            |number: usize| Continuation { context: String::new(), ..pair(number) };
+        let indices = 0..choices.len();
+        let compared = indices.clone().filter(|_| *is_compared).map(without_context);
+        indices.map(pair).chain(compared).collect()
     }
 }
 

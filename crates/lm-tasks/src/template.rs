@@ -20,7 +20,7 @@ pub(super) struct Templates {
     names: BTreeMap<String, String>,
 }
 
-/// What one rendering may cost; a template that never ends is stopped here.
+/// The maximum cost of one rendering, which stops endless templates.
 const FUEL: u64 = 2_000_000;
 
 impl Templates {
@@ -64,16 +64,17 @@ impl Templates {
     /// The template with a document's values in it.
     ///
     /// # Errors
-    /// When the template asks for what the document does not have.
+    /// When the template uses a column that the document does not have.
     pub(super) fn render(&self, source: &str, document: &Jinja) -> Result<String> {
-        let name = self.names.get(source).ok_or_else(|| unusable!("{source:?} is no template"))?;
+        let name =
+            self.names.get(source).ok_or_else(|| unusable!("{source:?} is not a template"))?;
         let rendered =
             self.environment.get_template(name).and_then(|template| template.render(document));
-        rendered.with_context(|| format!("the template {source:?} cannot be filled in"))
+        rendered.with_context(|| format!("the template {source:?} cannot be rendered"))
     }
 }
 
-/// A document as templates see it.
+/// A document as a value for templates.
 pub(super) fn for_templates(document: &Value) -> Jinja {
     match document {
         Value::None => Jinja::from(()),
@@ -120,7 +121,7 @@ fn from_jinja(value: &Jinja) -> Value {
     }
 }
 
-/// Python's methods; those that are not here are minijinja's.
+/// Python's methods; others are minijinja's.
 fn method(
     state: &mut State<'_, '_>,
     value: &Jinja,
@@ -144,7 +145,7 @@ fn method(
         ("capitalize", []) => Ok(Jinja::from(python::capitalize(text))),
         ("index", _) => {
             let (wanted,): (&str,) = from_args(args)?;
-            let found = text.find(wanted).map(|place| text[..place].chars().count());
+            let found = text.find(wanted).map(|index| text[..index].chars().count());
             found.map(Jinja::from).ok_or_else(|| invalid(format!("{wanted:?} is not in {text:?}")))
         }
         ("removeprefix", _) => {

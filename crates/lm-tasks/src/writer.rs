@@ -1,11 +1,11 @@
-//! Documents written out as questions, with their examples and what is right.
+//! Documents written as questions, with their few-shot examples and targets.
 
 use boomerang_core::evaluate::{Continuation, Open};
 
 use super::dataset::Dataset;
 use super::definition::{Definition, Kind, Metric};
 use super::prompt::{Document, Prompter};
-use super::python::{self, Value, is_blank, place};
+use super::python::{self, Value, is_blank, resolve_index};
 use super::shots::{Examples, asked, context};
 use super::task::Asked;
 use crate::error::{Context as _, Result, bail, ensure};
@@ -36,9 +36,14 @@ pub(super) fn examples<'a>(
     } else {
         let split =
             splits.training.as_ref().or(splits.validation.as_ref()).or(splits.test.as_ref());
-        processed(definition, dataset.split(split.context("there is no part for examples")?)?)?
+        processed(
+            definition,
+            dataset.split(split.context(
+                "the task has no split for few-shot examples; expected fewshot_split",
+            )?)?,
+        )?
     };
-    // Two parts that are both not named are the same one to lm-evaluation-harness.
+    // lm-evaluation-harness treats two unnamed splits as the same one.
     let may_repeat = shots.split == splits.test;
     Ok(Examples::new(shots, documents, seed, may_repeat))
 }
@@ -69,7 +74,7 @@ impl Writer<'_> {
         let text = prompter.text(prompt, document)?;
         let target = prompter.target(prompt, document)?;
         let prefix = prompter.prefix(prompt, document)?.filter(|prefix| !prefix.is_empty());
-        // Where each choice has its context, nothing parts that from what the answer begins with.
+        // Where each choice has its own context, no delimiter follows it.
         let delimiter = if is_multiple { "" } else { &*prompt.target_delimiter };
         let ask = |question: &str| {
             let asked = asked(question, delimiter, prefix.as_deref(), false);
@@ -93,9 +98,10 @@ impl Writer<'_> {
                 let right = match (&target, prompter.has_choices()) {
                     (target, true) => {
                         let choices = prompter.choices(prompt, document)?;
-                        let place = target.as_int().and_then(|number| place(number, choices.len()));
-                        let place = place.context("doc_to_target is no place among the choices")?;
-                        choices[place].as_str().into()
+                        let index =
+                            target.as_int().and_then(|number| resolve_index(number, choices.len()));
+                        let index = index.context("doc_to_target is not the index of a choice")?;
+                        choices[index].as_str().into()
                     }
                     (target, false) => target.clone(),
                 };
@@ -134,33 +140,33 @@ impl Writer<'_> {
             .any(|entry| matches!(entry.metric, Metric::AccMutualInfo));
         ensure!(
             !(is_compared && self.is_multiple),
-            "acc_mutual_info compares continuations, and here the contexts differ"
+            "acc_mutual_info is not defined for tasks whose choices are contexts"
         );
-        let right = places(&right, &choices)?;
+        let right = indices(&right, &choices)?;
         Ok(Asked::Choice { contexts, continuations, choices, right, is_compared })
     }
 }
 
-/// The right choice as a place, or the right ones as a list of places.
-fn places(right: &Value, choices: &[String]) -> Result<Value> {
+/// The index of the correct choice, or a list of several.
+fn indices(right: &Value, choices: &[String]) -> Result<Value> {
     Ok(match right {
         Value::Int(_) | Value::Bool(_) => Value::Int(right.as_int().unwrap_or_default()),
         Value::Text(text) => {
-            let place = choices.iter().position(|choice| choice == text);
-            place.map_or(Value::Int(NOWHERE), Value::from)
+            let index = choices.iter().position(|choice| choice == text);
+            index.map_or(Value::Int(NOWHERE), Value::from)
         }
         Value::List(several) => {
-            let place = |value: &Value| value.as_int().map(Value::Int);
-            let places: Option<Vec<Value>> = several.iter().map(place).collect();
+            let index = |value: &Value| value.as_int().map(Value::Int);
+            let indices: Option<Vec<Value>> = several.iter().map(index).collect();
             Value::List(
-                places.context("several choices are right, and one of them is no whole number")?,
+                indices.context("several choices are correct, and one is not a whole number")?,
             )
         }
-        other => bail!("the right choice is {}; expected its place or its text", other.kind()),
+        other => bail!("the correct choice is {}; expected its index or its text", other.kind()),
     })
 }
 
-/// What lm-evaluation-harness counts with when the right choice is none of them.
+/// The index that lm-evaluation-harness uses when the correct answer is not among the choices.
 pub(super) const NOWHERE: i64 = -100;
 
 fn answer(target: &Value) -> Result<&str> {
@@ -168,7 +174,7 @@ fn answer(target: &Value) -> Result<&str> {
     target.as_str().with_context(wrong)
 }
 
-/// As many as blanks part them into, an empty one at either end included.
+/// The number of words, split at whitespace, including an empty one at either end.
 fn n_words(text: &str) -> usize {
     let mut was_blank = false;
     let starts = text.chars().filter(|&char| {
@@ -190,10 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn a_right_choice_may_be_told_by_its_text() {
+    fn a_correct_choice_may_be_given_by_its_text() {
         let choices = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(places(&"b".into(), &choices).unwrap(), Value::Int(1));
-        assert_eq!(places(&"c".into(), &choices).unwrap(), Value::Int(NOWHERE));
-        assert!(places(&Value::None, &choices).is_err());
+        assert_eq!(indices(&"b".into(), &choices).unwrap(), Value::Int(1));
+        assert_eq!(indices(&"c".into(), &choices).unwrap(), Value::Int(NOWHERE));
+        assert!(indices(&Value::None, &choices).is_err());
     }
 }

@@ -16,16 +16,16 @@ pub(crate) fn chart(
 ) -> Option<Chart> {
     let (factor, label) = unit(lines, axis);
     let main = main_line(lines);
-    let series = lines.iter().enumerate().filter_map(|(place, line)| {
+    let series = lines.iter().enumerate().filter_map(|(index, line)| {
         let points = points(line, metric, axis, factor, main == Some(line));
         (!points.is_empty()).then(|| Series {
             name: line.name.clone(),
-            style: SeriesStyle::at(place),
+            style: SeriesStyle::at(index),
             points,
         })
     });
     let mut series: Vec<Series> = series.collect();
-    // What the chart is about comes first.
+    // The title names the main line first.
     let first = main.and_then(|main| series.iter().position(|series| series.name == main.name));
     if let Some(first) = first {
         series[..=first].rotate_right(1);
@@ -55,13 +55,13 @@ pub(crate) fn chart(
         reference: metric
             .chance(tasks)
             .filter(|chance| *chance > 0.0)
-            .map(|y| Reference { y, label: "guessing".to_owned() }),
+            .map(|y| Reference { y, label: "random guessing".to_owned() }),
         series,
         here: None,
     })
 }
 
-/// What sizes are divided by, and how they are called then.
+/// The divisor and the unit of sizes on an axis.
 fn unit(lines: &[Line], axis: SizeAxis) -> (f64, String) {
     if axis != SizeAxis::Bytes {
         return (1.0, axis.words().to_owned());
@@ -81,12 +81,12 @@ fn points(line: &Line, metric: &Metric, axis: SizeAxis, factor: f64, is_main: bo
     let mut points: Vec<Point> = stops
         .iter()
         .enumerate()
-        .filter_map(|(place, stop)| {
+        .filter_map(|(index, stop)| {
             let estimate = stop.estimate(|member| metric.of(member))?;
-            let note = match place {
+            let note = match index {
                 _ if !is_main || line.series != "boomerang" || last == 0 => None,
                 0 => Some("student".to_owned()),
-                place if place == last => Some("teacher".to_owned()),
+                index if index == last => Some("teacher".to_owned()),
                 _ => None,
             };
             Some(Point {
@@ -104,8 +104,8 @@ fn points(line: &Line, metric: &Metric, axis: SizeAxis, factor: f64, is_main: bo
 fn title(lines: &[Line], metric: &Metric) -> String {
     let Some(line) = main_line(lines) else { return capital(&metric.words()) };
     let stops = line.stops();
-    let value = |place: usize| {
-        let stop = stops.get(place)?;
+    let value = |index: usize| {
+        let stop = stops.get(index)?;
         let mean = stop.estimate(|member| metric.of(member))?.mean;
         Some(format!("{} at {}", metric.show(mean), stop.words()))
     };
@@ -127,7 +127,7 @@ pub(crate) fn sizes_table(lines: &[Line], metrics: &[&Metric]) -> Table {
         columns.push("seconds#");
     }
     columns.extend(words.iter().map(String::as_str));
-    let mut table = Table::new("Every size, seeds taken together; ± one standard error.", &columns);
+    let mut table = Table::new("Every size, averaged over seeds; ± one standard error.", &columns);
     for line in lines {
         for stop in line.stops() {
             let first = stop.members[0];
@@ -161,7 +161,7 @@ pub(crate) fn sizes_table(lines: &[Line], metrics: &[&Metric]) -> Table {
     table
 }
 
-/// Everything that was measured, one number a row.
+/// All results, one number per row.
 pub(crate) fn results_table(lines: &[Line]) -> Table {
     let columns = [
         "line",

@@ -9,10 +9,10 @@ use boomerang_files::FileError;
 /// Why a report cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// What was asked for is not among the measurements.
+    /// What was asked for is not among the results.
     #[error("{0}")]
     Unknown(String),
-    /// A file is not what it has to be.
+    /// A file is invalid.
     #[error("{0}")]
     Unusable(String),
     /// Which file, and what is wrong with it.
@@ -30,7 +30,7 @@ pub enum ReportError {
 
 pub type Result<T> = result::Result<T, ReportError>;
 
-/// Adds to an error which file it is in, or what was expected there.
+/// Adds context to an error: the file, or what was expected there.
 pub(crate) trait Context<T> {
     fn with_context(self, context: impl FnOnce() -> String) -> Result<T>;
 }

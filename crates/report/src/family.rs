@@ -11,12 +11,12 @@ use crate::error::{Context as _, ReportError, Result};
 use crate::lines::{Line, Measured, Member, Task, Tasks};
 use boomerang_files as files;
 
-/// What an evaluation left behind.
+/// The output of an evaluation.
 #[derive(Clone, Debug)]
 pub(crate) struct Evaluation {
     pub lines: Vec<Line>,
     pub tasks: Tasks,
-    /// How it came about: names and values, for people.
+    /// Provenance: names and values.
     pub manifest: Vec<(String, String)>,
 }
 
@@ -24,7 +24,7 @@ const FAMILY: &str = "family.json";
 const CURVE: &str = "curve.json";
 const RUN: &str = "run.json";
 
-/// The version of `family.json` that is understood.
+/// The supported version of `family.json`.
 const VERSION: u64 = 1;
 
 #[derive(Deserialize)]
@@ -67,7 +67,7 @@ struct CurveFile {
 /// Reads the folder that `boomerang eval` wrote.
 ///
 /// # Errors
-/// Names the file that is missing or is not what it should be.
+/// Names the file that is missing or invalid.
 pub(crate) fn read_evaluation(folder: &Path) -> Result<Evaluation> {
     let (family, curve) = (folder.join(FAMILY), folder.join(CURVE));
     let mut evaluation = if family.exists() {
@@ -81,7 +81,7 @@ pub(crate) fn read_evaluation(folder: &Path) -> Result<Evaluation> {
         file.map(|file| of_curve(&file.curve)).with_context(|| curve.display().to_string())
     } else {
         Err(ReportError::Unusable(format!(
-            "{} holds neither {FAMILY} nor {CURVE}; expected a folder that `boomerang eval` wrote",
+            "{} has neither {FAMILY} nor {CURVE}; expected an output folder of `boomerang eval`",
             folder.display()
         )))
     }?;
@@ -107,9 +107,9 @@ fn of_family(folder: &Path, text: &str) -> Result<Evaluation> {
     let file: FamilyFile = serde_json::from_value(value.clone())
         .with_context(|| "expected the family that `boomerang eval` writes".to_owned())?;
     let mut manifest = Vec::new();
-    let told =
+    let shown =
         ["date", "boomerang", "command", "device", "teacher", "student", "order", "kept", "engine"];
-    for key in told {
+    for key in shown {
         if let Some(value) = value.get(key) {
             manifest.extend(flat(key, value));
         }
@@ -123,22 +123,22 @@ fn of_family(folder: &Path, text: &str) -> Result<Evaluation> {
     let mut orders: Vec<Option<String>> = Vec::new();
     for member in file.members {
         let (series, order) = (member.series.clone(), member.order.clone());
-        let place = lines
+        let index = lines
             .iter()
             .zip(&orders)
             .position(|(line, other)| line.series == series && *other == order);
-        let place = place.unwrap_or_else(|| {
+        let index = index.unwrap_or_else(|| {
             lines.push(Line { name: words_for(&series), series, members: Vec::new() });
             orders.push(order);
             lines.len() - 1
         });
-        lines[place].members.push(to_member(folder, member)?);
+        lines[index].members.push(to_member(folder, member)?);
     }
-    // A word on the order only where a series has several.
-    for place in 0..lines.len() {
-        let n_same = lines.iter().filter(|line| line.series == lines[place].series).count();
-        if let (true, Some(order)) = (n_same > 1, &orders[place]) {
-            lines[place].name = format!("{}, order {order}", words_for(&lines[place].series));
+    // The order is named only where a series has several.
+    for index in 0..lines.len() {
+        let n_same = lines.iter().filter(|line| line.series == lines[index].series).count();
+        if let (true, Some(order)) = (n_same > 1, &orders[index]) {
+            lines[index].name = format!("{}, order {order}", words_for(&lines[index].series));
         }
     }
     Ok(Evaluation { lines, tasks, manifest })
@@ -147,13 +147,13 @@ fn of_family(folder: &Path, text: &str) -> Result<Evaluation> {
 fn to_member(folder: &Path, member: MemberFile) -> Result<Member> {
     let samples = match member.folder {
         None => None,
-        // The file says where to read; that stays within its folder.
+        // The folder is named in the file, and must not lead out of the evaluation.
         Some(below) if below.components().all(|part| matches!(part, Component::Normal(_))) => {
             Some(folder.join(below)).filter(|path| path.is_dir())
         }
         Some(below) => {
             return Err(ReportError::Unusable(format!(
-                "the folder {:?} of member {:?} does not lie in that of the evaluation",
+                "the folder {:?} of member {:?} is outside of the evaluation's",
                 below.display().to_string(),
                 member.name
             )));
@@ -173,7 +173,7 @@ fn to_member(folder: &Path, member: MemberFile) -> Result<Member> {
     })
 }
 
-/// `acc` and `acc_stderr` as one score; what is no number is none.
+/// `acc` and `acc_stderr` as one score; values that are not numbers are ignored.
 pub(crate) fn to_scores(scores: &Map<String, Value>) -> BTreeMap<String, Measured> {
     let stderr_of = |name: &str| {
         let (metric, filter) = name.split_once(',').map_or((name, None), |(a, b)| (a, Some(b)));
@@ -225,7 +225,7 @@ fn point_to_member(point: &CurvePoint, tasks: &mut Tasks) -> Member {
                 results.entry(task.to_owned()).or_default();
             for &(name, value, stderr, higher) in scores {
                 info.higher_is_better.insert(name.to_owned(), higher);
-                // One question or one text leaves it unknown.
+                // Unknown for a single question or text.
                 let stderr = stderr.filter(|stderr| stderr.is_finite());
                 of_task.insert(name.to_owned(), Measured { value, stderr });
             }
@@ -254,17 +254,17 @@ fn point_to_member(point: &CurvePoint, tasks: &mut Tasks) -> Member {
     }
 }
 
-/// A series for people, as in the charts of an evaluation.
+/// The name of a series, as in the charts of an evaluation.
 fn words_for(series: &str) -> String {
     match series {
         "boomerang" => "Boomerang".to_owned(),
-        "naive" => "Naive".to_owned(),
-        "random" => "Random start".to_owned(),
+        "naive" => "Pruned, not distilled".to_owned(),
+        "random" => "Randomly initialized student".to_owned(),
         other => other.to_owned(),
     }
 }
 
-/// A value with everything in it, one line for each number or text.
+/// A value flattened, one line for each number or text.
 fn flat(name: &str, value: &Value) -> Vec<(String, String)> {
     match value {
         Value::Null => Vec::new(),
@@ -309,7 +309,11 @@ mod tests {
             lines.iter().map(|line| (line.name.as_str(), line.members.len())).collect();
         assert_eq!(
             names,
-            [("Boomerang, order first", 2), ("Boomerang, order last", 1), ("Naive", 1)]
+            [
+                ("Boomerang, order first", 2),
+                ("Boomerang, order last", 1),
+                ("Pruned, not distilled", 1)
+            ]
         );
     }
 
@@ -317,7 +321,7 @@ mod tests {
     fn a_folder_outside_the_evaluation_is_refused() {
         for outside in ["../secret", "/etc"] {
             let members = json!([{"name": "m", "series": "boomerang", "folder": outside}]);
-            assert!(family(members).unwrap_err().to_string().contains("does not lie in"));
+            assert!(family(members).unwrap_err().to_string().contains("is outside of"));
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the numbers say, in sentences.
+//! The main results, in sentences.
 
 use boomerang_core::chart::Format;
 use boomerang_core::compare::Shape;
@@ -7,10 +7,10 @@ use crate::lines::{Line, Stop};
 use crate::metric::Metric;
 use crate::steps::Steps;
 
-/// The share of the teacher's quality that a small size is praised for.
+/// The share of the teacher's quality above which a small size is highlighted.
 const NEARLY: f64 = 0.95;
 
-/// Everything that can be said of the main line, the most important first.
+/// All findings about the main line, the most important first.
 pub(crate) fn findings(lines: &[Line], metric: &Metric, steps: Option<&Steps>) -> Vec<String> {
     let Some(line) = main_line(lines) else { return Vec::new() };
     let stops = line.stops();
@@ -50,13 +50,13 @@ fn kept_sentence(measured: &[(&Stop<'_>, f64)], metric: &Metric) -> Option<Strin
             shown(*value),
             shown(at_largest),
             sized(largest),
-            if nearly.is_some() { "" } else { ", the nearest of the smaller sizes" },
+            if nearly.is_some() { "" } else { ", the best of the smaller sizes" },
         ));
     }
     let (stop, value) =
         smaller.iter().min_by(|a, b| metric.quality(b.1).total_cmp(&metric.quality(a.1)))?;
     Some(format!(
-        "{} come nearest to the largest model's {words}: {} against {} for {}.",
+        "{} come closest to the largest model's {words}: {} against {} for {}.",
         capital(&sized(stop)),
         shown(*value),
         shown(at_largest),
@@ -87,7 +87,7 @@ fn shape_sentence(line: &Line, metric: &Metric) -> Option<String> {
     };
     if let Some(jump) = shape.largest_jump {
         sentence.push_str(&format!(
-            "; the largest step brings {:.0} % of the whole rise, where equal steps would bring {:.0} %",
+            "; the largest step accounts for {:.0} % of the total gain (equal steps: {:.0} %)",
             jump * 100.0,
             100.0 / shape.n_steps as f64
         ));
@@ -95,8 +95,8 @@ fn shape_sentence(line: &Line, metric: &Metric) -> Option<String> {
     Some(sentence + ".")
 }
 
-/// The figures of a line's curve, over layers or else parameters; `None` without two sizes, or when one
-/// of them was not measured.
+/// The figures of a line's curve, over layers or else parameters; `None` without two sizes, or when
+/// one of them was not measured.
 pub(crate) fn shape(line: &Line, metric: &Metric) -> Option<Shape> {
     let points: Option<Vec<(f64, f64)>> = line
         .stops()
@@ -113,7 +113,7 @@ pub(crate) fn shape(line: &Line, metric: &Metric) -> Option<Shape> {
 
 /// The middle size against the same size of another line.
 fn beside_sentence(measured: &[(&Stop<'_>, f64)], other: &Line, metric: &Metric) -> Option<String> {
-    // Student and teacher themselves tell nothing of patching.
+    // Student and teacher themselves show nothing about patching.
     let between = measured.get(1..measured.len().checked_sub(1)?)?;
     let (stop, ours) = between.get(between.len() / 2)?;
     let n_layers = stop.members[0].n_layers?;
@@ -121,7 +121,7 @@ fn beside_sentence(measured: &[(&Stop<'_>, f64)], other: &Line, metric: &Metric)
     let theirs = others.iter().find(|other| other.members[0].n_layers == Some(n_layers))?;
     let theirs = theirs.estimate(|member| metric.of(member))?.mean;
     Some(format!(
-        "At {n_layers} layers the family reaches {}; the teacher cut to as many without training, {}.",
+        "At {n_layers} layers the family reaches {}; pruning alone, with the same number of layers, {}.",
         metric.show(*ours),
         metric.show(theirs)
     ))
@@ -130,7 +130,7 @@ fn beside_sentence(measured: &[(&Stop<'_>, f64)], other: &Line, metric: &Metric)
 fn steps_sentence(steps: &Steps, metric: &Metric) -> String {
     let n_alike = steps.next.iter().filter(|step| !step.differs()).count();
     let mut sentence = format!(
-        "{n_alike} of {} neighbouring sizes are indistinguishable at the 5 % level by {} (paired \
+        "{n_alike} of {} pairs of neighbouring sizes do not differ significantly in {} (5 % level, paired \
          bootstrap, Holm's correction)",
         steps.next.len(),
         metric.words()
@@ -138,10 +138,10 @@ fn steps_sentence(steps: &Steps, metric: &Metric) -> String {
     let alike = steps.largest.iter().find(|step| !step.differs());
     match alike {
         Some(step) => sentence.push_str(&format!(
-            "; the smallest size that cannot be told from the largest has {}.",
+            "; the smallest size without a significant difference from the largest has {}.",
             step.first
         )),
-        None => sentence.push_str("; every size can be told from the largest."),
+        None => sentence.push_str("; every smaller size differs significantly from the largest."),
     }
     sentence
 }
@@ -168,7 +168,7 @@ mod tests {
     use crate::lines::tests::{line, tasks};
     use crate::steps::tests::answered;
 
-    fn told(lines: &[Line]) -> Vec<String> {
+    fn shown(lines: &[Line]) -> Vec<String> {
         let metric = Metric::all(&tasks(), lines).remove(0);
         findings(lines, &metric, None)
     }
@@ -177,42 +177,42 @@ mod tests {
     fn the_smallest_size_that_is_nearly_as_good_is_named() {
         let lines = [line("boomerang", &[(7, 0.70), (8, 0.80), (9, 0.873), (12, 0.90)])];
         assert_eq!(
-            told(&lines)[0],
+            shown(&lines)[0],
             "9 layers (9.00 M parameters) keep 97 % of the largest model's arc acc: 87.3 % against 90.0 % \
              for 12 layers (12.0 M parameters)."
         );
     }
 
     #[test]
-    fn falls_are_told_with_their_place() {
+    fn falls_are_named_with_their_sizes() {
         let lines = [line("boomerang", &[(7, 0.70), (8, 0.80), (9, 0.75), (12, 0.90)])];
         assert_eq!(
-            told(&lines)[1],
+            shown(&lines)[1],
             "Arc acc gets worse on 1 of 3 steps to the next size, at most by 5.0 points (from 8 layers to \
-             9 layers); the largest step brings 75 % of the whole rise, where equal steps would bring 33 %."
+             9 layers); the largest step accounts for 75 % of the total gain (equal steps: 33 %)."
         );
     }
 
     #[test]
-    fn the_teacher_cut_without_training_is_told_beside() {
+    fn pruning_alone_is_named_for_comparison() {
         let lines =
             [line("boomerang", &[(3, 0.4), (4, 0.55), (5, 0.7)]), line("naive", &[(4, 0.3)])];
-        assert!(told(&lines).iter().any(|sentence| sentence
-            == "At 4 layers the family reaches 55.0 %; the teacher cut to as many without training, 30.0 %."));
+        assert!(shown(&lines).iter().any(|sentence| sentence
+            == "At 4 layers the family reaches 55.0 %; pruning alone, with the same number of layers, 30.0 %."));
     }
 
     #[test]
-    fn sizes_that_cannot_be_told_from_the_largest_are_named() {
+    fn sizes_without_a_significant_difference_from_the_largest_are_named() {
         let folder = tempfile::tempdir().unwrap();
         let line = answered(folder.path(), &[40, 78, 80], 100);
         let metric = Metric::all(&tasks(), std::slice::from_ref(&line)).remove(0);
         let steps = Steps::of(&line, &metric, 500, 0).unwrap();
-        let told = findings(&[line], &metric, steps.as_ref());
-        assert!(told.last().unwrap().ends_with("the largest has 4 layers."), "{told:?}");
+        let shown = findings(&[line], &metric, steps.as_ref());
+        assert!(shown.last().unwrap().ends_with("the largest has 4 layers."), "{shown:?}");
     }
 
     #[test]
-    fn one_size_alone_says_nothing() {
-        assert!(told(&[line("boomerang", &[(7, 0.70)])]).is_empty());
+    fn a_single_size_has_no_findings() {
+        assert!(shown(&[line("boomerang", &[(7, 0.70)])]).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! What other tools measured: `results_*.json` of lm-evaluation-harness.
+//! Results of other tools: `results_*.json` of lm-evaluation-harness.
 
 use std::path::{Path, PathBuf};
 use std::result;
@@ -11,7 +11,7 @@ use crate::family::to_scores;
 use crate::lines::{IMPORT, Line, Member, Tasks};
 use boomerang_files as files;
 
-/// `NAME=FILE[:PARAMS]`: a model from elsewhere.
+/// `NAME=FILE[:PARAMS]`: a model of another family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Import {
     pub name: String,
@@ -47,10 +47,10 @@ fn parse_count(text: &str) -> Option<u64> {
     (number > 0.0 && number < 1e9).then(|| (number * factor).round() as u64)
 }
 
-/// Models of one name as one line, in the order of their sizes; the tasks that they bring.
+/// Models of the same name as one line, sorted by size; and their tasks.
 ///
 /// # Errors
-/// Names the file that is no result, or does not say how large its model is.
+/// Names the file that is not a result, or has no model size.
 pub(crate) fn read_imports(imports: &[Import]) -> Result<(Vec<Line>, Tasks)> {
     let mut lines: Vec<Line> = Vec::new();
     let mut tasks = Tasks::new();
@@ -80,7 +80,7 @@ fn read_import(import: &Import, tasks: &mut Tasks) -> Result<Member> {
     let own = own.and_then(Value::as_u64).filter(|&n_params| n_params > 0);
     let n_params = import.n_params.or(own).ok_or_else(|| {
         ReportError::Unknown(format!(
-            "{shown} does not say how many parameters its model has; add them: --import \
+            "{shown} has no model_num_parameters; add the number of parameters: --import \
              {}={shown}:1.4B",
             import.name
         ))
@@ -93,11 +93,13 @@ fn read_import(import: &Import, tasks: &mut Tasks) -> Result<Member> {
         let higher = value.get("higher_is_better").and_then(|tasks| tasks.get(task));
         for metric in scores.keys() {
             let name = metric.split(',').next().unwrap_or(metric);
-            let told = higher.and_then(|metrics| metrics.get(name)).and_then(Value::as_bool);
-            // Losses and perplexities are the ones of which less is better.
+            let stated = higher.and_then(|metrics| metrics.get(name)).and_then(Value::as_bool);
+            // Lower is better only for losses and perplexities.
             let guessed =
                 !["perplexity", "bits_per_byte", "loss"].iter().any(|part| name.contains(part));
-            info.higher_is_better.entry(metric.clone()).or_insert_with(|| told.unwrap_or(guessed));
+            info.higher_is_better
+                .entry(metric.clone())
+                .or_insert_with(|| stated.unwrap_or(guessed));
         }
         member.results.insert(task.clone(), scores);
     }
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_may_say_its_own_size() {
+    fn the_file_may_have_the_size() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("results.json");
         let json = r#"{"results": {"arc": {"acc,none": 0.5, "acc_stderr,none": 0.1, "alias": "arc"}},
@@ -149,7 +151,10 @@ mod tests {
         fs::write(&file, r#"{"results": {}}"#).unwrap();
         let import = Import { name: "other".to_owned(), file, n_params: None };
         let error = read_imports(&[import]).unwrap_err();
-        assert!(error.to_string().contains("add them: --import other="), "{error}");
+        assert!(
+            error.to_string().contains("add the number of parameters: --import other="),
+            "{error}"
+        );
         assert!(matches!(error, ReportError::Unknown(_)));
     }
 }

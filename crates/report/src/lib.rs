@@ -1,7 +1,7 @@
-//! A report: what was measured of a family, put together as one page.
+//! A report: the results of a family, combined into one page.
 //!
-//! `family.rs`, `import.rs`, `orders.rs` and `samples.rs` read; `metric.rs`, `curves.rs`, `steps.rs` and
-//! `findings.rs` say what follows; `page.rs` and `markdown.rs` write it down. The statistics are
+//! `family.rs`, `import.rs`, `orders.rs` and `samples.rs` read; `metric.rs`, `curves.rs`,
+//! `steps.rs` and `findings.rs` evaluate; `page.rs` and `markdown.rs` write. The statistics are
 //! `boomerang-core`'s.
 
 mod curves;
@@ -38,7 +38,7 @@ use orders::Orders;
 use steps::Steps;
 use table::Table;
 
-/// What a report is made from.
+/// The sources of a report.
 #[derive(Clone, Debug)]
 pub struct Sources<'a> {
     pub evaluations: &'a [PathBuf],
@@ -46,23 +46,23 @@ pub struct Sources<'a> {
     pub searches: &'a [PathBuf],
     pub imports: &'a [Import],
     pub axis: SizeAxis,
-    /// `acc`, `arc_easy:acc_norm`; `None` takes the mean accuracy, or what there is.
+    /// `acc`, `arc_easy:acc_norm`; `None` is the mean accuracy, or the first metric available.
     pub metric: Option<&'a str>,
-    /// Draws of the bootstrap, and their seed.
+    /// Resamples of the bootstrap, and its seed.
     pub n_draws: usize,
     pub seed: u64,
 }
 
-/// Everything that the page says.
+/// The content of the page.
 pub struct Report {
     title: String,
     findings: Vec<String>,
-    /// What could not be said, and why.
+    /// What could not be evaluated, and why.
     notes: Vec<String>,
     lines: Vec<Line>,
     tasks: Tasks,
     metrics: Vec<Metric>,
-    /// What is looked at first; `None` when nothing was evaluated.
+    /// The main metric; `None` when nothing was evaluated.
     metric: Option<Metric>,
     axis: SizeAxis,
     steps: Option<Steps>,
@@ -71,14 +71,14 @@ pub struct Report {
     manifest: Vec<(String, String)>,
 }
 
-/// Width and height of a picture, in pixels.
+/// Width and height of a chart, in pixels.
 const PICTURE: (f64, f64) = (960.0, 520.0);
 
 impl Report {
-    /// Reads all sources and works out what they say.
+    /// Reads all sources and evaluates them.
     ///
     /// # Errors
-    /// Names the source that cannot be used, or what was asked for and is not there.
+    /// Names the source that cannot be used, or what was asked for and does not exist.
     pub fn gather(sources: &Sources<'_>) -> Result<Self> {
         let (mut lines, mut tasks, mut manifest) = read_evaluations(sources.evaluations)?;
         let (imported, of_imports) = read_imports(sources.imports)?;
@@ -99,10 +99,10 @@ impl Report {
         let metrics = Metric::all(&tasks, &lines);
         let metric = Metric::find(sources.metric, &metrics).cloned();
         if let (None, Some(asked)) = (&metric, sources.metric) {
-            let there: Vec<String> = metrics.iter().map(Metric::key).collect();
+            let available: Vec<String> = metrics.iter().map(Metric::key).collect();
             return Err(ReportError::Unknown(format!(
-                "no metric is {asked:?}; there are {}",
-                there.join(", ")
+                "unknown metric {asked:?}; available: {}",
+                available.join(", ")
             )));
         }
         let mut report = Self {
@@ -126,28 +126,28 @@ impl Report {
     fn conclude(&mut self, sources: &Sources<'_>) -> Result<()> {
         if let (Some(metric), Some(line)) = (&self.metric, main_line(&self.lines)) {
             if curves::chart(&self.lines, &self.tasks, metric, self.axis).is_none() {
-                let there = SizeAxis::ALL.into_iter().filter(|axis| {
+                let available = SizeAxis::ALL.into_iter().filter(|axis| {
                     curves::chart(&self.lines, &self.tasks, metric, *axis).is_some()
                 });
-                let there: Vec<&str> = there.map(SizeAxis::name).collect();
+                let available: Vec<&str> = available.map(SizeAxis::name).collect();
                 return Err(ReportError::Unknown(format!(
-                    "no size is known in {}; there are --x {}",
+                    "the results have no sizes in {}; available: --x {}",
                     self.axis.words(),
-                    there.join(", ")
+                    available.join(", ")
                 )));
             }
             self.steps = Steps::of(line, metric, sources.n_draws, sources.seed)?;
             if self.steps.is_none() && line.members.len() > 1 {
                 self.notes.push(format!(
-                    "The evaluation of {} holds no answers question by question (members/*/samples_*.jsonl), \
+                    "The evaluation of {} has no answers per question (members/*/samples_*.jsonl), \
                      so neighbouring sizes are not compared.",
                     line.name
                 ));
             }
             if self.steps.as_ref().is_some_and(|steps| steps.is_one_seed_of_many) {
                 self.notes.push(
-                    "Sizes are compared question by question within the first seed; curves and tables take \
-                     all seeds together."
+                    "Sizes are compared question by question for the first seed; curves and tables \
+                     average over all seeds."
                         .to_owned(),
                 );
             }
@@ -173,10 +173,10 @@ impl Report {
         &self.notes
     }
 
-    /// Writes the page, and beside it everything in it as files of their own.
+    /// Writes the page, and its charts and tables as separate files.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When a file cannot be written.
     pub fn write(&self, out: &OutputFolder) -> Result<()> {
         out.write("report.html", page::html(self).as_bytes())?;
         out.write("report.md", markdown::markdown(self).as_bytes())?;
@@ -208,7 +208,7 @@ impl Report {
         both.map_or_else(Vec::new, |(steps, metric)| steps.tables(metric).into())
     }
 
-    /// The metrics that stand in the table of sizes: what is looked at, and the other means.
+    /// The metrics in the table of sizes: the main one, and the other means.
     fn shown_metrics(&self) -> Vec<&Metric> {
         let means = self.metrics.iter().filter(|metric| metric.is_mean);
         let losses = self.metrics.iter().filter(|metric| metric.metric == "nats_per_token");
@@ -239,7 +239,7 @@ impl Report {
 
 type Read = (Vec<Line>, Tasks, Vec<(String, String)>);
 
-/// Lines of several folders have the folder's name when they would be called alike.
+/// Lines of several folders with the same name get the name of the folder.
 fn read_evaluations(folders: &[PathBuf]) -> Result<Read> {
     let (mut lines, mut tasks, mut manifest) = (Vec::<Line>::new(), Tasks::new(), Vec::new());
     for folder in folders {

@@ -1,4 +1,4 @@
-//! What was measured: members of families and models from elsewhere, in lines from small to large.
+//! The results: members of families and imported models, in lines from small to large.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,8 @@ use boomerang_core::estimate::Estimate;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
     pub name: String,
-    /// `boomerang`, `naive`, `random`, or what an evaluation called it; `import` for other tools'.
+    /// `boomerang`, `naive`, `random`, or what an evaluation called it; `import` for those of other
+    /// tools.
     pub series: String,
     pub members: Vec<Member>,
 }
@@ -26,7 +27,7 @@ pub struct Member {
     pub seconds: Option<f64>,
     /// By task and metric.
     pub results: BTreeMap<String, BTreeMap<String, Measured>>,
-    /// Where its answers lie, question by question.
+    /// The folder of its answers, question by question.
     pub samples: Option<PathBuf>,
 }
 
@@ -37,11 +38,11 @@ pub struct Measured {
     pub stderr: Option<f64>,
 }
 
-/// What a task asks, as far as it was written down.
+/// Facts about a task, as far as they are recorded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Task {
     pub n_questions: Option<u64>,
-    /// What guessing scores.
+    /// The score of random guessing.
     pub chance: Option<f64>,
     /// By metric.
     pub higher_is_better: BTreeMap<String, bool>,
@@ -56,7 +57,7 @@ pub struct Stop<'line> {
     pub members: Vec<&'line Member>,
 }
 
-/// What grows to the right.
+/// The quantity on the x-axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum SizeAxis {
     /// Parameters held in memory
@@ -102,7 +103,7 @@ impl SizeAxis {
         }
     }
 
-    /// Mean over the members of a stop; `None` when one of them does not say.
+    /// Mean over the members of a stop; `None` when one of them has no value.
     pub fn of(self, stop: &Stop<'_>) -> Option<f64> {
         let sizes: Option<Vec<f64>> =
             stop.members.iter().map(|member| self.of_member(member)).collect();
@@ -112,7 +113,7 @@ impl SizeAxis {
 }
 
 impl Line {
-    /// The line's sizes from the smallest to the largest, seeds taken together.
+    /// The line's sizes from the smallest to the largest, over all seeds.
     pub(crate) fn stops(&self) -> Vec<Stop<'_>> {
         let key = |member: &Member| (member.n_layers, member.n_params, member.n_patched);
         let mut members: Vec<&Member> = self.members.iter().collect();
@@ -120,7 +121,7 @@ impl Line {
         let mut stops: Vec<Stop<'_>> = Vec::new();
         for member in members {
             match stops.last_mut() {
-                // A model from elsewhere is a stop of its own, however much it is like another.
+                // An imported model is always a stop of its own.
                 Some(stop)
                     if self.series != IMPORT
                         && key(stop.members[0]) == key(member)
@@ -139,7 +140,7 @@ impl Line {
     }
 }
 
-/// The series of what other tools measured.
+/// The series of imported results.
 pub(crate) const IMPORT: &str = "import";
 
 impl Stop<'_> {
@@ -151,7 +152,7 @@ impl Stop<'_> {
         Estimate::over_seeds(&scores.collect::<Vec<_>>())
     }
 
-    /// `9 layers`, or the model's name where it does not say how many.
+    /// `9 layers`, or the model's name if the number is unknown.
     pub fn words(&self) -> String {
         let first = self.members[0];
         match first.n_layers {

@@ -1,4 +1,4 @@
-//! The report as Markdown, with the pictures beside it.
+//! The report as Markdown, with charts as separate files.
 
 use std::fmt::Write as _;
 
@@ -23,21 +23,19 @@ pub(crate) fn markdown(report: &Report) -> String {
         let words = markdown_text(&metric.words());
         let _ = write!(text, "\n## Size and quality\n\n![{words} by size](curve.svg)\n");
         table(&mut text, &sizes_table(&report.lines, &report.shown_metrics()));
-        let _ = write!(text, "\n## How smoothly it grows\n");
+        let _ = write!(text, "\n## Smoothness\n");
         table(&mut text, &shapes_table(&report.lines, metric));
     }
     let steps = report.step_tables();
     if !steps.is_empty() {
-        let _ = write!(text, "\n## Which sizes differ\n");
+        let _ = write!(text, "\n## Significant differences\n");
         for step in steps.iter().take(2) {
             table(&mut text, step);
         }
     }
     if report.orders.chart().is_some() {
-        let _ = write!(
-            text,
-            "\n## Orders of patching\n\n![KL from the teacher by layers](orders.svg)\n"
-        );
+        let _ =
+            write!(text, "\n## Patching orders\n\n![KL from the teacher by layers](orders.svg)\n");
     }
     if let Some(analysis) = &report.analysis {
         let title = markdown_text(&analysis.heat_map().title);
@@ -52,7 +50,7 @@ pub(crate) fn markdown(report: &Report) -> String {
         for (name, value) in &report.manifest {
             manifest.push([name, value]);
         }
-        let _ = write!(text, "\n## How it came about\n");
+        let _ = write!(text, "\n## Provenance\n");
         table(&mut text, &manifest);
     }
     text

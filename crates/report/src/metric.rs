@@ -1,4 +1,4 @@
-//! What can be drawn over size: a metric of one task, or its mean over tasks.
+//! What a chart can show over size: a metric of one task, or its mean over tasks.
 
 use boomerang_core::chart::Format;
 
@@ -9,7 +9,7 @@ use crate::lines::{Line, Measured, Member, Tasks};
 pub(crate) struct Metric {
     /// The metric's own name, such as `acc`.
     pub metric: String,
-    /// The tasks whose mean it is; one for a task by itself.
+    /// The tasks that it is a mean of; one for a single task.
     pub tasks: Vec<String>,
     pub is_mean: bool,
     pub higher_is_better: bool,
@@ -17,10 +17,10 @@ pub(crate) struct Metric {
 }
 
 impl Metric {
-    /// Every metric there is, means first.
+    /// All metrics, means first.
     ///
-    /// A mean is over the tasks that every member of every family has, and there is one only when these
-    /// are several and agree on which way is better.
+    /// A mean is over the tasks that every member of every family has, and exists only if there are
+    /// several that agree whether higher is better.
     pub(crate) fn all(tasks: &Tasks, lines: &[Line]) -> Vec<Self> {
         let mut means = Vec::new();
         let mut singles = Vec::new();
@@ -28,9 +28,9 @@ impl Metric {
             tasks.values().flat_map(|task| task.higher_is_better.keys()).collect();
         names.sort();
         names.dedup();
-        // Accuracy is what most readers look for.
+        // Accuracy is the most common metric.
         names.sort_by_key(|name| name.as_str() != "acc");
-        // Without a family, models from elsewhere stand for themselves.
+        // Without a family, imported models are compared with each other.
         let is_alone = lines.iter().all(Line::is_import);
         let is_measured = |task: &str, metric: &str| {
             let families = lines.iter().filter(|line| is_alone || !line.is_import());
@@ -76,8 +76,8 @@ impl Metric {
         }
     }
 
-    /// The metric that was asked for: `acc` is its mean, or that of the only task; `arc_easy:acc_norm`
-    /// is one task's.
+    /// The metric that was asked for: `acc` is its mean, or that of the only task;
+    /// `arc_easy:acc_norm` is one task's.
     pub(crate) fn find<'all>(asked: Option<&str>, all: &'all [Self]) -> Option<&'all Self> {
         let Some(asked) = asked else { return all.first() };
         all.iter().find(|metric| metric.key() == asked).or_else(|| {
@@ -121,7 +121,7 @@ impl Metric {
         })
     }
 
-    /// What guessing scores, where all tasks say; of accuracies only.
+    /// The score of random guessing, if all tasks have one; of accuracies only.
     pub(crate) fn chance(&self, tasks: &Tasks) -> Option<f64> {
         if !matches!(self.metric.as_str(), "acc" | "acc_norm") {
             return None;
@@ -132,12 +132,12 @@ impl Metric {
         Some(levels.iter().sum::<f64>() / levels.len() as f64)
     }
 
-    /// The number for people.
+    /// The number as text.
     pub(crate) fn show(&self, value: f64) -> String {
         self.format.value(value)
     }
 
-    /// A difference for people, in points of percent where the metric is a share.
+    /// A difference as text, in percentage points where the metric is a share.
     pub(crate) fn show_difference(&self, difference: f64) -> String {
         match self.format {
             Format::Percent => format!("{} points", signed(difference * 100.0, 1)),
@@ -145,13 +145,13 @@ impl Metric {
         }
     }
 
-    /// The number so that more is better.
+    /// The number, signed so that higher is better.
     pub(crate) fn quality(&self, value: f64) -> f64 {
         if self.higher_is_better { value } else { -value }
     }
 }
 
-/// A number with its sign; what rounds to zero has a plus.
+/// A number with its sign; zero has a plus.
 fn signed(value: f64, decimals: usize) -> String {
     let text = format!("{value:+.decimals$}");
     let is_zero = !text.contains(|character: char| ('1'..='9').contains(&character));

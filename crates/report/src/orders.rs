@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::error::{Context as _, ReportError, Result};
 use crate::import::read_json;
 
-/// One order, with what its sizes came to.
+/// One order, with the results of its sizes.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(crate) struct Order {
     #[serde(rename = "order")]
@@ -31,7 +31,7 @@ pub(crate) struct OrderSize {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Orders {
     pub orders: Vec<Order>,
-    /// Methods and the orders they found, for people.
+    /// Methods and the orders they found.
     pub found: Vec<(String, Vec<u64>)>,
 }
 
@@ -50,10 +50,10 @@ struct OrdersFile {
 const BEST: &str = "best of each size";
 
 impl Orders {
-    /// Reads the files of searches; an order that several have alike is told once.
+    /// Reads the files of searches; an order that several have in common is kept once.
     ///
     /// # Errors
-    /// Names the file that no search wrote.
+    /// Names the file that is not the output of a search.
     pub(crate) fn read(paths: &[PathBuf]) -> Result<Self> {
         let mut orders = Self::default();
         for path in paths {
@@ -76,7 +76,8 @@ impl Orders {
         Ok(orders)
     }
 
-    /// Mean divergence of an order's sizes strictly between student and teacher; `None` without any.
+    /// Mean divergence of an order's sizes strictly between student and teacher; `None` without
+    /// any.
     pub(crate) fn mean_between(order: &Order) -> Option<f64> {
         let layers = || order.sizes.iter().map(|size| size.layers);
         let (least, most) = (layers().min()?, layers().max()?);
@@ -85,7 +86,7 @@ impl Orders {
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     }
 
-    /// The order that is nearest to the teacher over the sizes between, with the others behind it.
+    /// The order that is closest to the teacher over the sizes between, followed by the others.
     pub(crate) fn finding(&self) -> Option<String> {
         let means = self.orders.iter().filter(|order| !order.name.starts_with(BEST));
         let mut means: Vec<(&str, f64)> =
@@ -97,7 +98,7 @@ impl Orders {
         let behind =
             if others.is_empty() { String::new() } else { format!("; {}", others.join(", ")) };
         Some(format!(
-            "Over the sizes between student and teacher, the order {name} is nearest to the teacher: mean \
+            "Over the sizes between student and teacher, the order {name} is closest to the teacher: mean \
              KL divergence {mean:.4} nats{behind}."
         ))
     }
@@ -106,7 +107,7 @@ impl Orders {
     pub(crate) fn chart(&self) -> Option<Chart> {
         let series = self.orders.iter().filter(|order| !order.sizes.is_empty()).enumerate();
         let series: Vec<Series> = series
-            .map(|(place, order)| {
+            .map(|(index, order)| {
                 let mut points: Vec<Point> = order
                     .sizes
                     .iter()
@@ -118,17 +119,17 @@ impl Orders {
                     })
                     .collect();
                 points.sort_by(|a, b| a.x.total_cmp(&b.x));
-                Series { name: order.name.clone(), style: SeriesStyle::at(place), points }
+                Series { name: order.name.clone(), style: SeriesStyle::at(index), points }
             })
             .collect();
         (!series.is_empty()).then(|| Chart {
-            title: self.finding().unwrap_or_else(|| "Divergence from the teacher by size".to_owned()),
-            description: "KL divergence from the teacher on the calibration texts, in nats a token, by \
-                          number of layers, for each order of patching. Bars: one standard error each way."
+            title: self.finding().unwrap_or_else(|| "KL divergence from the teacher by size".to_owned()),
+            description: "KL divergence from the teacher on the calibration texts, in nats/token, by \
+                          number of layers, for each patching order. Bars: one standard error each way."
                 .to_owned(),
             x: Axis { label: "layers".to_owned(), format: Format::Count },
             y: Axis {
-                label: "KL from the teacher in nats (lower is better)".to_owned(),
+                label: "KL from the teacher in nats/token (lower is better)".to_owned(),
                 format: Format::Plain,
             },
             series,
@@ -172,13 +173,13 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_order_is_named_with_its_numbers() {
+    fn the_closest_order_is_named_with_its_numbers() {
         let orders =
             vec![order("last", &[0.4, 0.3, 0.2, 0.0]), order("klpatch", &[0.4, 0.2, 0.1, 0.0])];
         let orders = Orders { orders, found: Vec::new() };
         assert_eq!(
             orders.finding().unwrap(),
-            "Over the sizes between student and teacher, the order klpatch is nearest to the teacher: \
+            "Over the sizes between student and teacher, the order klpatch is closest to the teacher: \
              mean KL divergence 0.1500 nats; last 0.2500."
         );
     }

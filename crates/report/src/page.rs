@@ -1,4 +1,4 @@
-//! The report as one HTML file that asks for nothing else: no script, no request.
+//! The report as one self-contained HTML file: no script, no request.
 
 use std::fmt::Write as _;
 
@@ -9,14 +9,14 @@ use crate::curves::{chart, shapes_table, sizes_table};
 use crate::lines::SizeAxis;
 use crate::metric::Metric;
 
-/// How the page looks; the pictures have their own.
+/// The style of the page; charts have their own.
 const PAGE_STYLE: &str = include_str!("style.css");
 
-/// Nothing may be loaded or run, should a name ever leave its place.
+/// Nothing may be loaded or run, even if a name were not escaped.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
                       form-action 'none'";
 
-/// Curves that are drawn at most; with more metrics than that there is one axis to choose from.
+/// Maximum number of curves; with more metrics, there is only one axis to choose from.
 const MOST_CURVES: usize = 160;
 
 pub(crate) fn html(report: &Report) -> String {
@@ -48,7 +48,7 @@ struct Page {
 }
 
 impl Page {
-    /// Markup, as it is.
+    /// Adds markup, unescaped.
     fn add(&mut self, markup: &str) {
         self.html.push_str(markup);
     }
@@ -87,12 +87,12 @@ impl Page {
     }
 
     fn head(&mut self, report: &Report) {
-        let told = |name: &str| {
+        let entry = |name: &str| {
             let found = report.manifest.iter().find(|(key, _)| key == name);
             found.map(|(_, value)| value.as_str())
         };
         let _ = writeln!(self.html, "<h1>{}</h1>", escape(&report.title));
-        let under: Vec<&str> = [told("date"), told("device")].into_iter().flatten().collect();
+        let under: Vec<&str> = [entry("date"), entry("device")].into_iter().flatten().collect();
         if !under.is_empty() {
             let _ = writeln!(self.html, "<p class=\"under\">{}</p>", escape(&under.join(" · ")));
         }
@@ -112,34 +112,34 @@ impl Page {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let chosen = metrics.iter().position(|other| *other == metric);
         self.choice("m", "Quality as", &words, chosen.unwrap_or(0));
-        for (place, axis) in axes.iter().enumerate() {
+        for (index, axis) in axes.iter().enumerate() {
             for (number, metric) in metrics.iter().enumerate() {
                 let Some(chart) = chart(&report.lines, &report.tasks, metric, *axis) else {
                     continue;
                 };
-                let id = format!("curve-{place}-{number}");
+                let id = format!("curve-{index}-{number}");
                 let svg = chart.to_element(&id, PICTURE.0, PICTURE.1);
-                self.figure(&format!("curve a{place} m{number}"), &chart.title, &svg);
+                self.figure(&format!("curve a{index} m{number}"), &chart.title, &svg);
             }
         }
         self.add("</div>\n");
         self.add(&sizes_table(&report.lines, &report.shown_metrics()).to_html());
-        self.add("<h3>How smoothly it grows</h3>\n");
+        self.add("<h3>Smoothness</h3>\n");
         self.add(&shapes_table(&report.lines, metric).to_html());
         self.folded("Every metric of every task", &sizes_table(&report.lines, &metrics));
     }
 
-    /// Buttons of which one is pressed; what they show follows from the style sheet.
+    /// Radio buttons; the style sheet shows what the selected ones stand for.
     fn choice(&mut self, name: &str, title: &str, words: &[&str], chosen: usize) {
-        let checked = |place: usize| if place == chosen { " checked" } else { "" };
+        let checked = |index: usize| if index == chosen { " checked" } else { "" };
         let _ = writeln!(self.html, "<p>{}</p>", escape(title));
-        for (place, words) in words.iter().enumerate() {
+        for (index, words) in words.iter().enumerate() {
             let words = escape(words);
             let _ = writeln!(
                 self.html,
-                "<input type=\"radio\" name=\"{name}\" id=\"{name}{place}\"{checked} \
-                 aria-label=\"{title} {words}\"><label for=\"{name}{place}\">{words}</label>",
-                checked = checked(place),
+                "<input type=\"radio\" name=\"{name}\" id=\"{name}{index}\"{checked} \
+                 aria-label=\"{title} {words}\"><label for=\"{name}{index}\">{words}</label>",
+                checked = checked(index),
             );
         }
     }
@@ -148,13 +148,13 @@ impl Page {
         let tables = report.step_tables();
         let [next, largest, by_task] = &*tables else { return };
         let n_draws = report.steps.as_ref().map_or(0, |steps| steps.n_draws);
-        self.heading("steps", "Which sizes differ");
+        self.heading("steps", "Significant differences");
         let _ = writeln!(
             self.html,
-            "<p>Members answer the same questions, so differences are taken question by question: with \
-             {n_draws} draws of a paired bootstrap, and by McNemar's test where answers are right or wrong. \
-             P-values are corrected for the number of comparisons in each table (Holm); below 0.05 the two \
-             sizes are said to differ.</p>"
+            "<p>Members answer the same questions, so differences are tested per question: by a paired \
+             bootstrap with {n_draws} resamples, and by McNemar's test where answers are right or wrong. \
+             P-values are corrected for the number of comparisons in each table (Holm); below 0.05 a \
+             difference is significant.</p>"
         );
         self.add(&next.to_html());
         self.add(&largest.to_html());
@@ -163,9 +163,10 @@ impl Page {
 
     fn orders(&mut self, report: &Report) {
         let Some(chart) = report.orders.chart() else { return };
-        self.heading("orders", "Orders of patching");
+        self.heading("orders", "Patching orders");
         self.figure("", &chart.title, &chart.to_element("orders-chart", PICTURE.0, PICTURE.1));
-        let columns = ["order", "layers#", "KL from the teacher#", "loss in nats#", "patched"];
+        let columns =
+            ["order", "layers#", "KL from the teacher#", "loss in nats/token#", "patched"];
         let mut table = Table::new("On the calibration texts; ± one standard error.", &columns);
         for order in &report.orders.orders {
             for size in &order.sizes {
@@ -216,7 +217,7 @@ impl Page {
         if words.is_empty() {
             return;
         }
-        self.heading("reading", "How to read the numbers");
+        self.heading("reading", "Glossary");
         self.add("<dl>\n");
         for (term, meaning) in words {
             let _ = writeln!(self.html, "<dt>{}</dt><dd>{}</dd>", escape(term), escape(meaning));
@@ -228,7 +229,7 @@ impl Page {
         if report.manifest.is_empty() {
             return;
         }
-        self.heading("manifest", "How it came about");
+        self.heading("manifest", "Provenance");
         let mut table = Table::new("", &["what", "value"]);
         for (name, value) in &report.manifest {
             table.push([name, value]);
@@ -239,7 +240,7 @@ impl Page {
 
 const READING_CURVES: [(&str, &str); 5] = [
     ("±", "one standard error: of the questions for one seed, of seeds and questions for several."),
-    ("largest fall", "the most by which a size is worse than some smaller one."),
+    ("largest fall", "the largest amount by which a size is worse than a smaller one."),
     (
         "Kendall τ",
         "rank correlation of size and quality: 1 when every larger size is better, -1 when worse.",
@@ -247,46 +248,50 @@ const READING_CURVES: [(&str, &str); 5] = [
     (
         "area above the line",
         "between the curve and the straight line from its first to its last size, as a share of the \
-         rectangle they span: above 0 when middle sizes are better than the line, 0.5 when all are as good as the largest.",
+         rectangle they span: above 0 when middle sizes are better than the line, 0.5 when all are as \
+         good as the largest.",
     ),
     (
         "largest step",
-        "the best step to a next size as a share of the whole rise: 1 divided by the number of steps for \
-         an even rise, near 1 when quality jumps.",
+        "the largest gain from one size to the next as a share of the total gain: 1 divided by the number \
+         of steps for an even gain, near 1 for a jump.",
     ),
 ];
 
 const READING_STEPS: [(&str, &str); 3] = [
     (
         "bootstrap p",
-        "how often a redrawn set of questions puts the difference on the other side of 0, doubled; for \
-         means, questions are drawn within each task and tasks count alike.",
+        "how often a resampled set of questions changes the sign of the difference, doubled; for means, \
+         questions are resampled within each task, and tasks have equal weight.",
     ),
     (
         "McNemar p",
-        "chance of so lopsided a disagreement between two equally good models: exact up to 25 \
+        "probability of a disagreement at least as one-sided between two equally good models: exact up to 25 \
          disagreements, else chi-squared with correction for continuity; all tasks' questions together.",
     ),
-    ("corrected", "Holm's correction: one false alarm in any of the comparisons stays below 5 %."),
+    (
+        "corrected",
+        "Holm's correction: the probability of any false positive among the comparisons is below 5 %.",
+    ),
 ];
 
 const READING_LAYERS: [(&str, &str); 2] = [
     (
         "cosine",
-        "of two states of the same token, mean over tokens: 1 when they point the same way.",
+        "cosine similarity of two states of the same token, mean over tokens: 1 for the same direction.",
     ),
     (
         "block influence",
-        "1 minus the cosine of a layer's input and output: 0 for a layer that turns nothing.",
+        "1 minus the cosine similarity of a layer's input and output: 0 if the direction does not change.",
     ),
 ];
 
-/// A sentence, whose numbers keep their percent signs on the same line.
+/// A sentence, with no-break spaces before percent signs.
 fn prose(sentence: &str) -> String {
     escape(sentence).replace(" %", "\u{a0}%")
 }
 
-/// The axes and metrics that can be chosen: those that there is something to draw for.
+/// The axes and metrics that can be selected: those with results.
 fn choices(report: &Report) -> (Vec<SizeAxis>, Vec<&Metric>) {
     let metrics: Vec<&Metric> = report.metrics.iter().collect();
     let is_drawn = |axis: &SizeAxis| {
@@ -297,7 +302,7 @@ fn choices(report: &Report) -> (Vec<SizeAxis>, Vec<&Metric>) {
     (axes, metrics)
 }
 
-/// Shows the one curve whose two buttons are pressed.
+/// Shows the one curve whose two buttons are selected.
 fn choice_style(report: &Report) -> String {
     let (axes, metrics) = choices(report);
     let pairs =

@@ -11,7 +11,7 @@ use boomerang_files::note_input;
 
 use crate::error::{Context as _, Result};
 
-/// The scores of one member: by task and metric, for each question its number.
+/// The scores of one member: by task and metric, one number per question.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Answers {
     scores: BTreeMap<(String, String), BTreeMap<String, f64>>,
@@ -21,7 +21,7 @@ impl Answers {
     /// Reads `samples_<task>_<time>.jsonl` of a folder, of each task the latest.
     ///
     /// # Errors
-    /// Names the file and the line that is no answer.
+    /// Names the file and the line that is not an answer.
     pub(crate) fn read(folder: &Path) -> Result<Self> {
         let mut latest: BTreeMap<String, (String, PathBuf)> = BTreeMap::new();
         note_input(folder);
@@ -66,7 +66,8 @@ impl Answers {
         // A task with several filters has a line for each.
         let filter = fields.get("filter").and_then(Value::as_str).filter(|name| *name != "none");
         for (name, value) in fields {
-            // The question's own fields are no metrics; the counts among them are told by their names.
+            // The question's own fields are not metrics; counts among them are recognised by their
+            // names.
             if NO_METRICS.contains(&name.as_str()) {
                 continue;
             }
@@ -82,7 +83,7 @@ impl Answers {
         Ok(())
     }
 
-    /// Each question that both have answered: this member's score and the other's.
+    /// For each question that both have answered, this member's score and the other's.
     pub(crate) fn pairs<'a>(
         &'a self,
         other: &'a Self,
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_answer_is_named() {
+    fn a_line_that_is_not_an_answer_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("samples_arc_2026.jsonl");
         fs::write(path, "{\"doc_id\": 0}\n[]\n").unwrap();

@@ -101,7 +101,7 @@ fn task_table(caption: &str, steps: &[Step], metric: &Metric) -> Table {
     table
 }
 
-/// The signs stay even of what rounds to zero: they say on which side of it an end lies.
+/// Signs are kept for values that round to zero, to show on which side of it an end is.
 fn interval(found: &Resampled, metric: &Metric) -> String {
     match metric.format {
         Format::Percent => format!("{:+.1} to {:+.1}", found.low * 100.0, found.high * 100.0),

@@ -1,4 +1,5 @@
-//! Whether sizes of a line differ: each with the next, and each with the largest, question by question.
+//! Tests whether sizes of a line differ: each with the next, and each with the largest, per
+//! question.
 
 use boomerang_core::compare::{McNemar, Resampled, holm, paired_bootstrap};
 use serde::Serialize;
@@ -46,11 +47,11 @@ pub(crate) struct Steps {
     /// Each size with the largest.
     pub largest: Vec<Step>,
     pub n_draws: usize,
-    /// Whether the line has other seeds that were not looked at.
+    /// Whether the line has other seeds, which are not compared.
     pub is_one_seed_of_many: bool,
 }
 
-/// The level at which sizes are said to differ.
+/// The significance level.
 pub(crate) const LEVEL: f64 = 0.05;
 
 impl Step {
@@ -58,10 +59,10 @@ impl Step {
         self.corrected < LEVEL
     }
 
-    /// What the test says of the second size.
+    /// The verdict on the second size.
     pub(crate) fn verdict(&self, metric: &Metric) -> &'static str {
         match metric.quality(self.mean.difference) {
-            _ if !self.differs() => "indistinguishable",
+            _ if !self.differs() => "not significantly different",
             better if better > 0.0 => "better",
             _ => "worse",
         }
@@ -87,17 +88,17 @@ impl Steps {
         let Some(answers_of_last) = answers(last)? else { return Ok(None) };
         let (mut next, mut largest) = (Vec::new(), Vec::new());
         let mut previous: Option<Answers> = None;
-        for (place, stop) in stops.iter().enumerate() {
-            let is_last = place == before.len();
+        for (index, stop) in stops.iter().enumerate() {
+            let is_last = index == before.len();
             let found = if is_last { Some(answers_of_last.clone()) } else { answers(stop)? };
             let Some(found) = found else { return Ok(None) };
             let draw = |first: &Answers, second: &Answers, names: (&Stop<'_>, &Stop<'_>)| {
                 compare(names, (first, second), metric, n_draws, seed)
             };
             if let Some(previous) = &previous {
-                next.extend(draw(previous, &found, (&stops[place - 1], stop)));
+                next.extend(draw(previous, &found, (&stops[index - 1], stop)));
             }
-            if place + 1 < before.len() {
+            if index + 1 < before.len() {
                 largest.extend(draw(&found, &answers_of_last, (stop, last)));
             }
             previous = Some(found);
@@ -122,7 +123,7 @@ fn answers(stop: &Stop<'_>) -> Result<Option<Answers>> {
     stop.members[0].samples.as_deref().map(Answers::read).transpose()
 }
 
-/// `None` when there is no question that both have answered.
+/// `None` when there are no common questions.
 fn compare(
     names: (&Stop<'_>, &Stop<'_>),
     answers: (&Answers, &Answers),

@@ -14,7 +14,7 @@ pub(crate) struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
-/// A name, and whether numbers stand under it.
+/// A name, and whether its cells are numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Column {
     pub name: String,
@@ -22,7 +22,7 @@ pub(crate) struct Column {
 }
 
 impl Table {
-    /// A column's name ends in `#` when numbers stand under it.
+    /// A column's name ends in `#` when its cells are numbers.
     pub(crate) fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
         let column = |name: &&str| match name.strip_suffix('#') {
             Some(name) => Column { name: name.to_owned(), is_number: true },
@@ -57,10 +57,10 @@ impl Table {
         html.push_str("</tr></thead>\n<tbody>\n");
         for row in &self.rows {
             html.push_str("<tr>");
-            for (place, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
+            for (index, (cell, column)) in row.iter().zip(&self.columns).enumerate() {
                 let cell = escape(cell);
                 // The first cell names its row.
-                let _ = if place == 0 {
+                let _ = if index == 0 {
                     write!(html, "<th scope=\"row\"{}>{cell}</th>", class(column))
                 } else {
                     write!(html, "<td{}>{cell}</td>", class(column))
@@ -96,7 +96,7 @@ impl Table {
     }
 }
 
-/// Text that stays what it is in Markdown: on one line, without HTML, and inside its cell.
+/// Text escaped for Markdown: on one line, without HTML, and inside its cell.
 pub(crate) fn markdown_text(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {

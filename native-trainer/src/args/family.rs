@@ -23,58 +23,58 @@ pub enum OrderChoice {
 /// A teacher, a student, and the order in which the student is patched.
 #[derive(Args, Clone, Debug)]
 pub struct FamilyArgs {
-    /// Folder of the teacher (config.json, model.safetensors), or its id on the Hub
+    /// Teacher: model folder (config.json, model.safetensors) or Hub id
     #[arg(long, alias = "teacher_model_name_or_path")]
     pub teacher: PathBuf,
-    /// Folder of the student (also with student_config.json), or its id on the Hub
+    /// Student: model folder (with student_config.json) or Hub id
     #[arg(long, alias = "student_model_name_or_path")]
     pub student: PathBuf,
-    /// Teacher layers the student keeps, for a student without student_config.json (DistilGPT2 and
-    /// DistilBERT: 0,2,4,7,9,11)
+    /// Teacher layers that the student was made from, if it has no student_config.json (DistilGPT2
+    /// and DistilBERT: 0,2,4,7,9,11)
     #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
     pub kept: Vec<usize>,
-    /// Which layers are patched first: first, last, student layers such as 3,0,2,1, or the file of
-    /// an order such as a search writes (order.json), or auto: searched on --calibration texts
-    /// [default: what the paper found best for the architecture]
+    /// Patching order: first, last, student layers such as 3,0,2,1, an order.json of `boomerang
+    /// search`, or auto: searched on --calibration texts [default: the paper's best for the
+    /// architecture]
     #[arg(long, value_parser = parse_order_choice)]
     pub order: Option<OrderChoice>,
-    /// Continue although the student was made from another teacher, or has another tokenizer
+    /// Accept a student that was made from another teacher, or that has another tokenizer
     #[arg(long)]
     pub allow_mismatch: bool,
-    /// The reference implementation's word for --order first
+    /// The reference implementation's name for --order first
     #[arg(long = "patch_first_k_layers", hide = true, conflicts_with = "order")]
     pub from_first: bool,
 }
 
 impl FamilyArgs {
-    /// The plan that made the student: its own, or the one that `--kept` tells.
+    /// The plan that made the student: its own, or the one of `--kept`.
     ///
     /// # Errors
-    /// When there is neither, the two differ, or the plan is not for this many layers.
+    /// When there is neither, the two differ, or the plan is for another number of layers.
     pub fn plan(
         &self,
         own: Option<LayerPlan>,
         n_teacher_layers: usize,
         n_student_layers: usize,
     ) -> anyhow::Result<LayerPlan> {
-        let told = (!self.kept.is_empty())
+        let asked = (!self.kept.is_empty())
             .then(|| LayerPlan::keep(&self.kept, n_teacher_layers))
             .transpose()?;
-        let plan = match (own, told) {
-            (Some(own), Some(told)) if own != told => {
+        let plan = match (own, asked) {
+            (Some(own), Some(asked)) if own != asked => {
                 return Err(Exit::Usage.error(format!(
-                    "{} keeps the teacher layers {:?} by its own account; --kept has {:?}",
+                    "{} was made from the teacher layers {:?}, --kept has {:?}; omit --kept",
                     self.student.display(),
                     own.kept(),
                     self.kept
                 )));
             }
-            (own, told) => own.or(told),
+            (own, asked) => own.or(asked),
         };
         let plan = plan.ok_or_else(|| {
             Exit::Unusable.error(format!(
-                "{} does not say which teacher layers its {n_student_layers} layers were made \
-                 from (as a folder does in student_config.json, a GGUF file in \
+                "{} does not name the teacher layers that its {n_student_layers} layers were made \
+                 from (a folder has them in student_config.json, a GGUF file in \
                  boomerang.copied_teacher_layers); name them with --kept",
                 self.student.display()
             ))
@@ -86,7 +86,7 @@ impl FamilyArgs {
         }
         if plan.n_teacher_layers() != n_teacher_layers {
             return Err(Exit::Unusable.error(format!(
-                "{} is no student of {}: its plan is for a teacher of {} layers, this one has \
+                "{} is not a student of {}: its plan is for a teacher of {} layers, this one has \
                  {n_teacher_layers}",
                 self.student.display(),
                 self.teacher.display(),
@@ -99,8 +99,8 @@ impl FamilyArgs {
     /// As [`FamilyArgs::plan`], of these two folders, which are checked to belong together.
     ///
     /// # Errors
-    /// As [`FamilyArgs::plan`], when the student's own account of its layers cannot be read, or says
-    /// that it was made from another teacher.
+    /// As [`FamilyArgs::plan`], when the student's own plan cannot be read, or when it was made
+    /// from another teacher.
     pub fn plan_of(
         &self,
         teacher: &ModelFolder,

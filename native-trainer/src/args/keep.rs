@@ -8,16 +8,16 @@ use super::numbers::count;
 /// Which layers of the teacher the student keeps.
 #[derive(Args, Clone, Debug)]
 pub struct KeepArgs {
-    /// Teacher layers the student keeps, e.g. 0,2,4,5; wins over the rule below
+    /// Teacher layers to keep, e.g. 0,2,4,5; overrides the rule of the next three options
     #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
     pub keep: Vec<usize>,
-    /// Leading layers kept one by one
+    /// Keep this many layers at the start
     #[arg(long, default_value_t = 1, alias = "first_layers_to_keep", value_name = "N")]
     pub keep_first: usize,
-    /// Trailing layers kept one by one
+    /// Keep this many layers at the end
     #[arg(long, default_value_t = 2, alias = "last_layers_to_keep", value_name = "N")]
     pub keep_last: usize,
-    /// In between, one layer of every N is kept
+    /// Keep every N-th layer in between
     #[arg(value_parser = count, long, default_value_t = 2, alias = "alternate_every_n_layers", value_name = "N")]
     pub keep_every: usize,
 }

@@ -8,7 +8,7 @@ use super::numbers::non_negative;
 /// `--ce-weight`, `--kl-weight` and so on, made from [`LossTerm::ALL`].
 #[derive(Clone, Debug, Default)]
 pub struct LossArgs {
-    /// Temperature and positions are those of the default; flags of their own set them.
+    /// Temperature and positions are the default ones; they have flags of their own.
     pub weights: LossWeights,
 }
 
@@ -26,7 +26,7 @@ impl Args for LossArgs {
                 .value_name("WEIGHT")
                 .value_parser(non_negative)
                 .default_value(default.to_string())
-                .help(format!("Weight of the {}; 0 turns it off", term.name()));
+                .help(format!("Weight of the {}; 0 disables it", term.name()));
             command.arg(arg)
         })
     }

@@ -18,7 +18,7 @@ use crate::device::DeviceChoice;
 /// Where to compute.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct DeviceArgs {
-    /// auto takes a real GPU when there is one, else the CPU
+    /// Device to compute on
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     pub device: DeviceChoice,
 }
@@ -26,8 +26,8 @@ pub struct DeviceArgs {
 /// A set of defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
-    /// Correct alignment, averaged gradients, packed documents
+    /// Correct layer alignment, averaged gradients, packed documents
     Default,
-    /// The reference implementation to the last detail, its quirks included
+    /// The reference implementation in every detail, quirks included
     Paper,
 }

@@ -4,7 +4,7 @@
 /// A number above 0: a learning rate, a temperature, a norm to clip to.
 ///
 /// # Errors
-/// Says what was expected.
+/// States what was expected.
 pub fn positive(text: &str) -> Result<f64, String> {
     finite(text).filter(|&number| number > 0.0).ok_or_else(|| expected("a number above 0", text))
 }
@@ -12,7 +12,7 @@ pub fn positive(text: &str) -> Result<f64, String> {
 /// A number of at least 0: the weight of a loss term, a tolerance.
 ///
 /// # Errors
-/// Says what was expected.
+/// States what was expected.
 pub fn non_negative(text: &str) -> Result<f64, String> {
     finite(text)
         .filter(|&number| number >= 0.0)
@@ -22,16 +22,16 @@ pub fn non_negative(text: &str) -> Result<f64, String> {
 /// As [`non_negative`], for what is computed in f32.
 ///
 /// # Errors
-/// Says what was expected.
+/// States what was expected.
 pub fn non_negative_f32(text: &str) -> Result<f32, String> {
     let number = non_negative(text)? as f32;
     if number.is_finite() { Ok(number) } else { Err(expected("a number below 3.4e38", text)) }
 }
 
-/// A part of a whole, from 0 to 1.
+/// A fraction, from 0 to 1.
 ///
 /// # Errors
-/// Says what was expected.
+/// States what was expected.
 pub fn share(text: &str) -> Result<f64, String> {
     finite(text)
         .filter(|number| (0.0..=1.0).contains(number))
@@ -41,7 +41,7 @@ pub fn share(text: &str) -> Result<f64, String> {
 /// Any number, of either sign.
 ///
 /// # Errors
-/// Says what was expected.
+/// States what was expected.
 pub fn number(text: &str) -> Result<f64, String> {
     finite(text).ok_or_else(|| expected("a number", text))
 }
@@ -49,7 +49,7 @@ pub fn number(text: &str) -> Result<f64, String> {
 /// How many: at least 1.
 ///
 /// # Errors
-/// Says what was expected.
+/// States what was expected.
 pub fn count(text: &str) -> Result<usize, String> {
     let number = text.trim().parse::<usize>().ok().filter(|&number| number > 0);
     number.ok_or_else(|| expected("a whole number of at least 1", text))
@@ -58,7 +58,7 @@ pub fn count(text: &str) -> Result<usize, String> {
 /// Tokens of a sequence that is trained on: a token is predicted from the one before it.
 ///
 /// # Errors
-/// Says what was expected.
+/// States what was expected.
 pub fn sequence_length(text: &str) -> Result<usize, String> {
     let number = text.trim().parse::<usize>().ok().filter(|&number| number > 1);
     number.ok_or_else(|| expected("a whole number of at least 2", text))

@@ -1,30 +1,31 @@
-//! The arguments that say which tasks are asked, and how.
+//! Which tasks are evaluated, and how.
 
 use std::path::PathBuf;
 
 use boomerang_hub::HubSettings;
 use boomerang_lm_tasks::{Limit, Options};
 
-/// Shared by every command that asks tasks; names with underscores are lm-evaluation-harness's own.
+/// Shared by every command that evaluates tasks; names with underscores are lm-evaluation-harness's
+/// own.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TaskArgs {
-    /// Tasks, with commas between them: names such as arc_easy or mmlu, .yaml files of
-    /// lm-evaluation-harness, or .jsonl questions with "task", "context", "choices" and "gold"
+    /// Comma-separated tasks: names such as arc_easy or mmlu, .yaml files of lm-evaluation-harness,
+    /// or .jsonl questions with "task", "context", "choices" and "gold"
     #[arg(long, value_delimiter = ',')]
     pub tasks: Vec<String>,
-    /// Folder with .yaml tasks that --tasks can name; repeatable
+    /// Folder of .yaml tasks that --tasks can name; repeatable
     #[arg(long, alias = "include_path", value_name = "FOLDER")]
     pub include_path: Vec<PathBuf>,
-    /// Folder with datasets, looked through before the Hub's cache; repeatable
+    /// Folder of datasets, searched before the Hub cache; repeatable
     #[arg(long, alias = "data_dir", value_name = "FOLDER")]
     pub data_dir: Vec<PathBuf>,
-    /// Examples before each question [default: as each task has it]
+    /// Number of few-shot examples [default: each task's own]
     #[arg(long, alias = "num_fewshot", value_name = "N")]
     pub num_fewshot: Option<usize>,
-    /// Ask the first documents of each task only: a number, or a share such as 0.1
+    /// Evaluate only the first documents of each task: a count, or a fraction such as 0.1
     #[arg(long)]
     pub limit: Option<Limit>,
-    /// Seed of the draw of examples
+    /// Seed for sampling few-shot examples
     #[arg(long, default_value_t = Options::default().seed, value_name = "SEED")]
     pub fewshot_seed: u64,
 }

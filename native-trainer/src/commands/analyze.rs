@@ -1,4 +1,4 @@
-//! `boomerang analyze`: how alike the states of teacher and student are, and what that advises.
+//! `boomerang analyze`: cosine similarity of teacher and student states, and the advice from it.
 
 use std::path::PathBuf;
 
@@ -13,40 +13,39 @@ use crate::device;
 use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFolder, shown};
 use crate::measure::calibration::CalibrationArgs;
-use crate::progress::{Progress, print, tell};
+use crate::progress::{Progress, note, print};
 
-/// Say which layers matter, and which to keep and patch first
+/// Show which layers matter, and which to keep and to patch first
 #[derive(Clone, Debug, clap::Args)]
 pub struct AnalyzeArgs {
-    /// Folder of the teacher, or its id on the Hub
+    /// Teacher: model folder or Hub id
     #[arg(long, alias = "teacher_model_name_or_path")]
     pub teacher: PathBuf,
-    /// Folder of its student, or its id on the Hub; without one the teacher is looked at alone
+    /// Student: model folder or Hub id [default: analyze only the teacher]
     #[arg(long, alias = "student_model_name_or_path")]
     pub student: Option<PathBuf>,
-    /// Teacher layers the student keeps, for a student without student_config.json
+    /// Teacher layers that the student was made from, if it has no student_config.json
     #[arg(long, value_delimiter = ',', value_name = "LAYERS", requires = "student")]
     pub kept: Vec<usize>,
-    /// Continue although the student was made from another teacher, or has another tokenizer
+    /// Accept a student that was made from another teacher, or that has another tokenizer
     #[arg(long, requires = "student")]
     pub allow_mismatch: bool,
-    /// Layers that a student is advised to keep [default: as many as the student has, else as the
-    /// paper's rule keeps]
+    /// Number of layers to advise keeping [default: the student's, else that of the paper's rule]
     #[arg(value_parser = count, long, value_name = "N")]
     pub layers: Option<usize>,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Folder for analysis.json, tables and pictures
+    /// Output folder: analysis.json, tables and charts
     #[arg(long)]
     pub out: PathBuf,
-    /// Replace what is there
+    /// Overwrite existing output
     #[arg(long)]
     pub force: bool,
 }
 
-/// Width of a written picture, and the height of one whose height does not follow, in pixels.
+/// Width of a chart, and the height of those whose height is free, in pixels.
 const PICTURE: (f64, f64) = (960.0, 420.0);
 
 /// Compares the states on the texts, and writes what was found.
@@ -55,13 +54,15 @@ const PICTURE: (f64, f64) = (960.0, 420.0);
 /// When the models or the texts cannot be used.
 pub fn run(args: &AnalyzeArgs) -> anyhow::Result<()> {
     if args.calibration.calibration.is_empty() {
-        return Err(Exit::Usage.error("states are compared on texts; give some with --calibration"));
+        return Err(
+            Exit::Usage.error("no texts to compare the states on; give some with --calibration")
+        );
     }
     let folder = ModelFolder::open(&args.teacher)?;
     let n_layers = folder.config().n_layers();
     if args.layers.is_some_and(|n| n == 0 || n > n_layers) {
         return Err(Exit::Usage.error(format!(
-            "--layers has to be from 1 to {n_layers}, the layers of {}",
+            "--layers must be from 1 to {n_layers}, the number of layers of {}",
             args.teacher.display()
         )));
     }
@@ -69,7 +70,7 @@ pub fn run(args: &AnalyzeArgs) -> anyhow::Result<()> {
     let numbers_per_token = (4 * n_layers + 4) * folder.config().d_model;
     let batches = args.calibration.batches_holding(&folder, numbers_per_token)?;
     let device = device::choose(args.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let (teacher, student) = match &args.student {
         None => (folder.teacher(&device.device)?, None),
         Some(student) => {
@@ -100,13 +101,13 @@ pub fn run(args: &AnalyzeArgs) -> anyhow::Result<()> {
     let analysis = Analysis::new(found, plan, advised);
     if !analysis.is_finite() {
         return Err(Exit::Unusable.error(format!(
-            "{} gives states that are no numbers; are its weights whole?",
+            "the states of {} are NaN or infinite; check its weights",
             args.teacher.display()
         )));
     }
     write(&out, args, &analysis)?;
     let written = out.commit()?;
-    tell_summary(&analysis, folder.config().architecture.default_order());
+    print_summary(&analysis, folder.config().architecture.default_order());
     print(&format!("written to {}", written.display()));
     Ok(())
 }
@@ -135,7 +136,7 @@ fn write(out: &OutputFolder, args: &AnalyzeArgs, analysis: &Analysis) -> anyhow:
 }
 
 /// Prints the tables of layers and blocks, and the advice.
-fn tell_summary(analysis: &Analysis, default_order: PatchOrder) {
+fn print_summary(analysis: &Analysis, default_order: PatchOrder) {
     let kept = analysis.plan.as_ref().map(LayerPlan::kept);
     let order = similarity_order(&analysis.influence);
     print("teacher layer  influence  rank  student");
@@ -143,8 +144,8 @@ fn tell_summary(analysis: &Analysis, default_order: PatchOrder) {
         let rank = order.iter().position(|&other| other == layer).unwrap_or(0) + 1;
         let of_student = match &kept {
             None => "",
-            Some(kept) if kept.contains(&layer) => "keeps it",
-            Some(_) => "leaves it out",
+            Some(kept) if kept.contains(&layer) => "kept",
+            Some(_) => "dropped",
         };
         print(format!("{layer:>13}  {influence:>9.4}  {rank:>4}  {of_student}").trim_end());
     }
@@ -173,6 +174,6 @@ fn tell_summary(analysis: &Analysis, default_order: PatchOrder) {
         PatchOrder::Found(_) => return,
     };
     if analysis.plan.is_some() {
-        print(&format!("- For this architecture the paper patches --order {word}."));
+        print(&format!("- The paper's order for this architecture: --order {word}."));
     }
 }

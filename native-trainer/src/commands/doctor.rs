@@ -1,4 +1,4 @@
-//! `boomerang doctor`: what this machine has, and which device would be used.
+//! `boomerang doctor`: the hardware of this machine, and the device that is selected.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::device::{self, Adapter, DeviceChoice, Memory, Target};
 use crate::progress::print;
 
-/// Say what this machine has and which device would be used
+/// Show the hardware of this machine and the device that --device auto selects
 #[derive(Clone, Debug, clap::Args)]
 pub struct DoctorArgs {
     /// Print JSON
@@ -15,24 +15,24 @@ pub struct DoctorArgs {
     pub json: bool,
 }
 
-/// Everything a report about a problem should say of the machine.
+/// What a bug report should include about the machine.
 #[derive(Debug, Serialize)]
 struct Findings<'machine> {
     version: &'static str,
     os: &'static str,
     architecture: &'static str,
     n_threads: usize,
-    /// `None` where the system does not say.
+    /// `None` where the system does not report it.
     memory: Option<Memory>,
     built_with_wgpu: bool,
     adapters: &'machine [Adapter],
-    /// What `--device auto` takes.
+    /// What `--device auto` selects.
     device: String,
     reason: String,
 }
 
 /// # Errors
-/// None that is known: a doctor answers on every machine.
+/// None that is known: it works on every machine.
 pub fn run(args: &DoctorArgs) -> anyhow::Result<()> {
     let findings = look()?;
     if args.json {
@@ -67,15 +67,15 @@ impl Findings<'_> {
     fn to_text(&self) -> String {
         let mut text = String::new();
         let mut line = |label: &str, value: String| {
-            // A string takes all that is written to it.
+            // Writing to a string cannot fail.
             let _ = writeln!(text, "{label:<9} {value}");
         };
         line("boomerang", self.version.to_owned());
         line("system", format!("{} {}, {} threads", self.os, self.architecture, self.n_threads));
-        line("memory", self.memory.map_or_else(|| "unknown".to_owned(), told));
+        line("memory", self.memory.map_or_else(|| "unknown".to_owned(), show_memory));
         match self.adapters {
             [] if !self.built_with_wgpu => line("GPUs", "built without GPU support".to_owned()),
-            [] => line("GPUs", "no adapter was found; is the GPU's driver installed?".to_owned()),
+            [] => line("GPUs", "no adapter found; is the GPU driver installed?".to_owned()),
             adapters => {
                 for (number, adapter) in adapters.iter().enumerate() {
                     line(if number == 0 { "GPUs" } else { "" }, adapter.to_string());
@@ -93,7 +93,7 @@ fn limits(adapter: &Adapter) -> String {
     let limits = &adapter.limits;
     let [x, y, z] = limits.max_workgroup_size;
     format!(
-        "buffers up to {}, tensors in a shader up to {}, workgroups up to {x}·{y}·{z} and {} in all",
+        "buffers up to {}, bindings up to {}, workgroups up to {x}×{y}×{z}, {} invocations",
         size(limits.max_buffer_bytes),
         size(limits.max_storage_binding_bytes),
         limits.max_workgroup_invocations
@@ -110,8 +110,8 @@ fn abilities(adapter: &Adapter) -> String {
     format!("f16 in shaders: {f16}; subgroups: {subgroups}")
 }
 
-fn told(memory: Memory) -> String {
-    format!("{}, of which {} free", size(memory.total_bytes), size(memory.free_bytes))
+fn show_memory(memory: Memory) -> String {
+    format!("{}, {} free", size(memory.total_bytes), size(memory.free_bytes))
 }
 
 /// Bytes for people, in powers of 1000 as on the label of a disk.
@@ -132,9 +132,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_told_in_powers_of_a_thousand() {
+    fn memory_is_shown_in_powers_of_a_thousand() {
         let memory = Memory { total_bytes: 16_303_412 * 1024, free_bytes: 9_012_345 * 1024 };
-        assert_eq!(told(memory), "16.7 GB, of which 9.2 GB free");
+        assert_eq!(show_memory(memory), "16.7 GB, 9.2 GB free");
     }
 
     #[test]

@@ -8,23 +8,23 @@ use std::process::{Command, Stdio};
 use boomerang_core::bundle::MANIFEST;
 
 use crate::exit::Exit;
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 use crate::serve::Server;
 
 /// Serve the explorer with a bundle from this machine
 #[derive(Clone, Debug, clap::Args)]
 pub struct ExploreArgs {
-    /// The family's bundle, or the folder of a demo or an evaluation that has one in `bundle/`
+    /// Bundle of a family, or a folder such as `boomerang demo` writes, with one in bundle/
     #[arg(value_name = "DIR")]
     pub bundle: PathBuf,
-    /// The built page [default: dist in the current folder, else share/boomerang/site beside the
-    /// program]
+    /// Folder of the built page [default: dist in the current folder, else share/boomerang/site
+    /// next to the program's folder]
     #[arg(long, value_name = "DIR")]
     pub site: Option<PathBuf>,
-    /// Port; 0 takes any that is free
+    /// Port; 0 selects a free one
     #[arg(long, value_name = "N", default_value_t = 8642)]
     pub port: u16,
-    /// Let other machines of this network look, too
+    /// Serve other machines on this network, too
     #[arg(long)]
     pub lan: bool,
     /// Open the page in the browser
@@ -35,12 +35,12 @@ pub struct ExploreArgs {
 /// Serves until Ctrl-C.
 ///
 /// # Errors
-/// When the bundle or the page is not there, or the port is taken.
+/// When the bundle or the page does not exist, or the port is in use.
 pub fn run(args: &ExploreArgs) -> anyhow::Result<()> {
     let site = args.site.clone().map_or_else(find_site, Ok)?;
     let bundle = find_bundle(&args.bundle);
     let server = Server::start(&site, &bundle, address(args))?;
-    print(&format!("{} is served at", bundle.display()));
+    print(&format!("Serving {} at", bundle.display()));
     print(&format!("  {}", server.url()));
     if args.lan {
         for ip in lan_addresses() {
@@ -55,9 +55,11 @@ pub fn run(args: &ExploreArgs) -> anyhow::Result<()> {
                 print(&code);
             }
         }
-        print("Other machines compute on their CPU: browsers keep WebGPU for https and localhost.");
+        print(
+            "Other machines compute on their CPU: browsers allow WebGPU only on https and localhost.",
+        );
     }
-    print("Ctrl-C ends it.");
+    print("Press Ctrl-C to stop.");
     if args.open {
         open_browser(&server.url());
     }
@@ -69,10 +71,10 @@ fn address(args: &ExploreArgs) -> SocketAddr {
     SocketAddr::new(ip.into(), args.port)
 }
 
-/// The folder itself unless it is no bundle and has one inside.
+/// The folder itself unless it is not a bundle and has one inside.
 fn find_bundle(folder: &Path) -> PathBuf {
     let inner = folder.join("bundle");
-    let is_bundle = |place: &Path| place.join(MANIFEST).is_file();
+    let is_bundle = |folder: &Path| folder.join(MANIFEST).is_file();
     if !is_bundle(folder) && is_bundle(&inner) { inner } else { folder.to_owned() }
 }
 
@@ -80,7 +82,7 @@ fn find_bundle(folder: &Path) -> PathBuf {
 fn qr_code(address: &str) -> Option<String> {
     use qrcode::render::unicode::Dense1x2;
     let code = qrcode::QrCode::new(address).ok()?;
-    // A terminal's ink is light on most screens, and cameras want the code dark on light.
+    // Most terminals print light on dark, and cameras need the code dark on light.
     let mut drawing = code.render::<Dense1x2>();
     Some(drawing.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build())
 }
@@ -89,19 +91,19 @@ fn find_site() -> anyhow::Result<PathBuf> {
     let installed = std::env::current_exe().ok().and_then(|program| {
         Some(program.parent()?.parent()?.join("share").join("boomerang").join("site"))
     });
-    let places = [Some(PathBuf::from("dist")), installed];
-    let is_site = |place: &PathBuf| place.join("index.html").is_file();
-    places.into_iter().flatten().find(is_site).ok_or_else(|| {
+    let folders = [Some(PathBuf::from("dist")), installed];
+    let is_site = |folder: &PathBuf| folder.join("index.html").is_file();
+    folders.into_iter().flatten().find(is_site).ok_or_else(|| {
         Exit::Usage.error(
-            "the page is not built: there is no dist/index.html here; build it with \
-             `cargo xtask page`, or say where it is with --site",
+            "the page is not built: dist/index.html does not exist in the current folder; build it \
+             with `cargo xtask page`, or give its folder with --site",
         )
     })
 }
 
 /// Addresses of this machine in private networks.
 fn lan_addresses() -> BTreeSet<IpAddr> {
-    // Connecting a datagram socket sends nothing: it only asks which way a packet would leave.
+    // Connecting a datagram socket sends nothing: it only looks up the route of a packet.
     let source_towards = |target: Ipv4Addr| {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
         socket.connect((target, 9)).ok()?;
@@ -129,7 +131,7 @@ fn open_browser(url: &str) {
         .stderr(Stdio::null())
         .spawn();
     if let Err(error) = started {
-        tell(&format!("no browser was opened ({program}: {error}); open the address above"));
+        note(&format!("cannot open a browser ({program}: {error}); open the address above"));
     }
 }
 
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_network_is_let_in_when_asked() {
+    fn the_network_is_served_when_asked() {
         assert_eq!(address(&ExploreArgs { lan: true, ..args() }).to_string(), "0.0.0.0:8642");
     }
 

@@ -7,27 +7,27 @@ use boomerang_core::gguf::{Conversion, plan_to_metadata};
 
 use super::patch::{Dtype, parse_dtype};
 use crate::files::{ModelFolder, OutputFile, name_gguf, write_conversion};
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 
-/// Write a model as a GGUF file, for llama.cpp
+/// Convert a model to a GGUF file for llama.cpp
 #[derive(Clone, Debug, clap::Args)]
 pub struct ExportArgs {
-    /// Folder of the model, or a recipe
+    /// Model: folder, recipe or Hub id
     pub model: PathBuf,
-    /// The file to write
+    /// Output file
     #[arg(long)]
     pub out: PathBuf,
-    /// The number format: keep, f32, f16, bf16, q8_0, q4_0. For k-quants write f16 and run
+    /// Number format: keep, f32, f16, bf16, q8_0 or q4_0. For k-quants, write f16 and run
     /// llama.cpp's llama-quantize on the file
     #[arg(long, value_parser = parse_dtype, default_value = "keep", value_name = "FORMAT")]
     pub dtype: Dtype,
-    /// Replace what is there
+    /// Overwrite existing output
     #[arg(long)]
     pub force: bool,
 }
 
 /// # Errors
-/// Names the tensor that is missing, or what GGUF cannot say of the model.
+/// Names the tensor that is missing, or the feature that GGUF cannot represent.
 pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.model)?;
     let out = OutputFile::create(&args.out, args.force)?;
@@ -41,13 +41,13 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     if let Some(plan) = &plan {
         plan_to_metadata(plan, &mut conversion.metadata);
     }
-    for note in &conversion.notes {
-        tell(&format!("{}: {note}", args.out.display()));
+    for warning in &conversion.notes {
+        note(&format!("{}: {warning}", args.out.display()));
     }
     write_conversion(out, &conversion, &folder)?;
     let n_bytes: usize = conversion.tensors.iter().map(|tensor| tensor.n_bytes()).sum();
     let student = match plan {
-        Some(plan) => format!(", a student of {} layers", plan.n_teacher_layers()),
+        Some(plan) => format!(", student of a teacher with {} layers", plan.n_teacher_layers()),
         None => String::new(),
     };
     print(&format!(

@@ -1,4 +1,4 @@
-//! `boomerang generate`: a model continues a text.
+//! `boomerang generate`: a model continues a prompt.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -12,20 +12,22 @@ use crate::args::numbers::non_negative;
 use crate::device;
 use crate::files::ModelFolder;
 
-/// Continue a text
+/// Continue a prompt
 #[derive(Clone, Debug, clap::Args)]
 pub struct GenerateArgs {
-    /// Folder of the model, with its tokenizer.json, or its id on the Hub
+    /// Model with a tokenizer.json: folder, recipe or Hub id
     #[arg(long)]
     pub model: PathBuf,
+    /// Prompt to continue
     #[arg(long)]
     pub prompt: String,
-    /// Tokens to add at most
-    #[arg(long, default_value_t = 64)]
+    /// Maximum number of new tokens
+    #[arg(long, aliases = ["max-new-tokens", "max_new_tokens"], default_value_t = 64)]
     pub tokens: usize,
-    /// 0 always takes the likeliest token
+    /// Sampling temperature; 0 is greedy decoding
     #[arg(value_parser = non_negative, long, default_value_t = 0.0)]
     pub temperature: f64,
+    /// Seed for sampling
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Print token ids instead of text
@@ -38,7 +40,8 @@ pub struct GenerateArgs {
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
     let folder = ModelFolder::open(&args.model)?;
-    let tokenizer = folder.tokenizer()?.context("generating needs a tokenizer.json")?;
+    let tokenizer =
+        folder.tokenizer()?.context("generation needs a tokenizer.json in the model's folder")?;
     let model = folder.model(&device.device)?;
     let sampling = if args.temperature > 0.0 {
         Sampling::Random { temperature: args.temperature, seed: args.seed }
@@ -48,7 +51,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let prompt = tokenizer.encode(&args.prompt, true)?;
     let end_tokens = model.config().end_tokens();
     let mut generation = Generation::new(&model, &prompt, args.tokens, sampling)?;
-    // A token alone may be half a character, or lack its space.
+    // A single token may be half a character, or lack its space.
     let mut stream = TextStream::new(&tokenizer, &prompt);
     let mut stdout = std::io::stdout();
     let mut show = |piece: &str| {

@@ -1,13 +1,14 @@
-//! `boomerang hub`: models by id, fetched before they are needed, and what the cache holds.
+//! `boomerang hub`: downloads models by id, and lists the cache.
 
 use std::path::absolute;
 
 use boomerang_hub::{self as hub, HubId, HubSettings, Snapshot};
 use clap::Subcommand;
 
-use crate::progress::{Download, print, tell};
+use crate::cli_examples as examples;
+use crate::progress::{Download, note, print};
 
-/// Fetch models from the Hub, and list those that are here
+/// Download models from the Hugging Face Hub, and list the cached ones
 #[derive(Clone, Debug, clap::Args)]
 pub struct HubArgs {
     #[command(subcommand)]
@@ -16,24 +17,26 @@ pub struct HubArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 pub enum HubCommand {
-    /// Fetch a model, unless it is here already, and print its folder
+    /// Download a model unless it is cached, and print its folder
+    #[command(after_help = examples::HUB_GET)]
     Get(GetArgs),
-    /// Tell which models are here: id, bytes, and what is missing
+    /// List cached models: id, size, and missing files
+    #[command(after_help = examples::HUB_LIST)]
     List,
 }
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct GetArgs {
-    /// owner/name, or owner/name@revision for a branch, a tag or a commit
+    /// Model: owner/name, or owner/name@revision with a branch, a tag or a commit
     #[arg(value_parser = parse_id)]
     pub id: HubId,
-    /// Ask the Hub for a newer commit even if the model is here
+    /// Check the Hub for a newer commit even if the model is cached
     #[arg(long)]
     pub update: bool,
 }
 
 /// # Errors
-/// When the model does not come, with the reason; a cache that cannot be read.
+/// When the model cannot be downloaded, or the cache cannot be read.
 pub fn run(args: &HubArgs) -> anyhow::Result<()> {
     let settings = HubSettings::from_env()?;
     match &args.command {
@@ -49,7 +52,7 @@ pub fn run(args: &HubArgs) -> anyhow::Result<()> {
         HubCommand::List => {
             let found = hub::list(&settings)?;
             if found.is_empty() {
-                tell(&format!("no models in {}", settings.cache.display()));
+                note(&format!("no models in {}", settings.cache.display()));
             }
             print_table(&found);
         }
@@ -63,17 +66,17 @@ fn print_table(found: &[Snapshot]) {
         let state = if missing.is_empty() {
             "complete".to_owned()
         } else {
-            format!("incomplete, without {}", missing.join(", "))
+            format!("incomplete, missing {}", missing.join(", "))
         };
         print(&format!("{:<width$}  {n_bytes:>12} bytes  {state}", id.to_string()));
     }
 }
 
 fn parse_id(text: &str) -> Result<HubId, String> {
-    // What stands alone can here be nothing but a name.
+    // Without a folder to confuse it with, a single word is a name.
     HubId::parse(text).or_else(|| HubId::parse(&format!("hf:{text}"))).ok_or_else(|| {
         let meant = HubId::meant_by(text);
-        let meant = meant.map(|id| format!("; perhaps {id} is meant")).unwrap_or_default();
+        let meant = meant.map(|id| format!("; did you mean {id}?")).unwrap_or_default();
         format!(
             "expected owner/name or owner/name@revision, of letters, digits, '.', '_' and '-'{meant}"
         )

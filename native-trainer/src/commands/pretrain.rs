@@ -19,51 +19,61 @@ use crate::args::numbers::{count, positive, sequence_length, share};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::OutputFolder;
-use crate::progress::{Progress, print, tell};
+use crate::progress::{Progress, note, print};
 use crate::train::run::Interrupt;
 
 /// Train a small teacher from scratch on the generated corpus
 #[derive(Clone, Debug, clap::Args)]
 pub struct PretrainArgs {
-    /// Where to write the teacher: a Hugging Face folder, with the corpus's seed and held-out tasks
+    /// Output folder: the teacher as a Hugging Face model, with the corpus seed and held-out tasks
     #[arg(long)]
     pub out: PathBuf,
-    /// Of the world that the corpus tells of
+    /// Seed of the corpus
     #[arg(long, default_value_t = 5)]
     pub corpus_seed: u64,
-    /// Of the initial weights and the order of the lines
+    /// Seed for random initialization and for the order of the training lines
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// Number of layers
     #[arg(value_parser = count, long, default_value_t = 12)]
     pub layers: usize,
-    /// Width of the residual stream
+    /// Hidden size
     #[arg(value_parser = count, long, default_value_t = 48)]
     pub d_model: usize,
+    /// Number of attention heads
     #[arg(value_parser = count, long, default_value_t = 3)]
     pub heads: usize,
-    /// Width of the feed-forward network
+    /// Hidden size of the feed-forward network
     #[arg(value_parser = count, long, default_value_t = 128)]
     pub d_ff: usize,
-    /// Share one matrix between embedding and head
+    /// Tie the weights of embedding and head
     #[arg(long)]
     pub tied: bool,
+    /// Number of optimizer steps
     #[arg(value_parser = count, long, default_value_t = 2600)]
     pub steps: usize,
-    /// Rows of a step
-    #[arg(value_parser = count, long, default_value_t = 8)]
+    /// Sequences per optimizer step
+    #[arg(
+        value_parser = count,
+        long = "batch-size",
+        alias = "rows",
+        default_value_t = 8,
+        value_name = "N"
+    )]
     pub rows: usize,
-    /// Tokens of a row
+    /// Tokens per sequence
     #[arg(value_parser = sequence_length, long, default_value_t = 128)]
     pub seq_len: usize,
+    /// Peak learning rate
     #[arg(value_parser = positive, long, default_value_t = 3e-3)]
     pub lr: f64,
-    /// Share of the steps, at the end, over which the learning rate goes down to zero
+    /// Fraction of the steps, at the end, over which the learning rate decays to zero
     #[arg(value_parser = share, long, default_value_t = 0.6)]
     pub tail: f64,
-    /// Questions of each held-out task
+    /// Number of questions of each held-out task
     #[arg(value_parser = count, long, default_value_t = 100)]
     pub questions: usize,
-    /// Replace what is there
+    /// Overwrite existing output
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
@@ -72,18 +82,22 @@ pub struct PretrainArgs {
 
 pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let corpus = Corpus::new(args.corpus_seed);
     let floor = corpus.entropy_floor();
     let config = config(args, &corpus)?;
     let out = OutputFolder::create(&args.out, args.force)?;
     if device.device == device::cpu() {
         let n_bytes = step_bytes(&config, None, args.rows, args.seq_len);
-        device::require_memory("a step", n_bytes, "lower --rows, --seq-len or the model's sizes")?;
+        device::require_memory(
+            "a step",
+            n_bytes,
+            "lower --batch-size, --seq-len or the model's size",
+        )?;
     }
     let model = LanguageModel::random(&config, Initialization::Scaled, args.seed, &device.device);
     let n_params = model.n_params();
-    tell(&format!("{n_params} parameters; no model can lose less than {floor:.3} nats a token"));
+    note(&format!("{n_params} parameters; entropy of the corpus: {floor:.3} nats/token"));
 
     let schedule = Schedule {
         peak: args.lr,
@@ -109,17 +123,15 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
         let report = block_on(pretrainer.step(&[Batch::new(batch.collect(), Layout::Packed)]));
         if !report.is_finite() {
             let step = pretrainer.n_steps();
-            return Err(anyhow::anyhow!(
-                "the loss is no number any more at step {step}; lower --lr"
-            ))
-            .or_exit(Exit::Diverged);
+            return Err(anyhow::anyhow!("the loss is NaN or infinite at step {step}; lower --lr"))
+                .or_exit(Exit::Diverged);
         }
         n_tokens += report.n_tokens;
         let loss = smooth_loss.map_or(report.terms.total, |smooth: f64| {
             smooth + 0.02 * (report.terms.total - smooth)
         });
         smooth_loss = Some(loss);
-        progress.set(pretrainer.n_steps(), || format!("loss {loss:.3} (floor {floor:.3})"));
+        progress.set(pretrainer.n_steps(), || format!("loss {loss:.3} (entropy {floor:.3})"));
     }
     progress.finish();
     let seconds = started.elapsed().as_secs_f64();
@@ -152,8 +164,8 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     out.write("made.json", format!("{made:#}\n").as_bytes())?;
     out.commit()?;
     print(&format!(
-        "teacher written to {}: loss {final_loss:.3} (floor {floor:.3}) after {n_tokens} tokens in \
-         {seconds:.0} s",
+        "teacher written to {}: loss {final_loss:.3} (entropy of the corpus {floor:.3}) after \
+         {n_tokens} tokens in {seconds:.0} s",
         args.out.display()
     ));
     Ok(())

@@ -1,51 +1,57 @@
-//! `boomerang report`: measurements put together as one page.
+//! `boomerang report`: results combined into one HTML report.
 
 use std::path::PathBuf;
 
 use crate::args::numbers::count;
 use crate::exit::Exit;
 use crate::files::{OutputFolder, note_input};
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 use boomerang_report::{Import, Report, SizeAxis, Sources};
 
-/// Put measurements together as a page: curves, tables, comparisons
+/// Combine results into an HTML report: curves, tables, comparisons
 #[derive(Clone, Debug, clap::Args)]
 pub struct ReportArgs {
-    /// Folders that `boomerang eval` wrote
+    /// Output folders of `boomerang eval`
     #[arg(value_name = "EVAL")]
     pub evaluations: Vec<PathBuf>,
-    /// analysis.json that `boomerang analyze` wrote, or its folder
+    /// analysis.json of `boomerang analyze`, or its folder
     #[arg(long, value_name = "FILE")]
     pub analysis: Option<PathBuf>,
-    /// order.json that `boomerang search` wrote; repeatable
+    /// order.json of `boomerang search`; repeatable
     #[arg(long, value_name = "FILE")]
     pub search: Vec<PathBuf>,
-    /// Results of lm-evaluation-harness for another model, with its number of parameters where the
-    /// file has none: NAME=results.json or NAME=results.json:1.4B; repeatable
+    /// lm-evaluation-harness results of another model, with its number of parameters if the file
+    /// has none: NAME=results.json or NAME=results.json:1.4B; repeatable
     #[arg(long, value_name = "NAME=FILE[:PARAMS]")]
     pub import: Vec<Import>,
-    /// What grows to the right
+    /// Quantity on the x-axis
     #[arg(long, value_enum, default_value_t = SizeAxis::Params)]
     pub x: SizeAxis,
-    /// What is looked at: the mean of a metric over tasks (acc) or one task's (arc_easy:acc_norm)
-    /// [default: mean accuracy where there is one]
+    /// Metric to report: a mean over tasks (acc) or that of one task (arc_easy:acc_norm) [default:
+    /// mean accuracy if available]
     #[arg(long)]
     pub metric: Option<String>,
-    /// Draws of the paired bootstrap
-    #[arg(value_parser = count, long, default_value_t = 2000, value_name = "N")]
+    /// Number of resamples of the paired bootstrap
+    #[arg(
+        value_parser = count,
+        long = "resamples",
+        alias = "draws",
+        default_value_t = 2000,
+        value_name = "N"
+    )]
     pub draws: usize,
-    /// Seed of these draws
+    /// Seed of the bootstrap
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Folder for report.html and the files beside it
+    /// Output folder: report.html, tables and charts
     #[arg(long)]
     pub out: PathBuf,
-    /// Replace what is there
+    /// Overwrite existing output
     #[arg(long)]
     pub force: bool,
 }
 
-/// Reads what was measured, and writes the page.
+/// Reads the results, and writes the page.
 ///
 /// # Errors
 /// Names the file that cannot be used.
@@ -56,8 +62,8 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
         && args.analysis.is_none();
     if is_empty {
         return Err(Exit::Usage.error(
-            "there is nothing to report; name folders that `boomerang eval` wrote, or give --analysis, \
-             --search or --import",
+            "nothing to report; give output folders of `boomerang eval`, --analysis, --search or \
+             --import",
         ));
     }
     let folders = args.evaluations.iter().chain(&args.analysis);
@@ -78,8 +84,8 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
     for finding in report.findings() {
         print(&format!("- {finding}"));
     }
-    for note in report.notes() {
-        tell(&format!("note: {note}"));
+    for remark in report.notes() {
+        note(&format!("note: {remark}"));
     }
     print(&format!("written to {}", written.join("report.html").display()));
     Ok(())

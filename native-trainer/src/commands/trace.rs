@@ -17,16 +17,16 @@ use crate::progress::print;
 /// Write a model's logits and hidden states, to compare with another implementation
 #[derive(Clone, Debug, clap::Args)]
 pub struct TraceArgs {
-    /// Folder of the model, or its id on the Hub
+    /// Model: folder, recipe or Hub id
     #[arg(long)]
     pub model: PathBuf,
-    /// Token ids of the input, e.g. 1,17,4
+    /// Input token ids, e.g. 1,17,4
     #[arg(long, value_delimiter = ',', required = true)]
     pub ids: Vec<u32>,
-    /// File to write: logits [seq, vocab], hidden_states.0 … [seq, d_model], as f32 safetensors
+    /// Output file: logits [seq, vocab] and hidden_states.0 … [seq, d_model], as f32 safetensors
     #[arg(long)]
     pub out: PathBuf,
-    /// Replace what is there
+    /// Overwrite existing output
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
@@ -43,7 +43,10 @@ pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
         ensure!(false, "token {id} is outside the model's vocabulary of {vocab}");
     }
     let (n_tokens, max_seq) = (args.ids.len(), model.config().max_seq);
-    ensure!(n_tokens <= max_seq, "{n_tokens} tokens do not fit the model's window of {max_seq}");
+    ensure!(
+        n_tokens <= max_seq,
+        "{n_tokens} tokens exceed the model's context length of {max_seq}"
+    );
     let trace = trace_text(&model, &args.ids);
     let logits: Vec<f32> = trace.logits.to_data().iter::<f32>().collect();
     ensure_finite(&logits, "the logits")?;

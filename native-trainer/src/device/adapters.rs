@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// A GPU, or a program that stands in for one, behind one graphics API.
+/// A GPU, or a software implementation of one, behind one graphics API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Adapter {
     pub name: String,
@@ -16,7 +16,7 @@ pub struct Adapter {
     pub f16: bool,
     /// Lanes that exchange values directly, fewest and most; `None` when shaders cannot use them.
     pub subgroups: Option<(u32, u32)>,
-    /// Place among the adapters of the same kind and API.
+    /// Index among the adapters of the same kind and API.
     #[serde(skip)]
     pub index: usize,
 }
@@ -28,9 +28,9 @@ pub enum AdapterKind {
     IntegratedGpu,
     /// A GPU that a virtual machine passes on.
     VirtualGpu,
-    /// The CPU, behind a graphics API: for tests.
+    /// The CPU behind a graphics API, for tests.
     Software,
-    /// The driver does not say.
+    /// The driver does not report a kind.
     Other,
 }
 

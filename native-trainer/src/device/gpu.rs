@@ -76,9 +76,9 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
     }
 }
 
-/// Opens the adapter; the name returned is the one of the adapter that computes.
+/// Opens the adapter; the name returned is that of the adapter in use.
 ///
-/// burn's runtime starts once in a process, so a second call gives the device of the first.
+/// burn's runtime starts once per process, so a second call returns the device of the first.
 pub(super) fn open(adapter: &Adapter) -> Result<(Device, String), String> {
     static OPENED: OnceLock<Result<(Device, String), String>> = OnceLock::new();
     OPENED.get_or_init(|| start(adapter)).clone()

@@ -1,4 +1,4 @@
-//! How much memory there is.
+//! How much memory the machine has.
 
 use serde::Serialize;
 
@@ -8,12 +8,12 @@ use crate::exit::Exit;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
     pub total_bytes: u64,
-    /// What a program can have without others being pushed out.
+    /// What a program can allocate without swapping.
     pub free_bytes: u64,
 }
 
 impl Memory {
-    /// `None` where the system does not say.
+    /// `None` where the system does not report it.
     pub fn of_this_machine() -> Option<Self> {
         std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| Self::parse(&text))
     }
@@ -32,15 +32,15 @@ impl Memory {
 /// Refuses work that needs clearly more memory than is free; an estimate may be a fifth too high.
 ///
 /// # Errors
-/// Says how much is needed, how much there is, and `ways` out of it.
-pub fn require_memory(what: &str, n_bytes: u64, ways: &str) -> anyhow::Result<()> {
+/// Names what is needed, what is free, and `advice`.
+pub fn require_memory(what: &str, n_bytes: u64, advice: &str) -> anyhow::Result<()> {
     let Some(memory) = Memory::of_this_machine() else { return Ok(()) };
     if n_bytes / 5 * 4 <= memory.free_bytes {
         return Ok(());
     }
     let gigabytes = |n_bytes: u64| n_bytes as f64 / 1e9;
     Err(Exit::OutOfMemory.error(format!(
-        "{what} needs about {:.1} GB of memory, {:.1} GB are free; {ways}",
+        "{what} needs about {:.1} GB of memory, {:.1} GB are free; {advice}",
         gigabytes(n_bytes),
         gigabytes(memory.free_bytes)
     )))
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_not_told_is_unknown() {
+    fn memory_that_is_not_reported_is_unknown() {
         assert_eq!(Memory::parse("MemTotal: much\n"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Where to compute, and why there.
+//! Where to compute, and why.
 //!
 //! Deciding is arithmetic on a list of adapters and has no effect; only [`choose`] opens a device.
 
@@ -17,7 +17,7 @@ use crate::exit::Exit;
 /// What the user asks for with `--device`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum DeviceChoice {
-    /// A real GPU when there is one, else the CPU
+    /// A hardware GPU if there is one, else the CPU
     Auto,
     /// The CPU
     Cpu,
@@ -31,13 +31,13 @@ pub enum DeviceChoice {
 #[derive(Clone, Debug)]
 pub struct ChosenDevice {
     pub device: Device,
-    /// What computes, e.g. `CPU, 8 threads`.
+    /// The hardware, e.g. `CPU, 8 threads`.
     pub description: String,
     /// Why this one.
     pub reason: String,
 }
 
-/// What a choice comes to on one machine.
+/// The result of a choice on one machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision<'adapters> {
     pub target: Target<'adapters>,
@@ -60,10 +60,10 @@ pub fn cpu() -> Device {
 pub const HAS_WGPU: bool = cfg!(feature = "wgpu");
 const HAS_CUDA: bool = cfg!(feature = "cuda");
 
-/// Opens the device that the choice comes to; what was opened before is used again.
+/// Opens the chosen device; one that is already open is reused.
 ///
 /// # Errors
-/// When the device asked for is not there or does not open. `auto` falls back to the CPU.
+/// When the device asked for does not exist or cannot be opened. `auto` falls back to the CPU.
 pub fn choose(choice: DeviceChoice) -> anyhow::Result<ChosenDevice> {
     let Decision { target, reason } = decide(choice, listed(choice))?;
     match target {
@@ -72,14 +72,14 @@ pub fn choose(choice: DeviceChoice) -> anyhow::Result<ChosenDevice> {
         Target::Adapter(adapter) => match open_adapter(adapter) {
             Ok((device, description)) => Ok(ChosenDevice { device, description, reason }),
             Err(fault) if choice == DeviceChoice::Auto => {
-                Ok(on_cpu(format!("{adapter} was found, but does not open: {fault}")))
+                Ok(on_cpu(format!("{adapter} cannot be opened: {fault}")))
             }
-            Err(fault) => Err(Exit::Usage.error(format!("{adapter} does not open: {fault}"))),
+            Err(fault) => Err(Exit::Usage.error(format!("{adapter} cannot be opened: {fault}"))),
         },
     }
 }
 
-/// Loading every driver takes a moment; a choice that needs none does without.
+/// Loading every driver takes a moment, so it is skipped where the choice needs none.
 fn listed(choice: DeviceChoice) -> &'static [Adapter] {
     match choice {
         DeviceChoice::Auto | DeviceChoice::Wgpu => adapters(),
@@ -87,10 +87,10 @@ fn listed(choice: DeviceChoice) -> &'static [Adapter] {
     }
 }
 
-/// What a choice comes to on a machine with these adapters.
+/// The result of a choice on a machine with these adapters.
 ///
 /// # Errors
-/// When the device asked for is not there: says what to install or build.
+/// When the device asked for does not exist: names what to install or build.
 pub fn decide(choice: DeviceChoice, adapters: &[Adapter]) -> anyhow::Result<Decision<'_>> {
     let decision = |target, reason: &str| Ok(Decision { target, reason: reason.to_owned() });
     let best = adapters
@@ -100,33 +100,31 @@ pub fn decide(choice: DeviceChoice, adapters: &[Adapter]) -> anyhow::Result<Deci
     match (choice, best) {
         (DeviceChoice::Cpu, _) => decision(Target::Cpu, "--device cpu"),
         (DeviceChoice::Auto, Some(adapter)) if adapter.kind.is_gpu() => {
-            decision(Target::Adapter(adapter), "the best GPU that was found")
+            decision(Target::Adapter(adapter), "the best GPU found")
         }
         (DeviceChoice::Auto, Some(adapter)) => {
-            let reason = format!("no GPU was found, only {}", adapter.name);
+            let reason = format!("no GPU found, only {}", adapter.name);
             decision(Target::Cpu, &reason)
         }
-        (DeviceChoice::Auto, None) if HAS_WGPU => decision(Target::Cpu, "no GPU was found"),
-        (DeviceChoice::Auto, None) => {
-            decision(Target::Cpu, "this program was built without GPU support")
-        }
+        (DeviceChoice::Auto, None) if HAS_WGPU => decision(Target::Cpu, "no GPU found"),
+        (DeviceChoice::Auto, None) => decision(Target::Cpu, "built without GPU support"),
         (DeviceChoice::Wgpu, Some(adapter)) if adapter.kind == AdapterKind::Software => decision(
             Target::Adapter(adapter),
-            "--device wgpu; it is the CPU in disguise, for tests and slower than --device cpu",
+            "--device wgpu; a software adapter on the CPU, for tests, slower than --device cpu",
         ),
         (DeviceChoice::Wgpu, Some(adapter)) => decision(Target::Adapter(adapter), "--device wgpu"),
         (DeviceChoice::Wgpu, None) if HAS_WGPU => Err(Exit::Usage.error(
-            "--device wgpu: no adapter was found; install the GPU's driver (on Debian and Ubuntu \
-             the packages libvulkan1 and mesa-vulkan-drivers, which also bring a software \
+            "--device wgpu: no adapter found; install the GPU driver (on Debian and Ubuntu the \
+             packages libvulkan1 and mesa-vulkan-drivers, which also bring a software \
              adapter), or use --device cpu",
         )),
         (DeviceChoice::Wgpu, None) => Err(Exit::Usage.error(
-            "--device wgpu: this program was built without it; build it with \
+            "--device wgpu: built without wgpu; rebuild with \
              `cargo build --release --features wgpu`, or use --device cpu",
         )),
         (DeviceChoice::Cuda, _) if HAS_CUDA => decision(Target::Cuda, "--device cuda"),
         (DeviceChoice::Cuda, _) => Err(Exit::Usage.error(
-            "--device cuda: this program was built without it; build it with \
+            "--device cuda: built without CUDA; rebuild with \
              `cargo build --release --features cuda`, or use --device auto",
         )),
     }
@@ -142,7 +140,7 @@ use gpu::open as open_adapter;
 
 #[cfg(not(feature = "wgpu"))]
 fn open_adapter(_: &Adapter) -> Result<(Device, String), String> {
-    Err("this program was built without wgpu".to_owned())
+    Err("built without wgpu".to_owned())
 }
 
 #[cfg(feature = "cuda")]
@@ -150,7 +148,7 @@ fn open_cuda(reason: String) -> anyhow::Result<ChosenDevice> {
     use burn::tensor::DeviceType;
     if Device::enumerate(DeviceType::Cuda).is_empty() {
         return Err(Exit::Usage
-            .error("--device cuda: no NVIDIA GPU was found; check that `nvidia-smi` lists one"));
+            .error("--device cuda: no NVIDIA GPU found; check that `nvidia-smi` lists one"));
     }
     let device = Device::cuda(0_usize);
     let name = device.identity().map_or_else(|| "NVIDIA GPU".to_owned(), |found| found.name);
@@ -159,7 +157,7 @@ fn open_cuda(reason: String) -> anyhow::Result<ChosenDevice> {
 
 #[cfg(not(feature = "cuda"))]
 fn open_cuda(_: String) -> anyhow::Result<ChosenDevice> {
-    Err(Exit::Usage.error("--device cuda: this program was built without it"))
+    Err(Exit::Usage.error("--device cuda: built without CUDA"))
 }
 
 #[cfg(test)]
@@ -204,18 +202,18 @@ mod tests {
         assert!(auto.reason.contains("only llvmpipe"));
         let asked = decide(DeviceChoice::Wgpu, &adapters).unwrap();
         assert_eq!(asked.target, Target::Adapter(&adapters[0]));
-        assert!(asked.reason.contains("CPU in disguise"));
+        assert!(asked.reason.contains("software adapter on the CPU"));
     }
 
     #[test]
-    fn without_an_adapter_auto_takes_the_cpu_and_wgpu_is_refused() {
+    fn without_an_adapter_auto_selects_the_cpu_and_wgpu_is_refused() {
         assert_eq!(decide(DeviceChoice::Auto, &[]).unwrap().target, Target::Cpu);
         let refusal = decide(DeviceChoice::Wgpu, &[]).unwrap_err();
         assert_eq!(code_of(&refusal), Exit::Usage);
     }
 
     #[test]
-    fn the_cpu_is_taken_when_asked_for() {
+    fn the_cpu_is_used_when_asked_for() {
         let adapters = [adapter("GPU", AdapterKind::DiscreteGpu)];
         assert_eq!(decide(DeviceChoice::Cpu, &adapters).unwrap().target, Target::Cpu);
     }

@@ -1,5 +1,5 @@
-//! The embedded teacher, its corpus, its students, and what is asked of every size: what the demo and
-//! the experiments start from.
+//! The embedded teacher, its corpus, its students and its examination, which the demo and the
+//! experiments start from.
 
 mod students;
 
@@ -88,10 +88,10 @@ impl EmbeddedFamily {
         for question in &self.questions {
             kinds.entry(&question.task).or_default().push(question);
         }
-        let round = |place: usize| kinds.values().filter_map(move |kind| kind.get(place));
+        let round = |number: usize| kinds.values().filter_map(move |kind| kind.get(number));
         let questions = (0..PER_KIND).flat_map(round).map(|&question| question.clone());
 
-        // One line: no model has read a second one behind it, and all are lost there alike.
+        // One line only: models are trained on single lines, and all fail alike on a second one.
         let longest = self.texts.iter().rev().max_by_key(|line| line.tokens.len());
         let paragraph = longest.map(|line| self.corpus.text(&line.tokens[1..]));
         TaskFile {
@@ -128,17 +128,17 @@ impl EmbeddedFamily {
         let mut asked: BTreeMap<&str, usize> = BTreeMap::new();
         let mut questions = vec![Vec::new(); n_parts];
         for question in &self.questions {
-            let place = asked.entry(&question.task).or_default();
-            if *place < n_questions {
-                questions[*place % n_parts].push(question.clone());
+            let number = asked.entry(&question.task).or_default();
+            if *number < n_questions {
+                questions[*number % n_parts].push(question.clone());
             }
-            *place += 1;
+            *number += 1;
         }
         let most = asked.values().copied().max().unwrap_or(0).max(1);
         let n_texts = (self.texts.len() * n_questions.min(most)).div_ceil(most);
         let mut texts = vec![Vec::new(); n_parts];
-        for (place, text) in self.texts[..n_texts].iter().enumerate() {
-            texts[place % n_parts].push(text.clone());
+        for (number, text) in self.texts[..n_texts].iter().enumerate() {
+            texts[number % n_parts].push(text.clone());
         }
         let max_seq = self.teacher.model().config().max_seq;
         let examine = |(texts, questions): (Vec<TextDoc>, Vec<ChoiceDoc>)| {

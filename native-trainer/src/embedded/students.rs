@@ -1,4 +1,4 @@
-//! Students of the embedded teacher, each distilled on lines of its own.
+//! Students of the embedded teacher, each distilled on its own lines of the corpus.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -15,8 +15,9 @@ use crate::exit::Exit;
 use crate::parallel::{in_parallel, n_workers};
 use crate::progress::Progress;
 
-/// The student sees half a percent of the tokens the teacher saw. Much longer, and patching a teacher
-/// block into a student that has learnt to do without it makes things worse before better.
+/// The student sees half a percent of the tokens that the teacher saw. After much longer training,
+/// patching a teacher block into a student that has learnt to compensate for it first lowers
+/// quality.
 pub(crate) const STEPS: usize = 10;
 
 /// How a student is made.
@@ -26,20 +27,20 @@ pub(crate) struct DistillRun {
     pub(crate) start: Start,
     pub(crate) loss: LossWeights,
     pub(crate) steps: usize,
-    /// Of the lines it reads, and of its weights when they are noise.
+    /// Of the training lines, and of the random initialization.
     pub(crate) seed: u64,
 }
 
-/// What a student is before its first step.
+/// How a student is initialized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// The teacher's kept layers.
+    /// With the kept teacher layers.
     Teacher,
     Random,
 }
 
 impl DistillRun {
-    /// The demo's: all three terms of the loss.
+    /// The demo's run, with all three loss terms.
     pub(crate) fn new(plan: LayerPlan, steps: usize, seed: u64) -> Self {
         Self { plan, start: Start::Teacher, loss: course::loss_weights(), steps, seed }
     }
@@ -50,8 +51,8 @@ impl DistillRun {
             return Ok(student);
         }
         let (config, device) = (student.model().config(), student.model().device());
-        let noise = LanguageModel::random(config, Initialization::HuggingFace, self.seed, &device);
-        Ok(Student::new(noise, self.plan.clone())?)
+        let random = LanguageModel::random(config, Initialization::HuggingFace, self.seed, &device);
+        Ok(Student::new(random, self.plan.clone())?)
     }
 
     fn run(&self, embedded: &EmbeddedFamily, stepped: &dyn Fn()) -> anyhow::Result<Student> {
@@ -61,7 +62,7 @@ impl DistillRun {
         for batch in embedded.corpus.lessons(self.seed, embedded.made.seq_len).take(self.steps) {
             let report = block_on(distiller.step(&[batch]));
             if !report.is_finite() {
-                return Err(Exit::Diverged.error("the loss is no number any more"));
+                return Err(Exit::Diverged.error("the loss is NaN or infinite"));
             }
             stepped();
         }
@@ -86,7 +87,7 @@ pub(crate) fn distill_each(
         progress.1.set(done, || format!("{} students", runs.len()));
     };
     let n_workers = n_workers(runs.len(), &embedded.teacher.model().device());
-    let run = |place: usize| runs[place].run(embedded, &stepped);
+    let run = |number: usize| runs[number].run(embedded, &stepped);
     let students = in_parallel(runs.len(), n_workers, run)?;
     progress.into_inner().unwrap_or_else(PoisonError::into_inner).1.finish();
     Ok(students)

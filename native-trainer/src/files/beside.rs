@@ -1,5 +1,4 @@
-//! What lies beside a written model's weights: a config that says what they are, and the files that
-//! belong to the whole family.
+//! The files beside a written model's weights: its config, and those that the whole family shares.
 
 use std::fs;
 use std::path::Path;
@@ -10,17 +9,17 @@ use boomerang_core::config::{ModelConfig, code_files};
 use serde_json::Value;
 
 use super::{ModelFolder, OutputFolder, read_if_present, weights};
-use crate::progress::tell;
+use crate::progress::note;
 use boomerang_core::checkpoint::files::{CONFIG, EXTRAS};
 
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
 impl ModelFolder {
-    /// Writes the config of the weights that `out` holds already, and copies tokenizer, chat template,
-    /// generation settings, license and the model's own Python code, whichever are there.
+    /// Writes the config of the weights that `out` holds already, and copies tokenizer, chat
+    /// template, generation settings, license and the model's own Python code, whichever exist.
     ///
-    /// The number format in the config is the widest of the weights: transformers reads all of them
-    /// in it. An `auto_map` stays only with the files that it names.
+    /// The dtype in the config is the widest of the weights, because transformers loads all of them
+    /// in it. An `auto_map` is kept only if the files that it names exist.
     ///
     /// # Errors
     /// Names the file that cannot be written or copied.
@@ -40,16 +39,16 @@ impl ModelFolder {
         self.copy_extras_to(out.path())
     }
 
-    /// Whether all files that an `auto_map` names were there to be copied.
+    /// Whether all files that an `auto_map` names exist; copies them.
     fn copy_code_to(&self, config: &ModelConfig, folder: &Path) -> anyhow::Result<bool> {
         let code = config.code_files();
         if let Some(name) = missing_code(self.extras(), &code) {
             let consequence = if config.traits().needs_own_code {
-                "transformers does not load the written model without it; put it there"
+                "transformers cannot load the written model without it; add it to that folder"
             } else {
-                "auto_map is left out, and transformers runs its own code"
+                "auto_map is dropped, and transformers uses its own code"
             };
-            tell(&format!(
+            note(&format!(
                 "auto_map in {CONFIG} names {name}, which is not in {}: {consequence}",
                 self.extras().display()
             ));
@@ -73,7 +72,7 @@ impl ModelFolder {
         Ok(code_files(&settings["auto_map"]))
     }
 
-    /// Copies tokenizer, chat template, generation settings and license, whichever are there.
+    /// Copies tokenizer, chat template, generation settings and license, whichever exist.
     ///
     /// # Errors
     /// Names the file that cannot be copied.

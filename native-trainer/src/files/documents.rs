@@ -1,4 +1,4 @@
-//! Files of texts and token rows, for the reader in `core`; compressed ones and tables as well.
+//! Files of texts and token rows, for the parser in `core`; also compressed files and tables.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 
 use crate::exit::{Exit, OrExit as _};
 use crate::files;
-use crate::progress::tell;
+use crate::progress::note;
 use boomerang_lm_tasks::dataset;
 use boomerang_lm_tasks::python::Value;
 
@@ -25,8 +25,8 @@ pub fn read_documents(paths: &[PathBuf], unit: TextUnit) -> anyhow::Result<Vec<D
     for path in paths {
         let Documents { documents, n_replaced } = one_file(path, unit).or_exit(Exit::Unusable)?;
         if n_replaced > 0 {
-            tell(&format!(
-                "{}: {n_replaced} surrogates without their other half were read as U+FFFD",
+            note(&format!(
+                "{}: {n_replaced} unpaired surrogates were read as U+FFFD",
                 path.display()
             ));
         }
@@ -41,7 +41,7 @@ fn one_file(path: &Path, unit: TextUnit) -> anyhow::Result<Documents> {
     if compression == Compression::None && has_ending(&name, "parquet") {
         return table(path, &Location::file(&name));
     }
-    // A file of another kind may be large, and is refused before it is read.
+    // A file of another format may be large, and is refused before it is read.
     let format = Format::of(inner).map_err(|error| Location::file(&name).error(error.problem))?;
     let bytes = compression.undo(files::read(path)?).with_context(|| name.clone())?;
     Ok(read(&name, format, &bytes, unit)?)
@@ -72,10 +72,10 @@ impl Compression {
             Self::Gzip => {
                 let mut text = Vec::new();
                 let mut reader = MultiGzDecoder::new(&*bytes);
-                reader.read_to_end(&mut text).context("not a whole gzip file")?;
+                reader.read_to_end(&mut text).context("truncated or invalid gzip file")?;
                 Ok(text)
             }
-            Self::Zstd => zstd::decode_all(&*bytes).context("not a whole zstd file"),
+            Self::Zstd => zstd::decode_all(&*bytes).context("truncated or invalid zstd file"),
         }
     }
 }
@@ -158,7 +158,7 @@ mod tests {
         let zstd = zstd::encode_all(&b"{\"text\": \"a long text\"}"[..], 1).unwrap();
         for (name, bytes) in [("a.jsonl.gz", whole), ("a.jsonl.zst", zstd)] {
             let error = documents(name, &bytes[..bytes.len() - 6]).unwrap_err();
-            assert!(describe(&error).contains(&format!("{name}: not a whole")), "{error}");
+            assert!(describe(&error).contains(&format!("{name}: truncated or invalid")), "{error}");
             assert_eq!(code_of(&error), Exit::Unusable);
         }
         let other = documents("a.csv.gz", b"").unwrap_err();

@@ -1,7 +1,7 @@
-//! Which teacher a student was made from, so that no other of the same shape is taken for it.
+//! Which teacher a student was made from, so that another one of the same shape is refused.
 //!
-//! Weights are recognised by samples of every tensor: a model of many gigabytes is told from any
-//! other one in milliseconds, though not from one that differs in a few numbers only.
+//! Weights are identified by samples of every tensor: this takes milliseconds for a model of many
+//! gigabytes, but does not detect a change of a few numbers.
 
 use anyhow::Context as _;
 use boomerang_core::bundle::hex;
@@ -11,13 +11,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::{ModelFolder, OutputFolder, read_if_present};
 use crate::exit::{Exit, OrExit as _};
-use crate::progress::tell;
+use crate::progress::note;
 use boomerang_core::checkpoint::files::FINGERPRINTS;
 
-/// Bytes that are looked at in one place of a tensor.
+/// Bytes of one sample of a tensor.
 const SAMPLE: usize = 4096;
 
-/// What models and their tokenizers are recognised by: SHA-256 in hexadecimal.
+/// What identifies a model and its tokenizer: SHA-256 in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFingerprint {
     /// Of names, dtypes, shapes and samples of all tensors.
@@ -68,7 +68,7 @@ impl ModelFolder {
     }
 
     /// Refuses a student that was made from another teacher, or that has another tokenizer; with
-    /// `allow_mismatch` it only says so. Students that do not say what they were made from pass.
+    /// `allow_mismatch` it only warns. Students without fingerprints pass.
     ///
     /// # Errors
     /// Names both folders and both fingerprints.
@@ -79,8 +79,8 @@ impl ModelFolder {
             let file = read_file(&json).with_context(|| path.display().to_string())?;
             if file.teacher.weights != found.weights {
                 let sentence = format!(
-                    "{} was made from another teacher than {}: it was made from weights with \
-                     fingerprint {}, these have {}",
+                    "{} was made from another teacher than {}: expected weights with fingerprint {}, \
+                     found {}",
                     self.path().display(),
                     teacher.path().display(),
                     file.teacher.weights,
@@ -94,7 +94,7 @@ impl ModelFolder {
             && own != teachers
         {
             let sentence = format!(
-                "{} and {} have different tokenizers: their fingerprints are {own} and {teachers}",
+                "{} and {} have different tokenizers: fingerprints {own} and {teachers}",
                 self.path().display(),
                 teacher.path().display(),
             );
@@ -104,10 +104,10 @@ impl ModelFolder {
     }
 }
 
-/// Says beside a student's weights what it was made from.
+/// Writes the fingerprint of the teacher beside a student's weights.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When the file cannot be written.
 pub fn write_fingerprints(out: &OutputFolder, teacher: &ModelFingerprint) -> anyhow::Result<()> {
     let file =
         FingerprintsFile { format: FORMAT.to_owned(), version: VERSION, teacher: teacher.clone() };
@@ -128,16 +128,16 @@ fn read_file(json: &[u8]) -> anyhow::Result<FingerprintsFile> {
 
 fn mismatch(sentence: String, is_allowed: bool) -> anyhow::Result<()> {
     if is_allowed {
-        tell(&format!("warning: {sentence}"));
+        note(&format!("warning: {sentence}"));
         return Ok(());
     }
     Err(Exit::Unusable.error(format!(
-        "{sentence}; use the folders that belong together, or add --allow-mismatch to continue"
+        "{sentence}; use a matching teacher and student, or add --allow-mismatch to continue"
     )))
 }
 
-/// Of what decides which ids a text becomes; how the file is laid out, and the settings that programs
-/// leave in it for themselves (padding, truncation), do not count.
+/// Of everything that decides the ids of a text; layout and settings of programs (padding,
+/// truncation) do not count.
 fn tokenizer_fingerprint(json: &[u8]) -> anyhow::Result<String> {
     let file: Value = serde_json::from_slice(json)?;
     let mut parts = Map::new();
@@ -150,8 +150,8 @@ fn tokenizer_fingerprint(json: &[u8]) -> anyhow::Result<String> {
     Ok(hex(&Sha256::digest(Value::Object(parts).to_string())))
 }
 
-/// The same for what means the same: keys in order, without those that are off, and merges in one of
-/// the two forms that they are written in.
+/// The same for equivalent values: keys in order, without those that are off, and merges in one of
+/// the two notations.
 fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(object) => {

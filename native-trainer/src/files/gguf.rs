@@ -31,7 +31,7 @@ impl GgufFile {
     /// Metadata and tensors, read from disk when they are used.
     ///
     /// # Errors
-    /// When it is no GGUF file, or a damaged one.
+    /// When it is not a GGUF file, or a damaged one.
     pub fn parse(&self) -> anyhow::Result<Gguf<'_>> {
         Gguf::parse(&self.bytes).with_context(|| self.path.display().to_string())
     }
@@ -59,19 +59,19 @@ pub fn is_gguf(path: &Path) -> bool {
         || File::open(path).is_ok_and(begins)
 }
 
-/// The plan that a GGUF file says its model was made by.
+/// The layer plan in the metadata of a GGUF file.
 ///
 /// # Errors
-/// When what it says is no plan.
+/// When it is invalid.
 pub fn gguf_plan(path: &Path, file: &Gguf<'_>) -> anyhow::Result<Option<LayerPlan>> {
     plan_of_metadata(&file.metadata).with_context(|| path.display().to_string())
 }
 
-/// Says in the file what the model is called and how its texts become tokens; what has to be left
-/// out goes to the notes.
+/// Adds the name of the model and its tokenizer to the metadata; what has to be left out goes to
+/// the notes.
 ///
 /// # Errors
-/// When a file beside the model is there and cannot be read.
+/// When a file beside the model exists and cannot be read.
 pub fn name_gguf(
     conversion: &mut Conversion<'_>,
     name: &str,
@@ -104,16 +104,16 @@ pub fn name_gguf(
             }
         }
     };
-    // So that llama.cpp opens the file; it takes and gives ids then.
+    // llama.cpp opens such a file, and works on token ids.
     metadata.set("tokenizer.ggml.model", GgufValue::text("none"));
-    conversion.notes.push(format!("the file is written without a tokenizer: {reason}"));
+    conversion.notes.push(format!("written without a tokenizer: {reason}"));
     Ok(())
 }
 
 /// Writes a model as a GGUF file; no more than a few megabytes of it are in memory at a time.
 ///
 /// # Errors
-/// When the disk refuses, or a tensor cannot be converted.
+/// When the file cannot be written, or a tensor cannot be converted.
 pub fn write_conversion(
     file: OutputFile,
     conversion: &Conversion<'_>,
@@ -141,10 +141,10 @@ pub fn write_conversion(
     })?)
 }
 
-/// Writes a member of two GGUF files; its tensors are copied as they are.
+/// Writes a member of two GGUF files; its tensors are copied unchanged.
 ///
 /// # Errors
-/// When the disk refuses, or a tensor holds a value that is not finite.
+/// When the file cannot be written, or a tensor holds a value that is not finite.
 pub fn write_gguf_member(
     file: OutputFile,
     member: &GgufMember<'_>,

@@ -1,4 +1,4 @@
-//! Folders that hold something else than a whole model in plain numbers, told by their files.
+//! Folders that hold an adapter or a quantised model, recognised by their files.
 
 use std::path::Path;
 
@@ -12,23 +12,23 @@ const ADAPTER_CONFIG: &str = "adapter_config.json";
 /// An adapter's weights, in the formats that peft writes.
 const ADAPTER_WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
 
-/// Files that quantising programs leave beside the weights, and whose they are.
+/// Files that quantisation tools leave beside the weights, and their methods.
 const QUANTISED: [(&str, &str); 5] = [
     ("quantize_config.json", "GPTQ"),
     ("quant_config.json", "AWQ or HQQ"),
     ("hf_quant_config.json", "NVIDIA ModelOpt"),
-    ("quantization_config.json", "a method that it names"),
-    ("quant_strategy.json", "a method that it names"),
+    ("quantization_config.json", "the method named there"),
+    ("quant_strategy.json", "the method named there"),
 ];
 
-/// What a tokenizer is made of that has no `tokenizer.json`, and what it is.
+/// Files of tokenizers without a `tokenizer.json`, and their kinds.
 const SLOW_TOKENIZERS: [(&str, &str); 3] =
     [("tokenizer.model", "SentencePiece"), ("vocab.json", "BPE"), ("vocab.txt", "WordPiece")];
 
 /// Refuses adapters and quantised models.
 ///
 /// # Errors
-/// Says what the folder holds, and what to use in its place.
+/// Names what the folder holds, and what to use instead.
 pub(super) fn refuse_other_kinds(folder: &Path) -> anyhow::Result<()> {
     let has = |name: &&str| folder.join(name).is_file();
     if let Some(file) = [ADAPTER_CONFIG].iter().chain(&ADAPTER_WEIGHTS).find(|name| has(name)) {
@@ -38,8 +38,7 @@ pub(super) fn refuse_other_kinds(folder: &Path) -> anyhow::Result<()> {
         None => Ok(()),
         Some((name, method)) => Err(Exit::Unusable.error(format!(
             "{}: quantised with {method} (found: {name}); Boomerang reads weights in f32, f16, bf16 \
-             and unscaled 8-bit floats: use the model that it was quantised from, or save it \
-             dequantised",
+             and unscaled 8-bit floats; use the original model, or dequantise it",
             folder.display()
         ))),
     }
@@ -54,7 +53,7 @@ fn adapter(folder: &Path, file: &str) -> anyhow::Result<String> {
         _ => "its base model".to_owned(),
     };
     Ok(format!(
-        "{} holds an adapter ({kind}, found: {file}), which is not a whole model; merge it into \
+        "{} holds an adapter ({kind}, found: {file}), which is not a full model; merge it into \
          {base} and use the result: python3 -c \"from peft import AutoPeftModelForCausalLM; \
          AutoPeftModelForCausalLM.from_pretrained('{}').merge_and_unload()\
          .save_pretrained('MERGED')\"",
@@ -63,13 +62,13 @@ fn adapter(folder: &Path, file: &str) -> anyhow::Result<String> {
     ))
 }
 
-/// Why there is no tokenizer in a folder, and what to do.
+/// Why a folder has no tokenizer, and what to do.
 pub(super) fn no_tokenizer(folder: &Path) -> String {
     let slow = SLOW_TOKENIZERS.iter().find(|(name, _)| folder.join(name).is_file());
     match slow {
-        None => format!("there is no tokenizer.json in {}", folder.display()),
+        None => format!("{} has no tokenizer.json", folder.display()),
         Some((name, kind)) => format!(
-            "there is no tokenizer.json in {}, only {name} ({kind}), which is not read; convert it: \
+            "{} has no tokenizer.json, only {name} ({kind}), which is not supported; convert it: \
              python3 -c \"from transformers import AutoTokenizer; \
              AutoTokenizer.from_pretrained('{}').save_pretrained('{}')\"",
             folder.display(),
@@ -84,22 +83,22 @@ pub(super) fn has_slow_tokenizer(folder: &Path) -> bool {
     SLOW_TOKENIZERS.iter().any(|(name, _)| folder.join(name).is_file())
 }
 
-/// A path to a file inside of an adapter's folder is the folder's mistake.
+/// A path to a file of an adapter is reported like its folder.
 pub(super) fn refuse_file_of_other_kind(path: &Path) -> anyhow::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_adapters = name == ADAPTER_CONFIG || ADAPTER_WEIGHTS.contains(&&*name);
     if is_adapters { refuse_other_kinds(parent(path)) } else { Ok(()) }
 }
 
-/// Refuses a masked language model where one that predicts the next token is needed; `why` ends the
-/// sentence.
+/// Refuses a masked language model where one that predicts the next token is needed; `why` is part
+/// of the sentence.
 pub fn require_next_token(config: &ModelConfig, why: &str) -> anyhow::Result<()> {
     if !config.is_masked() {
         return Ok(());
     }
     Err(Exit::Unusable.error(format!(
-        "{} is a masked language model, and {why}; such a model can be pruned, patched, verified and \
-         measured (boomerang eval)",
+        "{} is a masked language model, and {why}; masked ones can only be pruned, patched, verified \
+         and evaluated",
         config.traits().model_type
     )))
 }
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_quantising_program_tells_a_quantised_model() {
+    fn a_file_of_a_quantisation_tool_shows_a_quantised_model() {
         for (name, _) in QUANTISED {
             let folder = folder_of(&[(name, b"{}")]);
             let sentence = describe(&refuse_other_kinds(folder.path()).unwrap_err());
@@ -139,6 +138,6 @@ mod tests {
         let sentence = no_tokenizer(folder.path());
         assert!(sentence.contains("only tokenizer.model (SentencePiece)"), "{sentence}");
         assert!(sentence.contains("save_pretrained"), "{sentence}");
-        assert!(no_tokenizer(folder_of(&[]).path()).starts_with("there is no tokenizer.json"));
+        assert!(no_tokenizer(folder_of(&[]).path()).ends_with("has no tokenizer.json"));
     }
 }

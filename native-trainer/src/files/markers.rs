@@ -1,4 +1,4 @@
-//! The tokens that stand before and after a model's texts, found as transformers finds them.
+//! The BOS and EOS tokens of a model, found as transformers finds them.
 
 use anyhow::Context as _;
 use boomerang_core::evaluate::Markers;
@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::ModelFolder;
 use crate::exit::Exit;
 
-/// What a class of tokenizers has when its files name nothing: how BOS and EOS are written.
+/// The default BOS and EOS tokens of a tokenizer class, used when its files name none.
 struct Class {
-    /// The beginning of the class's name, and types of models that have it.
+    /// Prefix of the class name, and model types that use it.
     names: &'static [&'static str],
     bos: Option<&'static str>,
     eos: Option<&'static str>,
@@ -46,13 +46,13 @@ const CLASSES: &[Class] = &[
 /// lm-evaluation-harness reads it from.
 ///
 /// # Errors
-/// When no file names a token that stands before texts.
+/// When no file names a BOS or EOS token.
 pub fn markers(folder: &ModelFolder, tokenizer: &Tokenizer) -> anyhow::Result<Markers> {
     let [config, map, model] = files(folder)?;
     let found = find(&config, &map, &model, tokenizer);
     found.ok_or_else(|| {
         Exit::Unusable.error(format!(
-            "{}: no file names a token that stands before texts; expected bos_token or eos_token in \
+            "{}: no file names a BOS or EOS token; expected bos_token or eos_token in \
              tokenizer_config.json",
             folder.path().display()
         ))
@@ -74,7 +74,7 @@ pub fn eos_token(
     let vocab = folder.config().vocab;
     if token as usize >= vocab {
         return Err(Exit::Unusable.error(format!(
-            "{}: the tokenizer's EOS token is {token}, and the model's vocabulary ends at {}",
+            "{}: the tokenizer's EOS token {token} is outside the model's vocabulary, which ends at {}",
             folder.path().display(),
             vocab - 1
         )));
@@ -82,27 +82,27 @@ pub fn eos_token(
     Ok(Some(token))
 }
 
-/// `tokenizer_config.json`, `special_tokens_map.json` and `config.json`; null where there is none.
+/// `tokenizer_config.json`, `special_tokens_map.json` and `config.json`; null for a missing file.
 fn files(folder: &ModelFolder) -> anyhow::Result<[Value; 3]> {
     let json = |name: &str| -> anyhow::Result<Value> {
         let Some(bytes) = folder.extra(name)? else { return Ok(Value::Null) };
-        let place = || format!("{name} of {}", folder.path().display());
-        serde_json::from_slice(&bytes).with_context(place)
+        let file = || format!("{name} of {}", folder.path().display());
+        serde_json::from_slice(&bytes).with_context(file)
     };
     let model = serde_json::from_str(&folder.config().to_json())?;
     Ok([json("tokenizer_config.json")?, json("special_tokens_map.json")?, model])
 }
 
-/// How BOS and EOS are written by the tokenizer's own files, or else by its class.
+/// BOS and EOS as text, from the tokenizer's own files, else from its class.
 fn named(config: &Value, map: &Value, model: &Value, tokenizer: &Tokenizer) -> [Option<String>; 2] {
     let class = config.get("tokenizer_class").or_else(|| model.get("model_type"));
     let class = class.and_then(Value::as_str).unwrap_or_default();
     let class = CLASSES.iter().find(|known| known.names.iter().any(|name| class.starts_with(name)));
-    // Older files have the map alone; a newer one tells of its added tokens itself.
+    // Older tokenizers have only the map; newer configs list their added tokens themselves.
     let is_new = config.get("added_tokens_decoder").is_some();
     let token = |key: &str, default: Option<&str>| {
-        let places = if is_new { [config, config] } else { [map, config] };
-        let named = places.iter().find_map(|place| place.get(key));
+        let files = if is_new { [config, config] } else { [map, config] };
+        let named = files.iter().find_map(|file| file.get(key));
         let written = match named {
             Some(Value::Null) => None,
             Some(Value::String(text)) => Some(text.clone()),
@@ -119,7 +119,7 @@ fn named(config: &Value, map: &Value, model: &Value, tokenizer: &Tokenizer) -> [
 
 fn find(config: &Value, map: &Value, model: &Value, tokenizer: &Tokenizer) -> Option<Markers> {
     let [bos, eos] = named(config, map, model, tokenizer);
-    // A folder with nothing but a tokenizer.json leaves the model's own numbers.
+    // With only a tokenizer.json, the ids in the model's config remain.
     let by_id = |key: &str| {
         let id = model.get(key).and_then(|id| id.as_u64().or_else(|| id.get(0)?.as_u64()))?;
         tokenizer.token(u32::try_from(id).ok()?)

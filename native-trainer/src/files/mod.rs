@@ -1,7 +1,7 @@
 //! Folders and files of models: opened, checked and written.
 //!
-//! How files are read and replaced without harm is `boomerang-files`', which is here by its names;
-//! what their bytes mean is `boomerang-core`'s.
+//! `boomerang-files` reads and replaces files safely, and is re-exported here; `boomerang-core`
+//! parses their bytes.
 
 mod beside;
 pub mod documents;

@@ -1,6 +1,6 @@
 //! A model's folder as Hugging Face lays it out.
 //!
-//! Finds and maps the files; what their bytes mean is `boomerang-core`'s to say.
+//! Finds and maps the files; `boomerang-core` parses their bytes.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -21,11 +21,11 @@ use super::recipe::{Parents, RecipeFile};
 use super::stream::Sources;
 use super::{Mapped, note_input, read_if_present, read_text, weights};
 use crate::exit::Exit;
-use crate::progress::{Download, tell};
+use crate::progress::{Download, note};
 use boomerang_core::checkpoint::files::{CONFIG, GENERATION_CONFIG, STUDENT_CONFIG, TOKENIZER};
 use boomerang_hub::{self as hub, HubId, HubSettings};
 
-/// A folder with a `config.json` that Boomerang can run and weights that are all there.
+/// A folder with a supported `config.json` and complete weights.
 pub struct ModelFolder {
     path: PathBuf,
     config: ModelConfig,
@@ -41,11 +41,11 @@ enum Weights {
 
 impl ModelFolder {
     /// Reads `config.json` and maps the weights, in one file or in those an index names. A recipe
-    /// opens as the member that it describes, and what is not here but may be an id as the model
-    /// that the Hub has under it.
+    /// opens as the member that it describes, and a path that does not exist but may be an id as
+    /// the model with this id on the Hub.
     ///
     /// # Errors
-    /// Says what is missing, or which part of the config is not supported.
+    /// Names what is missing, or the part of the config that is not supported.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         match hub_id(path) {
             None => Self::open_here(path),
@@ -55,11 +55,11 @@ impl ModelFolder {
 
     fn open_fetched(id: &HubId, settings: &HubSettings) -> anyhow::Result<Self> {
         let folder = hub::fetch(id, settings, &mut Download::default())
-            .with_context(|| format!("{id} is no folder here"))?;
+            .with_context(|| format!("{id} is not a local folder"))?;
         Self::open_here(&folder)
     }
 
-    /// As [`ModelFolder::open`], for a path that can be no id.
+    /// As [`ModelFolder::open`], for a path that is never an id.
     pub(super) fn open_here(path: &Path) -> anyhow::Result<Self> {
         note_input(path);
         refuse_file_of_other_kind(path)?;
@@ -90,7 +90,7 @@ impl ModelFolder {
         Ok(folder)
     }
 
-    /// A folder without weights, for tests of what lies beside them.
+    /// A folder without weights, for tests of the files beside them.
     #[cfg(test)]
     pub(super) fn of_extras(path: &Path, config: ModelConfig) -> Self {
         Self { path: path.to_owned(), config, weights: Weights::Files(Vec::new()) }
@@ -118,17 +118,18 @@ impl ModelFolder {
         }
     }
 
-    /// Looks at headers whether the weights fit the config, and hold nothing that it does not use.
+    /// Checks by the headers that the weights match the config, and hold nothing that it does not
+    /// use.
     ///
     /// # Errors
-    /// Names the tensor that does not.
+    /// Names the tensor that does not match.
     pub fn check(&self) -> anyhow::Result<()> {
         let fits = self.checkpoint()?.check(&self.config);
         fits.with_context(|| self.path.display().to_string())
     }
 
     /// # Errors
-    /// When the weights do not fit the config.
+    /// When the weights do not match the config.
     pub fn model(&self, device: &Device) -> anyhow::Result<LanguageModel> {
         let checkpoint = self.checkpoint()?;
         let model =
@@ -136,7 +137,7 @@ impl ModelFolder {
         model.with_context(|| self.path.display().to_string())
     }
 
-    /// Lets go of the memory behind weights that have been read.
+    /// Releases the memory of weights that have been read.
     pub(super) fn release(&self, bytes: &[u8]) {
         match &self.weights {
             Weights::Files(files) => files.iter().for_each(|(_, mapped)| mapped.release(bytes)),
@@ -156,7 +157,7 @@ impl ModelFolder {
     /// The model with the plan that made it.
     ///
     /// # Errors
-    /// As [`ModelFolder::model`], and when there is no plan or it is for other layers.
+    /// As [`ModelFolder::model`], and when there is no plan or it does not match the layers.
     pub fn student(&self, device: &Device) -> anyhow::Result<Student> {
         let plan = self.required_plan()?;
         Student::new(self.model(device)?, plan).with_context(|| self.path.display().to_string())
@@ -169,9 +170,9 @@ impl ModelFolder {
     pub fn required_plan(&self) -> anyhow::Result<LayerPlan> {
         let plan = self.plan()?.ok_or_else(|| {
             Exit::Unusable.error(format!(
-                "{STUDENT_CONFIG} is missing in {}, so its {} layers have no place in a teacher; \
-                 expected a folder that `boomerang prune` or `boomerang distill` wrote, or --kept \
-                 with the teacher layers that they were made from",
+                "{STUDENT_CONFIG} is missing in {}, so the teacher layers that its {} layers were made \
+                 from are unknown; expected a folder that `boomerang prune` or `boomerang distill` \
+                 wrote, or --kept with these layers",
                 self.path.display(),
                 self.config.n_layers()
             ))
@@ -192,10 +193,10 @@ impl ModelFolder {
         }
     }
 
-    /// The plan that made this student; `None` for a model that says nothing of one, as a recipe.
+    /// The plan that made this student; `None` for a model without one, such as a recipe.
     ///
     /// # Errors
-    /// When `student_config.json` is there and is not a plan.
+    /// When `student_config.json` exists and is not a plan.
     pub fn plan(&self) -> anyhow::Result<Option<LayerPlan>> {
         if let Weights::Parents(_) = &self.weights {
             return Ok(None);
@@ -207,7 +208,7 @@ impl ModelFolder {
     }
 
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// When the file exists and cannot be read.
     pub fn tokenizer_json(&self) -> anyhow::Result<Option<Vec<u8>>> {
         self.extra(TOKENIZER)
     }
@@ -215,24 +216,24 @@ impl ModelFolder {
     /// A file beside weights and config.
     ///
     /// # Errors
-    /// When it is there and cannot be read.
+    /// When it exists and cannot be read.
     pub fn extra(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
         Ok(read_if_present(&self.extras().join(name))?)
     }
 
-    /// Why there is no `tokenizer.json`, and what to do.
+    /// Why the folder has no `tokenizer.json`, and what to do.
     pub fn no_tokenizer(&self) -> String {
         no_tokenizer(self.extras())
     }
 
-    /// Says on standard error when there is only a tokenizer of a kind that is not read.
+    /// Warns on standard error when there is only a tokenizer of an unsupported kind.
     ///
     /// # Errors
-    /// When `tokenizer.json` is there and is not a tokenizer.
+    /// When `tokenizer.json` exists and is not a tokenizer.
     pub fn tokenizer(&self) -> anyhow::Result<Option<Tokenizer>> {
         let Some(json) = self.tokenizer_json()? else {
             if has_slow_tokenizer(self.extras()) {
-                tell(&self.no_tokenizer());
+                note(&self.no_tokenizer());
             }
             return Ok(None);
         };
@@ -250,7 +251,7 @@ impl ModelFolder {
     }
 }
 
-/// What is here is never looked for on the Hub.
+/// A path that exists is never looked up on the Hub.
 fn hub_id(path: &Path) -> Option<HubId> {
     let is_here = path.symlink_metadata().is_ok();
     path.to_str().filter(|_| !is_here).and_then(HubId::parse)
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_without_a_plan_is_no_student() {
+    fn a_model_without_a_plan_is_not_a_student() {
         let folder = folder_of(&[(CONFIG, LLAMA), (WEIGHTS, &weights())]);
         let error = ModelFolder::open(folder.path()).unwrap().student(&Device::flex()).unwrap_err();
         assert!(describe(&error).starts_with("student_config.json is missing in"));
@@ -360,14 +361,14 @@ mod tests {
         let id = hub_id(Path::new("Qwen/Qwen3-0.6B-Base")).unwrap();
         let Err(error) = ModelFolder::open_fetched(&id, &settings) else { panic!("it opened") };
         let sentence = describe(&error);
-        assert!(sentence.starts_with("Qwen/Qwen3-0.6B-Base is no folder here: "), "{sentence}");
+        assert!(sentence.starts_with("Qwen/Qwen3-0.6B-Base is not a local folder: "), "{sentence}");
         let folder = cache.path().join("models--Qwen--Qwen3-0.6B-Base/snapshots/main");
         assert!(sentence.ends_with(&folder.display().to_string()), "{sentence}");
         assert_eq!(code_of(&error), Exit::Network);
     }
 
     #[test]
-    fn a_folder_is_not_looked_for_on_the_hub() {
+    fn a_folder_is_not_looked_up_on_the_hub() {
         // From the root of this package, where tests run.
         assert!(Path::new("src/files").is_dir());
         assert_eq!(hub_id(Path::new("src/files")), None);

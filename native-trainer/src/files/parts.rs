@@ -1,4 +1,4 @@
-//! A model piece by piece, for those who do not want all of it in memory.
+//! A model part by part, to be streamed through memory.
 
 use anyhow::Context as _;
 use boomerang_core::checkpoint::Fingerprints;
@@ -8,10 +8,10 @@ use burn::tensor::Device;
 use super::ModelFolder;
 
 impl ModelFolder {
-    /// One layer; the file's pages are let go again.
+    /// One layer; the file's pages are released afterwards.
     ///
     /// # Errors
-    /// When the weights do not fit the config.
+    /// When the weights do not match the config.
     ///
     /// # Panics
     /// When the model has no such layer.
@@ -25,7 +25,7 @@ impl ModelFolder {
     /// Embedding, final norm and head, as a model without layers.
     ///
     /// # Errors
-    /// When the weights do not fit the config.
+    /// When the weights do not match the config.
     pub fn ends(&self, device: &Device) -> anyhow::Result<LanguageModel> {
         let ends = self.checkpoint()?.read_ends_of(self.config(), device, |bytes| {
             self.release(bytes);
@@ -33,7 +33,7 @@ impl ModelFolder {
         ends.with_context(|| self.path().display().to_string())
     }
 
-    /// What each part is, by its weights; reads all of them once.
+    /// The fingerprint of each part, by its weights; reads all of them once.
     ///
     /// # Errors
     /// Names the tensor that is missing.

@@ -1,4 +1,4 @@
-//! A member as two kilobytes: which layers of which parents, and where the parents are.
+//! A member in two kilobytes: which layers of which parents, and the folders of the parents.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub struct RecipeFile {
     pub files: BTreeMap<String, String>,
 }
 
-/// A parent: its folder, from the recipe's own, and what tells it from another.
+/// A parent: its folder, relative to the recipe's, and its fingerprints.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ParentFile {
     pub folder: PathBuf,
@@ -83,13 +83,13 @@ impl RecipeFile {
     }
 
     /// # Errors
-    /// None: a recipe is plain data.
+    /// Never: a recipe is plain data.
     pub fn to_json(&self) -> anyhow::Result<Vec<u8>> {
         Ok(format!("{}\n", serde_json::to_string_pretty(self)?).into_bytes())
     }
 
     /// # Errors
-    /// When the file is no recipe that this version reads.
+    /// When the file is not a recipe that this version reads.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let text = super::read_text(path)?;
         let file: Self = serde_json::from_str(&text)
@@ -108,10 +108,10 @@ impl RecipeFile {
         Ok(file)
     }
 
-    /// Opens the parents; a relative folder is looked for beside the recipe.
+    /// Opens the parents; a relative folder is relative to the recipe's.
     ///
     /// # Errors
-    /// When the file is no recipe, or a parent is missing or has changed.
+    /// When the file is not a recipe, or a parent is missing or has changed.
     pub fn open(path: &Path) -> anyhow::Result<Parents> {
         let file = Self::read(path)?;
         let beside = super::parent(path);
@@ -120,8 +120,8 @@ impl RecipeFile {
                 .with_context(|| format!("the {name} of the recipe {}", path.display()))?;
             let changed = |what: &str, found: &str, expected: &str| {
                 Exit::Unusable.error(format!(
-                    "{} has changed since {} was written from it: its {what} have SHA-256 {found}, \
-                     the recipe's {name} has {expected}; write the recipe again",
+                    "{} has changed since {} was written: the {name}'s {what} have SHA-256 {found}, \
+                     expected {expected}; write the recipe again",
                     folder.path().display(),
                     path.display(),
                 ))
@@ -157,7 +157,7 @@ impl Parents {
     }
 }
 
-/// The member of two folders that a recipe describes; nothing is read but headers.
+/// The member of two folders that a recipe describes; only headers are read.
 ///
 /// # Errors
 /// When the parents do not make the member.

@@ -1,4 +1,4 @@
-//! Weights from file to file, a piece at a time: a model of any size goes through a few megabytes.
+//! Weights copied from file to file, a piece at a time: a model of any size needs a few megabytes.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,7 +27,7 @@ pub struct WeightsFormat {
 }
 
 impl WeightsFormat {
-    /// Bytes of all tensors of a checkpoint, written so.
+    /// Bytes of all tensors of a checkpoint in this format.
     pub fn n_bytes(&self, checkpoint: &Checkpoint<'_>) -> u64 {
         checkpoint.tensors().values().map(|view| stored_bytes(view, self.precision)).sum()
     }
@@ -36,12 +36,12 @@ impl WeightsFormat {
 /// Bytes that are in memory at a time.
 pub(super) const PIECE: usize = 8 << 20;
 
-/// Tensor data begins at a multiple of this, so that file systems can share it between files.
+/// Tensor data starts at a multiple of this, so that file systems can share it between files.
 const ALIGNMENT: usize = 4096;
 
 /// Where the bytes of a mapped tensor can be read without keeping the mapping in memory.
 pub trait Sources {
-    /// The file that these mapped bytes are of, and their place in it.
+    /// The file of these mapped bytes, and their offset in it.
     fn find(&self, bytes: &[u8]) -> Option<(&File, u64)>;
 }
 
@@ -49,7 +49,8 @@ pub trait Sources {
 /// SHA-256 of each weight file.
 ///
 /// # Errors
-/// When the disk refuses, or a tensor cannot be converted or holds a value that is not finite.
+/// When a file cannot be written, or a tensor cannot be converted or holds a value that is not
+/// finite.
 pub fn write_weights(
     folder: &Path,
     checkpoint: &Checkpoint<'_>,
@@ -85,7 +86,7 @@ pub fn write_weights(
     Ok(hashes)
 }
 
-/// Hashes what goes by.
+/// Hashes what is written.
 struct Hashed<'a> {
     out: &'a mut dyn Write,
     hasher: &'a mut Sha256,
@@ -151,7 +152,7 @@ fn header(shard: &[Named<'_>], format: &WeightsFormat) -> anyhow::Result<(Vec<u8
     Ok((header, offset))
 }
 
-/// Only floating-point weights are converted; what else a file holds is kept.
+/// Only floating-point weights are converted; other tensors are kept.
 fn is_converted(view: &TensorView<'_>, precision: Option<Precision>) -> Option<Precision> {
     let is_float = matches!(
         view.dtype(),
@@ -189,7 +190,7 @@ fn copy(
                 out.write_all(&converted.map_err(io::Error::other)?)?;
             }
             None => {
-                // What is copied byte for byte is computed with later.
+                // Copied bytes are computed with later, so they are checked, too.
                 ensure_finite(name, dtype, &buffer, whole).map_err(io::Error::other)?;
                 out.write_all(&buffer)?;
             }

@@ -14,7 +14,7 @@ use boomerang_hub::HubId;
 /// Maps the weights in `folder`: file names and bytes, in the order of the names.
 ///
 /// # Errors
-/// Names the file that is missing, or says why one is not weights.
+/// Names the file that is missing or invalid.
 pub(super) fn map_all(folder: &Path) -> anyhow::Result<Vec<(String, Mapped)>> {
     let names = find(folder)?;
     names.into_iter().map(|name| Ok((name.clone(), map_one(&folder.join(name))?))).collect()
@@ -32,7 +32,7 @@ fn find(folder: &Path) -> anyhow::Result<Vec<String>> {
     let missing: Vec<&str> =
         names.iter().filter(|name| !folder.join(name).exists()).map(String::as_str).collect();
     if names.is_empty() {
-        return Err(Exit::Unusable.error(format!("{} names no files", index.display())));
+        return Err(Exit::Unusable.error(format!("{} lists no files", index.display())));
     }
     if !missing.is_empty() {
         return Err(Exit::Unusable.error(format!(
@@ -49,12 +49,12 @@ fn find(folder: &Path) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// An index may come from anybody, and must not lead out of its folder through a link either. The
-/// links of the Hub's cache, from a snapshot to the blobs beside it, are what they should be.
+/// An index may come from anybody, so its files must not be links out of the folder either. Links
+/// of the Hub cache, from a snapshot to the blobs beside it, are allowed.
 fn refuse_link_outwards(folder: &Path, name: &str) -> anyhow::Result<()> {
     let (Ok(file), Ok(folder)) = (fs::canonicalize(folder.join(name)), fs::canonicalize(folder))
     else {
-        // What cannot be followed cannot be read either, and says so then.
+        // A broken link is an error when it is read.
         return Ok(());
     };
     let is_cached = hub_blobs(&folder).is_some_and(|blobs| file.starts_with(blobs));
@@ -62,7 +62,7 @@ fn refuse_link_outwards(folder: &Path, name: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     Err(Exit::Unusable.error(format!(
-        "{name} in {} is a link that leads out of the folder, to {}; put the file itself there",
+        "{name} in {} is a link out of the folder, to {}; replace it with the file itself",
         folder.display(),
         file.display()
     )))
@@ -78,40 +78,40 @@ fn map_one(path: &Path) -> anyhow::Result<Mapped> {
     let bytes = map(path).or_exit(Exit::Unusable)?;
     if bytes.starts_with(b"version https://git-lfs") {
         return Err(Exit::Unusable.error(format!(
-            "{} is only a pointer to the weights; run `git lfs pull` in its folder",
+            "{} is a Git LFS pointer, not the weights; run `git lfs pull` in its folder",
             path.display()
         )));
     }
     Ok(bytes)
 }
 
-/// `name` is missing in a folder that should be a model's.
+/// The error for a folder without the file `name` of a model.
 pub(super) fn lacks(folder: &Path, name: &str) -> anyhow::Error {
     let advice = if folder.join("pytorch_model.bin").exists() {
-        "; pytorch_model.bin is not read, because opening such a file runs code from it: \
-         save the model as safetensors first"
+        "; pytorch_model.bin is not supported, because loading a pickle can run code: save the model as \
+         safetensors first"
     } else {
         ""
     };
     Exit::Unusable.error(format!(
-        "{name} is missing: {}, and a model's folder holds config.json and model.safetensors{advice}",
+        "{name} is missing: {}; expected config.json and model.safetensors in a model folder{advice}",
         describe_folder(folder)
     ))
 }
 
-/// `path` should be a model's folder, and is none.
+/// The error for a `path` that is not a folder.
 pub(super) fn not_a_folder(path: &Path) -> anyhow::Error {
     if path.is_file() {
         return Exit::Unusable.error(format!(
-            "{} is a file; expected the model's folder, with config.json and model.safetensors in it",
+            "{} is a file; expected a model folder with config.json and model.safetensors",
             path.display()
         ));
     }
     let meant = HubId::meant_by(&path.to_string_lossy());
-    let meant = meant.map(|id| format!("; for this model on the Hub write {id}"));
+    let meant = meant.map(|id| format!("; did you mean the Hub id {id}?"));
     Exit::Unusable.error(format!(
-        "{} does not exist; expected a folder with config.json and model.safetensors, or an id such \
-         as owner/name{}",
+        "{} does not exist; expected a folder with config.json and model.safetensors, or a Hub id \
+         such as owner/name{}",
         path.display(),
         meant.unwrap_or_default()
     ))
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_to_weights_is_not_taken_for_weights() {
+    fn a_git_lfs_pointer_is_not_read_as_weights() {
         let pointer = b"version https://git-lfs.example/spec/v1\noid sha256:00\n";
         let folder = folder_of(&[(WEIGHTS, pointer)]);
         assert!(refusal(folder.path()).contains("git lfs pull"));
@@ -168,7 +168,7 @@ mod tests {
         let folder = folder_of(&[(INDEX, TWO_SHARDS), ("1.safetensors", b"")]);
         symlink(outside.path().join("secret"), folder.path().join("2.safetensors")).unwrap();
         assert!(refusal(folder.path()).contains("2.safetensors in"));
-        assert!(refusal(folder.path()).contains("leads out of the folder"));
+        assert!(refusal(folder.path()).contains("is a link out of the folder"));
     }
 
     #[cfg(unix)]
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_leads_out_of_the_folder_is_refused() {
+    fn an_index_that_names_files_outside_the_folder_is_refused() {
         let folder = folder_of(&[(INDEX, br#"{"weight_map": {"a": "../secret"}}"#)]);
         assert!(refusal(folder.path()).contains("not a plain file name"));
     }

@@ -1,4 +1,4 @@
-//! The bundle of a family: what its members wrote, and the files themselves.
+//! The bundle of a family: recorded texts of its members, and its files.
 
 use std::path::Path;
 
@@ -15,16 +15,16 @@ use crate::device;
 use crate::files::OutputFolder;
 use crate::progress::Progress;
 
-/// Tokens that are recorded of a text, at most: a few lines, to be read at once.
+/// Maximum tokens of a recorded text: a few lines.
 pub const RECORDED_TOKENS: usize = 40;
 
-/// What every size writes after each prompt, for the bundle; `None` when nothing is asked.
+/// The continuation of each prompt by every size, for the bundle; `None` without prompts.
 ///
-/// The weights are those that the bundle stores, and the CPU computes, whose results do not depend
-/// on which graphics card there is.
+/// Uses the weights as the bundle stores them, and the CPU, so that results do not depend on the
+/// GPU.
 ///
 /// # Errors
-/// When a prompt does not fit the model.
+/// When a prompt exceeds the context length.
 pub fn record(
     family: &Family,
     order: &PatchOrder,
@@ -46,11 +46,11 @@ pub fn record(
     Ok(Some(recordings))
 }
 
-/// Writes a bundle into the folder `name` of `out`; its bytes, and what its manifest says of how they
-/// are stored.
+/// Writes a bundle into the folder `name` of `out`; returns its size in bytes, and the storing loss
+/// in its manifest.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When a file cannot be written.
 pub fn write_bundle(
     out: &OutputFolder,
     name: &Path,

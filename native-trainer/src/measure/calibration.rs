@@ -1,4 +1,4 @@
-//! The texts on which models are compared: members with their teacher, or with what a bundle stores.
+//! Calibration texts, on which members are compared with their teacher or with a stored bundle.
 
 use std::path::PathBuf;
 
@@ -10,18 +10,18 @@ use crate::files::ModelFolder;
 use crate::files::require_next_token;
 use crate::train::data::{Packing, read_rows};
 
-/// Texts on which models are compared.
+/// Calibration texts, and the device to compare models on.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CalibrationArgs {
-    /// Texts on which models are compared, in the formats of --data of distill; repeatable
+    /// Calibration texts, in the formats of --data of `boomerang distill`; repeatable
     #[arg(long, value_name = "FILE")]
     pub calibration: Vec<PathBuf>,
-    /// Tokens of these texts that are used
+    /// Number of calibration tokens
     #[arg(value_parser = count, long, default_value_t = 8192, value_name = "N")]
     pub calibration_tokens: usize,
 }
 
-/// Tokens of a row.
+/// Tokens per sequence.
 const SEQ: usize = 256;
 
 /// Numbers held for a batch at most, its logits for instance, unless a single row has more.
@@ -36,8 +36,8 @@ impl CalibrationArgs {
         self.batches_holding(teacher, teacher.config().vocab)
     }
 
-    /// The first tokens of the texts, in batches that fit in memory when `numbers_per_token` numbers
-    /// are held for each token.
+    /// The first tokens of the texts, in batches that fit in memory when `numbers_per_token`
+    /// numbers are held for each token.
     ///
     /// # Errors
     /// As [`CalibrationArgs::batches`].
@@ -47,7 +47,7 @@ impl CalibrationArgs {
         numbers_per_token: usize,
     ) -> anyhow::Result<Vec<Batch>> {
         let config = teacher.config();
-        require_next_token(config, "its sizes are not compared on texts")?;
+        require_next_token(config, "a comparison on texts needs one that predicts the next token")?;
         let packing = Packing {
             seq: SEQ.min(config.max_seq),
             layout: Layout::Packed,

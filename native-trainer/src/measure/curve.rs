@@ -1,4 +1,4 @@
-//! A family measured: every size, with its baselines, in one walk of the prefix tree.
+//! A family evaluated: every size, with its baselines, in one walk of the prefix tree.
 
 use boomerang_core::chart::{Measure, SizeAxis};
 use boomerang_core::checkpoint::Precision;
@@ -10,22 +10,22 @@ use boomerang_core::prune::{Family, Student, Teacher};
 use serde_json::json;
 
 use crate::files::OutputFolder;
-use crate::measure::answers::{Engine, Sheet, Weights, answer_all};
+use crate::measure::answers::{EvalOptions, Sheet, Weights, answer_all};
 use crate::measure::members::{self, Member, Sizes};
 use crate::progress::print;
 
-/// Width and height of a written picture, in pixels.
+/// Width and height of a chart, in pixels.
 const PICTURE: (f64, f64) = (960.0, 560.0);
 
-/// A student whose sizes are measured.
-pub struct Candidate {
+/// A loaded student whose sizes are measured.
+pub struct CandidateStudent {
     pub series: Series,
     /// Of its distillation.
     pub seed: u64,
     pub student: Student,
 }
 
-/// What was measured, and what it cost.
+/// The measured curve, and its cost.
 pub struct Measured {
     pub curve: SizeCurve,
     /// Layers run for each batch of requests.
@@ -38,10 +38,10 @@ pub struct Measured {
 /// sizes, and the boomerang candidates along the other orders.
 ///
 /// # Errors
-/// When a candidate is no student of this teacher, or the device is lost.
+/// When a candidate is not a student of this teacher, or the device is lost.
 pub fn measure(
     teacher: &Teacher,
-    candidates: &[Candidate],
+    candidates: &[CandidateStudent],
     orders: &[PatchOrder],
     examination: &Examination,
     precision: Precision,
@@ -66,9 +66,9 @@ pub fn measure(
     });
     let mut sheet = Sheet::default();
     sheet.ask_all(examination.requests());
-    let engine =
-        Engine { batching: Batching::of(tokens_per_batch), shares_layers: true, share: None };
-    let answered = answer_all(&members, &sheet, &Weights::Resident(models), engine, None, None)?;
+    let options =
+        EvalOptions { batching: Batching::of(tokens_per_batch), shares_layers: true, share: None };
+    let answered = answer_all(&members, &sheet, &Weights::Resident(models), options, None, None)?;
     let scores = answered.likelihoods.iter().map(|answers| examination.judge(answers));
     Ok(Measured::new(&members, scores, precision))
 }
@@ -100,10 +100,10 @@ impl Measured {
     }
 }
 
-/// Writes `curve.csv`, `curve.json`, and the curves as pictures.
+/// Writes `curve.csv`, `curve.json`, and charts of the curves.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When a file cannot be written.
 pub fn write_curve(out: &OutputFolder, measured: &Measured) -> anyhow::Result<()> {
     let curve = &measured.curve;
     out.write("curve.csv", curve.to_csv().as_bytes())?;
@@ -114,7 +114,7 @@ pub fn write_curve(out: &OutputFolder, measured: &Measured) -> anyhow::Result<()
     });
     out.write("curve.json", format!("{json:#}\n").as_bytes())?;
     for (name, measure) in [("accuracy.svg", Measure::Accuracy), ("loss.svg", Measure::Nats)] {
-        // A measure that was not taken has no picture.
+        // A measure that was not taken has no chart.
         if let Some(chart) = curve.chart(SizeAxis::Parameters, measure) {
             out.write(name, chart.to_svg(PICTURE.0, PICTURE.1).as_bytes())?;
         }
@@ -143,10 +143,9 @@ pub fn print_table(measured: &Measured) {
             ));
         }
     }
-    let (calls, alone) = (measured.n_layer_calls, measured.n_layer_calls_alone);
+    let (calls, one_by_one) = (measured.n_layer_calls, measured.n_layer_calls_alone);
     print(&format!(
-        "layer calls: {calls} with shared prefixes, {alone} one model after another ({:.2} times \
-         fewer)",
-        alone as f64 / calls.max(1) as f64
+        "layer calls: {calls} with shared prefixes, {one_by_one} without ({:.2} times fewer)",
+        one_by_one as f64 / calls.max(1) as f64
     ));
 }

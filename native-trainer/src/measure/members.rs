@@ -26,12 +26,12 @@ pub struct Member {
     pub seed: u64,
     /// Name of the order in which layers are patched.
     pub order: String,
-    /// Place of the candidate in its list.
+    /// Index of the candidate.
     pub candidate: usize,
-    /// Student layers that have given way to their blocks.
+    /// Student layers that are replaced by their teacher blocks.
     pub patched: Vec<usize>,
     pub recipe: Recipe,
-    /// Of the member as a model of its own.
+    /// Of the member as a standalone model.
     pub config: ModelConfig,
     /// The teacher is model 0, the candidates follow.
     pub stack: Stack,
@@ -43,7 +43,7 @@ pub enum Sizes {
     All,
     /// Those with these numbers of layers.
     Layers(Vec<usize>),
-    /// One of so many, the smallest and the largest always.
+    /// Every n-th size, and always the smallest and the largest.
     Every(usize),
 }
 
@@ -71,7 +71,7 @@ impl FromStr for Sizes {
 /// pruning at the first candidate's sizes.
 ///
 /// # Errors
-/// When there is no such size, or an order is not for this plan.
+/// When a size does not exist, or an order does not match the plan.
 pub fn members(
     teacher: &ModelConfig,
     candidates: &[Candidate<'_>],
@@ -82,7 +82,7 @@ pub fn members(
     const TEACHER: usize = 0;
     let mut members: Vec<Member> = Vec::new();
     for (order_number, order) in orders.iter().enumerate() {
-        for (place, candidate) in candidates.iter().enumerate() {
+        for (index, candidate) in candidates.iter().enumerate() {
             let plan = candidate.plan;
             let path = order.path(plan)?;
             let all: Vec<(Vec<usize>, Recipe)> =
@@ -93,10 +93,10 @@ pub fn members(
                     series,
                     seed,
                     order: order.name(),
-                    candidate: place,
+                    candidate: index,
                     patched: patched.to_vec(),
                     config: config_of(&recipe, teacher, candidate.config),
-                    stack: Stack::new(&recipe, TEACHER, TEACHER + 1 + place),
+                    stack: Stack::new(&recipe, TEACHER, TEACHER + 1 + index),
                     recipe,
                 });
             };
@@ -104,7 +104,7 @@ pub fn members(
                 let (patched, recipe) = &all[number];
                 add(candidate.series, candidate.seed, patched, recipe.clone());
                 // The same for every student of the same plan, so once is enough.
-                if naive && place == 0 && order_number == 0 {
+                if naive && index == 0 && order_number == 0 {
                     add(Series::Naive, 0, patched, plan.naive(recipe));
                 }
             }
@@ -114,27 +114,28 @@ pub fn members(
 }
 
 impl Sizes {
-    /// Places of the chosen sizes, in their order.
+    /// Indices of the chosen sizes, in their order.
     fn choose(&self, all: &[(Vec<usize>, Recipe)]) -> anyhow::Result<Vec<usize>> {
         let last = all.len() - 1;
         match self {
             Self::All => Ok((0..=last).collect()),
             Self::Every(every) => {
-                Ok((0..=last).filter(|&place| place % every == 0 || place == last).collect())
+                Ok((0..=last).filter(|&index| index % every == 0 || index == last).collect())
             }
             Self::Layers(wanted) => {
-                ensure!(!wanted.is_empty(), "no size is named");
+                ensure!(!wanted.is_empty(), "no size is given");
                 let sizes: Vec<usize> = all.iter().map(|(_, recipe)| recipe.layers.len()).collect();
                 if let Some(missing) = wanted.iter().find(|size| !sizes.contains(size)) {
                     bail!("no size of this order has {missing} layers; there are {sizes:?}");
                 }
-                Ok((0..=last).filter(|&place| wanted.contains(&sizes[place])).collect())
+                Ok((0..=last).filter(|&index| wanted.contains(&sizes[index])).collect())
             }
         }
     }
 }
 
-/// The config of a member with two matrices for embedding and head where their owners differ.
+/// The config of a member, with two matrices for embedding and head where they come from different
+/// models.
 fn config_of(recipe: &Recipe, teacher: &ModelConfig, student: &ModelConfig) -> ModelConfig {
     let of = |owner| match owner {
         Owner::Teacher => teacher,
@@ -175,13 +176,13 @@ impl Member {
     }
 }
 
-/// A name for each member, fit for a folder and like no other's: `boomerang-08`.
+/// A unique name for each member, usable for a folder: `boomerang-08`.
 pub fn names(members: &[Member]) -> Vec<String> {
     let mut taken = BTreeSet::new();
     let main = members.first().map(|member| member.order.clone());
     let name = |member: &Member| {
         let series = member.series.name();
-        // An order may be a list of layers, which is no name.
+        // An order may be a list of layers, which is not usable as a name.
         let order = match &member.order {
             order if Some(order) == main.as_ref() => String::new(),
             order if order.starts_with(|char: char| char.is_ascii_digit()) => "-found".to_owned(),

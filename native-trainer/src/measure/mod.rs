@@ -1,4 +1,4 @@
-//! What members of a family answer, and what follows from it: curves, orders, bundles.
+//! Answers of the members of a family, and what is made of them: curves, orders, bundles.
 
 pub mod answers;
 pub mod bundle;

@@ -1,4 +1,4 @@
-//! Orders of patching that are found by measuring members on texts.
+//! Patching orders that are found by measuring members on texts.
 
 use boomerang_core::distill::Batch;
 use boomerang_core::plan::PatchOrder;
@@ -11,7 +11,7 @@ use super::calibration::CalibrationArgs;
 use crate::args::{DeviceArgs, FamilyArgs};
 use crate::device;
 use crate::files::ModelFolder;
-use crate::progress::{Progress, tell};
+use crate::progress::{Progress, note};
 
 /// How an order is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -20,13 +20,13 @@ pub enum Method {
     Last,
     /// From the first layer to the last
     First,
-    /// The layer that is least like its block first
+    /// The layer least similar to its teacher block first
     Similarity,
-    /// The layer that brings the member nearest to the teacher first
+    /// Greedy: next the layer that lowers the KL divergence from the teacher most
     Klpatch,
-    /// As klpatch, keeping several sets of each size
+    /// Beam search by KL divergence
     Beam,
-    /// Every set, for students of up to 12 layers
+    /// Exhaustive, for students of up to 12 layers
     Exact,
 }
 
@@ -81,7 +81,7 @@ pub fn choose(
         return Ok(order);
     }
     if calibration.calibration.is_empty() {
-        tell(&format!(
+        note(&format!(
             "order: {}, what the paper found best for the architecture; add --calibration texts to \
              search one",
             order.name()
@@ -91,7 +91,7 @@ pub fn choose(
     let batches = calibration.batches(teacher)?;
     let device = device::choose(device.device)?;
     let order = search(&args.open(teacher, &device.device)?, &batches)?;
-    tell(&format!("order: {}, searched on the calibration texts", order.name()));
+    note(&format!("order: {}, searched on the calibration texts", order.name()));
     Ok(order)
 }
 

@@ -1,7 +1,6 @@
 //! The explorer's web server: the built page, and a bundle below `/bundle/`.
 //!
-//! Reads files and sends them; it knows nothing of models. `boomerang explore` runs it, and so do
-//! the browser tests.
+//! Only serves files. `boomerang explore` runs it, and so do the browser tests.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -29,14 +28,14 @@ mod policy;
 /// A server that runs until it is dropped.
 pub struct Server {
     address: SocketAddr,
-    /// `None` only while it is dropped.
+    /// `None` only during drop.
     runtime: Option<Runtime>,
 }
 
-/// What every answer carries.
+/// The headers of every response.
 ///
-/// The two cross-origin headers give the page memory that threads can share. Nothing is used from
-/// a cache unasked, so that a bundle written anew is seen at once; unchanged files cost a 304.
+/// The two cross-origin headers give the page memory that threads can share. Browsers revalidate
+/// their cache, so that a rewritten bundle is seen at once; unchanged files cost a 304.
 const HEADERS: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
@@ -46,10 +45,10 @@ const HEADERS: [(HeaderName, &str); 5] = [
 ];
 
 impl Server {
-    /// Begins to serve at `address`, on threads of its own; port 0 takes any that is free.
+    /// Starts to serve at `address`, on its own threads; port 0 selects a free one.
     ///
     /// # Errors
-    /// When the page or the bundle is not there, or the address is taken: says what to do.
+    /// When the page or the bundle does not exist, or the address is in use.
     pub fn start(site: &Path, bundle: &Path, address: SocketAddr) -> anyhow::Result<Self> {
         check_folders(site, bundle)?;
         let listener = TcpListener::bind(address).map_err(|error| refused(address, error))?;
@@ -81,7 +80,7 @@ impl Server {
     /// Serves until Ctrl-C.
     ///
     /// # Errors
-    /// When the system does not tell of Ctrl-C.
+    /// When the system refuses a handler for Ctrl-C.
     pub fn wait_for_interrupt(self) -> anyhow::Result<()> {
         match &self.runtime {
             Some(runtime) => {
@@ -95,16 +94,16 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Does not wait for downloads that are under way.
+            // Does not wait for running downloads.
             runtime.shutdown_background();
         }
     }
 }
 
-/// What is served: `/bundle/…` from the bundle, everything else from the site.
+/// Routes: `/bundle/…` serves the bundle, everything else the site.
 ///
-/// An address without a file is one of the page's views (`/explore/`) and gets the page; a file that is
-/// missing (`/app.js`, anything below `/bundle/`) is a 404, never the page.
+/// A path without a file name is a view of the page (`/explore/`) and serves the page; a file that
+/// is missing (`/app.js`, anything below `/bundle/`) is a 404, never the page.
 pub fn router(site: &Path, bundle: &Path) -> Router {
     let site: Arc<Path> = site.into();
     let page = get(page).with_state(Arc::clone(&site));
@@ -126,7 +125,7 @@ pub fn router(site: &Path, bundle: &Path) -> Router {
     HEADERS.into_iter().fold(router, |router, (name, value)| router.layer(header(name, value)))
 }
 
-/// `index.html`, with a policy that lets its own inline scripts run.
+/// `index.html`, with a policy that allows its own inline scripts.
 async fn page(State(site): State<Arc<Path>>, uri: Uri) -> Response {
     let name = uri.path().rsplit('/').next().unwrap_or_default();
     if name.contains('.') && name != "index.html" {
@@ -134,7 +133,7 @@ async fn page(State(site): State<Arc<Path>>, uri: Uri) -> Response {
     }
     match std::fs::read_to_string(site.join("index.html")) {
         Ok(html) => {
-            // Whatever the view's address, the page's files lie at the root of this server.
+            // Whatever the route of the view, the page's files are at the root of this server.
             let html = html.replacen("<base href=\"./\">", "<base href=\"/\">", 1);
             let headers = [
                 (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
@@ -167,15 +166,15 @@ fn check_folders(site: &Path, bundle: &Path) -> anyhow::Result<()> {
 
 fn refused(address: SocketAddr, error: std::io::Error) -> anyhow::Error {
     let port = address.port();
-    let advice = "choose another with --port (0 takes any that is free)";
+    let advice = "choose another with --port (0 selects a free one)";
     match error.kind() {
         ErrorKind::AddrInUse => {
-            Exit::Usage.error(format!("port {port} is used by another program; {advice}"))
+            Exit::Usage.error(format!("port {port} is in use by another program; {advice}"))
         }
         ErrorKind::PermissionDenied => {
-            Exit::Usage.error(format!("port {port} is not for everyone to use; {advice}"))
+            Exit::Usage.error(format!("port {port} needs administrator rights; {advice}"))
         }
-        _ => anyhow::Error::new(error).context(format!("{address} cannot be served")),
+        _ => anyhow::Error::new(error).context(format!("cannot listen on {address}")),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-/// The policy for a page: its own files, WebAssembly, and the inline scripts it consists of. Weights
-/// may come from another server, which the page asks only when the reader says so.
+/// The policy for a page: its own files, WebAssembly, and its inline scripts. Weights may come from
+/// another server, which the page contacts only at the user's request.
 pub(super) fn for_page(html: &str) -> String {
     let hashes: String = inline_scripts(html)
         .into_iter()
@@ -16,11 +16,11 @@ pub(super) fn for_page(html: &str) -> String {
     )
 }
 
-/// Texts of `<script>` elements without `src`: trunk writes the loader of the page into one.
+/// Texts of `<script>` elements without `src`: trunk writes the page's loader into one.
 fn inline_scripts(html: &str) -> Vec<String> {
-    // The browser, too, hashes the text after it has unified the line ends.
+    // The browser, too, hashes the text after normalizing line ends.
     let html = html.replace("\r\n", "\n");
-    // ASCII letters change case in place, so that positions stay the same.
+    // ASCII letters change case in index, so that positions stay the same.
     let lowercase = html.to_ascii_lowercase();
     let mut scripts = Vec::new();
     let mut position = 0;
@@ -44,11 +44,11 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let byte = |place: usize| u32::from(chunk.get(place).copied().unwrap_or(0));
+        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
-            text.push(if place <= chunk.len() { char::from(digit) } else { '=' });
+        for index in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * index) & 63) as usize];
+            text.push(if index <= chunk.len() { char::from(digit) } else { '=' });
         }
     }
     text
@@ -66,7 +66,7 @@ mod tests {
 
     /// The hash of `alert('Hello, world.');` is the example of the W3C's CSP specification.
     #[test]
-    fn an_inline_script_is_let_in_by_its_hash() {
+    fn an_inline_script_is_allowed_by_its_hash() {
         let policy = for_page("<SCRIPT type=module>alert('Hello, world.');</SCRIPT>");
         assert!(
             policy.contains("'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='"),

@@ -126,7 +126,7 @@ fn no_path_leads_out_of_the_folders() {
 }
 
 #[test]
-fn a_head_request_tells_the_size_and_sends_nothing() {
+fn a_head_request_returns_the_size_and_no_body() {
     let answer = ask("HEAD /bundle/layers/0.safetensors HTTP/1.1\r\n");
     assert_header(&answer, "content-length: 10");
     assert!(answer.ends_with("\r\n\r\n"), "{answer}");

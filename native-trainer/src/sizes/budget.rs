@@ -15,16 +15,16 @@ pub struct Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     Parameters,
-    /// Of weights, and of keys and values where they are asked for.
+    /// Of weights, and of the KV cache where it counts.
     Bytes,
 }
 
-/// Keys and values that have to fit beside the weights.
+/// A KV cache that counts towards the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheSize {
-    /// Positions of a text.
+    /// Context length in tokens.
     pub context: u64,
-    /// Texts at a time.
+    /// Batch size.
     pub batch: u64,
 }
 
@@ -60,13 +60,13 @@ impl Budget {
         params.or(bytes.map(|limit| Self { limit, unit: Unit::Bytes }))
     }
 
-    /// The largest size within the budget, or the nearest to the teacher where that was measured.
+    /// The largest size within the budget, or the closest to the teacher where that was measured.
     ///
     /// # Errors
     /// When even the smallest size exceeds the budget.
     pub fn choose(self, mut sizes: Vec<Size>) -> anyhow::Result<Chosen> {
         let amount = |size: &Size| self.unit.of(size);
-        // From the worst to the best: the larger, unless texts have told them apart.
+        // From the worst to the best: the larger is better, unless KL was measured.
         sizes.sort_by(|a, b| {
             let by_amount = amount(a).cmp(&amount(b));
             match (a.kl, b.kl) {
@@ -94,7 +94,7 @@ impl Budget {
     pub fn describe(self, size: &Size) -> String {
         let cache = match (self.unit, size.cache_bytes) {
             (Unit::Parameters, _) | (_, 0) => String::new(),
-            (Unit::Bytes, cache) => format!(" ({cache} of them keys and values)"),
+            (Unit::Bytes, cache) => format!(" ({cache} of them KV cache)"),
         };
         let kl = size.kl.map(|kl| format!(", KL {kl}")).unwrap_or_default();
         format!("{} layers, {} {}{cache}{kl}", size.n_layers, self.unit.of(size), self.unit.name())
@@ -102,15 +102,15 @@ impl Budget {
 
     /// The neighbours of what was chosen, in a sentence.
     pub fn sentence(self, chosen: &Chosen) -> String {
-        let tell = |size: &Option<Size>| {
+        let describe = |size: &Option<Size>| {
             size.as_ref().map_or_else(|| "none".to_owned(), |size| self.describe(size))
         };
         format!(
-            "within {} {}; the runner-up: {}; the next larger: {}",
+            "within {} {}; runner-up: {}; next larger: {}",
             self.limit,
             self.unit.name(),
-            tell(&chosen.runner_up),
-            tell(&chosen.next_larger)
+            describe(&chosen.runner_up),
+            describe(&chosen.next_larger)
         )
     }
 }
@@ -119,7 +119,7 @@ impl CacheSize {
     /// `4096:8`
     ///
     /// # Errors
-    /// Says what it looks like.
+    /// Shows what it looks like.
     pub fn parse(text: &str) -> Result<Self, String> {
         let number = |text: &str| text.trim().parse::<u64>().ok().filter(|&number| number > 0);
         text.split_once(':')
@@ -127,11 +127,11 @@ impl CacheSize {
                 Some(Self { context: number(context)?, batch: number(batch)? })
             })
             .ok_or_else(|| {
-                format!("{text:?} is no cache; expected positions and texts at a time, e.g. 4096:8")
+                format!("invalid KV cache {text:?}; expected CONTEXT:BATCH, e.g. 4096:8")
             })
     }
 
-    /// What such a cache takes beside a model, in numbers of 16 bits.
+    /// The bytes of such a cache for a model, in 16 bits.
     pub fn n_bytes(self, config: &ModelConfig) -> u64 {
         config.cache_bytes(self.context, self.batch, 2)
     }
@@ -161,24 +161,24 @@ mod tests {
     const PARAMS: Budget = Budget { limit: 599, unit: Unit::Parameters };
 
     #[test]
-    fn the_largest_size_within_a_budget_is_taken_and_its_neighbours_are_told() {
+    fn the_largest_size_within_a_budget_is_chosen_and_its_neighbours_are_shown() {
         let chosen = PARAMS.choose(vec![size(4), size(5), size(6)]).unwrap();
         assert_eq!(chosen.best.n_layers, 5);
         assert_eq!(
             PARAMS.sentence(&chosen),
-            "within 599 parameters; the runner-up: 4 layers, 400 parameters; \
-             the next larger: 6 layers, 600 parameters"
+            "within 599 parameters; runner-up: 4 layers, 400 parameters; \
+             next larger: 6 layers, 600 parameters"
         );
     }
 
     #[test]
-    fn where_texts_have_told_the_sizes_apart_the_nearest_to_the_teacher_is_taken() {
+    fn where_kl_was_measured_the_closest_to_the_teacher_is_chosen() {
         let with_kl =
             |n_layers, mean| Size { kl: Some(Estimate { mean, stderr: 0.0 }), ..size(n_layers) };
         let sizes = vec![with_kl(4, 0.3), with_kl(5, 0.5), with_kl(6, 0.1)];
         let chosen = PARAMS.choose(sizes).unwrap();
         assert_eq!(chosen.best.n_layers, 4);
-        assert!(PARAMS.sentence(&chosen).contains("the runner-up: 5 layers"));
+        assert!(PARAMS.sentence(&chosen).contains("runner-up: 5 layers"));
     }
 
     #[test]
@@ -190,17 +190,17 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_values_count_towards_a_budget_of_bytes() {
+    fn a_kv_cache_counts_towards_a_budget_of_bytes() {
         let budget = Budget { limit: 1000, unit: Unit::Bytes };
         let with_cache = |n_layers| Size { cache_bytes: 150, ..size(n_layers) };
         let chosen = budget.choose(vec![with_cache(4), with_cache(5)]).unwrap();
         assert_eq!(chosen.best.n_layers, 4);
-        let told = budget.describe(&chosen.best);
-        assert_eq!(told, "4 layers, 950 bytes (150 of them keys and values)");
+        let described = budget.describe(&chosen.best);
+        assert_eq!(described, "4 layers, 950 bytes (150 of them KV cache)");
     }
 
     #[test]
-    fn a_cache_is_positions_and_texts() {
+    fn a_cache_is_a_context_and_a_batch() {
         assert_eq!(CacheSize::parse("4096:8"), Ok(CacheSize { context: 4096, batch: 8 }));
         assert!(CacheSize::parse("4096").is_err() && CacheSize::parse("0:1").is_err());
     }

@@ -1,4 +1,4 @@
-//! Which members of a family are meant.
+//! Which members of a family are selected.
 
 use anyhow::bail;
 use boomerang_core::estimate::Estimate;
@@ -10,13 +10,13 @@ use super::budget::Budget;
 #[derive(Clone, Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub struct ChoiceArgs {
-    /// The k-th size of the order: 0 is the student, the last one the teacher
+    /// The size with this many student layers patched: 0 is the student, the largest is the teacher
     #[arg(long, alias = "num_layers_to_patch")]
     pub k: Option<usize>,
     /// The size with this many layers
     #[arg(long)]
     pub layers: Option<usize>,
-    /// Exactly these student layers give way to their teacher blocks, e.g. 3,7,8
+    /// The size with exactly these student layers patched, e.g. 3,7,8
     #[arg(long, value_delimiter = ',')]
     pub patched: Option<Vec<usize>>,
     /// The largest size with at most this many parameters, e.g. 1.1B
@@ -25,7 +25,7 @@ pub struct ChoiceArgs {
     /// The largest size with at most this many bytes of weights, e.g. 1.2GB
     #[arg(long, value_parser = parse_amount, value_name = "N")]
     pub bytes: Option<u64>,
-    /// Every size of the order
+    /// All sizes of the order
     #[arg(long)]
     pub all: bool,
 }
@@ -38,7 +38,7 @@ pub struct Size {
     pub n_layers: usize,
     pub n_params: u64,
     pub n_bytes: u64,
-    /// Of the keys and values that have to fit beside the weights.
+    /// Of the KV cache that counts towards the budget.
     pub cache_bytes: u64,
     /// Divergence from the teacher, where members were compared on texts.
     pub kl: Option<Estimate>,
@@ -48,7 +48,7 @@ impl ChoiceArgs {
     /// The patches that are to be considered: one for a choice by name, all for a budget.
     ///
     /// # Errors
-    /// Says which sizes there are.
+    /// Names the sizes that exist.
     pub fn patches(&self, plan: &LayerPlan, order: &PatchOrder) -> anyhow::Result<Vec<Patch>> {
         let path = order.path(plan)?;
         if let Some(layers) = &self.patched {
@@ -57,13 +57,13 @@ impl ChoiceArgs {
         if let Some(n_layers) = self.layers {
             let sizes: Vec<usize> =
                 path.iter().map(|patch| plan.recipe(patch).layers.len()).collect();
-            let Some(place) = sizes.iter().position(|&size| size == n_layers) else {
+            let Some(index) = sizes.iter().position(|&size| size == n_layers) else {
                 bail!("no size of this order has {n_layers} layers; there are {sizes:?}");
             };
-            return Ok(vec![path[place].clone()]);
+            return Ok(vec![path[index].clone()]);
         }
         match self.k {
-            // As in the reference implementation, more than there is gives the teacher.
+            // As in the reference implementation, more than all layers gives the teacher.
             Some(k) => Ok(vec![path[k.min(path.len() - 1)].clone()]),
             None => Ok(path),
         }
@@ -84,9 +84,9 @@ impl ChoiceArgs {
 /// `1.1B`, `350M`, `2GB`, `1.5GiB`, `123456`.
 ///
 /// # Errors
-/// Says what an amount looks like.
+/// Shows what an amount looks like.
 pub fn parse_amount(text: &str) -> Result<u64, String> {
-    let expected = || format!("{text:?} is no amount; expected e.g. 350M, 1.1B, 1.2GB or 1.5GiB");
+    let expected = || format!("invalid amount {text:?}; expected e.g. 350M, 1.1B, 1.2GB or 1.5GiB");
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: f64 = number.parse().map_err(|_| expected())?;
@@ -107,7 +107,7 @@ pub fn parse_amount(text: &str) -> Result<u64, String> {
 /// A number of bytes, for `--shard-size`.
 ///
 /// # Errors
-/// Says what an amount looks like.
+/// Shows what an amount looks like.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     match parse_amount(text)? {
         0 => Err("expected more than 0 bytes".to_owned()),

@@ -1,5 +1,5 @@
-//! How near members are to their teacher on some texts, for choices that depend on it: whose matrix
-//! embedding and head share, and which size within a budget is best.
+//! How close members are to their teacher on calibration texts, for choices that depend on it:
+//! which matrix embedding and head share, and which size within a budget is best.
 
 use anyhow::ensure;
 use boomerang_core::distill::Batch;
@@ -14,7 +14,7 @@ use crate::args::DeviceArgs;
 use crate::device;
 use crate::files::ModelFolder;
 use crate::measure::calibration::CalibrationArgs;
-use crate::progress::{Progress, print, tell};
+use crate::progress::{Progress, note, print};
 
 /// Fills in each size's divergence from the teacher.
 ///
@@ -29,12 +29,12 @@ pub fn measure(
 ) -> anyhow::Result<()> {
     let batches = args.batches(teacher)?;
     let device = device::choose(device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let models = [teacher.model(&device.device)?, student.model(&device.device)?];
     compare([&models[0], &models[1]], &batches, plan, sizes)
 }
 
-/// As [`measure`], of a teacher and a student that are at hand.
+/// As [`measure`], of a teacher and a student that are loaded.
 ///
 /// # Errors
 /// When a size ties embedding and head in a family that does not.
@@ -49,7 +49,10 @@ pub fn compare(
     for size in &*sizes {
         let recipe = plan.recipe(&size.patch);
         let ends = recipe.ends(size.head, |_| is_tied);
-        ensure!(ends.is_some(), "one matrix for embedding and head needs a tied family");
+        ensure!(
+            ends.is_some(),
+            "--head teacher and --head student need a family with tied weights"
+        );
         stacks.extend(ends.map(|ends| Stack::with_ends(&recipe, ends, 0, 1)));
     }
     let tree = PrefixTree::new(&stacks);
@@ -67,21 +70,21 @@ pub fn compare(
     Ok(())
 }
 
-/// Of the sizes that differ in their head alone, the smallest whose divergence is at most `tolerance`
-/// above the least; prints the table it chooses from.
+/// Of the sizes that differ only in their head, the smallest whose divergence is at most
+/// `tolerance` above the least; prints the table it chooses from.
 pub fn choose_heads(sizes: Vec<Size>, tolerance: f64) -> Vec<Size> {
     print("layers  head      bytes         KL from the teacher");
     let mut chosen = Vec::new();
     for alternatives in sizes.chunk_by(|a, b| a.patch == b.patch) {
         let best = pick(alternatives, tolerance);
-        for (place, size) in alternatives.iter().enumerate() {
+        for (number, size) in alternatives.iter().enumerate() {
             print(&format!(
                 "{:>6}  {:<8}  {:<12}  {}{}",
                 size.n_layers,
                 head_name(size.head),
                 size.n_bytes,
                 size.kl.map_or_else(String::new, |kl| kl.to_string()),
-                if place == best { "  taken" } else { "" }
+                if number == best { "  chosen" } else { "" }
             ));
         }
         chosen.push(alternatives[best].clone());
@@ -96,7 +99,7 @@ fn pick(alternatives: &[Size], tolerance: f64) -> usize {
         .iter()
         .enumerate()
         .filter(|(_, size)| kl(size) <= least * (1.0 + tolerance) || alternatives.len() == 1);
-    within.min_by_key(|(_, size)| size.n_bytes).map_or(0, |(place, _)| place)
+    within.min_by_key(|(_, size)| size.n_bytes).map_or(0, |(number, _)| number)
 }
 
 #[cfg(test)]
@@ -120,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_head_within_the_tolerance_is_taken() {
+    fn the_smallest_head_within_the_tolerance_is_chosen() {
         let alternatives = [size(20, 0.100), size(10, 0.1019), size(10, 0.103)];
         assert_eq!(pick(&alternatives, 0.02), 1);
         assert_eq!(pick(&alternatives, 0.0), 0);

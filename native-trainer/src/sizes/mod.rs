@@ -1,5 +1,5 @@
-//! The sizes of a family as files: how large each would be, how near to the teacher it is, and which
-//! is best within a budget.
+//! The sizes of a family as files: how large each would be, how close it is to the teacher, and
+//! which is best within a budget.
 
 mod budget;
 mod choice;
@@ -14,7 +14,7 @@ pub use choice::{ChoiceArgs, Size, parse_amount, parse_bytes};
 pub use compare::{choose_heads, compare, measure};
 pub use head::{Head, head_name};
 
-/// What a member would be, its tensors written as they are.
+/// The size of a member whose tensors are copied unchanged.
 pub fn size_of(
     plan: &LayerPlan,
     (teacher, student): (&ModelFolder, &ModelFolder),

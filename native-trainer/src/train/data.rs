@@ -1,4 +1,4 @@
-//! Training data: documents as rows of a fixed length.
+//! Training data: documents as sequences of a fixed length.
 
 use std::path::PathBuf;
 
@@ -37,7 +37,7 @@ pub fn read_rows(
     let rows = packer.into_rows();
     ensure!(
         rows.iter().any(Row::has_any_target),
-        "the data holds no token that has one before it; expected texts of at least two tokens, \
+        "the data has no token to predict; expected texts of at least two tokens, \
          and labels other than -100"
     );
     Ok(Rows::new(rows, packing.layout))
@@ -77,7 +77,7 @@ fn add(
             packer.add_row(as_row(row));
         }
         Layout::Packed => packer.add(row.tokens()),
-        // A text of which the tokenizer leaves nothing would be a row of padding.
+        // A text without tokens would be a row of padding.
         Layout::Padded | Layout::BothWays if row.n_tokens == 0 => {}
         Layout::Padded | Layout::BothWays => {
             packer.add_row(Row::padded(row.tokens(), seq, end_token.unwrap_or(0)));

@@ -1,4 +1,4 @@
-//! Training: rows of data, the loop around a step, the files of a run.
+//! Training: data, the training loop, the files of a run.
 
 pub mod data;
 pub mod run;

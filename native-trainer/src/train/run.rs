@@ -1,4 +1,4 @@
-//! The loop around a training step: how many, what is logged, when it is saved, how it stops.
+//! The training loop: steps, logging, checkpoints, and how it stops.
 
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,19 +13,19 @@ use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, OrExit as _};
-use crate::progress::{Progress, tell};
+use crate::progress::{Progress, note};
 use crate::train::run_folder::{RunFolder, Saved, State, append_line};
 
 /// The size of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct LoopSettings {
     pub total_steps: usize,
-    /// Micro-batches whose gradients make one step.
+    /// Micro-batches per optimizer step.
     pub micro_batches: usize,
-    /// Rows of a micro-batch.
+    /// Sequences per micro-batch.
     pub rows: usize,
     pub save_every: usize,
-    /// Stop, saved, after this many steps in all.
+    /// Save and stop after this many steps in total.
     pub stop_after: Option<usize>,
 }
 
@@ -33,13 +33,13 @@ pub struct LoopSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     Finished,
-    /// Saved and to be resumed: asked to by Ctrl-C, a `STOP` file, or `stop_after`.
+    /// Saved, to be resumed: after Ctrl-C, a `STOP` file, or `stop_after`.
     Paused {
         interrupted: bool,
     },
 }
 
-/// Set by the first Ctrl-C; the second ends the process at once.
+/// Set by the first Ctrl-C; a second one ends the process immediately.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     asked: Arc<AtomicBool>,
@@ -62,7 +62,7 @@ impl Interrupt {
             if asked.swap(true, Ordering::Relaxed) {
                 std::process::exit(i32::from(Exit::Interrupted.code()));
             }
-            tell("finishing this step and saving; Ctrl-C again to stop at once");
+            note("finishing this step and saving; press Ctrl-C again to stop immediately");
         })
         .context("listening to Ctrl-C")?;
         *listening = Some(interrupt.clone());
@@ -77,7 +77,7 @@ impl Interrupt {
 /// Takes steps until the run is finished or asked to pause.
 ///
 /// # Errors
-/// When the loss is no number any more (the last checkpoint is good), or the disk refuses.
+/// When the loss is NaN or infinite (the last checkpoint is valid), or a file cannot be written.
 pub fn train(
     distiller: &mut Distiller,
     rows: &Rows,
@@ -130,7 +130,7 @@ pub fn train(
 fn save(distiller: &Distiller, n_tokens: usize, run: &RunFolder) -> anyhow::Result<()> {
     let saved = Saved {
         state: State { step: distiller.n_steps(), n_tokens },
-        // The last step may have left weights that no loss has been computed with yet.
+        // The weights after the last step have not been used for a loss yet, so they may be NaN.
         model: model_to_bytes(distiller.student().model(), Precision::F32)
             .with_context(|| format!("after step {}; {}", distiller.n_steps(), advice(run)))
             .or_exit(Exit::Diverged)?,
@@ -169,7 +169,7 @@ pub fn metrics_line(
     line
 }
 
-/// What to do about a run that diverged.
+/// Advice for a run that diverged.
 fn advice(run: &RunFolder) -> String {
     match run.newest_step() {
         Some(saved) => format!(

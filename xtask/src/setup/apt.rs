@@ -1,4 +1,4 @@
-//! System packages, on systems like Debian.
+//! System packages, on Debian-like systems.
 
 use std::env;
 use std::process::Command;
@@ -8,14 +8,16 @@ use anyhow::{Result, bail};
 use super::installing;
 use crate::run::{answer, find_program, run};
 
-/// Installs packages, as root or with a sudo that asks for no password.
+/// Installs packages, as root or with passwordless sudo.
 ///
 /// # Errors
-/// Where there is no apt-get, or no right to use it: the message says what to do by hand.
+/// Without apt-get, or without the rights to use it: the message names what to install by hand.
 pub(super) fn install(packages: &[&str], why: &str) -> Result<()> {
     let names = packages.join(" ");
     if find_program("apt-get", &env::var_os("PATH").unwrap_or_default()).is_none() {
-        bail!("{why}, and there is no apt-get here; install what Debian calls {names}");
+        bail!(
+            "{why}, but there is no apt-get; install the equivalents of the Debian packages {names}"
+        );
     }
     let prefix: &[&str] = if answer("id", &["-u"]).as_deref() == Some("0") {
         &["env", "DEBIAN_FRONTEND=noninteractive"]
@@ -23,7 +25,7 @@ pub(super) fn install(packages: &[&str], why: &str) -> Result<()> {
         &["sudo", "-n", "env", "DEBIAN_FRONTEND=noninteractive"]
     } else {
         bail!(
-            "{why}, and only root may install it; run `sudo apt-get install {names}`, then again"
+            "{why}, but only root may install it; run `sudo apt-get install {names}`, then retry"
         );
     };
 

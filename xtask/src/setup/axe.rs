@@ -1,6 +1,7 @@
 //! axe-core, the accessibility checker that one of the page's tests runs inside the page.
 //!
-//! It is no part of the project (its licence is MPL 2.0) and goes into the user's cache folder.
+//! It is not a part of the project (its licence is MPL 2.0) and is installed in the user's cache
+//! folder.
 
 use std::env;
 use std::fs;
@@ -14,7 +15,7 @@ use crate::run::{Workspace, find_program, run, set_variable};
 
 const VERSION: &str = "4.14.1";
 
-/// The script, which an earlier set-up has left or npm brings now.
+/// The script, from an earlier setup or installed with npm.
 pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     let folder = workspace.tools.join(format!("axe-core-{VERSION}"));
     let script = folder.join("node_modules/axe-core/axe.min.js");
@@ -26,20 +27,17 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     }
     let npm = || find_program("npm", &env::var_os("PATH").unwrap_or_default());
     if npm().is_none() {
-        apt::install(
-            &["npm"],
-            "it brings axe-core, with which the page's accessibility is tested",
-        )?;
+        apt::install(&["npm"], "it installs axe-core, which tests the accessibility of the page")?;
     }
-    let npm = npm().context("apt-get ended well but there is still no npm")?;
-    let why = "the page's accessibility is tested with it";
+    let npm = npm().context("apt-get succeeded, but there is still no npm")?;
+    let why = "it tests the accessibility of the page";
     installing(&format!("axe-core {VERSION}"), "npm install", why);
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let mut install = Command::new(npm);
     install.args(["install", "--prefix"]).arg(&folder);
-    // Only the one file is wanted, and no script of the package runs.
+    // Only one file is needed, and no script of the package is run.
     install.args(["--ignore-scripts", "--no-audit", "--no-fund", "--no-save"]);
     run(install.arg(format!("axe-core@{VERSION}")))
-        .context("no axe-core for the tests (AXE can name an axe.min.js)")?;
-    script.is_file().then_some(script).context("npm ended well but there is still no axe-core")
+        .context("no axe-core for the tests (set AXE to an axe.min.js)")?;
+    script.is_file().then_some(script).context("npm succeeded, but there is still no axe-core")
 }

@@ -40,11 +40,11 @@ pub(super) fn ensure() -> Result<Browser> {
         return Ok(browser);
     }
     apt::install(&["chromium", "chromium-driver"], "the page's tests need Chromium and its driver")
-        .context("no browser for the tests (CHROMIUM and CHROMEDRIVER can name one)")?;
-    Browser::find().context("apt-get ended well but there is still no chromium or chromedriver")
+        .context("no browser for the tests (set CHROMIUM and CHROMEDRIVER)")?;
+    Browser::find().context("apt-get succeeded, but there is still no chromium or chromedriver")
 }
 
-/// The one the variable names, or one on the PATH, or one in a usual place.
+/// From the variable, the PATH, or a standard installation folder.
 fn find(variable: &str, names: &[&str], elsewhere: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     set_variable(variable)

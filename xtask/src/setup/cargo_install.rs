@@ -1,4 +1,4 @@
-//! `cargo install` into a folder of our own, so that the reader's tools stay as they are.
+//! `cargo install` into a separate folder, so that the user's tools are unchanged.
 
 use std::fs;
 use std::process::Command;
@@ -35,7 +35,7 @@ pub(super) fn install(
 ) -> Result<()> {
     let tools = &workspace.tools;
     fs::create_dir_all(tools).with_context(|| format!("creating {}", tools.display()))?;
-    println!("This takes some minutes, once. It goes to {}", tools.join("bin").display());
+    println!("This takes a few minutes, once. Installing to {}", tools.join("bin").display());
 
     let mut command = Command::new(cargo());
     command.args(["install", package, "--version", version]).args(options).arg("--root").arg(tools);

@@ -1,8 +1,7 @@
-//! What has to be on the machine before anything can be built or tested; one file for each tool.
+//! Tools for building and testing; one file for each.
 //!
-//! Everything is looked for first and installed only when it is missing: Rust tools into the user's
-//! cache folder, system packages with apt-get where it exists. Elsewhere the reader is told what to
-//! install.
+//! Only missing tools are installed: Rust tools into the user's cache folder, system packages with
+//! apt-get. Where there is no apt-get, a message names what to install.
 
 mod apt;
 mod axe;
@@ -22,17 +21,17 @@ use crate::run::Workspace;
 pub(crate) use browser::Browser;
 pub(crate) use wasm::WasmToolchain;
 
-/// What the page is built with.
+/// Tools that build the page.
 pub(crate) struct PageTools {
     pub(crate) wasm: WasmToolchain,
     pub(crate) trunk: PathBuf,
 }
 
-/// What the tests need beside cargo.
+/// Tools that the tests need besides cargo.
 pub(crate) struct TestTools {
     pub(crate) page: PageTools,
     pub(crate) browser: Browser,
-    /// The script of axe-core, where it could be had
+    /// The script of axe-core, if it could be installed
     pub(crate) axe: Option<PathBuf>,
 }
 
@@ -46,23 +45,23 @@ pub(crate) fn for_page(workspace: &Workspace) -> Result<PageTools> {
 
 /// Makes sure that the page can be built and that all tests can run.
 pub(crate) fn for_tests(workspace: &Workspace) -> Result<TestTools> {
-    // System packages first: they are quick, and where they cannot be installed nobody has waited.
+    // System packages first: they are fast, and may fail.
     let browser = browser::ensure()?;
     vulkan::ensure()?;
     let axe = axe::ensure(workspace).inspect_err(|error| {
-        println!("{error:#}\nThe tests with axe-core are left out.");
+        println!("{error:#}\nSkipping the tests with axe-core.");
     });
     let axe = axe.ok();
     let page = for_page(workspace)?;
     Ok(TestTools { page, browser, axe })
 }
 
-/// Says what was found, in the same words for every tool.
-fn found(what: &str, place: impl std::fmt::Display) {
-    println!("Found {what}: {place}");
+/// Prints what was found.
+fn found(what: &str, path: impl std::fmt::Display) {
+    println!("Found {what}: {path}");
 }
 
-/// Says what is about to be installed and from where.
+/// Prints what is about to be installed, and how.
 fn installing(what: &str, how: &str, why: &str) {
     println!("Installing {what} with {how}: {why}");
 }

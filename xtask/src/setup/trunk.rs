@@ -9,7 +9,7 @@ use super::{WasmToolchain, found, installing};
 use crate::run::{Workspace, answer, find_program};
 use crate::version::Version;
 
-/// Also in Trunk.toml. The next release asks for a newer Rust than this workspace does.
+/// Also in Trunk.toml. The next release needs a newer Rust than this workspace.
 const OLDEST: Version = Version::new(0, 21, 14);
 
 /// Finds a trunk that is new enough, or installs one.

@@ -1,4 +1,4 @@
-//! A Vulkan loader and a driver, for the tests that compute on a GPU or on one in software.
+//! A Vulkan loader and a driver, for the tests that compute on a GPU or on a software adapter.
 //!
 //! macOS and Windows need neither: wgpu uses Metal and DX12 there.
 
@@ -32,11 +32,11 @@ pub(super) fn ensure() -> Result<()> {
     }
     apt::install(
         &["mesa-vulkan-drivers", "libvulkan1"],
-        "the GPU tests need a Vulkan loader and a driver, if only one in software",
+        "the GPU tests need a Vulkan loader and a driver (a software one is enough)",
     )
     .context("no Vulkan for the tests")?;
     if !has_loader() || driver().is_none() {
-        bail!("apt-get ended well but there is still no {LOADER} or no driver in icd.d");
+        bail!("apt-get succeeded, but there is still no {LOADER} or no driver in icd.d");
     }
     Ok(())
 }

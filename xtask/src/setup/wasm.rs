@@ -1,7 +1,7 @@
 //! A compiler and a standard library for WebAssembly.
 //!
-//! Usually rustup brings the library. Where it can download nothing, Debian's own compiler builds
-//! the library from source, and this file knows the environment for that.
+//! Usually rustup installs the library. Where it cannot download, Debian's compiler builds the
+//! library from source, in the environment that is set here.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -24,10 +24,10 @@ const DEBIAN_LINKER: &str = "wasm-ld-22";
 /// The oldest Rust that builds this workspace; `rust-version` in Cargo.toml.
 const OLDEST_RUST: Version = Version::new(1, 95, 0);
 
-/// What builds for WebAssembly on this machine.
+/// The toolchain for WebAssembly on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WasmToolchain {
-    /// The usual compiler, with the target's library beside it
+    /// The default compiler, with the target's library installed
     Rustup,
     /// Debian's compiler in /usr/bin, which builds the library as part of the workspace
     DebianBuildStd,
@@ -53,7 +53,7 @@ impl WasmToolchain {
                 .env("RUSTC_BOOTSTRAP", "1")
                 .env("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort")
                 .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", DEBIAN_LINKER)
-                // The cargo that started this program left these, and they lead back to it.
+                // Set by the cargo that started this program, and would select it again.
                 .env("CARGO", Path::new(DEBIAN_BIN).join("cargo"))
                 .env_remove("RUSTC")
                 .env_remove("RUSTUP_TOOLCHAIN")
@@ -96,7 +96,7 @@ pub(super) fn ensure() -> Result<WasmToolchain> {
     match run(Command::new("rustup").args(["target", "add", TARGET])) {
         Ok(()) if library().is_some() => return Ok(WasmToolchain::Rustup),
         Ok(()) => println!("rustup added it to another toolchain than the one in use."),
-        Err(error) => println!("That did not work: {error:#}"),
+        Err(error) => println!("rustup failed: {error:#}"),
     }
 
     apt::install(DEBIAN_PACKAGES, "Debian's compiler can build that library from source")
@@ -113,7 +113,7 @@ pub(super) fn ensure() -> Result<WasmToolchain> {
     Ok(WasmToolchain::DebianBuildStd)
 }
 
-/// Where the target's standard library is, if the compiler has one.
+/// The path of the target's standard library, if the compiler has one.
 fn library() -> Option<PathBuf> {
     let rustc = crate::run::set_variable("RUSTC").unwrap_or_else(|| "rustc".into());
     let sysroot = answer(rustc, &["--print", "sysroot"])?;

@@ -9,12 +9,12 @@ use super::{WasmToolchain, found, installing};
 use crate::run::{Workspace, answer, find_program};
 use crate::version::locked_version;
 
-/// Makes sure that the `wasm-bindgen` which trunk will find fits Cargo.lock.
+/// Makes sure that the `wasm-bindgen` which trunk will find matches Cargo.lock.
 pub(super) fn ensure(workspace: &Workspace, wasm: &WasmToolchain) -> Result<()> {
     let lock = fs::read_to_string(workspace.root.join("Cargo.lock"))
         .context("reading Cargo.lock; `cargo generate-lockfile` makes one")?;
     let expected = locked_version(&lock, "wasm-bindgen")
-        .context("Cargo.lock names no wasm-bindgen, which the page needs")?;
+        .context("Cargo.lock has no wasm-bindgen, which the page needs")?;
 
     let fits = || match find_program("wasm-bindgen", &wasm.path(workspace)) {
         Some(tool) => {
@@ -34,7 +34,7 @@ pub(super) fn ensure(workspace: &Workspace, wasm: &WasmToolchain) -> Result<()> 
     );
     cargo_install::install(workspace, "wasm-bindgen-cli", expected, &[], Optimized::Little)?;
     if fits().is_none() {
-        bail!("cargo install ended well but there is still no wasm-bindgen {expected}");
+        bail!("cargo install succeeded, but there is still no wasm-bindgen {expected}");
     }
     Ok(())
 }

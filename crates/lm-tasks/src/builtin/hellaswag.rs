@@ -1,4 +1,4 @@
-//! HellaSwag: the sentence and its endings, freed of the marks of where they were taken from.
+//! HellaSwag: the sentence and its endings, without markup of their sources.
 
 use std::sync::LazyLock;
 
@@ -26,7 +26,7 @@ pub(super) fn process(document: &mut Value) -> Result<()> {
 
 fn clean(text: &str) -> Result<String> {
     let text = strip(text).replace(" [title]", ". ");
-    // What is left in brackets is WikiHow's.
+    // The rest in brackets is WikiHow's markup.
     static BRACKETS: LazyLock<Option<Pattern>> = LazyLock::new(|| Pattern::new(r"\[.*?\]").ok());
     let brackets = BRACKETS.as_ref().context("the pattern of brackets cannot be read")?;
     let text = brackets.replace(&text, "", 0)?;

@@ -1,8 +1,8 @@
-//! MMLU: 57 subjects in four groups, asked alike.
+//! MMLU: 57 subjects in four groups, with the same prompt.
 
 use crate::python::Value;
 
-/// A group's name, what is shown of it, and its subjects.
+/// A group's name, its alias, and its subjects.
 type Subjects = (&'static str, &'static str, &'static [&'static str]);
 
 /// In the order of lm-evaluation-harness's table.

@@ -1,4 +1,4 @@
-//! The tasks that come with Boomerang, and the parts of them that no template tells.
+//! The built-in tasks, and the parts of them that are functions instead of templates.
 
 mod hellaswag;
 mod mmlu;
@@ -16,9 +16,7 @@ use crate::error::{Context as _, Result, bail};
 /// The keys of every task, then of every group.
 pub(super) fn all() -> Result<Vec<Value>> {
     static TASKS: LazyLock<Result<Value>> = LazyLock::new(|| parse(include_str!("tasks.yaml")));
-    let Ok(Value::Map(entries)) = &*TASKS else {
-        bail!("the tasks that come with Boomerang cannot be read")
-    };
+    let Ok(Value::Map(entries)) = &*TASKS else { bail!("the built-in tasks cannot be read") };
     let is_task = |name: &str| !name.starts_with('.');
     let tasks = entries.iter().filter(|(name, _)| is_task(name));
     let mut all: Vec<Value> = tasks.map(|(_, source)| source.clone()).collect();
@@ -27,7 +25,7 @@ pub(super) fn all() -> Result<Vec<Value>> {
     Ok(all)
 }
 
-/// What the built-in task of this name has Python functions for.
+/// The parts of a built-in task that are functions.
 pub(super) fn functions(name: &str) -> Functions {
     let none = Functions::default();
     match name {
@@ -53,7 +51,7 @@ pub(super) fn functions(name: &str) -> Functions {
     }
 }
 
-/// A column that a built-in task cannot do without.
+/// A required column of a built-in task.
 fn column<'a>(document: &'a Value, name: &str) -> Result<&'a Value> {
     document.get(name).with_context(|| {
         format!("a document has no column {name:?}; expected the dataset's own files")

@@ -1,4 +1,4 @@
-//! RACE: an article with several questions, the last of which is asked.
+//! RACE: an article with several questions, of which the last one is evaluated.
 
 use super::text as column;
 use crate::error::{Context as _, Result};
@@ -8,12 +8,12 @@ use crate::python::{Value, literal};
 pub(super) fn text(document: &Value) -> Result<Value> {
     let problems = problems(document)?;
     let mut text = format!("Article: {}\n\n", column(document, "article")?);
-    let (last, others) = problems.split_last().context("there is no question")?;
+    let (last, others) = problems.split_last().context("the document has no question")?;
     for problem in others {
         let question = column(problem, "question")?;
         let answer = options(problem)?.get(answer(problem)?).copied();
-        let answer = answer.context("a question has no such answer")?;
-        // A gap at the end takes the answer, behind one of the two blanks before it.
+        let answer = answer.context("the answer of a question is not among its options")?;
+        // A gap at the end is filled with the answer, after one of the two spaces before it.
         text += &match question.strip_suffix("  _  .") {
             Some(start) => format!("{start} {answer}\n"),
             None => format!("Question: {question}\nAnswer: {answer}\n"),
@@ -34,17 +34,17 @@ pub(super) fn choices(document: &Value) -> Result<Value> {
 
 fn problems(document: &Value) -> Result<Vec<Value>> {
     let problems = literal(column(document, "problems")?)?;
-    problems.as_list().map(<[Value]>::to_vec).context("\"problems\" is no list")
+    problems.as_list().map(<[Value]>::to_vec).context("\"problems\" is not a list")
 }
 
 fn last(document: &Value) -> Result<Value> {
-    problems(document)?.pop().context("there is no question")
+    problems(document)?.pop().context("the document has no question")
 }
 
 fn options(problem: &Value) -> Result<Vec<&str>> {
     let options = problem.get("options").and_then(Value::as_list);
     let options = options.context("a question has no \"options\"")?;
-    options.iter().map(|option| option.as_str().context("an answer is no text")).collect()
+    options.iter().map(|option| option.as_str().context("an answer is not a text")).collect()
 }
 
 fn answer(problem: &Value) -> Result<usize> {

@@ -1,15 +1,15 @@
-//! WikiText: its articles as people write them, without the blanks that its tokens were cut by.
+//! WikiText: detokenized articles.
 
 use super::text as column;
 use crate::error::Result;
 use crate::python::{Pattern, Value};
 
-/// The article as it is in the dataset, by which words and bytes are counted.
+/// The article as it is in the dataset, whose words and bytes are counted.
 pub(super) fn page(document: &Value) -> Result<&str> {
     column(document, "page")
 }
 
-/// Blanks at signs, one after the other as lm-evaluation-harness takes them out.
+/// Spaces around punctuation, in the order in which lm-evaluation-harness removes them.
 const SIGNS: [(&str, &str); 9] = [
     (" @-@ ", "-"),
     (" @,@ ", ","),
@@ -22,7 +22,7 @@ const SIGNS: [(&str, &str); 9] = [
     (" , ", ", "),
 ];
 
-/// Blanks inside brackets and quotes.
+/// Spaces inside brackets and quotes.
 const PAIRS: [(&str, &str); 5] = [
     (r"\(\s*([^\)]*?)\s*\)", r"(\1)"),
     (r"\[\s*([^\]]*?)\s*\]", r"[\1]"),

@@ -1,10 +1,10 @@
-//! WinoGrande: which name fits the gap is told from what comes after it.
+//! WinoGrande: the text after the gap is scored with each name in the gap.
 
 use super::text as column;
 use crate::error::{Context as _, Result, bail};
 use crate::python::{Value, strip};
 
-/// Which of the two contexts is right.
+/// The correct one of the two contexts.
 pub(super) fn text(document: &Value) -> Result<Value> {
     match column(document, "answer")? {
         "1" => Ok(Value::Int(0)),
@@ -13,7 +13,7 @@ pub(super) fn text(document: &Value) -> Result<Value> {
     }
 }
 
-/// What comes after the gap.
+/// The text after the gap.
 pub(super) fn target(document: &Value) -> Result<Value> {
     Ok(strip(halves(document)?.1).into())
 }

@@ -1,4 +1,4 @@
-//! A dataset's card: the head of its README.md names the files of each configuration.
+//! A dataset card: the YAML of its README.md names the files of each configuration.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::definition::parse;
 use crate::python::{self, Value};
 use boomerang_files as files;
 
-/// The patterns of the files of one part; `None` when the card says nothing of it.
+/// The patterns of the files of one split; `None` when the card does not list it.
 pub(super) fn patterns(
     folder: &Path,
     configuration: Option<&str>,
@@ -14,7 +14,7 @@ pub(super) fn patterns(
 ) -> Option<Vec<String>> {
     let readme = files::read_text(&folder.join("README.md")).ok()?;
     let head = readme.strip_prefix("---")?.split("\n---").next()?;
-    // A card that cannot be read says as much as none.
+    // An invalid card counts as none.
     let head = parse(head).ok()?;
     let configurations = head.get("configs")?.as_list()?;
     let chosen = match configuration {
@@ -41,7 +41,7 @@ fn of_part(files: &Value, split: &str) -> Option<Vec<String>> {
         one => vec![python::text(one)],
     };
     match files {
-        // Without parts, everything is for training.
+        // Without splits, everything is the train split.
         Value::Text(pattern) => (split == "train").then(|| vec![pattern.clone()]),
         Value::List(entries) => {
             let own = entries
@@ -53,12 +53,12 @@ fn of_part(files: &Value, split: &str) -> Option<Vec<String>> {
     }
 }
 
-/// Whether a path fits a pattern in which `*` stands for any part of a name, `**` for any path and
-/// `?` for one character.
+/// Whether a path matches a pattern in which `*` matches any part of a name, `**` any path and `?`
+/// one character.
 pub(super) fn matches(pattern: &str, path: &str) -> bool {
     let pattern: Vec<char> = pattern.strip_prefix("./").unwrap_or(pattern).chars().collect();
     let path: Vec<char> = path.chars().collect();
-    // Whether the pattern so far fits each beginning of the path.
+    // Whether the pattern so far matches each prefix of the path.
     let mut fits = vec![false; path.len() + 1];
     fits[0] = true;
     let mut at = 0;
@@ -67,15 +67,15 @@ pub(super) fn matches(pattern: &str, path: &str) -> bool {
         let mut next = vec![false; path.len() + 1];
         if pattern[at] == '*' {
             next[0] = fits[0];
-            for place in 0..path.len() {
-                let goes_on = next[place] && (is_deep || path[place] != '/');
-                next[place + 1] = fits[place + 1] || goes_on;
+            for index in 0..path.len() {
+                let continues = next[index] && (is_deep || path[index] != '/');
+                next[index + 1] = fits[index + 1] || continues;
             }
-            // A deep one may stand for no folder at all.
+            // `**/` also matches no folder at all.
             at += if is_deep && pattern.get(at + 2) == Some(&'/') {
-                for place in (0..path.len()).rev() {
-                    let ends_folder = path[place] == '/' && next[place + 1];
-                    next[place + 1] = ends_folder || fits[place + 1];
+                for index in (0..path.len()).rev() {
+                    let ends_folder = path[index] == '/' && next[index + 1];
+                    next[index + 1] = ends_folder || fits[index + 1];
                 }
                 3
             } else if is_deep {
@@ -84,10 +84,10 @@ pub(super) fn matches(pattern: &str, path: &str) -> bool {
                 1
             };
         } else {
-            for place in 0..path.len() {
+            for index in 0..path.len() {
                 let is_same =
-                    pattern[at] == path[place] || (pattern[at] == '?' && path[place] != '/');
-                next[place + 1] = fits[place] && is_same;
+                    pattern[at] == path[index] || (pattern[at] == '?' && path[index] != '/');
+                next[index + 1] = fits[index] && is_same;
             }
             at += 1;
         }

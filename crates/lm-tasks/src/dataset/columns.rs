@@ -1,21 +1,21 @@
-//! Documents of JSON as rows of one table: what one of them has, all have.
+//! JSON documents as rows of one table: all have the columns of each.
 
 use crate::python::Value;
 
 /// What a column holds.
 #[derive(Clone, Debug, PartialEq)]
 enum Shape {
-    /// Nothing that says more.
+    /// Only nulls.
     Any,
     Int,
-    /// Whole numbers beside others are numbers.
+    /// Floats, and whole numbers among them.
     Float,
     List(Box<Self>),
     Map(Vec<(String, Self)>),
 }
 
-/// The documents with the same keys in the same order, those of the first document first; what a
-/// document lacks is nothing.
+/// The documents with the same keys in the same order, those of the first document first; missing
+/// values are null.
 pub(super) fn unify(documents: Vec<Value>) -> Vec<Value> {
     let mut shape = Shape::Any;
     for document in &documents {
@@ -61,8 +61,8 @@ fn fit(value: Value, shape: &Shape) -> Value {
         }
         (Value::Map(mut entries), Shape::Map(columns)) => {
             let mut take = |key: &str| {
-                let place = entries.iter().position(|(name, _)| name == key)?;
-                Some(std::mem::take(&mut entries[place].1))
+                let index = entries.iter().position(|(name, _)| name == key)?;
+                Some(std::mem::take(&mut entries[index].1))
             };
             let column = |(key, shape): &(String, Shape)| {
                 (key.clone(), fit(take(key).unwrap_or_default(), shape))

@@ -1,4 +1,4 @@
-//! Which files of a dataset's folder hold which part of it, as the Hub's own tools find them.
+//! Which files of a dataset's folder are which split, found as `datasets` does.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,21 +7,21 @@ use super::card;
 use crate::error::{Context as _, Result};
 use boomerang_files::note_input;
 
-/// Datasets have few levels of folders; a link that leads back must not be followed for ever.
+/// Datasets have few levels of folders; a limit, because links may form a cycle.
 const MAX_DEPTH: usize = 5;
 const MAX_FILES: usize = 100_000;
 
-/// Names that mean the same part.
+/// Synonyms of splits.
 const SYNONYMS: [&[&str]; 3] = [
     &["train", "training"],
     &["validation", "valid", "val", "dev"],
     &["test", "testing", "eval", "evaluation"],
 ];
 
-/// The kinds of files that are read; of a part that is there in several the first.
+/// Supported file formats; the first one wins for a split that has several.
 const EXTENSIONS: [&str; 3] = ["parquet", "jsonl", "json"];
 
-/// The files of one part of a configuration, in their order; `None` when there are none.
+/// The files of one split of a configuration, in their order; `None` when there are none.
 pub(super) fn files(
     folder: &Path,
     configuration: Option<&str>,
@@ -75,7 +75,7 @@ fn list(folder: &Path, prefix: &str, depth: usize, names: &mut Vec<String>) -> s
     Ok(())
 }
 
-/// Without a card that says so, the folders and the files' names tell.
+/// Without a card, by the names of folders and files.
 fn by_name<'a>(names: &'a [String], configuration: Option<&str>, split: &str) -> Vec<&'a String> {
     let own: Vec<&String> = names
         .iter()
@@ -84,7 +84,7 @@ fn by_name<'a>(names: &'a [String], configuration: Option<&str>, split: &str) ->
             configuration.is_some_and(|wanted| folders.split('/').any(|folder| folder == wanted))
         })
         .collect();
-    // A dataset with one configuration needs no folder for it.
+    // A dataset with one configuration has no folder for it.
     let all = || names.iter().filter(|name| !name.ends_with("dataset_infos.json")).collect();
     let candidates: Vec<&String> = if own.is_empty() { all() } else { own };
     let of_part = |part: &str| -> Vec<&'a String> {
@@ -99,7 +99,7 @@ fn by_name<'a>(names: &'a [String], configuration: Option<&str>, split: &str) ->
     synonyms.iter().map(|name| of_part(name)).find(|found| !found.is_empty()).unwrap_or_default()
 }
 
-/// Whether a folder has the part's name, or the file's name has it as a word.
+/// Whether a folder has the split's name, or the file's name has it as a word.
 fn is_of_part(name: &str, part: &str, configuration: Option<&str>) -> bool {
     let (folders, file) = name.rsplit_once('/').unwrap_or(("", name));
     let stem = file.split('.').next().unwrap_or(file);

@@ -1,6 +1,6 @@
-//! The documents of a task, from files of this machine.
+//! The documents of a task, from local files.
 //!
-//! A dataset is looked for where the user says, and in the Hub's cache; nothing is fetched.
+//! A dataset is searched in the user's folders and in the Hub cache; nothing is downloaded.
 
 mod card;
 mod columns;
@@ -18,16 +18,16 @@ use crate::error::{Context as _, Result, TaskError, bail, ensure};
 /// Where datasets are.
 #[derive(Clone, Debug, Default)]
 pub struct Roots {
-    /// Folders with a folder for each dataset, or the folder of one.
+    /// Folders with a folder for each dataset, or the folder of a single one.
     pub folders: Vec<PathBuf>,
-    /// The Hub's cache.
+    /// The Hub cache.
     pub cache: Option<PathBuf>,
 }
 
 /// The records of a parquet file.
 ///
 /// # Errors
-/// When the file is damaged, or is one of the kinds that are not read.
+/// When the file is damaged, or uses features that are not supported.
 pub fn rows_of_table(path: &Path) -> Result<Vec<Value>> {
     parquet::documents(path)
 }
@@ -35,31 +35,31 @@ pub fn rows_of_table(path: &Path) -> Result<Vec<Value>> {
 /// A task's dataset, found.
 #[derive(Debug)]
 pub struct Dataset {
-    place: Place,
+    origin: Origin,
     /// For messages.
     name: String,
 }
 
 #[derive(Debug)]
-enum Place {
-    /// Files by the part of the dataset that they hold.
+enum Origin {
+    /// Files by split.
     Files(Vec<(String, Vec<PathBuf>)>),
-    /// Folders that may hold it, and which of its configurations is meant.
+    /// Folders that may contain it, and the selected configuration.
     Folders(Vec<PathBuf>, Option<String>),
 }
 
 impl Dataset {
     /// # Errors
-    /// When it is nowhere, or a key is not implemented.
+    /// When it is not found, or a key is not implemented.
     pub fn find(keys: &DatasetKeys, roots: &Roots) -> Result<Self> {
         let name = match &keys.name {
             Some(name) => format!("{} ({name})", keys.path),
             None => keys.path.clone(),
         };
         match &*keys.path {
-            "json" | "parquet" => Ok(Self { place: Place::Files(data_files(keys)?), name }),
+            "json" | "parquet" => Ok(Self { origin: Origin::Files(data_files(keys)?), name }),
             "csv" | "text" | "arrow" | "pandas" => bail!(
-                "dataset_path is {:?}, which is not read; expected json or parquet",
+                "dataset_path is {:?}, which is not supported; expected json or parquet",
                 keys.path
             ),
             _ => {
@@ -70,21 +70,21 @@ impl Dataset {
                 if found.is_empty() {
                     return Err(nowhere(&keys.path, &folders));
                 }
-                Ok(Self { place: Place::Folders(found, keys.name.clone()), name })
+                Ok(Self { origin: Origin::Folders(found, keys.name.clone()), name })
             }
         }
     }
 
-    /// The documents of one part, such as `test`.
+    /// The documents of one split, such as `test`.
     ///
     /// # Errors
-    /// When no file holds it, or one cannot be read.
+    /// When there is no file of it, or one cannot be read.
     pub fn split(&self, split: &str) -> Result<Vec<Value>> {
-        let files = match &self.place {
-            Place::Files(files) => {
+        let files = match &self.origin {
+            Origin::Files(files) => {
                 files.iter().find(|(name, _)| name == split).map(|(_, files)| files.clone())
             }
-            Place::Folders(folders, name) => {
+            Origin::Folders(folders, name) => {
                 let mut found = None;
                 for folder in folders {
                     found = found.or(folder::files(folder, name.as_deref(), split)?);
@@ -93,15 +93,15 @@ impl Dataset {
             }
         };
         let files = files.ok_or_else(|| {
-            let places = match &self.place {
-                Place::Files(files) => {
+            let searched = match &self.origin {
+                Origin::Files(files) => {
                     let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
                     format!("data_files has {}", names.join(", "))
                 }
-                Place::Folders(folders, _) => format!("looked in {}", shown(folders)),
+                Origin::Folders(folders, _) => format!("searched in {}", shown(folders)),
             };
             TaskError::Unusable(format!(
-                "the dataset {} has no part {split:?}; {places}",
+                "the dataset {} has no split {split:?}; {searched}",
                 self.name
             ))
         })?;
@@ -109,8 +109,8 @@ impl Dataset {
         for file in &files {
             documents.extend(read::documents(file)?);
         }
-        ensure!(!documents.is_empty(), "the part {split:?} of the dataset {} is empty", self.name);
-        // Columns of JSON are what any of the documents has.
+        ensure!(!documents.is_empty(), "the split {split:?} of the dataset {} is empty", self.name);
+        // JSON documents may lack columns that others have.
         Ok(columns::unify(documents))
     }
 }
@@ -121,8 +121,8 @@ fn shown(folders: &[PathBuf]) -> String {
 
 fn nowhere(path: &str, folders: &[PathBuf]) -> TaskError {
     TaskError::Unusable(format!(
-        "the dataset {path} is not on this machine; looked for {}; fetch it there with `hf download \
-         --repo-type dataset {path}`, or name the folder that holds it with --data-dir",
+        "the dataset {path} is not on this machine; searched {}; download it with `hf download \
+         --repo-type dataset {path}`, or give its folder with --data-dir",
         shown(folders)
     ))
 }
@@ -132,11 +132,11 @@ fn data_files(keys: &DatasetKeys) -> Result<Vec<(String, Vec<PathBuf>)>> {
     check_options(&keys.options, &["data_files"])?;
     let source = keys.options.get("data_files").filter(|files| !files.is_none());
     let source = source.with_context(|| {
-        format!("dataset_path is {:?}, and dataset_kwargs has no data_files", keys.path)
+        format!("dataset_path is {:?}, but dataset_kwargs has no data_files", keys.path)
     })?;
     let path = |name: &Value| {
         let path = PathBuf::from(python::text(name));
-        // As lm-evaluation-harness from the current folder, else from the task's own.
+        // As in lm-evaluation-harness, relative to the current folder, else to the task's.
         match &keys.folder {
             Some(folder) if !path.exists() => folder.join(path),
             _ => path,
@@ -156,7 +156,7 @@ fn data_files(keys: &DatasetKeys) -> Result<Vec<(String, Vec<PathBuf>)>> {
 
 fn check_options(options: &Value, known: &[&str]) -> Result<()> {
     let Value::Map(entries) = options else { return Ok(()) };
-    // No code of a dataset is ever run.
+    // Dataset scripts are never run.
     let other = entries.iter().find(|(key, value)| {
         !known.contains(&&**key) && key != "trust_remote_code" && !value.is_none()
     });
@@ -166,14 +166,14 @@ fn check_options(options: &Value, known: &[&str]) -> Result<()> {
     }
 }
 
-/// Every folder that may hold the dataset, the likeliest first.
+/// Every folder that may contain the dataset, in order of preference.
 fn candidates(keys: &DatasetKeys, roots: &Roots) -> Vec<PathBuf> {
     let path = &*keys.path;
     let last = path.rsplit('/').next().unwrap_or(path);
     let mut folders = Vec::new();
     for root in &roots.folders {
         folders.extend([root.join(path), root.join(path.replace('/', "--")), root.join(last)]);
-        // The folder itself, when it has the dataset's name.
+        // The folder itself, if it has the dataset's name.
         if root.file_name().is_some_and(|name| name == last) {
             folders.push(root.clone());
         }
@@ -186,7 +186,7 @@ fn candidates(keys: &DatasetKeys, roots: &Roots) -> Vec<PathBuf> {
     folders
 }
 
-/// The snapshots of a dataset in the Hub's cache: of its main branch first, then any.
+/// The snapshots of a dataset in the Hub cache: that of its main branch first, then any.
 fn snapshots(folder: &Path) -> Vec<PathBuf> {
     let all = folder.join("snapshots");
     let commit = |branch: &str| {

@@ -1,6 +1,6 @@
-//! Whether the pages of a parquet file are as large as they say, before memory is taken for them.
+//! Checks the sizes in the page headers of a parquet file before memory is allocated for them.
 //!
-//! Each page of a column begins with a header in Thrift's compact notation, of which the sizes, the
+//! Each page of a column starts with a header in Thrift's compact protocol, of which the sizes, the
 //! number of values and the encoding are read here.
 
 use parquet::basic::Compression;
@@ -8,7 +8,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use crate::error::{Context as _, Result, bail, ensure};
 
-/// What a page says of itself.
+/// The header of a page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Page {
     kind: i64,
@@ -21,29 +21,29 @@ struct Page {
 /// `DICTIONARY_PAGE`.
 const DICTIONARY: i64 = 2;
 
-/// `PLAIN`, `PLAIN_DICTIONARY`, `RLE`, `BIT_PACKED` and `RLE_DICTIONARY`: what datasets are written
-/// with, and no encoding that announces a length inside a page.
+/// `PLAIN`, `PLAIN_DICTIONARY`, `RLE`, `BIT_PACKED` and `RLE_DICTIONARY`: the encodings of
+/// datasets, without those that have a length inside a page.
 const ENCODINGS: [i64; 5] = [0, 2, 3, 4, 8];
 
 const SLACK: i64 = 4096;
 
-/// Bytes of a page. Writers begin a new page after about a megabyte.
+/// Maximum bytes of a page. Writers start a new page after about a megabyte.
 const MAX_PAGE: i64 = 1 << 30;
 
 /// # Errors
-/// When a page lies outside the file, or asks for more memory than its bytes can fill, or a column is
-/// compressed in a way that is not read.
+/// When a page is outside of the file, or claims more memory than its bytes can fill, or the
+/// compression of a column is not supported.
 pub(super) fn check(metadata: &ParquetMetaData, bytes: &[u8]) -> Result<()> {
     ensure!(metadata.file_metadata().schema_descr().num_columns() > 0, "it has no columns");
     for column in metadata.row_groups().iter().flat_map(|group| group.columns()) {
         let max_ratio = max_ratio(column)?;
         let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
-        let place = || {
+        let pages = || {
             let start = usize::try_from(start).ok()?;
             let end = start.checked_add(usize::try_from(column.compressed_size()).ok()?)?;
             bytes.get(start..end)
         };
-        let mut rest = place().context("a column lies outside the file")?;
+        let mut rest = pages().context("a column is outside of the file")?;
         while !rest.is_empty() {
             rest = check_page(rest, max_ratio)?;
         }
@@ -51,7 +51,7 @@ pub(super) fn check(metadata: &ParquetMetaData, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// How many bytes a stored byte of a column can become.
+/// Maximum number of bytes that a stored byte of a column can expand to.
 fn max_ratio(column: &ColumnChunkMetaData) -> Result<i64> {
     match column.compression() {
         Compression::UNCOMPRESSED => Ok(1),
@@ -64,35 +64,38 @@ fn max_ratio(column: &ColumnChunkMetaData) -> Result<i64> {
         // A block of 128 KiB takes 4 bytes.
         Compression::ZSTD(_) => Ok(1 << 15),
         other => bail!(
-            "the column {} is compressed with {other}; read are zstd, Snappy, gzip, LZ4 and no \
-             compression: write the file with one of them",
+            "the column {} is compressed with {other}; expected zstd, Snappy, gzip, LZ4 or no \
+             compression",
             column.column_path().string()
         ),
     }
 }
 
-/// The bytes behind the first page.
+/// The bytes after the first page.
 fn check_page(bytes: &[u8], max_ratio: i64) -> Result<&[u8]> {
     let mut reader = Reader { bytes };
     let page = reader.page().context("the header of a page cannot be read")?;
     let Page { kind, n_bytes, n_bytes_stored, n_values, encoding } = page;
     ensure!(n_bytes_stored >= 0 && n_bytes >= 0 && n_values >= 0, "a page has a negative size");
     let limit = n_bytes_stored.saturating_mul(max_ratio).saturating_add(SLACK).min(MAX_PAGE);
-    ensure!(n_bytes <= limit, "a page of {n_bytes_stored} bytes says that it holds {n_bytes}");
+    ensure!(n_bytes <= limit, "a page of {n_bytes_stored} bytes claims to hold {n_bytes}");
     ensure!(
         kind != DICTIONARY || n_values <= n_bytes,
-        "a dictionary of {n_bytes} bytes says that it has {n_values} values"
+        "a dictionary of {n_bytes} bytes claims to have {n_values} values"
     );
-    ensure!(ENCODINGS.contains(&encoding), "a page has the encoding {encoding}, which is not read");
+    ensure!(
+        ENCODINGS.contains(&encoding),
+        "a page has the encoding {encoding}, which is not supported"
+    );
     let n_bytes_stored = usize::try_from(n_bytes_stored)?;
-    reader.bytes.get(n_bytes_stored..).context("a page ends outside its column")
+    reader.bytes.get(n_bytes_stored..).context("a page ends outside of its column")
 }
 
 struct Reader<'a> {
     bytes: &'a [u8],
 }
 
-/// Structures inside structures beyond what a header has.
+/// Maximum nesting of structures, deeper than in any header.
 const MAX_DEPTH: usize = 8;
 
 mod kind {
@@ -121,12 +124,12 @@ impl Reader<'_> {
                 (3, kind::I32) => page.n_bytes_stored = self.number()?,
                 // Of data, of a dictionary, of data in the second version.
                 (5 | 7 | 8, kind::STRUCT) => {
-                    let place_of_encoding = if id == 8 { 4 } else { 2 };
+                    let encoding_field = if id == 8 { 4 } else { 2 };
                     let mut id = 0;
                     while let Some(kind) = self.field(&mut id)? {
                         match kind {
                             kind::I32 if id == 1 => page.n_values = self.number()?,
-                            kind::I32 if id == place_of_encoding => {
+                            kind::I32 if id == encoding_field => {
                                 page.encoding = self.number()?;
                             }
                             _ => self.skip(kind, 0)?,
@@ -157,13 +160,13 @@ impl Reader<'_> {
         None
     }
 
-    /// A number with its sign in the last bit.
+    /// A zigzag-encoded number.
     fn number(&mut self) -> Option<i64> {
         let value = self.varint()?;
         Some((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    /// The kind of the next field, and its number; `None` inside at the end of a structure.
+    /// The type of the next field, and its number; an inner `None` at the end of a structure.
     #[allow(clippy::option_option, reason = "no header, and no further field, are two things")]
     fn field(&mut self, id: &mut i64) -> Option<Option<u8>> {
         let byte = self.byte()?;
@@ -203,7 +206,7 @@ impl Reader<'_> {
                 };
                 for _ in 0..n_items {
                     match byte & 0x0f {
-                        // In a list a truth value is a byte.
+                        // In a list, a boolean is a byte.
                         kind::TRUE | kind::FALSE => {
                             self.byte()?;
                         }
@@ -267,6 +270,6 @@ mod tests {
         assert!(check_page(&header(9, 0, 6), 64).unwrap_err().to_string().contains("encoding 6"));
         // 2^31 - 1 bytes from none.
         let large = [0x15, 0, 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f, 0x15, 0, 0];
-        assert!(check_page(&large, 64).unwrap_err().to_string().contains("says that it holds"));
+        assert!(check_page(&large, 64).unwrap_err().to_string().contains("claims to hold"));
     }
 }

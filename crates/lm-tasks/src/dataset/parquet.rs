@@ -15,9 +15,9 @@ use crate::python::{self, Value};
 use boomerang_files as files;
 
 /// # Errors
-/// When the file is damaged, or is one of the kinds that are not read.
+/// When the file is damaged, or uses features that are not supported.
 pub(super) fn documents(path: &Path) -> Result<Vec<Value>> {
-    let unreadable = || format!("{}: not a parquet file that can be read", path.display());
+    let unreadable = || format!("{}: not a readable parquet file", path.display());
     // The parser checks a page only as it reads it, and not everything of it.
     let outcome = quietly(|| read(path));
     outcome.unwrap_or_else(|| Err(unusable!("it is damaged"))).with_context(unreadable)
@@ -30,14 +30,14 @@ fn read(path: &Path) -> Result<Vec<Value>> {
     let rows = reader.get_row_iter(None)?;
     let mut documents = Vec::new();
     for row in rows {
-        // As few bits as a record can take.
+        // A record takes at least one bit.
         ensure!(documents.len() < 8 * bytes.len(), "it has more records than bits");
         documents.push(document(&row?));
     }
     Ok(documents)
 }
 
-/// What `work` gives; `None` when it panics, of which nothing is printed.
+/// The result of `work`; `None` when it panics, without printing the panic.
 fn quietly<T>(work: impl FnOnce() -> T) -> Option<T> {
     thread_local! {
         static IS_QUIET: Cell<bool> = const { Cell::new(false) };
@@ -86,7 +86,7 @@ fn value(field: &Field) -> Value {
             };
             Value::Map(map.entries().iter().map(entry).collect())
         }
-        // Dates, decimals and half floats: as they are written.
+        // Dates, decimals and half floats, as text.
         other => Value::Text(other.to_string()),
     }
 }

@@ -10,7 +10,7 @@ use crate::python::Value;
 use boomerang_files as files;
 
 /// # Errors
-/// Names the file, and the line if it has some.
+/// Names the file, and the line if there is one.
 pub(super) fn documents(path: &Path) -> Result<Vec<Value>> {
     let is_table = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
     let documents = if is_table { parquet::documents(path) } else { json(path) };
@@ -60,10 +60,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_parquet_is_named() {
+    fn a_file_that_is_not_parquet_is_named() {
         for bytes in [&b""[..], b"PAR1", b"PAR1\xff\xff\xff\x7fPAR1"] {
             let error = read("a.parquet", bytes).unwrap_err().to_string();
-            assert!(error.contains("a.parquet: not a parquet file"), "{error}");
+            assert!(error.contains("a.parquet: not a readable parquet file"), "{error}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! How an open question is answered (`generation_kwargs`).
+//! Generation settings of open questions (`generation_kwargs`).
 
 use crate::error::{Result, bail, ensure};
 use crate::python::{self, Value};
 
-/// Until when, and how far; the likeliest token is always taken.
+/// Stop sequences and the maximum length; decoding is always greedy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Generating {
     pub until: Vec<String>,
@@ -12,15 +12,15 @@ pub struct Generating {
     pub recorded: Value,
 }
 
-/// lm-evaluation-harness's own limit, for a task that names none.
+/// The default of lm-evaluation-harness.
 const MAX_TOKENS: usize = 256;
 
-/// The first of these that is there counts.
+/// The first of these keys that is present counts.
 const LIMITS: [&str; 4] = ["max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"];
 
 impl Generating {
     /// # Errors
-    /// Names a key that is not implemented, or asks for chance.
+    /// Names a key that is not implemented, or that asks for sampling.
     pub(super) fn read(source: Option<&Value>, shot_delimiter: &str) -> Result<Self> {
         let Some(Value::Map(entries)) = source.filter(|source| !source.is_none()) else {
             let until = vec![shot_delimiter.to_owned()];
@@ -46,11 +46,11 @@ impl Generating {
                     temperature = value.as_f64().unwrap_or(f64::NAN);
                     recorded.set("temperature", Value::Float(temperature));
                 }
-                // Without chance they change nothing.
+                // Without sampling they have no effect.
                 ("top_p" | "top_k", _) => {}
                 (key, _) if LIMITS.contains(&key) => {}
                 (key, value) => bail!(
-                    "generation_kwargs.{key} is {}, which is not implemented; these keys are: until, \
+                    "generation_kwargs.{key} is {}, which is not implemented; supported keys: until, \
                      do_sample (false), temperature (0), {}",
                     python::repr(value),
                     LIMITS.join(", ")
@@ -59,8 +59,8 @@ impl Generating {
         }
         ensure!(
             !is_random.unwrap_or(temperature != 0.0),
-            "generation_kwargs asks for tokens drawn by chance (do_sample or temperature); expected \
-             do_sample: false, with which the likeliest token is taken"
+            "generation_kwargs asks for sampling (do_sample or temperature), which is not implemented; \
+             expected do_sample: false (greedy decoding)"
         );
         let limit = LIMITS.iter().find_map(|key| source?.get(key).filter(|value| !value.is_none()));
         let max_tokens = match limit.map(Value::as_int) {

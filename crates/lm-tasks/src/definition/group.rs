@@ -3,7 +3,7 @@
 use crate::error::{Context as _, Result, bail, ensure};
 use crate::python::{self, Value};
 
-/// A group as its YAML tells it.
+/// A group as defined by its YAML.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
     pub name: String,
@@ -16,13 +16,13 @@ pub struct Group {
     pub source: Value,
 }
 
-/// A measure over all tasks of a group.
+/// A metric over all tasks of a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GroupMetric {
     pub metric: String,
-    /// `None` for every filter that a task has.
+    /// `None` for all filters of a task.
     pub filters: Option<Vec<String>>,
-    /// Whether a task counts as much as it has documents.
+    /// Whether tasks are weighted by their number of documents.
     pub is_weighted: bool,
 }
 
@@ -32,10 +32,12 @@ impl Group {
     /// # Errors
     /// Names the key that is wrong or not implemented.
     pub fn new(source: Value) -> Result<Self> {
-        let Value::Map(entries) = &source else { bail!("a group is no map of keys and values") };
+        let Value::Map(entries) = &source else {
+            bail!("a group is {}; expected keys and values", source.kind())
+        };
         let other = entries.iter().find(|(key, _)| !KEYS.contains(&&**key));
         if let Some((key, _)) = other {
-            bail!("the key {key:?} of a group is not implemented; these are: {}", KEYS.join(", "));
+            bail!("the key {key:?} of a group is not implemented; supported: {}", KEYS.join(", "));
         }
         let name = source.get("group").map(python::text).unwrap_or_default();
         ensure!(!name.is_empty(), "the key \"group\" is empty; expected the group's name");
@@ -62,7 +64,7 @@ fn member(source: &Value) -> Result<String> {
         Value::Map(entries) => match &entries[..] {
             [(key, Value::Text(name))] if key == "task" || key == "group" => Ok(name.clone()),
             _ => bail!(
-                "a group changes keys of its tasks ({}), which is not implemented; write a task \
+                "a group overrides keys of its tasks ({}), which is not implemented; write a task \
                  with an include instead",
                 entries.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(", ")
             ),

@@ -4,11 +4,11 @@ use super::Field;
 use crate::error::{Context as _, Result, TaskError, bail, ensure, unusable};
 use crate::python::{self, Value};
 
-/// The keys of one map, and where it is.
+/// The keys of one map, and its prefix in messages.
 pub(super) struct Keys<'a> {
     source: &'a Value,
-    /// `fewshot_config.` for the keys in there.
-    place: &'static str,
+    /// `fewshot_config.` for the keys of `fewshot_config`.
+    prefix: &'static str,
 }
 
 const TASK: &[&str] = &[
@@ -40,7 +40,7 @@ const TASK: &[&str] = &[
     "validation_split",
 ];
 
-/// Change nothing of what is asked or scored.
+/// Keys without an effect on questions or scores.
 const WITHOUT_EFFECT: &[&str] = &["doc_to_decontamination_query", "should_decontaminate"];
 
 const SHOTS: &[&str] = &[
@@ -56,27 +56,27 @@ const SHOTS: &[&str] = &[
 ];
 
 impl<'a> Keys<'a> {
-    pub(super) fn new(source: &'a Value, place: &'static str) -> Self {
-        Self { source, place }
+    pub(super) fn new(source: &'a Value, prefix: &'static str) -> Self {
+        Self { source, prefix }
     }
 
     pub(super) fn source(&self) -> &'a Value {
         self.source
     }
 
-    /// Refuses what is not implemented; a key without a value says nothing.
+    /// Refuses keys that are not implemented; a key without a value is ignored.
     pub(super) fn refuse_others(&self) -> Result<()> {
-        let known = if self.place.is_empty() { TASK } else { SHOTS };
+        let known = if self.prefix.is_empty() { TASK } else { SHOTS };
         let Value::Map(entries) = self.source else {
-            bail!("{}expected keys and values, found {}", self.place, self.source.kind());
+            bail!("{}expected keys and values, found {}", self.prefix, self.source.kind());
         };
         for (key, value) in entries {
             let is_known = known.contains(&&**key)
-                || (self.place.is_empty() && WITHOUT_EFFECT.contains(&&**key));
+                || (self.prefix.is_empty() && WITHOUT_EFFECT.contains(&&**key));
             ensure!(
                 is_known || value.is_none(),
-                "the key {:?} is not implemented; these are: {}",
-                format!("{}{key}", self.place),
+                "the key {:?} is not implemented; supported: {}",
+                format!("{}{key}", self.prefix),
                 known.join(", ")
             );
         }
@@ -88,10 +88,10 @@ impl<'a> Keys<'a> {
     }
 
     fn wrong(&self, key: &str, found: &Value, expected: &str) -> TaskError {
-        unusable!("{}{key} is {}; expected {expected}", self.place, python::repr(found))
+        unusable!("{}{key} is {}; expected {expected}", self.prefix, python::repr(found))
     }
 
-    /// A text; numbers and truth values are what they are printed as.
+    /// A text; numbers and booleans are converted.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>> {
         match self.present(key) {
             None => Ok(None),
@@ -121,11 +121,12 @@ impl<'a> Keys<'a> {
         Ok(self.present(key).and_then(Field::read))
     }
 
-    /// A key of which one value alone is implemented.
+    /// A key of which only one value is implemented.
     pub(super) fn check_only(&self, key: &str, only: &Value) -> Result<()> {
         match self.present(key) {
             Some(found) if found != only => {
-                let expected = format!("{}, which alone is implemented", python::repr(only));
+                let expected =
+                    format!("{}, the only value that is implemented", python::repr(only));
                 Err(self.wrong(key, found, &expected))
             }
             _ => Ok(()),

@@ -1,17 +1,17 @@
-//! Which measures a task reports (`metric_list`), and how they are put together.
+//! The metrics of a task (`metric_list`), and how they are aggregated.
 
 use super::Kind;
 use crate::error::{Context as _, Result, bail, ensure};
 use crate::python::{self, Pattern, Value};
 
-/// One measure of one document.
+/// One metric of one document.
 #[derive(Clone, Debug)]
 pub enum Metric {
     Acc,
     AccNorm,
     AccBytes,
     AccMutualInfo,
-    /// Of choices, whether the right one is the model's own; of answers, whether they are equal.
+    /// Of choices, whether the correct one is greedy; of answers, whether they are equal.
     ExactMatch(Ignoring),
     BrierScore,
     Perplexity,
@@ -20,7 +20,7 @@ pub enum Metric {
     BitsPerByte,
 }
 
-/// What is taken away before two answers are compared.
+/// What is ignored when two answers are compared.
 #[derive(Clone, Debug, Default)]
 pub struct Ignoring {
     pub patterns: Vec<Pattern>,
@@ -29,7 +29,7 @@ pub struct Ignoring {
     pub numbers: bool,
 }
 
-/// How the documents' values become one.
+/// How the values of documents are aggregated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Aggregation {
     Mean,
@@ -42,7 +42,7 @@ pub enum Aggregation {
     BrierScore,
 }
 
-/// A measure as a task asks for it.
+/// A metric as a task configures it.
 #[derive(Clone, Debug)]
 pub struct MetricEntry {
     pub metric: Metric,
@@ -81,7 +81,7 @@ impl Metric {
         ]
     }
 
-    /// Whether a kind of task has it.
+    /// Whether tasks of this kind have it.
     fn fits(&self, kind: Kind) -> bool {
         match self {
             Self::Acc => matches!(kind, Kind::MultipleChoice | Kind::LogLikelihood),
@@ -124,14 +124,15 @@ impl Aggregation {
         })
     }
 
-    /// Whether it takes numbers, not pairs of a number and its weight or a guess and the truth.
+    /// Whether it aggregates numbers, not pairs of a number and its weight or of a guess and the
+    /// target.
     fn takes_numbers(self) -> bool {
         matches!(self, Self::Mean | Self::Median | Self::Perplexity)
     }
 }
 
 /// # Errors
-/// Names the measure that is not implemented, or not for this kind of task.
+/// Names the metric that is not implemented, or not for this kind of task.
 pub(super) fn read(source: Option<&Value>, kind: Kind) -> Result<Vec<MetricEntry>> {
     let Some(source) = source.filter(|source| !source.is_none()) else {
         let names: &[&str] = match kind {
@@ -145,8 +146,9 @@ pub(super) fn read(source: Option<&Value>, kind: Kind) -> Result<Vec<MetricEntry
             .map(|name| entry(&Value::map([("metric", (*name).into())]), kind))
             .collect();
     };
-    let entries = source.as_list().context("metric_list is no list; expected one of measures")?;
-    ensure!(!entries.is_empty(), "metric_list is empty; leave it out for the usual measures");
+    let entries =
+        source.as_list().context("metric_list is not a list; expected a list of metrics")?;
+    ensure!(!entries.is_empty(), "metric_list is empty; omit it for the default metrics");
     entries.iter().map(|source| entry(source, kind)).collect()
 }
 
@@ -158,7 +160,7 @@ fn entry(source: &Value, kind: Kind) -> Result<MetricEntry> {
     let Some(metric) = known.iter().filter(fitting).find(|metric| metric.name() == name) else {
         let names: Vec<&str> = known.iter().filter(fitting).map(Metric::name).collect();
         bail!(
-            "the measure {name:?} of a {} task is not implemented; these are: {}",
+            "the metric {name:?} of a {} task is not implemented; supported: {}",
             kind.name(),
             names.join(", ")
         );
@@ -172,7 +174,9 @@ fn entry(source: &Value, kind: Kind) -> Result<MetricEntry> {
         let known = Aggregation::named(&named);
         let fits = known.filter(|known| known.takes_numbers() == aggregation.takes_numbers());
         aggregation = fits.with_context(|| {
-            format!("the aggregation {named:?} of {name} is not implemented; leave it out for the usual one")
+            format!(
+                "the aggregation {named:?} of {name} is not implemented; omit it for the default"
+            )
         })?;
     }
     let higher_is_better = source.get("higher_is_better").and_then(Value::as_bool);
@@ -191,15 +195,14 @@ impl Ignoring {
             };
             match &**key {
                 "metric" | "aggregation" | "higher_is_better" => {}
-                "hf_evaluate" => ensure!(
-                    !flag()?,
-                    "hf_evaluate asks for a measure from another package; leave it out"
-                ),
+                "hf_evaluate" => {
+                    ensure!(!flag()?, "hf_evaluate asks for a metric of another package; omit it")
+                }
                 "ignore_case" => ignoring.case = flag()?,
                 "ignore_punctuation" => ignoring.punctuation = flag()?,
                 "ignore_numbers" => ignoring.numbers = flag()?,
                 "regexes_to_ignore" => {
-                    let patterns = value.as_list().context("regexes_to_ignore is no list")?;
+                    let patterns = value.as_list().context("regexes_to_ignore is not a list")?;
                     ignoring.patterns = patterns
                         .iter()
                         .map(|pattern| Pattern::new(&python::text(pattern)))
@@ -211,10 +214,10 @@ impl Ignoring {
         Ok(ignoring)
     }
 
-    /// A text without what is taken away.
+    /// A text without what is ignored.
     ///
     /// # Errors
-    /// When a regular expression gives up.
+    /// When a regular expression takes too long.
     pub fn apply(&self, text: &str) -> Result<String> {
         let mut text = text.to_owned();
         for pattern in &self.patterns {
@@ -228,7 +231,7 @@ impl Ignoring {
             let is_number = self.numbers && char.is_ascii_digit();
             !is_punctuation && !is_number
         });
-        // numpy's texts end before trailing zeros.
+        // numpy drops trailing NUL characters.
         text.truncate(text.trim_end_matches('\0').len());
         Ok(text)
     }

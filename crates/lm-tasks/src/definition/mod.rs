@@ -1,4 +1,4 @@
-//! What a task is: the keys of lm-evaluation-harness's YAML that are understood, each checked once.
+//! The definition of a task: the supported keys of lm-evaluation-harness's YAML, each checked once.
 
 mod generation;
 mod group;
@@ -20,7 +20,7 @@ use super::python::Value;
 use crate::error::{Result, bail, ensure, unusable};
 use keys::Keys;
 
-/// How a task asks (`output_type`).
+/// The type of a task (`output_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     MultipleChoice,
@@ -29,7 +29,7 @@ pub enum Kind {
     Generate,
 }
 
-/// A task as its YAML tells it.
+/// A task as defined by its YAML.
 #[derive(Clone, Debug)]
 pub struct Definition {
     pub name: String,
@@ -45,7 +45,7 @@ pub struct Definition {
     pub shots: Shots,
     pub metrics: Vec<MetricEntry>,
     pub filters: Vec<Pipeline>,
-    /// Of open questions.
+    /// For open questions.
     pub generating: Generating,
     /// Parts that lm-evaluation-harness has as Python functions.
     pub functions: Functions,
@@ -54,7 +54,7 @@ pub struct Definition {
     pub source: Value,
 }
 
-/// Where the documents are (`dataset_path` and its like).
+/// The dataset (`dataset_path` and related keys).
 #[derive(Clone, Debug)]
 pub struct DatasetKeys {
     pub path: String,
@@ -64,7 +64,7 @@ pub struct DatasetKeys {
     pub folder: Option<std::path::PathBuf>,
 }
 
-/// Which part of the dataset is for what.
+/// The splits of the dataset.
 #[derive(Clone, Debug)]
 pub struct Splits {
     pub training: Option<String>,
@@ -113,7 +113,7 @@ impl Definition {
         let other = filters.iter().find(|filter| kind != Kind::Generate && !filter.is_plain());
         if let Some(filter) = other {
             bail!(
-                "the filter {} changes answers, and a {} task has none; expected take_first",
+                "the filter {} is for generated answers, which a {} task does not have; expected take_first",
                 filter.name,
                 kind.name()
             );
@@ -149,19 +149,21 @@ impl Definition {
         })
     }
 
-    /// What is shown of it.
+    /// Its alias.
     pub fn shown(&self) -> &str {
         self.alias.as_deref().unwrap_or(&self.name)
     }
 
-    /// The part of the dataset that the questions are from.
+    /// The split of the questions.
     ///
     /// # Errors
     /// When the task names none.
     pub fn questions_split(&self) -> Result<&str> {
         let split = self.splits.test.as_deref().or(self.splits.validation.as_deref());
         split.ok_or_else(|| {
-            unusable!("neither test_split nor validation_split is there; one of them is asked")
+            unusable!(
+                "the keys \"test_split\" and \"validation_split\" are missing; expected one of them"
+            )
         })
     }
 

@@ -1,4 +1,4 @@
-//! How documents become questions, answers and examples (`doc_to_…`, `fewshot_config`).
+//! How documents become questions, answers and few-shot examples (`doc_to_…`, `fewshot_config`).
 
 use super::keys::Keys;
 use crate::error::{Result, bail};
@@ -22,7 +22,7 @@ pub enum Field {
     Fixed(Value),
 }
 
-/// Examples before the question.
+/// Few-shot examples.
 #[derive(Clone, Debug)]
 pub struct Shots {
     pub sampler: Sampler,
@@ -51,7 +51,7 @@ impl Prompt {
 }
 
 impl Shots {
-    /// What `fewshot_config` leaves out is as for the question itself.
+    /// Keys that `fewshot_config` omits are those of the question itself.
     pub(super) fn read(keys: &Keys<'_>, prompt: &Prompt, delimiter: &str) -> Result<Self> {
         let split = keys.text("fewshot_split")?;
         let config = keys.source().get("fewshot_config").cloned().unwrap_or_default();
@@ -91,7 +91,7 @@ impl Shots {
 }
 
 impl Field {
-    /// As it stands in the YAML.
+    /// From the YAML.
     pub(super) fn read(value: &Value) -> Option<Self> {
         match value {
             Value::None => None,

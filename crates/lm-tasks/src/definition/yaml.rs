@@ -1,4 +1,4 @@
-//! YAML files: what they include, and what no file may do.
+//! YAML files of tasks, with includes and without Python functions.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::error::{Context as _, Result, bail, ensure};
 use crate::python::{self, Value};
 use boomerang_files as files;
 
-/// Includes deeper than anybody writes them.
+/// Maximum depth of includes, deeper than any real one.
 const MAX_DEPTH: usize = 16;
 
 /// Reads a file and those that it includes, whose keys it overrides.
@@ -55,14 +55,14 @@ fn merge(keys: &mut Value, others: Value) {
 /// The keys of a YAML text.
 ///
 /// # Errors
-/// When it is no YAML, or names a Python function.
+/// When it is not YAML, or names a Python function.
 pub(crate) fn parse(text: &str) -> Result<Value> {
     let mut yaml: Yaml = serde_yaml_ng::from_str(text)?;
     yaml.apply_merge()?;
     convert(yaml, "the file", Functions::Refused)
 }
 
-/// The keys of a file without its includes, to see what it is; functions are left out.
+/// The keys of a file without its includes, to recognise it; functions are left out.
 pub(crate) fn glance(path: &Path) -> Option<Value> {
     let mut yaml: Yaml = serde_yaml_ng::from_str(&files::read_text(path).ok()?).ok()?;
     yaml.apply_merge().ok()?;
@@ -75,7 +75,7 @@ enum Functions {
     LeftOut,
 }
 
-fn convert(yaml: Yaml, place: &str, functions: Functions) -> Result<Value> {
+fn convert(yaml: Yaml, subject: &str, functions: Functions) -> Result<Value> {
     Ok(match yaml {
         Yaml::Null => Value::None,
         Yaml::Bool(flag) => Value::Bool(flag),
@@ -87,13 +87,13 @@ fn convert(yaml: Yaml, place: &str, functions: Functions) -> Result<Value> {
         Yaml::Sequence(items) => Value::List(
             items
                 .into_iter()
-                .map(|item| convert(item, place, functions))
+                .map(|item| convert(item, subject, functions))
                 .collect::<Result<_, _>>()?,
         ),
         Yaml::Mapping(entries) => {
             let mut map = Value::Map(Vec::new());
             for (key, value) in entries {
-                let key = python::text(&convert(key, place, functions)?);
+                let key = python::text(&convert(key, subject, functions)?);
                 let value = convert(value, &key, functions)?;
                 map.set(&key, value);
             }
@@ -103,11 +103,13 @@ fn convert(yaml: Yaml, place: &str, functions: Functions) -> Result<Value> {
         Yaml::Tagged(tagged) if tagged.tag == "function" => {
             let name = tagged.value.as_str().unwrap_or_default();
             bail!(
-                "{place} is the Python function {name:?} (!function), which is not run; expected a \
+                "{subject} is the Python function {name:?} (!function), which is not supported; expected a \
                  template or a column of the dataset"
             )
         }
-        Yaml::Tagged(tagged) => bail!("{place} has the tag {}, which is not read", tagged.tag),
+        Yaml::Tagged(tagged) => {
+            bail!("{subject} has the tag {}, which is not supported", tagged.tag)
+        }
     })
 }
 

@@ -14,29 +14,30 @@ use boomerang_files::OutputFolder;
 use results::results;
 use samples::{Hashes, hash, line};
 
-/// What the files tell of the run beside its scores.
+/// Facts about the run that the files record besides its scores.
 #[derive(Clone, Debug)]
 pub struct RunContext<'a> {
-    /// How the model is called.
+    /// Name of the model.
     pub model: &'a str,
-    /// Stands in the names of the files: `2026-11-27T08-00-00.000000`.
+    /// Part of the file names: `2026-11-27T08-00-00.000000`.
     pub time: &'a str,
-    /// Seconds since 1970 at which the run began.
+    /// Start of the run, in seconds since 1970.
     pub date: f64,
     /// How long it took.
     pub seconds: f64,
     pub device: &'a str,
     pub limit: Option<Limit>,
-    /// Tokens that the model saw at once.
+    /// Context length in tokens.
     pub max_length: usize,
-    /// Of the draw of examples.
+    /// Seed for sampling few-shot examples.
     pub seed: u64,
 }
 
-/// Writes `results_TIME.json`, and `samples_TASK_TIME.jsonl` of each task, to a folder of the result.
+/// Writes `results_TIME.json`, and `samples_TASK_TIME.jsonl` of each task, to a folder of the
+/// output.
 ///
 /// # Errors
-/// When the disk refuses.
+/// When a file cannot be written.
 pub fn write(
     out: &OutputFolder,
     folder: &str,
@@ -66,7 +67,7 @@ pub fn write(
     Ok(out.write(&name, format!("{}\n", python::json(&results, Some(2))).as_bytes())?)
 }
 
-/// A task's name as a part of a file's.
+/// A task's name as part of a file name.
 fn file_name(task: &str) -> String {
     let plain = |char: char| {
         if char.is_alphanumeric() || matches!(char, '-' | '_' | '.') { char } else { '_' }

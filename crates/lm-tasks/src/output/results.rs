@@ -1,4 +1,4 @@
-//! The file of results: the measures of all tasks and groups, and how they were taken.
+//! The results file: the metrics of all tasks and groups, and their settings.
 
 use super::{RunContext, file_name};
 use crate::definition::Definition;
@@ -7,10 +7,10 @@ use crate::python::{self, Value};
 use crate::score::TaskScore;
 use crate::task::{Asked, Limit, Task};
 
-/// The version of lm-evaluation-harness whose files these are like.
+/// The version of lm-evaluation-harness whose format this is.
 const LIKE: &str = "0.4.13";
 
-/// The file with everything but the samples.
+/// The results file, which has everything but the samples.
 pub(super) fn results(
     scored: &[(&Task, &TaskScore)],
     groups: &[TaskGroup],
@@ -36,7 +36,7 @@ pub(super) fn results(
     }
     let by_name: Vec<(&str, &TaskScore)> =
         scored.iter().map(|(task, score)| (task.name(), *score)).collect();
-    // What is inside a group comes before it.
+    // Members of a group are listed before it.
     for group in groups.iter().rev() {
         let name = &*group.group.name;
         let found = of_group(group, &by_name);
@@ -47,7 +47,7 @@ pub(super) fn results(
         subtasks.set(name, group.children.clone().into());
         versions.set(name, group.group.version.clone());
     }
-    // As in lm-evaluation-harness, which asks a group before those inside it.
+    // As in lm-evaluation-harness, which lists a group before its members.
     for group in groups {
         inherit(&mut shots, &mut better, group);
     }
@@ -131,7 +131,7 @@ fn put(found: &mut Value, metric: &str, filter: &str, value: f64, stderr: Option
     found.set(&format!("{metric}_stderr,{filter}"), stderr);
 }
 
-/// A group has what its own tasks have alike.
+/// A group has the values that its tasks have in common.
 fn inherit(shots: &mut Value, better: &mut Value, group: &TaskGroup) {
     let name = &group.group.name;
     let own: Vec<&Value> = group.children.iter().filter_map(|child| shots.get(child)).collect();
@@ -160,7 +160,7 @@ fn limit(limit: Option<Limit>) -> Value {
     }
 }
 
-/// The task's keys, with what they are when they are left out.
+/// The task's keys, with defaults for omitted ones.
 fn config(task: &Task) -> Value {
     let Definition { prompt, shots, kind, source, .. } = &task.definition;
     let mut config = Value::Map(Vec::new());

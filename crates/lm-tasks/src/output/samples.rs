@@ -1,4 +1,4 @@
-//! One line for each document: what was asked, what came, and how it was judged.
+//! One line for each document: requests, answers and scores.
 
 use boomerang_core::bundle::hex;
 use sha2::{Digest as _, Sha256};
@@ -8,7 +8,7 @@ use crate::python::{self, Value};
 use crate::score::Record;
 use crate::task::{Asked, Sample};
 
-/// Of the document, the prompt and what is right.
+/// Hashes of the document, the prompt and the target.
 pub(super) struct Hashes(pub(super) [String; 3]);
 
 impl Hashes {
@@ -56,7 +56,7 @@ pub(super) fn line(
     line
 }
 
-/// What was asked, request by request.
+/// The requests of a document.
 fn arguments(definition: &Definition, asked: &Asked) -> Value {
     let requests: Vec<Vec<Value>> = match asked {
         Asked::Choice { .. } | Asked::Continuation(_) => asked

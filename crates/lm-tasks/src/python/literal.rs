@@ -1,15 +1,15 @@
-//! `ast.literal_eval`: Python's own notation of values, read without running anything.
+//! `ast.literal_eval`: Python literals, read without running code.
 
 use super::Value;
 use crate::error::{Result, unusable};
 
-/// Deeper than any choice is nested, and far from what a stack holds.
+/// Maximum nesting: deeper than any choice, and far below the limit of the stack.
 const MAX_DEPTH: usize = 64;
 
 /// Reads numbers, texts, `True`, `False`, `None`, and lists, tuples and maps of these.
 ///
 /// # Errors
-/// Says where the text is something else.
+/// Names the position of the error.
 pub fn literal(text: &str) -> Result<Value> {
     let mut reader = Reader { chars: text.chars().collect(), at: 0 };
     let outcome = reader.all();
@@ -28,7 +28,7 @@ impl Reader {
     fn all(&mut self) -> Result<Value, &'static str> {
         let value = self.value(0)?;
         self.blanks();
-        if self.at < self.chars.len() { Err("something unexpected") } else { Ok(value) }
+        if self.at < self.chars.len() { Err("unexpected text") } else { Ok(value) }
     }
 
     fn peek(&self) -> Option<char> {
@@ -49,16 +49,16 @@ impl Reader {
 
     fn value(&mut self, depth: usize) -> Result<Value, &'static str> {
         if depth > MAX_DEPTH {
-            return Err("too deep a nesting");
+            return Err("nested too deeply");
         }
         self.blanks();
         match self.peek() {
-            None => Err("nothing where a value should be"),
+            None => Err("a value is missing"),
             Some('[') => self.items(']', depth).map(|(values, _)| Value::List(values)),
-            // A tuple is a list to us; a single value in brackets is itself.
+            // A tuple becomes a list; a single value in brackets is itself.
             Some('(') => self.items(')', depth).and_then(|(mut values, n_commas)| {
                 match (values.len(), n_commas) {
-                    (1, 0) => values.pop().ok_or("an empty bracket"),
+                    (1, 0) => values.pop().ok_or("empty brackets"),
                     _ => Ok(Value::List(values)),
                 }
             }),
@@ -97,7 +97,9 @@ impl Reader {
             if !is_separated {
                 return Err("a comma is missing");
             }
-            let Value::Text(key) = self.value(depth + 1)? else { return Err("a key is no text") };
+            let Value::Text(key) = self.value(depth + 1)? else {
+                return Err("a key is not a text");
+            };
             self.blanks();
             if !self.take(':') {
                 return Err("a colon is missing");
@@ -109,7 +111,7 @@ impl Reader {
         }
     }
 
-    /// Texts that stand side by side are one.
+    /// Adjacent texts are concatenated.
     fn texts(&mut self) -> Result<Value, &'static str> {
         let mut text = String::new();
         while let Some(quote @ ('\'' | '"')) = self.peek() {
@@ -174,17 +176,17 @@ impl Reader {
                     'f' => text.push('\u{c}'),
                     'v' => text.push('\u{b}'),
                     '\\' | '\'' | '"' => text.push(char),
-                    // Python keeps the backslash of what is no escape.
+                    // Python keeps the backslash of an unknown escape.
                     _ => text.extend(['\\', char]),
                 }
                 return Ok(());
             }
         };
-        let digits = self.chars.get(self.at..self.at + n_digits).ok_or("too short an escape")?;
+        let digits = self.chars.get(self.at..self.at + n_digits).ok_or("an escape is too short")?;
         let digits: String = digits.iter().collect();
-        let code = u32::from_str_radix(&digits, 16).map_err(|_| "an escape that is no number")?;
+        let code = u32::from_str_radix(&digits, 16).map_err(|_| "an escape is not a number")?;
         self.at += n_digits;
-        text.push(char::from_u32(code).ok_or("half of a character")?);
+        text.push(char::from_u32(code).ok_or("an unpaired surrogate")?);
         Ok(())
     }
 
@@ -203,12 +205,12 @@ impl Reader {
         let number = if is_float {
             text.parse().ok().map(Value::Float)
         } else {
-            // Python has no numbers that begin with a zero.
+            // Python has no numbers with a leading zero.
             let digits = text.trim_start_matches(['-', '+']);
             let is_octal = digits.len() > 1 && digits.starts_with('0');
             text.parse().ok().filter(|_| !is_octal).map(Value::Int)
         };
-        number.ok_or("no number")
+        number.ok_or("invalid number")
     }
 
     fn word(&mut self) -> Result<Value, &'static str> {
@@ -223,7 +225,7 @@ impl Reader {
             "None" => Ok(Value::None),
             _ => {
                 self.at = start;
-                Err("a name, which is no value")
+                Err("a name is not a literal")
             }
         }
     }
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_literal_is_refused() {
+    fn what_is_not_a_literal_is_refused() {
         for text in ["", "[1 2]", "'a", "open('x')", "007", "[", "{1: 2}", "['a'] x", "1 + 2"] {
             assert!(literal(text).is_err(), "{text}");
         }

@@ -1,5 +1,5 @@
-//! What Python does, where lm-evaluation-harness leans on it: values and how they are printed and
-//! read, regular expressions, random numbers.
+//! The behaviour of Python that lm-evaluation-harness depends on: values and how they are printed
+//! and parsed, regular expressions, random numbers.
 
 mod literal;
 mod notation;
@@ -32,11 +32,11 @@ pub fn capitalize(text: &str) -> String {
     head + &chars.as_str().to_lowercase()
 }
 
-/// The place that an index means in a sequence of `len`: negative ones count from its end.
-pub fn place(index: i64, len: usize) -> Option<usize> {
+/// An index into a sequence of `len`, as in Python: negative ones count from its end.
+pub fn resolve_index(index: i64, len: usize) -> Option<usize> {
     let from_end = usize::try_from(index.unsigned_abs()).ok()?;
-    let place = if index < 0 { len.checked_sub(from_end)? } else { from_end };
-    (place < len).then_some(place)
+    let resolved = if index < 0 { len.checked_sub(from_end)? } else { from_end };
+    (resolved < len).then_some(resolved)
 }
 
 #[cfg(test)]
@@ -51,9 +51,9 @@ mod tests {
     }
 
     #[test]
-    fn negative_places_count_from_the_end() {
+    fn negative_indices_count_from_the_end() {
         assert_eq!(
-            [place(-1, 3), place(0, 3), place(3, 3), place(-4, 3)],
+            [-1, 0, 3, -4].map(|index| resolve_index(index, 3)),
             [Some(2), Some(0), None, None]
         );
     }

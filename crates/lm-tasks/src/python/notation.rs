@@ -1,9 +1,9 @@
-//! Python's notation of regular expressions, told in the one that is run.
+//! Translates Python's regular expressions to those of `fancy-regex`.
 
-/// What the two notations write differently: the end of a text, and what needs a backslash.
+/// The differences: the end of a text, and characters that need a backslash.
 pub(super) fn translate(source: &str) -> String {
     let chars: Vec<char> = source.chars().collect();
-    // With the flag for many lines, `$` means the end of each in both notations.
+    // With the multi-line flag, `$` is the end of each line in both.
     let is_by_line = source
         .split("(?")
         .skip(1)
@@ -31,7 +31,7 @@ pub(super) fn translate(source: &str) -> String {
                     out.push('^');
                     at += 1;
                 }
-                // A bracket that comes first closes nothing.
+                // A bracket at the start of a class is literal.
                 if chars.get(at + 1) == Some(&']') {
                     out.push_str("\\]");
                     at += 1;
@@ -56,7 +56,7 @@ pub(super) fn translate(source: &str) -> String {
     out
 }
 
-/// Whether this is `{2}`, `{2,}`, `{,3}` or `{2,3}`; else a brace is a brace.
+/// Whether this is `{2}`, `{2,}`, `{,3}` or `{2,3}`; else a brace is literal.
 fn is_repetition(chars: &[char]) -> bool {
     let inside: String = chars[1..].iter().take_while(|&&char| char != '}').collect();
     let is_closed = chars.len() > inside.chars().count() + 1;
@@ -68,7 +68,7 @@ fn is_repetition(chars: &[char]) -> bool {
 }
 
 fn closes_repetition(before: &[char]) -> bool {
-    let is_open = |&place: &usize| before[place] == '{';
+    let is_open = |&index: &usize| before[index] == '{';
     let opened = (0..before.len()).rev().find(is_open);
     opened.is_some_and(|opened| {
         let is_escaped = opened > 0 && before[opened - 1] == '\\';

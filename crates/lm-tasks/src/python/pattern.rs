@@ -3,7 +3,7 @@
 use fancy_regex::{Captures, Regex};
 
 use super::notation::translate;
-use super::place;
+use super::resolve_index;
 use crate::error::{Context as _, Result, unusable};
 
 /// A compiled expression.
@@ -42,10 +42,10 @@ impl Pattern {
         Ok(found)
     }
 
-    /// `re.sub`; with a `count` other than 0 only so many times.
+    /// `re.sub`; with a `count` other than 0, at most that many times.
     ///
     /// # Errors
-    /// As [`Pattern::find_all`], and when the replacement names a group that is not there.
+    /// As [`Pattern::find_all`], and when the replacement names a group that does not exist.
     pub fn replace(&self, text: &str, replacement: &str, count: usize) -> Result<String> {
         let parts = self.parts(replacement)?;
         let (mut out, mut end, mut n_replaced) = (String::new(), 0, 0);
@@ -68,13 +68,13 @@ impl Pattern {
         Ok(out)
     }
 
-    /// Shows `visit` every match, until it has seen enough. An empty match may follow another match
-    /// at once, as in Python since 3.7.
+    /// Calls `visit` for every match until it stops. An empty match may directly follow another
+    /// match, as in Python since 3.7.
     fn each(&self, text: &str, visit: &mut dyn FnMut(&Captures<'_>) -> Result<bool>) -> Result<()> {
         let mut from = 0;
         while from <= text.len() {
             let found = self.regex.captures_from_pos(text, from).with_context(|| {
-                format!("the regular expression {:?} gave up on a text", self.source)
+                format!("the regular expression {:?} takes too long on a text", self.source)
             })?;
             let Some(captures) = found else { break };
             let Some(whole) = captures.get(0) else { break };
@@ -89,7 +89,7 @@ impl Pattern {
         Ok(())
     }
 
-    /// A replacement, with its `\1` and `\g<name>` found.
+    /// A replacement, with its `\1` and `\g<name>` parsed.
     fn parts(&self, replacement: &str) -> Result<Vec<Part>> {
         let no_group = || {
             unusable!(
@@ -151,9 +151,10 @@ enum Part {
     Group(usize),
 }
 
-/// Of one match, what a filter takes: the group, or of several the first that is not empty.
+/// The part of a match that a filter extracts: the group, or of several the first that is not
+/// empty.
 pub(crate) fn select(found: &[Vec<String>], index: i64) -> Option<Option<&str>> {
-    let groups = &found[place(index, found.len())?];
+    let groups = &found[resolve_index(index, found.len())?];
     match &groups[..] {
         [one] => Some(Some(one)),
         several => Some(several.iter().find(|group| !group.is_empty()).map(String::as_str)),

@@ -51,8 +51,8 @@ fn write_repr(value: &Value, out: &mut String) {
     }
 }
 
-/// `repr(float)`: the fewest digits that mean this number, with an exponent only for the large and
-/// the small.
+/// `repr(float)`: the shortest digits that round-trip, with an exponent only for large and small
+/// numbers.
 pub fn float(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();
@@ -71,7 +71,7 @@ pub fn float(number: f64) -> String {
     format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
 }
 
-/// In single quotes, unless the text has these and no double ones.
+/// In single quotes, unless the text contains these and no double ones.
 fn quote(text: &str, out: &mut String) {
     static UNPRINTABLE: LazyLock<Option<Regex>> =
         LazyLock::new(|| Regex::new(r"^[\p{C}\p{Z}]$").ok());
@@ -103,7 +103,7 @@ fn quote(text: &str, out: &mut String) {
     out.push(quote);
 }
 
-/// `json.dumps(value, ensure_ascii=False)`, on one line or with `indent` blanks a level.
+/// `json.dumps(value, ensure_ascii=False)`, on one line or with `indent` spaces per level.
 pub fn json(value: &Value, indent: Option<usize>) -> String {
     let mut out = String::new();
     write_json(value, indent, 0, &mut out);
@@ -168,7 +168,7 @@ fn write_json_text(text: &str, out: &mut String) {
             '\u{8}' => out.push_str("\\b"),
             '\u{c}' => out.push_str("\\f"),
             '\0'..='\u{1f}' => {
-                // Writing to a text does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(out, "\\u{:04x}", u32::from(char));
             }
             _ => out.push(char),

@@ -1,4 +1,4 @@
-//! Python's random numbers: which examples a task draws depends on them to the bit.
+//! Python's random numbers, bit for bit, for sampling the same few-shot examples.
 
 /// The Mersenne Twister (MT19937) as `random.Random` seeds and reads it.
 #[derive(Clone)]
@@ -79,9 +79,9 @@ impl Random {
     fn below(&mut self, n: usize) -> usize {
         let n_bits = usize::BITS - n.leading_zeros();
         loop {
-            let drawn = self.bits(n_bits);
-            if drawn < n as u64 {
-                return drawn as usize;
+            let number = self.bits(n_bits);
+            if number < n as u64 {
+                return number as usize;
             }
         }
     }
@@ -95,39 +95,39 @@ impl Random {
         u64::from(low) | (u64::from(self.word() >> (64 - n_bits)) << 32)
     }
 
-    /// `sample(range(n), k)`; `None` when there are not so many.
+    /// `sample(range(n), k)`; `None` when `k` is more than `n`.
     pub fn sample(&mut self, n: usize, k: usize) -> Option<Vec<usize>> {
         if k > n {
             return None;
         }
-        // As many as fit a small set are drawn by trying again, more from a list that shrinks.
+        // Few are sampled by rejection, many from a shrinking list.
         let mut set_size = 21;
         if k > 5 {
             set_size += 4_usize.pow((k as f64 * 3.0).log(4.0).ceil() as u32);
         }
         if n <= set_size {
             let mut pool: Vec<usize> = (0..n).collect();
-            let draw = |drawn: usize| {
-                let place = self.below(n - drawn);
-                let chosen = pool[place];
-                pool[place] = pool[n - drawn - 1];
+            let sample = |n_sampled: usize| {
+                let index = self.below(n - n_sampled);
+                let chosen = pool[index];
+                pool[index] = pool[n - n_sampled - 1];
                 chosen
             };
-            return Some((0..k).map(draw).collect());
+            return Some((0..k).map(sample).collect());
         }
         let mut chosen = std::collections::HashSet::new();
-        let draw = |_| {
+        let sample = |_| {
             loop {
-                let place = self.below(n);
-                if chosen.insert(place) {
-                    return place;
+                let index = self.below(n);
+                if chosen.insert(index) {
+                    return index;
                 }
             }
         };
-        Some((0..k).map(draw).collect())
+        Some((0..k).map(sample).collect())
     }
 
-    /// One of `choices(range(n))`: the same may come again.
+    /// One of `choices(range(n))`, with replacement.
     pub fn choose(&mut self, n: usize) -> usize {
         (self.fraction() * n as f64) as usize
     }
@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn fractions_are_pythons() {
         let mut random = Random::new(1234);
-        let drawn: Vec<f64> = (0..3).map(|_| random.fraction()).collect();
-        assert_eq!(drawn, FRACTIONS);
+        let sampled: Vec<f64> = (0..3).map(|_| random.fraction()).collect();
+        assert_eq!(sampled, FRACTIONS);
         assert_eq!(Random::new(0).fraction(), FRACTION_OF_0);
         assert_eq!(Random::new(1 << 40).fraction(), FRACTION_OF_2_40);
     }
@@ -162,8 +162,8 @@ mod tests {
     #[test]
     fn choices_are_pythons() {
         let mut random = Random::new(7);
-        let drawn: Vec<usize> = (0..8).map(|_| random.choose(5)).collect();
-        assert_eq!(drawn, CHOICES_7);
+        let sampled: Vec<usize> = (0..8).map(|_| random.choose(5)).collect();
+        assert_eq!(sampled, CHOICES_7);
     }
 
     const FRACTIONS: [f64; 3] = [0.9664535356921388, 0.4407325991753527, 0.007491470058587191];

@@ -7,7 +7,7 @@ use boomerang_core::documents::{Json, JsonValue};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// As Python has it after reading a file. The order of keys counts: hashes are taken of it.
+/// A value as Python has it after parsing a file. The order of keys matters for hashes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Value {
     #[default]
@@ -21,13 +21,13 @@ pub enum Value {
 }
 
 impl Value {
-    /// The value under a key; `None` for what is no map, or has no such key.
+    /// The value of a key; `None` for a value that is not a map, or without the key.
     pub fn get(&self, key: &str) -> Option<&Self> {
         let Self::Map(entries) = self else { return None };
         entries.iter().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
-    /// Puts a value under a key: in the key's old place if it has one, else last.
+    /// Sets the value of a key: at its old position if it exists, else last.
     pub fn set(&mut self, key: &str, value: Self) {
         let Self::Map(entries) = self else { return };
         match entries.iter_mut().find(|(name, _)| name == key) {
@@ -50,7 +50,7 @@ impl Value {
         }
     }
 
-    /// A whole number; truth is one, as in Python.
+    /// A whole number; `True` is 1, as in Python.
     pub fn as_int(&self) -> Option<i64> {
         match *self {
             Self::Int(number) => Some(number),
@@ -82,7 +82,7 @@ impl Value {
         Self::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     }
 
-    /// The name of its kind, for people.
+    /// The name of its type, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::None => "nothing",
@@ -145,7 +145,7 @@ impl From<Json> for Value {
                 let mut map: Vec<(String, Self)> = Vec::with_capacity(entries.len());
                 let mut index_of = HashMap::new();
                 for (key, value) in entries {
-                    // Of two with the same key the last counts.
+                    // The last one of duplicate keys counts.
                     let index = *index_of.entry(key.clone()).or_insert(map.len());
                     match map.get_mut(index) {
                         Some((_, old)) => *old = value.into(),
@@ -233,7 +233,7 @@ impl<'de> Visitor<'de> for Reader {
         let mut entries: Vec<(String, Value)> = Vec::new();
         let mut is_unique = std::collections::HashSet::new();
         while let Some((key, value)) = items.next_entry::<String, Value>()? {
-            // Of two with the same key the last counts.
+            // The last one of duplicate keys counts.
             if is_unique.insert(key.clone()) {
                 entries.push((key, value));
             } else if let Some((_, old)) = entries.iter_mut().find(|(name, _)| *name == key) {

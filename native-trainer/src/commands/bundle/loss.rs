@@ -1,4 +1,5 @@
-//! What a bundle's number format costs: its members once stored against the same members before.
+//! The quality that a bundle's number format costs: its members as stored, compared with the
+//! originals.
 
 use boomerang_core::bundle::{Recordings, StoringLoss, TaskFile, as_stored};
 use boomerang_core::checkpoint::{Precision, StoredAs};
@@ -11,10 +12,10 @@ use futures_lite::future::block_on;
 use super::BundleArgs;
 use crate::device;
 use crate::files::ModelFolder;
-use crate::progress::{Progress, tell};
+use crate::progress::{Progress, note};
 use crate::train::data::similarity_batches;
 
-/// What the page will show, which are texts of the kind that the family is for.
+/// The texts that the page will show, which are of the kind that the family is for.
 pub(super) struct Shown<'a> {
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) prompts: &'a [String],
@@ -23,7 +24,7 @@ pub(super) struct Shown<'a> {
 }
 
 /// Every size on the path compared with itself, on the `--calibration` texts or else on what the
-/// page will show. `None` when nothing can be lost, or there is no text.
+/// page will show. `None` when the format is lossless, or there is no text.
 ///
 /// # Errors
 /// When the texts cannot be used, or the models do not fit the device.
@@ -51,19 +52,19 @@ pub(super) fn measure(
         args.calibration.batches(teacher)?
     };
     if batches.is_empty() {
-        tell("what is lost by storing the weights was not measured; give texts with --calibration");
+        note("the loss from storing the weights was not measured; give texts with --calibration");
         return Ok(None);
     }
     let chosen = device::choose(args.device.device)?;
     let before = if chosen.device == device::cpu() {
         family.clone()
     } else {
-        tell(&format!("device: {} ({})", chosen.description, chosen.reason));
+        note(&format!("device: {} ({})", chosen.description, chosen.reason));
         args.family.open(teacher, &chosen.device)?
     };
     let stored = as_stored(&before, stored_as, &chosen.device)?;
     let path = order.path(family.plan())?;
-    let mut progress = Progress::new("compare with the weights before", path.len());
+    let mut progress = Progress::new("compare with original weights", path.len());
     let mut compared = |n_compared| progress.set(n_compared, || "sizes".to_owned());
     let loss = block_on(StoringLoss::measure(&before, &stored, &path, &batches, &mut compared))?;
     progress.finish();

@@ -27,24 +27,24 @@ use loss::Shown;
 pub struct BundleArgs {
     #[command(flatten)]
     pub family: FamilyArgs,
-    /// Folder that `boomerang eval` wrote: its curve is shown
+    /// Output folder of `boomerang eval`, whose curve the page shows
     #[arg(long)]
     pub eval: Option<PathBuf>,
-    /// What the page calls the family
+    /// Name of the family on the page [default: the teacher's folder name]
     #[arg(long)]
     pub name: Option<String>,
-    /// A text to offer for trying; repeatable
+    /// Example prompt to offer on the page; repeatable
     #[arg(long)]
     pub prompt: Vec<String>,
-    /// Tokens to record of what each size writes after each prompt, to be shown before the weights
-    /// are there; 0 records nothing
+    /// Tokens to record of each size's continuation of each prompt, shown until the weights are
+    /// loaded; 0 records nothing
     #[arg(long, default_value_t = RECORDED_TOKENS, value_name = "N")]
     pub record: usize,
-    /// Questions and a text to measure sizes with in the page: JSON with a name, questions (each
+    /// Questions and a text to evaluate sizes on in the page: JSON with a name, questions (each
     /// with task, context, choices and gold) and a paragraph
     #[arg(long, value_name = "FILE")]
     pub task: Option<PathBuf>,
-    /// Number format of the weights; what it costs is measured on the --calibration texts, or on
+    /// Number format of the weights; its loss is measured on the --calibration texts, else on
     /// prompts and task
     #[arg(long, value_enum, default_value_t = PrecisionChoice::F16)]
     pub precision: PrecisionChoice,
@@ -52,19 +52,23 @@ pub struct BundleArgs {
     pub calibration: CalibrationArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
+    /// Output folder
     #[arg(long)]
     pub out: PathBuf,
-    /// Replace what is there
+    /// Overwrite existing output
     #[arg(long)]
     pub force: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PrecisionChoice {
+    /// 32 bits
     F32,
+    /// 16 bits, IEEE half precision
     F16,
+    /// 16 bits, bfloat16
     Bf16,
-    /// 8 bits and a scale for every 32 weights of a matrix
+    /// 8 bits, with one scale per 32 weights of a matrix
     #[value(name = "q8_0", alias = "q8")]
     Q8_0,
 }
@@ -78,7 +82,7 @@ struct CurveFile {
 pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.family.teacher)?;
     let family = args.family.open(&folder, &device::cpu())?;
-    require_next_token(folder.config(), "the explorer continues texts")?;
+    require_next_token(folder.config(), "the explorer needs a model that predicts the next token")?;
     let tokenizer_json =
         folder.tokenizer_json()?.with_context(|| folder.no_tokenizer()).or_exit(Exit::Unusable)?;
     let (curve, similarity) = match &args.eval {
@@ -132,10 +136,7 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
     if let Some(stored) = stored {
         print(&stored.in_full());
     }
-    print(&format!(
-        "{}: {n_bytes} bytes; look at it with: boomerang explore {0}",
-        args.out.display()
-    ));
+    print(&format!("{}: {n_bytes} bytes; open it with: boomerang explore {0}", args.out.display()));
     Ok(())
 }
 

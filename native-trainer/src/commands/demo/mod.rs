@@ -1,4 +1,4 @@
-//! `boomerang demo`: the whole embedded on the embedded teacher and the generated corpus.
+//! `boomerang demo`: the whole pipeline on the embedded teacher and the generated corpus.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -20,31 +20,31 @@ use crate::device;
 use crate::embedded::{DistillRun, EMBEDDED, EmbeddedFamily, STEPS, Start, distill_each};
 use crate::files::OutputFolder;
 use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
-use crate::measure::curve::{Candidate, measure, print_table, write_curve};
+use crate::measure::curve::{CandidateStudent, measure, print_table, write_curve};
 use crate::measure::order;
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 use crate::train::data::similarity_batches;
 
-/// The whole embedded on the embedded teacher: prune, distill, patch, evaluate, plot
+/// Run the whole pipeline on the embedded teacher: prune, distill, patch, evaluate, plot
 #[derive(Clone, Debug, clap::Args)]
 pub struct DemoArgs {
-    /// Folder for the results
+    /// Output folder
     #[arg(long, default_value = "runs/demo")]
     pub out: PathBuf,
-    /// Students distilled, each from other data
+    /// Number of students to distill, each on other data
     #[arg(value_parser = clap::value_parser!(u64).range(1..), long, default_value_t = 3)]
     pub seeds: u64,
-    /// Steps of distillation
+    /// Optimizer steps of each distillation
     #[arg(value_parser = count, long, default_value_t = STEPS)]
     pub steps: usize,
-    /// Distill for 300 steps instead, so long that the student outgrows its teacher's layers: an
-    /// instructive failure
+    /// Distill for 300 steps instead: an instructive failure, because the student drifts too far
+    /// from its teacher for patching to work
     #[arg(long, conflicts_with = "steps")]
     pub too_long: bool,
-    /// Which layers are patched first
+    /// Patching order
     #[arg(long, value_enum, default_value_t = OrderChoice::Auto)]
     pub order: OrderChoice,
-    /// Replace the results of an earlier demo
+    /// Overwrite the output of an earlier demo
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
@@ -55,9 +55,9 @@ pub struct DemoArgs {
 pub enum OrderChoice {
     /// Searched on calibration lines that are in no question and no held-out text
     Auto,
-    /// First to last
+    /// From the first layer to the last
     First,
-    /// Last to first
+    /// From the last layer to the first
     Last,
 }
 
@@ -66,11 +66,11 @@ const TOO_LONG: usize = 300;
 pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let device = device::choose(args.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let out = OutputFolder::create(&args.out, args.force)?;
     let embedded = EmbeddedFamily::open(&device.device)?;
     let steps = if args.too_long { TOO_LONG } else { args.steps };
-    tell(&format!(
+    note(&format!(
         "teacher: {} layers, {} parameters; student keeps {:?}",
         embedded.plan.n_teacher_layers(),
         embedded.teacher.model().n_params(),
@@ -138,11 +138,11 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         print(&stored.in_full());
     }
     print(&format!(
-        "no model can lose less than {:.3} nats a token on this corpus",
+        "entropy of the corpus, a lower bound on the loss: {:.3} nats/token",
         embedded.made.entropy_floor
     ));
     print(&format!(
-        "written to {} in {:.0} s; look at it with: boomerang explore {}",
+        "written to {} in {:.0} s; open it with: boomerang explore {}",
         args.out.display(),
         started.elapsed().as_secs_f64(),
         args.out.join("bundle").display()
@@ -150,22 +150,22 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// For each seed a student that starts from the teacher's layers, and one that starts from noise.
+/// For each seed a student initialized from the teacher's layers, and a randomly initialized one.
 fn distill_all(
     n_seeds: u64,
     steps: usize,
     embedded: &EmbeddedFamily,
-) -> anyhow::Result<Vec<Candidate>> {
+) -> anyhow::Result<Vec<CandidateStudent>> {
     let both = |seed| {
         let run = DistillRun::new(embedded.plan.clone(), steps, seed);
-        let noise = DistillRun { start: Start::Random, ..run.clone() };
-        [(Series::Boomerang, run), (Series::Random, noise)]
+        let random = DistillRun { start: Start::Random, ..run.clone() };
+        [(Series::Boomerang, run), (Series::Random, random)]
     };
     let (series, runs): (Vec<Series>, Vec<DistillRun>) = (0..n_seeds).flat_map(both).unzip();
     let students = distill_each(embedded, &runs)?;
     let candidates = series.into_iter().zip(runs).zip(students);
     Ok(candidates
-        .map(|((series, run), student)| Candidate { series, seed: run.seed, student })
+        .map(|((series, run), student)| CandidateStudent { series, seed: run.seed, student })
         .collect())
 }
 
@@ -182,7 +182,7 @@ fn write_models(out: &OutputFolder, family: &Family) -> anyhow::Result<()> {
     Ok(out.write("student/student_config.json", plan.as_bytes())?)
 }
 
-/// Beginnings that show what the teacher knows and the student has forgotten.
+/// Prompts that show what the teacher knows and the student has forgotten.
 fn prompts() -> Vec<String> {
     ["sort 7 2 9 4 :", "say ka lo mi backwards :", "2 + 3 + 1", "the bell rhymes with"]
         .map(str::to_owned)

@@ -1,4 +1,4 @@
-//! The arguments of a distillation, and what they come to.
+//! The arguments of a distillation, and the settings that follow from them.
 
 use std::path::PathBuf;
 
@@ -13,95 +13,106 @@ use crate::exit::Exit;
 /// Train a student to imitate its teacher
 #[derive(Clone, Debug, clap::Args)]
 pub struct DistillArgs {
-    /// Folder of the teacher (config.json, model.safetensors, tokenizer.json for text), or its id
-    /// on the Hub
+    /// Teacher: model folder (config.json, model.safetensors, and tokenizer.json for text) or Hub
+    /// id
     #[arg(long, alias = "teacher_model_name_or_path")]
     pub teacher: PathBuf,
-    /// Folder of the student, or its id on the Hub; without it, the student is cut out of the
-    /// teacher first
+    /// Student: model folder or Hub id [default: prune the teacher]
     #[arg(long, alias = "student_model_name_or_path")]
     pub student: Option<PathBuf>,
     #[command(flatten)]
     pub keep: KeepArgs,
-    /// Start from the teacher's layers, or from noise (the paper's random baseline)
+    /// How to initialize the student's weights
     #[arg(long, value_enum, default_value_t = InitChoice::Copy)]
     pub init: InitChoice,
-    /// Of the noise
+    /// Seed for random initialization
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Texts: .txt, .text or .md, one document a file; .jsonl, .ndjson, .json or .parquet with
-    /// "text", or with "input_ids" and optional "attention_mask" and "labels" (-100: not a target);
+    /// Training data: .txt, .text or .md, one document per file; .jsonl, .ndjson, .json or .parquet
+    /// with "text", or with "input_ids" and optional "attention_mask" and "labels" (-100: ignored);
     /// text also as .gz or .zst; repeatable
     #[arg(long, required = true)]
     pub data: Vec<PathBuf>,
-    /// Folder of the run
+    /// Run folder: checkpoints, metrics and the finished student
     #[arg(long)]
     pub out: PathBuf,
-    /// Where the other settings start from
+    /// Set of defaults
     #[arg(long, value_enum, default_value_t = Preset::Default)]
     pub preset: Preset,
 
-    /// Steps of the optimizer
+    /// Number of optimizer steps
     #[arg(value_parser = count, long, alias = "max_steps", default_value_t = 500)]
     pub steps: usize,
-    /// Micro-batches whose gradients make one step
-    #[arg(value_parser = count, long, alias = "gradient_accumulation_steps", default_value_t = 1)]
+    /// Accumulate gradients over this many micro-batches per optimizer step
+    #[arg(
+        value_parser = count,
+        long,
+        aliases = ["gradient-accumulation-steps", "gradient_accumulation_steps"],
+        default_value_t = 1
+    )]
     pub micro_batches: usize,
-    /// Rows of a micro-batch
-    #[arg(value_parser = count, long, alias = "per_device_train_batch_size", default_value_t = 8)]
+    /// Sequences per micro-batch
+    #[arg(
+        value_parser = count,
+        long = "batch-size",
+        aliases = ["rows", "per_device_train_batch_size"],
+        default_value_t = 8,
+        value_name = "N"
+    )]
     pub rows: usize,
-    /// Tokens of a row [default: the model's window, at most 2048]
+    /// Tokens per sequence [default: the model's context length, at most 2048]
     #[arg(value_parser = sequence_length, long, alias = "max_length")]
     pub seq_len: Option<usize>,
-    /// How documents become rows [default: packed; padded with --preset paper]
+    /// How to fit documents into sequences [default: packed; padded with --preset paper]
     #[arg(long, value_enum)]
     pub packing: Option<PackingChoice>,
-    /// Whether the end-of-text token is a label of the cross-entropy [default: learnt; ignored with
+    /// Whether the cross-entropy has end-of-text tokens as labels [default: learnt; ignored with
     /// --preset paper]
     #[arg(long, value_enum)]
     pub eos_labels: Option<EosChoice>,
 
-    /// Learning rate at its peak
+    /// Peak learning rate
     #[arg(value_parser = positive, long, alias = "learning_rate", default_value_t = 3e-4)]
     pub lr: f64,
-    /// Steps of linear warm-up [default: 1 % of the steps]
+    /// Linear warm-up steps [default: 1 % of --steps]
     #[arg(long, alias = "warmup_steps")]
     pub warmup: Option<usize>,
+    /// Weight decay of AdamW
     #[arg(value_parser = non_negative_f32, long, default_value_t = 0.1)]
     pub weight_decay: f32,
-    /// Largest norm of the gradient
+    /// Clip gradients to this global norm
     #[arg(value_parser = positive, long, alias = "max_grad_norm", default_value_t = 1.0)]
     pub clip: f64,
-    /// Average or sum the gradients of micro-batches [default: mean; sum with --preset paper]
+    /// How to combine the gradients of micro-batches [default: mean; sum with --preset paper]
     #[arg(long, value_enum)]
     pub reduce: Option<ReduceChoice>,
-    /// Parts that keep the teacher's weights: embedding, head
+    /// Freeze these parts: they keep the teacher's weights
     #[arg(long, value_enum, value_delimiter = ',')]
     pub freeze: Vec<PartChoice>,
 
     #[command(flatten)]
     pub loss: LossArgs,
-    /// Softening of both distributions in the KL term
+    /// Temperature of both distributions in the KL term
     #[arg(value_parser = positive, long, default_value_t = 1.0)]
     pub temperature: f64,
-    /// Where the KL term looks [default: valid; all with --preset paper]
+    /// Positions that the KL term covers [default: valid; all with --preset paper]
     #[arg(long, value_enum)]
     pub kl_positions: Option<KlChoice>,
 
-    /// Save after every so many steps
+    /// Save a checkpoint every N steps
     #[arg(value_parser = count, long, default_value_t = 50)]
     pub save_every: usize,
-    /// Pause, saved, after this many steps in all
+    /// Save and stop after this many steps in total; resume with --resume
     #[arg(value_parser = count, long)]
     pub stop_after: Option<usize>,
     /// Resume the run in --out
     #[arg(long, conflicts_with = "force")]
     pub resume: bool,
-    /// Resume with other settings or data than the run was started with, or take a student that was
-    /// made from another teacher
+    /// Resume with other settings or data than the run's, or accept a student that was made from
+    /// another teacher
     #[arg(long)]
     pub allow_mismatch: bool,
-    /// Start over, removing an earlier run in --out
+    /// Overwrite an earlier run in --out
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
@@ -110,46 +121,52 @@ pub struct DistillArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum InitChoice {
+    /// Copy the kept teacher layers
     Copy,
+    /// Random weights, the paper's baseline
     Random,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PackingChoice {
-    /// Documents end to end; they do not attend to each other
+    /// Concatenate documents, without attention across them
     #[value(alias = "docs")]
     Packed,
-    /// One document to a row, cut or padded
+    /// One document per sequence, truncated or padded
     #[value(alias = "pad")]
     Padded,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum EosChoice {
-    /// At the end of every text
+    /// Learn to predict the end of every text
     Learnt,
-    /// Nowhere, as in the reference implementation, which pads with it
+    /// Exclude them, as the reference implementation does, which pads with this token
     Ignored,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum ReduceChoice {
+    /// Average
     Mean,
+    /// Sum, as the reference implementation does
     Sum,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum PartChoice {
+    /// Token embedding
     #[value(alias = "embed")]
     Embedding,
+    /// Output head
     Head,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum KlChoice {
-    /// At tokens
+    /// Tokens only
     Valid,
-    /// At padding, too
+    /// Tokens and padding
     All,
 }
 
@@ -160,14 +177,14 @@ impl DistillArgs {
         if self.loss.weights.terms().next().is_none() {
             let flags = LossTerm::ALL.map(|term| format!("--{}-weight", term.key()));
             return Err(Exit::Usage.error(format!(
-                "every loss term is off; set one of {} above 0",
+                "all loss weights are 0; set one of {} above 0",
                 flags.join(", ")
             )));
         }
         Ok(())
     }
 
-    /// How documents become rows.
+    /// How documents become sequences.
     pub(super) fn layout(&self) -> Layout {
         match (self.packing, self.preset) {
             (Some(PackingChoice::Padded), _) | (None, Preset::Paper) => Layout::Padded,
@@ -175,7 +192,7 @@ impl DistillArgs {
         }
     }
 
-    /// Whether the end-of-text token is no label, wherever it stands.
+    /// Whether the end-of-text token is never a label.
     pub(super) fn ignores_eos(&self) -> bool {
         let is_paper = self.preset == Preset::Paper;
         self.eos_labels.map_or(is_paper, |choice| choice == EosChoice::Ignored)
@@ -195,7 +212,8 @@ impl DistillArgs {
         let mut schedule = Schedule::cosine(self.lr, self.steps);
         schedule.warmup_steps = self.warmup.unwrap_or(schedule.warmup_steps);
         let plan = student.plan();
-        // The reference derives its pairs from the rule, so a list of layers has only the plan's own.
+        // The reference derives its pairs from the rule, so a list of layers has only the plan's
+        // own.
         let alignment = (is_paper && self.keep.keep.is_empty()).then(|| {
             self.keep
                 .rule()

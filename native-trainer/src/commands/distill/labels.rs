@@ -24,15 +24,15 @@ pub(super) fn choose(
     match eos_token(teacher, tokenizer)? {
         Some(token) => Ok(Labels::Except(token)),
         None => Err(Exit::Unusable.error(format!(
-            "{}: the end-of-text token is to be left out of the labels, and no file names it; \
-             expected eos_token in tokenizer_config.json or eos_token_id in config.json, or \
-             --eos-labels learnt",
+            "{}: no file names the end-of-text token, which is excluded from the labels; expected \
+             eos_token in tokenizer_config.json or eos_token_id in config.json, or --eos-labels \
+             learnt",
             teacher.path().display()
         ))),
     }
 }
 
-/// The mean over no label is not a number: the reference implementation would go on with NaN.
+/// The mean over no labels is NaN, with which the reference implementation would continue.
 ///
 /// # Errors
 /// Names the first micro-batch without a label.
@@ -43,21 +43,20 @@ pub(super) fn check(args: &DistillArgs, rows: &Rows) -> anyhow::Result<()> {
     let has_label: Vec<bool> =
         (0..rows.len()).map(|row| rows.batch(row, 1).n_labels() > 0).collect();
     let n_micro_batches = args.steps.saturating_mul(args.micro_batches);
-    // After so many they come again.
+    // After these the data repeats.
     for number in 0..n_micro_batches.min(rows.len()) {
         let start = number * args.rows % rows.len();
         let mut all = (start..).take(args.rows.min(rows.len())).map(|row| row % rows.len());
         if !all.any(|row| has_label[row]) {
             return Err(Exit::Unusable.error(format!(
-                "micro-batch {} (document {} and on) has nothing to predict, because {}: its \
-                 cross-entropy is a mean over nothing; remove such documents, raise --rows, or turn \
-                 the term off with --ce-weight 0",
+                "micro-batch {} (from document {} on) has no labels, because {}; remove such \
+                 documents, raise --batch-size, or disable the cross-entropy with --ce-weight 0",
                 number + 1,
                 start + 1,
                 if args.ignores_eos() {
-                    "all its tokens but the first are the end-of-text token or not labels"
+                    "all its tokens but the first are end-of-text tokens or labelled -100"
                 } else {
-                    "its documents have a single token or no labels"
+                    "its documents have a single token or only labels of -100"
                 }
             )));
         }

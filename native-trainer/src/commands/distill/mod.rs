@@ -19,7 +19,7 @@ use crate::exit::{Exit, OrExit as _};
 use crate::files::{
     self, ModelFolder, OutputFolder, require_next_token, shown, write_fingerprints,
 };
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 use crate::train::data::{Packing, read_rows};
 use crate::train::run::{Ending, Interrupt, LoopSettings, train};
 use crate::train::run_folder::{RunFolder, State};
@@ -27,9 +27,12 @@ use crate::train::run_folder::{RunFolder, State};
 pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     args.check()?;
     let device = device::choose(args.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let teacher_folder = ModelFolder::open(&args.teacher)?;
-    require_next_token(teacher_folder.config(), "a student is distilled on the next token")?;
+    require_next_token(
+        teacher_folder.config(),
+        "distillation needs a model that predicts the next token",
+    )?;
     let teacher = teacher_folder.teacher(&device.device)?;
     let student = open_student(args, &teacher_folder, &teacher, &device.device)?;
     let family = Family::new(teacher.clone(), student.clone()).or_exit(Exit::Unusable)?;
@@ -39,13 +42,13 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let seq = args.seq_len.unwrap_or(config.max_seq.min(2048));
     if seq > config.max_seq {
         return Err(Exit::Usage.error(format!(
-            "--seq-len {seq} is beyond the teacher's window of {} positions",
+            "--seq-len {seq} exceeds the teacher's context length of {} tokens",
             config.max_seq
         )));
     }
     if device.device == device::cpu() {
         let n_bytes = step_bytes(student.model().config(), Some(config), args.rows, seq);
-        device::require_memory("a step", n_bytes, "lower --rows or --seq-len")?;
+        device::require_memory("a step", n_bytes, "lower --batch-size or --seq-len")?;
     }
     let layout = args.layout();
     let tokenizer = teacher_folder.tokenizer()?;
@@ -133,9 +136,9 @@ fn open_student(
         InitChoice::Copy => Ok(student),
         InitChoice::Random => {
             let config = student.model().config();
-            let noise =
+            let random =
                 LanguageModel::random(config, Initialization::HuggingFace, args.seed, device);
-            Ok(Student::new(noise, student.plan().clone())?)
+            Ok(Student::new(random, student.plan().clone())?)
         }
     }
 }
@@ -161,7 +164,7 @@ fn resume(
     let run = RunFolder::resume(&args.out, record, args.allow_mismatch)?;
     let (teacher, student) = (family.teacher().clone(), family.student().clone());
     let Some(saved) = run.newest()? else {
-        tell("the run has no checkpoint yet: starting at step 0");
+        note("the run has no checkpoint yet: starting at step 0");
         let distiller = Distiller::new(teacher, student, settings, 0);
         return Ok((run, State { step: 0, n_tokens: 0 }, distiller));
     };
@@ -173,7 +176,7 @@ fn resume(
     let distiller = Distiller::new(teacher, student, settings, saved.state.step)
         .with_optimizer_state(saved.optimizer)
         .or_exit(Exit::Unusable)?;
-    tell(&format!("resuming after step {}", saved.state.step));
+    note(&format!("resuming after step {}", saved.state.step));
     Ok((run, saved.state, distiller))
 }
 

@@ -1,4 +1,4 @@
-//! What `boomerang eval` can be asked.
+//! The arguments of `boomerang eval`.
 
 use std::path::PathBuf;
 
@@ -11,14 +11,14 @@ use crate::measure::calibration::CalibrationArgs;
 use crate::measure::members::Sizes;
 use crate::sizes::parse_amount;
 
-/// Measure every size of a family
+/// Evaluate every size of a family
 #[derive(Clone, Debug, clap::Args)]
 pub struct EvalArgs {
     #[command(flatten)]
     pub family: FamilyArgs,
-    /// Texts for perplexity: .txt, .text or .md, one document a file; .jsonl, .ndjson, .json or
+    /// Texts for perplexity: .txt, .text or .md, one document per file; .jsonl, .ndjson, .json or
     /// .parquet with "text", or with "input_ids" and optional "attention_mask" and "labels" (-100:
-    /// not scored); repeatable. Masked language models (BERT) have a pseudo-perplexity, of each line
+    /// not scored); repeatable. For masked language models (BERT): pseudo-perplexity of each line
     /// of a .txt or each "text"
     #[arg(long)]
     pub data: Vec<PathBuf>,
@@ -26,33 +26,33 @@ pub struct EvalArgs {
     pub tasks: TaskArgs,
     #[command(flatten)]
     pub which: WhichArgs,
-    /// Folder for curve.csv, curve.json, family.json and the pictures
+    /// Output folder: curve.csv, curve.json, family.json and charts
     #[arg(long, alias = "output_path", required_unless_present = "shard")]
     pub out: Option<PathBuf>,
     #[command(flatten)]
     pub engine: EngineArgs,
-    /// Replace what is there
+    /// Overwrite existing output
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
     pub device: DeviceArgs,
 }
 
-/// Which members are measured.
+/// Which members are evaluated.
 #[derive(Clone, Debug, clap::Args)]
 pub struct WhichArgs {
-    /// Sizes: all, numbers of layers such as 7,9,12, or every:2
+    /// Sizes to evaluate: all, numbers of layers such as 7,9,12, or every:2
     #[arg(long, default_value = "all")]
     pub members: Sizes,
-    /// Another order to measure beside the first, as for --order; repeatable
+    /// Another patching order to evaluate too, as for --order; repeatable
     #[arg(long, value_parser = parse_order, value_name = "ORDER")]
     pub also_order: Vec<PatchOrder>,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
-    /// Whether naive pruning is measured at the same sizes
+    /// Evaluate naive pruning (pruned, not distilled) at the same sizes, too
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub naive: bool,
-    /// A student that was initialised at random and distilled on the same budget, to draw beside
+    /// Randomly initialized student that was distilled on the same budget, to evaluate too
     #[arg(long)]
     pub random_student: Option<PathBuf>,
 }
@@ -60,55 +60,56 @@ pub struct WhichArgs {
 /// How members are run.
 #[derive(Clone, Debug, clap::Args)]
 pub struct EngineArgs {
-    /// Tokens in a batch, padding included
+    /// Maximum tokens per batch, padding included
     #[arg(value_parser = count, long, default_value_t = 8192)]
     pub batch_tokens: usize,
-    /// Tokens a model sees at once [default: the model's window]
+    /// Maximum tokens of context [default: the model's context length]
     #[arg(value_parser = sequence_length, long, alias = "max_length")]
     pub max_length: Option<usize>,
-    /// Whether members share the layers that they have in common, or each is run alone and timed
+    /// Share the layers that members have in common, or run and time each member individually
     #[arg(long, value_enum, default_value_t = Sharing::Tree)]
     pub engine: Sharing,
-    /// Whether the choices of a question share its text
+    /// Share the computation of a common prefix, or run every text in full
     #[arg(long, value_enum, default_value_t = Contexts::Shared)]
     pub contexts: Contexts,
-    /// Where weights are: in memory, or on disk with one layer at a time in memory
+    /// Keep the weights in memory, or stream them from disk
     #[arg(long, value_enum, default_value_t = MemoryMode::Auto)]
     pub memory: MemoryMode,
-    /// With weights on disk: hidden states in memory at most; more memory means fewer passes
+    /// Maximum memory for hidden states when weights are streamed; more means fewer passes
     #[arg(long, value_parser = parse_amount, default_value = "1GB", value_name = "BYTES")]
     pub state_memory: u64,
-    /// Keep answers in this folder and use those that are there; a run that was killed goes on
+    /// Cache model outputs in this folder and reuse them, so that a stopped run resumes
     #[arg(long, alias = "use_cache", value_name = "FOLDER")]
     pub use_cache: Option<PathBuf>,
-    /// Answer only this part of the questions, into the cache: 2/8 is the second of eight
+    /// Evaluate only one shard of the questions, into the cache: 2/8 is the second of eight
     #[arg(long, value_parser = parse_shard, requires = "use_cache", value_name = "I/N")]
     pub shard: Option<(usize, usize)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Sharing {
-    /// Members share layers
+    /// Run layers that members share once
+    #[value(alias = "trie")]
     Tree,
-    /// One member after another
+    /// Run one member after another
     Each,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Contexts {
-    /// A common beginning of texts runs once
+    /// Run a common prefix of several texts once
     Shared,
-    /// Each text by itself
+    /// Run each text individually
     Apart,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum MemoryMode {
-    /// In memory if they fit
+    /// Keep them in memory if they fit
     Auto,
-    /// In memory
+    /// Keep them in memory
     Resident,
-    /// On disk, one layer at a time in memory
+    /// Stream them from disk, one layer in memory at a time
     Stream,
 }
 
@@ -117,7 +118,7 @@ fn parse_shard(text: &str) -> Result<(usize, usize), String> {
     let numbers = parts.and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
     numbers
         .filter(|&(number, of)| (1..=of).contains(&number))
-        .ok_or_else(|| format!("expected a part such as 2/8, the second of eight; found {text:?}"))
+        .ok_or_else(|| format!("expected a shard such as 2/8, the second of eight; found {text:?}"))
 }
 
 #[cfg(test)]

@@ -11,10 +11,10 @@ use super::texts::{mask_token, read_masked_texts, read_texts};
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, markers};
 use crate::measure::answers::Sheet;
-use crate::progress::tell;
+use crate::progress::note;
 use boomerang_lm_tasks::{self as tasks, Task, Tasks};
 
-/// Everything that members are asked.
+/// Everything that members are evaluated on.
 pub(super) struct Asked {
     pub(super) sheet: Sheet,
     /// Of the texts.
@@ -22,20 +22,20 @@ pub(super) struct Asked {
     /// Requests of the texts, on the sheet.
     texts: Range<usize>,
     pub(super) tasks: Tasks,
-    /// Places of each task's questions on the sheet.
+    /// Indices of each task's questions on the sheet.
     questions: Vec<Vec<usize>>,
     /// Of the texts.
     pub(super) tokens: Vec<Vec<u32>>,
-    /// Tokens that a model sees at once.
+    /// Context length in tokens.
     pub(super) max_seq: usize,
 }
 
-/// The tokens that a model sees at once: as many as asked for, within its window.
+/// The context length in tokens: as asked for, limited by the model.
 fn window(asked_for: Option<usize>, of_model: usize) -> usize {
     let Some(asked_for) = asked_for else { return of_model };
     if asked_for > of_model {
-        tell(&format!(
-            "--max-length {asked_for} is more than the model's window: {of_model} tokens are used"
+        note(&format!(
+            "--max-length {asked_for} exceeds the model's context length; using {of_model} tokens"
         ));
     }
     asked_for.min(of_model)
@@ -55,8 +55,8 @@ impl Asked {
         let (examination, tokens) = if config.is_masked() {
             if has_tasks {
                 return Err(Exit::Usage.error(format!(
-                    "{} is a masked language model: it has a pseudo-perplexity (--data) and answers \
-                     no questions (--tasks)",
+                    "{} is a masked language model, for which --tasks is not supported; use --data \
+                     for its pseudo-perplexity",
                     config.traits().model_type
                 )));
             }
@@ -65,9 +65,9 @@ impl Asked {
             let texts = texts.or_exit(Exit::Unusable)?;
             let n_cut = texts.iter().filter(|text| text.tokens.len() > max_seq).count();
             if n_cut > 0 {
-                tell(&format!(
-                    "{n_cut} of {} texts are longer than the window of {max_seq} tokens: what comes \
-                     after it is not scored",
+                note(&format!(
+                    "{n_cut} of {} texts exceed the context length of {max_seq} tokens; the rest of \
+                     them is not scored",
                     texts.len()
                 ));
             }
@@ -101,8 +101,8 @@ impl Asked {
         };
         if has_tasks {
             asked.tasks = tasks::load(&args.tasks.options()).or_exit(Exit::Unusable)?;
-            let tokenizer = tokenizer
-                .context("questions are text, and there is no tokenizer.json beside the teacher");
+            let tokenizer =
+                tokenizer.context("--tasks needs a tokenizer.json in the teacher's folder");
             asked.ask_tasks(teacher, tokenizer.or_exit(Exit::Unusable)?).or_exit(Exit::Unusable)?;
         }
         asked.check_vocabulary(teacher)?;
@@ -120,8 +120,8 @@ impl Asked {
             return Ok(());
         }
         Err(Exit::Unusable.error(format!(
-            "{}: texts or questions hold token {largest}, and the model's vocabulary ends at {}; \
-             expected the tokenizer that the model was trained with",
+            "{}: token {largest} of the texts or questions is outside the model's vocabulary, which \
+             ends at {}; use the tokenizer that the model was trained with",
             teacher.path().display(),
             vocab - 1
         )))
@@ -130,35 +130,35 @@ impl Asked {
     fn ask_tasks(&mut self, teacher: &ModelFolder, tokenizer: &Tokenizer) -> anyhow::Result<()> {
         let encoder = Encoder::new(tokenizer, markers(teacher, tokenizer)?, self.max_seq);
         for task in &self.tasks {
-            let mut places = Vec::new();
+            let mut indices = Vec::new();
             for (number, question) in task.questions().iter().enumerate() {
-                let place = self.sheet.ask(question, &encoder);
-                places.push(
-                    place
+                let index = self.sheet.ask(question, &encoder);
+                indices.push(
+                    index
                         .with_context(|| format!("the task {}, document {number}", task.name()))?,
                 );
             }
-            self.questions.push(places);
+            self.questions.push(indices);
             self.warn(task, encoder.take_cuts());
         }
         Ok(())
     }
 
-    /// Says once what would otherwise only show in the numbers of a task.
+    /// Warns once about what would otherwise only show in the scores of a task.
     fn warn(&self, task: &Task, cuts: Cuts) {
         let (name, max_seq) = (task.name(), self.max_seq);
         if cuts.n_contexts > 0 {
-            tell(&format!(
-                "{name}: {} contexts do not fit the window of {max_seq} tokens beside what follows \
-                 them; they lose their beginning, at most {} tokens",
+            note(&format!(
+                "{name}: {} contexts exceed the context length of {max_seq} tokens and are truncated \
+                 on the left, by at most {} tokens",
                 cuts.n_contexts, cuts.most_tokens
             ));
         }
         let n_without_right = task.n_without_right();
         if n_without_right > 0 {
-            tell(&format!(
-                "{name}: the right choice of {n_without_right} of {} questions is not among their \
-                 choices; each of them counts as answered wrong",
+            note(&format!(
+                "{name}: the correct answer of {n_without_right} of {} questions is not among their \
+                 choices; these count as wrong",
                 task.samples.len()
             ));
         }
@@ -175,9 +175,9 @@ impl Asked {
         likelihoods: &'a [Likelihood],
         texts: &'a [String],
     ) -> impl Iterator<Item = (&'a Task, Vec<Answer>)> {
-        self.tasks.tasks.iter().zip(&self.questions).map(|(task, places)| {
+        self.tasks.tasks.iter().zip(&self.questions).map(|(task, indices)| {
             let answers =
-                places.iter().map(|&place| self.sheet.answer(place, likelihoods, texts)).collect();
+                indices.iter().map(|&index| self.sheet.answer(index, likelihoods, texts)).collect();
             (task, answers)
         })
     }

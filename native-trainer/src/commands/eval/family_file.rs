@@ -18,7 +18,7 @@ use crate::measure::members::Member;
 /// Of this format.
 const VERSION: u32 = 1;
 
-/// What `family.json` says.
+/// The content of `family.json`.
 #[derive(Debug, Serialize)]
 pub(super) struct FamilyFile {
     version: u32,
@@ -33,7 +33,7 @@ pub(super) struct FamilyFile {
     kept: Vec<usize>,
     pub(super) tasks: BTreeMap<String, Value>,
     members: Vec<MemberEntry>,
-    engine: Cost,
+    engine: CostEntry,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,10 +55,10 @@ struct MemberEntry {
     n_params: u64,
     n_params_untied: u64,
     size_bytes: u64,
-    /// Where the member was run alone.
+    /// `None` unless members are run individually.
     seconds: Option<f64>,
     layers: Vec<String>,
-    /// Known where answers are kept.
+    /// `None` without a cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,7 @@ struct MemberEntry {
 
 /// What the measurement cost, and what it would have cost one member and one text after another.
 #[derive(Debug, Serialize)]
-struct Cost {
+struct CostEntry {
     layer_calls: usize,
     layer_calls_one_by_one: usize,
     token_layers: usize,
@@ -78,8 +78,8 @@ struct Cost {
     seconds: f64,
 }
 
-/// What is known of the whole run.
-pub(super) struct Run<'a> {
+/// The facts about the whole run.
+pub(super) struct RunFacts<'a> {
     pub(super) device: String,
     pub(super) teacher: (&'a Path, &'a ModelConfig),
     pub(super) student: (&'a Path, &'a ModelConfig),
@@ -101,7 +101,7 @@ pub(super) struct MeasuredMember<'a> {
 
 impl FamilyFile {
     pub(super) fn new(
-        run: &Run<'_>,
+        run: &RunFacts<'_>,
         tasks: BTreeMap<String, Value>,
         measured: Vec<MeasuredMember<'_>>,
     ) -> Self {
@@ -109,7 +109,7 @@ impl FamilyFile {
             measured.iter().map(|measured| measured.member.stack.clone()).collect();
         let tree = PrefixTree::new(&stacks);
         let cost = &run.answered.cost;
-        let engine = Cost {
+        let engine = CostEntry {
             layer_calls: tree.n_layer_calls(),
             layer_calls_one_by_one: tree.n_layer_calls_alone(),
             token_layers: cost.token_layers,
@@ -119,7 +119,7 @@ impl FamilyFile {
             seconds: cost.seconds,
         };
         let order = measured.first().map(|measured| measured.member.order.clone());
-        let entries = measured.into_iter().enumerate().map(|(place, measured)| {
+        let entries = measured.into_iter().enumerate().map(|(number, measured)| {
             let MeasuredMember { name, member, hash, folder, results } = measured;
             MemberEntry {
                 name: name.to_owned(),
@@ -132,7 +132,7 @@ impl FamilyFile {
                 n_params: member.n_params(),
                 n_params_untied: member.n_params_untied(),
                 size_bytes: member.n_params().saturating_mul(run.precision.n_bytes() as u64),
-                seconds: cost.member_seconds.get(place).copied().flatten(),
+                seconds: cost.member_seconds.get(number).copied().flatten(),
                 layers: member.layers(),
                 hash: hash.map(|hash| hex(&hash)),
                 folder,

@@ -1,4 +1,4 @@
-//! The scores of every member, and the files and tables that tell them.
+//! The scores of every member, and the files and tables that show them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::Folders;
 use super::asked::Asked;
-use super::family_file::{FamilyFile, MeasuredMember, Run, utc};
+use super::family_file::{FamilyFile, MeasuredMember, RunFacts, utc};
 use crate::files::OutputFolder;
 use crate::measure::answers::{Answered, Cached};
 use crate::measure::curve::Measured;
@@ -46,8 +46,8 @@ impl<'a> Judged<'a> {
         answered: &'a Answered,
     ) -> anyhow::Result<Self> {
         let mut judged = Vec::new();
-        for (place, (member, name)) in members.iter().zip(names(members)).enumerate() {
-            let (likelihoods, texts) = (&answered.likelihoods[place], &answered.texts[place]);
+        for (number, (member, name)) in members.iter().zip(names(members)).enumerate() {
+            let (likelihoods, texts) = (&answered.likelihoods[number], &answered.texts[number]);
             let tasks = asked.of_tasks(likelihoods, texts);
             let tasks = tasks.map(|(task, answers)| task.score(&answers));
             judged.push(JudgedMember {
@@ -117,7 +117,7 @@ impl<'a> Judged<'a> {
     /// A folder for each member, in lm-evaluation-harness's format; none without tasks.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the files cannot be written.
     pub(super) fn write_members(
         &self,
         out: &OutputFolder,
@@ -156,14 +156,14 @@ impl<'a> Judged<'a> {
         cached: Option<&Cached<'_>>,
         device: &str,
     ) -> FamilyFile {
-        let members = self.members.iter().enumerate().map(|(place, judged)| MeasuredMember {
+        let members = self.members.iter().enumerate().map(|(number, judged)| MeasuredMember {
             name: &judged.name,
             member: judged.member,
-            hash: cached.map(|cached| cached.members[place]),
+            hash: cached.map(|cached| cached.members[number]),
             folder: (!judged.tasks.is_empty()).then(|| folder(judged)),
             results: self.results(judged),
         });
-        let run = Run {
+        let run = RunFacts {
             device: device.to_owned(),
             teacher: (folders.teacher.path(), folders.teacher.config()),
             student: (folders.student.path(), folders.student.config()),
@@ -245,7 +245,7 @@ impl<'a> Judged<'a> {
         texts.into_iter().chain(tasks).chain(groups).collect()
     }
 
-    /// Tells what each member scored in each task, where it is not too much.
+    /// Prints each member's score on each task, unless the table would be too long.
     pub(super) fn print_tasks(&self) {
         const MOST_LINES: usize = 80;
         let tasks = &self.asked.tasks.tasks;
@@ -254,9 +254,9 @@ impl<'a> Judged<'a> {
         }
         print("");
         print("task                      measure             member              value");
-        for (place, task) in tasks.iter().enumerate() {
+        for (number, task) in tasks.iter().enumerate() {
             for judged in &self.members {
-                let Some(measure) = judged.tasks[place].measures.first() else { continue };
+                let Some(measure) = judged.tasks[number].measures.first() else { continue };
                 let stderr = measure.stderr.map_or_else(String::new, |err| format!(" ± {err:.4}"));
                 print(&format!(
                     "{:<25} {:<19} {:<19} {:.4}{stderr}",
@@ -274,7 +274,7 @@ fn folder(judged: &JudgedMember<'_>) -> String {
     format!("members/{}", judged.name)
 }
 
-/// The share of right answers: `acc`, or `exact_match` of answers in words.
+/// The accuracy: `acc`, or `exact_match` of generated answers.
 fn accuracy(task: &Task, score: &TaskScore) -> Option<Accuracy> {
     let (acc, acc_stderr) = score.measure("acc").or_else(|| score.measure("exact_match"))?;
     let (acc_norm, acc_norm_stderr) = score.measure("acc_norm").unwrap_or((acc, acc_stderr));

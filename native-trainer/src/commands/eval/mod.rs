@@ -1,4 +1,4 @@
-//! `boomerang eval`: every size of a family measured, and drawn.
+//! `boomerang eval`: every size of a family evaluated, with charts.
 
 mod args;
 mod asked;
@@ -22,28 +22,30 @@ use futures_lite::future::block_on;
 use crate::device::{self, ChosenDevice, Memory};
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{self, ModelFolder, OutputFolder};
-use crate::measure::answers::{Answered, Cache, Cached, Engine, Weights, answer_all, fingerprints};
+use crate::measure::answers::{
+    Answered, Cache, Cached, EvalOptions, Weights, answer_all, fingerprints,
+};
 use crate::measure::curve::{print_table, write_curve};
 use crate::measure::members::{Candidate, Member, members};
 use crate::measure::order;
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 use crate::train::data::similarity_batches;
 pub use args::{Contexts, EngineArgs, EvalArgs, MemoryMode, Sharing, WhichArgs};
 use asked::Asked;
 use judged::Judged;
 
-/// Measures the members and writes what was found.
+/// Evaluates the members and writes the results.
 ///
 /// # Errors
-/// When the family, the texts or the cache cannot be used, or the disk refuses.
+/// When the family, the texts or the cache cannot be used, or an output cannot be written.
 pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     ensure!(
         !args.data.is_empty() || !args.tasks.tasks.is_empty(),
-        "nothing to measure; give texts with --data or questions with --tasks"
+        "nothing to evaluate; give texts with --data or questions with --tasks"
     );
     let began = SystemTime::now();
     let device = device::choose(args.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let folders = Folders::open(args)?;
     let tokenizer = folders.teacher.tokenizer()?;
     let asked = Asked::read(args, &folders.teacher, tokenizer.as_ref())?;
@@ -54,7 +56,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         files::note_input(cache);
     }
     let cache = args.engine.use_cache.as_ref().map(|path| Cache::new(path, args.engine.shard));
-    // An output that cannot be written is found out before the work.
+    // An output that cannot be written is an error before the work, not after it.
     let out = args.out.as_ref().filter(|_| args.engine.shard.is_none());
     let out = out.map(|path| OutputFolder::create(path, args.force)).transpose()?;
 
@@ -78,15 +80,15 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         &members,
         &asked.sheet,
         &weights,
-        args.engine.engine(),
+        args.engine.options(),
         cached.as_ref(),
         tokenizer.as_ref(),
     )?;
     let Some(out) = out else {
         let (number, of) = args.engine.shard.unwrap_or((1, 1));
         print(&format!(
-            "part {number} of {of} is answered; a run without --shard on the same cache puts all \
-             parts together"
+            "shard {number} of {of} is done; run without --shard on the same cache to combine all \
+             shards"
         ));
         return Ok(());
     };
@@ -110,7 +112,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     out.commit()?;
     print_table(&main);
     judged.print_tasks();
-    tell_cost(&answered);
+    print_cost(&answered);
     if let Some(path) = &args.out {
         print(&format!("written to {}", path.display()));
     }
@@ -146,7 +148,7 @@ impl Folders {
             let (own, teachers) = (folder.config(), folders.teacher.config());
             if let Some(difference) = teachers.difference(own) {
                 return Err(Exit::Unusable.error(format!(
-                    "{} is no student of {}: {difference}",
+                    "{} is not a student of {}: {difference}",
                     folder.path().display(),
                     folders.teacher.path().display()
                 )));
@@ -184,7 +186,7 @@ impl Folders {
             .or_exit(Exit::Usage)
     }
 
-    /// The models in memory; `None` when they are to stay on disk.
+    /// The models in memory; `None` when they are streamed from disk.
     fn load(
         &self,
         device: &ChosenDevice,
@@ -198,13 +200,13 @@ impl Folders {
         let is_streamed = match mode {
             MemoryMode::Resident => false,
             MemoryMode::Stream => true,
-            // A third is left to states and everything else.
+            // A third is for states and everything else.
             MemoryMode::Auto => {
                 Memory::of_this_machine().is_some_and(|memory| n_bytes > memory.free_bytes / 3 * 2)
             }
         };
         if is_streamed {
-            tell("weights stay on disk, one layer at a time is in memory");
+            note("streaming weights from disk, one layer in memory at a time");
             return Ok(None);
         }
         self.all()
@@ -227,8 +229,8 @@ impl Folders {
 }
 
 impl EngineArgs {
-    fn engine(&self) -> Engine {
-        Engine {
+    fn options(&self) -> EvalOptions {
+        EvalOptions {
             batching: Batching {
                 tokens_per_batch: self.batch_tokens,
                 shares_beginnings: self.contexts == Contexts::Shared,
@@ -240,15 +242,14 @@ impl EngineArgs {
 }
 
 /// What sharing saved.
-fn tell_cost(answered: &Answered) {
+fn print_cost(answered: &Answered) {
     let cost = &answered.cost;
     if cost.n_cached > 0 {
-        print(&format!("from the cache: {} answers", cost.n_cached));
+        print(&format!("answers from the cache: {}", cost.n_cached));
     }
     if cost.token_layers > 0 {
         print(&format!(
-            "tokens through layers: {}, one member and one text after another {} ({:.2} times fewer), \
-             in {:.1} s",
+            "token-layers: {} with sharing, {} without ({:.2} times fewer), in {:.1} s",
             cost.token_layers,
             cost.token_layers_alone,
             cost.token_layers_alone as f64 / cost.token_layers as f64,

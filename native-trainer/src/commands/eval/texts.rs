@@ -12,10 +12,10 @@ use crate::files::documents::read_documents;
 /// Texts as tokens, and rows of ids without their padding.
 ///
 /// A tokenizer that adds nothing before a text leaves its first token without context; then
-/// `first_token` (end-of-text) is put there, as in lm-evaluation-harness. Ids are taken as they are.
+/// `first_token` (end-of-text) is prepended, as in lm-evaluation-harness. Ids are used unchanged.
 ///
 /// # Errors
-/// Names the file and the line that cannot be used, or when no token has one before it.
+/// Names the file and the line that cannot be used; when no token can be scored.
 pub(super) fn read_texts(
     paths: &[PathBuf],
     tokenizer: Option<&Tokenizer>,
@@ -54,18 +54,18 @@ pub(super) fn read_texts(
     };
     ensure!(
         texts.is_empty() || texts.iter().any(is_scored),
-        "the texts hold no token that can be scored; expected at least two tokens, and labels other \
-         than -100"
+        "the texts have no token to score; expected at least two tokens, and labels other than -100"
     );
     Ok(texts)
 }
 
-/// The token that replaces a masked one.
+/// The mask token.
 pub(super) fn mask_token(tokenizer: Option<&Tokenizer>) -> anyhow::Result<u32> {
-    let tokenizer = tokenizer.context("text needs a tokenizer.json beside the teacher")?;
-    ["[MASK]", "<mask>"].into_iter().find_map(|token| tokenizer.id(token)).context(
-        "the tokenizer has neither [MASK] nor <mask>, one of which stands for a masked token",
-    )
+    let tokenizer = tokenizer.context("text needs a tokenizer.json in the teacher's folder")?;
+    ["[MASK]", "<mask>"]
+        .into_iter()
+        .find_map(|token| tokenizer.id(token))
+        .context("the tokenizer has no mask token; expected [MASK] or <mask> in its vocabulary")
 }
 
 /// Texts for a masked language model: each line of a `.txt`, and each `text`.

@@ -13,24 +13,24 @@ use boomerang_core::prune::Family;
 use futures_lite::future::block_on;
 
 use super::design::{Design, Kind};
-use super::models::{Models, alone, collapsed};
+use super::models::{Models, collapsed, individual};
 use super::sample::{Point, Sample};
-use super::searched::{Cost, Searched};
+use super::searched::{LayerCalls, Searched};
 use crate::embedded::{DistillRun, EmbeddedFamily, distill_each};
 use crate::parallel::{in_parallel, n_workers};
-use crate::progress::{Progress, tell};
+use crate::progress::{Progress, note};
 
-/// Parts of the examination, for errors over questions.
+/// Parts of the examination, for standard errors over questions.
 const PARTS: usize = 10;
 /// Tokens in a batch of requests, padding included.
 const TOKENS_PER_BATCH: usize = 8192;
 
-/// Rows of texts on which orders are searched and layers judged; neither training nor the
-/// examination draws from their random numbers.
+/// Seed of the calibration texts, on which orders are searched and layers ranked; neither training
+/// nor the examination uses it.
 const CALIBRATION_SEED: u64 = 2_000_003;
 const CALIBRATION_ROWS: usize = 64;
 
-/// Where models are made and measured.
+/// Makes and measures models.
 pub(super) struct Bench<'a> {
     embedded: &'a EmbeddedFamily,
     n_seeds: u64,
@@ -38,12 +38,12 @@ pub(super) struct Bench<'a> {
     calibration: Vec<Batch>,
 }
 
-/// What an experiment gave.
+/// The results of an experiment.
 pub(super) struct Results {
     pub(super) sample: Sample,
-    /// Accuracy of guessing.
+    /// Accuracy of random guessing.
     pub(super) chance: f64,
-    pub(super) cost: Cost,
+    pub(super) cost: LayerCalls,
     /// Orders that were searched, one sentence each.
     pub(super) remarks: Vec<String>,
 }
@@ -66,11 +66,11 @@ impl<'a> Bench<'a> {
     /// Distils the students of every line, builds its models and measures them.
     pub(super) fn run(&self, design: &Design) -> anyhow::Result<Results> {
         let runs = self.runs(design)?;
-        self.tell_estimate(design, &runs)?;
+        self.print_estimate(design, &runs)?;
         let students = distill_each(self.embedded, &runs)?;
         let teacher = self.embedded.teacher.model().clone();
         let mut all = Models { models: vec![teacher], members: Vec::new() };
-        let places: Vec<usize> = students
+        let model_indices: Vec<usize> = students
             .iter()
             .map(|student| {
                 all.models.push(student.model().clone());
@@ -83,22 +83,22 @@ impl<'a> Bench<'a> {
                 Kind::Patched { run, order } => {
                     let mut searched = Searched::new(*order);
                     let of_seeds = self.of_seeds(run, &runs);
-                    let families = of_seeds.iter().map(|&(_, place)| {
-                        Family::new(self.embedded.teacher.clone(), students[place].clone())
+                    let families = of_seeds.iter().map(|&(_, student)| {
+                        Family::new(self.embedded.teacher.clone(), students[student].clone())
                     });
                     let families = families.collect::<Result<Vec<_>, _>>()?;
                     let orders = searched.orders(&families, &self.calibration)?;
                     let families = families.iter().zip(&orders);
-                    for (&(seed, place), (family, order)) in of_seeds.iter().zip(families) {
-                        all.add_family(number, seed, family, places[place], order)?;
+                    for (&(seed, student), (family, order)) in of_seeds.iter().zip(families) {
+                        all.add_family(number, seed, family, model_indices[student], order)?;
                     }
                     remarks.extend(searched.sentence(&line.name));
                 }
-                Kind::Alone { run, order } => {
-                    for run in alone(run, *order)? {
-                        for (seed, place) in self.of_seeds(&run, &runs) {
-                            let model = students[place].model();
-                            let stack = Stack::whole(places[place], model);
+                Kind::Individual { run, order } => {
+                    for run in individual(run, *order)? {
+                        for (seed, student) in self.of_seeds(&run, &runs) {
+                            let model = students[student].model();
+                            let stack = Stack::whole(model_indices[student], model);
                             all.add(number, seed, None, model.n_params(), stack);
                         }
                     }
@@ -121,8 +121,8 @@ impl<'a> Bench<'a> {
                     let teacher = self.embedded.teacher.model();
                     let few = &self.calibration[..1];
                     for (model, remark) in collapsed(teacher, smallest, few)? {
-                        let place = all.models.len();
-                        let (n_params, stack) = (model.n_params(), Stack::whole(place, &model));
+                        let index = all.models.len();
+                        let (n_params, stack) = (model.n_params(), Stack::whole(index, &model));
                         all.models.push(model);
                         all.add(number, 0, None, n_params, stack);
                         remarks.push(remark);
@@ -140,7 +140,7 @@ impl<'a> Bench<'a> {
         for line in &design.lines {
             let needed = match &line.kind {
                 Kind::Patched { run, .. } => vec![run.clone()],
-                Kind::Alone { run, order } => alone(run, *order)?,
+                Kind::Individual { run, order } => individual(run, *order)?,
                 Kind::Naive { .. } | Kind::LeastInfluential | Kind::Collapsed => Vec::new(),
             };
             for run in needed {
@@ -155,7 +155,7 @@ impl<'a> Bench<'a> {
         Ok(runs)
     }
 
-    /// The run's students by seed: their places among all.
+    /// The run's students by seed, as indices among all students.
     fn of_seeds(&self, run: &DistillRun, runs: &[DistillRun]) -> Vec<(u64, usize)> {
         (0..self.n_seeds)
             .filter_map(|seed| {
@@ -195,8 +195,8 @@ impl<'a> Bench<'a> {
         progress.into_inner().unwrap_or_else(PoisonError::into_inner).1.finish();
         let chances = scores.iter().flatten().flat_map(|score| score.tasks.values());
         let chances: Vec<f64> = chances.map(|task| task.chance).collect();
-        let points = members.iter().enumerate().map(|(place, member)| {
-            let scores = || scores.iter().map(|part| &part[place]);
+        let points = members.iter().enumerate().map(|(number, member)| {
+            let scores = || scores.iter().map(|part| &part[number]);
             let accuracy = scores().filter_map(|score| Some(score.mean_accuracy()?.0));
             let nats = scores().filter_map(|score| Some(score.perplexity?.nats_per_token));
             Point {
@@ -212,7 +212,7 @@ impl<'a> Bench<'a> {
         Ok(Results {
             sample: Sample { points: points.collect() },
             chance: mean(&chances),
-            cost: Cost {
+            cost: LayerCalls {
                 n_layer_calls: tree.n_layer_calls(),
                 n_layer_calls_alone: tree.n_layer_calls_alone(),
             },
@@ -220,8 +220,8 @@ impl<'a> Bench<'a> {
         })
     }
 
-    /// Says how long it will take, from the time of one step and of one model.
-    fn tell_estimate(&self, design: &Design, runs: &[DistillRun]) -> anyhow::Result<()> {
+    /// Prints an estimate of the time, from that of one step and of one model.
+    fn print_estimate(&self, design: &Design, runs: &[DistillRun]) -> anyhow::Result<()> {
         let n_steps: usize = runs.iter().map(|run| run.steps).sum();
         let mut seconds = 0.0;
         if let Some(run) = runs.first() {
@@ -245,9 +245,9 @@ impl<'a> Bench<'a> {
         seconds += started.elapsed().as_secs_f64() * (PARTS * n_models) as f64 * 2.0 / 3.0;
         let device = teacher.device();
         let seconds = seconds / n_workers(PARTS, &device) as f64;
-        tell(&format!(
-            "{} students, {n_steps} steps of distillation, about {n_models} models to measure: \
-             about {:.0} s, searches not counted",
+        note(&format!(
+            "{} students, {n_steps} optimizer steps, about {n_models} models to evaluate: about \
+             {:.0} s, not counting searches",
             runs.len(),
             seconds.ceil()
         ));

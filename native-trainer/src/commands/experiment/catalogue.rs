@@ -10,29 +10,29 @@ use crate::measure::order::Method;
 /// An experiment by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
-    /// Sizes between student and teacher, beside naive pruning and a random start
+    /// Sizes between student and teacher, next to naive pruning and a randomly initialized student
     Phenomenon,
-    /// Boomerang beside pruning without training: naive, ShortGPT, LaCo
+    /// Boomerang next to pruning without training: naive, ShortGPT, LaCo
     Pruning,
-    /// Boomerang beside students of every size, each distilled by itself on the same budget
+    /// Boomerang next to students of every size, each distilled individually on the same budget
     Standard,
-    /// Which terms of the loss are needed
+    /// Ablation of the loss terms
     Losses,
-    /// Students that keep every 2nd, 3rd, 4th and 5th layer
+    /// Students that keep every 2nd, 3rd, 4th or 5th layer
     Every,
-    /// Students distilled for more and fewer steps
+    /// Students distilled for more or fewer steps
     Budgets,
-    /// Patching from the other end
+    /// Patching in the opposite order
     WrongOrder,
-    /// Orders of patching: the paper's two, by similarity, and those that a search finds
+    /// Patching orders: the paper's two, by similarity, and those found by a search
     Orders,
 }
 
 const BOOMERANG: &str = "boomerang";
 const SEARCHED: &str = "boomerang, searched order";
 const NAIVE: &str = "naive pruning";
-const RANDOM: &str = "random start";
-const ALONE: &str = "distilled alone";
+const RANDOM: &str = "randomly initialized student";
+const INDIVIDUAL: &str = "distilled individually";
 const SHORTGPT: &str = "ShortGPT";
 const LACO: &str = "LaCo";
 
@@ -44,7 +44,7 @@ impl Name {
     /// The experiment on the embedded family, whose students are distilled for `steps`.
     ///
     /// # Errors
-    /// [`PlanError`] never, unless the embedded teacher were another one.
+    /// [`PlanError`] never, unless the embedded teacher changes.
     pub(super) fn design(
         self,
         embedded: &EmbeddedFamily,
@@ -85,7 +85,7 @@ fn check(claim: &'static str, test: Test) -> Check {
 }
 
 fn phenomenon(run: DistillRun) -> Design {
-    let noise = DistillRun { start: Start::Random, ..run.clone() };
+    let random = DistillRun { start: Start::Random, ..run.clone() };
     Design {
         title: "Sizes between student and teacher",
         paper: "The paper's main figure: patching teacher layers into a distilled student gives \
@@ -94,13 +94,13 @@ fn phenomenon(run: DistillRun) -> Design {
         lines: vec![
             patched(BOOMERANG, run.clone()),
             naive(NAIVE, run.plan),
-            patched(RANDOM, noise),
+            patched(RANDOM, random),
         ],
         checks: vec![
             check("Quality climbs from student to teacher.", Test::Climbs(BOOMERANG.to_owned())),
             check("Sizes in between are better than naive pruning.", better(BOOMERANG, NAIVE)),
             check(
-                "Sizes in between are better than those of a random start.",
+                "Sizes in between are better than those of a randomly initialized student.",
                 better(BOOMERANG, RANDOM),
             ),
         ],
@@ -109,11 +109,11 @@ fn phenomenon(run: DistillRun) -> Design {
 
 fn pruning(run: DistillRun) -> Design {
     Design {
-        title: "Boomerang beside pruning without training",
+        title: "Boomerang next to pruning without training",
         paper: "The paper's comparison with layer pruning: boomerang is better than ShortGPT and \
                 LaCo at every size in between, the more so the smaller the models are. These two \
                 choose layers by the teacher's states on calibration texts; a boomerang whose order \
-                is searched on the same texts stands beside the one from last to first.",
+                is searched on the same texts is shown next to the one from last to first.",
         lines: vec![
             patched(BOOMERANG, run.clone()),
             Line::new(SEARCHED, Kind::Patched { run: run.clone(), order: Method::Beam }),
@@ -150,21 +150,21 @@ fn standard(run: DistillRun) -> Design {
         lines: vec![
             patched(BOOMERANG, run.clone()),
             Line::new(SEARCHED, Kind::Patched { run: run.clone(), order: Method::Beam }),
-            Line::new(ALONE, Kind::Alone { run: run.clone(), order: Method::Last }),
+            Line::new(INDIVIDUAL, Kind::Individual { run: run.clone(), order: Method::Last }),
             naive(NAIVE, run.plan),
         ],
         checks: vec![
             check(
                 "Sizes in between are as good as students of their size.",
-                as_good(BOOMERANG, ALONE),
+                as_good(BOOMERANG, INDIVIDUAL),
             ),
             check(
                 "With a searched order they are as good as students of their size.",
-                as_good(SEARCHED, ALONE),
+                as_good(SEARCHED, INDIVIDUAL),
             ),
             check(
                 "The largest size in between is better than a student of its size.",
-                Test::Better(BOOMERANG.to_owned(), ALONE.to_owned(), Sizes::Largest),
+                Test::Better(BOOMERANG.to_owned(), INDIVIDUAL.to_owned(), Sizes::Largest),
             ),
         ],
     }
@@ -175,18 +175,18 @@ fn losses(run: DistillRun) -> Design {
     let with = |name: &'static str, loss| patched(name, DistillRun { loss, ..run.clone() });
     Design {
         title: "The terms of the loss",
-        paper: "The paper's ablation of the loss: a student that starts from the teacher's layers \
-                can be patched whatever it was distilled with; without the alignment of states \
-                most sizes lose little, with it the curve is steadier.",
+        paper: "The paper's ablation of the loss: a student initialized from the teacher's layers \
+                can be patched whatever it was distilled with; without the alignment loss most \
+                sizes lose little, with it the curve is smoother.",
         lines: vec![
             with("all three terms", full),
             with("CE", LossWeights { kl: 0.0, alignment: 0.0, ..full }),
             with("CE + KL", LossWeights { alignment: 0.0, ..full }),
             with("CE + alignment", LossWeights { kl: 0.0, ..full }),
-            with("alignment alone", LossWeights { cross_entropy: 0.0, kl: 0.0, ..full }),
+            with("alignment only", LossWeights { cross_entropy: 0.0, kl: 0.0, ..full }),
         ],
         checks: vec![
-            check("With cross-entropy alone, quality still climbs.", Test::Climbs("CE".to_owned())),
+            check("With cross-entropy only, quality still climbs.", Test::Climbs("CE".to_owned())),
             check(
                 "Without alignment the sizes in between are as good.",
                 as_good("CE + KL", "all three terms"),
@@ -196,8 +196,8 @@ fn losses(run: DistillRun) -> Design {
                 Test::Smoother("all three terms".to_owned(), "CE + KL".to_owned()),
             ),
             check(
-                "Alignment alone is as good as all three (ADAPT, arXiv:2608.22854).",
-                as_good("alignment alone", "all three terms"),
+                "Alignment only is as good as all three (ADAPT, arXiv:2608.22854).",
+                as_good("alignment only", "all three terms"),
             ),
         ],
     }
@@ -240,7 +240,7 @@ fn budgets(run: &DistillRun) -> Design {
     let steps = run.steps;
     let mut lines = vec![patched(name(steps), run.clone())];
     for steps in [steps / 3, 3 * steps, 10 * steps, 30 * steps] {
-        // Of a single step there is no third.
+        // A third of a single step is none.
         if steps > 0 {
             lines.push(patched(name(steps), DistillRun { steps, ..run.clone() }));
         }
@@ -274,13 +274,13 @@ fn ordered(order: Method, run: &DistillRun) -> Line {
 
 fn wrong_order(run: &DistillRun) -> Design {
     Design {
-        title: "Patching from the other end",
+        title: "Patching in the opposite order",
         paper: "The paper patches Qwen3 and Pythia from the last layer to the first, and Llama from \
-                the first to the last; from the other end the sizes in between are worse.",
+                the first to the last; in the opposite order the sizes in between are worse.",
         lines: vec![ordered(Method::Last, run), ordered(Method::First, run)],
         checks: vec![
             check(
-                "For this teacher, a Qwen3 in shape, last to first is better.",
+                "For this teacher, of the Qwen3 architecture, last to first is better.",
                 better("last", "first"),
             ),
             check("Last to first, quality climbs.", Test::Climbs("last".to_owned())),
@@ -291,15 +291,18 @@ fn wrong_order(run: &DistillRun) -> Design {
 
 fn orders(run: &DistillRun) -> Design {
     Design {
-        title: "Orders of patching",
-        paper: "KLPatch (arXiv:2607.08170) patches next whatever brings the model nearest to its \
-                teacher. Which order is best differs from family to family.",
+        title: "Patching orders",
+        paper: "KLPatch (arXiv:2607.08170) patches next the layer that brings the model closest to \
+                its teacher. Which order is best differs from family to family.",
         lines: ORDERS.map(|order| ordered(order, run)).to_vec(),
         checks: vec![
             check("KLPatch is better than last to first.", better("klpatch", "last")),
             check("KLPatch is better than first to last.", better("klpatch", "first")),
             check("A beam search is as good as an exact one.", as_good("beam", "exact")),
-            check("By similarity is as good as KLPatch.", as_good("similarity", "klpatch")),
+            check(
+                "The order by similarity is as good as KLPatch.",
+                as_good("similarity", "klpatch"),
+            ),
             check("KLPatch is as good as an exact search.", as_good("klpatch", "exact")),
         ],
     }

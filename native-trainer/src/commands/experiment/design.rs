@@ -1,4 +1,4 @@
-//! What an experiment is made of, as data: the lines it draws, and the claims it tests on them.
+//! An experiment as data: the lines of its chart, and the claims it tests on them.
 
 use boomerang_core::plan::LayerPlan;
 
@@ -8,29 +8,29 @@ use crate::measure::order::Method;
 /// One experiment.
 pub(super) struct Design {
     pub(super) title: &'static str,
-    /// What it repeats, and what was found there.
+    /// What it reproduces, and what the paper found.
     pub(super) paper: &'static str,
     pub(super) lines: Vec<Line>,
     pub(super) checks: Vec<Check>,
 }
 
-/// Models of several sizes, to be joined by a line.
+/// Models of several sizes, joined by a line in the chart.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
     pub(super) name: String,
     pub(super) kind: Kind,
-    /// Lines for comparison only are in the tables, not in the picture.
+    /// Lines for comparison only are in the tables, not in the chart.
     pub(super) is_drawn: bool,
 }
 
-/// How the models of a line come about.
+/// How the models of a line are made.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
     /// A distilled student, and teacher layers patched back into it; one for each seed.
     Patched { run: DistillRun, order: Method },
-    /// The sizes of that family cut out of the teacher and distilled, each by itself.
-    Alone { run: DistillRun, order: Method },
-    /// The teacher's own layers in the student's places.
+    /// The sizes of that family, each pruned from the teacher and distilled individually.
+    Individual { run: DistillRun, order: Method },
+    /// Pruned, not distilled: the teacher's layers in place of the student's.
     Naive { plan: LayerPlan, order: Method },
     /// The teacher without its least influential layers (ShortGPT).
     LeastInfluential,
@@ -44,7 +44,7 @@ pub(super) struct Check {
     pub(super) test: Test,
 }
 
-/// What is to be true.
+/// What a claim states.
 pub(super) enum Test {
     /// The first is better than the second.
     Better(String, String, Sizes),
@@ -79,6 +79,6 @@ impl Line {
 impl Kind {
     /// Whether there is one of its kind for each seed.
     pub(super) fn depends_on_seed(&self) -> bool {
-        matches!(self, Self::Patched { .. } | Self::Alone { .. })
+        matches!(self, Self::Patched { .. } | Self::Individual { .. })
     }
 }

@@ -1,4 +1,4 @@
-//! The claims against the measurements, in numbers and in one of a few words.
+//! The claims tested on the measurements: a number and a verdict for each.
 
 use boomerang_core::estimate::{Estimate, mean, stderr};
 use serde::Serialize;
@@ -6,11 +6,11 @@ use serde::Serialize;
 use super::design::{Check, Design, Test};
 use super::sample::{Measure, Sample};
 
-/// A claim, and what was found by one measure.
+/// A claim, with the result by each measure.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Finding {
     pub(super) claim: &'static str,
-    /// What is compared, and where.
+    /// What is compared.
     pub(super) what: String,
     pub(super) accuracy: Judged,
     pub(super) loss: Judged,
@@ -26,27 +26,28 @@ pub(super) struct Judged {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Verdict {
-    Confirmed,
-    /// No difference where none was expected: within two standard errors.
-    Level,
-    /// Within two standard errors.
-    Open,
     /// By more than two standard errors.
+    Confirmed,
+    /// Within two standard errors, where no difference was claimed.
+    Level,
+    /// Within two standard errors, where a difference was claimed.
+    Open,
+    /// The opposite, by more than two standard errors.
     Contradicted,
     /// There is nothing to compare.
     Unmeasured,
 }
 
-/// A difference of so many standard errors is taken for one.
+/// Differences of more standard errors than this are significant.
 const ERRORS: f64 = 2.0;
 
 impl Verdict {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",
-            Self::Level => "no difference beyond two standard errors",
-            Self::Open => "not confirmed: within two standard errors",
-            Self::Contradicted => "not confirmed: the opposite was found",
+            Self::Level => "no significant difference",
+            Self::Open => "not significant",
+            Self::Contradicted => "contradicted",
             Self::Unmeasured => "nothing to compare",
         }
     }
@@ -76,18 +77,18 @@ pub(super) fn judge(design: &Design, sample: &Sample) -> Vec<Finding> {
 
 fn finding(check: &Check, design: &Design, sample: &Sample) -> Finding {
     let line = |name: &str| {
-        let place = design.lines.iter().position(|line| line.name == name);
-        place.expect("a check names lines of its design")
+        let index = design.lines.iter().position(|line| line.name == name);
+        index.expect("a check names lines of its design")
     };
     let judged = |measure: Measure| match &check.test {
         Test::Better(one, other, sizes) => {
-            told(sample.lead(line(one), line(other), *sizes, measure), Verdict::above)
+            judged_by(sample.lead(line(one), line(other), *sizes, measure), Verdict::above)
         }
         Test::AsGood(one, other, sizes) => {
-            told(sample.lead(line(one), line(other), *sizes, measure), Verdict::not_below)
+            judged_by(sample.lead(line(one), line(other), *sizes, measure), Verdict::not_below)
         }
         Test::LeadGrows(one, other) => {
-            told(sample.growth_of_lead(line(one), line(other), measure), Verdict::above)
+            judged_by(sample.growth_of_lead(line(one), line(other), measure), Verdict::above)
         }
         Test::Climbs(one) => climb(&sample.steps(line(one), measure)),
         Test::Smoother(one, other) => {
@@ -95,14 +96,14 @@ fn finding(check: &Check, design: &Design, sample: &Sample) -> Finding {
             let less: Vec<f64> =
                 one.iter().zip(&other).map(|(one, other)| mean(other) - mean(one)).collect();
             let less = Estimate { mean: mean(&less), stderr: stderr(&less) };
-            told((!one.is_empty()).then_some(less), Verdict::above)
+            judged_by((!one.is_empty()).then_some(less), Verdict::above)
         }
     };
     let what = match &check.test {
         Test::Better(one, other, _) | Test::AsGood(one, other, _) => format!("{one} − {other}"),
         Test::LeadGrows(one, other) => format!("{one} − {other}, smallest − largest size"),
         Test::Climbs(one) => format!("{one}, from size to size"),
-        Test::Smoother(one, other) => format!("bends of {other} − bends of {one}"),
+        Test::Smoother(one, other) => format!("roughness of {other} − roughness of {one}"),
     };
     Finding {
         claim: check.claim,
@@ -112,7 +113,7 @@ fn finding(check: &Check, design: &Design, sample: &Sample) -> Finding {
     }
 }
 
-fn told(estimate: Option<Estimate>, verdict: impl Fn(Estimate) -> Verdict) -> Judged {
+fn judged_by(estimate: Option<Estimate>, verdict: impl Fn(Estimate) -> Verdict) -> Judged {
     match estimate {
         None => Judged { found: String::new(), verdict: Verdict::Unmeasured },
         Some(estimate) => Judged { found: signed(estimate), verdict: verdict(estimate) },
@@ -121,7 +122,7 @@ fn told(estimate: Option<Estimate>, verdict: impl Fn(Estimate) -> Verdict) -> Ju
 
 /// More is better, whatever the measure.
 fn signed(estimate: Estimate) -> String {
-    // There is no less than nothing.
+    // Adding 0 turns -0 into +0.
     let mean = format!("{:+.3}", estimate.mean + 0.0);
     if estimate.stderr.is_finite() { format!("{mean} ± {:.3}", estimate.stderr) } else { mean }
 }
@@ -134,7 +135,7 @@ fn climb(steps: &[Estimate]) -> Judged {
     let total: f64 = steps.iter().map(|step| step.mean).sum();
     let worst = steps.iter().map(|step| step.mean).fold(f64::INFINITY, f64::min);
     let found = format!(
-        "{n_up} of {} steps up, {n_down} down; the least is {worst:+.3}, together {total:+.3}",
+        "{n_up} of {} steps up, {n_down} down; smallest step {worst:+.3}, total {total:+.3}",
         steps.len()
     );
     let verdict = match (steps.is_empty(), n_down, n_up) {
@@ -160,7 +161,7 @@ mod tests {
 
     fn verdict(test: Test, a: [[f64; 2]; 3], b: [[f64; 2]; 3]) -> Verdict {
         let line = |line: usize, values: [[f64; 2]; 3]| {
-            (0..3).map(move |place| point(line, 0, 4 + place, values[place])).collect::<Vec<_>>()
+            (0..3).map(move |index| point(line, 0, 4 + index, values[index])).collect::<Vec<_>>()
         };
         let sample = Sample { points: [line(0, a), line(1, b)].concat() };
         judge(&design(test), &sample)[0].accuracy.verdict

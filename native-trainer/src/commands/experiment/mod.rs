@@ -1,5 +1,5 @@
-//! `boomerang experiment`: the paper's figures and ablations on the embedded family, with what the
-//! paper says beside what was found.
+//! `boomerang experiment`: the paper's figures and ablations on the embedded family, with the
+//! paper's claims next to the results.
 
 mod bench;
 mod catalogue;
@@ -21,31 +21,31 @@ use crate::device;
 use crate::embedded::{EmbeddedFamily, STEPS};
 use crate::exit::Exit;
 use crate::files::OutputFolder;
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 use bench::Bench;
 use catalogue::Name;
 use output::Done;
 use sample::Measure;
 
-/// Repeat a figure or an ablation of the paper on the embedded family
+/// Reproduce a figure or an ablation of the paper on the embedded family
 #[derive(Clone, Debug, clap::Args)]
 pub struct ExperimentArgs {
-    /// Which experiment
+    /// Experiment to run
     #[arg(value_enum)]
     pub name: Choice,
-    /// Folder for the results [default: runs/experiments/NAME]
+    /// Output folder [default: runs/experiments/NAME]
     #[arg(long)]
     pub out: Option<PathBuf>,
-    /// Students of each kind, each distilled on other lines
+    /// Number of students of each kind, each distilled on other data
     #[arg(value_parser = clap::value_parser!(u64).range(1..), long, default_value_t = 3)]
     pub seeds: u64,
-    /// Steps of distillation
+    /// Optimizer steps of each distillation
     #[arg(value_parser = count, long, default_value_t = STEPS)]
     pub steps: usize,
-    /// Questions of each task, at most 100; at least 10
+    /// Questions per task, from 10 to 100
     #[arg(long, default_value_t = 100)]
     pub questions: usize,
-    /// Replace what is there
+    /// Overwrite existing output
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
@@ -77,16 +77,16 @@ impl clap::ValueEnum for Choice {
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         match self {
-            Self::List => Some(
-                clap::builder::PossibleValue::new("list").help("Say which experiments there are"),
-            ),
+            Self::List => {
+                Some(clap::builder::PossibleValue::new("list").help("List the experiments"))
+            }
             Self::One(name) => name.to_possible_value(),
         }
     }
 }
 
 /// # Errors
-/// When the numbers make no experiment, training diverges, or the disk refuses.
+/// When an argument is out of range, training diverges, or an output cannot be written.
 pub fn run(args: &ExperimentArgs) -> anyhow::Result<()> {
     let Choice::One(name) = args.name else {
         list();
@@ -94,13 +94,13 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<()> {
     };
     if !(10..=100).contains(&args.questions) {
         return Err(Exit::Usage.error(format!(
-            "--questions {}: each task has 100 questions, and errors need at least 10 of them",
+            "--questions must be at least 10, for standard errors, and at most 100; found {}",
             args.questions
         )));
     }
     let started = Instant::now();
     let device = device::choose(args.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let word = word(name);
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs/experiments").join(&word));
     let folder = OutputFolder::create(&out, args.force)?;

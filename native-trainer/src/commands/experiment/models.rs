@@ -13,8 +13,8 @@ use futures_lite::future::block_on;
 use crate::embedded::DistillRun;
 use crate::measure::order::Method;
 
-/// A model that is to be measured.
-pub(super) struct Member {
+/// A model to evaluate.
+pub(super) struct LineMember {
     pub(super) line: usize,
     pub(super) seed: u64,
     pub(super) n_patched: Option<usize>,
@@ -25,7 +25,7 @@ pub(super) struct Member {
 /// All models so far; the teacher is the first.
 pub(super) struct Models {
     pub(super) models: Vec<LanguageModel>,
-    pub(super) members: Vec<Member>,
+    pub(super) members: Vec<LineMember>,
 }
 
 impl Models {
@@ -37,7 +37,7 @@ impl Models {
         n_params: u64,
         stack: Stack,
     ) {
-        self.members.push(Member { line, seed, n_patched, n_params, stack });
+        self.members.push(LineMember { line, seed, n_patched, n_params, stack });
     }
 
     pub(super) fn add_family(
@@ -69,7 +69,7 @@ impl Models {
         Ok(())
     }
 
-    /// The teacher with these layers alone.
+    /// The teacher with only these layers.
     pub(super) fn add_kept(&mut self, line: usize, kept: &[usize]) {
         let n_params = self.models[0].config().keeping(kept).n_params();
         let layers = kept.iter().map(|&layer| (0, layer)).collect();
@@ -80,7 +80,7 @@ impl Models {
 
 /// One run for each size of a run's family but the teacher: the same layers, all of them
 /// trained.
-pub(super) fn alone(run: &DistillRun, order: Method) -> anyhow::Result<Vec<DistillRun>> {
+pub(super) fn individual(run: &DistillRun, order: Method) -> anyhow::Result<Vec<DistillRun>> {
     let plan = &run.plan;
     let path = fixed(order).path(plan)?;
     let kept = path.iter().map(|patch| teacher_layers(plan, patch));
@@ -93,7 +93,7 @@ pub(super) fn alone(run: &DistillRun, order: Method) -> anyhow::Result<Vec<Disti
         .collect()
 }
 
-/// The teacher layers in the places of a member's layers.
+/// The teacher layers that correspond to a member's layers.
 fn teacher_layers(plan: &LayerPlan, patch: &Patch) -> Vec<usize> {
     let recipe = plan.naive(&plan.recipe(patch));
     let number = |source: &LayerSource| source.place().1;
@@ -105,13 +105,14 @@ fn fixed(order: Method) -> PatchOrder {
     if order == Method::First { PatchOrder::First } else { PatchOrder::Last }
 }
 
-/// Cosines below which a merge is taken back, the strictest first.
+/// Cosines below which a merge is undone, the strictest first.
 const THRESHOLDS: [f64; 10] = [0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.3, -1.1];
-/// Layers that become one in a merge.
+/// Layers per merge.
 const MERGED: [usize; 3] = [2, 3, 4];
 
 /// The teacher with layers merged, down to `n_layers_enough`: of each size the model whose last
-/// states are most like the teacher's, of all settings tried, with a sentence on its making.
+/// states are most similar to the teacher's, of all settings tried, with a sentence on how it was
+/// made.
 pub(super) fn collapsed(
     teacher: &LanguageModel,
     n_layers_enough: usize,
@@ -131,13 +132,13 @@ pub(super) fn collapsed(
         for merge in block_on(collapse(teacher, &settings, batches))? {
             layers.push(merge.layer);
             let n_layers = merge.model.n_layers();
-            // A merge of several may have gone further than was asked.
+            // A merge of several layers may go below the size that was asked for.
             let is_best =
                 best.get(&n_layers).is_none_or(|(similarity, ..)| merge.similarity > *similarity);
             if is_best && n_layers >= n_layers_enough {
                 let sentence = format!(
-                    "LaCo at {n_layers} layers: {n_merged} layers become one at {layers:?}, cosine \
-                     of the last states {:.3}",
+                    "LaCo at {n_layers} layers: {n_merged} layers merged at {layers:?}, cosine of the \
+                     last states {:.3}",
                     merge.similarity
                 );
                 best.insert(n_layers, (merge.similarity, merge.model, sentence));

@@ -1,4 +1,4 @@
-//! The files of an experiment: points, pictures, and what they say about the claims.
+//! The files of an experiment: points, charts, and the verdicts on the claims.
 
 use std::fmt::Write as _;
 
@@ -11,18 +11,18 @@ use super::design::Design;
 use super::judge::{Finding, Judged};
 use super::sample::{Measure, Sample};
 
-/// Width and height of a picture, in pixels.
+/// Width and height of a chart, in pixels.
 const PICTURE: (f64, f64) = (960.0, 560.0);
 
 /// An experiment that was done.
 pub(super) struct Done<'a> {
     pub(super) name: &'a str,
-    /// The command that does it again.
+    /// The command that reproduces it.
     pub(super) command: &'a str,
     pub(super) design: &'a Design,
     pub(super) results: &'a Results,
     pub(super) findings: &'a [Finding],
-    /// What no model can be better than, in nats a token.
+    /// The entropy of the corpus, a lower bound on the loss, in nats/token.
     pub(super) entropy_floor: f64,
 }
 
@@ -30,7 +30,7 @@ impl Measure {
     fn name(self) -> &'static str {
         match self {
             Self::Accuracy => "accuracy",
-            Self::Nats => "loss in nats a token",
+            Self::Nats => "loss in nats/token",
         }
     }
 }
@@ -97,7 +97,7 @@ impl Done<'_> {
         })
     }
 
-    /// A picture of the lines.
+    /// A chart of the lines.
     pub(super) fn to_svg(&self, measure: Measure) -> String {
         let drawn = self.design.lines.iter().enumerate().filter(|(_, line)| line.is_drawn);
         let series = drawn.zip(SeriesStyle::ALL).map(|((number, line), style)| Series {
@@ -108,15 +108,17 @@ impl Done<'_> {
         let series: Vec<Series> = series.collect();
         let (label, format) = match measure {
             Measure::Accuracy => ("mean accuracy (higher is better)", Format::Percent),
-            Measure::Nats => ("nats per token (lower is better)", Format::Plain),
+            Measure::Nats => ("nats/token (lower is better)", Format::Plain),
         };
         let reference = match measure {
-            Measure::Accuracy => Reference { y: self.results.chance, label: "guessing".to_owned() },
+            Measure::Accuracy => {
+                Reference { y: self.results.chance, label: "random guessing".to_owned() }
+            }
             Measure::Nats => {
-                Reference { y: self.entropy_floor, label: "no model can lose less".to_owned() }
+                Reference { y: self.entropy_floor, label: "entropy of the corpus".to_owned() }
             }
         };
-        // Far below all lines, guessing would only take their room.
+        // A reference far below all lines would flatten them.
         let lowest = |series: &Series| {
             series.points.iter().map(|point| point.y).fold(f64::INFINITY, f64::min)
         };
@@ -143,15 +145,15 @@ impl Done<'_> {
         sizes.iter().map(point).collect()
     }
 
-    /// `summary.md`: the paper's claims beside what was found.
+    /// `summary.md`: the paper's claims next to the results.
     pub(super) fn to_markdown(&self) -> String {
         let mut text = format!(
-            "# {}\n\n{}\n\nMade by `{}`.\n",
+            "# {}\n\n{}\n\nCommand: `{}`.\n",
             self.design.title,
             self.design.paper.replace(". ", ".\n"),
             self.command
         );
-        text.push_str("\n## What was found\n\n");
+        text.push_str("\n## Results\n\n");
         text.push_str("| claim | compared | accuracy | | loss | |\n|---|---|---|---|---|---|\n");
         for finding in self.findings {
             let Finding { claim, what, accuracy, loss } = finding;
@@ -159,26 +161,27 @@ impl Done<'_> {
             let _ = writeln!(text, "| {claim} | {what} | {} | {} |", cell(accuracy), cell(loss));
         }
         text.push_str(
-            "\nDifferences are turned so that more is better, and averaged over the sizes between \
-             student and teacher.\nThe same questions are asked of all, so that errors are those of \
-             differences: over students and over ten parts of the questions.\nA claim is called \
-             confirmed when the difference exceeds two standard errors; where as good is all that is \
-             claimed, the words are \"no difference beyond two standard errors\".\nQuality climbs when \
-             it is higher at the end and no step goes down by more than two standard errors.\n",
+            "\nDifferences are signed so that more is better, and averaged over the sizes between \
+             student and teacher.\nAll models answer the same questions, so errors are standard \
+             errors of paired differences: over students and over ten parts of the questions.\nA \
+             claim is confirmed (or contradicted) when the difference (or its opposite) exceeds two \
+             standard errors, and not significant in between; where the claim is \"as good as\", a \
+             difference within two standard errors is \"no significant difference\".\nQuality climbs \
+             when it is higher at the end and no step goes down by more than two standard errors.\n",
         );
         for measure in Measure::BOTH {
             let _ = write!(text, "\n## {}\n\n{}", title(measure), self.table(measure));
         }
         let _ = writeln!(
             text,
-            "\nGuessing has an accuracy of {:.3}, and no model can lose less than {:.3} nats a \
-             token.\nThe last row is the mean over the whole curve, trapezoid by trapezoid; curves of \
-             other ends cannot be compared by it.",
+            "\nRandom guessing has an accuracy of {:.3}; the entropy of the corpus, a lower bound on \
+             the loss, is {:.3} nats/token.\nThe last row is the mean over the whole curve \
+             (trapezoidal rule); it is comparable only between curves with the same ends.",
             self.results.chance, self.entropy_floor
         );
-        let _ = writeln!(text, "Measuring took {}.", self.results.cost.sentence());
+        let _ = writeln!(text, "Evaluation took {}.", self.results.cost.sentence());
         if !self.results.remarks.is_empty() {
-            text.push_str("\n## What was chosen\n\n");
+            text.push_str("\n## Choices made\n\n");
             for remark in &self.results.remarks {
                 let _ = writeln!(text, "- {remark}");
             }

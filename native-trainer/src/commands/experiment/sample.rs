@@ -1,4 +1,4 @@
-//! What was measured, with errors that know what was drawn at random: students and questions.
+//! The measurements, with standard errors over the two things sampled: students and questions.
 
 use std::collections::BTreeSet;
 
@@ -9,17 +9,17 @@ use super::design::Sizes;
 /// One model of a line, measured on every part of the examination.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Point {
-    /// Place of the line in the design.
+    /// Index of the line in the design.
     pub(super) line: usize,
     /// Of the distillation; 0 where there is none.
     pub(super) seed: u64,
-    /// `None` for models that are not put together from student and teacher.
+    /// `None` for models that are not patched students.
     pub(super) n_patched: Option<usize>,
     pub(super) n_layers: usize,
     pub(super) n_params: u64,
     /// Mean accuracy over tasks, one for each part.
     pub(super) accuracy: Vec<f64>,
-    /// Nats a token, one for each part.
+    /// Nats/token, one for each part.
     pub(super) nats: Vec<f64>,
 }
 
@@ -86,9 +86,9 @@ impl Sample {
         let weights: Vec<(usize, f64)> = sizes
             .iter()
             .enumerate()
-            .map(|(place, &size)| {
-                let before = if place > 0 { size - sizes[place - 1] } else { 0 };
-                let after = sizes.get(place + 1).map_or(0, |next| next - size);
+            .map(|(index, &size)| {
+                let before = if index > 0 { size - sizes[index - 1] } else { 0 };
+                let after = sizes.get(index + 1).map_or(0, |next| next - size);
                 (size, (before + after) as f64 / 2.0 / (last - first).max(1) as f64)
             })
             .collect();
@@ -147,12 +147,12 @@ impl Sample {
         let mut seeds: Vec<Vec<f64>> = Vec::new();
         for triple in sizes.windows(3) {
             let weights = [(triple[0], -0.5), (triple[1], 1.0), (triple[2], -0.5)];
-            for (place, row) in self.weighted(line, &weights, measure).iter().enumerate() {
-                seeds.resize(seeds.len().max(place + 1), Vec::new());
-                seeds[place].push(mean(row).abs());
+            for (seed, row) in self.weighted(line, &weights, measure).iter().enumerate() {
+                seeds.resize(seeds.len().max(seed + 1), Vec::new());
+                seeds[seed].push(mean(row).abs());
             }
         }
-        // One value a seed: questions are not told apart here.
+        // One value per seed: the error over questions is not needed here.
         seeds.iter().map(|bends| vec![mean(bends)]).collect()
     }
 
@@ -206,7 +206,7 @@ fn differences(rows: &[Vec<f64>], others: &[Vec<f64>]) -> Vec<Vec<f64>> {
     sums(rows, &scaled(others, -1.0))
 }
 
-/// Row by row; where one side has a single row, it goes with every row of the other.
+/// Row by row; where one side has a single row, it is paired with every row of the other.
 pub(super) fn sums(rows: &[Vec<f64>], others: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let n_rows = if rows.len() == 1 || others.len() == 1 {
         rows.len().max(others.len())
@@ -214,8 +214,8 @@ pub(super) fn sums(rows: &[Vec<f64>], others: &[Vec<f64>]) -> Vec<Vec<f64>> {
         rows.len().min(others.len())
     };
     (0..n_rows)
-        .map(|place| {
-            let (row, other) = (&rows[place % rows.len()], &others[place % others.len()]);
+        .map(|number| {
+            let (row, other) = (&rows[number % rows.len()], &others[number % others.len()]);
             row.iter().zip(other).map(|(value, other)| value + other).collect()
         })
         .collect()

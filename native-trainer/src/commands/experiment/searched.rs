@@ -1,4 +1,4 @@
-//! Orders of patching, searched for each student, and what the searches cost.
+//! Patching orders, searched for each student, and the cost of the searches.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use boomerang_core::search::{Known, Metric};
 use crate::measure::order::{Method, find};
 use crate::parallel::{in_parallel, n_workers};
 
-/// Width of a beam search, as in `boomerang search`.
+/// Beam width, as in `boomerang search`.
 const BEAM: usize = 4;
 
 /// Searches of one method over all seeds.
 pub(super) struct Searched {
     method: Method,
-    cost: Cost,
+    cost: LayerCalls,
     /// Orders with the number of seeds that gave them.
     found: BTreeMap<Vec<usize>, usize>,
 }
 
 impl Searched {
     pub(super) fn new(method: Method) -> Self {
-        Self { method, cost: Cost::default(), found: BTreeMap::new() }
+        Self { method, cost: LayerCalls::default(), found: BTreeMap::new() }
     }
 
     /// The order for each student.
@@ -34,8 +34,8 @@ impl Searched {
     ) -> anyhow::Result<Vec<PatchOrder>> {
         let Some(first) = families.first() else { return Ok(Vec::new()) };
         let n_workers = n_workers(families.len(), &first.teacher().model().device());
-        let found = in_parallel(families.len(), n_workers, |place| {
-            let family = &families[place];
+        let found = in_parallel(families.len(), n_workers, |number| {
+            let family = &families[number];
             let mut known = Known::new(family, batches, Metric::Kl);
             let order = find(self.method, BEAM, family, batches, &mut known, &mut |_| {})?;
             Ok((order, known.n_layer_calls, known.n_layer_calls_alone))
@@ -71,17 +71,17 @@ impl Searched {
 
 /// Layers run for each batch, with shared prefixes and one model after another.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cost {
+pub(super) struct LayerCalls {
     pub(super) n_layer_calls: usize,
     pub(super) n_layer_calls_alone: usize,
 }
 
-impl Cost {
+impl LayerCalls {
     pub(super) fn sentence(self) -> String {
         let Self { n_layer_calls, n_layer_calls_alone } = self;
         format!(
-            "{n_layer_calls} layer calls with shared prefixes, {n_layer_calls_alone} one model \
-             after another ({:.2} times fewer)",
+            "{n_layer_calls} layer calls with shared prefixes, {n_layer_calls_alone} without ({:.2} \
+             times fewer)",
             n_layer_calls_alone as f64 / n_layer_calls.max(1) as f64
         )
     }

@@ -1,4 +1,4 @@
-//! What a GGUF file holds, from its header alone.
+//! The contents of a GGUF file, from its header.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -73,15 +73,15 @@ fn look(path: &Path, file: &Gguf<'_>) -> anyhow::Result<Findings> {
 impl Findings {
     fn to_text(&self) -> String {
         let mut text = String::new();
-        let known = |value: Option<String>| value.unwrap_or_else(|| "not told".to_owned());
+        let known = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
         let size = |value: Option<usize>| known(value.map(|value| value.to_string()));
         line(&mut text, "format", "GGUF".to_owned());
         line(&mut text, "architecture", known(self.architecture.clone()));
         line(&mut text, "name", known(self.name.clone()));
         line(&mut text, "layers", size(self.n_layers));
         line(&mut text, "width", size(self.d_model));
-        line(&mut text, "window", format!("{} positions", size(self.max_seq)));
-        let head = if self.tied { "the embedding" } else { "a matrix of its own" };
+        line(&mut text, "context", format!("{} tokens", size(self.max_seq)));
+        let head = if self.tied { "tied to the embedding" } else { "separate" };
         line(&mut text, "head", head.to_owned());
         line(&mut text, "parameters", format!("{} in {} tensors", self.n_params, self.n_tensors));
         let types: Vec<String> =
@@ -90,7 +90,7 @@ impl Findings {
         let tokenizer = self.tokenizer.clone().unwrap_or_else(|| "none".to_owned());
         line(&mut text, "tokenizer", tokenizer);
         if let Some((n_layers, kept)) = &self.student_of {
-            let student = format!("keeps {kept:?} of a teacher's {n_layers} layers");
+            let student = format!("kept layers {kept:?} of a teacher with {n_layers} layers");
             line(&mut text, "student", student);
         }
         if let Some(recipe) = &self.recipe {

@@ -1,4 +1,4 @@
-//! `boomerang inspect`: what a model is, from its headers alone.
+//! `boomerang inspect`: a description of a model, from its file headers.
 
 mod gguf;
 
@@ -13,17 +13,17 @@ use serde::Serialize;
 use crate::files::{ModelFolder, is_gguf};
 use crate::progress::print;
 
-/// Say what a model is, from its headers alone
+/// Describe a model from its file headers
 #[derive(Clone, Debug, clap::Args)]
 pub struct InspectArgs {
-    /// Folder of the model, its id on the Hub, a recipe, or a GGUF file
+    /// Model: folder, Hub id, recipe or GGUF file
     pub model: PathBuf,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// What there is to know without reading a weight.
+/// What the headers contain, without reading a weight.
 #[derive(Debug, Serialize)]
 struct Findings {
     model_type: &'static str,
@@ -60,7 +60,7 @@ struct Parts {
 }
 
 /// # Errors
-/// Says what is missing, or which part of the model is not supported.
+/// Names what is missing, or the part of the model that is not supported.
 pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
     if is_gguf(&args.model) {
         return gguf::run(args);
@@ -143,7 +143,7 @@ fn rope(config: &ModelConfig) -> Vec<String> {
 }
 
 fn line(text: &mut String, label: &str, value: String) {
-    // A string takes all that is written to it.
+    // Writing to a string cannot fail.
     let _ = writeln!(text, "{label:<12} {value}");
 }
 
@@ -151,7 +151,7 @@ impl Findings {
     fn to_text(&self) -> String {
         let mut text = String::new();
         let mut line = |label: &str, value: String| line(&mut text, label, value);
-        let tied = if self.tied { "the embedding" } else { "a matrix of its own" };
+        let tied = if self.tied { "tied to the embedding" } else { "separate" };
         line("model_type", self.model_type.to_owned());
         line("layers", self.n_layers.to_string());
         line("width", format!("{}, feed-forward {}", self.d_model, self.d_ff));
@@ -163,13 +163,13 @@ impl Findings {
             ),
         );
         line("vocabulary", format!("{}, head: {tied}", self.vocab));
-        line("window", format!("{} positions", self.max_seq));
+        line("context", format!("{} tokens", self.max_seq));
         for rope in &self.rope {
             line("rope", rope.clone());
         }
         let n_windowed = self.layers.iter().filter(|layer| layer.window.is_some()).count();
         if let Some(window) = self.layers.iter().find_map(|layer| layer.window) {
-            line("sliding", format!("{n_windowed} layers see {window} positions"));
+            line("sliding", format!("{n_windowed} layers, window of {window} positions"));
         }
         line("parameters", self.n_params.to_string());
         let Parts { embedding, layers, norm, head, unused } = self.bytes;
@@ -185,7 +185,7 @@ impl Findings {
         }
         line("tokenizer", if self.tokenizer { "tokenizer.json" } else { "none" }.to_owned());
         if let Some((n_layers, kept)) = &self.student_of {
-            line("student", format!("keeps {kept:?} of a teacher's {n_layers} layers"));
+            line("student", format!("kept layers {kept:?} of a teacher with {n_layers} layers"));
         }
         text
     }

@@ -1,4 +1,4 @@
-//! What `boomerang patch` can be asked for.
+//! The arguments of `boomerang patch`.
 
 use std::path::{Path, PathBuf};
 
@@ -12,60 +12,57 @@ use crate::measure::calibration::CalibrationArgs;
 use crate::progress::print;
 use crate::sizes::{CacheSize, ChoiceArgs, Head, Size, parse_bytes};
 
-/// Write sizes of a family as models of their own
+/// Write sizes of a family as standalone models
 #[derive(Clone, Debug, clap::Args)]
 pub struct PatchArgs {
     #[command(flatten)]
     pub family: FamilyArgs,
     #[command(flatten)]
     pub choice: ChoiceArgs,
-    /// Keys and values that have to fit beside the weights within --bytes, in 16 bits: positions of a
-    /// text, and texts at a time, e.g. 4096:8
+    /// Count a 16-bit KV cache towards --bytes: context length in tokens and batch size, e.g.
+    /// 4096:8
     #[arg(long, value_parser = CacheSize::parse, value_name = "CONTEXT:BATCH", requires = "bytes")]
     pub kv: Option<CacheSize>,
-    /// Embedding and head of a family that ties them: untied stores both where their owners differ,
-    /// teacher and student store that one's alone, auto takes the smallest of the three that is
-    /// about as near to the teacher as the best (with --calibration)
+    /// Embedding and head of a family with tied weights
     #[arg(long, value_enum, default_value_t = Head::Untied)]
     pub head: Head,
-    /// How much larger the divergence from the teacher may be than the least, for --head auto
+    /// For --head auto: maximum relative excess over the lowest KL divergence from the teacher
     #[arg(value_parser = non_negative, long, default_value_t = 0.02, value_name = "SHARE")]
     pub head_tol: f64,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// The number format: keep (every tensor byte for byte), f32, f16, bf16; for GGUF also q8_0,
-    /// q4_0. For k-quants write f16 and run llama.cpp's llama-quantize on the file
+    /// Number format: keep (copy every tensor byte for byte), f32, f16 or bf16; for GGUF also q8_0
+    /// or q4_0. For k-quants, write f16 and run llama.cpp's llama-quantize on the file
     #[arg(long, value_parser = parse_dtype, default_value = "keep", value_name = "FORMAT")]
     pub dtype: Dtype,
     /// Split the weights into files of at most this size, e.g. 5GB
     #[arg(long, value_parser = parse_bytes, value_name = "BYTES", alias = "out-shard-size")]
     pub shard_size: Option<u64>,
-    /// What to write [default: hf, or gguf if the parents are GGUF files]. There is no ONNX: no Rust
-    /// crate exports a transformer with its cache; run optimum on the folder
+    /// Output format [default: hf, or gguf if the parents are GGUF files]. For ONNX, run optimum on
+    /// the hf folder
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-    /// Where to write the model (a file for all formats but hf); with --all, one of them a size below
-    /// it
+    /// Output folder (hf) or file (other formats); with --all, a folder with one model per size
     #[arg(long, required_unless_present = "dry_run")]
     pub out: Option<PathBuf>,
-    /// Say what would be written, and write nothing
+    /// Print what would be written, without writing it
     #[arg(long)]
     pub dry_run: bool,
-    /// Replace what is there
+    /// Overwrite existing output
     #[arg(long)]
     pub force: bool,
 }
 
-/// `None` keeps what there is.
+/// `None` keeps the stored format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dtype(pub Option<Encoding>);
 
 /// `keep`, or a format that has an encoder.
 ///
 /// # Errors
-/// Says what to do for the others.
+/// Names the supported formats.
 pub fn parse_dtype(text: &str) -> Result<Dtype, String> {
     match text {
         "keep" => Ok(Dtype(None)),
@@ -77,13 +74,13 @@ pub fn parse_dtype(text: &str) -> Result<Dtype, String> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A folder as transformers writes it
+    /// Hugging Face folder, for transformers
     Hf,
-    /// A file for llama.cpp
+    /// GGUF file, for llama.cpp
     Gguf,
-    /// Two kilobytes in place of weights; accepted wherever a model is
+    /// Recipe of 2 kB without weights, accepted wherever a model is
     Recipe,
-    /// YAML that makes mergekit write the model
+    /// YAML for mergekit, which writes the model
     Mergekit,
 }
 
@@ -96,7 +93,7 @@ impl Dtype {
             Some(Encoding::F16) => Ok(Some(Precision::F16)),
             Some(Encoding::Bf16) => Ok(Some(Precision::Bf16)),
             Some(encoding) => Err(Exit::Usage.error(format!(
-                "--dtype {} is for GGUF files; add --format gguf",
+                "--dtype {} is only available in GGUF files; add --format gguf",
                 encoding.name()
             ))),
         }
@@ -119,7 +116,7 @@ impl PatchArgs {
         }))
     }
 
-    pub(super) fn tell(&self, target: Option<&Path>, size: &Size, remark: &str) {
+    pub(super) fn print_size(&self, target: Option<&Path>, size: &Size, remark: &str) {
         let target = target.map_or_else(String::new, |target| format!("{}: ", target.display()));
         print(&format!(
             "{target}{} layers, {} parameters, {} bytes, patched {:?}{remark}",

@@ -1,11 +1,11 @@
-//! The model card of a member: what it is made of, and how to make it again.
+//! The model card of a member: its layers, and the command that writes it.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use boomerang_core::plan::{LayerSource, Recipe};
 
-/// What a card tells.
+/// The facts of a model card.
 pub(super) struct Card<'a> {
     pub(super) teacher: &'a Path,
     pub(super) student: &'a Path,
@@ -53,18 +53,18 @@ impl Card<'_> {
     }
 }
 
-/// Runs of layers that follow each other in one parent: first and last place, first source.
+/// Runs of layers that follow each other in one parent: first and last index, first source.
 pub(super) fn runs(recipe: &Recipe) -> Vec<(usize, usize, LayerSource)> {
     let mut runs: Vec<(usize, usize, LayerSource)> = Vec::new();
-    for (place, &source) in recipe.layers.iter().enumerate() {
+    for (index, &source) in recipe.layers.iter().enumerate() {
         let (owner, layer) = source.place();
         match runs.last_mut() {
             Some((from, to, first))
-                if first.place() == (owner, layer.wrapping_sub(place - *from)) =>
+                if first.place() == (owner, layer.wrapping_sub(index - *from)) =>
             {
-                *to = place;
+                *to = index;
             }
-            _ => runs.push((place, place, source)),
+            _ => runs.push((index, index, source)),
         }
     }
     runs
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_card_tells_where_the_layers_come_from() {
+    fn a_card_shows_where_the_layers_come_from() {
         let plan = LayerPlan::keep(&[0, 2, 4, 5], 6).unwrap();
         let recipe = plan.recipe(&Patch::of(&[1, 2, 3], &plan).unwrap());
         let card = Card {

@@ -1,4 +1,4 @@
-//! Members of two GGUF files: tensors are copied as they are, whatever they are quantised to.
+//! Members of two GGUF files: tensors are copied unchanged, however they are quantised.
 
 use std::fs::File;
 
@@ -22,13 +22,13 @@ struct Parents<'a> {
 /// Writes the chosen members.
 ///
 /// # Errors
-/// Names the key or the tensor in which the files differ, or the size that there is not.
+/// Names the key or the tensor in which the files differ, or the size that does not exist.
 pub(super) fn run(args: &PatchArgs) -> anyhow::Result<()> {
     let paths = [&args.family.teacher, &args.family.student];
     if let Some(path) = paths.into_iter().find(|path| !is_gguf(path)) {
         return Err(Exit::Usage.error(format!(
-            "{} is no GGUF file, but the other parent is one; write it as one first: boomerang \
-             export {} --out FILE.gguf",
+            "{} is not a GGUF file, but the other parent is; convert it first: boomerang export {} \
+             --out FILE.gguf",
             path.display(),
             path.display()
         )));
@@ -38,7 +38,7 @@ pub(super) fn run(args: &PatchArgs) -> anyhow::Result<()> {
     let (teacher_file, student_file) = (teacher.parse()?, student.parse()?);
     let n_layers = |file: &boomerang_core::gguf::Gguf<'_>, path: &std::path::Path| {
         file.get("block_count").and_then(GgufValue::as_size).ok_or_else(|| {
-            Exit::Unusable.error(format!("{} does not say its block_count", path.display()))
+            Exit::Unusable.error(format!("{} has no block_count in its metadata", path.display()))
         })
     };
     let plan = args.family.plan(
@@ -80,7 +80,7 @@ pub(super) fn run(args: &PatchArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What only folders can be asked for.
+/// Refuses options that only folders support.
 fn refuse_conversions(args: &PatchArgs) -> anyhow::Result<()> {
     let refused = if args.format.is_some_and(|format| format != Format::Gguf) {
         "--format"
@@ -98,8 +98,8 @@ fn refuse_conversions(args: &PatchArgs) -> anyhow::Result<()> {
         return Ok(());
     };
     Err(Exit::Usage.error(format!(
-        "{refused} is for folders; members of GGUF files are GGUF files, with every tensor copied as \
-         it is"
+        "{refused} is only supported for folders; members of GGUF files are GGUF files, with every \
+         tensor copied unchanged"
     )))
 }
 
@@ -118,8 +118,8 @@ fn write(
         write_gguf_member(file, &member, &metadata, parents)?;
     }
     let is_head = |tensor: &GgufTensor<'_>| tensor.name == "output.weight";
-    let tie = if member.tensors.iter().any(is_head) { "" } else { "; the head is the embedding" };
-    args.tell(target.as_deref(), size, tie);
+    let tie = if member.tensors.iter().any(is_head) { "" } else { "; head tied to the embedding" };
+    args.print_size(target.as_deref(), size, tie);
     Ok(())
 }
 

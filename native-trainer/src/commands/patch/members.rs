@@ -1,4 +1,4 @@
-//! Members of two folders: what they would be, and how each format writes them.
+//! Members of two folders: their sizes, and how each format writes them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,7 +16,7 @@ use crate::files::{
     ModelFolder, OutputFile, OutputFolder, RECIPE, RecipeFile, Sources, WeightsFormat, member,
     name_gguf, write_conversion, write_weights,
 };
-use crate::progress::tell;
+use crate::progress::note;
 use crate::sizes::Size;
 
 /// Teacher and student with the ways of writing their members.
@@ -29,7 +29,7 @@ pub(super) struct Patching<'a> {
     pub(super) plan: LayerPlan,
 }
 
-/// What a GGUF member says of its making.
+/// Records in a GGUF member how it was made.
 pub(super) fn describe_recipe(
     metadata: &mut Metadata<'_>,
     recipe: &Recipe,
@@ -50,7 +50,7 @@ impl Patching<'_> {
         member(recipe, head, &self.teacher, &self.student)
     }
 
-    /// What the member would be, before it is written.
+    /// The size of a member, before it is written.
     pub(super) fn size(&self, patch: Patch, head: HeadPolicy) -> anyhow::Result<Size> {
         let (checkpoint, config) = self.member(&self.plan.recipe(&patch), head)?;
         Ok(Size {
@@ -105,11 +105,11 @@ impl Patching<'_> {
             }
         }
         let tie = if teacher.config().tied && !config.tied {
-            "; embedding and head have different owners, so both are stored"
+            "; embedding and head come from different models, so both are stored"
         } else {
             ""
         };
-        args.tell(target.as_deref(), size, tie);
+        args.print_size(target.as_deref(), size, tie);
         Ok(())
     }
 
@@ -147,8 +147,8 @@ impl Patching<'_> {
         if recipe.layers.iter().all(|source| source.place().0 == Owner::Student) {
             plan_to_metadata(&self.plan, &mut conversion.metadata);
         }
-        for note in &conversion.notes {
-            tell(&format!("{}: {note}", target.display()));
+        for warning in &conversion.notes {
+            note(&format!("{}: {warning}", target.display()));
         }
         write_conversion(OutputFile::create(target, self.args.force)?, &conversion, self)
     }

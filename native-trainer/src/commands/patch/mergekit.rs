@@ -1,8 +1,8 @@
-//! A member as a recipe for mergekit: slices of teacher and student, one behind the other.
+//! A member as a config for mergekit: slices of teacher and student, one after the other.
 //!
 //! mergekit takes the embedding from the first slice's model, and final norm and head from the
-//! last one's. In a family that ties them it takes one matrix for both ends, which is another model
-//! wherever the two ends have different owners.
+//! last one's. In a family that ties them it uses one matrix for both, which is another model
+//! wherever embedding and head come from different models.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -23,10 +23,10 @@ pub(super) struct Family<'a> {
     pub(super) dtype: &'a str,
 }
 
-/// What a family that ties embedding and head has to know.
+/// The warning for a family that ties embedding and head.
 pub(super) const TIED: &str = "the family ties embedding and head: mergekit will use the embedding \
-                               of the first slice for both, which is not this member where the two \
-                               ends have different owners";
+                               of the first slice for both, which is another model where embedding \
+                               and head come from different models";
 
 impl Family<'_> {
     /// The YAML for a member with these layers.
@@ -34,20 +34,20 @@ impl Family<'_> {
     /// # Errors
     /// When mergekit would build another model.
     pub(super) fn to_yaml(&self, recipe: &Recipe, member: &ModelConfig) -> anyhow::Result<String> {
-        let owners = |place: Option<&boomerang_core::plan::LayerSource>| {
-            place.map(|source| source.place().0)
+        let owners = |source: Option<&boomerang_core::plan::LayerSource>| {
+            source.map(|source| source.place().0)
         };
         let ends = (owners(recipe.layers.first()), owners(recipe.layers.last()));
         if ends != (Some(recipe.embedding), Some(recipe.head)) {
             return Err(Exit::Usage.error(
-                "mergekit takes the embedding from the owner of the first layer and the head from \
-                 that of the last; this member has others",
+                "mergekit takes the embedding from the model of the first layer and the head from \
+                 that of the last; this member differs; use --format hf",
             ));
         }
         if member.layers.windows(2).any(|pair| pair[0] != pair[1]) {
             return Err(Exit::Usage.error(
-                "the member's layers differ in window or rotary positions, and mergekit writes one \
-                 config for all of them; use --format hf",
+                "the member's layers differ in attention window or rotary embedding, and mergekit \
+                 writes one config for all of them; use --format hf",
             ));
         }
         let mut yaml = format!(

@@ -1,7 +1,7 @@
-//! `boomerang patch`: sizes of a family as models of their own.
+//! `boomerang patch`: sizes of a family as standalone models.
 //!
-//! Tensors go from file to file as they are; no model is in memory, unless members are compared on
-//! texts.
+//! Tensors are copied from file to file unchanged; no model is in memory, unless members are
+//! compared on texts.
 
 mod args;
 mod card;
@@ -12,7 +12,7 @@ mod mergekit;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, is_gguf};
 use crate::measure::order;
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 use crate::sizes::{Head, choose_heads, measure};
 pub use args::{Dtype, Format, PatchArgs, parse_dtype};
 use members::Patching;
@@ -20,7 +20,7 @@ use members::Patching;
 /// Writes the chosen members.
 ///
 /// # Errors
-/// Names the folder and what does not fit, or the size that there is not.
+/// Names the folder and what does not match, or the size that does not exist.
 pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
     if is_gguf(&args.family.teacher) || is_gguf(&args.family.student) {
         return gguf::run(args);
@@ -35,12 +35,12 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
     let plan = args.family.plan_of(&teacher, &student)?;
     if format == Format::Mergekit && args.head != Head::Untied {
         return Err(Exit::Usage.error(
-            "--head is not for mergekit, which takes the embedding from the owner of the first \
-             layer and the head from that of the last",
+            "--head is not supported for mergekit, which takes the embedding from the model of the \
+             first layer and the head from that of the last",
         ));
     }
     if format == Format::Mergekit && teacher.config().tied {
-        tell(&format!("warning: {}", mergekit::TIED));
+        note(&format!("warning: {}", mergekit::TIED));
     }
     let calibration = (&args.calibration, &args.device);
     let order = order::choose(&args.family, calibration, &teacher)?;
@@ -51,7 +51,8 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
     let policies = args.head.policies(is_tied);
     if args.head == Head::Auto && args.calibration.calibration.is_empty() {
         return Err(Exit::Usage.error(
-            "--head auto compares members with their teacher on texts; give some with --calibration",
+            "--head auto needs texts to compare members with their teacher; give some with \
+             --calibration",
         ));
     }
     let mut sizes = Vec::new();

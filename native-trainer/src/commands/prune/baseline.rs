@@ -10,14 +10,14 @@ use super::{PruneArgs, Pruned};
 use crate::device;
 use crate::exit::Exit;
 use crate::files::ModelFolder;
-use crate::progress::{print, tell};
+use crate::progress::{note, print};
 
-/// How others make a model smaller without training.
+/// Methods that make a model smaller without training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Baseline {
-    /// Leave out the layers that turn the residual stream least
+    /// ShortGPT: drop the layers that change the direction of the residual stream least
     Shortgpt,
-    /// Merge neighbouring layers, as long as the last states stay alike
+    /// LaCo: merge neighbouring layers while the last hidden states stay similar
     Laco,
 }
 
@@ -27,17 +27,15 @@ impl Baseline {
         let wanted = args.layers.unwrap_or(n_layers);
         if !(1..=n_layers).contains(&wanted) {
             return Err(Exit::Usage.error(format!(
-                "--layers {wanted}: the teacher has {n_layers} layers, of which at least one stays"
+                "--layers must be from 1 to {n_layers}, the teacher's number of layers; found {wanted}"
             )));
         }
         if args.calibration.calibration.is_empty() {
-            return Err(
-                Exit::Usage.error("layers are judged on texts; give some with --calibration")
-            );
+            return Err(Exit::Usage.error("--baseline needs texts; give some with --calibration"));
         }
         let batches = args.calibration.batches(folder)?;
         let device = device::choose(args.device.device)?;
-        tell(&format!("device: {} ({})", device.description, device.reason));
+        note(&format!("device: {} ({})", device.description, device.reason));
         let teacher = folder.model(&device.device)?;
         match self {
             Self::Shortgpt => {
@@ -62,7 +60,7 @@ impl Baseline {
                 let merges = block_on(collapse(&teacher, &settings, &batches))?;
                 for merge in &merges {
                     print(&format!(
-                        "layer {:>3} takes in the {} after it; cosine of the last states {:.4}",
+                        "layer {:>3} merged with the {} after it; cosine of the last states {:.4}",
                         merge.layer, merge.n_taken, merge.similarity
                     ));
                 }
@@ -70,8 +68,8 @@ impl Baseline {
                 let sentence = match model.n_layers() {
                     found if found <= wanted => format!("{found} layers (of {n_layers})"),
                     found => format!(
-                        "{found} layers (of {n_layers}): no other merge stays above {}; a lower \
-                         --threshold or --interval gives more",
+                        "{found} layers (of {n_layers}): no other merge is above {}; lower \
+                         --threshold or --interval for more",
                         args.threshold
                     ),
                 };

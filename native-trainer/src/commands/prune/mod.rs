@@ -20,36 +20,34 @@ use baseline::Baseline;
 /// Cut a student out of a teacher
 #[derive(Clone, Debug, clap::Args)]
 pub struct PruneArgs {
-    /// Folder of the teacher (config.json, model.safetensors), or its id on the Hub
+    /// Teacher: model folder (config.json, model.safetensors) or Hub id
     #[arg(long, alias = "teacher_model_name_or_path")]
     pub teacher: PathBuf,
     #[command(flatten)]
     pub keep: KeepArgs,
-    /// Make the model smaller as others do without training, to compare with (with --layers and
-    /// --calibration)
+    /// Use another method that needs no training, for comparison (with --layers and --calibration)
     #[arg(long, value_enum, requires = "layers", conflicts_with = "keep")]
     pub baseline: Option<Baseline>,
-    /// How many layers the baseline leaves
+    /// Number of layers that the baseline keeps
     #[arg(value_parser = count, long, value_name = "N", requires = "baseline")]
     pub layers: Option<usize>,
-    /// LaCo: layers that become one in a merge
+    /// LaCo: number of layers per merge
     #[arg(value_parser = sequence_length, long, default_value_t = 4, value_name = "N")]
     pub merged: usize,
-    /// LaCo: least distance between two merges
+    /// LaCo: minimum distance between two merges
     #[arg(value_parser = count, long, default_value_t = 2, value_name = "N")]
     pub interval: usize,
-    /// LaCo: cosine between the last states of the merged and the whole model above which a merge
-    /// stays
+    /// LaCo: minimum cosine similarity between the last states of the merged and the full model
     #[arg(value_parser = number, long, default_value_t = 0.65, value_name = "COSINE", allow_negative_numbers = true)]
     pub threshold: f64,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Where to write the student
+    /// Output folder
     #[arg(long)]
     pub out: PathBuf,
-    /// Replace what is there
+    /// Overwrite existing output
     #[arg(long)]
     pub force: bool,
 }
@@ -57,7 +55,7 @@ pub struct PruneArgs {
 /// A model that is to be written, with the plan that makes it a student.
 struct Pruned {
     model: LanguageModel,
-    /// `None` for what no teacher block can be patched into.
+    /// `None` for a model into which no teacher block can be patched.
     plan: Option<LayerPlan>,
     sentence: String,
 }
@@ -66,7 +64,7 @@ struct Pruned {
 /// When the layers do not make a student, or the texts cannot be used.
 pub fn run(args: &PruneArgs) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.teacher)?;
-    // An output that cannot be written is found out before the work.
+    // An output that cannot be written is an error before the work, not after it.
     args.calibration.calibration.iter().for_each(|path| note_input(path));
     let out = OutputFolder::create(&args.out, args.force)?;
     let pruned = match args.baseline {

@@ -1,4 +1,4 @@
-//! Of all members that a search measured, the one nearest to the teacher within a budget.
+//! Of all members that a search measured, the one closest to the teacher within a budget.
 
 use std::collections::BTreeMap;
 
@@ -20,32 +20,31 @@ use crate::sizes::{
 /// How large the member that is looked for may be.
 #[derive(Clone, Debug, clap::Args)]
 pub struct BudgetArgs {
-    /// Also choose the member nearest to the teacher with at most this many parameters, e.g. 1.1B
+    /// Also select the member closest to the teacher with at most this many parameters, e.g. 1.1B
     #[arg(long, value_parser = parse_amount, value_name = "N", conflicts_with = "bytes")]
     pub params: Option<u64>,
-    /// Also choose the member nearest to the teacher with at most this many bytes of weights, as they
-    /// are stored, e.g. 1.2GB
+    /// Also select the member closest to the teacher with at most this many bytes of stored
+    /// weights, e.g. 1.2GB
     #[arg(long, value_parser = parse_amount, value_name = "N")]
     pub bytes: Option<u64>,
-    /// Keys and values that have to fit beside the weights within --bytes, in 16 bits: positions of a
-    /// text, and texts at a time, e.g. 4096:8
+    /// Count a 16-bit KV cache towards --bytes: context length in tokens and batch size, e.g.
+    /// 4096:8
     #[arg(long, value_parser = CacheSize::parse, value_name = "CONTEXT:BATCH", requires = "bytes")]
     pub kv: Option<CacheSize>,
-    /// Embedding and head of a family that ties them, within the budget: as for boomerang patch
+    /// Embedding and head of a family with tied weights, within the budget
     #[arg(long, value_enum, default_value_t = Head::Untied)]
     pub head: Head,
-    /// How much larger the divergence from the teacher may be than the least, for --head auto
+    /// For --head auto: maximum relative excess over the lowest KL divergence from the teacher
     #[arg(value_parser = non_negative, long, default_value_t = 0.02, value_name = "SHARE")]
     pub head_tol: f64,
 }
 
 impl BudgetArgs {
-    /// Says which member is best within the budget, and gives it for the file; `None` without a
+    /// Prints the best member within the budget, and returns it for the file; `None` without a
     /// budget.
     ///
     /// # Errors
-    /// When even the smallest member exceeds the budget, or a head is asked for that the family cannot
-    /// have.
+    /// When even the smallest member exceeds the budget, or the family does not support the head.
     pub(super) fn choose(
         &self,
         args: &FamilyArgs,
@@ -83,7 +82,7 @@ impl BudgetArgs {
             budget.sentence(&chosen)
         ));
         print(&format!("write it with: boomerang patch {}", patch_flags(best)));
-        let tell = |size: &Size| {
+        let to_json = |size: &Size| {
             json!({
                 "layers": size.n_layers,
                 "patched": size.patch.layers(),
@@ -99,15 +98,15 @@ impl BudgetArgs {
             "limit": budget.limit,
             "unit": budget.unit.name(),
             "kv": self.kv.map(|kv| json!({"context": kv.context, "batch": kv.batch})),
-            "chosen": tell(best),
-            "runner_up": chosen.runner_up.as_ref().map(tell),
-            "next_larger": chosen.next_larger.as_ref().map(tell),
+            "chosen": to_json(best),
+            "runner_up": chosen.runner_up.as_ref().map(to_json),
+            "next_larger": chosen.next_larger.as_ref().map(to_json),
         })))
     }
 }
 
 /// The best measured member of each size. Members of as many layers differ in size when embedding
-/// and head have other owners.
+/// and head come from other models.
 fn contenders(family: &Family, known: &Known<'_>) -> Vec<Patch> {
     let is_teacher = |owner| owner == Owner::Teacher;
     let mut best: BTreeMap<(usize, bool, bool), (f64, Patch)> = BTreeMap::new();
@@ -122,7 +121,7 @@ fn contenders(family: &Family, known: &Known<'_>) -> Vec<Patch> {
     best.into_values().map(|(_, patch)| patch).collect()
 }
 
-/// What makes `boomerang patch` write this member.
+/// The flags with which `boomerang patch` writes this member.
 fn patch_flags(size: &Size) -> String {
     let layers: Vec<String> = size.patch.layers().iter().map(ToString::to_string).collect();
     let which = match layers.as_slice() {

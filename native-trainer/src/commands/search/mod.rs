@@ -1,4 +1,4 @@
-//! `boomerang search`: an order of patching, found by measuring members on texts, and the best member
+//! `boomerang search`: a patching order, found by measuring members on texts, and the best member
 //! within a budget.
 
 mod budget;
@@ -18,21 +18,21 @@ use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFile};
 use crate::measure::calibration::CalibrationArgs;
 use crate::measure::order::{Method, find};
-use crate::progress::{Progress, print, tell};
+use crate::progress::{Progress, note, print};
 pub use budget::BudgetArgs;
 
-/// Find a good order of patching, and the best size within a budget
+/// Search for a good patching order, and for the best size within a budget
 #[derive(Clone, Debug, clap::Args)]
 pub struct SearchArgs {
     #[command(flatten)]
     pub family: FamilyArgs,
-    /// How to search
+    /// Search method
     #[arg(long, value_enum, default_value_t = Method::Klpatch)]
     pub method: Method,
-    /// Sets of layers that a beam search keeps of each size
+    /// Beam width: sets of layers to keep per size
     #[arg(value_parser = count, long, default_value_t = 4, value_name = "N")]
     pub beam: usize,
-    /// By what members are compared
+    /// Metric to minimize
     #[arg(long, value_enum, default_value_t = Metric::Kl)]
     pub metric: Metric,
     #[command(flatten)]
@@ -41,38 +41,38 @@ pub struct SearchArgs {
     pub calibration: CalibrationArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// File for the order; --order takes it
+    /// Output file (order.json), for --order
     #[arg(long)]
     pub out: PathBuf,
-    /// Replace what is there
+    /// Overwrite existing output
     #[arg(long)]
     pub force: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Metric {
-    /// Divergence from the teacher
+    /// KL divergence from the teacher
     Kl,
-    /// The member's own perplexity
+    /// Perplexity on the texts
     Ppl,
 }
 
-/// Searches, and compares what was found with the paper's two orders.
+/// Searches, and compares the order found with the paper's two orders.
 ///
 /// # Errors
 /// When the family or the texts cannot be used, or the student is too large for an exact search.
 pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     if args.calibration.calibration.is_empty() {
         return Err(
-            Exit::Usage.error("members are compared on texts; give some with --calibration")
+            Exit::Usage.error("no texts to compare members on; give some with --calibration")
         );
     }
     let teacher = ModelFolder::open(&args.family.teacher)?;
     let batches = args.calibration.batches(&teacher)?;
     let device = device::choose(args.device.device)?;
-    tell(&format!("device: {} ({})", device.description, device.reason));
+    note(&format!("device: {} ({})", device.description, device.reason));
     let family = args.family.open(&teacher, &device.device)?;
-    // An output that cannot be written is found out before the work.
+    // An output that cannot be written is an error before the work, not after it.
     let out = OutputFile::create(&args.out, args.force)?;
     let metric = match args.metric {
         Metric::Kl => search::Metric::Kl,
@@ -82,7 +82,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     let mut bar = Progress::new("search", family.plan().n_student_layers());
     let mut progress = |done| bar.set(done, || "student layers".to_owned());
     let order = find(args.method, args.beam, &family, &batches, &mut known, &mut progress)?;
-    let (searched, alone) = (known.n_layer_calls, known.n_layer_calls_alone);
+    let (searched, one_by_one) = (known.n_layer_calls, known.n_layer_calls_alone);
 
     let mut sizes = Vec::new();
     print("order       layers  KL from the teacher  loss (nats)      patched");
@@ -91,22 +91,22 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
         ("last", PatchOrder::Last),
         ("first", PatchOrder::First),
     ] {
-        // The method's own order is told once.
+        // The method's own order is printed once.
         if name != args.method.name() || sizes.is_empty() {
-            let told = tell_sizes(name, &order.path(family.plan())?, &family, &mut known)?;
-            sizes.push(json!({"order": name, "sizes": told}));
+            let measured = print_sizes(name, &order.path(family.plan())?, &family, &mut known)?;
+            sizes.push(json!({"order": name, "sizes": measured}));
         }
     }
     if searched > 0 {
         print(&format!(
-            "layer calls of the search: {searched} with shared prefixes, {alone} one member after \
-             another ({:.2} times fewer)",
-            alone as f64 / searched as f64
+            "layer calls of the search: {searched} with shared prefixes, {one_by_one} without ({:.2} \
+             times fewer)",
+            one_by_one as f64 / searched as f64
         ));
     }
     let best = known.best_by_size();
-    tell_best(&best, &PatchOrder::Found(order.clone()).path(family.plan())?, &family, &known);
-    let best: Vec<Value> = best.iter().map(|patch| tell_size(patch, &family, &known)).collect();
+    print_best(&best, &PatchOrder::Found(order.clone()).path(family.plan())?, &family, &known);
+    let best: Vec<Value> = best.iter().map(|patch| size_json(patch, &family, &known)).collect();
     let within = args.budget.choose(&args.family, &teacher, &family, &batches, &known);
     let mut file = serde_json::to_value(OrderFile::new(args.method.name(), order))?;
     file["compared"] = json!(sizes);
@@ -115,16 +115,16 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     if let Ok(Some(within)) = &within {
         file["budget"] = within.clone();
     }
-    file["layer_calls"] = json!({"shared": searched, "one_by_one": alone});
+    file["layer_calls"] = json!({"shared": searched, "one_by_one": one_by_one});
     let json = format!("{}\n", serde_json::to_string_pretty(&file)?);
     out.write(json.as_bytes())?;
     print(&format!("written to {}", args.out.display()));
-    // The order stands, also when no member is small enough.
+    // The order is valid even if no member is small enough.
     within?;
     Ok(())
 }
 
-fn tell_sizes(
+fn print_sizes(
     name: &str,
     path: &[Patch],
     family: &Family,
@@ -141,12 +141,12 @@ fn tell_sizes(
             patch.layers()
         ));
     }
-    Ok(path.iter().map(|patch| tell_size(patch, family, known)).collect())
+    Ok(path.iter().map(|patch| size_json(patch, family, known)).collect())
 }
 
-/// The sizes of the order, each within the next, beside the best set of each size by itself.
-fn tell_best(best: &[Patch], nested: &[Patch], family: &Family, known: &Known<'_>) {
-    print("layers  KL along the order   KL of the best set   its student layers");
+/// The sizes along the order next to the best set of layers of each size.
+fn print_best(best: &[Patch], nested: &[Patch], family: &Family, known: &Known<'_>) {
+    print("layers  KL along the order   KL of the best set   student layers of that set");
     let n_layers = |patch: &Patch| family.plan().recipe(patch).layers.len();
     for patch in best {
         let along = nested.iter().find(|nested| n_layers(nested) == n_layers(patch));
@@ -160,7 +160,7 @@ fn tell_best(best: &[Patch], nested: &[Patch], family: &Family, known: &Known<'_
     }
 }
 
-fn tell_size(patch: &Patch, family: &Family, known: &Known<'_>) -> Value {
+fn size_json(patch: &Patch, family: &Family, known: &Known<'_>) -> Value {
     let found = known.divergence(patch);
     json!({
         "layers": family.plan().recipe(patch).layers.len(),

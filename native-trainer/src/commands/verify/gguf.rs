@@ -1,4 +1,4 @@
-//! Is a GGUF member what its recipe makes of its parents?
+//! Whether a GGUF member is the one that its recipe makes of its parents.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,14 +17,14 @@ use crate::files::{GgufFile, ModelFolder, gguf_plan, is_gguf, member};
 use crate::progress::print;
 
 /// # Errors
-/// Says what differs; exit code 8.
+/// Names what differs; exit code 8.
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     let mapped = GgufFile::open(&args.model)?;
     let file = mapped.parse()?;
     let (recipe, policy) = recipe_of(&args.model, &file)?;
     let (Some(teacher), Some(student)) = (&args.teacher, &args.student) else {
         return Err(Exit::Usage.error(format!(
-            "{} holds its recipe, but not where its parents are; name them with --teacher and \
+            "{} does not name the folders of its teacher and student; give them with --teacher and \
              --student",
             args.model.display()
         )));
@@ -74,7 +74,8 @@ fn recipe_of(path: &Path, file: &Gguf<'_>) -> anyhow::Result<(Recipe, HeadPolicy
     Ok((recipe, policy))
 }
 
-/// Every tensor of the member, encoded anew as the file has it; how many there are of each format.
+/// Compares every tensor of the member, encoded again in the format of the file; returns the number
+/// of tensors by format.
 fn against_member(
     file: &Gguf<'_>,
     member: &Checkpoint<'_>,
@@ -86,8 +87,8 @@ fn against_member(
         let found = fitting(file, &expected.name, &expected.dims)?;
         expected.encoding = Encoding::of(found.kind).ok_or_else(|| {
             Exit::VerificationFailed.error(format!(
-                "tensor {:?} is {}, for which there is no exact encoder: it was not written by \
-                 boomerang",
+                "tensor {:?} is {}, a format that boomerang does not write; expected a file that \
+                 `boomerang patch` wrote",
                 found.name,
                 found.kind.name()
             ))
@@ -95,8 +96,8 @@ fn against_member(
         let mut rest = found.data;
         for piece in expected.pieces() {
             let bytes = expected.encode(&piece.concat()).or_exit(Exit::VerificationFailed)?;
-            let here = rest.split_off(..bytes.len().min(rest.len())).unwrap_or_default();
-            ensure_verified(here == bytes, || differs(&found.name))?;
+            let stored = rest.split_off(..bytes.len().min(rest.len())).unwrap_or_default();
+            ensure_verified(stored == bytes, || differs(&found.name))?;
         }
         *n_by_kind.entry(found.kind.name()).or_default() += 1;
     }
@@ -125,7 +126,7 @@ fn against_files(
     Ok(())
 }
 
-/// 0 for a file that does not say, which fits no plan.
+/// 0 for a file without the key, which fits no plan.
 fn n_layers(file: &Gguf<'_>) -> usize {
     file.get("block_count").and_then(GgufValue::as_size).unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! `boomerang verify`: is a written size what its recipe says?
+//! `boomerang verify`: whether a patched model is the one that its recipe describes.
 
 mod gguf;
 
@@ -21,30 +21,31 @@ use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, RECIPE, RecipeFile, is_gguf};
 use crate::progress::print;
 
-/// Check a written size against the family it comes from
+/// Check a patched model against the family it comes from
 #[derive(Clone, Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// Folder or GGUF file that `boomerang patch` wrote
+    /// Output of `boomerang patch`: a folder or a GGUF file
     pub model: PathBuf,
-    /// For a GGUF file: the teacher it was made from
+    /// Teacher of the family; required for a GGUF file
     #[arg(long)]
     pub teacher: Option<PathBuf>,
-    /// For a GGUF file: the student it was made from
+    /// Student of the family; required for a GGUF file
     #[arg(long)]
     pub student: Option<PathBuf>,
-    /// For a GGUF file: teacher layers the student keeps, if it does not say so
+    /// For a GGUF file: teacher layers that the student was made from, if its file has no plan
     #[arg(long, value_delimiter = ',', value_name = "LAYERS")]
     pub kept: Vec<usize>,
-    /// Compare the logits with those of another program, too
+    /// Compare the logits with those of another implementation, too
     #[arg(long, value_enum)]
     pub against: Option<Against>,
-    /// The Python in which transformers and torch are installed
+    /// Python interpreter with transformers and torch
     #[arg(long, default_value = "python3", value_name = "PROGRAM")]
     pub python: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Against {
+    /// Hugging Face transformers, in float32
     Transformers,
 }
 
@@ -68,7 +69,7 @@ sys.stdout.buffer.write(logits.numpy().astype('<f4').tobytes())
 ";
 
 /// # Errors
-/// Says what differs; exit code 8.
+/// Names what differs; exit code 8.
 pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     if is_gguf(&args.model) {
         return gguf::run(args);
@@ -94,7 +95,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     let (member, member_config) = parents.member()?;
     ensure_verified(
         member_config.layers == config.layers && member_config.tied == config.tied,
-        || "config.json describes other layers than the recipe".to_owned(),
+        || "config.json does not describe the layers of the recipe".to_owned(),
     )?;
     print(&format!("tensors   {}", compare(&member, &checkpoint)?));
 
@@ -105,7 +106,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
     let expected = member.read_model(&member_config, &device).or_exit(Exit::VerificationFailed)?;
     let expected = logits(&expected, &ids)?;
     let difference = largest_difference(&written, &expected);
-    // What was written in fewer bits than its parents differs by their rounding alone.
+    // A member stored in fewer bits than its parents differs only by rounding.
     print(&format!("logits    {difference:.1e} from the member's, relative to the largest"));
     if args.against == Some(Against::Transformers) {
         against_transformers(args, config.is_masked(), &ids, &written)?;
@@ -115,8 +116,8 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<()> {
 
 /// A text that every model can read.
 fn some_ids(config: &ModelConfig) -> Vec<u32> {
-    let places = 0..N_TOKENS.min(config.max_seq);
-    places.map(|place| (place * 7 % config.vocab) as u32).collect()
+    let positions = 0..N_TOKENS.min(config.max_seq);
+    positions.map(|position| (position * 7 % config.vocab) as u32).collect()
 }
 
 fn ensure_verified(holds: bool, sentence: impl FnOnce() -> String) -> anyhow::Result<()> {
@@ -168,7 +169,7 @@ fn logits(model: &LanguageModel, ids: &[u32]) -> anyhow::Result<Vec<f32>> {
     Ok(logits)
 }
 
-/// Relative to the largest expected value; infinite where one is not a number.
+/// Relative to the largest expected value; infinite if a value is NaN.
 fn largest_difference(found: &[f32], expected: &[f32]) -> f32 {
     let largest =
         expected.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
@@ -197,8 +198,8 @@ fn against_transformers(
     if !has_them {
         let python = args.python.display();
         print(&format!(
-            "{python} has no transformers; where there is one, this prints the same logits as f32 \
-             bytes:\n\n{python} -c \"{SCRIPT}\" {} {ids} {class}",
+            "{python} has no transformers; with it, this prints the same logits as f32 bytes:\n\n\
+             {python} -c \"{SCRIPT}\" {} {ids} {class}",
             args.model.display()
         ));
         return Ok(());

@@ -1,8 +1,8 @@
-//! Answers kept on disk, by what was asked and by which weights answered.
+//! Model outputs cached on disk, keyed by request and by the weights of the member.
 //!
-//! A folder for each member, named by its fingerprint, and in it a file for each share of the work,
-//! one line an answer. Files are only ever appended to: what a killed run left is used by the next,
-//! and shares that ran on several machines are merged by putting their files together.
+//! A folder for each member, named by its fingerprint, with a file for each shard, one line per
+//! answer. Files are only appended to: a killed run is resumed by the next one, and shards from
+//! several machines are merged by copying their files into one folder.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -17,9 +17,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::OpenRequest;
 use crate::files;
-use crate::progress::tell;
+use crate::progress::note;
 
-/// What was asked, in 16 bytes.
+/// Hash of a request.
 pub(super) type Key = [u8; 16];
 
 /// A folder of answers.
@@ -51,27 +51,27 @@ const VERSION: u32 = 1;
 
 /// Every other line.
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct AnswerLine {
     request: String,
     #[serde(flatten)]
-    answer: Stored,
+    answer: CachedAnswer,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Stored {
+enum CachedAnswer {
     Likelihood { log_likelihood: f64, n_tokens: usize, is_greedy: bool },
     Text { text: String },
 }
 
 impl Cache {
-    /// `share` is the part of the work that this run does, as `(number, of)`, counted from 1.
+    /// `share` is the shard of this run, as `(number, of)`, counted from 1.
     pub fn new(folder: &Path, share: Option<(usize, usize)>) -> Self {
         let (number, of) = share.unwrap_or((1, 1));
         Self { folder: folder.to_owned(), share: format!("{number}-of-{of}.jsonl") }
     }
 
-    /// The answers of the member with this fingerprint, of all shares.
+    /// The answers of the member with this fingerprint, of all shards.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -123,22 +123,22 @@ impl MemberAnswers {
             || found != Some(&self.member)
         {
             let found = found.map_or("no member", |member| &member[..member.len().min(12)]);
-            tell(&format!(
-                "cache: {} holds answers of {found}, asked for {}: not used",
+            note(&format!(
+                "cache: {} has answers of {found}, expected {}: ignored",
                 path.display(),
                 &self.member[..12]
             ));
             return Ok(());
         }
-        // The line that a killed run was writing is no answer.
-        for line in lines.filter_map(|line| serde_json::from_str::<Line>(line).ok()) {
+        // A line that a killed run left incomplete is not an answer.
+        for line in lines.filter_map(|line| serde_json::from_str::<AnswerLine>(line).ok()) {
             let Some(key) = key_of_hex(&line.request) else { continue };
             match line.answer {
-                Stored::Likelihood { log_likelihood, n_tokens, is_greedy } => {
+                CachedAnswer::Likelihood { log_likelihood, n_tokens, is_greedy } => {
                     let answer = Likelihood { log_likelihood, n_tokens, is_greedy };
                     self.likelihoods.insert(key, answer);
                 }
-                Stored::Text { text } => {
+                CachedAnswer::Text { text } => {
                     self.texts.insert(key, text);
                 }
             }
@@ -146,14 +146,14 @@ impl MemberAnswers {
         Ok(())
     }
 
-    /// Adds answers to memory and disk; what has been added outlives the process.
+    /// Adds answers to memory and disk; they outlive the process.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub(super) fn add_likelihoods(&mut self, answers: &[(Key, Likelihood)]) -> anyhow::Result<()> {
-        let lines = answers.iter().map(|(key, answer)| Line {
+        let lines = answers.iter().map(|(key, answer)| AnswerLine {
             request: hex(key),
-            answer: Stored::Likelihood {
+            answer: CachedAnswer::Likelihood {
                 log_likelihood: answer.log_likelihood,
                 n_tokens: answer.n_tokens,
                 is_greedy: answer.is_greedy,
@@ -164,18 +164,18 @@ impl MemberAnswers {
         Ok(())
     }
 
-    /// As [`MemberAnswers::add_likelihoods`], for an answer in words.
+    /// As [`MemberAnswers::add_likelihoods`], for generated text.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the file cannot be written.
     pub(super) fn add_text(&mut self, key: Key, text: &str) -> anyhow::Result<()> {
-        let answer = Stored::Text { text: text.to_owned() };
-        self.append(vec![Line { request: hex(&key), answer }])?;
+        let answer = CachedAnswer::Text { text: text.to_owned() };
+        self.append(vec![AnswerLine { request: hex(&key), answer }])?;
         self.texts.insert(key, text.to_owned());
         Ok(())
     }
 
-    fn append(&mut self, lines: Vec<Line>) -> anyhow::Result<()> {
+    fn append(&mut self, lines: Vec<AnswerLine>) -> anyhow::Result<()> {
         let path = self.folder.join(&self.share);
         let mut write = || -> anyhow::Result<()> {
             let mut text = Vec::new();
@@ -189,7 +189,7 @@ impl MemberAnswers {
                         serde_json::to_writer(&mut text, &header)?;
                         text.push(b'\n');
                     }
-                    // A killed run left half a line.
+                    // A killed run left an incomplete line.
                     Some(false) => text.push(b'\n'),
                     Some(true) => {}
                 }
@@ -206,7 +206,7 @@ impl MemberAnswers {
     }
 }
 
-/// The file, and whether its last line is whole; `None` for an empty one.
+/// The file, and whether its last line is complete; `None` for an empty one.
 fn open_to_append(path: &Path) -> std::io::Result<(File, Option<bool>)> {
     let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
     let n_bytes = file.metadata()?.len();
@@ -219,22 +219,22 @@ fn open_to_append(path: &Path) -> std::io::Result<(File, Option<bool>)> {
     Ok((file, Some(last == *b"\n")))
 }
 
-/// What a request asks, whichever task it comes from.
+/// The key of a request, whichever task it comes from.
 pub(super) fn key_of_request(request: &Request) -> Key {
     let mut hash = Sha256::new_with_prefix("likelihood\0");
-    let words = |hash: &mut Sha256, tokens: &[u32]| {
+    let add = |hash: &mut Sha256, tokens: &[u32]| {
         hash.update((tokens.len() as u64).to_le_bytes());
         for token in tokens {
             hash.update(token.to_le_bytes());
         }
     };
-    words(&mut hash, request.input());
-    words(&mut hash, request.targets());
+    add(&mut hash, request.input());
+    add(&mut hash, request.targets());
     hash.update((request.positions().start as u64).to_le_bytes());
     short(hash)
 }
 
-/// What an open question asks. Answers of versions that ended texts elsewhere have other keys.
+/// The key of an open question. The version in it changes when texts end at other tokens.
 pub(super) fn key_of_open(open: &OpenRequest) -> Key {
     let mut hash = Sha256::new_with_prefix("open 2\0");
     hash.update((open.tokens.len() as u64).to_le_bytes());
@@ -262,8 +262,8 @@ fn key_of_hex(text: &str) -> Option<Key> {
     if text.len() != 2 * key.len() || !text.is_ascii() {
         return None;
     }
-    for (place, byte) in key.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * place..2 * place + 2], 16).ok()?;
+    for (index, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
     }
     Some(key)
 }
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_is_no_answer_and_does_no_harm() {
+    fn an_incomplete_line_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::new(folder.path(), None);
         let mut answers = cache.open(&MEMBER).unwrap();
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_of_several_machines_are_read_together() {
+    fn shards_of_several_machines_are_read_together() {
         let folder = tempfile::tempdir().unwrap();
         for number in 1..=3 {
             let cache = Cache::new(folder.path(), Some((number, 3)));
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_is_what_counts() {
+    fn keys_depend_on_tokens_and_targets() {
         let request = |tokens: &[u32], start| Request::new(tokens.to_vec(), start..tokens.len());
         let key = |tokens: &[u32], start| key_of_request(&request(tokens, start).unwrap());
         assert_eq!(key(&[1, 2, 3], 2), key(&[1, 2, 3], 2));

@@ -1,4 +1,4 @@
-//! What every member answers to everything on a sheet: from a cache, or by running it.
+//! The answers of every member to all requests of a sheet, from a cache or by running it.
 
 mod cache;
 mod pieces;
@@ -24,7 +24,7 @@ use crate::files::ModelFolder;
 use crate::measure::members::Member;
 use crate::progress::Progress;
 
-/// Where weights are; the teacher is number 0, the candidates follow.
+/// The weights of all models; the teacher is number 0, the candidates follow.
 pub enum Weights<'a> {
     /// In memory.
     Resident(Vec<&'a LanguageModel>),
@@ -37,13 +37,13 @@ pub enum Weights<'a> {
     },
 }
 
-/// How members are run.
+/// How members are evaluated.
 #[derive(Clone, Copy, Debug)]
-pub struct Engine {
+pub struct EvalOptions {
     pub batching: Batching,
-    /// Members share what they have in common; otherwise each is run alone, and timed.
+    /// Run common layers of members once; otherwise each member is run and timed individually.
     pub shares_layers: bool,
-    /// The part of the sheet that this run answers, `(number, of)`, counted from 1.
+    /// The shard of the sheet that this run answers, `(number, of)`, counted from 1.
     pub share: Option<(usize, usize)>,
 }
 
@@ -66,51 +66,50 @@ pub struct Answered {
 /// What answers cost.
 #[derive(Clone, Debug, Default)]
 pub struct Cost {
-    /// Answers that were in the cache.
+    /// Answers read from the cache.
     pub n_cached: usize,
-    /// Tokens run, a common beginning of texts counted once, times the layers that each went
-    /// through.
+    /// Tokens run, common prefixes counted once, times the layers that each went through.
     pub token_layers: usize,
-    /// The same for one member after another and one text after another.
+    /// The same without sharing, for one member and one text after another.
     pub token_layers_alone: usize,
     pub seconds: f64,
-    /// By member, where each was run alone.
+    /// By member, where each was run individually.
     pub member_seconds: Vec<Option<f64>>,
 }
 
-/// Asks every member everything on the sheet.
+/// Evaluates every member on all requests of the sheet.
 ///
 /// # Errors
-/// When weights or cache cannot be read, the disk refuses, or the device is lost; and for open
-/// questions to weights that stay on disk.
+/// When weights or cache cannot be read, the cache cannot be written, or the device is lost; and
+/// for open questions to weights that are streamed.
 pub fn answer_all(
     members: &[Member],
     sheet: &Sheet,
     weights: &Weights<'_>,
-    engine: Engine,
+    options: EvalOptions,
     cached: Option<&Cached<'_>>,
     tokenizer: Option<&Tokenizer>,
 ) -> anyhow::Result<Answered> {
     let started = Instant::now();
     let mut run = Run::new(members, sheet, cached)?;
-    let (number, of) = engine.share.map_or((0, 1), |(number, of)| (number - 1, of));
+    let (number, of) = options.share.map_or((0, 1), |(number, of)| (number - 1, of));
     let (requests, opens) = sheet.share(number, of);
     if !opens.is_empty() {
-        // Found out before the work.
+        // An error before the work, not after it.
         weights.in_memory()?;
     }
-    let mut progress = Progress::new("evaluate every size", requests.len() * members.len());
+    let mut progress = Progress::new("evaluate", requests.len() * members.len());
     if run.cost.n_cached > 0 {
         progress.set(run.cost.n_cached, || "from the cache".to_owned());
     }
     for (group, requests) in run.missing(&requests) {
-        let groups = if engine.shares_layers {
+        let groups = if options.shares_layers {
             vec![group]
         } else {
             group.into_iter().map(|one| vec![one]).collect()
         };
         for group in groups {
-            run.likelihoods_of(&group, &requests, weights, engine, &mut progress)?;
+            run.likelihoods_of(&group, &requests, weights, options, &mut progress)?;
         }
     }
     run.answer_opens(&opens, weights, tokenizer)?;
@@ -121,13 +120,12 @@ pub fn answer_all(
 
 impl Weights<'_> {
     /// # Errors
-    /// When they stay on disk.
+    /// When they are streamed.
     fn in_memory(&self) -> anyhow::Result<&[&LanguageModel]> {
         match self {
             Self::Resident(models) => Ok(models),
-            Self::Streamed { .. } => Err(Exit::Usage.error(
-                "tasks of the kind generate_until need each member in memory; use --memory resident",
-            )),
+            Self::Streamed { .. } => Err(Exit::Usage
+                .error("generate_until tasks need each member in memory; use --memory resident")),
         }
     }
 
@@ -147,7 +145,7 @@ impl Weights<'_> {
     }
 }
 
-/// The fingerprint of each member: of its parts in their order, and of how they are run.
+/// The fingerprint of each member: of its parts in order, and of its config.
 ///
 /// # Errors
 /// When weights cannot be read.

@@ -1,33 +1,33 @@
-//! Requests in pieces of work, those that begin alike one after the other.
+//! Requests in pieces of work, those with a common prefix one after the other.
 
 use boomerang_core::evaluate::Request;
 
-/// Places of the requests, cut so that no piece has more tokens than `most` unless a single request
-/// has, or `stays` with the one before it.
+/// Indices of the requests, split so that no piece has more tokens than `most` unless a single
+/// request has, or `stays` with the one before it.
 pub(super) fn pieces(
     requests: &[Request],
-    places: impl IntoIterator<Item = usize>,
+    indices: impl IntoIterator<Item = usize>,
     most: usize,
     stays: impl Fn(&[u32], &[u32]) -> bool,
 ) -> Vec<Vec<usize>> {
-    let input = |place: usize| requests[place].input();
-    let mut places: Vec<usize> = places.into_iter().collect();
-    places.sort_by_key(|&place| input(place));
+    let input = |index: usize| requests[index].input();
+    let mut indices: Vec<usize> = indices.into_iter().collect();
+    indices.sort_by_key(|&index| input(index));
     let mut pieces: Vec<Vec<usize>> = Vec::new();
     let mut n_tokens = 0;
-    for place in places {
-        let n_more = input(place).len();
+    for index in indices {
+        let n_more = input(index).len();
         let fits = |piece: &&mut Vec<usize>| {
-            let is_kept = piece.last().is_some_and(|&last| stays(input(last), input(place)));
+            let is_kept = piece.last().is_some_and(|&last| stays(input(last), input(index)));
             n_tokens + n_more <= most || is_kept
         };
         match pieces.last_mut().filter(fits) {
             Some(piece) => {
-                piece.push(place);
+                piece.push(index);
                 n_tokens += n_more;
             }
             None => {
-                pieces.push(vec![place]);
+                pieces.push(vec![index]);
                 n_tokens = n_more;
             }
         }

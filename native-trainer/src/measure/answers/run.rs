@@ -1,4 +1,4 @@
-//! One sheet on its way through all members: what is known, what is missing, what has come.
+//! The evaluation of one sheet on all members: which answers are known, and which are missing.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -13,18 +13,18 @@ use futures_lite::future::block_on;
 
 use super::cache::{Key, MemberAnswers, key_of_open, key_of_request};
 use super::pieces::pieces;
-use super::{Cached, Cost, Engine, Sheet, Weights, streamed};
+use super::{Cached, Cost, EvalOptions, Sheet, Weights, streamed};
 use crate::measure::members::{Member, names};
 use crate::progress::Progress;
 
-/// Tokens between two visits to the disk, in batches.
+/// Batches between two writes of the cache.
 const BATCHES_PER_SAVE: usize = 16;
 
-/// One sheet on its way through all members.
+/// The evaluation of one sheet on all members.
 pub(super) struct Run<'a> {
     members: &'a [Member],
     sheet: &'a Sheet,
-    /// By member, where there is a cache.
+    /// By member; empty without a cache.
     stored: Vec<MemberAnswers>,
     keys: Vec<Key>,
     pub(super) likelihoods: Vec<Vec<Likelihood>>,
@@ -67,7 +67,7 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// The requests that members still have to answer, by the members that have to.
+    /// The requests that are missing, by the members that still have to answer them.
     pub(super) fn missing(&self, requests: &[usize]) -> BTreeMap<Vec<usize>, Vec<usize>> {
         let mut groups = BTreeMap::<Vec<usize>, Vec<usize>>::new();
         for &request in requests {
@@ -86,7 +86,7 @@ impl<'a> Run<'a> {
         group: &[usize],
         requests: &[usize],
         weights: &Weights<'_>,
-        engine: Engine,
+        options: EvalOptions,
         progress: &mut Progress,
     ) -> anyhow::Result<()> {
         let started = Instant::now();
@@ -94,10 +94,10 @@ impl<'a> Run<'a> {
             group.iter().map(|&member| self.members[member].stack.clone()).collect();
         let tree = PrefixTree::new(&stacks);
         let mut n_before = self.is_known.iter().flatten().filter(|&&is_known| is_known).count();
-        for chunk in self.chunks(requests, weights, engine, &tree) {
+        for chunk in self.chunks(requests, weights, options, &tree) {
             let asked: Vec<Request> =
                 chunk.iter().map(|&request| self.sheet.requests[request].clone()).collect();
-            let answers = weights.answers(&tree, &asked, engine.batching, &mut |n_answered| {
+            let answers = weights.answers(&tree, &asked, options.batching, &mut |n_answered| {
                 progress
                     .set(n_before + n_answered * group.len(), || format!("{} models", group.len()));
             });
@@ -115,12 +115,12 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Requests that are run before their answers are stored: all, where nothing is.
+    /// Requests that are run before their answers are cached: all of them without a cache.
     fn chunks(
         &self,
         requests: &[usize],
         weights: &Weights<'_>,
-        engine: Engine,
+        options: EvalOptions,
         tree: &PrefixTree,
     ) -> Vec<Vec<usize>> {
         if self.stored.is_empty() {
@@ -128,9 +128,9 @@ impl<'a> Run<'a> {
         }
         let most = match weights {
             Weights::Resident(_) => {
-                BATCHES_PER_SAVE.saturating_mul(engine.batching.tokens_per_batch)
+                BATCHES_PER_SAVE.saturating_mul(options.batching.tokens_per_batch)
             }
-            // The weights are read for each chunk.
+            // The weights are read once per chunk.
             Weights::Streamed { folders, state_bytes, .. } => {
                 let d_model = folders.first().map_or(1, |teacher| teacher.config().d_model);
                 streamed::tokens_per_pass(&Layerwise::new(tree), d_model, *state_bytes)
@@ -139,7 +139,7 @@ impl<'a> Run<'a> {
         pieces(&self.sheet.requests, requests.iter().copied(), most, |_, _| false)
     }
 
-    /// The same error, with the name of the member that computed what is not finite.
+    /// The same error, with the name of the member that computed the non-finite value.
     fn naming(&self, error: anyhow::Error, group: &[usize]) -> anyhow::Error {
         match error.downcast::<ReadBackError>() {
             Ok(error) => {
@@ -167,7 +167,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Open questions, which members answer one after the other: what each writes is its own.
+    /// Open questions, which members answer one after the other, because each generates its own
+    /// text.
     pub(super) fn answer_opens(
         &mut self,
         opens: &[usize],
@@ -178,15 +179,16 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let models = weights.in_memory()?;
-        let tokenizer = tokenizer.context("open questions are text, and there is no tokenizer")?;
+        let tokenizer = tokenizer
+            .context("generate_until tasks need a tokenizer.json in the teacher's folder")?;
         let total = opens.len() * self.members.len();
-        let mut progress = Progress::new("answer in words", total);
-        for (place, member) in self.members.iter().enumerate() {
+        let mut progress = Progress::new("generate answers", total);
+        for (index, member) in self.members.iter().enumerate() {
             let model = member.stack.model(models, &member.config);
             for (n_done, &number) in opens.iter().enumerate() {
                 let open = &self.sheet.opens[number];
                 let key = key_of_open(open);
-                let known = self.stored.get(place).and_then(|stored| stored.texts.get(&key));
+                let known = self.stored.get(index).and_then(|stored| stored.texts.get(&key));
                 let text = match known {
                     Some(text) => {
                         self.cost.n_cached += 1;
@@ -200,14 +202,14 @@ impl<'a> Run<'a> {
                             &open.stops,
                             open.max_tokens,
                         ))?;
-                        if let Some(stored) = self.stored.get_mut(place) {
+                        if let Some(stored) = self.stored.get_mut(index) {
                             stored.add_text(key, &text)?;
                         }
                         text
                     }
                 };
-                self.texts[place][number] = text;
-                progress.set(place * opens.len() + n_done + 1, || {
+                self.texts[index][number] = text;
+                progress.set(index * opens.len() + n_done + 1, || {
                     format!("{} layers", member.n_layers())
                 });
             }

@@ -1,4 +1,4 @@
-//! Everything that is asked of every member, document by document.
+//! All requests to every member, document by document.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub struct Sheet {
     documents: Vec<Document>,
 }
 
-/// A text that the model continues by itself.
+/// A prompt that the model continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenRequest {
     pub tokens: Vec<u32>,
@@ -21,20 +21,20 @@ pub struct OpenRequest {
     pub max_tokens: usize,
 }
 
-/// What was asked about one document.
+/// The requests of one document.
 #[derive(Clone, Debug)]
 struct Document {
     requests: Range<usize>,
     opens: Range<usize>,
-    /// A text in windows, whose likelihoods are one answer.
+    /// A text in several windows, whose likelihoods are one answer.
     is_text: bool,
 }
 
 impl Sheet {
-    /// Asks a question; returns its place.
+    /// Adds a question; returns its index.
     ///
     /// # Errors
-    /// [`EncodeError`] for a question that cannot be asked.
+    /// [`EncodeError`] for a question that cannot be encoded.
     pub fn ask(
         &mut self,
         question: &Question,
@@ -57,25 +57,25 @@ impl Sheet {
         Ok(self.documents.len() - 1)
     }
 
-    /// Asks what is in tokens already; each request is a document of its own. Returns their places
+    /// Adds requests that are already encoded; each is a document of its own. Returns their indices
     /// among the requests.
     pub fn ask_all(&mut self, requests: &[Request]) -> Range<usize> {
         let first = self.requests.len();
         for request in requests {
-            let place = self.requests.len();
+            let index = self.requests.len();
             self.requests.push(request.clone());
             let opens = self.opens.len()..self.opens.len();
-            self.documents.push(Document { requests: place..place + 1, opens, is_text: false });
+            self.documents.push(Document { requests: index..index + 1, opens, is_text: false });
         }
         first..self.requests.len()
     }
 
-    /// A member's answer to the question at `place`, from its answers to all.
+    /// A member's answer to the question at `index`, from its answers to all.
     ///
     /// # Panics
     /// When there are fewer answers than questions.
-    pub fn answer(&self, place: usize, likelihoods: &[Likelihood], texts: &[String]) -> Answer {
-        let document = &self.documents[place];
+    pub fn answer(&self, index: usize, likelihoods: &[Likelihood], texts: &[String]) -> Answer {
+        let document = &self.documents[index];
         if let Some(open) = document.opens.clone().next() {
             return Answer::Open(texts[open].clone());
         }
@@ -90,7 +90,7 @@ impl Sheet {
         })
     }
 
-    /// Requests and open questions of the documents in share `number` of `n`, counted from 0.
+    /// Requests and open questions of the documents in shard `number` of `n`, counted from 0.
     pub(super) fn share(&self, number: usize, n: usize) -> (Vec<usize>, Vec<usize>) {
         let own = || self.documents.iter().skip(number).step_by(n.max(1));
         let requests = own().flat_map(|document| document.requests.clone()).collect();
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_have_every_document_once() {
+    fn shards_have_every_document_once() {
         let mut sheet = Sheet::default();
         let request = Request::new(vec![1, 2], 1..2).unwrap();
         sheet.ask_all(&vec![request; 7]);

@@ -1,4 +1,4 @@
-//! Members whose weights stay on disk: one part at a time in memory, the next one on its way.
+//! Members whose weights are streamed from disk: one part in memory, the next one being read.
 
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -42,8 +42,8 @@ pub(super) fn tokens_per_pass(walk: &Layerwise, d_model: usize, state_bytes: u64
     usize::try_from(state_bytes / per_token.max(1)).unwrap_or(usize::MAX).max(1)
 }
 
-/// Runs `work` with a function that gives it the parts in their order, pass after pass, each being
-/// read while the one before is in use.
+/// Runs `work` with a function that returns the parts in order, pass after pass, each being read
+/// while the one before is in use.
 fn with_parts<T>(
     folders: &[&ModelFolder],
     parts: &[Part],
@@ -58,7 +58,7 @@ fn with_parts<T>(
     };
     thread::scope(|scope| {
         let (begin, begun) = sync_channel::<()>(1);
-        // Nothing waits in the channel: one part is in use, and one has been read.
+        // No buffer: one part is in use, and one has been read.
         let (send, receive) = sync_channel(0);
         scope.spawn(move || {
             while begun.recv().is_ok() {
@@ -72,11 +72,11 @@ fn with_parts<T>(
         let mut n_taken = 0;
         work(&mut |part| {
             if n_taken % parts.len() == 0 {
-                begin.send(()).context("the reader of weights has stopped")?;
+                begin.send(()).context("the thread that reads weights has stopped")?;
             }
             debug_assert_eq!(part, parts[n_taken % parts.len()]);
             n_taken += 1;
-            receive.recv().context("the reader of weights has stopped")?
+            receive.recv().context("the thread that reads weights has stopped")?
         })
     })
 }

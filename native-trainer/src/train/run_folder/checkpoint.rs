@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::{KEPT_CHECKPOINTS, METRICS, RunFolder, Saved, State};
 use crate::exit::{Exit, OrExit as _, describe};
 use crate::files::{self, OutputFolder, Overwrite};
-use crate::progress::tell;
+use crate::progress::note;
 
 const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.burnpack";
@@ -31,10 +31,10 @@ struct StateFile {
 }
 
 impl RunFolder {
-    /// Saves where training stands, then lets go of old checkpoints.
+    /// Saves a checkpoint, then removes old ones.
     ///
     /// # Errors
-    /// When the disk refuses; older checkpoints are untouched then.
+    /// When a file cannot be written; older checkpoints are untouched then.
     pub fn save(&self, saved: &Saved) -> anyhow::Result<PathBuf> {
         let target = self.checkpoints().join(format!("step-{:06}", saved.state.step));
         let folder = OutputFolder::create(&target, true)?;
@@ -55,24 +55,24 @@ impl RunFolder {
         folder.commit()?;
         let names = self.checkpoint_names();
         for old in names.iter().rev().skip(KEPT_CHECKPOINTS) {
-            // One in which somebody put files of their own stays.
+            // One with files of somebody else is kept.
             let _ = files::remove_output(&self.checkpoints().join(old));
         }
         Ok(target)
     }
 
-    /// The newest whole checkpoint, and what is wrong with those after it; `None` when the run was
-    /// stopped before its first.
+    /// The newest intact checkpoint; reports damaged ones after it. `None` when the run was stopped
+    /// before its first.
     ///
     /// # Errors
-    /// When there are checkpoints and none of them is whole.
+    /// When there are checkpoints and none of them is intact.
     pub fn newest(&self) -> anyhow::Result<Option<Saved>> {
         let mut damages = Vec::new();
         for name in self.checkpoint_names().iter().rev() {
             match self.read_checkpoint(name) {
                 Ok(saved) => {
                     for damage in &damages {
-                        tell(&format!("{damage}: not used; resuming from {name}, which is whole"));
+                        note(&format!("{damage}: ignored; resuming from {name}, which is intact"));
                     }
                     return Ok(Some(saved));
                 }
@@ -83,12 +83,12 @@ impl RunFolder {
             return Ok(None);
         }
         Err(Exit::Unusable.error(format!(
-            "no checkpoint of the run is whole ({}); start over with --force",
+            "all checkpoints of the run are damaged ({}); start over with --force",
             damages.join("; ")
         )))
     }
 
-    /// The step of the newest checkpoint, whole or not.
+    /// The step of the newest checkpoint, intact or not.
     pub fn newest_step(&self) -> Option<usize> {
         self.checkpoint_names().pop()?.strip_prefix("step-")?.parse().ok()
     }
@@ -103,7 +103,7 @@ impl RunFolder {
             let bytes = files::read_own(&path)?;
             let expected = file.sha256.get(name);
             if expected.is_some_and(|expected| *expected != sha256(&bytes)) {
-                bail!("{} is damaged: its SHA-256 is not that in {STATE}", path.display());
+                bail!("{} is damaged: its SHA-256 differs from that in {STATE}", path.display());
             }
             Ok(bytes)
         };
@@ -117,8 +117,8 @@ impl RunFolder {
     /// The metrics file, ready for the line of the step after `n_steps`, which is 0 or that of a
     /// checkpoint.
     ///
-    /// Lines of steps that were taken after the checkpoint and are now taken again are dropped; lines
-    /// that are missing or damaged come from the checkpoint.
+    /// Lines of steps after the checkpoint, which are repeated, are dropped; lines that are missing
+    /// or damaged are restored from the checkpoint.
     ///
     /// # Errors
     /// When the file cannot be written.

@@ -1,4 +1,4 @@
-//! One writer for each run: a lock that the system lets go of when its process dies.
+//! One writer for each run: a lock that the system releases when its process dies.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -27,7 +27,7 @@ impl RunLock {
                 "another process is writing to the run in {}; wait for it, or choose another folder",
                 run.display()
             ))),
-            // Some file systems have no locks; there, users have to take care themselves.
+            // Some file systems have no locks; there, nothing prevents a second writer.
             Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { _file: file }),
         }
     }

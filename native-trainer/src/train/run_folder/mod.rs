@@ -1,15 +1,15 @@
-//! The files of one run, in a folder that survives being killed at any moment.
+//! The files of one run, in a folder that stays valid if the process is killed at any moment.
 //!
 //! ```text
 //! settings.json            everything that decides the result
-//! metrics.jsonl            one line a step
+//! metrics.jsonl            one line per step
 //! checkpoints/step-000050/ model.safetensors, optimizer.burnpack, metrics.jsonl, state.json
 //! student/                 the finished student, a Hugging Face folder
 //! .lock                    held by the process that writes here
 //! ```
 //!
-//! A checkpoint is written under a temporary name and renamed, so that the newest one is whole; its
-//! hashes tell when it was damaged later.
+//! A checkpoint is written under a temporary name and renamed, so that the newest one is complete; its
+//! hashes detect later damage.
 
 mod checkpoint;
 mod lock;
@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{self, Overwrite};
-use crate::progress::tell;
+use crate::progress::note;
 pub use checkpoint::append_line;
 use lock::{LOCK, RunLock};
 use settings::{Difference, differences};
@@ -39,7 +39,7 @@ pub struct RunFolder {
     _lock: RunLock,
 }
 
-/// Where training stood.
+/// The progress of training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     pub step: usize,
@@ -57,16 +57,16 @@ pub struct Saved {
 
 const SETTINGS: &str = "settings.json";
 const METRICS: &str = "metrics.jsonl";
-/// How many checkpoints are kept: the newest may be the one that is damaged by a failing disk.
+/// How many checkpoints are kept, as a failing disk may damage the newest.
 const KEPT_CHECKPOINTS: usize = 2;
 
 impl RunFolder {
-    /// A new run; its settings are written at once. With `force`, an earlier run of Boomerang's in
-    /// this folder is removed first, and nothing else.
+    /// A new run, with its settings written. With `force`, an earlier run of Boomerang in this
+    /// folder is removed first, and nothing else.
     ///
     /// # Errors
-    /// When the folder is, holds or lies inside of something that the command reads, another process
-    /// writes to it, or it holds something that may not be overwritten.
+    /// When the folder is, contains or is inside of an input of the command, another process writes
+    /// to it, or it contains something that may not be overwritten.
     pub fn create(path: &Path, settings: &Value, force: bool) -> anyhow::Result<Self> {
         let was_used = is_used(path);
         if was_used && !force {
@@ -86,16 +86,16 @@ impl RunFolder {
         Ok(run)
     }
 
-    /// A run to resume. The settings have to be the same, or the result would be neither run's; with
-    /// `allow_other` they are replaced by the new ones, and the differences are reported.
+    /// A run to resume. The settings must be the same, so that the result is reproducible; with
+    /// `allow_other` the new ones are used, and the differences are reported.
     ///
     /// # Errors
-    /// As [`RunFolder::create`], when there is no run, or its settings differ: names the first that
-    /// does.
+    /// As [`RunFolder::create`]; when there is no run, or its settings differ: names the first
+    /// difference.
     pub fn resume(path: &Path, settings: &Value, allow_other: bool) -> anyhow::Result<Self> {
         let file = path.join(SETTINGS);
         let text = files::read_own_text(&file)
-            .with_context(|| format!("there is no run to resume in {}", path.display()))
+            .with_context(|| format!("{} has no run to resume", path.display()))
             .or_exit(Exit::Usage)?;
         let run = Self::open(path, false)?;
         let stored: Value = serde_json::from_str(&text)
@@ -106,15 +106,15 @@ impl RunFolder {
             None => {}
             Some(_) if allow_other => {
                 for Difference { key, stored, asked } in &differences {
-                    tell(&format!("resuming with another {key}: {asked} instead of {stored}"));
+                    note(&format!("resuming with {key} = {asked} instead of {stored}"));
                 }
                 run.write_settings(settings)?;
             }
             Some(Difference { key, stored, asked }) => {
                 return Err(Exit::Usage.error(format!(
                     "the run in {} was started with {key} = {stored}, this command has {asked}: \
-                     resume with the same settings, start a new run elsewhere, or add \
-                     --allow-mismatch to continue with the new ones",
+                     resume with the same settings, start a new run in another folder, or add \
+                     --allow-mismatch to continue with the new settings",
                     path.display()
                 )));
             }
@@ -122,13 +122,12 @@ impl RunFolder {
         Ok(run)
     }
 
-    /// Takes the lock, marks the folder as ours, and removes what killed writers left.
+    /// Takes the lock, marks the folder as ours, and removes leftovers of killed writers.
     fn open(path: &Path, must_be_ours: bool) -> anyhow::Result<Self> {
         files::refuse_inputs(path)?;
         if path.is_file() {
-            return Err(
-                Exit::Usage.error(format!("{} is a file; name a folder to create", path.display()))
-            );
+            return Err(Exit::Usage
+                .error(format!("{} is a file; expected a folder to create", path.display())));
         }
         if must_be_ours {
             files::refuse_unmarked(path)?;
@@ -141,7 +140,7 @@ impl RunFolder {
         Ok(run)
     }
 
-    /// Removes an earlier run, if all of it is as Boomerang wrote it.
+    /// Removes an earlier run, unless it has files that Boomerang did not write.
     fn remove_earlier(&self) -> anyhow::Result<()> {
         let names = self.checkpoint_names().into_iter().map(|name| self.checkpoints().join(name));
         let folders: Vec<PathBuf> = names.chain([self.student()]).collect();
@@ -173,7 +172,7 @@ impl RunFolder {
         self.path.join("student")
     }
 
-    /// Whether the file `name` was put there by hand; removes it.
+    /// Whether the user created the file `name`; removes it.
     pub fn take_signal(&self, name: &str) -> bool {
         fs::remove_file(self.path.join(name)).is_ok()
     }
@@ -183,7 +182,7 @@ impl RunFolder {
     }
 }
 
-/// Whether a folder holds more than an attempt to write there leaves.
+/// Whether a folder holds more than the leftovers of an attempt to write there.
 fn is_used(path: &Path) -> bool {
     let entries = fs::read_dir(path).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name()).any(|name| name != LOCK && !files::is_bookkeeping(&name))

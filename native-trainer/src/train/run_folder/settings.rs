@@ -1,10 +1,10 @@
-//! In what two runs' settings differ.
+//! The differences between the settings of two runs.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-/// A key that two settings have with other values.
+/// A key with different values.
 pub(super) struct Difference {
     pub(super) key: String,
     pub(super) stored: Value,
@@ -30,7 +30,7 @@ fn compare(key: &str, stored: &Value, asked: &Value, found: &mut Vec<Difference>
             }
         }
         _ if stored == asked => {}
-        // Runs of earlier versions say nothing of what they read.
+        // Runs of earlier versions have no fingerprints.
         (Value::Null, _) if key == "fingerprints" => {}
         _ => found.push(Difference {
             key: key.to_owned(),

@@ -58,7 +58,7 @@ fn the_newest_checkpoint_is_found_and_old_ones_go() {
 }
 
 #[test]
-fn a_checkpoint_that_was_cut_gives_way_to_the_one_before() {
+fn a_truncated_checkpoint_is_replaced_by_the_one_before() {
     for name in ["model.safetensors", "optimizer.burnpack", "metrics.jsonl", "state.json"] {
         let folder = tempfile::tempdir().unwrap();
         let run = ten_steps(folder.path());
@@ -70,7 +70,7 @@ fn a_checkpoint_that_was_cut_gives_way_to_the_one_before() {
 }
 
 #[test]
-fn a_run_without_a_whole_checkpoint_is_refused_with_both() {
+fn a_run_without_an_intact_checkpoint_is_refused_with_both() {
     let folder = tempfile::tempdir().unwrap();
     let run = ten_steps(folder.path());
     for name in ["step-000005", "step-000010"] {
