@@ -10,7 +10,7 @@ impl Family {
     ///
     /// Shares every weight with teacher and student; nothing is copied.
     pub fn member(&self, patch: &Patch) -> LanguageModel {
-        self.cook(&self.plan().recipe(patch))
+        self.assemble(&self.plan().recipe(patch))
     }
 
     /// The member that a recipe describes, with two matrices for embedding and head where their
@@ -18,7 +18,7 @@ impl Family {
     ///
     /// # Panics
     /// When the recipe names a layer that the family does not have.
-    pub fn cook(&self, recipe: &Recipe) -> LanguageModel {
+    pub fn assemble(&self, recipe: &Recipe) -> LanguageModel {
         let ends = recipe.ends(HeadPolicy::Untied, |owner| self.owner(owner).is_tied());
         let ends = ends.expect("two matrices are always possible");
         LanguageModel::assemble(

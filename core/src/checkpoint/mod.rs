@@ -33,7 +33,7 @@ pub use finite::{ensure_finite, n_not_finite};
 pub(crate) use header::header_of;
 pub use header::{Header, StoredTensor};
 pub use member::{MemberError, Parent};
-pub use names::{Names, Place, Share, Storage};
+pub use names::{Names, Share, Storage, TensorLocation};
 pub use precision::{Precision, StoredAs};
 pub(crate) use read::transpose;
 pub use write::{layer_to_bytes, model_to_bytes, tensors_to_bytes};

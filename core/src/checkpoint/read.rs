@@ -5,7 +5,7 @@ use safetensors::tensor::TensorView;
 
 use super::eight_bits::Scales;
 use super::foreign::refuse_dtype;
-use super::names::Place;
+use super::names::TensorLocation;
 use super::stored::Stored;
 use super::used::{Described, Used};
 use super::{Checkpoint, CheckpointError, Names, Share};
@@ -117,7 +117,7 @@ impl<'bytes> Checkpoint<'bytes> {
         Used::by(config).refuse_others(self.described())?;
         self.refuse_broken_tie(config, &names)?;
         each_parameter(config, |parameter| {
-            self.fitting(&place_of(&names, parameter)?, parameter).map(|_| ())
+            self.fitting(&location_of(&names, parameter)?, parameter).map(|_| ())
         })
     }
 
@@ -127,15 +127,15 @@ impl<'bytes> Checkpoint<'bytes> {
     }
 
     /// The tensor, if it has the shape that the parameter asks for.
-    fn fitting<'place>(
+    fn fitting<'location>(
         &self,
-        place: &'place Place,
+        location: &'location TensorLocation,
         parameter: &Parameter,
-    ) -> Result<Stored<'place, 'bytes>, CheckpointError> {
-        let (name, view) = self.locate(place)?;
-        fits(place, parameter, name, view.shape())?;
+    ) -> Result<Stored<'location, 'bytes>, CheckpointError> {
+        let (name, view) = self.locate(location)?;
+        fits(location, parameter, name, view.shape())?;
         refuse_dtype(name, view.dtype())?;
-        self.refuse_second(place, name, view)?;
+        self.refuse_second(location, name, view)?;
         let scales = Scales::find(self, name, view)?;
         Ok(Stored {
             name,
@@ -152,19 +152,19 @@ impl<'bytes> Checkpoint<'bytes> {
         parameter: &Parameter,
         release: &mut dyn FnMut(&[u8]),
     ) -> Result<TensorData, CheckpointError> {
-        let place = place_of(names, parameter)?;
-        let stored = self.fitting(&place, parameter)?;
-        let values = if place.storage.share == Share::WHOLE {
+        let location = location_of(names, parameter)?;
+        let stored = self.fitting(&location, parameter)?;
+        let values = if location.storage.share == Share::WHOLE {
             stored.whole(release)?
         } else {
-            let values = stored.share(place.storage.share, place.storage.transposed)?;
+            let values = stored.share(location.storage.share, location.storage.transposed)?;
             release(stored.data);
             values
         };
         if let Some(scales) = stored.scales {
             release(scales.data());
         }
-        let values = match (place.storage.transposed, parameter.shape.as_slice()) {
+        let values = match (location.storage.transposed, parameter.shape.as_slice()) {
             (true, &[n_inputs, n_outputs]) => transpose(&values, n_outputs, n_inputs),
             _ => values,
         };
@@ -172,22 +172,22 @@ impl<'bytes> Checkpoint<'bytes> {
     }
 
     /// The tensor, under the first of its names that the files have.
-    pub(crate) fn locate<'place>(
+    pub(crate) fn locate<'location>(
         &self,
-        place: &'place Place,
-    ) -> Result<(&'place str, &TensorView<'bytes>), CheckpointError> {
-        let name = place.names().find(|name| self.contains(name)).unwrap_or(&place.name);
+        location: &'location TensorLocation,
+    ) -> Result<(&'location str, &TensorView<'bytes>), CheckpointError> {
+        let name = location.names().find(|name| self.contains(name)).unwrap_or(&location.name);
         Ok((name, self.tensor(name)?))
     }
 
     /// A parameter has one value, under however many of its names it is stored.
     fn refuse_second(
         &self,
-        place: &Place,
+        location: &TensorLocation,
         first: &str,
         view: &TensorView<'_>,
     ) -> Result<(), CheckpointError> {
-        let others = place.names().filter(|name| *name != first);
+        let others = location.names().filter(|name| *name != first);
         let mut others = others.filter_map(|name| Some((name, self.tensors.get(name)?)));
         let differs =
             |other: &TensorView<'_>| other.dtype() != view.dtype() || other.data() != view.data();
@@ -233,10 +233,10 @@ pub(super) fn check_described<'tensors>(
     let names = Names::of(config);
     Used::by(config).refuse_others(all)?;
     let check = |parameter: &Parameter| {
-        let place = place_of(&names, parameter)?;
-        let found = place.names().find_map(|name| find(name));
-        let found = found.ok_or_else(|| missing(&place.name))?;
-        fits(&place, parameter, found.name, found.shape)?;
+        let location = location_of(&names, parameter)?;
+        let found = location.names().find_map(|name| find(name));
+        let found = found.ok_or_else(|| missing(&location.name))?;
+        fits(&location, parameter, found.name, found.shape)?;
         refuse_dtype(found.name, found.dtype)
     };
     each_parameter(config, check)
@@ -256,18 +256,21 @@ fn each_parameter(
     outcome
 }
 
-fn place_of(names: &Names<'_>, parameter: &Parameter) -> Result<Place, CheckpointError> {
-    let place = names.find(&parameter.path);
-    place.ok_or_else(|| CheckpointError::Unnamed { path: parameter.path.clone() })
+fn location_of(
+    names: &Names<'_>,
+    parameter: &Parameter,
+) -> Result<TensorLocation, CheckpointError> {
+    let location = names.find(&parameter.path);
+    location.ok_or_else(|| CheckpointError::Unnamed { path: parameter.path.clone() })
 }
 
 fn fits(
-    place: &Place,
+    location: &TensorLocation,
     parameter: &Parameter,
     name: &str,
     found: &[usize],
 ) -> Result<(), CheckpointError> {
-    let expected = place.stored_shape(&parameter.shape);
+    let expected = location.stored_shape(&parameter.shape);
     if expected.as_deref() == Some(found) {
         return Ok(());
     }

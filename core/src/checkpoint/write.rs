@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use super::eight_bits::{self, scales_name, scales_shape};
 use super::read::transpose;
-use super::{CheckpointError, Names, Place, Precision, Share, Storage, StoredAs};
+use super::{CheckpointError, Names, Precision, Share, Storage, StoredAs, TensorLocation};
 use crate::config::ModelConfig;
 use crate::model::parameters::for_each;
 use crate::model::{DecoderLayer, LanguageModel};
@@ -52,7 +52,7 @@ fn module_to_bytes<M: Module>(
             let shape = place.stored_shape(&parameter.shape)?;
             Some((place, shape))
         });
-        let Some((Place { name, storage, .. }, stored_shape)) = stored else {
+        let Some((TensorLocation { name, storage, .. }, stored_shape)) = stored else {
             unnamed.get_or_insert_with(|| parameter.path.clone());
             return;
         };

@@ -1,11 +1,11 @@
 //! An item while it is being written: its tokens so far and the bits of the choices behind them.
 //!
 //! All chance in an item passes through [`Draft::below`], which counts its bits. They are the
-//! entropy of the item if different choices write different items; each family sees to that.
+//! entropy of the item if different choices write different items; each kind sees to that.
 
 use super::vocabulary::{START, Vocabulary};
 use super::world::World;
-use super::{Answer, Family, Item};
+use super::{Answer, Item, ItemKind};
 
 pub(super) struct Draft<'a> {
     pub(super) world: &'a World,
@@ -84,9 +84,9 @@ impl<'a> Draft<'a> {
         words.iter().map(|word| self.vocabulary.id(word)).collect()
     }
 
-    pub(super) fn finish(mut self, family: Family) -> Item {
+    pub(super) fn finish(mut self, kind: ItemKind) -> Item {
         self.write(".");
-        Item { tokens: self.tokens, bits: self.bits + family.bits(), answers: self.answers, family }
+        Item { tokens: self.tokens, bits: self.bits + kind.bits(), answers: self.answers, kind }
     }
 }
 

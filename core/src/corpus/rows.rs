@@ -84,15 +84,15 @@ const PADDING_ID: u32 = 0;
 
 #[cfg(test)]
 mod tests {
-    use super::super::Family;
+    use super::super::ItemKind;
     use super::*;
 
     #[test]
     fn no_item_is_longer_than_the_longest() {
         let corpus = Corpus::new(1);
         let mut rng = Stream::Rows.rng(2);
-        let lengths = Family::ALL.into_iter().flat_map(|family| {
-            (0..1_000).map(|_| corpus.item_of(family, &mut rng).tokens.len()).collect::<Vec<_>>()
+        let lengths = ItemKind::ALL.into_iter().flat_map(|kind| {
+            (0..1_000).map(|_| corpus.item_of(kind, &mut rng).tokens.len()).collect::<Vec<_>>()
         });
         assert_eq!(lengths.max(), Some(LONGEST_ITEM));
     }

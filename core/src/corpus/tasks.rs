@@ -10,14 +10,14 @@ use crate::evaluate::ChoiceDoc;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, RngExt};
 
-use super::{Answer, Corpus, Family, Stream};
+use super::{Answer, Corpus, ItemKind, Stream};
 
 /// What the documents of one task have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task {
     pub name: &'static str,
     /// Where its documents are cut from.
-    pub family: Family,
+    pub kind: ItemKind,
     pub n_choices: usize,
 }
 
@@ -30,19 +30,19 @@ impl Task {
 
 /// All tasks, in the order of [`Corpus::tasks`].
 pub const TASKS: [Task; 13] = [
-    Task { name: "fact", family: Family::Fact, n_choices: 20 },
-    Task { name: "friend", family: Family::Friend, n_choices: 20 },
-    Task { name: "sum2", family: Family::Sum, n_choices: 10 },
-    Task { name: "sum3", family: Family::Sum, n_choices: 10 },
-    Task { name: "sum4", family: Family::Sum, n_choices: 10 },
-    Task { name: "steps", family: Family::Sum, n_choices: 10 },
-    Task { name: "count", family: Family::Count, n_choices: 5 },
-    Task { name: "sort", family: Family::Sort, n_choices: 10 },
-    Task { name: "rev", family: Family::Say, n_choices: 16 },
-    Task { name: "copy", family: Family::Say, n_choices: 16 },
-    Task { name: "brack", family: Family::Brackets, n_choices: 3 },
-    Task { name: "agree", family: Family::Agree, n_choices: 2 },
-    Task { name: "rhyme", family: Family::Rhyme, n_choices: 20 },
+    Task { name: "fact", kind: ItemKind::Fact, n_choices: 20 },
+    Task { name: "friend", kind: ItemKind::Friend, n_choices: 20 },
+    Task { name: "sum2", kind: ItemKind::Sum, n_choices: 10 },
+    Task { name: "sum3", kind: ItemKind::Sum, n_choices: 10 },
+    Task { name: "sum4", kind: ItemKind::Sum, n_choices: 10 },
+    Task { name: "steps", kind: ItemKind::Sum, n_choices: 10 },
+    Task { name: "count", kind: ItemKind::Count, n_choices: 5 },
+    Task { name: "sort", kind: ItemKind::Sort, n_choices: 10 },
+    Task { name: "rev", kind: ItemKind::Say, n_choices: 16 },
+    Task { name: "copy", kind: ItemKind::Say, n_choices: 16 },
+    Task { name: "brack", kind: ItemKind::Brackets, n_choices: 3 },
+    Task { name: "agree", kind: ItemKind::Agree, n_choices: 2 },
+    Task { name: "rhyme", kind: ItemKind::Rhyme, n_choices: 20 },
 ];
 
 impl Corpus {
@@ -59,10 +59,10 @@ impl Corpus {
 
     fn task_doc(&self, task: &Task, rng: &mut impl Rng) -> ChoiceDoc {
         loop {
-            let item = self.item_of(task.family, rng);
+            let item = self.item_of(task.kind, rng);
             let answers: Vec<&Answer> =
                 item.answers.iter().filter(|answer| answer.task == task.name).collect();
-            // A family may serve several tasks, and this item another one.
+            // A kind may serve several tasks, and this item another one.
             let Some(answer) = answers.choose(rng) else { continue };
 
             let right = answer.choices[answer.gold];

@@ -106,7 +106,7 @@ mod tests {
     use serde_json::Value;
     use tokenizers::Tokenizer;
 
-    use super::super::{Corpus, Family, Stream};
+    use super::super::{Corpus, ItemKind, Stream};
 
     #[test]
     fn every_word_has_one_id() {
@@ -137,11 +137,11 @@ mod tests {
     }
 
     #[test]
-    fn the_tokenizer_gives_back_the_tokens_of_every_family() {
+    fn the_tokenizer_gives_back_the_tokens_of_every_kind() {
         let corpus = Corpus::new(1);
         let tokenizer = Tokenizer::from_bytes(corpus.tokenizer_json()).expect("it is a tokenizer");
-        for family in Family::ALL {
-            let tokens = corpus.item_of(family, &mut Stream::Rows.rng(1)).tokens;
+        for kind in ItemKind::ALL {
+            let tokens = corpus.item_of(kind, &mut Stream::Rows.rng(1)).tokens;
             let text = corpus.text(&tokens);
             let encoding = tokenizer.encode(text.as_str(), false).expect("it encodes");
             assert_eq!(encoding.get_ids(), tokens);

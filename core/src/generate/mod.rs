@@ -1,11 +1,11 @@
 //! Text, one token at a time.
 
-mod along;
 mod certainty;
+mod comparison;
 mod open;
+mod replay;
 mod retrace;
 mod text_stream;
-mod written;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -13,12 +13,12 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use along::{Along, Guess};
 pub use certainty::{Certainty, certainties};
+pub use comparison::{Guess, TextComparison};
 pub use open::{OpenError, answer_open};
+pub use replay::ReplayCache;
 pub use retrace::{Retraced, retrace};
 pub use text_stream::TextStream;
-pub use written::Written;
 
 use crate::evaluate::{ReadBackError, read_finite};
 use crate::model::{AttentionMask, KvCache, LanguageModel};
@@ -51,9 +51,9 @@ pub enum GenerateError {
 /// A text in the making.
 pub struct Generation<'model> {
     model: &'model LanguageModel,
-    written: Written,
+    written: ReplayCache,
     /// Tokens chosen by this generation; more may be known from one before.
-    n_drawn: usize,
+    n_chosen: usize,
     n_tokens: usize,
     n_reused: usize,
     /// Places whose logits are kept.
@@ -80,7 +80,7 @@ impl<'model> Generation<'model> {
         }
         let n_tokens = n_tokens.min(max_seq - prompt.len());
         let cache = KvCache::new(model.config(), 1, prompt.len() + n_tokens, &model.device());
-        Ok(Self::of(model, Written::nothing(prompt, cache), n_tokens, sampling))
+        Ok(Self::of(model, ReplayCache::nothing(prompt, cache), n_tokens, sampling))
     }
 
     /// Writes a text of the same model anew, with the same prompt: its tokens are those that
@@ -88,9 +88,9 @@ impl<'model> Generation<'model> {
     ///
     /// # Errors
     /// [`GenerateError`] when the prompt does not fit the model.
-    pub fn again(
+    pub fn replay(
         model: &'model LanguageModel,
-        written: Written,
+        written: ReplayCache,
         n_tokens: usize,
         sampling: Sampling,
     ) -> Result<Self, GenerateError> {
@@ -104,7 +104,7 @@ impl<'model> Generation<'model> {
 
     fn of(
         model: &'model LanguageModel,
-        written: Written,
+        written: ReplayCache,
         n_tokens: usize,
         sampling: Sampling,
     ) -> Self {
@@ -113,11 +113,11 @@ impl<'model> Generation<'model> {
             Sampling::Random { seed, .. } => seed,
         };
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        Self { model, written, n_drawn: 0, n_tokens, n_reused: 0, most_kept: 0, sampling, rng }
+        Self { model, written, n_chosen: 0, n_tokens, n_reused: 0, most_kept: 0, sampling, rng }
     }
 
     /// Keeps what the model says at the first places, up to so many bytes, for
-    /// [`Generation::into_written`].
+    /// [`Generation::into_replay_cache`].
     #[must_use]
     pub fn keeping(mut self, n_bytes: usize) -> Self {
         self.most_kept = n_bytes / (size_of::<f32>() * self.model.config().vocab);
@@ -129,7 +129,7 @@ impl<'model> Generation<'model> {
     /// # Errors
     /// [`GenerateError::ReadBack`] when the device is lost, or the logits are not finite.
     pub async fn next(&mut self) -> Result<Option<u32>, GenerateError> {
-        let place = self.n_drawn;
+        let place = self.n_chosen;
         if place == self.n_tokens {
             return Ok(None);
         }
@@ -148,7 +148,7 @@ impl<'model> Generation<'model> {
             }
         };
         self.written.choose(place, token);
-        self.n_drawn += 1;
+        self.n_chosen += 1;
         self.n_reused += usize::from(is_known);
         Ok(Some(token))
     }
@@ -159,7 +159,7 @@ impl<'model> Generation<'model> {
     }
 
     /// The text with what the model said along it; `None` where nothing of that was kept.
-    pub fn into_written(self) -> Option<Written> {
+    pub fn into_replay_cache(self) -> Option<ReplayCache> {
         self.written.logits(0).is_some().then_some(self.written)
     }
 }

@@ -2,9 +2,9 @@
 //! nearer to it fast.
 
 mod divergence;
-mod known;
+mod measured;
 mod order;
 
 pub use divergence::{Divergence, divergences};
-pub use known::{Known, Metric};
+pub use measured::{MeasuredMembers, Metric};
 pub use order::{MOST_LAYERS_EXACT, SearchError, beam, exact, greedy};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::known::Known;
+use super::measured::MeasuredMembers;
 use crate::evaluate::ReadBackError;
 use crate::plan::Patch;
 
@@ -31,10 +31,10 @@ pub const MOST_LAYERS_EXACT: usize = 12;
 /// # Errors
 /// [`SearchError::ReadBack`] when the device is lost.
 pub async fn greedy(
-    known: &mut Known<'_>,
+    measured: &mut MeasuredMembers<'_>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<usize>, SearchError> {
-    beam(known, 1, progress).await
+    beam(measured, 1, progress).await
 }
 
 /// A path on which the sum of the losses is small: of all sets of one size those `width` are kept
@@ -43,18 +43,18 @@ pub async fn greedy(
 /// # Errors
 /// [`SearchError::ReadBack`] when the device is lost.
 pub async fn beam(
-    known: &mut Known<'_>,
+    measured: &mut MeasuredMembers<'_>,
     width: usize,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<usize>, SearchError> {
-    let n_layers = known.plan().n_student_layers();
-    known.measure(&[Patch::none(known.plan())]).await?;
-    let mut paths = vec![Path::start(known)];
+    let n_layers = measured.plan().n_student_layers();
+    measured.measure(&[Patch::none(measured.plan())]).await?;
+    let mut paths = vec![Path::start(measured)];
     for step in 0..n_layers {
         let next: Vec<Patch> =
             paths.iter().flat_map(Path::successors).map(|(_, set)| set).collect();
-        known.measure(&next).await?;
-        paths = extend(known, &paths);
+        measured.measure(&next).await?;
+        paths = extend(measured, &paths);
         paths.truncate(width.max(1));
         progress(step + 1);
     }
@@ -66,16 +66,16 @@ pub async fn beam(
 /// # Errors
 /// [`SearchError::TooLarge`] for a student of more than [`MOST_LAYERS_EXACT`] layers.
 pub async fn exact(
-    known: &mut Known<'_>,
+    measured: &mut MeasuredMembers<'_>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Vec<usize>, SearchError> {
-    let n_student_layers = known.plan().n_student_layers();
+    let n_student_layers = measured.plan().n_student_layers();
     if n_student_layers > MOST_LAYERS_EXACT {
         let n_sets = format!("2^{n_student_layers}");
         return Err(SearchError::TooLarge { n_student_layers, n_sets, most: MOST_LAYERS_EXACT });
     }
     // With room for every set, a beam forgets no path that could be the best.
-    beam(known, 1 << n_student_layers, progress).await
+    beam(measured, 1 << n_student_layers, progress).await
 }
 
 /// A path as far as it has come.
@@ -90,10 +90,10 @@ struct Path {
 }
 
 impl Path {
-    fn start(known: &Known<'_>) -> Self {
-        let set = Patch::none(known.plan());
-        let n_student_layers = known.plan().n_student_layers();
-        Self { order: Vec::new(), loss: known.loss(&set), set, n_student_layers }
+    fn start(measured: &MeasuredMembers<'_>) -> Self {
+        let set = Patch::none(measured.plan());
+        let n_student_layers = measured.plan().n_student_layers();
+        Self { order: Vec::new(), loss: measured.loss(&set), set, n_student_layers }
     }
 
     fn successors(&self) -> impl Iterator<Item = (usize, Patch)> + '_ {
@@ -103,11 +103,11 @@ impl Path {
 }
 
 /// All paths one step further; of those that meet in one set the best, best first.
-fn extend(known: &Known<'_>, paths: &[Path]) -> Vec<Path> {
+fn extend(measured: &MeasuredMembers<'_>, paths: &[Path]) -> Vec<Path> {
     let mut by_set: BTreeMap<Patch, Path> = BTreeMap::new();
     for path in paths {
         for (layer, set) in path.successors() {
-            let loss = path.loss + known.loss(&set);
+            let loss = path.loss + measured.loss(&set);
             if by_set.get(&set).is_some_and(|other| other.loss <= loss) {
                 continue;
             }

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::config::ModelConfig;
     use crate::distill::Initialization;
-    use crate::generate::{Along, Guess};
+    use crate::generate::{Guess, TextComparison};
     use crate::model::parameters::Parameter;
     use crate::plan::{LayerPlan, Patch};
     use crate::prune::{Family, Student, Teacher};
@@ -165,7 +165,7 @@ mod tests {
         let member = family.member(&Patch::of(&[1], family.plan()).unwrap());
         let depths = look(&family, &[1], 10);
         assert_eq!(depths.len(), 6);
-        let along = Along::new(family.teacher().model(), &text(), 10).unwrap();
+        let along = TextComparison::new(family.teacher().model(), &text(), 10).unwrap();
         let expected: Vec<Guess> = block_on(along.guesses(&member)).unwrap();
         let found = &depths.last().unwrap().guesses;
         assert_eq!(found.len(), 35);

@@ -3,7 +3,7 @@
 use boomerang_core::distill::Batch;
 use boomerang_core::plan::PatchOrder;
 use boomerang_core::prune::Family;
-use boomerang_core::search::{self, Known};
+use boomerang_core::search::{self, MeasuredMembers};
 use boomerang_core::similarity::{block_similarity, similarity_order};
 use futures_lite::future::block_on;
 
@@ -46,7 +46,7 @@ pub fn find(
     beam: usize,
     family: &Family,
     batches: &[Batch],
-    known: &mut Known<'_>,
+    known: &mut MeasuredMembers<'_>,
     progress: &mut dyn FnMut(usize),
 ) -> anyhow::Result<Vec<usize>> {
     let order = match method {

@@ -54,7 +54,7 @@ pub struct Names<'config> {
 
 /// Where a parameter is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct TensorLocation {
     /// The tensor's name, as we write it.
     pub name: String,
     /// Other names under which it may be found.
@@ -62,7 +62,7 @@ pub struct Place {
     pub storage: Storage,
 }
 
-impl Place {
+impl TensorLocation {
     /// All names under which the tensor may be found, ours first.
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
         std::iter::once(&self.name).chain(&self.also)
@@ -89,7 +89,7 @@ impl<'config> Names<'config> {
     ///
     /// `path` is a parameter of a model (`layers.3.mlp.up.weight`, `norm.gamma`) or, for the file
     /// of a single layer, of a layer (`mlp.up.weight`). `None` for a path that no model has.
-    pub fn find(&self, path: &str) -> Option<Place> {
+    pub fn find(&self, path: &str) -> Option<TensorLocation> {
         let look_up = |rows: &[Row], path: &str| {
             rows.iter().find(|row| row.0 == path).map(|&(_, name, layout)| (name, layout))
         };
@@ -118,7 +118,7 @@ impl<'config> Names<'config> {
             let otherwise_ended: Vec<String> = otherwise_ended.collect();
             also.extend(otherwise_ended);
         }
-        Some(Place { name, also, storage: self.storage(layout) })
+        Some(TensorLocation { name, also, storage: self.storage(layout) })
     }
 
     /// The number of the layer that a tensor belongs to, and its name inside the layer.

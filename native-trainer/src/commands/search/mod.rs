@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use boomerang_core::plan::{OrderFile, Patch, PatchOrder};
 use boomerang_core::prune::Family;
-use boomerang_core::search::{self, Known};
+use boomerang_core::search::{self, MeasuredMembers};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
         Metric::Kl => search::Metric::Kl,
         Metric::Ppl => search::Metric::Nats,
     };
-    let mut known = Known::new(&family, &batches, metric);
+    let mut known = MeasuredMembers::new(&family, &batches, metric);
     let mut bar = Progress::new("search", family.plan().n_student_layers());
     let mut progress = |done| bar.set(done, || "student layers".to_owned());
     let order = find(args.method, args.beam, &family, &batches, &mut known, &mut progress)?;
@@ -126,7 +126,7 @@ fn tell_sizes(
     name: &str,
     path: &[Patch],
     family: &Family,
-    known: &mut Known<'_>,
+    known: &mut MeasuredMembers<'_>,
 ) -> anyhow::Result<Vec<Value>> {
     block_on(known.measure(path))?;
     for patch in path {
@@ -143,7 +143,7 @@ fn tell_sizes(
 }
 
 /// The sizes of the order, each within the next, beside the best set of each size by itself.
-fn tell_best(best: &[Patch], nested: &[Patch], family: &Family, known: &Known<'_>) {
+fn tell_best(best: &[Patch], nested: &[Patch], family: &Family, known: &MeasuredMembers<'_>) {
     print("layers  KL along the order   KL of the best set   its student layers");
     let n_layers = |patch: &Patch| family.plan().recipe(patch).layers.len();
     for patch in best {
@@ -158,7 +158,7 @@ fn tell_best(best: &[Patch], nested: &[Patch], family: &Family, known: &Known<'_
     }
 }
 
-fn tell_size(patch: &Patch, family: &Family, known: &Known<'_>) -> Value {
+fn tell_size(patch: &Patch, family: &Family, known: &MeasuredMembers<'_>) -> Value {
     let found = known.divergence(patch);
     json!({
         "layers": family.plan().recipe(patch).layers.len(),

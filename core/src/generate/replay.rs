@@ -13,7 +13,7 @@ use crate::model::{KvCache, LanguageModel};
 /// Invariant: `logits` are those of the first places, each behind the prompt and the tokens before
 /// it; the cache has seen no more than the text, and all before the last place of `logits`.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct ReplayCache {
     prompt: Vec<u32>,
     tokens: Vec<u32>,
     /// Each `[1, vocab]`.
@@ -21,7 +21,7 @@ pub struct Written {
     cache: KvCache,
 }
 
-impl Written {
+impl ReplayCache {
     pub(super) fn nothing(prompt: &[u32], cache: KvCache) -> Self {
         Self { prompt: prompt.to_vec(), tokens: Vec::new(), logits: Vec::new(), cache }
     }
@@ -117,14 +117,14 @@ mod tests {
     }
 
     /// The first of a generation's tokens, how many of them were known, and the text for another.
-    fn written(mut generation: Generation<'_>, n: usize) -> (Vec<u32>, usize, Option<Written>) {
+    fn written(mut generation: Generation<'_>, n: usize) -> (Vec<u32>, usize, Option<ReplayCache>) {
         let mut tokens = Vec::new();
         while tokens.len() < n
             && let Some(token) = block_on(generation.next()).unwrap()
         {
             tokens.push(token);
         }
-        (tokens, generation.n_reused(), generation.into_written())
+        (tokens, generation.n_reused(), generation.into_replay_cache())
     }
 
     fn from_scratch(model: &LanguageModel, n_tokens: usize, sampling: Sampling) -> Vec<u32> {
@@ -143,7 +143,7 @@ mod tests {
             .chain([(Sampling::Greedy, 5, 5), (random(0.8, 1), 30, 9), (random(2.0, 4), 12, 12)])
             .chain((0..20).map(|step| (random(0.1 * f64::from(step), 7), 12, 12)));
         for (sampling, n_tokens, n_taken) in wishes {
-            let again = Generation::again(model, before.unwrap(), n_tokens, sampling).unwrap();
+            let again = Generation::replay(model, before.unwrap(), n_tokens, sampling).unwrap();
             let (tokens, n_reused, now) = written(again.keeping(n_bytes), n_taken);
             let expected = from_scratch(model, n_tokens, sampling);
             assert_eq!(tokens, expected[..n_taken], "{sampling:?}");
@@ -176,7 +176,7 @@ mod tests {
         let model = model();
         let first = Generation::new(&model, &PROMPT, N_TOKENS, random(1.0, 3)).unwrap();
         let (tokens, _, before) = written(first.keeping(ALL), N_TOKENS);
-        let again = Generation::again(&model, before.unwrap(), N_TOKENS, random(1.0, 3)).unwrap();
+        let again = Generation::replay(&model, before.unwrap(), N_TOKENS, random(1.0, 3)).unwrap();
         assert_eq!(written(again, N_TOKENS).1, N_TOKENS);
         assert_eq!(tokens.len(), N_TOKENS);
     }
@@ -187,9 +187,9 @@ mod tests {
         let first = Generation::new(&model, &PROMPT, N_TOKENS, random(1.0, 3)).unwrap();
         let before = written(first.keeping(ALL), N_TOKENS).2.unwrap();
         // The reader stops after two tokens, and draws once more.
-        let stopped = Generation::again(&model, before, N_TOKENS, random(1.0, 3)).unwrap();
+        let stopped = Generation::replay(&model, before, N_TOKENS, random(1.0, 3)).unwrap();
         let before = written(stopped.keeping(ALL), 2).2.unwrap();
-        let again = Generation::again(&model, before, N_TOKENS, random(1.0, 3)).unwrap();
+        let again = Generation::replay(&model, before, N_TOKENS, random(1.0, 3)).unwrap();
         assert_eq!(written(again, N_TOKENS).1, N_TOKENS);
     }
 
@@ -222,7 +222,7 @@ mod tests {
         let model = model_with(&more);
         let first = Generation::new(&model, &PROMPT, 10, Sampling::Greedy).unwrap();
         let before = written(first.keeping(ALL), 10).2.unwrap();
-        let again = Generation::again(&model, before, 20, Sampling::Greedy).unwrap();
+        let again = Generation::replay(&model, before, 20, Sampling::Greedy).unwrap();
         let (tokens, n_reused, _) = written(again.keeping(ALL), 20);
         assert_eq!((tokens, n_reused), (from_scratch(&model, 20, Sampling::Greedy), 0));
     }

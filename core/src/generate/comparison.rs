@@ -22,7 +22,7 @@ pub struct Guess {
 }
 
 /// A text that a teacher has read.
-pub struct Along<'model> {
+pub struct TextComparison<'model> {
     teacher: &'model LanguageModel,
     /// `[1, seq]`
     tokens: Tensor<2, Int>,
@@ -32,7 +32,7 @@ pub struct Along<'model> {
     states: Tensor<2>,
 }
 
-impl<'model> Along<'model> {
+impl<'model> TextComparison<'model> {
     /// Lets the teacher read `text`; the next token is guessed after place `from` and all later ones.
     ///
     /// # Errors

@@ -34,20 +34,20 @@ impl Corpus {
     ///
     /// # Panics
     /// As [`Corpus::rows`].
-    pub fn lessons(&self, seed: u64, row_len: usize) -> impl Iterator<Item = Batch> {
-        batches(self.rows(FIRST_SEED + seed, row_len), row_len)
+    pub fn batches(&self, seed: u64, row_len: usize) -> impl Iterator<Item = Batch> {
+        batches_of(self.rows(FIRST_SEED + seed, row_len), row_len)
     }
 
     /// The same with the corpus inside, for streams that outlive their maker.
     ///
     /// # Panics
     /// As [`Corpus::rows`].
-    pub fn into_lessons(self, seed: u64, row_len: usize) -> impl Iterator<Item = Batch> {
-        batches(self.into_rows(FIRST_SEED + seed, row_len), row_len)
+    pub fn into_batches(self, seed: u64, row_len: usize) -> impl Iterator<Item = Batch> {
+        batches_of(self.into_rows(FIRST_SEED + seed, row_len), row_len)
     }
 }
 
-fn batches(rows: impl Iterator<Item = Row>, row_len: usize) -> impl Iterator<Item = Batch> {
+fn batches_of(rows: impl Iterator<Item = Row>, row_len: usize) -> impl Iterator<Item = Batch> {
     let mut rows = rows.map(|row| distill::Row::new(row.tokens, row.segments));
     let n_rows = (TOKENS_PER_STEP / row_len).max(1);
     std::iter::repeat_with(move || Batch::new(rows.by_ref().take(n_rows).collect(), Layout::Packed))
@@ -60,9 +60,9 @@ mod tests {
     #[test]
     fn a_step_reads_as_many_rows_as_its_tokens_fill() {
         let corpus = Corpus::new(1);
-        let batches: Vec<Batch> = corpus.lessons(3, 64).take(2).collect();
+        let batches: Vec<Batch> = corpus.batches(3, 64).take(2).collect();
         assert!(batches.iter().all(|batch| (batch.n_rows(), batch.seq()) == (16, 64)));
         assert_ne!(batches[0], batches[1]);
-        assert_eq!(corpus.into_lessons(3, 64).take(2).collect::<Vec<_>>(), batches);
+        assert_eq!(corpus.into_batches(3, 64).take(2).collect::<Vec<_>>(), batches);
     }
 }

@@ -18,7 +18,7 @@ pub enum Metric {
 }
 
 /// A family, some texts, and the divergences measured on them.
-pub struct Known<'a> {
+pub struct MeasuredMembers<'a> {
     family: &'a Family,
     batches: &'a [Batch],
     metric: Metric,
@@ -39,7 +39,7 @@ fn described(patch: &Patch) -> String {
     }
 }
 
-impl<'a> Known<'a> {
+impl<'a> MeasuredMembers<'a> {
     pub fn new(family: &'a Family, batches: &'a [Batch], metric: Metric) -> Self {
         Self {
             family,

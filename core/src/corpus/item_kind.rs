@@ -1,10 +1,10 @@
 //! The kinds of items there are, with an example of each, and how often each is drawn.
 //!
-//! How the items of a family are written is in `knowledge`, `lists`, `sums` and `grammar`.
+//! How the items of a kind are written is in `knowledge`, `lists`, `sums` and `grammar`.
 
 /// What an item is about, and so what a model has to be able to do to predict it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Family {
+pub enum ItemKind {
     /// Remember: `fero likes gray , has friend egum , works as singer .`
     Fact,
     /// Remember two facts in a row: `friend of adiv lives in vutton , works as weaver .`
@@ -25,7 +25,7 @@ pub enum Family {
     Rhyme,
 }
 
-impl Family {
+impl ItemKind {
     pub const ALL: [Self; 9] = [
         Self::Fact,
         Self::Friend,
@@ -38,7 +38,7 @@ impl Family {
         Self::Rhyme,
     ];
 
-    /// How often the family is drawn, relative to the others.
+    /// How often the kind is drawn, relative to the others.
     ///
     /// Half of the corpus is facts: one is remembered after about a hundred encounters, and there
     /// are thousands of them.
@@ -52,7 +52,7 @@ impl Family {
         }
     }
 
-    /// Minus log2 of the probability that [`Corpus::item`] draws this family.
+    /// Minus log2 of the probability that [`Corpus::item`] draws this kind.
     pub(super) fn bits(self) -> f64 {
         (f64::from(Self::total_weight()) / f64::from(self.weight())).log2()
     }
@@ -71,15 +71,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn families_are_drawn_by_weight() {
+    fn kinds_are_sampled_by_weight() {
         let corpus = Corpus::new(1);
         let mut rng = ChaCha8Rng::seed_from_u64(9);
-        let drawn: Vec<Family> = (0..20_000).map(|_| corpus.item(&mut rng).family).collect();
-        for family in Family::ALL {
-            let n_drawn = drawn.iter().filter(|&&drawn| drawn == family).count();
-            let expected = 20_000.0 * (-family.bits()).exp2();
+        let drawn: Vec<ItemKind> = (0..20_000).map(|_| corpus.item(&mut rng).kind).collect();
+        for kind in ItemKind::ALL {
+            let n_drawn = drawn.iter().filter(|&&drawn| drawn == kind).count();
+            let expected = 20_000.0 * (-kind.bits()).exp2();
             let standard_error = expected.sqrt();
-            assert!((n_drawn as f64 - expected).abs() < 4.0 * standard_error, "{family:?}");
+            assert!((n_drawn as f64 - expected).abs() < 4.0 * standard_error, "{kind:?}");
         }
     }
 }
