@@ -1,4 +1,4 @@
-//! Tensors of a checkpoint as parameters of a model.
+//! Reads the tensors of a checkpoint as parameters of a model.
 
 use burn::tensor::{Device, TensorData};
 use safetensors::tensor::TensorView;
@@ -6,7 +6,7 @@ use safetensors::tensor::TensorView;
 use super::eight_bits::Scales;
 use super::foreign::refuse_dtype;
 use super::names::TensorLocation;
-use super::stored::Stored;
+use super::stored::RawTensor;
 use super::used::{Described, Used};
 use super::{Checkpoint, CheckpointError, Names, Share};
 use crate::config::{LayerKind, ModelConfig};
@@ -17,7 +17,7 @@ impl<'bytes> Checkpoint<'bytes> {
     /// The model that `config` describes, in f32 on `device`.
     ///
     /// # Errors
-    /// [`CheckpointError`] names the tensor that is missing or does not fit.
+    /// [`CheckpointError`] names the tensor that is missing or invalid.
     pub fn read_model(
         &self,
         config: &ModelConfig,
@@ -26,8 +26,9 @@ impl<'bytes> Checkpoint<'bytes> {
         self.read_model_releasing(config, device, |_| {})
     }
 
-    /// As [`Checkpoint::read_model`], and tells `release` the stored bytes as they have been read,
-    /// piece by piece, so that a mapped file need not stay in memory beside the model.
+    /// As [`Checkpoint::read_model`], and passes the stored bytes to `release` once they have been
+    /// read, piece by piece, so that a mapped file need not stay in memory in addition to the
+    /// model.
     ///
     /// # Errors
     /// As [`Checkpoint::read_model`].
@@ -60,7 +61,7 @@ impl<'bytes> Checkpoint<'bytes> {
     /// As [`Checkpoint::read_model`].
     ///
     /// # Panics
-    /// When the model has no such layer.
+    /// If the model has no such layer.
     pub fn read_layer_of(
         &self,
         config: &ModelConfig,
@@ -90,7 +91,8 @@ impl<'bytes> Checkpoint<'bytes> {
         self.read_parameters(&without_layers, device, release)
     }
 
-    /// A single layer from a file that holds nothing else, its tensors named as inside a layer.
+    /// Reads a single layer from a file that holds nothing else, with tensor names relative to the
+    /// layer.
     ///
     /// # Errors
     /// As [`Checkpoint::read_model`].
@@ -107,8 +109,8 @@ impl<'bytes> Checkpoint<'bytes> {
         })
     }
 
-    /// Looks whether the model that `config` describes is here, and nothing else, without reading a
-    /// weight.
+    /// Checks that the checkpoint holds exactly the model that `config` describes, without reading
+    /// a weight.
     ///
     /// # Errors
     /// As [`Checkpoint::read_model`].
@@ -126,18 +128,18 @@ impl<'bytes> Checkpoint<'bytes> {
         tensors.map(|(name, view)| Described { name, dtype: view.dtype(), shape: view.shape() })
     }
 
-    /// The tensor, if it has the shape that the parameter asks for.
+    /// The tensor, checked to have the parameter's shape and a supported dtype.
     fn fitting<'location>(
         &self,
         location: &'location TensorLocation,
         parameter: &Parameter,
-    ) -> Result<Stored<'location, 'bytes>, CheckpointError> {
+    ) -> Result<RawTensor<'location, 'bytes>, CheckpointError> {
         let (name, view) = self.locate(location)?;
         fits(location, parameter, name, view.shape())?;
         refuse_dtype(name, view.dtype())?;
         self.refuse_second(location, name, view)?;
         let scales = Scales::find(self, name, view)?;
-        Ok(Stored {
+        Ok(RawTensor {
             name,
             dtype: view.dtype(),
             shape: view.shape().to_vec(),
@@ -171,7 +173,7 @@ impl<'bytes> Checkpoint<'bytes> {
         Ok(TensorData::new(values, parameter.shape.clone()))
     }
 
-    /// The tensor, under the first of its names that the files have.
+    /// The tensor and its name in the files.
     pub(crate) fn locate<'location>(
         &self,
         location: &'location TensorLocation,
@@ -180,7 +182,7 @@ impl<'bytes> Checkpoint<'bytes> {
         Ok((name, self.tensor(name)?))
     }
 
-    /// A parameter has one value, under however many of its names it is stored.
+    /// If a parameter is stored under several names, all values must be the same.
     fn refuse_second(
         &self,
         location: &TensorLocation,
@@ -222,8 +224,8 @@ impl<'bytes> Checkpoint<'bytes> {
     }
 }
 
-/// Looks whether these tensors are the model that `config` describes, and nothing else; `missing` says
-/// what there is instead of a tensor.
+/// Checks that these tensors are exactly the model that `config` describes; `missing` makes the
+/// error for a missing tensor.
 pub(super) fn check_described<'tensors>(
     config: &ModelConfig,
     all: impl Iterator<Item = Described<'tensors>>,
@@ -242,7 +244,7 @@ pub(super) fn check_described<'tensors>(
     each_parameter(config, check)
 }
 
-/// Calls `check` with every parameter of a model, up to the first that it refuses.
+/// Calls `check` with every parameter of a model until it returns an error.
 fn each_parameter(
     config: &ModelConfig,
     check: impl Fn(&Parameter) -> Result<(), CheckpointError>,
