@@ -1,26 +1,28 @@
-//! How students of the embedded teacher are taught: on which lines, how fast, and with which weights.
+//! Recipe for distilling students of the embedded teacher: training data, learning rate and loss
+//! weights.
 //!
-//! The demo and the page take these, so that a student taught in the page is the demo's.
+//! The demo and the page share it, so that a student distilled in the page is that of the demo.
 
 use super::{Corpus, Row};
 use crate::distill::loss::LossWeights;
 use crate::distill::{self, Batch, DistillSettings, Layout, Schedule, UpdateSettings};
 
 pub const LEARNING_RATE: f64 = 2e-3;
-/// More than the paper's 2: at this size alignment is what makes teacher layers fit.
+/// Larger than the paper's 2: models of this size need more alignment for teacher layers to be
+/// interchangeable.
 pub const ALIGNMENT: f64 = 20.0;
-/// Places for tokens; some of them are padding.
+/// Tokens per optimizer step, padding included.
 pub const TOKENS_PER_STEP: usize = 1024;
 
-/// Other lines than the teacher's own, whose stream has a smaller seed.
+/// Disjoint from the teacher's training stream, which has a smaller seed.
 const FIRST_SEED: u64 = 1000;
 
-/// All three terms of the loss.
+/// Weights of all three loss terms.
 pub fn loss_weights() -> LossWeights {
     LossWeights { alignment: ALIGNMENT, ..LossWeights::default() }
 }
 
-/// A course of `n_steps` steps.
+/// Settings of a distillation run of `n_steps` optimizer steps.
 pub fn settings(loss: LossWeights, learning_rate: f64, n_steps: usize) -> DistillSettings {
     DistillSettings {
         loss,
@@ -30,7 +32,7 @@ pub fn settings(loss: LossWeights, learning_rate: f64, n_steps: usize) -> Distil
 }
 
 impl Corpus {
-    /// The lines that the student of a seed reads: an endless stream of batches, one for each step.
+    /// The training data for a seed: an endless stream of batches, one per optimizer step.
     ///
     /// # Panics
     /// As [`Corpus::rows`].
@@ -38,7 +40,7 @@ impl Corpus {
         batches_of(self.rows(FIRST_SEED + seed, row_len), row_len)
     }
 
-    /// The same with the corpus inside, for streams that outlive their maker.
+    /// As [`Corpus::batches`], but the stream owns the corpus.
     ///
     /// # Panics
     /// As [`Corpus::rows`].
@@ -58,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_reads_as_many_rows_as_its_tokens_fill() {
+    fn a_batch_has_as_many_rows_as_its_tokens_fill() {
         let corpus = Corpus::new(1);
         let batches: Vec<Batch> = corpus.batches(3, 64).take(2).collect();
         assert!(batches.iter().all(|batch| (batch.n_rows(), batch.seq()) == (16, 64)));

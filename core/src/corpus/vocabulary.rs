@@ -1,4 +1,4 @@
-//! Words and their token ids, and the same as a `tokenizer.json`.
+//! Words and their token ids, also as a `tokenizer.json`.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use super::words;
 
 pub(super) const PADDING: &str = "<pad>";
 pub(super) const START: &str = "<s>";
-/// Stands for any word that the corpus does not have; it is in no item.
+/// Replaces words outside the vocabulary; never occurs in an item.
 const UNKNOWN: &str = "<unk>";
 
-/// Invariant: the words are different, and `ids` gives each its place in `words`.
+/// Invariant: the words are distinct, and `ids` maps each to its index in `words`.
 pub(super) struct Vocabulary {
     words: Vec<String>,
     ids: HashMap<String, u32>,
@@ -31,7 +31,7 @@ impl Vocabulary {
     }
 
     /// # Panics
-    /// If there is no such word: items are written in words of the vocabulary only.
+    /// If the word is not in the vocabulary: items consist of words of the vocabulary only.
     pub(super) fn id(&self, word: &str) -> u32 {
         *self.ids.get(word).unwrap_or_else(|| panic!("{word:?} is not in the vocabulary"))
     }
@@ -81,7 +81,7 @@ impl Vocabulary {
     }
 }
 
-/// The words of every world, in the order of their ids; the names come after them.
+/// The words that are common to all worlds, in the order of their ids; names follow.
 pub(super) fn fixed_words() -> impl Iterator<Item = &'static str> {
     let pairs = words::BRACKETS.into_iter().chain(words::ANIMALS).chain(words::VERBS);
     [PADDING, START, UNKNOWN]
