@@ -1,17 +1,18 @@
-//! A text with what the model said along it, from which it can be drawn again with other chances.
+//! A generated text with its logits and KV cache, from which it can be sampled again with other
+//! settings.
 //!
-//! Transformer Explainer (arXiv:2408.04619) does so for one token; here a whole text is followed until
-//! a token falls out otherwise. The logits stay on the model's device.
+//! Transformer Explainer (arXiv:2408.04619) does so for one token; here a whole text is reused up
+//! to the first token that differs. The logits stay on the model's device.
 
 use burn::tensor::{Int, Tensor, TensorData};
 
 use crate::config::ModelConfig;
 use crate::model::{KvCache, LanguageModel};
 
-/// A text of one model.
+/// The cache of one generated text.
 ///
-/// Invariant: `logits` are those of the first places, each behind the prompt and the tokens before
-/// it; the cache has seen no more than the text, and all before the last place of `logits`.
+/// Invariant: `logits[i]` follow the prompt and the first `i` tokens; the KV cache holds no more
+/// than the text, and at least everything before the last position of `logits`.
 #[derive(Clone, Debug)]
 pub struct ReplayCache {
     prompt: Vec<u32>,
@@ -22,7 +23,7 @@ pub struct ReplayCache {
 }
 
 impl ReplayCache {
-    pub(super) fn nothing(prompt: &[u32], cache: KvCache) -> Self {
+    pub(super) fn empty(prompt: &[u32], cache: KvCache) -> Self {
         Self { prompt: prompt.to_vec(), tokens: Vec::new(), logits: Vec::new(), cache }
     }
 
@@ -30,15 +31,15 @@ impl ReplayCache {
         &self.prompt
     }
 
-    /// Of the logits, and of keys and values.
+    /// Size of logits, keys and values in bytes.
     pub fn n_bytes(&self) -> usize {
         let n_numbers = |logits: &Tensor<2>| logits.shape().num_elements();
         let n_logits: usize = self.logits.iter().map(n_numbers).sum();
         size_of::<f32>() * n_logits + self.cache.n_bytes()
     }
 
-    /// With room for so many positions in all, or more; only the prompt where those of so long a text
-    /// are turned otherwise.
+    /// The cache with capacity for at least this many positions; only the prompt if a sequence of
+    /// this length has other rotary frequencies.
     pub(super) fn with_capacity(
         self,
         config: &ModelConfig,
@@ -51,35 +52,35 @@ impl ReplayCache {
         }
     }
 
-    /// What the model said at a place; `None` where that is not known.
-    pub(super) fn logits(&self, place: usize) -> Option<Tensor<2>> {
-        self.logits.get(place).cloned()
+    /// The logits for the token at this index; `None` if they are not cached.
+    pub(super) fn logits(&self, index: usize) -> Option<Tensor<2>> {
+        self.logits.get(index).cloned()
     }
 
-    /// Lets the model read what it has not seen of the text before a place. Shape of the result:
-    /// `[1, vocab]`
-    pub(super) fn read_up_to(&mut self, place: usize, model: &LanguageModel) -> Tensor<2> {
-        // The last token is read again where only its logits were let go of.
-        self.cache.cut_back((self.prompt.len() + place).saturating_sub(1));
-        let text = self.prompt.iter().chain(&self.tokens[..place]);
+    /// Runs the model on the tokens before this index that are not in the KV cache. Shape of the
+    /// result: `[1, vocab]`
+    pub(super) fn read_up_to(&mut self, index: usize, model: &LanguageModel) -> Tensor<2> {
+        // The last token is computed again if only its logits were dropped.
+        self.cache.cut_back((self.prompt.len() + index).saturating_sub(1));
+        let text = self.prompt.iter().chain(&self.tokens[..index]);
         let unseen: Vec<i64> = text.skip(self.cache.len()).map(|&token| i64::from(token)).collect();
         let shape = [1, unseen.len()];
         let unseen = Tensor::<2, Int>::from_data(TensorData::new(unseen, shape), &model.device());
         model.next_logits(unseen, &mut self.cache)
     }
 
-    /// Those of the first place that is not known.
+    /// Appends the logits of the first index that has none.
     pub(super) fn keep_logits(&mut self, logits: Tensor<2>) {
         self.logits.push(logits);
     }
 
-    /// Puts a token at a place; where it is another than before, what came after it is let go of.
-    pub(super) fn choose(&mut self, place: usize, token: u32) {
-        if self.tokens.get(place) != Some(&token) {
-            self.tokens.truncate(place);
+    /// Sets the token at this index; if it differs from before, everything after it is dropped.
+    pub(super) fn choose(&mut self, index: usize, token: u32) {
+        if self.tokens.get(index) != Some(&token) {
+            self.tokens.truncate(index);
             self.tokens.push(token);
-            self.logits.truncate(place + 1);
-            self.cache.cut_back(self.prompt.len() + place);
+            self.logits.truncate(index + 1);
+            self.cache.cut_back(self.prompt.len() + index);
         }
     }
 }
@@ -116,8 +117,11 @@ mod tests {
         Sampling::Random { temperature, seed }
     }
 
-    /// The first of a generation's tokens, how many of them were known, and the text for another.
-    fn written(mut generation: Generation<'_>, n: usize) -> (Vec<u32>, usize, Option<ReplayCache>) {
+    /// The first `n` tokens of a generation, how many of them were reused, and its cache.
+    fn generate(
+        mut generation: Generation<'_>,
+        n: usize,
+    ) -> (Vec<u32>, usize, Option<ReplayCache>) {
         let mut tokens = Vec::new();
         while tokens.len() < n
             && let Some(token) = block_on(generation.next()).unwrap()
@@ -128,90 +132,95 @@ mod tests {
     }
 
     fn from_scratch(model: &LanguageModel, n_tokens: usize, sampling: Sampling) -> Vec<u32> {
-        written(Generation::new(model, &PROMPT, n_tokens, sampling).unwrap(), n_tokens).0
+        generate(Generation::new(model, &PROMPT, n_tokens, sampling).unwrap(), n_tokens).0
     }
 
-    /// Draws the same text in many ways, one after the other, and compares each with one from
-    /// scratch; how many tokens were known in all.
-    fn draw_in_many_ways(model: &LanguageModel, n_bytes: usize) -> usize {
+    /// Samples the same text with many settings in turn and compares each with a generation from
+    /// scratch; returns the total number of reused tokens.
+    fn replay_with_many_settings(model: &LanguageModel, n_bytes: usize) -> usize {
         let first = Generation::new(model, &PROMPT, N_TOKENS, random(0.7, 1)).unwrap();
-        let mut before = written(first.keeping(n_bytes), N_TOKENS).2;
-        let mut n_known = 0;
+        let mut cache = generate(first.keeping(n_bytes), N_TOKENS).2;
+        let mut n_reused_in_all = 0;
         // Longer and shorter, and ended early.
-        let wishes = [(random(0.7, 1), 12, 12), (random(0.8, 1), 12, 12), (random(0.8, 1), 20, 20)]
-            .into_iter()
-            .chain([(Sampling::Greedy, 5, 5), (random(0.8, 1), 30, 9), (random(2.0, 4), 12, 12)])
-            .chain((0..20).map(|step| (random(0.1 * f64::from(step), 7), 12, 12)));
-        for (sampling, n_tokens, n_taken) in wishes {
-            let again = Generation::replay(model, before.unwrap(), n_tokens, sampling).unwrap();
-            let (tokens, n_reused, now) = written(again.keeping(n_bytes), n_taken);
+        let settings =
+            [(random(0.7, 1), 12, 12), (random(0.8, 1), 12, 12), (random(0.8, 1), 20, 20)]
+                .into_iter()
+                .chain([
+                    (Sampling::Greedy, 5, 5),
+                    (random(0.8, 1), 30, 9),
+                    (random(2.0, 4), 12, 12),
+                ])
+                .chain((0..20).map(|step| (random(0.1 * f64::from(step), 7), 12, 12)));
+        for (sampling, n_tokens, n_taken) in settings {
+            let again = Generation::replay(model, cache.unwrap(), n_tokens, sampling).unwrap();
+            let (tokens, n_reused, next) = generate(again.keeping(n_bytes), n_taken);
             let expected = from_scratch(model, n_tokens, sampling);
             assert_eq!(tokens, expected[..n_taken], "{sampling:?}");
-            n_known += n_reused;
-            before = now;
+            n_reused_in_all += n_reused;
+            cache = next;
         }
-        n_known
+        n_reused_in_all
     }
 
     #[test]
-    fn a_text_drawn_again_is_the_text_written_from_scratch() {
-        assert!(draw_in_many_ways(&model(), ALL) > 100);
+    fn a_replay_equals_a_generation_from_scratch() {
+        assert!(replay_with_many_settings(&model(), ALL) > 100);
     }
 
     #[test]
-    fn where_few_logits_are_kept_the_rest_is_computed() {
+    fn logits_beyond_the_kept_ones_are_computed() {
         let n_bytes = 5 * 31 * size_of::<f32>() + 1;
-        let n_known = draw_in_many_ways(&model(), n_bytes);
-        assert!((26..=26 * 5).contains(&n_known), "{n_known}");
+        let n_reused = replay_with_many_settings(&model(), n_bytes);
+        assert!((26..=26 * 5).contains(&n_reused), "{n_reused}");
     }
 
     #[test]
-    fn layers_that_see_only_a_window_are_drawn_again_alike() {
+    fn windowed_layers_replay_the_same_text() {
         let more = r#", "use_sliding_window": true, "sliding_window": 4, "max_window_layers": 1"#;
-        assert!(draw_in_many_ways(&model_with(more), ALL) > 100);
+        assert!(replay_with_many_settings(&model_with(more), ALL) > 100);
     }
 
     #[test]
-    fn the_same_chances_need_no_model() {
+    fn replaying_the_same_settings_needs_no_model() {
         let model = model();
         let first = Generation::new(&model, &PROMPT, N_TOKENS, random(1.0, 3)).unwrap();
-        let (tokens, _, before) = written(first.keeping(ALL), N_TOKENS);
-        let again = Generation::replay(&model, before.unwrap(), N_TOKENS, random(1.0, 3)).unwrap();
-        assert_eq!(written(again, N_TOKENS).1, N_TOKENS);
+        let (tokens, _, cache) = generate(first.keeping(ALL), N_TOKENS);
+        let again = Generation::replay(&model, cache.unwrap(), N_TOKENS, random(1.0, 3)).unwrap();
+        assert_eq!(generate(again, N_TOKENS).1, N_TOKENS);
         assert_eq!(tokens.len(), N_TOKENS);
     }
 
     #[test]
-    fn what_was_cut_off_from_the_end_is_still_known_afterwards() {
+    fn tokens_after_an_early_stop_are_still_cached() {
         let model = model();
         let first = Generation::new(&model, &PROMPT, N_TOKENS, random(1.0, 3)).unwrap();
-        let before = written(first.keeping(ALL), N_TOKENS).2.unwrap();
-        // The reader stops after two tokens, and draws once more.
+        let before = generate(first.keeping(ALL), N_TOKENS).2.unwrap();
+        // The user stops after two tokens and generates again.
         let stopped = Generation::replay(&model, before, N_TOKENS, random(1.0, 3)).unwrap();
-        let before = written(stopped.keeping(ALL), 2).2.unwrap();
+        let before = generate(stopped.keeping(ALL), 2).2.unwrap();
         let again = Generation::replay(&model, before, N_TOKENS, random(1.0, 3)).unwrap();
-        assert_eq!(written(again, N_TOKENS).1, N_TOKENS);
+        assert_eq!(generate(again, N_TOKENS).1, N_TOKENS);
     }
 
     #[test]
-    fn what_is_kept_is_counted_with_its_keys_and_values() {
+    fn the_size_includes_logits_keys_and_values() {
         let model = model();
         let first = Generation::new(&model, &PROMPT, N_TOKENS, Sampling::Greedy).unwrap();
-        let written = written(first.keeping(5 * 31 * size_of::<f32>()), N_TOKENS).2.unwrap();
+        let cache = generate(first.keeping(5 * 31 * size_of::<f32>()), N_TOKENS).2.unwrap();
         let n_positions = PROMPT.len() + N_TOKENS;
         // Three layers, with two heads of six numbers each for keys and as many for values.
-        assert_eq!(written.n_bytes(), 4 * (5 * 31 + 3 * 2 * 2 * 6 * n_positions));
+        assert_eq!(cache.n_bytes(), 4 * (5 * 31 + 3 * 2 * 2 * 6 * n_positions));
     }
 
     #[test]
     fn a_text_without_logits_is_not_kept() {
         let model = model();
         let first = Generation::new(&model, &PROMPT, N_TOKENS, Sampling::Greedy).unwrap();
-        assert!(written(first, N_TOKENS).2.is_none());
+        assert!(generate(first, N_TOKENS).2.is_none());
     }
 
     #[test]
-    fn positions_that_turn_otherwise_in_long_texts_are_computed_anew() {
+    fn positions_with_other_rotary_frequencies_are_computed_again() {
         let factors = |factor: f64| format!("[{factor}, {factor}, {factor}]");
         let more = format!(
             r#", "rope_scaling": {{"rope_type": "longrope", "short_factor": {}, "long_factor": {},
@@ -221,9 +230,9 @@ mod tests {
         );
         let model = model_with(&more);
         let first = Generation::new(&model, &PROMPT, 10, Sampling::Greedy).unwrap();
-        let before = written(first.keeping(ALL), 10).2.unwrap();
+        let before = generate(first.keeping(ALL), 10).2.unwrap();
         let again = Generation::replay(&model, before, 20, Sampling::Greedy).unwrap();
-        let (tokens, n_reused, _) = written(again.keeping(ALL), 20);
+        let (tokens, n_reused, _) = generate(again.keeping(ALL), 20);
         assert_eq!((tokens, n_reused), (from_scratch(&model, 20, Sampling::Greedy), 0));
     }
 }

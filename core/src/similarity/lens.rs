@@ -9,7 +9,7 @@ use burn::tensor::{Int, Tensor};
 
 use crate::distill::loss::alignment_loss;
 use crate::evaluate::{ReadBackError, read_finite};
-use crate::generate::{GenerateError, PLACES_AT_ONCE, whole_text};
+use crate::generate::{GenerateError, POSITIONS_AT_ONCE, whole_text};
 use crate::model::{AttentionMask, LanguageModel};
 use crate::plan::Alignment;
 
@@ -102,8 +102,8 @@ pub async fn look_inside(
 fn guesses(member: &LanguageModel, states: Tensor<2>) -> (Tensor<2, Int>, Tensor<2>) {
     let [n_places, _] = states.dims();
     let (mut tokens, mut log_probs) = (Vec::new(), Vec::new());
-    for start in (0..n_places).step_by(PLACES_AT_ONCE) {
-        let n_here = PLACES_AT_ONCE.min(n_places - start);
+    for start in (0..n_places).step_by(POSITIONS_AT_ONCE) {
+        let n_here = POSITIONS_AT_ONCE.min(n_places - start);
         // [n_here, vocab]
         let found = log_softmax(member.logits(states.clone().narrow(0, start, n_here)), 1);
         let likeliest = found.clone().argmax(1);
