@@ -40,8 +40,11 @@ pub enum GenerateError {
     Masked { model_type: &'static str },
     #[error("the prompt is empty; the model needs at least one token to continue")]
     EmptyPrompt,
-    #[error("the prompt has {n_tokens} tokens, but the model's window has {max_seq} positions; \
-             shorten it to {longest} tokens or fewer", longest = max_seq - 1)]
+    #[error(
+        "the prompt has {n_tokens} tokens, but the model's window has {max_seq} positions; shorten \
+         it to {longest} tokens or fewer",
+        longest = max_seq - 1
+    )]
     PromptTooLong { n_tokens: usize, max_seq: usize },
     #[error("token id {token} is outside the model's vocabulary of {vocab} tokens")]
     OutsideVocabulary { token: u32, vocab: usize },

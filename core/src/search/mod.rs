@@ -1,5 +1,5 @@
-//! Which layers to patch: how far members are from their teacher, and orders in which they come
-//! nearer to it fast.
+//! Searches for patch orders: the divergence of members from their teacher, and orders in which it
+//! falls quickly.
 
 mod divergence;
 mod measured;

@@ -1,7 +1,7 @@
-//! Orders of patching, found by measuring members.
+//! Searches for patch orders by measuring members.
 //!
-//! An order is a path from the student to the teacher through sets of patched layers, each one layer
-//! larger than the one before.
+//! An order is a path from the student to the teacher through sets of patched layers that grow by
+//! one layer per step.
 
 use std::collections::BTreeMap;
 
@@ -15,21 +15,22 @@ use crate::plan::Patch;
 #[derive(Debug, Error)]
 pub enum SearchError {
     #[error(
-        "{n_student_layers} student layers have {n_sets} sets, and an exact search measures all of \
-         them; it takes at most {most} layers: use klpatch or beam"
+        "an exact search measures all {n_sets} subsets of the {n_student_layers} student layers; \
+         it supports at most {most} layers: use klpatch or beam"
     )]
     TooLarge { n_student_layers: usize, n_sets: String, most: usize },
     #[error("{0}")]
     ReadBack(#[from] ReadBackError),
 }
 
-/// Student layers that an exact search takes: 4096 members.
+/// Maximum number of student layers of an exact search: 4096 members.
 pub const MOST_LAYERS_EXACT: usize = 12;
 
-/// At each step the layer that brings the member nearest to the teacher (KLPatch, arXiv:2607.08170).
+/// Greedy search (KLPatch, arXiv:2607.08170): patches at each step the layer that minimizes the
+/// metric.
 ///
 /// # Errors
-/// [`SearchError::ReadBack`] when the device is lost.
+/// [`SearchError::ReadBack`] if the device is lost.
 pub async fn greedy(
     measured: &mut MeasuredMembers<'_>,
     progress: &mut dyn FnMut(usize),
@@ -37,11 +38,11 @@ pub async fn greedy(
     beam(measured, 1, progress).await
 }
 
-/// A path on which the sum of the losses is small: of all sets of one size those `width` are kept
-/// that end the best paths so far.
+/// Beam search for a path with a small sum of losses: of all sets of one size, the `width` sets
+/// that end the best paths are kept.
 ///
 /// # Errors
-/// [`SearchError::ReadBack`] when the device is lost.
+/// [`SearchError::ReadBack`] if the device is lost.
 pub async fn beam(
     measured: &mut MeasuredMembers<'_>,
     width: usize,
@@ -61,7 +62,7 @@ pub async fn beam(
     Ok(paths.swap_remove(0).order)
 }
 
-/// The path with the least sum of losses of all, by measuring every set.
+/// The path with the minimum sum of losses, by measuring every set.
 ///
 /// # Errors
 /// [`SearchError::TooLarge`] for a student of more than [`MOST_LAYERS_EXACT`] layers.
@@ -74,18 +75,18 @@ pub async fn exact(
         let n_sets = format!("2^{n_student_layers}");
         return Err(SearchError::TooLarge { n_student_layers, n_sets, most: MOST_LAYERS_EXACT });
     }
-    // With room for every set, a beam forgets no path that could be the best.
+    // A beam as wide as the number of sets drops no path that could be optimal.
     beam(measured, 1 << n_student_layers, progress).await
 }
 
-/// A path as far as it has come.
+/// A partial path.
 #[derive(Clone, Debug)]
 struct Path {
     order: Vec<usize>,
     set: Patch,
     n_student_layers: usize,
-    /// Sum of the losses of its sets. A step that patches a block of one layer has no size of its
-    /// own and counts like any other: the sum then prefers a good set on the way, too.
+    /// Sum of the losses of its sets. A step that patches a block of one layer does not change the
+    /// size but counts like any other, so that the sum also prefers a good set there.
     loss: f64,
 }
 
@@ -102,7 +103,7 @@ impl Path {
     }
 }
 
-/// All paths one step further; of those that meet in one set the best, best first.
+/// Extends all paths by one step; keeps the best path to each set, sorted by loss.
 fn extend(measured: &MeasuredMembers<'_>, paths: &[Path]) -> Vec<Path> {
     let mut by_set: BTreeMap<Patch, Path> = BTreeMap::new();
     for path in paths {
