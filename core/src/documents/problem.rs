@@ -66,8 +66,8 @@ pub enum Problem {
     #[error("{0}")]
     Tokenizer(String),
     #[error(
-        "token id {token}{} is outside the model's vocabulary (0 to {last}); check that the \
-         tokenizer belongs to the model",
+        "token {token}{} is outside the model's vocabulary (0 to {last}); check that the tokenizer \
+         belongs to the model",
         match index {
             Some(index) => format!(" at input_ids[{index}]"),
             None => String::new(),
@@ -75,8 +75,7 @@ pub enum Problem {
     )]
     OutsideVocabulary { token: u32, index: Option<usize>, last: usize },
     #[error(
-        "{n_tokens} input_ids are more than the model's window of {window} positions; truncate the \
-         row"
+        "{n_tokens} input_ids, but the model's window has {window} positions; truncate the row"
     )]
     TooLong { n_tokens: usize, window: usize },
 }

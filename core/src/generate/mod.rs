@@ -46,7 +46,7 @@ pub enum GenerateError {
         longest = max_seq - 1
     )]
     PromptTooLong { n_tokens: usize, max_seq: usize },
-    #[error("token id {token} is outside the model's vocabulary of {vocab} tokens")]
+    #[error("token {token} is outside the model's vocabulary of {vocab} tokens")]
     OutsideVocabulary { token: u32, vocab: usize },
     #[error("{0}")]
     ReadBack(#[from] ReadBackError),
