@@ -1,7 +1,7 @@
 use boomerang_core::distill::{Batch, Layout, Row};
 use boomerang_core::evaluate::{PrefixTree, Request, Stack, answer};
 use boomerang_core::generate::{
-    Along, GenerateError, Generation, Guess, Sampling, certainties, retrace,
+    GenerateError, Generation, Guess, Sampling, TextComparison, certainties, retrace,
 };
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::PatchOrder;
@@ -15,7 +15,7 @@ fn text() -> Vec<u32> {
 }
 
 fn guesses(teacher: &LanguageModel, member: &LanguageModel, from: usize) -> Vec<Guess> {
-    block_on(Along::new(teacher, &text(), from).unwrap().guesses(member)).unwrap()
+    block_on(TextComparison::new(teacher, &text(), from).unwrap().guesses(member)).unwrap()
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn the_log_probabilities_of_a_text_are_those_of_an_evaluation() {
 #[test]
 fn a_text_beyond_the_window_is_refused() {
     let family = tiny_family(&cpu());
-    let error = Along::new(family.teacher().model(), &[1; 65], 0).err();
+    let error = TextComparison::new(family.teacher().model(), &[1; 65], 0).err();
     assert!(matches!(error, Some(GenerateError::PromptTooLong { n_tokens: 65, max_seq: 64 })));
 }
 

@@ -110,7 +110,7 @@ fn layers_beyond_those_of_the_config_are_refused_with_both_numbers() {
     let folder = changed("mistral", |_| {}, |config| config["num_hidden_layers"] = 2.into());
     let sentence = refusal(folder.path());
     assert!(
-        sentence.contains("num_hidden_layers in config.json is 2, and the weights have 3 layers")
+        sentence.contains("num_hidden_layers in config.json is 2, but the weights have 3 layers")
     );
 }
 

@@ -77,7 +77,7 @@ fn every_command_refuses_a_file_with_the_same_sentence() {
         ("a.jsonl", "a.jsonl, line 2, column 21: not JSON: expected \",\" or \"}\""),
         ("b.jsonl", "b.jsonl, line 1, column 41: attention_mask has 1 values"),
         ("c.jsonl", "c.jsonl, line 1: token 31 at input_ids[1]"),
-        ("d.json", "d.json: nothing to read"),
+        ("d.json", "d.json: all documents are empty"),
         ("b.txt", "b.txt: the file is in UTF-16"),
     ] {
         let sentence = refusal(dir.path(), file);

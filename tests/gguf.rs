@@ -93,7 +93,7 @@ fn a_layer_that_llama_cpp_would_take_for_another_kind_is_refused() {
         "layer_types": ["sliding_attention", "sliding_attention"],
     });
     let error = Conversion::new(&checkpoint, &config(&folder, &changes), None).unwrap_err();
-    expect![[r#"layer 1 has a window and rotary positions, but llama.cpp goes by its number, by which it has no window and rotary positions; a GGUF file of the architecture gemma2 cannot say otherwise"#]]
+    expect![[r#"layer 1 has a window and rotary positions, but llama.cpp derives no window and rotary positions from the layer index; a GGUF file of the architecture gemma2 cannot express anything else"#]]
         .assert_eq(&error.to_string());
 }
 
@@ -107,12 +107,12 @@ fn what_gguf_cannot_say_is_refused_by_key_and_value() {
     };
     assert_eq!(
         refusal("gpt-neox-sequential", json!({})),
-        "attention_bias = false cannot be said in a GGUF file of the architecture gptneox; expected \
-         true"
+        "attention_bias = false cannot be expressed in a GGUF file of the architecture gptneox; \
+         expected true"
     );
     assert_eq!(
         refusal("gemma2", json!({})),
-        "query_pre_attn_scalar = 20 cannot be said in a GGUF file of the architecture gemma2; \
+        "query_pre_attn_scalar = 20 cannot be expressed in a GGUF file of the architecture gemma2; \
          expected 10 for 4 layers"
     );
     assert!(

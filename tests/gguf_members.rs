@@ -133,8 +133,7 @@ fn files_that_compute_differently_are_refused_with_the_key_and_both_values() {
     change(&file, "qwen3.rope.freq_base", Some(GgufValue::F32(5e5)));
     let line = format!("patch {FILES} --k 1 --out {{dir}}/m.gguf");
     let (sentence, code) = failure(&line, &[("dir", dir.path())]);
-    let expected =
-        "teacher and student do not fit together: qwen3.rope.freq_base is 10000 and 500000";
+    let expected = "teacher and student are incompatible: qwen3.rope.freq_base is 10000 and 500000";
     assert!(sentence.ends_with(expected), "{sentence}");
     assert_eq!(code, 3);
 }

@@ -149,5 +149,5 @@ fn a_masked_model_is_not_asked_to_continue_a_text() {
     folders(dir.path());
     let line = "generate --model {dir}/teacher --prompt w5 --device cpu";
     let (message, _) = failure(line, &[("dir", dir.path())]);
-    assert!(message.contains("continues no text"), "{message}");
+    assert!(message.contains("cannot generate text"), "{message}");
 }

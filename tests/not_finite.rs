@@ -141,7 +141,7 @@ fn a_value_too_large_for_the_format_asked_for_is_refused_by_its_tensor() {
         let (sentence, code) = failure(&line, &[("dir", dir.path())]);
         let expected = format!("{TENSOR:?} holds {n_too_large} values too large for {format}");
         assert!(sentence.contains(&expected), "{line}: {sentence}");
-        assert!(sentence.contains("up to 3e7") && sentence.contains("write bf16"), "{sentence}");
+        assert!(sentence.contains("up to 3e7") && sentence.contains("use bf16"), "{sentence}");
         assert_eq!(code, 3);
         assert!(
             !dir.path().join("out").exists() && !dir.path().join("out.gguf").exists(),

@@ -167,7 +167,7 @@ fn patched_models_agree_with_the_reference(name: &str) {
             }
         };
         assert_eq!(recipe, expected, "{name}");
-        let model = family.cook(&recipe);
+        let model = family.assemble(&recipe);
         let mask = boomerang_core::model::AttentionMask::causal(tokens.len(), 0, &cpu());
         let logits = values(model.trace(ids(&tokens, &cpu()), &mask).logits);
         let (_, expected) = fixture_tensor(&tensors, &format!("logits.{name}"));

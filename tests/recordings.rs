@@ -199,15 +199,15 @@ fn damaged_recordings_are_told_from_those_of_another_family() {
         refused(&|text| change(text.members.last_mut().expect("a text has members")))
     };
     let expected = [
-        (refused(&|text| text.members.truncate(5)), "5 members have written; the path has 6"),
+        (refused(&|text| text.members.truncate(5)), "5 members are recorded; the path has 6"),
         (refused(&|text| text.prompt_tokens.clear()), "has no tokens"),
         (refused(&|text| text.prompt_tokens.resize(64, 5)), "than the model's window of 64"),
         (refused(&|text| text.prompt_tokens[0] = 859), "the model's vocabulary of 859"),
         (teacher(|member| member.tokens[0] = u32::MAX), "the model's vocabulary of 859"),
-        (teacher(|member| member.pieces.clear()), "expected as many of each"),
-        (teacher(|member| member.log_probs.push(-1.0)), "expected as many of each"),
+        (teacher(|member| member.pieces.clear()), "expected the same number of each"),
+        (teacher(|member| member.log_probs.push(-1.0)), "expected the same number of each"),
         (teacher(|member| member.log_probs[0] = 0.5), "is 0.5; expected at most 0"),
-        (teacher(|member| member.n_layers = 11), "the path has one of 12 there"),
+        (teacher(|member| member.n_layers = 11), "the path has one with 12"),
     ];
     for (reason, end) in expected {
         assert!(reason.ends_with(end), "{reason}");

@@ -195,13 +195,13 @@ fn layers_and_orders_have_their_part_of_the_page() {
         html.contains("the order klpatch is closest to the teacher: mean KL divergence 0.2000")
     );
     assert!(html.contains("id=\"similarity-map-title\""));
-    assert!(html.contains("Student layer 0 is least like its block, teacher layers 0 and 1"));
+    assert!(html.contains("Student layer 0 is least similar to its block, teacher layers 0 and 1"));
 
     fs::write(dir.path().join("analysis.json"), analysis.replacen("0.5", "null", 1)).unwrap();
     let (sentence, code) =
         failure(&format!("report {line} --out {{dir}}/r"), &[("dir", dir.path())]);
     assert!(
-        sentence.contains("analysis.json: expected what `boomerang analyze` writes"),
+        sentence.contains("analysis.json: not a file written by `boomerang analyze`"),
         "{sentence}"
     );
     assert_eq!(code, 3);

@@ -4,7 +4,7 @@ use std::fs;
 use boomerang_core::distill::{Batch, Layout, Row};
 use boomerang_core::plan::{OrderFile, Patch};
 use boomerang_core::prune::Family;
-use boomerang_core::search::{Known, Metric, beam, exact, greedy};
+use boomerang_core::search::{MeasuredMembers, Metric, beam, exact, greedy};
 use boomerang_native_trainer::device::cpu;
 use boomerang_tests::commands::{boomerang, failure, write_family, write_ids};
 use boomerang_tests::{block_on, plain_divergence, tiny_batch, tiny_family};
@@ -34,7 +34,7 @@ fn a_members_divergence_is_that_of_plain_forward_passes() {
     let packed = Row::new(vec![4, 8, 15, 16, 23, 2], vec![1, 1, 1, 1, 1, 0]);
     let batch = Batch::new(vec![packed, Row::padded(&[3, 1, 4], 6, 0)], Layout::Padded);
     let batches = [batch];
-    let mut known = Known::new(&family, &batches, Metric::Kl);
+    let mut known = MeasuredMembers::new(&family, &batches, Metric::Kl);
     let patch = Patch::of(&[1, 3], family.plan()).unwrap();
     block_on(known.measure(&[patch.clone(), Patch::all(family.plan())])).unwrap();
     let found = known.divergence(&patch);
@@ -49,7 +49,7 @@ fn a_members_divergence_is_that_of_plain_forward_passes() {
 fn klpatch_takes_the_nearest_member_at_each_step() {
     let family = tiny_family(&cpu());
     let batches = [tiny_batch(3, 12)];
-    let mut known = Known::new(&family, &batches, Metric::Kl);
+    let mut known = MeasuredMembers::new(&family, &batches, Metric::Kl);
     let order = block_on(greedy(&mut known, &mut |_| {})).unwrap();
     let losses = all_sets(&family, &batches[0]);
     for (n, &taken) in order.iter().enumerate() {
@@ -69,7 +69,7 @@ fn an_exact_search_finds_the_path_with_the_least_sum() {
     let losses = all_sets(&family, &batches[0]);
     let sum =
         |order: &[usize]| -> f64 { sets_of(&family, order).iter().map(|set| losses[set]).sum() };
-    let mut known = Known::new(&family, &batches, Metric::Kl);
+    let mut known = MeasuredMembers::new(&family, &batches, Metric::Kl);
     let found = sum(&block_on(exact(&mut known, &mut |_| {})).unwrap());
     let n = family.plan().n_student_layers();
     let mut least = f64::INFINITY;

@@ -1,4 +1,4 @@
-//! Size against quality: one point for each member of a series.
+//! Model size against quality: one point per member of a series.
 
 use std::fmt::Write as _;
 
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::estimate::Estimate;
 use crate::evaluate::Score;
 
-/// The family's curve, with the baselines measured beside it.
+/// The size curve of a family, together with its baselines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SizeCurve {
-    /// Of this format.
+    /// Version of this format.
     pub version: u32,
     pub points: Vec<CurvePoint>,
 }
@@ -19,28 +19,28 @@ pub struct SizeCurve {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     pub series: Series,
-    /// Name of the patch order: `first`, `last`, or the search that found it.
+    /// Name of the patch order: `first`, `last`, or the layers that a search found (`3-0-2-1`).
     pub order: String,
-    /// Seed of the distillation behind the point.
+    /// Seed of the distillation run.
     pub seed: u64,
-    /// Student layers patched.
+    /// Number of patched student layers.
     pub n_patched: usize,
     pub n_layers: usize,
     pub n_params: u64,
-    /// Weights as stored.
+    /// Size of the weights as stored.
     pub size_bytes: u64,
     pub score: Score,
 }
 
-/// What kind of family a point belongs to.
+/// Which method produced a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Series {
-    /// The distilled student, patched.
+    /// The distilled student, patched with teacher layers.
     Boomerang,
-    /// The teacher's own layers, dropped and put back without any training.
+    /// Naive layer pruning: teacher layers removed, no training.
     Naive,
-    /// A randomly initialised student, distilled on the same budget and patched.
+    /// A randomly initialized student, distilled with the same budget and patched.
     Random,
 }
 
@@ -56,16 +56,16 @@ impl Series {
     }
 }
 
-/// Points of one series and size, seeds taken together.
+/// The points of one series and size, aggregated over seeds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CurveStop {
     pub n_patched: usize,
     pub n_layers: usize,
     pub n_params: u64,
     pub size_bytes: u64,
-    /// Nats a token.
+    /// Nats/token.
     pub nats: Option<Estimate>,
-    /// Mean over tasks.
+    /// Mean accuracy over tasks.
     pub accuracy: Option<Estimate>,
 }
 
@@ -116,7 +116,7 @@ impl SizeCurve {
             .collect()
     }
 
-    /// `curve.csv`: one row for each point.
+    /// `curve.csv`: one row per point; empty cells where nothing was measured.
     pub fn to_csv(&self) -> String {
         let mut csv = String::from(
             "series,order,n_patched,n_layers,n_params,size_bytes,perplexity,accuracy,\

@@ -1,4 +1,4 @@
-//! A mean and its standard error: the one form in which measurements are compared and shown.
+//! A mean and its standard error, the form in which all measurements are compared and shown.
 
 use std::fmt;
 
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     pub mean: f64,
-    /// Standard error of the mean; NaN in memory and null in JSON where it is unknown, as for a single
-    /// measurement.
+    /// Standard error of the mean; NaN in memory and null in JSON where it is unknown, for example
+    /// for a single measurement.
     #[serde(with = "unknown")]
     pub stderr: f64,
 }
 
 impl Estimate {
-    /// From one `(value, standard error)` for each seed; `None` without any.
+    /// Aggregates one `(value, standard error)` per seed; `None` without any.
     ///
-    /// All seeds answer the same questions, so the error of the questions does not shrink with the
-    /// number of seeds; that of the seeds is added to it.
+    /// All seeds answer the same questions, so the sampling error of the questions does not shrink
+    /// with the number of seeds; the standard error over seeds is added in quadrature.
     pub fn over_seeds(values: &[(f64, f64)]) -> Option<Self> {
         match values {
             [] => None,
@@ -33,12 +33,12 @@ impl Estimate {
         }
     }
 
-    /// How many standard errors from 0.
+    /// Distance from 0 in standard errors; infinite for a standard error of 0.
     pub fn z(self) -> f64 {
         if self.stderr > 0.0 { self.mean / self.stderr } else { self.mean * f64::INFINITY }
     }
 
-    /// `0.0123 ± 0.0004` with this many digits; without the error where it is unknown.
+    /// `0.0123 ± 0.0004` with `n_digits` decimals; without the error where it is unknown.
     pub fn to_text(self, n_digits: usize) -> String {
         let Self { mean, stderr } = self;
         if stderr.is_finite() {
@@ -48,20 +48,20 @@ impl Estimate {
         }
     }
 
-    /// In another unit, such as percent.
+    /// The same estimate in another unit, such as percent.
     pub fn scaled(self, factor: f64) -> Self {
         Self { mean: self.mean * factor, stderr: self.stderr * factor.abs() }
     }
 }
 
-/// With four digits.
+/// With four decimals.
 impl fmt::Display for Estimate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.to_text(4))
     }
 }
 
-/// 0 for no values.
+/// Arithmetic mean; 0 for no values.
 pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
@@ -77,7 +77,7 @@ pub fn stderr(values: &[f64]) -> f64 {
     (squares / (n_values - 1.0) / n_values).sqrt()
 }
 
-/// Standard errors that are unknown: NaN in memory, null in JSON.
+/// Serializes unknown standard errors: NaN in memory, null in JSON.
 pub(crate) mod unknown {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 

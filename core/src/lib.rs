@@ -7,7 +7,7 @@
 //!                           └────── plan: pure layer arithmetic, read by all of them ──┘
 //! ```
 //!
-//! Data moves left to right, code depends right to left. Nothing here touches files, clocks,
+//! Data moves left to right, code depends right to left. The crate does not touch files, clocks,
 //! threads or the terminal; the same code runs in the browser. Reading a value back from a device
 //! is `async`, because a browser cannot block.
 

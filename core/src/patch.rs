@@ -6,19 +6,19 @@ use crate::plan::{HeadPolicy, Owner, Patch, Recipe};
 use crate::prune::Family;
 
 impl Family {
-    /// The member in which the patched student layers have given way to their teacher blocks.
+    /// The member in which the patched student layers are replaced by their teacher blocks.
     ///
     /// Shares every weight with teacher and student; nothing is copied.
     pub fn member(&self, patch: &Patch) -> LanguageModel {
-        self.cook(&self.plan().recipe(patch))
+        self.assemble(&self.plan().recipe(patch))
     }
 
-    /// The member that a recipe describes, with two matrices for embedding and head where their
-    /// owners differ.
+    /// The member that a recipe describes, with untied embedding and head where their owners
+    /// differ.
     ///
     /// # Panics
-    /// When the recipe names a layer that the family does not have.
-    pub fn cook(&self, recipe: &Recipe) -> LanguageModel {
+    /// If the recipe names a layer that the family does not have.
+    pub fn assemble(&self, recipe: &Recipe) -> LanguageModel {
         let ends = recipe.ends(HeadPolicy::Untied, |owner| self.owner(owner).is_tied());
         let ends = ends.expect("two matrices are always possible");
         LanguageModel::assemble(
@@ -34,7 +34,7 @@ impl Family {
         )
     }
 
-    /// The model of that parent.
+    /// The model of this parent.
     pub(crate) fn owner(&self, owner: Owner) -> &LanguageModel {
         match owner {
             Owner::Student => self.student().model(),

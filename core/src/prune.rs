@@ -7,7 +7,7 @@ use crate::config::ModelConfig;
 use crate::model::LanguageModel;
 use crate::plan::{LayerPlan, LayerSource, PlanError};
 
-/// The full pretrained model. It is imitated and its layers are copied; nothing changes it.
+/// The full pretrained model. The student imitates it and copies its layers; it is never modified.
 #[derive(Clone, Debug)]
 pub struct Teacher {
     model: LanguageModel,
@@ -29,14 +29,14 @@ pub struct Family {
     student: Student,
 }
 
-/// Why a teacher and a student are not a family.
+/// Why a teacher and a student do not form a family.
 #[derive(Debug, Error)]
 pub enum FamilyError {
-    #[error("the student has {found} layers, its plan keeps {expected} of the teacher's")]
+    #[error("the student has {found} layers, but its plan keeps {expected} teacher layers")]
     StudentLayers { found: usize, expected: usize },
-    #[error("the plan is for a teacher of {expected} layers, this one has {found}")]
+    #[error("the plan is for a teacher with {expected} layers; this teacher has {found}")]
     TeacherLayers { found: usize, expected: usize },
-    #[error("teacher and student do not fit together: {difference}")]
+    #[error("teacher and student are incompatible: {difference}")]
     Shape { difference: String },
 }
 
@@ -52,7 +52,7 @@ impl Teacher {
     /// The student that keeps the plan's layers, before distillation. Copies no weights.
     ///
     /// # Errors
-    /// [`FamilyError::TeacherLayers`] when the plan is for another number of layers.
+    /// [`FamilyError::TeacherLayers`] if the plan is for another number of layers.
     pub fn prune(&self, plan: &LayerPlan) -> Result<Student, FamilyError> {
         let (found, expected) = (self.model.n_layers(), plan.n_teacher_layers());
         if found != expected {
@@ -66,7 +66,7 @@ impl Teacher {
 
 impl Student {
     /// # Errors
-    /// [`FamilyError::StudentLayers`] when model and plan disagree.
+    /// [`FamilyError::StudentLayers`] if model and plan disagree.
     pub fn new(model: LanguageModel, plan: LayerPlan) -> Result<Self, FamilyError> {
         let (found, expected) = (model.n_layers(), plan.n_student_layers());
         if found != expected {
@@ -75,7 +75,7 @@ impl Student {
         Ok(Self { model, plan })
     }
 
-    /// The same plan with the weights of a later step.
+    /// The same plan with the weights after another training step.
     #[cfg(feature = "distill")]
     pub(crate) fn with_model(&self, model: LanguageModel) -> Self {
         Self { model, plan: self.plan.clone() }
@@ -92,16 +92,16 @@ impl Student {
 
 impl Family {
     /// # Errors
-    /// [`FamilyError`] says which number differs.
+    /// [`FamilyError`] names the value that differs.
     pub fn new(teacher: Teacher, student: Student) -> Result<Self, FamilyError> {
         Self::check(teacher.model.config(), student.model.config(), &student.plan)?;
         Ok(Self { teacher, student })
     }
 
-    /// Looks whether models with these configs are a family, without their weights.
+    /// Checks whether models with these configs form a family, without their weights.
     ///
     /// # Errors
-    /// [`FamilyError`] says which number differs.
+    /// [`FamilyError`] names the value that differs.
     pub fn check(
         teacher: &ModelConfig,
         student: &ModelConfig,
@@ -133,7 +133,7 @@ impl Family {
         &self.student.plan
     }
 
-    /// The layer that a recipe names.
+    /// The layer at this source.
     pub(crate) fn layer(&self, source: LayerSource) -> &crate::model::DecoderLayer {
         match source {
             LayerSource::Student(layer) => &self.student.model.layers()[layer],
@@ -142,7 +142,7 @@ impl Family {
     }
 }
 
-/// `student_config.json`, in the reference implementation's format: two keys, no more.
+/// `student_config.json` in the reference implementation's format, which has exactly two keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StudentConfig {
     pub pruned_teacher_layers: Vec<usize>,
@@ -154,7 +154,9 @@ pub struct StudentConfig {
 pub enum StudentConfigError {
     #[error("expected the keys pruned_teacher_layers and copied_teacher_layers: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("the lists hold {n_listed} layers, but together they have to be 0 to {last} once each")]
+    #[error(
+        "the two lists hold {n_listed} layers; expected each layer from 0 to {last} exactly once"
+    )]
     NotAPartition { n_listed: usize, last: usize },
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -174,7 +176,7 @@ impl StudentConfig {
     }
 
     /// # Errors
-    /// [`StudentConfigError`] unless the two lists share out the layers of a teacher.
+    /// [`StudentConfigError`] unless the two lists partition the layers of a teacher.
     pub fn plan_from_json(text: &str) -> Result<LayerPlan, StudentConfigError> {
         let config: Self = serde_json::from_str(text)?;
         let mut all = [config.pruned_teacher_layers, config.copied_teacher_layers.clone()].concat();

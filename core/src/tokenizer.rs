@@ -1,14 +1,14 @@
-//! Text ⇄ token ids, as `tokenizer.json` says.
+//! Text ⇄ token ids, as defined by a `tokenizer.json`.
 
 use thiserror::Error;
 use tokenizers::models::ModelWrapper;
 use tokenizers::{DecoderWrapper, Tokenizer as HuggingFaceTokenizer};
 
-/// A Hugging Face tokenizer that gives a text the same tokens every time.
+/// A Hugging Face tokenizer that encodes deterministically.
 ///
-/// Three settings that a `tokenizer.json` can keep from its training are left out: `padding` and
-/// `truncation`, and the `dropout` of BPE, which transformers obeys: there the same text has other
-/// tokens at each call.
+/// Three settings that a `tokenizer.json` can retain from training are disabled: `padding`,
+/// `truncation`, and BPE `dropout`. transformers applies the last one, so that the same text is
+/// tokenized differently at each call.
 #[derive(Clone, Debug)]
 pub struct Tokenizer {
     inner: HuggingFaceTokenizer,
@@ -31,7 +31,7 @@ impl Tokenizer {
     pub fn from_json(bytes: &[u8]) -> Result<Self, TokenizerError> {
         let mut inner = HuggingFaceTokenizer::from_bytes(bytes)
             .map_err(|error| TokenizerError::Format(error.to_string()))?;
-        // Files saved after training cut and pad by themselves; positions must not depend on that.
+        // Files saved after training may truncate and pad; positions must not depend on that.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| TokenizerError::Format(error.to_string()))?;
         if let ModelWrapper::BPE(model) = inner.get_model()
@@ -46,7 +46,7 @@ impl Tokenizer {
 
     /// Token ids of a text.
     ///
-    /// `special` adds what the tokenizer puts around a text by itself, such as Llama's BOS.
+    /// `special` adds the special tokens of the tokenizer's post-processor, such as Llama's BOS.
     ///
     /// # Errors
     /// [`TokenizerError::Encode`].
@@ -58,7 +58,7 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// As [`Tokenizer::encode`] with special tokens, and which of the tokens they are.
+    /// As [`Tokenizer::encode`] with special tokens, together with a mask of the special ones.
     ///
     /// # Errors
     /// [`TokenizerError::Encode`].
@@ -71,7 +71,7 @@ impl Tokenizer {
         Ok((encoding.get_ids().to_vec(), is_special))
     }
 
-    /// The text of some token ids, special tokens left out.
+    /// The text of some token ids, without special tokens.
     ///
     /// # Errors
     /// [`TokenizerError::Decode`].
@@ -79,7 +79,7 @@ impl Tokenizer {
         self.inner.decode(tokens, true).map_err(|error| TokenizerError::Decode(error.to_string()))
     }
 
-    /// The text of some token ids, special tokens included.
+    /// The text of some token ids, with special tokens.
     ///
     /// # Errors
     /// [`TokenizerError::Decode`].
@@ -87,8 +87,8 @@ impl Tokenizer {
         self.inner.decode(tokens, false).map_err(|error| TokenizerError::Decode(error.to_string()))
     }
 
-    /// A single token as it can be shown: its text; its name where it has no text, as a special token;
-    /// and `<0xE6>` for each byte that is only a part of a character.
+    /// A printable label for a single token: its text; its name if it has no text, as special
+    /// tokens; and `<0xE6>` for each byte of an incomplete character.
     ///
     /// # Errors
     /// [`TokenizerError::Decode`].
@@ -101,7 +101,7 @@ impl Tokenizer {
         if text.is_empty() {
             return Ok(name);
         }
-        // A token of byte fallback is named as its byte is shown.
+        // The name of a byte-fallback token already is the label of its byte.
         let bytes: Option<Vec<u8>> = name.chars().map(byte_of).collect();
         let Some(bytes) = bytes.filter(|_| !self.is_byte(token)) else { return Ok(name) };
         let shown = bytes.utf8_chunks().map(|chunk| {
@@ -112,7 +112,7 @@ impl Tokenizer {
         Ok(shown.collect())
     }
 
-    /// Whether [`Tokenizer::decode`] leaves this token out: a special one, or one that does not exist.
+    /// Whether [`Tokenizer::decode`] skips this token because it is special or does not exist.
     pub fn is_silent(&self, token: u32) -> bool {
         let special = self.inner.get_added_vocabulary();
         self.token(token).is_none_or(|token| special.is_special_token(&token))
@@ -128,7 +128,7 @@ impl Tokenizer {
         self.inner.get_decoder().is_some_and(joins_bytes) && self.token(token).is_some_and(is_byte)
     }
 
-    /// A token as it stands in the vocabulary.
+    /// The token string in the vocabulary.
     pub fn token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
     }
@@ -137,7 +137,7 @@ impl Tokenizer {
         self.inner.token_to_id(token)
     }
 
-    /// Number of tokens, added ones included.
+    /// Vocabulary size, added tokens included.
     pub fn n_tokens(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
@@ -151,8 +151,8 @@ fn joins_bytes(decoder: &DecoderWrapper) -> bool {
     }
 }
 
-/// The byte that a character of a byte-level vocabulary is written for. Bytes that cannot be printed
-/// have the characters from 256 on, in their order.
+/// The byte that a character of a byte-level vocabulary represents. Unprintable bytes are mapped to
+/// the characters from U+0100 on, in ascending order.
 fn byte_of(char: char) -> Option<u8> {
     let is_itself = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     match u8::try_from(u32::from(char)) {
@@ -169,8 +169,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_a_character_is_shown_as_its_bytes() {
-        // "é" is C3 A9, "東" E6 9D B1; the last token has a whole character and half of one.
+    fn part_of_a_character_is_shown_as_its_bytes() {
+        // "é" is C3 A9, "東" E6 9D B1; the last token holds a whole character and part of another.
         let json = r#"{
             "added_tokens": [{"id": 5, "content": "<end>", "special": true, "single_word": false,
                 "lstrip": false, "rstrip": false, "normalized": false}],
@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(joined.label(1).unwrap(), "<0xE6>");
     }
 
-    /// BPE that merges a, b and c to one token, with settings as they are kept after training.
+    /// BPE that merges a, b and c into one token, with the settings that training leaves in a file.
     fn trained() -> Tokenizer {
         let json = r#"{"version": "1.0", "added_tokens": [], "normalizer": null,
             "truncation": {"direction": "Right", "max_length": 2, "strategy": "LongestFirst",
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn dropout_that_a_file_keeps_from_its_training_does_not_change_the_tokens() {
+    fn bpe_dropout_in_the_file_does_not_change_the_tokens() {
         let tokenizer = trained();
         for _ in 0..50 {
             assert_eq!(tokenizer.encode("abc abc", true).unwrap(), [4, 4]);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_neither_cut_nor_padded_as_the_file_says() {
+    fn truncation_and_padding_in_the_file_are_ignored() {
         let tokenizer = trained();
         assert_eq!(tokenizer.encode("abc", true).unwrap(), [4]);
         assert_eq!(tokenizer.encode_marked("abc abc abc").unwrap().0, [4, 4, 4]);

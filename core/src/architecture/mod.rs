@@ -1,7 +1,7 @@
-//! What differs between the architectures that one stack of layers covers, as data.
+//! What differs between the supported architectures, as data.
 //!
 //! Adding an architecture means one row in `table.rs`, one in `checkpoint/names/`, and a fixture;
-//! `forward` never asks which architecture it runs.
+//! `forward` does not depend on the architecture.
 
 mod table;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::PatchOrder;
 
-/// A family of checkpoints with the same parts, in Hugging Face's sense of `model_type`.
+/// A model architecture, in Hugging Face's sense of `model_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Architecture {
     Llama,
@@ -34,13 +34,13 @@ pub enum Architecture {
 pub struct Traits {
     /// `model_type` in `config.json`.
     pub model_type: &'static str,
-    /// Under which keys `config.json` has the sizes.
+    /// The keys of the sizes in `config.json`.
     pub keys: &'static Keys,
-    /// Other names for keys, which transformers reads as well: the other name, the key.
+    /// Aliases that transformers reads as well: `(alias, key)`.
     pub aliases: &'static [(&'static str, &'static str)],
-    /// Keys that have to be there, because the defaults of the family's implementations differ.
+    /// Required keys, because implementations of the architecture differ in their defaults.
     pub required: &'static [&'static str],
-    /// Keys that change the result unless they have this value.
+    /// Keys that change the result unless they have this value; any other value is rejected.
     pub fixed: &'static [Fixed],
     pub objective: Objective,
     pub norm: Norms,
@@ -50,32 +50,34 @@ pub struct Traits {
     pub attention_output_bias: Bias,
     pub mlp_bias: Bias,
     pub mlp: MlpKind,
-    /// What `config.json` leaves out.
+    /// Defaults for keys that `config.json` omits.
     pub defaults: Defaults,
     pub positions: PositionRule,
-    /// The scalings of rotary embeddings (`rope_type`) that the family has and Boomerang computes.
+    /// The scalings of rotary embeddings (`rope_type`) that the architecture has and Boomerang
+    /// supports.
     pub rope_types: &'static [&'static str],
     pub windows: WindowRule,
     pub softcaps: Softcaps,
     /// Token embeddings are multiplied by `sqrt(d_model)`.
     pub scales_embedding: bool,
-    /// A norm follows the sum of all embeddings.
+    /// The sum of all embeddings is normalized.
     pub normalizes_embedding: bool,
-    /// A vector for the kind of text is added to each embedding; texts here are of kind 0.
+    /// A token-type embedding is added to each token; all tokens have type 0.
     pub token_types: bool,
-    /// transformers has no code for it, and runs the Python files that come with a checkpoint.
+    /// transformers has no implementation and runs the checkpoint's own Python files
+    /// (`trust_remote_code`).
     pub needs_own_code: bool,
     pub undecayed_norms: UndecayedNorms,
 }
 
-/// Hugging Face's names for the numbers that every model has.
+/// Hugging Face's names for the hyperparameters that every model has.
 #[derive(Clone, Copy, Debug)]
 pub struct Keys {
     pub d_model: &'static str,
     pub d_ff: &'static str,
     pub n_layers: &'static str,
     pub n_heads: &'static str,
-    /// `None`: as many as heads.
+    /// `None`: equal to `n_heads`.
     pub n_kv_heads: Option<&'static str>,
     /// `None`: `d_model / n_heads`.
     pub d_head: Option<&'static str>,
@@ -84,12 +86,12 @@ pub struct Keys {
     pub norm_epsilon: Option<&'static str>,
     pub activation: &'static str,
     pub rope_theta: &'static str,
-    /// The part of a head that is rotated; `None` for families that rotate all of it, whatever their
-    /// config says.
+    /// The fraction of a head that is rotated; `None` for architectures that always rotate all of
+    /// it.
     pub rotary_fraction: Option<&'static str>,
 }
 
-/// A key that a model may have, and the only value that is computed.
+/// An optional key and the only value of it that is supported.
 #[derive(Clone, Copy, Debug)]
 pub enum Fixed {
     Flag(&'static str, bool),
@@ -106,15 +108,13 @@ pub struct Defaults {
     pub tied: bool,
     /// `None`: `d_model / n_heads`.
     pub d_head: Option<usize>,
-    /// Positions before LongRoPE's long factors begin, if the config has a key for them beside the
-    /// scaling.
+    /// Original context length of LongRoPE, if the config has a key for it outside of the scaling.
     pub original_seq: Option<usize>,
-    /// `None`: the file has to say `d_ff`.
+    /// `None`: `d_ff` is required.
     pub d_ff_per_d_model: Option<usize>,
-    /// Window of the layers that have one.
+    /// Size of the sliding window.
     pub window: Option<usize>,
-    /// `query_pre_attn_scalar`, of which scores are divided by the root; `None` where that is the
-    /// size of a head.
+    /// `query_pre_attn_scalar`; scores are divided by its square root. `None`: `d_head`.
     pub attention_divisor: Option<f64>,
     pub attention_softcap: Option<f64>,
     pub logit_softcap: Option<f64>,
@@ -128,17 +128,18 @@ pub struct Norms {
     pub before: bool,
     /// After attention and MLP, before the result is added to the residual stream.
     pub after: bool,
-    /// After the result was added: the stream itself is normalised (post-norm, arXiv:1706.03762).
+    /// After the residual addition: the stream itself is normalized (post-norm, arXiv:1706.03762).
     pub after_sum: bool,
 }
 
-/// What a model was trained to predict, and so what its positions may see and how it ends.
+/// The training objective, which determines the attention mask and the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Objective {
-    /// The next token, from those before it; a final norm precedes the head.
+    /// Causal language modeling: the next token from the previous ones; a final norm precedes the
+    /// head.
     NextToken,
-    /// Tokens that were masked, from all others; a dense layer with activation and norm precedes
-    /// the head, and a bias is added to the logits.
+    /// Masked language modeling: masked tokens from all others; a dense layer with activation and
+    /// norm precedes the head, and a bias is added to the logits.
     MaskedToken,
 }
 
@@ -154,18 +155,17 @@ pub enum NormKind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResidualRule {
-    /// The MLP reads what attention has added to.
+    /// The MLP reads the residual stream after attention.
     Sequential,
-    /// Attention and MLP read the same input when this key is true, as it is unless the file says
-    /// otherwise.
+    /// Attention and MLP read the same input if this key is true, which is its default.
     ParallelUnless(&'static str),
 }
 
-/// Norms of queries and keys before they are rotated.
+/// Norms of queries and keys before the rotary embedding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueryKeyNorm {
     None,
-    /// Over each head.
+    /// Over each head separately.
     Head,
     /// Over all heads together.
     All,
@@ -176,8 +176,8 @@ pub enum QueryKeyNorm {
 pub enum Bias {
     Always,
     Never,
-    /// When `config.json` has one of these keys set to true; those that are there have to agree. The
-    /// first is the oldest.
+    /// If one of these keys is true in `config.json`; those present have to agree. The first is the
+    /// oldest.
     Keys(&'static [&'static str]),
     /// Unless `config.json` has this key set to false.
     Unless(&'static str),
@@ -191,48 +191,48 @@ pub enum MlpKind {
     Plain,
 }
 
-/// How a model knows where a token stands.
+/// How a model encodes token positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PositionRule {
-    /// Queries and keys are rotated in every layer.
+    /// Rotary embeddings of queries and keys in every layer.
     Rotary,
-    /// As [`PositionRule::Rotary`], but not in layers for which `no_rope_layers` has a 0, by default
-    /// every fourth.
+    /// As [`PositionRule::Rotary`], but not in layers whose entry in `no_rope_layers` is 0, by
+    /// default every fourth.
     RotaryInSomeLayers,
     /// As [`PositionRule::Rotary`], with another base (`rope_local_base_freq`) in windowed layers.
     RotaryByWindow,
-    /// A vector is added to each embedding.
+    /// A learned position embedding is added to each token embedding.
     Learned,
 }
 
-/// What may be bent to stay below a number that `config.json` has.
+/// Which values may have a softcap, `cap * tanh(x / cap)`, in `config.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Softcaps {
     pub scores: bool,
     pub logits: bool,
 }
 
-/// Which layers see only the last `sliding_window` positions.
+/// Which layers attend to only the last `sliding_window` positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowRule {
     /// None.
     None,
-    /// All, when `sliding_window` is a number.
+    /// All, if `sliding_window` is a number.
     All,
-    /// Those that `layer_types` names; without it all, when `sliding_window` is a number.
+    /// Those listed in `layer_types`; without it all, if `sliding_window` is a number.
     AllUnlessListed,
-    /// Those that `layer_types` names; without it those from `max_window_layers` on, when
+    /// Those listed in `layer_types`; without it those from `max_window_layers` on, if
     /// `use_sliding_window` is true.
     FromLayer,
-    /// Those that `layer_types` names; without it those that are not rotated, when
+    /// Those listed in `layer_types`; without it those without rotary embeddings, if
     /// `use_sliding_window` is true.
     WithoutRope,
-    /// Those that `layer_types` names; without it all but each n-th, with n under this key, if there
-    /// is one, or else this number.
+    /// Those listed in `layer_types`; without it all but every n-th layer, with n from this key if
+    /// there is one, otherwise this number.
     AllButEach(Option<&'static str>, usize),
 }
 
-/// Which norms the reference implementation's optimizer does not decay.
+/// Which norms are exempt from weight decay in the reference implementation.
 ///
 /// transformers 4.51.3 exempts modules of class `LayerNorm` and `LlamaRMSNorm` and tensors whose
 /// name contains `layernorm`, so that the same norm is decayed in one architecture and not in
@@ -240,7 +240,7 @@ pub enum WindowRule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UndecayedNorms {
     All,
-    /// Those of layers, but not of queries and keys, nor the last one.
+    /// Norms inside layers, but neither the query and key norms nor the final norm.
     OfLayers,
     None,
 }
@@ -272,14 +272,15 @@ impl Architecture {
         table::row(self)
     }
 
-    /// Whether layers of the two fit in one stack: the same architecture, or one that was made from
-    /// the other's layers.
+    /// Whether layers of the two can be combined in one stack: the architecture is the same, or one
+    /// was derived from the other's layers.
     pub fn shares_layers_with(self, other: Self) -> bool {
         let is_bert = |architecture| matches!(architecture, Self::Bert | Self::DistilBert);
         self == other || is_bert(self) && is_bert(other)
     }
 
-    /// The order that the paper found best for the family; a search may find a better one.
+    /// The patch order that the paper found best for the architecture; a search may find a better
+    /// one.
     pub fn default_order(self) -> PatchOrder {
         match self {
             Self::Llama => PatchOrder::First,

@@ -1,4 +1,4 @@
-//! The table: what transformers' code does for each `model_type`, where it is not in `config.json`.
+//! The architecture table: what transformers' code does for each `model_type` beyond `config.json`.
 
 use super::{
     Architecture, Bias, Defaults, Fixed, Keys, MlpKind, NormKind, Norms, Objective, PositionRule,
@@ -39,7 +39,7 @@ const LLAMA_KEYS: Keys = Keys {
     rotary_fraction: None,
 };
 
-/// Of models whose heads share nothing and fill the width.
+/// For models without grouped-query attention whose heads have `d_model / n_heads` dimensions.
 const PLAIN_HEADS: Keys = Keys { n_kv_heads: None, d_head: None, ..LLAMA_KEYS };
 
 const ROPE_TYPES: &[&str] = &["default", "linear", "dynamic", "llama3", "longrope"];
@@ -189,7 +189,7 @@ static GEMMA3: Traits = Traits {
     query_key_norm: QueryKeyNorm::Head,
     positions: PositionRule::RotaryByWindow,
     windows: WindowRule::AllButEach(Some("sliding_window_pattern"), 6),
-    // transformers reads a cap of its scores, too, and does not apply it.
+    // transformers also reads a softcap for attention scores, but does not apply it.
     softcaps: Softcaps { scores: false, logits: true },
     defaults: Defaults {
         rope_theta: 1_000_000.0,
@@ -213,8 +213,8 @@ static INTERN_LM2: Traits = Traits {
     ..LLAMA_ROW
 };
 
-/// Its own code has `qkv_bias` and `bias`; transformers 5 runs it as a Llama with that one's keys,
-/// which have to be alike there.
+/// Its own code uses `qkv_bias` and `bias`; transformers 5 runs it as a Llama with Llama's keys,
+/// which have to agree.
 static INTERN_LM3: Traits = Traits {
     model_type: "internlm3",
     required: &["num_key_value_heads", "head_dim", "rms_norm_eps"],

@@ -1,5 +1,5 @@
-//! LaCo (arXiv:2402.11187): neighbouring layers collapse into one, as long as the model still says
-//! much the same.
+//! LaCo (arXiv:2402.11187): neighboring layers are merged into one while the model's output stays
+//! similar.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -12,36 +12,38 @@ use crate::evaluate::{ReadBackError, read_finite};
 use crate::model::parameters::{self, Parameter};
 use crate::model::{DecoderLayer, LanguageModel};
 
-/// How layers are merged.
+/// Settings of LaCo.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerCollapse {
-    /// Layers that become one in a merge, at least 2.
+    /// Layers per merge, at least 2.
     pub n_merged: usize,
     /// Layers that may be merged; the first merge ends at the end of the range.
     pub layers: Range<usize>,
-    /// Least distance between the first layers of two merges, at least 1.
+    /// Minimum distance between the first layers of two merges, at least 1.
     pub interval: usize,
-    /// A merge stays when the mean cosine of the last states, merged and whole, is above this.
+    /// A merge is accepted if the mean cosine similarity of the last hidden states, before and
+    /// after merging, exceeds this.
     pub threshold: f64,
-    /// No further merge once the model is this small.
+    /// Stop merging once the model has at most this many layers.
     pub n_layers_enough: usize,
 }
 
-/// A merge that stayed, and the model after it.
+/// An accepted merge and the resulting model.
 #[derive(Clone, Debug)]
 pub struct Merge {
-    /// The layer that took in those after it, by its place in the model as it then was.
+    /// The layer that absorbed those after it, by its index in the model before the merge.
     pub layer: usize,
-    /// How many it took in.
+    /// How many layers it absorbed.
     pub n_taken: usize,
-    /// Mean cosine between the last states of the model so far and of the whole one.
+    /// Mean cosine similarity between the last hidden states of the merged and of the original
+    /// model.
     pub similarity: f64,
     pub model: LanguageModel,
 }
 
-/// Merges layers from the top down; merges that change too much are taken back.
+/// Merges layers from the last to the first; merges that change the output too much are reverted.
 ///
-/// Each merge begins with the model that the one before it left.
+/// Each merge starts from the result of the previous one.
 ///
 /// # Errors
 /// [`ReadBackError`] when the device is lost.
@@ -77,7 +79,7 @@ pub async fn collapse(
     Ok(merges)
 }
 
-/// The model in which `layer` has taken in the `n_taken` layers after it.
+/// The model in which `layer` has absorbed the `n_taken` layers after it.
 fn merged(model: &LanguageModel, layer: usize, n_taken: usize) -> LanguageModel {
     let mut layers = model.layers().to_vec();
     let taken: Vec<DecoderLayer> = layers.drain(layer + 1..=layer + n_taken).collect();
@@ -102,7 +104,7 @@ fn merge_layers(
     }
 }
 
-/// All parameters of a layer by path.
+/// All parameters of a layer, by path.
 fn values_of(layer: &DecoderLayer) -> BTreeMap<String, Vec<f32>> {
     let mut values = BTreeMap::new();
     parameters::for_each(layer, |parameter, tensor| {
@@ -111,17 +113,17 @@ fn values_of(layer: &DecoderLayer) -> BTreeMap<String, Vec<f32>> {
     values
 }
 
-/// `first + Σ (taken − first)`: what each of the taken layers adds to the first is kept.
+/// `first + Σ (taken − first)`: keeps the difference of each absorbed layer from the first.
 ///
 /// All have the same length.
 pub fn merge_values(first: &[f32], taken: &[&[f32]]) -> Vec<f32> {
-    let place = |(place, &value): (usize, &f32)| {
-        value + taken.iter().map(|taken| taken[place] - value).sum::<f32>()
+    let merged = |(index, &value): (usize, &f32)| {
+        value + taken.iter().map(|taken| taken[index] - value).sum::<f32>()
     };
-    first.iter().enumerate().map(place).collect()
+    first.iter().enumerate().map(merged).collect()
 }
 
-/// Mean cosine between the last states of two models.
+/// Mean cosine similarity between the last hidden states of two models.
 async fn similarity(
     model: &LanguageModel,
     batches: &[BatchTensors],
@@ -133,12 +135,12 @@ async fn similarity(
         alignment_loss(state, whole.clone(), batch.is_token.clone(), 1)
     });
     let distances =
-        read_finite(Tensor::cat(distances.collect(), 0), "the cosines of states").await?;
+        read_finite(Tensor::cat(distances.collect(), 0), "the cosine similarities").await?;
     let n_tokens: usize = batches.iter().map(|batch| batch.n_tokens).sum();
     Ok(1.0 - distances.into_iter().map(f64::from).sum::<f64>() / n_tokens.max(1) as f64)
 }
 
-/// The state that the head reads.
+/// The hidden state that the head reads.
 fn last_state(model: &LanguageModel, batch: &BatchTensors) -> Tensor<3> {
     let states = model.hidden_states(batch.tokens.clone(), &batch.mask);
     states.into_iter().next_back().expect("a model has at least its embedding state")
@@ -154,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn taking_in_a_copy_of_itself_changes_nothing() {
+    fn absorbing_a_copy_of_itself_changes_nothing() {
         assert_eq!(merge_values(&[0.25, 4.0], &[&[0.25, 4.0]]), [0.25, 4.0]);
     }
 }

@@ -1,14 +1,15 @@
-//! ShortGPT (arXiv:2403.03853): a layer that hardly turns the residual stream can be left out.
+//! ShortGPT (arXiv:2403.03853): a layer that hardly changes the direction of the residual stream
+//! can be removed.
 
 use crate::distill::Batch;
 use crate::evaluate::ReadBackError;
 use crate::model::LanguageModel;
 use crate::similarity::compare_states;
 
-/// Mean of 1 − cosine between a layer's input and its output, over all tokens: 0 for a layer that
-/// changes nothing, at most 2. First layer first.
+/// Block influence: 1 − cosine similarity between a layer's input and output, averaged over all
+/// tokens; 0 for a layer that changes nothing, at most 2. First layer first.
 ///
-/// The last layer's output is taken before the final norm, which is no part of the layer.
+/// The last layer's output is taken before the final norm, which is not part of the layer.
 ///
 /// # Errors
 /// [`ReadBackError`] when the device is lost.
@@ -20,9 +21,9 @@ pub async fn block_influence(
     Ok((0..model.n_layers()).map(|layer| 1.0 - alike[layer][layer + 1]).collect())
 }
 
-/// The layers that stay when the `n_dropped` of least influence are left out, ascending.
+/// The layers that remain when the `n_dropped` least influential ones are removed, ascending.
 ///
-/// Of layers with the same influence the later one goes first.
+/// Of layers with the same influence, the later one is removed first.
 pub fn without_least_influential(influence: &[f64], n_dropped: usize) -> Vec<usize> {
     let mut layers: Vec<usize> = (0..influence.len()).rev().collect();
     layers.sort_by(|&a, &b| influence[a].total_cmp(&influence[b]));
@@ -31,10 +32,10 @@ pub fn without_least_influential(influence: &[f64], n_dropped: usize) -> Vec<usi
     kept
 }
 
-/// The model with these of its layers alone, in this order; copies no weights.
+/// The model with only these of its layers, in this order; copies no weights.
 ///
 /// # Panics
-/// When the model has no such layer.
+/// If the model has no such layer.
 pub fn keeping(model: &LanguageModel, kept: &[usize]) -> LanguageModel {
     model.with_layers(kept.iter().map(|&layer| model.layers()[layer].clone()).collect())
 }
@@ -44,14 +45,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_layers_of_least_influence_are_left_out() {
+    fn the_least_influential_layers_are_removed() {
         let influence = [0.9, 0.1, 0.5, 0.2, 0.7];
         assert_eq!(without_least_influential(&influence, 2), [0, 2, 4]);
         assert_eq!(without_least_influential(&influence, 9), [0; 0]);
     }
 
     #[test]
-    fn of_equal_layers_the_later_goes_first() {
+    fn of_equal_layers_the_later_is_removed_first() {
         assert_eq!(without_least_influential(&[0.3, 0.3, 0.3], 1), [0, 1]);
     }
 }

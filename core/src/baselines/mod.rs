@@ -1,5 +1,5 @@
-//! What others do to make a model smaller without training: the teacher with its least influential
-//! layers left out (ShortGPT), and with neighbouring layers merged (LaCo).
+//! Training-free depth pruning to compare with: removing the least influential layers (ShortGPT)
+//! and merging neighboring layers (LaCo).
 //!
 //! Naive pruning, the third such baseline, is arithmetic on layer numbers:
 //! [`LayerPlan::naive`](crate::plan::LayerPlan::naive).

@@ -1,5 +1,5 @@
-//! A family as Hugging Face stores it, cut into the files of a bundle: no value is read, and each
-//! file of the bundle is named as pieces of the files that are there.
+//! Splits a family in Hugging Face format into the files of a bundle without reading any weight:
+//! each bundle file is a list of byte ranges of existing files.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use crate::curve::SizeCurve;
 use crate::plan::LayerPlan;
 use crate::prune::Family;
 
-/// A model whose weights lie somewhere else.
+/// A model whose weights are stored elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredModel<'a> {
     pub config: &'a ModelConfig,
-    /// Its weight files: the number by which the caller knows each, and what it holds.
+    /// Its weight files: the caller's id and the header of each.
     pub weights: &'a [(usize, Header)],
 }
 
-/// Bytes of a file that is there, by the number it was given.
+/// A byte range of an existing file, identified by the caller's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     pub file: usize,
@@ -26,7 +26,7 @@ pub struct Piece {
     pub end: u64,
 }
 
-/// A file of the bundle to be: `head`, then the pieces.
+/// A file of the future bundle: `head`, then the pieces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CutFile {
     pub path: String,
@@ -34,7 +34,7 @@ pub struct CutFile {
     pub pieces: Vec<Piece>,
 }
 
-/// The files of a bundle before anybody has read them.
+/// The files of a bundle before any weight is read.
 #[derive(Clone, Debug)]
 pub struct CutFamily {
     name: String,
@@ -60,10 +60,10 @@ impl CutFile {
 }
 
 impl CutFamily {
-    /// `tokenizer` is the whole of the teacher's `tokenizer.json`.
+    /// `tokenizer` is the teacher's entire `tokenizer.json`.
     ///
     /// # Errors
-    /// [`BundleError`] when the two are no family, or lack a weight.
+    /// [`BundleError`] if the two do not form a family, or lack a tensor.
     pub fn new(
         name: &str,
         teacher: StoredModel<'_>,
@@ -73,7 +73,7 @@ impl CutFamily {
     ) -> Result<Self, BundleError> {
         if teacher.config.is_masked() {
             let path = name.to_owned();
-            let reason = "it fills gaps in texts, and the page continues texts".to_owned();
+            let reason = "it is a masked language model, which cannot generate text".to_owned();
             return Err(BundleError::Unfit { path, reason });
         }
         Family::check(teacher.config, student.config, &plan)?;
@@ -91,14 +91,14 @@ impl CutFamily {
         })
     }
 
-    /// All files but the manifest.
+    /// All files except the manifest.
     pub fn files(&self) -> impl Iterator<Item = &CutFile> {
         let Self { tokenizer, student, teacher, .. } = self;
         [tokenizer].into_iter().chain(student.files()).chain(teacher.files())
     }
 
-    /// The manifest, with the SHA-256 of each file. Before the files were read there are none; such
-    /// a manifest tells sizes, and no loader takes a file for it.
+    /// The manifest, with the SHA-256 of each file. Before the files are read the hashes are
+    /// unknown; such a manifest reports sizes, but no loader accepts files for it.
     pub fn manifest(&self, hash: impl Fn(&CutFile) -> String) -> Manifest {
         let file = |file: &CutFile| BundleFile {
             path: file.path.clone(),
@@ -146,7 +146,7 @@ impl CutModel {
         for (file, header) in weights {
             for (name, tensor) in header.tensors() {
                 if let Some((layer, part)) = names.in_layer(name) {
-                    // Masks and the like, which some files store, are made anew.
+                    // Masks and similar buffers, which some files store, are recomputed.
                     if names.is_layer_part(part) {
                         to_f32(name, tensor.dtype, &[]).map_err(wrap)?;
                         layers.entry(layer).or_default().push((part, *file, tensor));
@@ -171,7 +171,7 @@ impl CutModel {
 
 impl CutFile {
     fn of(path: String, tensors: &[(&str, usize, &StoredTensor)]) -> Self {
-        // Bytes follow the header in its order.
+        // The bytes follow the header in its order.
         let named: BTreeMap<&str, (usize, &StoredTensor)> =
             tensors.iter().map(|&(name, file, tensor)| (name, (file, tensor))).collect();
         let head = header_of(named.iter().map(|(name, (_, tensor))| (*name, *tensor)));
@@ -222,7 +222,7 @@ mod tests {
         Family::new(random(1), student).unwrap()
     }
 
-    /// Files as they are stored: teacher, student, tokenizer.
+    /// The stored files: teacher, student, tokenizer.
     fn stored(family: &Family) -> [Vec<u8>; 3] {
         let bytes = |model| model_to_bytes(model, Precision::F32).unwrap();
         [bytes(family.teacher().model()), bytes(family.student().model()), TOKENIZER.to_vec()]
@@ -283,7 +283,7 @@ mod tests {
         let files = stored(&family);
         let draft = cut(&family, &files).unwrap().manifest(|_| String::new());
         let weights = files.iter().map(|file| file.len() as u64).sum::<u64>();
-        // Values are there once; only headers differ.
+        // Values are stored once; only headers differ.
         assert!(draft.n_bytes().abs_diff(weights) < 4096, "{} and {weights}", draft.n_bytes());
         assert!(Manifest::from_json(&serde_json::to_string(&draft).unwrap()).is_ok());
     }

@@ -1,4 +1,4 @@
-//! A file of a bundle by path, length and hash.
+//! A bundle file: path, size and hash.
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Serialize};
@@ -6,12 +6,12 @@ use sha2::{Digest, Sha256};
 
 use super::BundleError;
 
-/// A file of a bundle, by its path below the manifest.
+/// A bundle file; its path is relative to the manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundleFile {
     pub path: String,
     pub bytes: u64,
-    /// In lower-case hexadecimal.
+    /// Lower-case hexadecimal.
     pub sha256: String,
 }
 
@@ -35,7 +35,8 @@ impl BundleFile {
     }
 
     pub(super) fn parse<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, BundleError> {
-        // As a text, like the manifest: for bytes the page would hold a second reader of JSON.
+        // Parsed as text, like the manifest: parsing bytes would add a second JSON parser to the
+        // page's wasm.
         std::str::from_utf8(bytes)
             .map_err(serde_json::Error::custom)
             .and_then(serde_json::from_str)
@@ -53,7 +54,7 @@ impl BundleFile {
     }
 }
 
-/// A hash as people write it.
+/// Bytes in lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_told_from_a_short_one() {
+    fn a_corrupt_file_and_a_short_one_are_different_errors() {
         assert!(matches!(file("a").verify(b"weight"), Err(BundleError::Length { .. })));
         assert!(matches!(file("a").verify(b"weightz"), Err(BundleError::Hash { .. })));
         assert!(file("a").verify(b"weights").is_ok());

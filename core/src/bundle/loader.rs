@@ -1,4 +1,4 @@
-//! The files of a bundle as a family.
+//! Loads the files of a bundle as a family.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::plan::{HeadPolicy, LayerSource, Owner, Patch};
 use crate::prune::{Family, Student, Teacher};
 use crate::tokenizer::Tokenizer;
 
-/// Bundle files as they arrive, each checked and put on the device at once, so that the bytes can
-/// be let go of.
+/// Loads bundle files one by one; each is verified and moved to the device at once, so that its
+/// bytes can be freed.
 pub struct BundleLoader {
     manifest: Manifest,
     config: ModelConfig,
@@ -36,10 +36,10 @@ impl BundleLoader {
         &self.manifest
     }
 
-    /// Takes one of [`Manifest::files`].
+    /// Loads one of [`Manifest::files`].
     ///
     /// # Errors
-    /// [`BundleError`] when the bytes are not the file's.
+    /// [`BundleError`] if the bytes do not match the manifest or are not the expected tensors.
     pub fn add(&mut self, file: &BundleFile, bytes: &[u8]) -> Result<(), BundleError> {
         file.verify(bytes)?;
         let path = file.path.clone();
@@ -65,9 +65,9 @@ impl BundleLoader {
         Ok(())
     }
 
-    /// Takes what another loader has of this bundle's files; nothing is copied.
+    /// Reuses the files of this bundle that another loader has already loaded; copies no weights.
     pub fn take_from(&mut self, other: &Self) {
-        // Layers are read by their config.
+        // Layers are built according to the config.
         let (own, theirs) = (&self.manifest, &other.manifest);
         if own.config != theirs.config || own.end_tokens != theirs.end_tokens {
             return;
@@ -87,24 +87,25 @@ impl BundleLoader {
         }
     }
 
-    /// The kind of the layer in this file, which is its teacher layer's.
+    /// The kind of the layer in this file, which is that of its teacher layer.
     fn kind(&self, path: &str) -> Result<LayerKind, BundleError> {
-        let place = |files: &ModelFiles| files.layers.iter().position(|file| file.path == path);
-        let in_student = || place(&self.manifest.student).map(|at| self.manifest.plan.kept()[at]);
-        let layer = place(&self.manifest.teacher).or_else(in_student).unwrap_or(0);
+        let index = |files: &ModelFiles| files.layers.iter().position(|file| file.path == path);
+        let in_student =
+            || index(&self.manifest.student).map(|index| self.manifest.plan.kept()[index]);
+        let layer = index(&self.manifest.teacher).or_else(in_student).unwrap_or(0);
         let (found, expected) = (self.config.n_layers(), self.manifest.plan.n_teacher_layers());
         let kind = self.config.layers.get(layer).copied();
         kind.ok_or(BundleError::Layers { owner: Owner::Teacher, found, expected })
     }
 
-    /// Whether this file has arrived.
+    /// Whether this file is loaded.
     pub fn has(&self, file: &BundleFile) -> bool {
         let path = &file.path;
         let is_tokenizer = *path == self.manifest.tokenizer.path && self.tokenizer.is_some();
         is_tokenizer || self.ends.contains_key(path) || self.layers.contains_key(path)
     }
 
-    /// The tokenizer, as soon as it has arrived.
+    /// The tokenizer, once it is loaded.
     ///
     /// # Errors
     /// [`BundleError::Missing`].
@@ -112,10 +113,10 @@ impl BundleLoader {
         self.tokenizer.as_ref().ok_or_else(|| missing(&self.manifest.tokenizer))
     }
 
-    /// A member, as soon as [`Manifest::files_of`] it have arrived; nothing is copied.
+    /// A member, once all of its [`Manifest::files_of`] are loaded; copies no weights.
     ///
     /// # Errors
-    /// [`BundleError::Missing`] names a file that has not.
+    /// [`BundleError::Missing`] names a file that is not loaded.
     pub fn member(&self, patch: &Patch) -> Result<LanguageModel, BundleError> {
         let recipe = self.manifest.plan.recipe(patch);
         let ends = recipe.ends(HeadPolicy::Untied, |owner| self.manifest.of(owner).tied);
@@ -138,10 +139,10 @@ impl BundleLoader {
         ))
     }
 
-    /// Tokenizer and family, when everything has arrived.
+    /// Manifest, tokenizer and family, once all files are loaded.
     ///
     /// # Errors
-    /// [`BundleError::Missing`] names a file that has not.
+    /// [`BundleError::Missing`] names a file that is not loaded.
     pub fn finish(self) -> Result<(Manifest, Tokenizer, Family), BundleError> {
         let assemble = |files: &ModelFiles| -> Result<LanguageModel, BundleError> {
             let ends = self.ends.get(&files.ends.path).ok_or_else(|| missing(&files.ends))?;

@@ -1,8 +1,8 @@
-//! A family as static files for the page: one weight file a layer, and a manifest with hashes.
+//! A family as static files for the page: one weight file per layer and a manifest with hashes.
 //!
 //! The student comes first, then the teacher's layers in the order in which they are patched, so
-//! that a page can use what it has while the rest arrives. What its members wrote when it was made,
-//! and what they can be asked, may lie beside the weights.
+//! that the page can run the sizes it has while the rest is downloading. A bundle may also hold
+//! recorded generations and an evaluation task.
 
 mod cut;
 mod file;
@@ -31,10 +31,10 @@ use crate::plan::{LayerPlan, Owner, Patch, PatchOrder, PlanError};
 use crate::prune::FamilyError;
 use crate::tokenizer::TokenizerError;
 
-/// The name of the manifest inside a bundle.
+/// File name of the manifest.
 pub const MANIFEST: &str = "manifest.json";
 
-/// Everything about a bundle but the weights.
+/// Everything about a bundle except the weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Always `boomerang-bundle`.
@@ -43,8 +43,8 @@ pub struct Manifest {
     pub name: String,
     /// The teacher's `config.json`.
     pub config: serde_json::Value,
-    /// The tokens that end a text, where the teacher's `generation_config.json` names other ones
-    /// than its `config.json`.
+    /// The end-of-text tokens, if the teacher's `generation_config.json` differs from its
+    /// `config.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_tokens: Option<Vec<u32>>,
     pub plan: LayerPlan,
@@ -53,9 +53,9 @@ pub struct Manifest {
     pub teacher: ModelFiles,
     pub student: ModelFiles,
     pub curve: SizeCurve,
-    /// Cosine of each student layer's output with its block's.
+    /// Cosine similarity of each student layer's output with its block's output.
     pub similarity: Vec<f64>,
-    /// Prompts to try.
+    /// Example prompts.
     pub prompts: Vec<String>,
     /// [`Recordings`], as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,15 +63,15 @@ pub struct Manifest {
     /// A [`TaskFile`], as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<BundleFile>,
-    /// How the weights are stored, where it was measured what that costs.
+    /// Number format of the weights and its measured loss, if it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Stored>,
 }
 
-/// The files of one parent.
+/// The files of teacher or student.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFiles {
-    /// Embedding, final norm, and head unless tied.
+    /// Embedding, final norm, and the head unless tied.
     pub ends: BundleFile,
     pub tied: bool,
     /// First layer first.
@@ -84,24 +84,25 @@ pub enum BundleError {
     #[error("not a bundle manifest: {0}")]
     Manifest(#[from] serde_json::Error),
     #[error(
-        "the manifest is of format {format:?} version {version}; expected \"boomerang-bundle\" version 1"
+        "the manifest has format {format:?}, version {version}; expected \"boomerang-bundle\", \
+         version 1"
     )]
     Version { format: String, version: u32 },
-    #[error("{path:?} is not a plain path below the manifest")]
+    #[error("{path:?} is not a relative path inside the bundle")]
     Path { path: String },
-    #[error("{path} has not arrived")]
+    #[error("{path} is not loaded")]
     Missing { path: String },
-    #[error("{path} has {found} bytes, the manifest says {expected}")]
+    #[error("{path} has {found} bytes; the manifest lists {expected}")]
     Length { path: String, found: usize, expected: u64 },
-    #[error("{path} is damaged: its SHA-256 is not the manifest's; fetch it again")]
+    #[error("{path} is corrupt: its SHA-256 does not match the manifest; download it again")]
     Hash { path: String },
     #[error("the manifest lists no {what}")]
     NotListed { what: &'static str },
-    #[error("{path} is not the JSON that was expected")]
+    #[error("{path} is not JSON of the expected format")]
     Json { path: String, source: serde_json::Error },
-    #[error("{path} does not fit: {reason}")]
+    #[error("{path} cannot be used: {reason}")]
     Unfit { path: String, reason: String },
-    #[error("the manifest lists {found} {owner:?} layers, the plan has {expected}")]
+    #[error("the manifest lists {found} {owner} layers; the plan has {expected}")]
     Layers { owner: Owner, found: usize, expected: usize },
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -122,8 +123,8 @@ impl Manifest {
     pub const VERSION: u32 = 1;
 
     /// # Errors
-    /// [`BundleError`] for another format, a path that leads out of the bundle, or lists that do not
-    /// fit the plan.
+    /// [`BundleError`] for another format, a path outside the bundle, or layer lists that do not
+    /// match the plan.
     pub fn from_json(text: &str) -> Result<Self, BundleError> {
         #[derive(Deserialize)]
         struct Header {
@@ -165,7 +166,7 @@ impl Manifest {
         })
     }
 
-    /// The files that all members are made of, in the order in which a page should fetch them:
+    /// The files that all members are made of, in the order in which the page should download them:
     /// tokenizer, student, then the teacher in patch order.
     pub fn files(&self) -> impl Iterator<Item = &BundleFile> {
         let student = [&self.student.ends].into_iter().chain(&self.student.layers);
@@ -178,12 +179,12 @@ impl Manifest {
         [&self.tokenizer].into_iter().chain(student).chain(teacher)
     }
 
-    /// The files beside them, which older bundles lack.
+    /// Optional files, which older bundles lack.
     pub fn extras(&self) -> impl Iterator<Item = &BundleFile> {
         self.recordings.iter().chain(&self.task)
     }
 
-    /// The files that a member is made of, in the order in which a page should fetch them.
+    /// The files that a member is made of, in download order.
     pub fn files_of(&self, patch: &Patch) -> Vec<&BundleFile> {
         let recipe = self.plan.recipe(patch);
         let layers = recipe.layers.iter().filter_map(|source| {
@@ -199,7 +200,7 @@ impl Manifest {
         self.files().filter(is_own).collect()
     }
 
-    /// The files of one parent.
+    /// The files of teacher or student.
     pub fn of(&self, owner: Owner) -> &ModelFiles {
         match owner {
             Owner::Student => &self.student,
@@ -207,8 +208,8 @@ impl Manifest {
         }
     }
 
-    /// What tells this family from every other: twelve hexadecimal digits over its weights, its
-    /// tokenizer, its config, its end tokens, its plan and its order. What was measured of it is left out.
+    /// Identifies this family: twelve hexadecimal digits of a SHA-256 over weights, tokenizer,
+    /// config, end-of-text tokens, plan and patch order. Measurements are not included.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         let Self { config, plan, order, .. } = self;
@@ -229,7 +230,7 @@ impl Manifest {
         models.into_iter().flat_map(|files| [&files.ends].into_iter().chain(&files.layers))
     }
 
-    /// Bytes of [`Manifest::files`].
+    /// Total size of [`Manifest::files`].
     pub fn n_bytes(&self) -> u64 {
         self.files().map(|file| file.bytes).sum()
     }

@@ -1,5 +1,5 @@
-//! What members wrote when a bundle was made: to be read before a weight is there, and to check a
-//! machine against.
+//! Generations recorded when a bundle is built: shown before any weight is loaded, and compared
+//! with what a machine generates.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -12,7 +12,7 @@ use crate::plan::{PatchOrder, PlanError};
 use crate::prune::Family;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
-/// Greedy continuations of a few prompts by every member on the path.
+/// Greedy generations from a few prompts by every member on the path.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Recordings {
     pub texts: Vec<RecordedText>,
@@ -27,43 +27,47 @@ pub struct RecordedText {
     pub members: Vec<RecordedMember>,
 }
 
-/// What one member wrote.
+/// The generation of one member.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordedMember {
     pub n_layers: usize,
     pub tokens: Vec<u32>,
-    /// The text that each token completed; together they are the continuation.
+    /// The text that each token completes; concatenated they are the generated text.
     pub pieces: Vec<String>,
-    /// The log-probability of each token, in nats, at most 0.
+    /// Log-probability of each token in nats, at most 0.
     pub log_probs: Vec<f32>,
-    /// Whether the model ended the text by itself.
+    /// Whether the model generated an end-of-text token.
     pub is_ended: bool,
 }
 
-/// A prompt that cannot be recorded.
+/// Why a generation cannot be recorded.
 #[derive(Debug, Error)]
 pub enum RecordError {
-    #[error("the prompt {prompt:?} cannot be read")]
+    #[error("the prompt {prompt:?} cannot be tokenized")]
     Prompt { prompt: String, source: TokenizerError },
     #[error("the prompt {prompt:?} cannot be continued")]
     Generate { prompt: String, source: GenerateError },
-    #[error("what follows the prompt {prompt:?} is no text")]
+    #[error("the text generated from the prompt {prompt:?} cannot be decoded")]
     Text { prompt: String, source: TokenizerError },
-    #[error("with {n_layers} layers, the model expects a token with a probability of {found}")]
+    #[error(
+        "the member with {n_layers} layers gives a token the probability {found}; expected a \
+         finite number"
+    )]
     NotANumber { n_layers: usize, found: f32 },
     #[error(transparent)]
     Plan(#[from] PlanError),
 }
 
 impl Recordings {
-    /// Lets every member on the path continue every prompt by at most `n_tokens`, fewer when it ends
-    /// the text or its window does. `progress` is told the texts written so far.
+    /// Every member on the path continues every prompt by at most `n_tokens`, fewer at an
+    /// end-of-text token or at the end of the context window. `progress` receives the number of
+    /// generations so far.
     ///
-    /// A machine that loads a bundle has the weights [`as_stored`](super::as_stored); so should
-    /// `family`.
+    /// `family` should have its weights rounded by [`as_stored`](super::as_stored), as machines
+    /// load them from the bundle.
     ///
     /// # Errors
-    /// [`RecordError`] names the prompt that does not fit the model.
+    /// [`RecordError`] names the prompt.
     pub async fn record(
         family: &Family,
         order: &PatchOrder,
@@ -96,8 +100,8 @@ impl Recordings {
     }
 
     /// # Errors
-    /// [`BundleError`] when these are not the bytes that the manifest lists, or what they say cannot
-    /// be of its family.
+    /// [`BundleError`] if the bytes do not match the manifest, or the recordings cannot be of its
+    /// family.
     pub fn from_json(bytes: &[u8], manifest: &Manifest) -> Result<Self, BundleError> {
         let file = manifest.recordings.as_ref();
         let file = file.ok_or(BundleError::NotListed { what: "recordings" })?;
@@ -139,16 +143,16 @@ impl RecordedText {
             tokens.push(token);
             pieces.push(stream.push(token).map_err(unreadable)?);
         }
-        // Half a character at the end belongs to the token that left it so.
+        // An incomplete character at the end belongs to the last token.
         let rest = stream.finish().map_err(unreadable)?;
         if let Some(last) = pieces.last_mut() {
             last.push_str(&rest);
         }
 
-        let places = retrace(member, &self.prompt_tokens, &tokens).await.map_err(impossible)?;
-        // Rounding may have left a probability above 1.
-        let log_prob = |place: &Retraced| rounded(place.log_prob.min(0.0) as f32);
-        let log_probs: Vec<f32> = places.iter().map(log_prob).collect();
+        let retraced = retrace(member, &self.prompt_tokens, &tokens).await.map_err(impossible)?;
+        // Rounding may leave a probability above 1.
+        let log_prob = |token: &Retraced| rounded(token.log_prob.min(0.0) as f32);
+        let log_probs: Vec<f32> = retraced.iter().map(log_prob).collect();
         let n_layers = member.n_layers();
         match log_probs.iter().find(|log_prob| !log_prob.is_finite()) {
             Some(&found) => Err(RecordError::NotANumber { n_layers, found: found.exp() }),
@@ -156,7 +160,7 @@ impl RecordedText {
         }
     }
 
-    /// Why this cannot have been written by members of `n_layers`.
+    /// Why this cannot have been generated by members with these numbers of layers.
     fn check(&self, config: &ModelConfig, n_layers: &[usize]) -> Result<(), String> {
         let of = |what: String| format!("after the prompt {:?}, {what}", self.prompt);
         if self.prompt_tokens.is_empty() {
@@ -164,19 +168,20 @@ impl RecordedText {
         }
         let (found, expected) = (self.members.len(), n_layers.len());
         if found != expected {
-            return Err(of(format!("{found} members have written; the path has {expected}")));
+            return Err(of(format!("{found} members are recorded; the path has {expected}")));
         }
         for (member, &expected) in self.members.iter().zip(n_layers) {
             let RecordedMember { n_layers, tokens, pieces, log_probs, .. } = member;
             if *n_layers != expected {
                 return Err(of(format!(
-                    "a member of {n_layers} layers has written; the path has one of {expected} there"
+                    "a member with {n_layers} layers is recorded where the path has one with \
+                     {expected}"
                 )));
             }
             if pieces.len() != tokens.len() || log_probs.len() != tokens.len() {
                 return Err(of(format!(
                     "the member of {n_layers} layers has {} tokens, {} pieces and {} \
-                     log-probabilities; expected as many of each",
+                     log-probabilities; expected the same number of each",
                     tokens.len(),
                     pieces.len(),
                     log_probs.len()
@@ -204,9 +209,9 @@ impl RecordedText {
     }
 }
 
-/// To five decimals: machines differ in those behind, and the file is smaller.
+/// Rounds to five decimals: further ones differ between machines and only enlarge the file.
 fn rounded(log_prob: f32) -> f32 {
-    // The sum makes a zero of a negative zero.
+    // The sum turns a negative zero into zero.
     ((f64::from(log_prob) * 1e5).round() / 1e5) as f32 + 0.0
 }
 

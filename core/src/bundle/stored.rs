@@ -1,4 +1,4 @@
-//! How a bundle stores its weights: what that saves, and what it costs.
+//! Number format of a bundle's weights: size and loss.
 
 use std::fmt;
 
@@ -11,50 +11,55 @@ use crate::plan::Patch;
 use crate::prune::Family;
 use crate::search::divergences;
 
-/// How the weights of a bundle are stored.
+/// Number format of a bundle's weights, with its size and its loss.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Stored {
     pub precision: StoredAs,
-    /// Bytes of the weight files over those of the weights in f32.
+    /// Size of the weight files relative to f32.
     pub bytes_share: f64,
     #[serde(flatten)]
     pub loss: StoringLoss,
 }
 
 impl Stored {
-    /// The sentence with all that was measured.
+    /// The sentence with all measured numbers.
     pub fn in_full(&self) -> String {
         let StoringLoss { kl_max, n_tokens, .. } = self.loss;
-        format!("{self} and at most {} at one ({n_tokens} tokens at every size)", nats(kl_max))
+        format!(
+            "{self} on average, at most {}/token ({n_tokens} tokens at every size)",
+            nats(kl_max)
+        )
     }
 }
 
-/// `stored as q8_0, in 26.7 % of the bytes of f32, at a loss of 0.00042 nats a token`
+/// `stored as q8_0, 26.7 % of the size of f32, KL divergence 0.00042 nats/token`
 impl fmt::Display for Stored {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (precision, percent) = (self.precision, 100.0 * self.bytes_share);
         let loss = nats(self.loss.kl_mean);
         write!(
             formatter,
-            "stored as {precision}, in {percent:.1} % of the bytes of f32, at a loss of {loss} a token"
+            "stored as {precision}, {percent:.1} % of the size of f32, KL divergence {loss}/token"
         )
     }
 }
 
-/// How far members are, once stored, from what they were before, on some texts.
+/// KL divergence of members after storing from before, on some texts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoringLoss {
-    /// `KL(before ‖ stored)` of the next token in nats, over tokens and sizes; at least 0.
+    /// Mean `KL(before ‖ stored)` of the next-token distribution in nats, over tokens and sizes; at
+    /// least 0.
     pub kl_mean: f64,
-    /// The same at the token and the size where it is largest.
+    /// Maximum over tokens and sizes.
     pub kl_max: f64,
-    /// Tokens that every size has read.
+    /// Tokens measured at every size.
     pub n_tokens: usize,
 }
 
 impl StoringLoss {
-    /// Compares the members of `path` one by one; a forward pass of each before and after at a time.
-    /// `progress` is told the sizes compared so far. `None` when the texts have no next token.
+    /// Compares the members of `path` one by one, with one forward pass each before and after.
+    /// `progress` receives the number of sizes compared so far. `None` if the texts have no next
+    /// token.
     ///
     /// # Errors
     /// [`ReadBackError`] when the device is lost.
@@ -66,7 +71,7 @@ impl StoringLoss {
         progress: &mut dyn FnMut(usize),
     ) -> Result<Option<Self>, ReadBackError> {
         let has_target = |batch: &Batch| {
-            batch.rows().iter().any(|row| (0..batch.seq()).any(|place| row.has_target(place)))
+            batch.rows().iter().any(|row| (0..batch.seq()).any(|position| row.has_target(position)))
         };
         let n_tokens = batches.iter().map(Batch::n_tokens).sum();
         if path.is_empty() || !batches.iter().all(has_target) || n_tokens == 0 {
@@ -88,7 +93,7 @@ impl StoringLoss {
     }
 }
 
-/// Two digits that say something, however small the number: `0.00042 nats`.
+/// Two significant digits, however small the number: `0.00042 nats`.
 fn nats(kl: f64) -> String {
     let n_decimals =
         if kl > 0.0 { (1.0 - kl.log10().floor()).clamp(1.0, 12.0) as usize } else { 0 };
@@ -101,10 +106,10 @@ mod tests {
     use crate::checkpoint::Precision;
 
     #[test]
-    fn a_small_loss_is_told_with_two_digits() {
-        let told = [0.0, 0.000_423, 0.0123, 1.5, 21.25, 1e-30].map(nats);
-        assert_eq!(told[..3], ["0 nats", "0.00042 nats", "0.012 nats"]);
-        assert_eq!(told[3..], ["1.5 nats", "21.2 nats", "0.000000000000 nats"]);
+    fn a_small_loss_has_two_significant_digits() {
+        let shown = [0.0, 0.000_423, 0.0123, 1.5, 21.25, 1e-30].map(nats);
+        assert_eq!(shown[..3], ["0 nats", "0.00042 nats", "0.012 nats"]);
+        assert_eq!(shown[3..], ["1.5 nats", "21.2 nats", "0.000000000000 nats"]);
     }
 
     #[test]

@@ -1,33 +1,33 @@
-//! What a bundle brings for measuring its members in the page.
+//! The evaluation task of a bundle, for measuring its members in the page.
 
 use serde::{Deserialize, Serialize};
 
 use super::{BundleError, BundleFile, Manifest};
 use crate::evaluate::ChoiceDoc;
 
-/// Questions and a text that neither teacher nor student has seen in training.
+/// Held-out questions and a held-out text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskFile {
-    /// For people: what is asked.
+    /// Name of the task, for display.
     pub name: String,
     pub questions: Vec<ChoiceDoc>,
-    /// A paragraph to measure how well it is expected.
+    /// A paragraph to measure perplexity on.
     pub paragraph: String,
 }
 
 impl TaskFile {
     /// # Errors
-    /// [`BundleError`] when these are not the bytes that the manifest lists, or no task.
+    /// [`BundleError`] if the bytes do not match the manifest, or are not a task.
     pub fn from_json(bytes: &[u8], manifest: &Manifest) -> Result<Self, BundleError> {
         let file = manifest.task.as_ref().ok_or(BundleError::NotListed { what: "task" })?;
         file.verify(bytes)?;
         Self::checked(file, bytes)
     }
 
-    /// A task that is in no bundle yet; `path` is what errors call it.
+    /// A task that is not in a bundle yet; `path` names it in errors.
     ///
     /// # Errors
-    /// [`BundleError`] says which question cannot be asked.
+    /// [`BundleError`] names the invalid question.
     pub fn parse(path: &str, bytes: &[u8]) -> Result<Self, BundleError> {
         Self::checked(&BundleFile::of(path.to_owned(), bytes), bytes)
     }

@@ -1,4 +1,4 @@
-//! A family as the files of a bundle.
+//! Writes a family as the files of a bundle.
 
 use burn::tensor::Device;
 use serde::Serialize;
@@ -15,7 +15,7 @@ use crate::model::LanguageModel;
 use crate::plan::{Owner, PatchOrder};
 use crate::prune::{Family, Student, Teacher};
 
-/// What goes into a bundle beside the family.
+/// What a bundle holds in addition to the family.
 #[derive(Clone, Debug)]
 pub struct BundleContents<'a> {
     pub name: &'a str,
@@ -27,14 +27,14 @@ pub struct BundleContents<'a> {
     pub prompts: Vec<String>,
     pub recordings: Option<Recordings>,
     pub task: Option<TaskFile>,
-    /// What is lost by storing the weights so, where it was measured.
+    /// Loss from the number format, if it was measured.
     pub loss: Option<StoringLoss>,
 }
 
-/// The family as a bundle gives it back: its weights rounded to those that are stored.
+/// The family as loaded from a bundle: its weights rounded to the stored format.
 ///
 /// # Errors
-/// [`BundleError::Write`] when a weight has no name in a file.
+/// [`BundleError::Write`] if a parameter has no tensor name.
 pub fn as_stored(
     family: &Family,
     stored_as: impl Into<StoredAs>,
@@ -96,21 +96,21 @@ pub fn bundle_files(
     files.end(&manifest)
 }
 
-/// What goes into a bundle beside another student.
+/// What a bundle holds in addition to another student.
 #[derive(Clone, Debug)]
 pub struct StudentContents<'a> {
-    /// Of the new family.
+    /// Name of the new family.
     pub name: &'a str,
-    /// Of the student's files; not one of the old bundle.
+    /// Folder of the student's files; must not exist in the old bundle.
     pub folder: &'a str,
     pub precision: Precision,
     pub similarity: Vec<f64>,
 }
 
-/// The files that make another family of a bundle: a student, and last the manifest.
+/// The files that turn a bundle into another family: a student's, then the manifest.
 ///
-/// Teacher and tokenizer are the bundle's own files. Of the new family nothing was measured, so it
-/// has neither curve nor recordings.
+/// Teacher and tokenizer are the bundle's existing files. Nothing is measured for the new family,
+/// so it has neither curve nor recordings.
 ///
 /// # Errors
 /// [`BundleError::Write`], or [`BundleError::Layers`] for a student of another teacher.
@@ -126,7 +126,7 @@ pub fn student_files(
     }
     let mut files = Files::default();
     let model = files.add_model(student.model(), contents.folder, contents.precision)?;
-    // An order that was searched for is one of the old student's layers.
+    // A searched order refers to the old student's layers.
     let order = match &bundle.order {
         PatchOrder::Found(_) => PatchOrder::Last,
         order => order.clone(),
@@ -144,7 +144,7 @@ pub fn student_files(
     })
 }
 
-/// Files in the making, path and bytes.
+/// Files collected so far, path and bytes.
 #[derive(Default)]
 struct Files(Vec<(String, Vec<u8>)>);
 
@@ -245,7 +245,7 @@ mod tests {
         );
         assert_ne!(new.fingerprint(), old.fingerprint());
 
-        // What the loader of the old family has is not read again.
+        // What the old family's loader has is not loaded again.
         let mut loader = BundleLoader::new(old.clone(), Device::flex()).unwrap();
         for file in old.files() {
             let (_, bytes) = old_files.iter().find(|(path, _)| *path == file.path).unwrap();

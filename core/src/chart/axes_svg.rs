@@ -1,11 +1,11 @@
-//! What the axes of all pictures have in common, as SVG.
+//! Axes, shared by all charts, as SVG.
 
 use std::fmt::{self, Write};
 
 use super::frame::escape;
 use super::geometry::{Rect, Tick};
 
-/// A line across the plot at each tick, with its number to the left.
+/// A grid line across the plot at each tick, with its label to the left.
 pub(super) fn write_grid(svg: &mut String, plot: Rect, ticks: &[Tick]) -> fmt::Result {
     for tick in ticks {
         write!(
@@ -20,7 +20,7 @@ pub(super) fn write_grid(svg: &mut String, plot: Rect, ticks: &[Tick]) -> fmt::R
     Ok(())
 }
 
-/// The words of a tick, left of the plot.
+/// The label of a tick, left of the plot.
 pub(super) fn write_row_name(svg: &mut String, plot: Rect, tick: &Tick) -> fmt::Result {
     writeln!(
         svg,
@@ -31,7 +31,7 @@ pub(super) fn write_row_name(svg: &mut String, plot: Rect, tick: &Tick) -> fmt::
     )
 }
 
-/// The words of a tick on this base line, below the plot.
+/// The label of a tick on this base line, below the plot.
 pub(super) fn write_column_name(svg: &mut String, base_line: f64, tick: &Tick) -> fmt::Result {
     writeln!(
         svg,
@@ -41,7 +41,7 @@ pub(super) fn write_column_name(svg: &mut String, base_line: f64, tick: &Tick) -
     )
 }
 
-/// The names of both axes with their base lines: one above the plot, one below and to the right.
+/// The titles of both axes with their base lines: one above the plot, one below it to the right.
 pub(super) fn write_axis_names(
     svg: &mut String,
     plot: Rect,

@@ -1,4 +1,4 @@
-//! One number for each of some things, as bars: data, and where its parts lie.
+//! Bar chart: data and geometry.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,18 +6,18 @@ use super::Axis;
 use super::geometry::{FONT_SIZE, LegendItem, Rect, Tick, text_width};
 use super::scale::{Scale, Steps};
 
-/// Named numbers, drawn from 0.
+/// Labeled values, drawn from 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bars {
-    /// The finding, as a sentence.
+    /// The finding, as a sentence; the chart's title.
     pub title: String,
-    /// What is shown, for those who cannot see it.
+    /// Text alternative for screen readers.
     pub description: String,
-    /// What the things are.
+    /// Title of the horizontal axis.
     pub x_label: String,
     pub y: Axis,
     pub bars: Vec<Bar>,
-    /// What each style means; empty when there is only one.
+    /// Meaning of each style; empty if there is only one.
     pub legend: Vec<(BarStyle, String)>,
 }
 
@@ -28,7 +28,7 @@ pub struct Bar {
     pub style: BarStyle,
 }
 
-/// Hue, filling and outline together: no meaning hangs on colour alone.
+/// Hue, fill and outline together: no meaning depends on color alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BarStyle {
@@ -36,27 +36,27 @@ pub enum BarStyle {
     Dashed,
 }
 
-/// Bars laid out, in pixels from the top left corner.
+/// Layout of a bar chart, in pixels from the top left corner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BarsGeometry {
     pub width: f64,
     pub height: f64,
     pub plot: Rect,
-    /// One for each bar, in the order of the data.
+    /// One per bar, in the order of the data.
     pub bars: Vec<PlacedBar>,
     pub x_ticks: Vec<Tick>,
     pub y_ticks: Vec<Tick>,
-    /// Where 0 is.
+    /// Vertical position of 0.
     pub zero: f64,
     pub y_label_at: f64,
-    /// Left end and middle of each sample of the legend.
+    /// Left edge and vertical center of each legend sample.
     pub legend: Vec<(f64, f64)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlacedBar {
-    pub place: Rect,
-    /// The number, where there is room for it above the bar.
+    pub rect: Rect,
+    /// The value, if it fits above the bar.
     pub text: Option<String>,
 }
 
@@ -66,7 +66,7 @@ const SMALL_FONT_SIZE: f64 = 11.0;
 pub(super) const SAMPLE: f64 = 14.0;
 
 impl BarStyle {
-    /// The class that gives the hue.
+    /// CSS class that sets the hue.
     pub fn class(self) -> &'static str {
         match self {
             Self::Solid => "bar",
@@ -76,7 +76,7 @@ impl BarStyle {
 }
 
 impl Bars {
-    /// Lays the bars out; `width` should be 240 or more, `height` 160 or more.
+    /// Computes the layout; `width` should be 240 or more, `height` 160 or more.
     pub fn geometry(&self, width: f64, height: f64) -> BarsGeometry {
         let values = self.bars.iter().map(|bar| bar.value).filter(|value| value.is_finite());
         let (low, high) = values
@@ -89,7 +89,7 @@ impl Bars {
         let legend_height = if self.legend.is_empty() { 0.0 } else { ROW };
         let plot = Rect {
             left: (label_width + 12.0).round().min(width / 2.0),
-            // The axis's name, and a number above the highest bar.
+            // Space for the axis title and for a value above the highest bar.
             top: legend_height + FONT_SIZE + 26.0,
             right: width - 16.0,
             bottom: height - 2.0 * ROW,
@@ -104,7 +104,7 @@ impl Bars {
             let text = self.y.format.value(bar.value);
             let fits = text.chars().count() as f64 * SMALL_FONT_SIZE * 0.56 <= slot - 2.0;
             PlacedBar {
-                place: Rect {
+                rect: Rect {
                     left,
                     top: value.min(zero),
                     right: left + slot - gap,
@@ -169,10 +169,10 @@ pub(in crate::chart) mod tests {
         for values in [&[0.1, 0.5][..], &[-0.2, 0.3], &[0.0], &[f64::NAN], &[]] {
             let geometry = bars(values).geometry(480.0, 240.0);
             for (bar, value) in geometry.bars.iter().zip(values) {
-                let foot = if *value < 0.0 { bar.place.top } else { bar.place.bottom };
+                let foot = if *value < 0.0 { bar.rect.top } else { bar.rect.bottom };
                 assert!((foot - geometry.zero).abs() < 1e-9);
-                assert!(geometry.plot.top <= bar.place.top);
-                assert!(bar.place.bottom <= geometry.plot.bottom + 1e-9);
+                assert!(geometry.plot.top <= bar.rect.top);
+                assert!(bar.rect.bottom <= geometry.plot.bottom + 1e-9);
             }
         }
     }

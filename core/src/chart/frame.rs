@@ -1,13 +1,14 @@
-//! What every picture has around it: size, title, description, and as a file its style and its data.
+//! The SVG element around every chart: size, title and description, and in a file also style and
+//! data.
 
 use std::fmt::{self, Write};
 
 use serde::Serialize;
 
-/// The same hues as on the page, for every kind of picture; whoever includes a file may set
-/// `color-scheme`, and a page that holds elements has this among its styles once.
+/// Style sheet of all charts, with the hues of the page. A document that embeds a file may set
+/// `color-scheme`; a page with inline elements includes this style sheet once.
 ///
-/// Without variables and with the ground as a shape, for viewers that know only SVG 1.1's styles.
+/// Without CSS variables and with the background as a shape, for viewers that support only SVG 1.1.
 pub const STYLE: &str = "\
 svg{color-scheme:light dark;font:14px system-ui,sans-serif;fill:#26262b}.ground{fill:#fffdf9}\
 .grid{stroke:#e6e1d8}.axis{stroke:#8b877f}.quiet{fill:#63605a}.reference{stroke:#8b877f;stroke-dasharray:2 3}\
@@ -33,20 +34,20 @@ svg{color-scheme:light dark;font:14px system-ui,sans-serif;fill:#26262b}.ground{
 .cell,.bar{fill:#6cbfe0}.bar-2{fill:#e8a066}.bar-2 rect{stroke:#e8a066}\
 .in-cell{fill:#fff}.over-middle,.over-dark{fill:#000}.mark{stroke:#e8a066}}";
 
-/// Around the picture; the last label of an axis reaches into it.
+/// Margin around the chart; the last label of an axis may extend into it.
 const MARGIN: f64 = 14.0;
 
-/// Where a picture will stand.
+/// Where a chart is used.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Place<'id> {
-    /// In a file of its own: readable by light and by dark, with its data inside.
+pub(super) enum SvgTarget<'id> {
+    /// A standalone file: for light and dark themes, with its data embedded.
     File,
-    /// In a page, among others: the ids of its parts begin with `id`.
+    /// An inline element of a page: its element ids start with `id`.
     Page { id: &'id str },
 }
 
-impl Place<'_> {
-    /// Left and above the picture; a page has its own.
+impl SvgTarget<'_> {
+    /// Margin to the left and above; a page brings its own.
     fn start(self) -> f64 {
         match self {
             Self::File => MARGIN,
@@ -54,25 +55,25 @@ impl Place<'_> {
         }
     }
 
-    /// What is left for a picture in a place of this length.
-    pub(super) fn inside(self, length: f64) -> f64 {
+    /// Width or height inside the margins, given the outer one.
+    pub(super) fn inner_length(self, length: f64) -> f64 {
         length - self.start() - MARGIN
     }
 }
 
-/// A picture of `size` without its margin, with what `draw` writes inside.
+/// The SVG of a chart of `size`, without the margin, with the content that `draw` writes.
 ///
-/// `words` are its title and description.
+/// `texts` are its title and description.
 pub(super) fn frame(
-    place: Place<'_>,
-    words: (&str, &str),
+    target: SvgTarget<'_>,
+    texts: (&str, &str),
     data: &impl Serialize,
     size: (f64, f64),
     draw: impl FnOnce(&mut String) -> fmt::Result,
 ) -> String {
     let mut svg = String::new();
     // Writing to a string cannot fail.
-    let _ = open(&mut svg, place, words, data, size);
+    let _ = open(&mut svg, target, texts, data, size);
     let _ = draw(&mut svg);
     let _ = writeln!(svg, "</svg>");
     svg
@@ -80,16 +81,16 @@ pub(super) fn frame(
 
 fn open(
     svg: &mut String,
-    place: Place<'_>,
-    words: (&str, &str),
+    target: SvgTarget<'_>,
+    texts: (&str, &str),
     data: &impl Serialize,
     size: (f64, f64),
 ) -> fmt::Result {
-    let start = place.start();
+    let start = target.start();
     let (width, height) = (size.0 + start + MARGIN, size.1 + start + MARGIN);
-    let (title, description) = (escape(words.0), escape(words.1));
-    match place {
-        Place::File => {
+    let (title, description) = (escape(texts.0), escape(texts.1));
+    match target {
+        SvgTarget::File => {
             let data = serde_json::to_string(data).map_err(|_| fmt::Error)?;
             writeln!(
                 svg,
@@ -105,7 +106,7 @@ fn open(
                 "<rect class=\"ground\" x=\"-{start}\" y=\"-{start}\" width=\"{width}\" height=\"{height}\"/>"
             )
         }
-        Place::Page { id } => {
+        SvgTarget::Page { id } => {
             let id = escape(id);
             writeln!(
                 svg,
@@ -118,7 +119,7 @@ fn open(
     }
 }
 
-/// Text that cannot leave its element or attribute, in SVG and in HTML.
+/// Escapes text for an element or attribute in SVG and HTML.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -138,7 +139,7 @@ mod tests {
     use super::super::tests::two_series;
 
     #[test]
-    fn pictures_of_one_page_share_no_id() {
+    fn charts_on_one_page_share_no_id() {
         let ids = |id: &str| {
             let svg = two_series().to_element(id, 320.0, 240.0);
             let ids = svg.split(" id=\"").skip(1).map(|rest| rest.split('"').next().unwrap());

@@ -1,19 +1,19 @@
-//! Where the parts of a chart lie when it is drawn at a given size.
+//! Layout of a chart at a given size.
 
 use super::notes::{PlacedNote, notes};
 use super::scale::{Scale, Steps};
 use super::{Chart, Here, Series, SeriesStyle};
 
-/// A chart laid out, in pixels from the top left corner.
+/// Layout of a chart, in pixels from the top left corner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Geometry {
     pub width: f64,
     pub height: f64,
-    /// Where data is drawn.
+    /// The plot area.
     pub plot: Rect,
     pub x_ticks: Vec<Tick>,
     pub y_ticks: Vec<Tick>,
-    /// Base line of the vertical axis's name, which stands above the axis.
+    /// Base line of the vertical axis title, above the axis.
     pub y_label_at: f64,
     pub legend: Vec<LegendItem>,
     pub reference: Option<PlacedLine>,
@@ -38,12 +38,12 @@ pub struct Tick {
     pub label: String,
 }
 
-/// A series' name beside a sample of its line.
+/// A series name next to a sample of its line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LegendItem {
     pub name: String,
     pub style: SeriesStyle,
-    /// Left end of the sample, and the middle of the row.
+    /// Left edge of the sample and vertical center of the row.
     pub x: f64,
     pub y: f64,
 }
@@ -75,7 +75,7 @@ impl LegendItem {
     pub const SAMPLE: f64 = 30.0;
     pub(super) const GAP: f64 = 8.0;
 
-    /// Where the name starts.
+    /// Horizontal position of the name.
     pub fn text_x(&self) -> f64 {
         self.x + Self::SAMPLE + Self::GAP
     }
@@ -83,14 +83,14 @@ impl LegendItem {
 
 pub(super) const FONT_SIZE: f64 = 14.0;
 const ROW: f64 = 24.0;
-/// Height of the axis names above and below the plot.
+/// Height of the axis titles above and below the plot.
 const AXIS_LABEL: f64 = 26.0;
 const TICK_LABEL: f64 = 24.0;
-/// Room above the plot for the words of the mark.
+/// Space above the plot for the label of the "you are here" mark.
 const HERE_LABEL: f64 = 22.0;
 
 impl Chart {
-    /// Lays the chart out; `width` should be 240 or more, `height` 200 or more.
+    /// Computes the layout; `width` should be 240 or more, `height` 200 or more.
     pub fn geometry(&self, width: f64, height: f64) -> Geometry {
         let (x_range, y_range) = (self.x_range(), self.y_range());
         let n_steps = |pixels: f64, apart: f64| (pixels / apart).clamp(2.0, 8.0) as usize;
@@ -102,7 +102,7 @@ impl Chart {
         let legend = self.legend(width);
         let legend_height = legend.last().map_or(0.0, |item| item.y + ROW / 2.0);
         let plot = Rect {
-            // A number of hundreds of digits is cut off, so that there is a plot beside it.
+            // A label of hundreds of digits is clipped, so that the plot remains visible.
             left: (y_label_width + 12.0).round().min(width / 2.0),
             top: legend_height + AXIS_LABEL + HERE_LABEL,
             right: width - 16.0,
@@ -114,7 +114,7 @@ impl Chart {
             let ticks = steps.ticks().zip(labels);
             ticks.map(|(tick, label)| Tick { at: scale.place(tick), label }).collect()
         };
-        // Drawn first to last, so that the first series of the data comes out on top.
+        // Drawn in reverse, so that the first series of the data is on top.
         let series: Vec<_> = self.series.iter().rev().map(|series| place(series, x, y)).collect();
         Geometry {
             width,
@@ -149,7 +149,7 @@ impl Chart {
         range(ends.chain(self.reference.iter().map(|reference| reference.y)))
     }
 
-    /// Names in rows, as many to a row as fit.
+    /// Series names in rows, as many per row as fit.
     fn legend(&self, width: f64) -> Vec<LegendItem> {
         let (mut x, mut y) = (0.0, ROW / 2.0);
         let items = self.series.iter().map(|series| {
@@ -166,7 +166,7 @@ impl Chart {
 }
 
 impl Geometry {
-    /// Where the mark for `here` lies; on the axis when nothing was measured there.
+    /// Position of the mark for `here`; on the axis if nothing was measured there.
     pub fn place_here(&self, here: Here) -> (f64, f64) {
         let x = self.x.place(here.x).clamp(self.plot.left, self.plot.right);
         (x, here.y.map_or(self.plot.bottom, |y| self.y.place(y)))
@@ -183,7 +183,7 @@ impl PlacedSeries {
 }
 
 impl PlacedPoint {
-    /// The error bar with its caps, as an SVG path; empty without an error worth drawing.
+    /// The error bar with its caps, as an SVG path; empty if the error is not visible.
     pub fn error_path(&self) -> String {
         const CAP: f64 = 3.0;
         match self.error {
@@ -218,7 +218,7 @@ fn range(values: impl Iterator<Item = f64>) -> (f64, f64) {
     if low <= high { (low, high) } else { (0.0, 1.0) }
 }
 
-/// About how wide a text is in a plain typeface; nothing here can measure it.
+/// Estimated text width in a plain typeface; there are no font metrics here.
 pub(super) fn text_width(text: &str) -> f64 {
     text.chars().count() as f64 * FONT_SIZE * 0.56
 }
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_hundreds_of_digits_leaves_room_for_the_plot() {
+    fn a_label_of_hundreds_of_digits_leaves_space_for_the_plot() {
         let mut chart = two_series();
         chart.series[0].points[0].y = 1e300;
         let geometry = chart.geometry(640.0, 360.0);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unmeasured_place_is_on_the_axis() {
+    fn an_unmeasured_size_is_marked_on_the_axis() {
         let geometry = two_series().geometry(640.0, 360.0);
         let (_, y) = geometry.place_here(Here { x: 15.0, y: None });
         assert_eq!(y, geometry.plot.bottom);

@@ -1,30 +1,30 @@
-//! A table of numbers as colours: data, and where its parts lie.
+//! Heat map: data and geometry.
 
 use serde::{Deserialize, Serialize};
 
 use super::geometry::{FONT_SIZE, Rect, Tick, text_width};
 use super::scale::{Format, Steps};
 
-/// Numbers in rows and columns; the first row is drawn on top.
+/// Values in rows and columns; the first row is at the top.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeatMap {
-    /// The finding, as a sentence.
+    /// The finding, as a sentence; the chart's title.
     pub title: String,
-    /// What is shown, for those who cannot see it.
+    /// Text alternative for screen readers.
     pub description: String,
-    /// What the columns, the rows and the numbers are.
+    /// Titles of columns, rows and values.
     pub x_label: String,
     pub y_label: String,
     pub value_label: String,
     pub columns: Vec<String>,
     pub rows: Vec<String>,
-    /// As many rows and columns as there are names; `None` where there is no number.
+    /// One row per row name and one column per column name; `None` where there is no value.
     pub cells: Vec<Vec<Option<f64>>>,
-    /// Row and column of the cells that have a frame.
+    /// Row and column of the outlined cells.
     pub marked: Vec<(usize, usize)>,
 }
 
-/// A heat map laid out, in pixels from the top left corner.
+/// Layout of a heat map, in pixels from the top left corner.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeatGeometry {
     pub width: f64,
@@ -32,33 +32,33 @@ pub struct HeatGeometry {
     pub plot: Rect,
     pub cells: Vec<PlacedCell>,
     pub marks: Vec<Rect>,
-    /// Names of the columns and rows, as many as there is room for.
+    /// Names of columns and rows, as many as fit.
     pub x_ticks: Vec<Tick>,
     pub y_ticks: Vec<Tick>,
-    /// Base line of the rows' name, which stands above them.
+    /// Base line of the row title, above the rows.
     pub y_label_at: f64,
     pub legend: HeatLegend,
 }
 
-/// One number.
+/// One cell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlacedCell {
-    pub place: Rect,
-    /// How much of the hue covers the ground, from 0 to 1.
+    pub rect: Rect,
+    /// Opacity of the hue over the background, from 0 to 1.
     pub strength: f64,
-    /// The number, where it fits into the cell.
+    /// The value, if it fits into the cell.
     pub text: Option<String>,
-    /// The number with its row and column, for whoever points at the cell.
-    pub words: String,
+    /// The value with its row and column, for the tooltip.
+    pub tooltip: String,
 }
 
-/// The scale: its ends in numbers, and where it lies.
+/// The color scale: its end values and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeatLegend {
     pub bar: Rect,
     pub low: String,
     pub high: String,
-    /// Where the name of the numbers ends, left of the scale.
+    /// Right end of the value title, left of the scale.
     pub label_x: f64,
 }
 
@@ -66,11 +66,11 @@ const GAP: f64 = 1.0;
 const ROW: f64 = 24.0;
 const CELL_FONT_SIZE: f64 = 11.0;
 const LEGEND_WIDTH: f64 = 160.0;
-/// The faintest cell that can still be told from the ground.
+/// The faintest cell that is still distinguishable from the background.
 const LEAST_STRENGTH: f64 = 0.03;
 
 impl PlacedCell {
-    /// The classes of a number in the cell, chosen so that it can be read in both themes.
+    /// CSS classes of the value in the cell, chosen for legibility in both themes.
     pub fn text_class(&self) -> &'static str {
         match self.strength {
             strength if strength < 0.6 => "in-cell",
@@ -81,7 +81,7 @@ impl PlacedCell {
 }
 
 impl HeatMap {
-    /// Lays the map out; `width` should be 240 or more, the height follows from it.
+    /// Computes the layout; `width` should be 240 or more, the height follows from it.
     pub fn geometry(&self, width: f64) -> HeatGeometry {
         let name_width = self.rows.iter().map(|row| text_width(row)).fold(0.0, f64::max);
         let left = (name_width + 12.0).round().min(width / 2.0);
@@ -92,7 +92,7 @@ impl HeatMap {
         let cell_height = (cell_width * 0.7).clamp(13.0, 30.0);
         let bottom = top + cell_height * n_rows as f64;
         let (low, high) = self.domain();
-        let place = |row: usize, column: usize| Rect {
+        let rect = |row: usize, column: usize| Rect {
             left: left + cell_width * column as f64,
             top: top + cell_height * row as f64,
             right: left + cell_width * (column + 1) as f64 - GAP,
@@ -103,10 +103,10 @@ impl HeatMap {
                 let value = (*value)?;
                 let strength = (value - low) / (high - low);
                 Some(PlacedCell {
-                    place: place(row, column),
+                    rect: rect(row, column),
                     strength: strength.clamp(LEAST_STRENGTH, 1.0),
                     text: in_cell(value, cell_width),
-                    words: format!(
+                    tooltip: format!(
                         "{} {}, {} {}: {value:.3}",
                         self.y_label, self.rows[row], self.x_label, self.columns[column]
                     ),
@@ -114,8 +114,8 @@ impl HeatMap {
             })
         });
         let middle = |start: f64, size: f64, index: usize| start + size * (index as f64 + 0.5);
-        let ticks = |names: &[String], start: f64, size: f64, room: f64| -> Vec<Tick> {
-            let every = (room / size).ceil().max(1.0) as usize;
+        let ticks = |names: &[String], start: f64, size: f64, label_size: f64| -> Vec<Tick> {
+            let every = (label_size / size).ceil().max(1.0) as usize;
             let names = names.iter().enumerate().step_by(every);
             let tick = |(index, name): (usize, &String)| Tick {
                 at: middle(start, size, index) - GAP / 2.0,
@@ -132,7 +132,7 @@ impl HeatMap {
             height: bottom + 2.0 * ROW,
             plot: Rect { left, top, right, bottom },
             cells: cells.collect(),
-            marks: self.marked.iter().map(|&(row, column)| place(row, column)).collect(),
+            marks: self.marked.iter().map(|&(row, column)| rect(row, column)).collect(),
             x_ticks: ticks(&self.columns, left, cell_width, column_width + 6.0),
             y_ticks: ticks(&self.rows, top, cell_height, FONT_SIZE),
             y_label_at: top - 10.0,
@@ -145,7 +145,7 @@ impl HeatMap {
         }
     }
 
-    /// Round ends around all numbers.
+    /// Round end values that cover all values.
     fn domain(&self) -> (f64, f64) {
         let values =
             self.cells.iter().flatten().flatten().copied().filter(|value| value.is_finite());
@@ -161,11 +161,11 @@ impl HeatMap {
 
 fn number(value: f64) -> String {
     let text = format!("{value:.2}");
-    // No sign before a zero.
+    // No sign before zero.
     if text == "-0.00" { "0.00".to_owned() } else { text }
 }
 
-/// Two decimals, without the zero before the point where that makes it fit.
+/// Two decimals, without the leading zero if that makes it fit.
 fn in_cell(value: f64, cell_width: f64) -> Option<String> {
     const PADDING: f64 = 4.0;
     let full = number(value);
@@ -204,8 +204,8 @@ pub(in crate::chart) mod tests {
             let geometry = map(n_rows, n_columns).geometry(640.0);
             let Rect { left, top, right, bottom } = geometry.plot;
             for cell in &geometry.cells {
-                assert!(left <= cell.place.left && cell.place.right <= right);
-                assert!(top <= cell.place.top && cell.place.bottom <= bottom);
+                assert!(left <= cell.rect.left && cell.rect.right <= right);
+                assert!(top <= cell.rect.top && cell.rect.bottom <= bottom);
                 assert!((0.0..=1.0).contains(&cell.strength));
             }
             assert_eq!(geometry.cells.len(), n_rows * n_columns);
@@ -213,7 +213,7 @@ pub(in crate::chart) mod tests {
     }
 
     #[test]
-    fn numbers_are_written_where_they_fit() {
+    fn values_are_written_where_they_fit() {
         let has_text = |n_columns: usize, width: f64| {
             let geometry = map(2, n_columns).geometry(width);
             geometry.cells.iter().any(|cell| cell.text.is_some())
@@ -256,7 +256,7 @@ pub(in crate::chart) mod tests {
         [part(0), part(1), part(2)]
     }
 
-    /// The colour that the style sheet's last rule for `selector` in `css` gives.
+    /// The color that the style sheet's last rule for `selector` in `css` gives.
     fn fill(css: &str, selector: &str) -> [f64; 3] {
         let rules = css.split('}').filter_map(|rule| rule.rsplit_once('{'));
         let rules = rules.filter(|(selectors, _)| selectors.split(',').any(|one| one == selector));
@@ -265,19 +265,19 @@ pub(in crate::chart) mod tests {
     }
 
     #[test]
-    fn numbers_can_be_read_on_every_colour_in_both_themes() {
+    fn values_are_legible_on_every_color_in_both_themes() {
         let (light, dark) = STYLE.split_once("@media(prefers-color-scheme:dark){").unwrap();
         for step in 0..=100 {
             let strength = f64::from(step) / 100.0;
-            let place = Rect { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 };
-            let cell = PlacedCell { place, strength, text: None, words: String::new() };
+            let rect = Rect { left: 0.0, top: 0.0, right: 1.0, bottom: 1.0 };
+            let cell = PlacedCell { rect, strength, text: None, tooltip: String::new() };
             let classes: Vec<String> =
                 cell.text_class().split(' ').map(|class| format!(".{class}")).collect();
             for (css, theme) in [(light.to_owned(), "light"), (format!("{light}{dark}"), "dark")] {
                 let (hue, ground) = (fill(&css, ".cell"), fill(&css, ".ground"));
                 let mixed =
                     [0, 1, 2].map(|part| hue[part] * strength + ground[part] * (1.0 - strength));
-                // The rule that stands last wins.
+                // The last rule wins.
                 let mut rules = css.split('}').filter_map(|rule| rule.rsplit_once('{'));
                 let is_of_text = |selectors: &str| {
                     selectors.split(',').any(|one| classes.iter().any(|class| class == one))

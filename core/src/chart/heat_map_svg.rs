@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::axes_svg::{write_axis_names, write_column_name, write_row_name};
-use super::frame::{Place, escape, frame};
+use super::frame::{SvgTarget, escape, frame};
 use super::geometry::Rect;
 use super::heat_map::{HeatGeometry, HeatMap};
 
@@ -13,18 +13,18 @@ const LEGEND_STEPS: usize = 32;
 impl HeatMap {
     /// The map as a file of `width` pixels, title, description and data included.
     pub fn to_svg(&self, width: f64) -> String {
-        self.draw(Place::File, width)
+        self.draw(SvgTarget::File, width)
     }
 
-    /// The map as an element of a page that has [`STYLE`](super::STYLE).
+    /// The map as an element of a page that includes [`STYLE`](super::STYLE).
     pub fn to_element(&self, id: &str, width: f64) -> String {
-        self.draw(Place::Page { id }, width)
+        self.draw(SvgTarget::Page { id }, width)
     }
 
-    fn draw(&self, place: Place<'_>, width: f64) -> String {
-        let geometry = self.geometry(place.inside(width));
+    fn draw(&self, target: SvgTarget<'_>, width: f64) -> String {
+        let geometry = self.geometry(target.inner_length(width));
         let size = (geometry.width, geometry.height);
-        frame(place, (&self.title, &self.description), self, size, |svg| {
+        frame(target, (&self.title, &self.description), self, size, |svg| {
             write_map(svg, self, &geometry)
         })
     }
@@ -43,16 +43,16 @@ fn write_map(svg: &mut String, map: &HeatMap, geometry: &HeatGeometry) -> fmt::R
         ((geometry.y_label_at, &*map.y_label), (plot.bottom + 38.0, &*map.x_label));
     write_axis_names(svg, plot, above, below)?;
     for cell in &geometry.cells {
-        let words = escape(&cell.words);
-        write_rect(svg, cell.place, cell.strength, &format!("<title>{words}</title>"))?;
+        let tooltip = escape(&cell.tooltip);
+        write_rect(svg, cell.rect, cell.strength, &format!("<title>{tooltip}</title>"))?;
         if let Some(text) = &cell.text {
             writeln!(
                 svg,
                 "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" dy=\".35em\" text-anchor=\"middle\" \
                  pointer-events=\"none\">{text}</text>",
                 class = cell.text_class(),
-                x = (cell.place.left + cell.place.right) / 2.0,
-                y = (cell.place.top + cell.place.bottom) / 2.0,
+                x = (cell.rect.left + cell.rect.right) / 2.0,
+                y = (cell.rect.top + cell.rect.bottom) / 2.0,
             )?;
         }
     }
@@ -76,8 +76,8 @@ fn write_legend(svg: &mut String, map: &HeatMap, geometry: &HeatGeometry) -> fmt
     let step = (bar.right - bar.left) / LEGEND_STEPS as f64;
     for index in 0..LEGEND_STEPS {
         let left = bar.left + step * index as f64;
-        let place = Rect { left, right: left + step, ..bar };
-        write_rect(svg, place, (index as f64 + 0.5) / LEGEND_STEPS as f64, "")?;
+        let rect = Rect { left, right: left + step, ..bar };
+        write_rect(svg, rect, (index as f64 + 0.5) / LEGEND_STEPS as f64, "")?;
     }
     let texts = [
         (legend.label_x, "end", map.value_label.as_str()),
@@ -94,15 +94,15 @@ fn write_legend(svg: &mut String, map: &HeatMap, geometry: &HeatGeometry) -> fmt
     Ok(())
 }
 
-fn write_rect(svg: &mut String, place: Rect, strength: f64, inside: &str) -> fmt::Result {
+fn write_rect(svg: &mut String, rect: Rect, strength: f64, content: &str) -> fmt::Result {
     writeln!(
         svg,
-        "<rect class=\"cell\" shape-rendering=\"crispEdges\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" \
-         fill-opacity=\"{strength:.3}\">{inside}</rect>",
-        place.left,
-        place.top,
-        place.right - place.left,
-        place.bottom - place.top
+        "<rect class=\"cell\" shape-rendering=\"crispEdges\" x=\"{:.1}\" y=\"{:.1}\" \
+         width=\"{:.1}\" height=\"{:.1}\" fill-opacity=\"{strength:.3}\">{content}</rect>",
+        rect.left,
+        rect.top,
+        rect.right - rect.left,
+        rect.bottom - rect.top
     )
 }
 
@@ -111,7 +111,7 @@ mod tests {
     use super::super::heat_map::tests::map;
 
     #[test]
-    fn every_number_is_in_the_picture() {
+    fn every_value_is_in_the_svg() {
         let svg = map(2, 3).to_svg(640.0);
         assert_eq!(svg.matches("<title>student state").count(), 6);
         assert!(svg.contains("<title>student state 1, teacher state 2: 0.245</title>"), "{svg}");

@@ -1,24 +1,24 @@
-//! The pictures of an [`Analysis`]: a heat map of states, and what each layer does.
+//! The charts of an [`Analysis`]: heat maps of hidden states and bars per layer.
 
 use super::{Axis, Bar, BarStyle, Bars, Format, HeatMap};
 use crate::plan::LayerPlan;
 use crate::similarity::{Analysis, similarity_order};
 
 impl Analysis {
-    /// Student states against teacher states; the teacher's own among each other without a student.
+    /// Student states against teacher states; teacher against teacher states without a student.
     pub fn heat_map(&self) -> HeatMap {
         let columns = names(self.n_teacher_layers() + 1);
         let Some((table, plan)) = self.similarity.as_ref().zip(self.plan.as_ref()) else {
             return HeatMap {
                 title: format!(
-                    "Teacher states are alike when they are near: {:.2} for neighbours, {:.2} for the \
-                     two ends",
+                    "Cosine similarity of teacher states: {:.2} for adjacent states, {:.2} between \
+                     first and last",
                     1.0 - self.influence.iter().sum::<f64>() / self.influence.len() as f64,
                     self.teacher_similarity[0][self.n_teacher_layers()],
                 ),
                 description: format!(
-                    "Cosine of each teacher state with each other, mean over {} tokens. State 0 is the \
-                     embedding, state l + 1 the output of layer l, before the final norm.",
+                    "Cosine similarity of each pair of teacher states, mean over {} tokens. State \
+                     0 is the embedding, state l + 1 the output of layer l, before the final norm.",
                     self.n_tokens
                 ),
                 x_label: "teacher state".to_owned(),
@@ -33,9 +33,9 @@ impl Analysis {
         HeatMap {
             title: alignment_sentence(table, plan),
             description: format!(
-                "Cosine of each student state with each teacher state, mean over {} tokens. State 0 is \
-                 the embedding, state l + 1 the output of layer l, the last one after the final norm. \
-                 Framed: the states that the student was trained to align.",
+                "Cosine similarity of each student state with each teacher state, mean over {} \
+                 tokens. State 0 is the embedding, state l + 1 the output of layer l, the last one \
+                 after the final norm. Outlined: the pairs that the alignment loss compares.",
                 self.n_tokens
             ),
             x_label: "teacher state".to_owned(),
@@ -67,13 +67,13 @@ impl Analysis {
             ),
             _ => "Block influence of the teacher's layers".to_owned(),
         };
-        let legend = [(BarStyle::Solid, "kept"), (BarStyle::Dashed, "left out by the student")];
-        let legend = legend.map(|(style, words)| (style, words.to_owned())).to_vec();
+        let legend = [(BarStyle::Solid, "kept"), (BarStyle::Dashed, "dropped by the student")];
+        let legend = legend.map(|(style, label)| (style, label.to_owned())).to_vec();
         Bars {
             title,
             description: format!(
-                "Block influence of each teacher layer: 1 minus the cosine of its input and its output, \
-                 mean over {} tokens.",
+                "Block influence of each teacher layer: 1 minus the cosine similarity of its input \
+                 and its output, mean over {} tokens.",
                 self.n_tokens
             ),
             x_label: "teacher layer".to_owned(),
@@ -83,7 +83,7 @@ impl Analysis {
         }
     }
 
-    /// How far each block of consecutive teacher layers turns the states.
+    /// Angular distance across each block of consecutive teacher layers.
     pub fn angular_distance_map(&self) -> HeatMap {
         let n_layers = self.n_teacher_layers();
         let rows = self.angular_distance.iter().map(|row| {
@@ -95,18 +95,20 @@ impl Analysis {
         let marked = self.angular_distance.iter().map(best).enumerate().collect();
         let title = match self.angular_distance.get(1) {
             Some(row) if !row.is_empty() => format!(
-                "Of two consecutive teacher layers, {} and {} turn the states least ({:.3} half turns)",
+                "Of all pairs of consecutive teacher layers, {} and {} change the hidden state \
+                 least (angular distance {:.3})",
                 best(row),
                 best(row) + 1,
                 row[best(row)]
             ),
-            _ => "How far blocks of teacher layers turn the states".to_owned(),
+            _ => "Angular distance across blocks of teacher layers".to_owned(),
         };
         HeatMap {
             title,
             description: format!(
-                "Angle between the states before and after n consecutive teacher layers as a share of a \
-                 half turn, mean over {} tokens. Framed: the least of each length.",
+                "Angular distance, arccos(cosine) / π, between the hidden states before and after \
+                 n consecutive teacher layers, mean over {} tokens. Outlined: the minimum for each \
+                 n.",
                 self.n_tokens
             ),
             x_label: "first layer".to_owned(),
@@ -119,38 +121,38 @@ impl Analysis {
         }
     }
 
-    /// How like its block each student layer is; `None` without a student.
+    /// Similarity of each student layer to its block; `None` without a student.
     pub fn block_bars(&self) -> Option<Bars> {
         let (values, plan) = self.block_similarity.as_ref().zip(self.plan.as_ref())?;
         let bars = values.iter().enumerate().map(|(layer, &value)| Bar {
             label: layer.to_string(),
             value,
-            // A block of one layer stays as large when it is patched.
+            // Patching a block of one layer does not change the size.
             style: if plan.block(layer).len() > 1 { BarStyle::Solid } else { BarStyle::Dashed },
         });
         let least = *similarity_order(values).first()?;
         Some(Bars {
             title: format!(
-                "Student layer {least} is least like its block (cosine {:.3})",
+                "Student layer {least} is least similar to its block (cosine {:.3})",
                 values[least]
             ),
             description: format!(
-                "Cosine of each student layer's output with the output of its teacher block, mean over \
-                 {} tokens.",
+                "Cosine similarity of each student layer's output with the output of its teacher \
+                 block, mean over {} tokens.",
                 self.n_tokens
             ),
             x_label: "student layer".to_owned(),
-            y: Axis { label: "cosine with the block".to_owned(), format: Format::Plain },
+            y: Axis { label: "cosine similarity with the block".to_owned(), format: Format::Plain },
             bars: bars.collect(),
             legend: vec![
-                (BarStyle::Solid, "for a block of several layers".to_owned()),
-                (BarStyle::Dashed, "for a single layer".to_owned()),
+                (BarStyle::Solid, "replaces a block of several layers".to_owned()),
+                (BarStyle::Dashed, "replaces a single layer".to_owned()),
             ],
         })
     }
 }
 
-/// Where the student's states lie, as a sentence.
+/// How well the student's states match the teacher's, as a sentence.
 fn alignment_sentence(table: &[Vec<f64>], plan: &LayerPlan) -> String {
     let pairs = plan.alignment();
     let mean = pairs.iter().map(|&(student, teacher)| table[student][teacher]).sum::<f64>()
@@ -159,8 +161,8 @@ fn alignment_sentence(table: &[Vec<f64>], plan: &LayerPlan) -> String {
     let n_nearest =
         pairs.iter().filter(|&&(student, teacher)| nearest(&table[student]) == Some(teacher));
     format!(
-        "Student states are like the teacher states at the ends of their blocks (cosine {mean:.3} on \
-         average); for {} of {} no other teacher state is nearer",
+        "Student states match the teacher states at the ends of their blocks (mean cosine \
+         {mean:.3}); for {} of {} that is the most similar teacher state",
         n_nearest.count(),
         pairs.len()
     )
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_aligned_states_are_framed() {
+    fn the_aligned_states_are_outlined() {
         let plan = LayerPlan::keep(&[0, 2], 4).unwrap();
         let map = analysis(Some(&plan)).heat_map();
         assert_eq!((map.rows.len(), map.columns.len()), (3, 5));
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_teacher_alone_is_compared_with_itself() {
+    fn a_teacher_without_a_student_is_compared_with_itself() {
         let map = analysis(None).heat_map();
         assert_eq!(map.rows.len(), map.columns.len());
         assert!(analysis(None).block_bars().is_none());
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_that_the_student_left_out_are_told_apart() {
+    fn dropped_layers_have_another_style() {
         let plan = LayerPlan::keep(&[0, 2], 4).unwrap();
         let bars = analysis(Some(&plan)).influence_bars();
         let styles: Vec<BarStyle> = bars.bars.iter().map(|bar| bar.style).collect();

@@ -1,9 +1,9 @@
 //! Charts: data → geometry → SVG.
 //!
 //! One pure module draws for the page, the report and the command line. [`Chart`], [`HeatMap`] and
-//! [`Bars`] are the data and what they say, their geometries are where everything lies at a given
-//! size, and the `svg.rs` beside each writes that down, as a file of its own or as an element of a
-//! page. The explorer builds its nodes from the same geometry.
+//! [`Bars`] are the data with their texts, their geometries are the layout at a given size, and the
+//! `svg.rs` next to each writes it as a standalone file or as an inline element. The page builds
+//! its DOM nodes from the same geometry.
 
 mod axes_svg;
 mod bars;
@@ -28,16 +28,16 @@ pub use notes::PlacedNote;
 pub use scale::{Format, Scale, Steps};
 pub use size_curve::{Measure, SizeAxis};
 
-/// Points in the plane, in named series.
+/// A line chart: points in named series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Chart {
-    /// The finding, as a sentence.
+    /// The finding, as a sentence; the chart's title.
     pub title: String,
-    /// What is plotted, for those who cannot see it.
+    /// Text alternative for screen readers.
     pub description: String,
     pub x: Axis,
     pub y: Axis,
-    /// The first one is what the chart is about; it is drawn last, on top.
+    /// The first one is the chart's subject; it is drawn last, on top.
     pub series: Vec<Series>,
     pub reference: Option<Reference>,
     pub here: Option<Here>,
@@ -54,7 +54,7 @@ pub struct Axis {
 pub struct Series {
     pub name: String,
     pub style: SeriesStyle,
-    /// By ascending `x`.
+    /// Sorted by ascending `x`.
     pub points: Vec<Point>,
 }
 
@@ -64,11 +64,11 @@ pub struct Point {
     pub y: f64,
     /// Standard error of `y`.
     pub stderr: Option<f64>,
-    /// A word beside the point.
+    /// Annotation next to the point.
     pub note: Option<String>,
 }
 
-/// Hue, marker and dash together: no meaning hangs on colour alone.
+/// Hue, marker and dash together: no meaning depends on color alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SeriesStyle {
@@ -80,14 +80,14 @@ pub enum SeriesStyle {
     Sixth,
 }
 
-/// A level to compare with, such as guessing.
+/// A reference level, such as chance accuracy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reference {
     pub y: f64,
     pub label: String,
 }
 
-/// You are here.
+/// The "you are here" mark.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Here {
     pub x: f64,
@@ -99,12 +99,12 @@ impl SeriesStyle {
     pub const ALL: [Self; 6] =
         [Self::First, Self::Second, Self::Third, Self::Fourth, Self::Fifth, Self::Sixth];
 
-    /// The style of the series at a place; after the last comes the first again.
-    pub fn at(place: usize) -> Self {
-        Self::ALL[place % Self::ALL.len()]
+    /// The style of the series at an index; styles repeat after the last one.
+    pub fn at(index: usize) -> Self {
+        Self::ALL[index % Self::ALL.len()]
     }
 
-    /// The class that gives the hue.
+    /// CSS class that sets the hue.
     pub fn class(self) -> &'static str {
         match self {
             Self::First => "series-1",

@@ -1,30 +1,30 @@
-//! Words beside points, above or below, wherever the lines leave more room.
+//! Annotations above or below points, wherever the lines leave more space.
 
 use super::Series;
 use super::geometry::{FONT_SIZE, PlacedSeries, Rect, text_width};
 
-/// A word beside a point of the first series.
+/// An annotation at a point of the first series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlacedNote {
     pub x: f64,
     pub y: f64,
     pub text: String,
-    /// Whether the text ends at `x`, not starts.
+    /// Whether the text ends at `x` instead of starting there.
     pub is_left: bool,
 }
 
-/// Half the height of a point's mark, and the distance that a text keeps from what is drawn.
+/// Half the height of a marker, and the distance between a text and other elements.
 const MARK: f64 = 5.0;
 const APART: f64 = 7.0;
 
-/// The words of `first`, the series that `lines` draw last.
+/// The annotations of `first`, the series that `lines` draw last.
 pub(super) fn notes(first: &Series, lines: &[PlacedSeries], plot: Rect) -> Vec<PlacedNote> {
     let Some(placed) = lines.last() else { return Vec::new() };
-    // Distance of the nearest line from a text on this base line, from `left` to `right`.
-    let room = |base_line: f64, (left, right): (f64, f64)| {
+    // Distance of the nearest line from a text on this base line between `left` and `right`.
+    let space = |base_line: f64, (left, right): (f64, f64)| {
         let middle = base_line - FONT_SIZE * 0.35;
-        let places = [left, (left + right) / 2.0, right];
-        let heights = lines.iter().flat_map(|line| places.map(|x| height_at(line, x)));
+        let samples = [left, (left + right) / 2.0, right];
+        let heights = lines.iter().flat_map(|line| samples.map(|x| height_at(line, x)));
         heights.flatten().map(|y| (y - middle).abs()).fold(f64::INFINITY, f64::min)
     };
     let noted = first.points.iter().zip(&placed.points);
@@ -41,15 +41,15 @@ pub(super) fn notes(first: &Series, lines: &[PlacedSeries], plot: Rect) -> Vec<P
             let below = error_bottom.max(at.y + MARK) + APART + FONT_SIZE * 0.7;
             let fits_above = above - FONT_SIZE > plot.top;
             let fits_below = below < plot.bottom;
-            // Above, where a reader looks first, unless there is clearly more room below.
+            // Above, where one looks first, unless there is clearly more space below.
             let is_above =
-                fits_above && (!fits_below || room(above, span) + FONT_SIZE >= room(below, span));
+                fits_above && (!fits_below || space(above, span) + FONT_SIZE >= space(below, span));
             PlacedNote { x, y: if is_above { above } else { below }, text, is_left }
         })
         .collect()
 }
 
-/// The line's height at `x`; `None` beside its ends.
+/// The line's height at `x`; `None` outside of its ends.
 fn height_at(line: &PlacedSeries, x: f64) -> Option<f64> {
     line.points.windows(2).find_map(|pair| {
         let (start, end) = (pair[0], pair[1]);

@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A straight map from `domain` to `range`; the range may run backwards, as heights do.
+/// A linear map from `domain` to `range`; the range may be descending, as for heights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
     domain: (f64, f64),
     range: (f64, f64),
 }
 
-/// Round numbers that cover some data: a whole number of equal steps.
+/// Round numbers that cover a data range in equal steps.
 ///
 /// Invariant: `step` is 1, 2 or 5 times a power of ten.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,13 +20,13 @@ pub struct Steps {
     last: i64,
 }
 
-/// How the numbers of an axis are written.
+/// Number format of an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Parts of one, as percent.
+    /// Fractions, as percent.
     Percent,
-    /// Whole things, with K, M or B.
+    /// Counts, with K, M or B.
     Count,
     Plain,
 }
@@ -47,12 +47,12 @@ impl Scale {
 }
 
 impl Steps {
-    /// At most `n_steps` steps that cover `low..=high`; a single value gets room on both sides.
+    /// At most `n_steps` steps that cover `low..=high`; a single value gets a margin on both sides.
     pub fn covering(low: f64, high: f64, n_steps: usize, format: Format) -> Self {
         let (low, high) = if high > low { (low, high) } else { widened(low, format) };
         let mut step = round_up((high - low) / n_steps.max(1) as f64).max(format.least_step());
         loop {
-            // A value that lies on a tick must not open another step because of its last bit.
+            // A value on a tick must not add another step because of rounding.
             let first = (low / step + 1e-9).floor() as i64;
             let last = (high / step - 1e-9).ceil() as i64;
             if last - first <= n_steps.max(1) as i64 {
@@ -85,7 +85,7 @@ impl Steps {
 }
 
 impl Format {
-    /// There is no half a layer.
+    /// Counts have no fractional ticks.
     fn least_step(self) -> f64 {
         match self {
             Self::Count => 1.0,
@@ -93,7 +93,7 @@ impl Format {
         }
     }
 
-    /// A value on its own, to about three digits.
+    /// A single value, with about three digits.
     pub fn value(self, value: f64) -> String {
         match self {
             Self::Percent => format!("{:.1} %", value * 100.0),
@@ -126,7 +126,7 @@ fn round_up(size: f64) -> f64 {
     factor.unwrap_or(10.0) * power
 }
 
-/// Decimals needed to tell multiples of `step` apart.
+/// Decimals needed to distinguish multiples of `step`.
 fn decimals_of(step: f64) -> usize {
     (-(step * (1.0 + 1e-9)).log10().floor()).clamp(0.0, 12.0) as usize
 }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_value_gets_room_on_both_sides() {
+    fn a_single_value_gets_a_margin_on_both_sides() {
         let (low, high) = Steps::covering(3.0, 3.0, 5, Format::Plain).domain();
         assert!(low < 3.0 && 3.0 < high);
     }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_alone_keeps_three_digits() {
+    fn a_single_value_keeps_three_digits() {
         assert_eq!(Format::Count.value(5_243_904.0), "5.24 M");
         assert_eq!(Format::Count.value(999_600.0), "1.00 M");
         assert_eq!(Format::Count.value(142.0), "142");

@@ -1,26 +1,26 @@
-//! The chart of a [`SizeCurve`], and the sentence it says.
+//! The chart of a [`SizeCurve`] and its title.
 
 use super::{Axis, Chart, Format, Point, Reference, Series, SeriesStyle};
 use crate::curve::{CurveStop, Series as Measured, SizeCurve};
 use crate::estimate::Estimate;
 
-/// What grows to the right.
+/// Quantity on the horizontal axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SizeAxis {
     Parameters,
     Layers,
-    /// Weights as a file holds them, in megabytes.
+    /// Size of the weights in megabytes (10⁶ bytes).
     Megabytes {
         bits_per_param: u32,
     },
 }
 
-/// What was measured.
+/// Quantity on the vertical axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// Mean over tasks.
     Accuracy,
-    /// Nats a token.
+    /// Nats/token.
     Nats,
 }
 
@@ -29,7 +29,7 @@ impl SizeAxis {
         self.at(stop.n_params, stop.n_layers)
     }
 
-    /// Where a model of this size lies.
+    /// Horizontal value for a model of this size.
     pub fn at(self, n_params: u64, n_layers: usize) -> f64 {
         match self {
             Self::Parameters => n_params as f64,
@@ -80,11 +80,11 @@ impl Measure {
 }
 
 impl SizeCurve {
-    /// Size against quality; `None` when nothing of the kind was measured.
+    /// Size against quality; `None` if this measure was not taken.
     pub fn chart(&self, size: SizeAxis, measure: Measure) -> Option<Chart> {
         let main = Measured::ALL.into_iter().zip(SeriesStyle::ALL).map(|(measured, style)| {
             let points = self.chart_points(&self.stops(measured), measured, size, measure);
-            Series { name: words_for(measured).0.to_owned(), style, points }
+            Series { name: describe_series(measured).0.to_owned(), style, points }
         });
         // The same family in other orders; only the curve's own has its ends named.
         let others = self.other_orders().into_iter().zip(Measured::ALL.len()..);
@@ -92,7 +92,7 @@ impl SizeCurve {
             let stops = self.stops_in(Measured::Boomerang, order);
             let mut points = self.chart_points(&stops, Measured::Boomerang, size, measure);
             points.iter_mut().for_each(|point| point.note = None);
-            let name = format!("{}, {}", words_for(Measured::Boomerang).0, order_words(order));
+            let name = format!("{}, {}", describe_series(Measured::Boomerang).0, order_words(order));
             Series { name, style: SeriesStyle::at(index), points }
         });
         let series: Vec<Series> =
@@ -140,7 +140,7 @@ impl SizeCurve {
             .collect()
     }
 
-    /// What the measured points say, without a judgement.
+    /// The measured numbers as a sentence, without judgment.
     fn finding(&self, measure: Measure) -> String {
         let value = |stop: &CurveStop| {
             measure.of(stop).map(|estimate| measure.format().value(estimate.mean))
@@ -166,21 +166,21 @@ impl SizeCurve {
             finding.push_str(&format!(" Between them, {} layers reach {ours}", middle.n_layers));
             if let Some(naive) = naive.and_then(value) {
                 finding
-                    .push_str(&format!("; the teacher cut to as many without training, {naive}"));
+                    .push_str(&format!("; pruning alone, with the same number of layers, {naive}"));
             }
             finding.push('.');
         }
         finding
     }
 
-    /// What each line is.
+    /// What each line shows.
     fn description(&self, measure: Measure) -> String {
         let is_measured =
             |series: &Measured| self.stops(*series).iter().any(|stop| measure.of(stop).is_some());
         let mut sentences: Vec<String> = Measured::ALL
             .into_iter()
             .filter(is_measured)
-            .map(words_for)
+            .map(describe_series)
             .map(|(name, meaning)| format!("{name}: {meaning}."))
             .collect();
         sentences.push("Bars: one standard error each way.".to_owned());
@@ -206,13 +206,17 @@ fn order_words(order: &str) -> &str {
 }
 
 /// A series' name on the page, and what it means.
-fn words_for(measured: Measured) -> (&'static str, &'static str) {
+fn describe_series(measured: Measured) -> (&'static str, &'static str) {
     match measured {
         Measured::Boomerang => ("Boomerang", "one distilled student, patched with teacher layers"),
-        Measured::Naive => ("Naive", "the teacher with as many layers left out, untrained"),
-        Measured::Random => {
-            ("Random start", "a student distilled from random weights, patched in the same way")
+        Measured::Naive => {
+            ("Pruned, not distilled", "the teacher with layers removed, without training")
         }
+        Measured::Random => (
+            "Randomly initialized student",
+            "a student distilled from random initialization, patched in the same \
+                              way",
+        ),
     }
 }
 
@@ -263,7 +267,7 @@ mod tests {
         assert_eq!(
             chart.title,
             "Accuracy: 40.0 % for the student of 3 layers, 70.0 % for the teacher of 5. Between \
-             them, 4 layers reach 55.0 %; the teacher cut to as many without training, 30.0 %."
+             them, 4 layers reach 55.0 %; pruning alone, with the same number of layers, 30.0 %."
         );
     }
 
@@ -279,10 +283,13 @@ mod tests {
     }
 
     #[test]
-    fn the_description_explains_the_lines_that_are_there() {
+    fn the_description_explains_only_the_drawn_lines() {
         let chart = curve().chart(SizeAxis::Parameters, Measure::Accuracy).unwrap();
         assert!(chart.description.starts_with("Boomerang: "));
-        assert!(chart.description.contains("Naive: ") && !chart.description.contains("Random"));
+        assert!(
+            chart.description.contains("Pruned, not distilled: ")
+                && !chart.description.contains("Random")
+        );
     }
 
     #[test]
@@ -295,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_take_room_by_their_bits() {
+    fn megabytes_follow_from_bits_per_parameter() {
         let axis = SizeAxis::Megabytes { bits_per_param: 16 };
         assert_eq!(axis.at(3_000_000, 4), 6.0);
         let chart = curve().chart(axis, Measure::Accuracy).unwrap();

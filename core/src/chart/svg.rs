@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::axes_svg::{write_axis_names, write_column_name, write_grid};
-use super::frame::{Place, escape, frame};
+use super::frame::{SvgTarget, escape, frame};
 use super::{Chart, Geometry, LegendItem, PlacedNote, PlacedSeries, SeriesStyle};
 
 const MARKER_RADIUS: f64 = 4.5;
@@ -11,18 +11,18 @@ const MARKER_RADIUS: f64 = 4.5;
 impl Chart {
     /// The chart as a file: `width` by `height` pixels, title, description and data included.
     pub fn to_svg(&self, width: f64, height: f64) -> String {
-        self.draw(Place::File, width, height)
+        self.draw(SvgTarget::File, width, height)
     }
 
-    /// The chart as an element of a page that has [`STYLE`](super::STYLE).
+    /// The chart as an element of a page that includes [`STYLE`](super::STYLE).
     pub fn to_element(&self, id: &str, width: f64, height: f64) -> String {
-        self.draw(Place::Page { id }, width, height)
+        self.draw(SvgTarget::Page { id }, width, height)
     }
 
-    fn draw(&self, place: Place<'_>, width: f64, height: f64) -> String {
-        let geometry = self.geometry(place.inside(width), place.inside(height));
+    fn draw(&self, target: SvgTarget<'_>, width: f64, height: f64) -> String {
+        let geometry = self.geometry(target.inner_length(width), target.inner_length(height));
         let size = (geometry.width, geometry.height);
-        frame(place, (&self.title, &self.description), self, size, |svg| {
+        frame(target, (&self.title, &self.description), self, size, |svg| {
             write_chart(svg, self, &geometry)
         })
     }
@@ -111,7 +111,7 @@ mod tests {
     use super::super::tests::two_series;
     use super::*;
 
-    /// Everything but the style sheet; a change here is a change that readers see.
+    /// Everything except the style sheet; a change here is visible to users.
     const GOLDEN: &str = include_str!("golden.svg");
 
     #[test]

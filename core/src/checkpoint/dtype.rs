@@ -1,4 +1,4 @@
-//! Stored numbers as f32.
+//! Converts stored values to f32.
 
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_no_weights() {
+    fn integers_are_not_weights() {
         let error = to_f32("t", Dtype::I8, &[1]).unwrap_err();
         let expected = "tensor \"t\" has dtype I8; supported: F32, F16, BF16, F8_E4M3, F8_E5M2";
         assert_eq!(error.to_string(), expected);

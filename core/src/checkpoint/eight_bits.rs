@@ -1,7 +1,8 @@
-//! Matrices in 8 bits: a signed byte for each value, and a scale for every 32 of a row.
+//! 8-bit matrices: a signed byte per value and a scale per group of 32 values of a row.
 //!
-//! The arithmetic is GGUF's q8_0. In safetensors the bytes lie under the tensor's own name, as I8,
-//! and the scales beside them under that name and `.scales`, as F16 `[rows, groups of a row]`.
+//! The arithmetic is that of GGUF's q8_0. In safetensors the codes are stored under the tensor's
+//! name as I8, the scales under the same name with the suffix `.scales` as F16 `[rows, groups per
+//! row]`.
 
 use std::ops::Range;
 
@@ -11,29 +12,30 @@ use safetensors::tensor::TensorView;
 
 use super::{Checkpoint, CheckpointError, Range as NumberRange, Refusal};
 
-/// Values that share a scale; the last group of a row may have fewer.
+/// Values per scale; the last group of a row may have fewer.
 pub(crate) const GROUP: usize = 32;
 
-/// A group as its scale, the largest of it over 127, and a code in -127..=127 for each value.
+/// Quantizes a group: its scale, the largest magnitude divided by 127, and a code in -127..=127 per
+/// value.
 pub(crate) fn quantise(values: &[f32]) -> (f16, impl Iterator<Item = i8>) {
     let largest = values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let scale = largest / 127.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
     let codes = values.iter().map(move |value| {
-        // Half goes away from zero. The inverse of a tiny scale is infinite, and so is the product;
-        // numpy makes that a 0.
+        // Rounds half away from zero. The inverse of a tiny scale is infinite, and so is the
+        // product, which numpy converts to 0.
         let rounded = (value * inverse).round();
         if rounded.is_finite() { rounded as i8 } else { 0 }
     });
     (f16::from_f32(scale), codes)
 }
 
-/// The name of the scales of a tensor.
+/// The name of a tensor's scales.
 pub(super) fn scales_name(name: &str) -> String {
     format!("{name}.scales")
 }
 
-/// The shape of the scales of a tensor.
+/// The shape of a tensor's scales.
 pub(super) fn scales_shape(shape: &[usize]) -> Vec<usize> {
     let mut scales = shape.to_vec();
     if let Some(n_columns) = scales.last_mut() {
@@ -42,10 +44,11 @@ pub(super) fn scales_shape(shape: &[usize]) -> Vec<usize> {
     scales
 }
 
-/// Codes and scales of the matrix `name`, whose rows have `n_columns` values, as bytes.
+/// The bytes of codes and scales of the matrix `name`, whose rows have `n_columns` values.
 ///
 /// # Errors
-/// [`CheckpointError::NotFinite`], or [`CheckpointError::TooLarge`] for a value too large for a scale.
+/// [`CheckpointError::NotFinite`], or [`CheckpointError::TooLarge`] for a value whose scale
+/// overflows f16.
 pub(super) fn encode(
     name: &str,
     values: &[f32],
@@ -65,16 +68,16 @@ pub(super) fn encode(
     Ok((codes, scales))
 }
 
-/// The scales of a tensor that is stored in 8 bits.
+/// The scales of an 8-bit tensor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scales<'bytes> {
     data: &'bytes [u8],
-    /// Values to a row of the tensor.
+    /// Values per row of the tensor.
     n_columns: usize,
 }
 
 impl<'bytes> Scales<'bytes> {
-    /// `None` for a tensor that is not in 8 bits.
+    /// `None` for a tensor that is not 8-bit.
     ///
     /// # Errors
     /// [`CheckpointError::NoScales`] or [`CheckpointError::Scales`].
@@ -105,10 +108,10 @@ impl<'bytes> Scales<'bytes> {
         self.data
     }
 
-    /// The values at the places `range` of the tensor, whose codes there are `codes`.
+    /// Decodes the values with the row-major indices `range`, whose codes are `codes`.
     ///
     /// # Errors
-    /// [`CheckpointError::Scale`] for a scale that none can be.
+    /// [`CheckpointError::Scale`] for a negative or non-finite scale.
     pub(super) fn decode(
         &self,
         name: &str,
@@ -118,9 +121,9 @@ impl<'bytes> Scales<'bytes> {
         let scales = self.data.as_chunks().0;
         let groups_per_row = self.n_columns.div_ceil(GROUP);
         let mut values = Vec::with_capacity(codes.len());
-        let (mut place, mut rest) = (range.start, codes);
+        let (mut index, mut rest) = (range.start, codes);
         while !rest.is_empty() {
-            let (row, column) = (place / self.n_columns, place % self.n_columns);
+            let (row, column) = (index / self.n_columns, index % self.n_columns);
             let end = (column / GROUP * GROUP + GROUP).min(self.n_columns);
             let (group, after) = rest.split_at(rest.len().min(end - column));
             let number = row * groups_per_row + column / GROUP;
@@ -130,7 +133,7 @@ impl<'bytes> Scales<'bytes> {
                 return Err(CheckpointError::Scale { name, number, found: scale });
             }
             values.extend(group.iter().map(|code| scale * f32::from(code.cast_signed())));
-            place += group.len();
+            index += group.len();
             rest = after;
         }
         Ok(values)
@@ -144,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// A file with the matrix `[rows, columns]` in 8 bits.
+    /// A file with an 8-bit matrix `[rows, columns]`.
     fn file(
         codes: &[u8],
         shape: [usize; 2],
@@ -160,7 +163,7 @@ mod tests {
     fn read(file: &[u8], range: Range<usize>) -> Result<Vec<f32>, CheckpointError> {
         let checkpoint = Checkpoint::parse([("file".to_owned(), file)])?;
         let view = checkpoint.tensor("m")?;
-        let scales = Scales::find(&checkpoint, "m", view)?.expect("a tensor in 8 bits");
+        let scales = Scales::find(&checkpoint, "m", view)?.expect("an 8-bit tensor");
         scales.decode("m", range.clone(), &view.data()[range])
     }
 
@@ -181,7 +184,7 @@ mod tests {
             for (row, found) in values.chunks(n_columns).zip(found.chunks(n_columns)) {
                 for (group, found) in row.chunks(GROUP).zip(found.chunks(GROUP)) {
                     let largest = group.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-                    // Half a step, and 127 times what the scale has lost in f16.
+                    // Half a step, plus 127 times the rounding error of the scale in f16.
                     let step = largest / 127.0;
                     let bound = 0.5001 * step + 127.0 * (step / 2048.0).max(3e-8);
                     for (value, found) in group.iter().zip(found) {
@@ -189,7 +192,7 @@ mod tests {
                     }
                 }
             }
-            // Any part is read as in the whole.
+            // Any range decodes as in the whole.
             let (start, end) = (values.len() / 3, values.len() - values.len() / 4);
             prop_assert_eq!(&read(&file, start..end).unwrap()[..], &found[start..end]);
         }
@@ -212,18 +215,18 @@ mod tests {
     }
 
     #[test]
-    fn a_scale_is_a_number_of_at_least_zero() {
+    fn a_scale_is_finite_and_not_negative() {
         for wrong in [f16::NAN, f16::INFINITY, f16::from_f32(-0.5)] {
             let scales = [f16::ONE, f16::ONE, wrong, f16::ONE].map(f16::to_le_bytes).concat();
             let file = file(&[1; 80], [2, 40], Some((Dtype::F16, vec![2, 2], &scales)));
             assert_eq!(read(&file, 0..40).unwrap(), [1.0; 40]);
             let sentence = read(&file, 0..80).unwrap_err().to_string();
-            assert!(sentence.starts_with("number 2 of tensor \"m.scales\" is "), "{sentence}");
+            assert!(sentence.starts_with("element 2 of tensor \"m.scales\" is "), "{sentence}");
         }
     }
 
     #[test]
-    fn a_value_that_no_scale_reaches_is_refused_with_its_tensor() {
+    fn a_value_beyond_the_largest_scale_is_refused_with_its_tensor() {
         for wrong in [f32::NAN, f32::INFINITY] {
             let sentence = encode("m", &[0.5, wrong], 2).unwrap_err().to_string();
             assert!(sentence.contains("\"m\" holds 1 value that is NaN"), "{sentence}");

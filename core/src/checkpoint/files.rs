@@ -1,17 +1,17 @@
-//! What the files of a model are called.
+//! File names of a model folder.
 
 pub const CONFIG: &str = "config.json";
 pub const STUDENT_CONFIG: &str = "student_config.json";
-/// What a student was made from.
+/// Hashes of the teacher that a student was pruned from.
 pub const FINGERPRINTS: &str = "fingerprints.json";
 pub const TOKENIZER: &str = "tokenizer.json";
-/// Says where a generated text ends, among other things.
+/// Defines the end-of-text tokens, among other things.
 pub const GENERATION_CONFIG: &str = "generation_config.json";
 pub const WEIGHTS: &str = "model.safetensors";
-/// Names the files of weights that are in several.
+/// Index of sharded weights.
 pub const INDEX: &str = "model.safetensors.index.json";
 
-/// What belongs to a model beside its weights and config, and is the same for the whole family.
+/// Files other than weights and config, which are the same for the whole family.
 pub const EXTRAS: &[&str] = &[
     TOKENIZER,
     "tokenizer_config.json",

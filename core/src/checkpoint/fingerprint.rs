@@ -1,5 +1,5 @@
-//! What a model's parts are, in 32 bytes each: the same weights have the same fingerprint wherever
-//! they are stored, and whichever member they are part of.
+//! SHA-256 fingerprints of a model's parts: the same weights have the same fingerprint wherever
+//! they are stored and in whichever member.
 
 use safetensors::tensor::TensorView;
 use sha2::{Digest, Sha256};
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Checkpoint, CheckpointError, Names};
 use crate::config::ModelConfig;
 
-/// SHA-256.
+/// A SHA-256 hash.
 pub type Fingerprint = [u8; 32];
 
 /// The fingerprints of a model's parts.
@@ -16,14 +16,14 @@ pub struct Fingerprints {
     pub embedding: Fingerprint,
     /// First layer first.
     pub layers: Vec<Fingerprint>,
-    /// The final norm, or what a masked language model has in its place.
+    /// The final norm, or the prediction head's transform of a masked language model.
     pub norm: Fingerprint,
-    /// The embedding's where there is no other matrix.
+    /// That of the embedding if the head is tied.
     pub head: Fingerprint,
 }
 
 impl Checkpoint<'_> {
-    /// Reads every weight once, and tells `release` the bytes as they have been read.
+    /// Reads every weight once and passes bytes to `release` once they have been read.
     ///
     /// # Errors
     /// [`CheckpointError`] names the tensor that is missing.
@@ -35,11 +35,11 @@ impl Checkpoint<'_> {
         let names = Names::of(config);
         let [mut embedding, mut norm, mut head] = [(); 3].map(|()| Sha256::new());
         for path in names.end_paths() {
-            let Some(place) = names.find(path) else { continue };
+            let Some(location) = names.find(path) else { continue };
             if path.starts_with("head.") && config.tied {
                 continue;
             }
-            let (_, view) = self.locate(&place)?;
+            let (_, view) = self.locate(&location)?;
             let part = match path {
                 path if path.starts_with("embedding.") => &mut embedding,
                 path if path.starts_with("head.") => &mut head,
@@ -49,11 +49,11 @@ impl Checkpoint<'_> {
         }
         let mut layers: Vec<Sha256> = (config.layers.iter())
             .map(|kind| {
-                // The same weights do something else behind another window or rotation.
+                // The same weights compute something else with another window or rotary embedding.
                 Sha256::new_with_prefix(format!("{kind:?}"))
             })
             .collect();
-        // By name, so that the order in a file does not matter.
+        // In the order of names, so that the order in the file does not matter.
         for name in self.names() {
             let Some((number, part)) = names.in_layer(name) else { continue };
             let Some(layer) = layers.get_mut(number) else { continue };
@@ -69,11 +69,11 @@ impl Checkpoint<'_> {
     }
 }
 
-/// Bytes that are read before they are released.
+/// Bytes read before each release.
 const PIECE: usize = 1 << 20;
 
 fn add(part: &mut Sha256, name: &str, view: &TensorView<'_>, release: &mut dyn FnMut(&[u8])) {
-    // A zero byte ends the words, so that no two tensors read alike.
+    // A zero byte terminates the description, so that no two tensors hash alike.
     part.update(format!("{name} {:?} {:?}\0", view.dtype(), view.shape()));
     for piece in view.data().chunks(PIECE) {
         part.update(piece);

@@ -1,7 +1,7 @@
-//! Values that are NaN or infinite: found in stored bytes before anything is computed from them, and
-//! refused before they are written.
+//! Detects NaN and infinite values: in stored bytes before anything is computed from them, and
+//! before they are written.
 //!
-//! Counting looks at bits, so that bytes which are only copied need not be decoded.
+//! Counting inspects bits, so that bytes which are only copied need not be decoded.
 
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -30,14 +30,14 @@ pub fn n_not_finite(dtype: Dtype, bytes: &[u8]) -> usize {
         Dtype::F8_E4M3 => singles(|byte| byte & 0x7f == 0x7f),
         Dtype::F8_E5M2 => singles(|byte| byte & 0x7c == 0x7c),
         Dtype::F8_E8M0 => singles(|byte| byte == 0xff),
-        // Their only NaN is where others have a negative zero.
+        // Their only NaN is encoded as negative zero.
         Dtype::F8_E4M3FNUZ | Dtype::F8_E5M2FNUZ => singles(|byte| byte == 0x80),
         _ => 0,
     }
 }
 
-/// Looks whether the values in `piece` of a tensor are finite; the error counts those of `whole`, the
-/// stored bytes of all of it.
+/// Checks that the values in `piece` of a tensor are finite; the error counts those of `whole`, the
+/// stored bytes of the entire tensor.
 ///
 /// # Errors
 /// [`CheckpointError::NotFinite`].
@@ -52,19 +52,19 @@ pub fn ensure_finite(
     }
     Err(CheckpointError::NotFinite {
         name: name.to_owned(),
-        // A piece that was read from disk may be newer than the mapping of the whole.
+        // A piece read from disk may be newer than the memory mapping of the whole.
         n_not_finite: n_not_finite(dtype, whole).max(1),
         n_values: whole.len() * 8 / dtype.bitsize(),
     })
 }
 
-/// A number format with a largest value.
+/// The range of a number format.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Range {
     F32,
     Bf16,
     F16,
-    /// A scale in f16, which is the largest value of its block over this.
+    /// A scale in f16, which is the largest magnitude of its block divided by this.
     ScaleOver(f32),
 }
 
@@ -78,7 +78,7 @@ impl Range {
         }
     }
 
-    /// The largest value.
+    /// The largest representable value.
     fn end(self) -> f32 {
         match self {
             Self::F32 => f32::MAX,
@@ -99,7 +99,7 @@ impl From<Precision> for Range {
     }
 }
 
-/// Why values cannot be written as `format`, whose range this is: counted piece by piece.
+/// Counts, piece by piece, the values that cannot be written in a format with this range.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refusal {
     format: &'static str,
@@ -127,7 +127,7 @@ impl Refusal {
         }
     }
 
-    /// The sentence; values that are not finite come first, because no format holds them.
+    /// The error; values that are not finite come first, because no format holds them.
     pub(crate) fn error(self, name: &str) -> CheckpointError {
         let (name, n_values) = (name.to_owned(), self.n_values);
         if self.n_not_finite > 0 {
@@ -143,7 +143,7 @@ impl Refusal {
         }
     }
 
-    /// As [`Refusal::error`], of a tensor whose values are all here.
+    /// As [`Refusal::error`], given all values of the tensor.
     pub(crate) fn of(mut self, name: &str, values: &[f32]) -> CheckpointError {
         self.count(values);
         self.error(name)
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bits_tell_what_decoding_tells() {
+    fn counting_bits_agrees_with_decoding() {
         let every_pair: Vec<u8> = (0..=u16::MAX).flat_map(u16::to_le_bytes).collect();
         let every_byte: Vec<u8> = (0..=u8::MAX).collect();
         // As the upper half of an f32, where its exponent is.
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_always_finite() {
+    fn integers_are_always_finite() {
         assert_eq!(n_not_finite(Dtype::I64, &[0xff; 16]), 0);
     }
 

@@ -1,12 +1,12 @@
-//! Kinds of checkpoints that are none of a plain language model, told by what their tensors are
-//! called: quantised ones, adapters, and models with another head.
+//! Recognizes unsupported kinds of checkpoints by their tensor names: quantized models, adapters,
+//! and models with another head.
 
 use safetensors::Dtype;
 
 use super::CheckpointError;
 use super::used::Described;
 
-/// What stands beside quantised weights, or in their place, by the last part of the name.
+/// Tensors next to or instead of quantized weights, by the last part of the name.
 const QUANTISED: &[(&str, &[&str])] = &[
     ("8-bit floats and scales", &["weight_scale_inv"]),
     (
@@ -61,15 +61,15 @@ const QUANTISED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The same for ends of the last part.
+/// The same by suffix of the last part.
 const QUANTISED_ENDINGS: [(&str, &str); 3] =
     [("MXFP4", "_blocks"), ("MXFP4", "_scales"), ("8-bit floats and scales", "_scale_inv")];
 
-/// The first parts of names of heads that give a number or a class, not a token.
+/// First name parts of regression and classification heads.
 const HEADS: [&str; 7] =
     ["score", "classifier", "pre_classifier", "v_head", "value_head", "reward_head", "qa_outputs"];
 
-/// Explains a tensor that the model does not use, if it tells what kind of checkpoint this is.
+/// Rejects a tensor that the model does not use, if its name reveals the kind of checkpoint.
 ///
 /// # Errors
 /// [`CheckpointError::Quantised`], [`CheckpointError::Adapter`] or [`CheckpointError::OtherHead`].
@@ -102,15 +102,15 @@ fn quantisation(name: &str) -> Option<&'static str> {
     of(last).or_else(|| of(last.trim_start_matches('_'))).or_else(by_ending)
 }
 
-/// Looks whether a weight is stored in numbers that have the weight's own value.
+/// Checks that a weight is stored in a supported number format.
 ///
 /// # Errors
-/// [`CheckpointError::Quantised`] for whole numbers and for floats of less than 8 bits, which mean
-/// something only with scales, and [`CheckpointError::Dtype`] for other numbers that are not read.
+/// [`CheckpointError::Quantised`] for integers and for floats of less than 8 bits, which need
+/// scales, and [`CheckpointError::Dtype`] for other unsupported formats.
 pub(super) fn refuse_dtype(name: &str, dtype: Dtype) -> Result<(), CheckpointError> {
     match dtype {
         Dtype::F32 | Dtype::F16 | Dtype::BF16 | Dtype::F8_E4M3 | Dtype::F8_E5M2 => Ok(()),
-        // With the scales that are looked for beside it.
+        // Its scales are checked separately.
         Dtype::I8 => Ok(()),
         Dtype::F64 | Dtype::C64 => {
             Err(CheckpointError::Dtype { name: name.to_owned(), found: dtype })
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn companions_of_quantised_weights_name_the_method() {
+    fn tensors_of_quantized_checkpoints_name_the_method() {
         for (name, method) in [
             ("model.layers.0.mlp.up_proj.weight_scale_inv", "8-bit floats"),
             ("model.layers.0.mlp.up_proj.weight_packed", "compressed-tensors"),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn adapters_and_other_heads_say_what_they_are() {
+    fn adapters_and_other_heads_are_named() {
         let adapter = sentence("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight");
         assert!(adapter.contains("merge_and_unload"), "{adapter}");
         assert!(sentence("score.weight").contains("classifier or reward model"));

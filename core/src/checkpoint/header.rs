@@ -1,4 +1,4 @@
-//! What a safetensors file holds, read from its beginning alone.
+//! The header of a safetensors file, read without its data.
 
 use std::collections::BTreeMap;
 
@@ -15,27 +15,27 @@ pub struct Header {
     tensors: BTreeMap<String, StoredTensor>,
 }
 
-/// A tensor as it lies in its file.
+/// A tensor and its location in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredTensor {
     pub dtype: Dtype,
     pub shape: Vec<usize>,
-    /// Its first byte, counted from the start of the file.
+    /// Offset of its first byte from the start of the file.
     pub start: u64,
-    /// The byte after its last.
+    /// Offset of the byte after its last.
     pub end: u64,
 }
 
 impl Header {
-    /// Bytes in front of every header, which say how long it is.
+    /// Size of the length prefix of every header.
     pub const PREFIX: u64 = 8;
-    /// The format allows no longer header.
+    /// Maximum header size of the format.
     const MOST: u64 = 100_000_000;
 
-    /// Where the values begin in a file of `n_bytes` whose first eight are `prefix`.
+    /// Offset of the data in a file of `n_bytes` whose first eight bytes are `prefix`.
     ///
     /// # Errors
-    /// [`CheckpointError::Format`] when there can be no header of that length.
+    /// [`CheckpointError::Format`] if the header length is invalid.
     pub fn end(file: &str, prefix: &[u8], n_bytes: u64) -> Result<u64, CheckpointError> {
         let wrap = |source| CheckpointError::Format { file: file.to_owned(), source };
         let prefix: [u8; 8] =
@@ -50,21 +50,21 @@ impl Header {
         }
     }
 
-    /// Reads the first [`Header::end`] bytes of a file of `n_bytes`.
+    /// Parses the first [`Header::end`] bytes of a file of `n_bytes`.
     ///
     /// # Errors
-    /// [`CheckpointError::Format`] when they are no header, or one of a file of another length.
+    /// [`CheckpointError::Format`] if they are not a header, or that of a file of another size.
     pub fn parse(file: &str, head: &[u8], n_bytes: u64) -> Result<Self, CheckpointError> {
         let wrap = |source| CheckpointError::Format { file: file.to_owned(), source };
         let json = head.get(Self::PREFIX as usize..);
         let json = json.ok_or_else(|| wrap(SafeTensorError::HeaderTooSmall))?;
-        let written: Written = serde_json::from_slice(json)
+        let parsed: HeaderJson = serde_json::from_slice(json)
             .map_err(|error| wrap(SafeTensorError::InvalidHeaderDeserialization(error)))?;
         let start = head.len() as u64;
         let mut tensors = BTreeMap::new();
         let mut n_values = 0;
         let mut spans = Vec::new();
-        for (name, Entry { dtype, shape, data_offsets: [from, to] }) in written.tensors {
+        for (name, Entry { dtype, shape, data_offsets: [from, to] }) in parsed.tensors {
             let n_bytes = n_bytes_of(dtype, &shape);
             if n_bytes.is_none() || n_bytes != to.checked_sub(from) {
                 return Err(wrap(SafeTensorError::TensorInvalidInfo));
@@ -74,7 +74,7 @@ impl Header {
             spans.push((from, to));
             tensors.insert(name, StoredTensor { dtype, shape, start: start + from, end });
         }
-        // Without gaps and overlaps, so that nothing is read twice and nothing hides.
+        // No gaps and no overlaps, so that no byte is read twice or hidden.
         spans.sort_unstable();
         for (from, to) in spans {
             if from != n_values {
@@ -93,11 +93,10 @@ impl Header {
         &self.tensors
     }
 
-    /// Looks whether these headers together promise the model that `config` describes, and nothing
-    /// else.
+    /// Checks that these headers together describe exactly the model of `config`.
     ///
     /// # Errors
-    /// [`CheckpointError`] names the tensor that is missing or does not fit.
+    /// [`CheckpointError`] names the tensor that is missing or invalid.
     pub fn check<'a>(
         headers: impl Iterator<Item = &'a Self> + Clone,
         config: &ModelConfig,
@@ -119,10 +118,10 @@ impl Header {
     }
 }
 
-/// The header as it is written. It is read here and not by the format's own crate because that counts
-/// in `usize`: in a browser, which has 32 bits, it knows no file of more than four gigabytes.
+/// The header as JSON. It is not parsed by the `safetensors` crate because that counts in `usize`,
+/// which limits files to four gigabytes on 32-bit wasm.
 #[derive(Deserialize)]
-struct Written {
+struct HeaderJson {
     #[serde(default, rename = "__metadata__")]
     _metadata: Option<BTreeMap<String, String>>,
     #[serde(flatten)]
@@ -142,22 +141,22 @@ fn n_bytes_of(dtype: Dtype, shape: &[usize]) -> Option<u64> {
     n_bits.is_multiple_of(8).then_some(n_bits / 8)
 }
 
-/// The beginning of a safetensors file with these tensors, whose bytes follow it in this order.
+/// The header of a safetensors file with these tensors, whose bytes follow it in this order.
 pub(crate) fn header_of<'a>(
     tensors: impl IntoIterator<Item = (&'a str, &'a StoredTensor)>,
 ) -> Vec<u8> {
     let mut json = serde_json::Map::new();
-    let mut at = 0;
+    let mut start = 0;
     for (name, tensor) in tensors {
-        let end = at + (tensor.end - tensor.start);
+        let end = start + (tensor.end - tensor.start);
         let info = serde_json::json!({
-            "dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [at, end],
+            "dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": [start, end],
         });
         json.insert(name.to_owned(), info);
-        at = end;
+        start = end;
     }
     let mut json = serde_json::Value::Object(json).to_string().into_bytes();
-    // Readers that map a file expect its values at a multiple of eight.
+    // Programs that map a file expect its data at a multiple of eight.
     json.resize(json.len().next_multiple_of(8), b' ');
     [&(json.len() as u64).to_le_bytes(), &*json].concat()
 }
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_says_where_each_tensor_lies() {
+    fn a_header_locates_each_tensor() {
         let bytes = file();
         let header = parse(&bytes, bytes.len() as u64).unwrap();
         let whole = SafeTensors::deserialize(&bytes).unwrap();

@@ -1,4 +1,4 @@
-//! A member as a checkpoint: the tensors of its parents under new names, byte for byte.
+//! Assembles a member as a checkpoint: the parents' tensors under new names, byte for byte.
 
 use std::collections::BTreeMap;
 
@@ -9,33 +9,35 @@ use super::{Checkpoint, CheckpointError, Names};
 use crate::config::ModelConfig;
 use crate::plan::{HeadPolicy, Owner, Recipe};
 
-/// Teacher or student, as stored.
+/// Teacher or student as a checkpoint.
 #[derive(Clone, Copy, Debug)]
 pub struct Parent<'a, 'bytes> {
     pub checkpoint: &'a Checkpoint<'bytes>,
     pub config: &'a ModelConfig,
 }
 
-/// Why two checkpoints do not make a member.
+/// Why two checkpoints do not form a member.
 #[derive(Debug, Error)]
 pub enum MemberError {
-    #[error("the {owner} does not have what the member needs")]
+    #[error("the {owner} lacks a tensor that the member needs")]
     Weights { owner: Owner, source: CheckpointError },
-    #[error("teacher and student together do not have what the member's config asks for")]
+    #[error(
+        "teacher and student together do not have the tensors that the member's config requires"
+    )]
     Member(#[source] CheckpointError),
-    #[error("the {owner} has {n_layers} layers; the recipe asks for layer {layer}")]
+    #[error("the {owner} has {n_layers} layers; the recipe uses layer {layer}")]
     Layer { owner: Owner, n_layers: usize, layer: usize },
-    #[error("teacher and student do not fit together: {0}")]
+    #[error("teacher and student are incompatible: {0}")]
     Difference(String),
     #[error(
-        "one matrix for embedding and head needs a teacher and a student that tie them; use the \
-         head policy untied"
+        "a single matrix for embedding and head requires a teacher and a student with tied \
+         embeddings; use the head policy untied"
     )]
     NotTied,
 }
 
 impl<'bytes> Checkpoint<'bytes> {
-    /// The member that a recipe describes, and its config; nothing is copied.
+    /// The member that a recipe describes, and its config; copies no weights.
     ///
     /// # Errors
     /// [`MemberError`] names the parent and what it lacks.
@@ -110,7 +112,7 @@ impl<'bytes> Checkpoint<'bytes> {
         Ok((member, config))
     }
 
-    /// The parameter `to` of a member is the parameter `from` of a parent, as it is stored.
+    /// Stores the parameter `from` of a parent, unchanged, as the parameter `to` of the member.
     fn take(
         &mut self,
         names: &Names<'_>,
@@ -119,22 +121,23 @@ impl<'bytes> Checkpoint<'bytes> {
         from: &str,
     ) -> Result<(), CheckpointError> {
         let parent_names = Names::of(parent.config);
-        let (Some(place), Some(source)) = (names.find(to), parent_names.find(from)) else {
+        let (Some(location), Some(source)) = (names.find(to), parent_names.find(from)) else {
             return Ok(());
         };
         let (_, view) = parent.checkpoint.locate(&source)?;
-        self.tensors.insert(place.name, view.clone());
+        self.tensors.insert(location.name, view.clone());
         Ok(())
     }
 }
 
 impl<'a> Parent<'a, '_> {
-    /// The tensors of each layer: their names inside the layer, and as stored.
+    /// The tensors of each layer: `(name inside the layer, stored name)`.
     fn by_layer(self) -> BTreeMap<usize, Vec<(&'a str, &'a str)>> {
         let (names, used) = (Names::of(self.config), Used::by(self.config));
         let mut layers = BTreeMap::<usize, Vec<_>>::new();
         for name in self.checkpoint.names() {
-            // Masks and the like, which some files store, are computed again by whoever reads.
+            // Masks and similar buffers, which some files store, are recomputed when the model is
+            // loaded.
             if let Some((layer, part)) = names.in_layer(name)
                 && used.in_layer(part)
             {

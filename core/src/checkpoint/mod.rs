@@ -1,7 +1,7 @@
-//! Named tensors in safetensors bytes, in one file or in several.
+//! Named tensors in safetensors bytes, in one or several files.
 //!
-//! Bytes in, values out: opening files is left to the doors. Nothing is reserved on the word of a
-//! header; every size is checked against the bytes that are there.
+//! Bytes in, values out: callers open files. Memory is never reserved based on a header alone;
+//! every size is checked against the available bytes.
 
 mod dtype;
 mod eight_bits;
@@ -33,7 +33,7 @@ pub use finite::{ensure_finite, n_not_finite};
 pub(crate) use header::header_of;
 pub use header::{Header, StoredTensor};
 pub use member::{MemberError, Parent};
-pub use names::{Names, Place, Share, Storage};
+pub use names::{Names, Share, Storage, TensorLocation};
 pub use precision::{Precision, StoredAs};
 pub(crate) use read::transpose;
 pub use write::{layer_to_bytes, model_to_bytes, tensors_to_bytes};
@@ -45,41 +45,41 @@ pub struct Checkpoint<'bytes> {
     tensors: BTreeMap<String, TensorView<'bytes>>,
 }
 
-/// Why bytes are not the weights they should be.
+/// Why a checkpoint cannot be used.
 #[derive(Debug, Error)]
 pub enum CheckpointError {
     #[error("{file} is not a safetensors file")]
     Format { file: String, source: SafeTensorError },
     #[error("tensor {name:?} is missing; the file holds {n_tensors} others{}", closest(.similar))]
     MissingTensor { name: String, n_tensors: usize, similar: Option<String> },
-    #[error("tensor {name:?} has shape {found:?}; the model config asks for {expected:?}")]
+    #[error("tensor {name:?} has shape {found:?}; the model config requires {expected:?}")]
     Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
     #[error("tensor {name:?} has dtype {found:?}; supported: F32, F16, BF16, F8_E4M3, F8_E5M2")]
     Dtype { name: String, found: Dtype },
     #[error(
-        "tensor {name:?} is in 8 bits, and \"{name}.scales\" is missing beside it; fetch the file \
-         again or write it anew"
+        "tensor {name:?} is stored in 8 bits, but \"{name}.scales\" is missing; download the file \
+         again or re-export it"
     )]
     NoScales { name: String },
     #[error(
         "tensor {name:?} is {dtype:?} of shape {found:?}; expected F16 of shape {expected:?}, a \
-         scale for every 32 values of a row; write the file anew"
+         scale for every 32 values of a row; re-export the file"
     )]
     Scales { name: String, dtype: Dtype, expected: Vec<usize>, found: Vec<usize> },
     #[error(
-        "number {number} of tensor {name:?} is {found}; expected a scale of at least 0; fetch the \
-         file again or write it anew"
+        "element {number} of tensor {name:?} is {found}; expected a finite scale of at least 0; \
+         download the file again or re-export it"
     )]
     Scale { name: String, number: usize, found: f32 },
     #[error(
-        "tensor {name:?} holds {} NaN or infinite (of {n_values}), and so would be what is computed \
-         from it: fetch the file again, or go back to a checkpoint that is finite",
+        "tensor {name:?} holds {} NaN or infinite (of {n_values}), and results computed from it \
+         would be as well; download the file again, or use an earlier checkpoint",
         counted(.n_not_finite, "value that is", "values that are")
     )]
     NotFinite { name: String, n_not_finite: usize, n_values: usize },
     #[error(
-        "tensor {name:?} holds {} too large for {format} (of {n_values}): up to {largest:e}, and \
-         {format} ends at {end:e}; write bf16 or f32 instead",
+        "tensor {name:?} holds {} too large for {format} (of {n_values}): up to {largest:e}; the \
+         largest {format} value is {end:e}; use bf16 or f32 instead",
         counted(.n_too_large, "value", "values")
     )]
     TooLarge {
@@ -103,8 +103,8 @@ pub enum CheckpointError {
     )]
     Unused { n_unused: usize, names: String },
     #[error(
-        "{key} in config.json is {expected}, and the weights have {found} layers; correct \
-         config.json, or remove the layers that are too many"
+        "{key} in config.json is {expected}, but the weights have {found} layers; correct \
+         config.json, or remove the extra layers"
     )]
     MoreLayers { key: &'static str, expected: usize, found: usize },
     #[error(
@@ -118,18 +118,18 @@ pub enum CheckpointError {
     )]
     Quantised { method: String, marker: String },
     #[error(
-        "{name:?} is part of an adapter, not of a whole model; merge it into its base model (in \
+        "{name:?} is part of an adapter, not of a complete model; merge it into its base model (in \
          peft: merge_and_unload) and use the result"
     )]
     Adapter { name: String },
     #[error(
-        "{name:?} is the head of a classifier or reward model, which says nothing about the next \
-         token; use the language model that it was made from"
+        "{name:?} is the head of a classifier or reward model, which does not predict tokens; use \
+         the language model that it is based on"
     )]
     OtherHead { name: String },
     #[error("writing safetensors failed")]
     Write(#[source] SafeTensorError),
-    #[error("the index is not usable: {0}")]
+    #[error("invalid model.safetensors.index.json: {0}")]
     Index(String),
 }
 
@@ -143,7 +143,8 @@ fn closest(similar: &Option<String>) -> String {
 }
 
 impl<'bytes> Checkpoint<'bytes> {
-    /// One or more safetensors files that together hold a model; the names are for messages.
+    /// Parses one or more safetensors files that together hold a model; the names are used in
+    /// errors.
     ///
     /// # Errors
     /// [`CheckpointError::Format`] names the file.
@@ -187,12 +188,12 @@ impl<'bytes> Checkpoint<'bytes> {
         &self.tensors
     }
 
-    /// Bytes of all tensors as stored.
+    /// Total size of all tensors as stored.
     pub fn n_bytes(&self) -> usize {
         self.tensors.values().map(|view| view.data().len()).sum()
     }
 
-    /// The dtype that most of the bytes have; new files of the family are written in it.
+    /// The dtype of most bytes, in which other files of the family are written.
     pub fn main_dtype(&self) -> Option<Dtype> {
         let mut n_bytes = BTreeMap::<String, (usize, Dtype)>::new();
         for view in self.tensors.values() {
@@ -202,7 +203,7 @@ impl<'bytes> Checkpoint<'bytes> {
         n_bytes.into_values().max_by_key(|entry| entry.0).map(|entry| entry.1)
     }
 
-    /// The format that holds every tensor's values; `None` without tensors.
+    /// The narrowest format that holds every tensor's values exactly; `None` without tensors.
     pub fn widest_precision(&self) -> Option<Precision> {
         let mut precisions = self.tensors.values().map(|view| Precision::of(view.dtype()));
         let first = precisions.next()?;
@@ -214,7 +215,7 @@ impl<'bytes> Checkpoint<'bytes> {
         self.files.iter().map(String::as_str)
     }
 
-    /// The tensor whose name ends alike, for the message about a missing one.
+    /// The tensor with the longest common name suffix, for the error about a missing one.
     fn similar(&self, name: &str) -> Option<String> {
         let shared = |other: &str| {
             other.bytes().rev().zip(name.bytes().rev()).take_while(|(a, b)| a == b).count()
@@ -224,11 +225,11 @@ impl<'bytes> Checkpoint<'bytes> {
     }
 }
 
-/// File names in a `model.safetensors.index.json`, each once.
+/// The distinct file names in a `model.safetensors.index.json`.
 ///
 /// # Errors
 /// [`CheckpointError::Index`] for anything but plain names in the same folder: an index must not
-/// lead out of the model's directory.
+/// refer to files outside the model's directory.
 pub fn shard_names(index_json: &str) -> Result<Vec<String>, CheckpointError> {
     let index: Value = serde_json::from_str(index_json)
         .map_err(|error| CheckpointError::Index(error.to_string()))?;
@@ -258,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_cannot_lead_out_of_its_folder() {
+    fn an_index_cannot_refer_outside_its_folder() {
         for file in ["../x", "/etc/passwd", "a/../../b", "..", "C:x", "a\\b"] {
             let index = serde_json::json!({"weight_map": {"t": file}}).to_string();
             assert!(shard_names(&index).is_err(), "{file} was accepted");

@@ -1,4 +1,4 @@
-//! The number formats that weights are written in.
+//! Number formats of written weights.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::dtype::to_f32;
 use super::{Checkpoint, CheckpointError, Refusal, ensure_finite, n_not_finite};
 
-/// The number format of written weights.
+/// A floating-point format of written weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
@@ -19,7 +19,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// As in `torch_dtype`.
+    /// The name in `torch_dtype`.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "float32",
@@ -35,7 +35,7 @@ impl Precision {
         }
     }
 
-    /// The format that keeps tensors of this dtype exact; f32 for anything else.
+    /// The format that represents this dtype exactly; f32 for anything else.
     pub fn of(dtype: Dtype) -> Self {
         match dtype {
             Dtype::F16 => Self::F16,
@@ -44,7 +44,7 @@ impl Precision {
         }
     }
 
-    /// The format of a checkpoint, for files of the same family.
+    /// The main format of a checkpoint, for other files of the same family.
     pub fn of_checkpoint(checkpoint: &Checkpoint<'_>) -> Self {
         checkpoint.main_dtype().map_or(Self::F32, Self::of)
     }
@@ -57,12 +57,12 @@ impl Precision {
         }
     }
 
-    /// A piece of the tensor `name` in this format. `piece` holds whole values; an error counts those
-    /// of `whole`, the stored bytes of all of the tensor.
+    /// Converts a piece of the tensor `name` to this format. `piece` holds whole values; an error
+    /// counts those of `whole`, the stored bytes of the entire tensor.
     ///
     /// # Errors
     /// [`CheckpointError::Dtype`] for anything but floats, [`CheckpointError::NotFinite`], or
-    /// [`CheckpointError::TooLarge`] for a value that this format has no finite number for.
+    /// [`CheckpointError::TooLarge`] for a value that overflows this format.
     pub fn convert(
         self,
         name: &str,
@@ -82,11 +82,11 @@ impl Precision {
         Err(refusal.error(name))
     }
 
-    /// The values of the tensor `name` as stored.
+    /// The values of the tensor `name` in this format.
     ///
     /// # Errors
-    /// [`CheckpointError::NotFinite`], or [`CheckpointError::TooLarge`] for a value that this format
-    /// has no finite number for.
+    /// [`CheckpointError::NotFinite`], or [`CheckpointError::TooLarge`] for a value that overflows
+    /// this format.
     pub(crate) fn encode(self, name: &str, values: &[f32]) -> Result<Vec<u8>, CheckpointError> {
         let bytes = self.bytes(values);
         if n_not_finite(self.dtype(), &bytes) == 0 {
@@ -104,7 +104,7 @@ impl Precision {
         Refusal::new(format, self.into())
     }
 
-    /// The values as stored, whatever they are.
+    /// The values in this format, without checks.
     pub(crate) fn bytes(self, values: &[f32]) -> Vec<u8> {
         match self {
             Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -118,14 +118,14 @@ impl Precision {
     }
 }
 
-/// Bytes whose values are counted at a time; whole values of any type.
+/// Bytes per counting step; whole values of any type.
 const PIECE: usize = 1 << 20;
 
-/// How the weights of a model are written.
+/// Number format of a model's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StoredAs {
-    /// Matrices in 8 bits with a scale for every 32 values, as in GGUF; vectors and learned
-    /// positions in f32.
+    /// 8-bit matrices with a scale per 32 values, as in GGUF; vectors and learned position
+    /// embeddings in f32.
     #[serde(rename = "q8_0")]
     Q8_0,
     #[serde(untagged)]
@@ -155,13 +155,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_too_large_for_a_format_is_refused_with_how_large_it_is() {
+    fn a_value_too_large_for_a_format_is_refused_with_its_size() {
         let sentence =
             |precision: Precision, values: &[f32]| precision.encode("t", values).unwrap_err();
         assert_eq!(
             sentence(Precision::F16, &[1.0, -1e5, 65520.0]).to_string(),
-            "tensor \"t\" holds 2 values too large for f16 (of 3): up to 1e5, and f16 ends at \
-             6.5504e4; write bf16 or f32 instead"
+            "tensor \"t\" holds 2 values too large for f16 (of 3): up to 1e5; the largest f16 \
+             value is 6.5504e4; use bf16 or f32 instead"
         );
         let error = sentence(Precision::Bf16, &[f32::MAX]).to_string();
         assert!(error.contains("1 value too large for bf16"), "{error}");

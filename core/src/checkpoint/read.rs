@@ -1,12 +1,12 @@
-//! Tensors of a checkpoint as parameters of a model.
+//! Reads the tensors of a checkpoint as parameters of a model.
 
 use burn::tensor::{Device, TensorData};
 use safetensors::tensor::TensorView;
 
 use super::eight_bits::Scales;
 use super::foreign::refuse_dtype;
-use super::names::Place;
-use super::stored::Stored;
+use super::names::TensorLocation;
+use super::stored::RawTensor;
 use super::used::{Described, Used};
 use super::{Checkpoint, CheckpointError, Names, Share};
 use crate::config::{LayerKind, ModelConfig};
@@ -17,7 +17,7 @@ impl<'bytes> Checkpoint<'bytes> {
     /// The model that `config` describes, in f32 on `device`.
     ///
     /// # Errors
-    /// [`CheckpointError`] names the tensor that is missing or does not fit.
+    /// [`CheckpointError`] names the tensor that is missing or invalid.
     pub fn read_model(
         &self,
         config: &ModelConfig,
@@ -26,8 +26,9 @@ impl<'bytes> Checkpoint<'bytes> {
         self.read_model_releasing(config, device, |_| {})
     }
 
-    /// As [`Checkpoint::read_model`], and tells `release` the stored bytes as they have been read,
-    /// piece by piece, so that a mapped file need not stay in memory beside the model.
+    /// As [`Checkpoint::read_model`], and passes the stored bytes to `release` once they have been
+    /// read, piece by piece, so that a mapped file need not stay in memory in addition to the
+    /// model.
     ///
     /// # Errors
     /// As [`Checkpoint::read_model`].
@@ -60,7 +61,7 @@ impl<'bytes> Checkpoint<'bytes> {
     /// As [`Checkpoint::read_model`].
     ///
     /// # Panics
-    /// When the model has no such layer.
+    /// If the model has no such layer.
     pub fn read_layer_of(
         &self,
         config: &ModelConfig,
@@ -90,7 +91,8 @@ impl<'bytes> Checkpoint<'bytes> {
         self.read_parameters(&without_layers, device, release)
     }
 
-    /// A single layer from a file that holds nothing else, its tensors named as inside a layer.
+    /// Reads a single layer from a file that holds nothing else, with tensor names relative to the
+    /// layer.
     ///
     /// # Errors
     /// As [`Checkpoint::read_model`].
@@ -107,8 +109,8 @@ impl<'bytes> Checkpoint<'bytes> {
         })
     }
 
-    /// Looks whether the model that `config` describes is here, and nothing else, without reading a
-    /// weight.
+    /// Checks that the checkpoint holds exactly the model that `config` describes, without reading
+    /// a weight.
     ///
     /// # Errors
     /// As [`Checkpoint::read_model`].
@@ -117,7 +119,7 @@ impl<'bytes> Checkpoint<'bytes> {
         Used::by(config).refuse_others(self.described())?;
         self.refuse_broken_tie(config, &names)?;
         each_parameter(config, |parameter| {
-            self.fitting(&place_of(&names, parameter)?, parameter).map(|_| ())
+            self.fitting(&location_of(&names, parameter)?, parameter).map(|_| ())
         })
     }
 
@@ -126,18 +128,18 @@ impl<'bytes> Checkpoint<'bytes> {
         tensors.map(|(name, view)| Described { name, dtype: view.dtype(), shape: view.shape() })
     }
 
-    /// The tensor, if it has the shape that the parameter asks for.
-    fn fitting<'place>(
+    /// The tensor, checked to have the parameter's shape and a supported dtype.
+    fn fitting<'location>(
         &self,
-        place: &'place Place,
+        location: &'location TensorLocation,
         parameter: &Parameter,
-    ) -> Result<Stored<'place, 'bytes>, CheckpointError> {
-        let (name, view) = self.locate(place)?;
-        fits(place, parameter, name, view.shape())?;
+    ) -> Result<RawTensor<'location, 'bytes>, CheckpointError> {
+        let (name, view) = self.locate(location)?;
+        fits(location, parameter, name, view.shape())?;
         refuse_dtype(name, view.dtype())?;
-        self.refuse_second(place, name, view)?;
+        self.refuse_second(location, name, view)?;
         let scales = Scales::find(self, name, view)?;
-        Ok(Stored {
+        Ok(RawTensor {
             name,
             dtype: view.dtype(),
             shape: view.shape().to_vec(),
@@ -152,42 +154,42 @@ impl<'bytes> Checkpoint<'bytes> {
         parameter: &Parameter,
         release: &mut dyn FnMut(&[u8]),
     ) -> Result<TensorData, CheckpointError> {
-        let place = place_of(names, parameter)?;
-        let stored = self.fitting(&place, parameter)?;
-        let values = if place.storage.share == Share::WHOLE {
+        let location = location_of(names, parameter)?;
+        let stored = self.fitting(&location, parameter)?;
+        let values = if location.storage.share == Share::WHOLE {
             stored.whole(release)?
         } else {
-            let values = stored.share(place.storage.share, place.storage.transposed)?;
+            let values = stored.share(location.storage.share, location.storage.transposed)?;
             release(stored.data);
             values
         };
         if let Some(scales) = stored.scales {
             release(scales.data());
         }
-        let values = match (place.storage.transposed, parameter.shape.as_slice()) {
+        let values = match (location.storage.transposed, parameter.shape.as_slice()) {
             (true, &[n_inputs, n_outputs]) => transpose(&values, n_outputs, n_inputs),
             _ => values,
         };
         Ok(TensorData::new(values, parameter.shape.clone()))
     }
 
-    /// The tensor, under the first of its names that the files have.
-    pub(crate) fn locate<'place>(
+    /// The tensor and its name in the files.
+    pub(crate) fn locate<'location>(
         &self,
-        place: &'place Place,
-    ) -> Result<(&'place str, &TensorView<'bytes>), CheckpointError> {
-        let name = place.names().find(|name| self.contains(name)).unwrap_or(&place.name);
+        location: &'location TensorLocation,
+    ) -> Result<(&'location str, &TensorView<'bytes>), CheckpointError> {
+        let name = location.names().find(|name| self.contains(name)).unwrap_or(&location.name);
         Ok((name, self.tensor(name)?))
     }
 
-    /// A parameter has one value, under however many of its names it is stored.
+    /// If a parameter is stored under several names, all values must be the same.
     fn refuse_second(
         &self,
-        place: &Place,
+        location: &TensorLocation,
         first: &str,
         view: &TensorView<'_>,
     ) -> Result<(), CheckpointError> {
-        let others = place.names().filter(|name| *name != first);
+        let others = location.names().filter(|name| *name != first);
         let mut others = others.filter_map(|name| Some((name, self.tensors.get(name)?)));
         let differs =
             |other: &TensorView<'_>| other.dtype() != view.dtype() || other.data() != view.data();
@@ -222,8 +224,8 @@ impl<'bytes> Checkpoint<'bytes> {
     }
 }
 
-/// Looks whether these tensors are the model that `config` describes, and nothing else; `missing` says
-/// what there is instead of a tensor.
+/// Checks that these tensors are exactly the model that `config` describes; `missing` makes the
+/// error for a missing tensor.
 pub(super) fn check_described<'tensors>(
     config: &ModelConfig,
     all: impl Iterator<Item = Described<'tensors>>,
@@ -233,16 +235,16 @@ pub(super) fn check_described<'tensors>(
     let names = Names::of(config);
     Used::by(config).refuse_others(all)?;
     let check = |parameter: &Parameter| {
-        let place = place_of(&names, parameter)?;
-        let found = place.names().find_map(|name| find(name));
-        let found = found.ok_or_else(|| missing(&place.name))?;
-        fits(&place, parameter, found.name, found.shape)?;
+        let location = location_of(&names, parameter)?;
+        let found = location.names().find_map(|name| find(name));
+        let found = found.ok_or_else(|| missing(&location.name))?;
+        fits(&location, parameter, found.name, found.shape)?;
         refuse_dtype(found.name, found.dtype)
     };
     each_parameter(config, check)
 }
 
-/// Calls `check` with every parameter of a model, up to the first that it refuses.
+/// Calls `check` with every parameter of a model until it returns an error.
 fn each_parameter(
     config: &ModelConfig,
     check: impl Fn(&Parameter) -> Result<(), CheckpointError>,
@@ -256,18 +258,21 @@ fn each_parameter(
     outcome
 }
 
-fn place_of(names: &Names<'_>, parameter: &Parameter) -> Result<Place, CheckpointError> {
-    let place = names.find(&parameter.path);
-    place.ok_or_else(|| CheckpointError::Unnamed { path: parameter.path.clone() })
+fn location_of(
+    names: &Names<'_>,
+    parameter: &Parameter,
+) -> Result<TensorLocation, CheckpointError> {
+    let location = names.find(&parameter.path);
+    location.ok_or_else(|| CheckpointError::Unnamed { path: parameter.path.clone() })
 }
 
 fn fits(
-    place: &Place,
+    location: &TensorLocation,
     parameter: &Parameter,
     name: &str,
     found: &[usize],
 ) -> Result<(), CheckpointError> {
-    let expected = place.stored_shape(&parameter.shape);
+    let expected = location.stored_shape(&parameter.shape);
     if expected.as_deref() == Some(found) {
         return Ok(());
     }

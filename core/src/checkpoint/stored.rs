@@ -1,4 +1,4 @@
-//! A tensor as it lies in its file, and its values.
+//! A tensor as stored in its file, and its values.
 
 use std::ops::Range;
 
@@ -8,20 +8,20 @@ use super::dtype::to_f32;
 use super::eight_bits::Scales;
 use super::{CheckpointError, Share, ensure_finite};
 
-/// A tensor as it lies in its file.
-pub(super) struct Stored<'name, 'bytes> {
+/// A tensor as stored in its file.
+pub(super) struct RawTensor<'name, 'bytes> {
     pub(super) name: &'name str,
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
     pub(super) data: &'bytes [u8],
-    /// Of a tensor in 8 bits.
+    /// Scales of an 8-bit tensor.
     pub(super) scales: Option<Scales<'bytes>>,
 }
 
-/// Values that are read before their bytes are released.
+/// Values read before each release of their bytes.
 const PIECE: usize = 1 << 18;
 
-impl<'bytes> Stored<'_, 'bytes> {
+impl<'bytes> RawTensor<'_, 'bytes> {
     fn n_values(&self) -> usize {
         self.shape.iter().product()
     }
@@ -31,7 +31,7 @@ impl<'bytes> Stored<'_, 'bytes> {
         &self.data[range.start * width..range.end * width]
     }
 
-    /// The values at these places of the tensor, row-major, all of them finite.
+    /// The values with these row-major indices; all of them finite.
     fn values(&self, range: Range<usize>) -> Result<Vec<f32>, CheckpointError> {
         let bytes = self.bytes(range.clone());
         match &self.scales {
@@ -57,7 +57,7 @@ impl<'bytes> Stored<'_, 'bytes> {
         Ok(values)
     }
 
-    /// The values of a parameter that has a share of the tensor, as rows when the outputs are rows.
+    /// The values of a parameter in a fused tensor, as rows if the outputs are rows.
     pub(super) fn share(
         &self,
         share: Share,

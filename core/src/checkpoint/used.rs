@@ -1,5 +1,5 @@
-//! Which tensors of a checkpoint its model uses. Of the others only those are let be that are known
-//! to change nothing: any other says that config and weights are not of one model.
+//! Checks which tensors of a checkpoint its model uses. Unused tensors are accepted only if they
+//! are known to have no effect; any other means that config and weights do not match.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::architecture::Architecture;
 use crate::config::ModelConfig;
 use crate::model::LanguageModel;
 
-/// A tensor, as a header tells of it.
+/// A tensor as described by a header.
 #[derive(Clone, Copy)]
 pub(super) struct Described<'a> {
     pub(super) name: &'a str,
@@ -20,28 +20,28 @@ pub(super) struct Described<'a> {
     pub(super) shape: &'a [usize],
 }
 
-/// The names under which a model's parameters may be stored.
+/// All names under which a model's parameters may be stored.
 pub(super) struct Used<'config> {
     config: &'config ModelConfig,
     names: Names<'config>,
-    /// Inside a layer.
+    /// Names inside a layer.
     layer: BTreeSet<String>,
     ends: BTreeSet<String>,
 }
 
-/// Unused tensors that are named in a message.
+/// Unused tensors listed in an error.
 const N_NAMED: usize = 4;
 
 impl<'config> Used<'config> {
     pub(super) fn by(config: &'config ModelConfig) -> Self {
         let names = Names::of(config);
         let (mut layer, mut ends) = (BTreeSet::new(), BTreeSet::new());
-        // All layers have the same parameters; a file of the ends alone has none.
+        // All layers have the same parameters; a file with only the ends has none.
         let first = config.layers.first().copied().into_iter().collect();
         let first = config.with_layers(first, config.tied);
         LanguageModel::for_each_parameter(&first, |parameter| {
-            let place = names.find(&parameter.path);
-            for name in place.iter().flat_map(|place| place.names()) {
+            let location = names.find(&parameter.path);
+            for name in location.iter().flat_map(|location| location.names()) {
                 match names.in_layer(name) {
                     Some((_, part)) => layer.insert(part.to_owned()),
                     None => ends.insert(name.clone()),
@@ -57,11 +57,11 @@ impl<'config> Used<'config> {
         self.layer.contains(part) || without_scales(part).is_some_and(|of| self.layer.contains(of))
     }
 
-    /// Looks at the names and dtypes of a whole checkpoint.
+    /// Checks the names of an entire checkpoint.
     ///
     /// # Errors
-    /// [`CheckpointError`] names the tensors that the model does not use, or says what kind of
-    /// checkpoint it is that has them.
+    /// [`CheckpointError`] names the tensors that the model does not use, or the unsupported kind
+    /// of checkpoint.
     pub(super) fn refuse_others<'a>(
         &self,
         tensors: impl Iterator<Item = Described<'a>>,
@@ -107,7 +107,7 @@ impl<'config> Used<'config> {
 
     fn at_the_ends(&self, name: &str) -> bool {
         let is_used = |name: &str| {
-            // A tied head is stored once more by some programs; whoever reads values compares it.
+            // Some programs store a tied head again; it is compared when values are read.
             let is_head = || self.config.tied && self.names.part(name) == Some("head");
             self.ends.contains(name) || is_head()
         };
@@ -128,19 +128,19 @@ fn refuse_unused(named: Vec<String>, n_unused: usize) -> Result<(), CheckpointEr
     Err(CheckpointError::Unused { n_unused, names: format!("{}{more}", names.join(", ")) })
 }
 
-/// What a tensor looks like that some programs store and none reads.
+/// Shape of a tensor that some programs store but none reads.
 #[derive(Clone, Copy)]
 enum Form {
     Any,
-    /// `[1, 1, n, n]`: which positions a query sees.
+    /// `[1, 1, n, n]`: attention mask.
     Mask,
-    /// One number.
+    /// A single value.
     Scalar,
-    /// `[1, n]`: a number for each position.
+    /// `[1, n]`: a value per position.
     Row,
 }
 
-/// Ends of names, and what the tensors look like.
+/// Name suffixes and shapes of tensors without effect.
 type Harmless = &'static [(&'static str, Form)];
 
 /// Computed from the config, and stored by older versions of transformers.
@@ -151,7 +151,7 @@ const GPT_NEOX: Harmless =
 
 const GPT2: Harmless = &[(".attn.bias", Form::Mask), (".attn.masked_bias", Form::Scalar)];
 
-/// Positions, and what BERT was pretrained with besides masked tokens.
+/// Position ids, and the pooler and next-sentence head of BERT's pretraining.
 const BERT: Harmless = &[
     ("embeddings.position_ids", Form::Row),
     ("embeddings.token_type_ids", Form::Row),
@@ -169,13 +169,13 @@ fn is_harmless(architecture: Architecture, tensor: &Described<'_>) -> bool {
         _ => &[],
     };
     FREQUENCIES.iter().chain(own).any(|&(end, form)| {
-        let looks_like_it = match (form, tensor.shape) {
+        let has_form = match (form, tensor.shape) {
             (Form::Any, _) => true,
             (Form::Mask, &[1, 1, rows, columns]) => rows == columns,
             (Form::Scalar, shape) => shape.iter().product::<usize>() == 1,
             (Form::Row, shape) => matches!(shape, [1, _] | [_]),
             (Form::Mask, _) => false,
         };
-        tensor.name.ends_with(end) && looks_like_it
+        tensor.name.ends_with(end) && has_form
     })
 }

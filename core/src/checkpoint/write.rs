@@ -7,16 +7,16 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use super::eight_bits::{self, scales_name, scales_shape};
 use super::read::transpose;
-use super::{CheckpointError, Names, Place, Precision, Share, Storage, StoredAs};
+use super::{CheckpointError, Names, Precision, Share, Storage, StoredAs, TensorLocation};
 use crate::config::ModelConfig;
 use crate::model::parameters::for_each;
 use crate::model::{DecoderLayer, LanguageModel};
 
-/// The weights of a model, as `model.safetensors` holds them.
+/// The weights of a model as the bytes of a `model.safetensors`.
 ///
 /// # Errors
-/// [`CheckpointError`] when a parameter has no name, a value is not finite or too large for the
-/// format, or the file cannot be laid out.
+/// [`CheckpointError`] if a parameter has no tensor name, a value is not finite or overflows the
+/// format, or serialization fails.
 pub fn model_to_bytes(
     model: &LanguageModel,
     stored_as: impl Into<StoredAs>,
@@ -24,7 +24,7 @@ pub fn model_to_bytes(
     module_to_bytes(model, model.config(), stored_as.into())
 }
 
-/// The weights of a single layer, named as inside a layer.
+/// The weights of a single layer, with tensor names relative to the layer.
 ///
 /// # Errors
 /// As [`model_to_bytes`].
@@ -43,16 +43,16 @@ fn module_to_bytes<M: Module>(
 ) -> Result<Vec<u8>, CheckpointError> {
     let names = Names::of(config);
     let mut tensors = Vec::new();
-    // Tensors that several parameters share, by name: its place among the tensors.
+    // Fused tensors: the index in `tensors` by name.
     let mut shared = HashMap::<String, usize>::new();
     let mut unnamed = None;
     for_each(module, |parameter, tensor| {
-        let place = names.find(&parameter.path);
-        let stored = place.and_then(|place| {
-            let shape = place.stored_shape(&parameter.shape)?;
-            Some((place, shape))
+        let location = names.find(&parameter.path);
+        let stored = location.and_then(|location| {
+            let shape = location.stored_shape(&parameter.shape)?;
+            Some((location, shape))
         });
-        let Some((Place { name, storage, .. }, stored_shape)) = stored else {
+        let Some((TensorLocation { name, storage, .. }, stored_shape)) = stored else {
             unnamed.get_or_insert_with(|| parameter.path.clone());
             return;
         };
@@ -77,15 +77,15 @@ fn module_to_bytes<M: Module>(
         Some(path) => Err(CheckpointError::Unnamed { path }),
         None => {
             let tensors = tensors.into_iter().map(|(stored_as, tensor)| encode(tensor, stored_as));
-            // transformers refuses files without this entry.
+            // transformers rejects files without this entry.
             to_file(tensors, ("format", "pt"))
         }
     }
 }
 
-/// Puts a parameter's values where they belong in the tensor that it shares.
+/// Copies a parameter's values into its share of a fused tensor.
 fn fill_share(stored: &mut [f32], shape: &[usize], storage: Storage, values: &[f32]) {
-    // Runs of outputs lie together: whole rows of a transposed matrix, pieces of a row otherwise.
+    // Contiguous runs: whole rows of a transposed matrix, otherwise ranges of a row.
     let (n_rows, n_outputs, run) = match (storage.transposed, shape) {
         (true, &[outputs, inputs]) => (1, outputs, inputs),
         (false, &[inputs, outputs]) => (inputs, outputs, 1),
@@ -95,9 +95,9 @@ fn fill_share(stored: &mut [f32], shape: &[usize], storage: Storage, values: &[f
     for row in 0..n_rows {
         for outputs in storage.share.ranges(n_outputs) {
             let start = row * n_outputs;
-            let place = (start + outputs.start) * run..(start + outputs.end) * run;
-            let (own, after) = rest.split_at(place.len());
-            stored[place].copy_from_slice(own);
+            let target = (start + outputs.start) * run..(start + outputs.end) * run;
+            let (own, after) = rest.split_at(target.len());
+            stored[target].copy_from_slice(own);
             rest = after;
         }
     }
@@ -106,8 +106,9 @@ fn fill_share(stored: &mut [f32], shape: &[usize], storage: Storage, values: &[f
 /// Named tensors as a safetensors file.
 ///
 /// # Errors
-/// [`CheckpointError::Write`] when shape and values of a tensor disagree, and the tensor's name when
-/// one of its values is not finite or too large for the format.
+/// [`CheckpointError::Write`] if shape and values of a tensor disagree;
+/// [`CheckpointError::NotFinite`] or [`CheckpointError::TooLarge`] names a tensor with a value that
+/// is not finite or overflows the format.
 pub fn tensors_to_bytes(
     tensors: Vec<NamedTensor>,
     precision: Precision,
@@ -122,7 +123,7 @@ type NamedTensor = (String, Vec<usize>, Vec<f32>);
 /// Name, type, shape and bytes.
 type EncodedTensor = (String, Dtype, Vec<usize>, Vec<u8>);
 
-/// How a parameter is stored, in a file that is stored as `stored_as`.
+/// The format of one parameter in a file stored as `stored_as`.
 fn of_parameter(stored_as: StoredAs, path: &str, stored_shape: &[usize]) -> StoredAs {
     let is_matrix = stored_shape.len() == 2 && path != "embedding.positions.weight";
     match stored_as {
@@ -131,7 +132,7 @@ fn of_parameter(stored_as: StoredAs, path: &str, stored_shape: &[usize]) -> Stor
     }
 }
 
-/// A tensor as it is stored, in 8 bits with its scales.
+/// Encodes a tensor; an 8-bit one is followed by its scales.
 fn encode(
     (name, shape, values): NamedTensor,
     stored_as: StoredAs,
@@ -150,7 +151,7 @@ fn encode(
     }
 }
 
-/// `entry` is all of the file's metadata: several entries would lie in another order each time.
+/// `entry` is the only metadata: the order of several entries would not be deterministic.
 fn to_file(
     tensors: impl Iterator<Item = Result<Vec<EncodedTensor>, CheckpointError>>,
     entry: (&str, &str),

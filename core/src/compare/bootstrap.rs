@@ -1,36 +1,37 @@
-//! The paired bootstrap: how far a difference of scores could be chance.
+//! Paired bootstrap: confidence interval and p-value of a difference of scores.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-/// A difference of means with the interval in which it lies for 95 of 100 draws of questions.
+/// A difference of means with its 95 % confidence interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Resampled {
-    /// Second minus first, on the questions there are.
+    /// Second minus first, on the original questions.
     pub difference: f64,
-    /// The 2.5 and the 97.5 percentile over draws.
+    /// The 2.5th and the 97.5th percentile over resamples.
     pub low: f64,
     pub high: f64,
-    /// Two-sided: twice the share of draws on the rarer side of 0, at most 1; never 0, because a
-    /// finite number of draws cannot show that.
+    /// Two-sided: twice the share of resamples on the rarer side of 0, at most 1; never 0, which a
+    /// finite number of resamples cannot show.
     pub p_value: f64,
 }
 
 /// Differences of two members on the same tasks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bootstrap {
-    /// In the order given.
+    /// In the given order.
     pub by_task: Vec<Resampled>,
-    /// Of the mean over tasks, each counted once; `None` without tasks.
+    /// Difference of the mean over tasks, each task with the same weight; `None` without tasks.
     pub mean: Option<Resampled>,
 }
 
-/// Draws questions with replacement, `n_draws` times, the same ones for both members, task by task.
+/// Resamples questions with replacement, `n_draws` times, the same ones for both members, task by
+/// task.
 ///
-/// `differences` holds for each task the second member's score minus the first's, question by
-/// question; a task without questions is left out of the mean and has a difference of 0. The same
-/// `seed` gives the same numbers.
+/// `differences` holds the second member's score minus the first's, per task and question; a task
+/// without questions is excluded from the mean and has a difference of 0. The result is
+/// deterministic for a `seed`.
 pub fn paired_bootstrap(differences: &[Vec<f64>], n_draws: usize, seed: u64) -> Bootstrap {
     let n_draws = n_draws.max(1);
     let n_tasks = differences.iter().filter(|task| !task.is_empty()).count();
@@ -61,15 +62,16 @@ fn mean_of_draw(task: &[f64], random: &mut ChaCha8Rng) -> f64 {
 }
 
 impl Resampled {
-    /// `draws` come back sorted.
+    /// Sorts `draws`.
     fn new(difference: f64, draws: &mut [f64]) -> Self {
         draws.sort_by(f64::total_cmp);
         let percentile = |part: f64| {
-            let place = part * (draws.len() - 1) as f64;
-            let (below, above) = (draws[place.floor() as usize], draws[place.ceil() as usize]);
-            below + (above - below) * place.fract()
+            let position = part * (draws.len() - 1) as f64;
+            let (below, above) =
+                (draws[position.floor() as usize], draws[position.ceil() as usize]);
+            below + (above - below) * position.fract()
         };
-        // Sums of the same numbers in another order are not always 0 to the last bit.
+        // Sums of the same numbers in another order differ in the last bits.
         let share = |is_there: fn(f64) -> bool| {
             let n = draws.iter().filter(|&&draw| is_there(draw)).count();
             (n + 1) as f64 / (draws.len() + 1) as f64
@@ -91,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_that_answer_alike_do_not_differ() {
+    fn members_with_the_same_answers_do_not_differ() {
         let found = paired_bootstrap(&[vec![0.0; 50]], 200, 1).mean.unwrap();
         assert_eq!((found.difference, found.low, found.high, found.p_value), (0.0, 0.0, 0.0, 1.0));
     }
@@ -102,8 +104,8 @@ mod tests {
         assert_eq!((found.low, found.high, found.p_value), (1.0, 1.0, 0.002));
     }
 
-    /// 30 of 100 questions gained and 10 lost: the standard error of the mean is
-    /// `sqrt(.4 - .2**2) / 10 = 0.06`, and 1.96 of them reach 0.118.
+    /// 30 of 100 questions gained and 10 lost. The standard error of the mean is `sqrt(.4 - .2**2)
+    /// / 10 = 0.06`, and 1.96 of them reach 0.118.
     #[test]
     fn the_interval_is_as_wide_as_the_normal_one() {
         let task: Vec<f64> = [vec![1.0; 30], vec![-1.0; 10], vec![0.0; 60]].concat();

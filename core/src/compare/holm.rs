@@ -1,8 +1,7 @@
-//! Several tests at once: Holm's correction.
+//! Holm's correction for multiple tests.
 
-/// P-values corrected so that the chance of even one false alarm among all of them stays below the
-/// level they are compared with, whatever their dependence (Holm 1979); in the order given, each from
-/// the value itself to 1.
+/// Holm-Bonferroni adjusted p-values (Holm 1979), which control the family-wise error rate under
+/// any dependence; in the given order, each from the p-value itself to 1.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
@@ -10,7 +9,7 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut least = 0.0_f64;
     for (rank, &index) in order.iter().enumerate() {
         let n_left = (p_values.len() - rank) as f64;
-        // A larger value is never corrected to less than a smaller one.
+        // Adjusted p-values are monotone in the p-values.
         least = least.max((p_values[index] * n_left).min(1.0));
         corrected[index] = least;
     }

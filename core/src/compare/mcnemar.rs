@@ -1,35 +1,34 @@
-//! McNemar's test: whether one member is right more often than another on the same questions.
+//! McNemar's test: whether the accuracies of two members differ on the same questions.
 
 use serde::{Deserialize, Serialize};
 
-/// The questions on which two members disagree, and how likely so lopsided a disagreement is.
+/// The discordant questions of two members, and the p-value of the test.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct McNemar {
-    /// Questions that only the first member has right.
+    /// Questions that only the first member answers correctly.
     pub only_first: usize,
     pub only_second: usize,
-    /// Two-sided probability of a disagreement at least as lopsided, were both equally good; from 0
-    /// to 1.
+    /// Two-sided p-value under the hypothesis of equal accuracy, from 0 to 1.
     pub p_value: f64,
     pub method: McNemarMethod,
 }
 
-/// How the probability was found.
+/// How the p-value is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum McNemarMethod {
-    /// The binomial distribution, for few disagreements.
+    /// Exact binomial test, for few discordant questions.
     Exact,
-    /// The chi-squared distribution with one degree of freedom, corrected for continuity.
+    /// Chi-squared test with one degree of freedom and continuity correction.
     Corrected,
 }
 
-/// Disagreements up to which the binomial distribution is summed; beyond, the approximation differs
-/// from it in the third digit.
+/// Largest number of discordant questions for the exact test; above it, the approximation differs
+/// in the third digit.
 const MOST_EXACT: usize = 25;
 
 impl McNemar {
-    /// From the numbers of questions that only one of the two has right.
+    /// From the numbers of questions that only one of the two answers correctly.
     pub fn new(only_first: usize, only_second: usize) -> Self {
         let n = only_first + only_second;
         let (p_value, method) = if n <= MOST_EXACT {
@@ -42,7 +41,7 @@ impl McNemar {
         Self { only_first, only_second, p_value, method }
     }
 
-    /// From whether each question was answered right, by the first and by the second member.
+    /// From whether the first and the second member answer each question correctly.
     pub fn of(answers: impl IntoIterator<Item = (bool, bool)>) -> Self {
         let (mut only_first, mut only_second) = (0, 0);
         for (first, second) in answers {
@@ -64,7 +63,7 @@ fn two_sided_binomial(k: usize, n: usize) -> f64 {
     (2.0 * sum * 0.5_f64.powi(n as i32)).min(1.0)
 }
 
-/// `2/√π ∫ₓ^∞ exp(-t²) dt` for `x >= 0`, to about 1e-14 of its size.
+/// `2/√π ∫ₓ^∞ exp(-t²) dt` for `x >= 0`, with a relative error of about 1e-14.
 fn erfc(x: f64) -> f64 {
     let density = (-x * x).exp() / std::f64::consts::PI.sqrt();
     if x < 2.0 {
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_that_both_have_right_count_for_neither() {
+    fn questions_that_both_answer_correctly_do_not_count() {
         let answers = [(true, true), (true, false), (false, false), (true, false), (false, true)];
         let found = McNemar::of(answers);
         assert_eq!((found.only_first, found.only_second), (2, 1));

@@ -1,9 +1,8 @@
-//! Whether two sizes differ, and how smoothly quality grows with size: statistics of curves.
+//! Statistics of size curves: whether two sizes differ, and how smoothly quality grows with size.
 //!
-//! Only numbers in, numbers out. Members of a family answer the same questions, so differences are
-//! taken question by question: [`McNemar`] for right and wrong, [`paired_bootstrap`] for any score
-//! and for means over tasks, [`holm`] when several sizes are compared at once. [`Shape`] says what a
-//! curve looks like.
+//! Numbers in, numbers out. Members of a family answer the same questions, so all tests are paired:
+//! [`McNemar`] for correct and wrong answers, [`paired_bootstrap`] for any score and for means over
+//! tasks, [`holm`] for several comparisons. [`Shape`] describes a curve.
 
 mod bootstrap;
 mod holm;

@@ -1,17 +1,17 @@
-//! What a curve of quality over size looks like: does it only rise, and how evenly?
+//! Shape of a curve of quality over size: whether it is monotone, and how evenly it rises.
 
 use serde::{Deserialize, Serialize};
 
-/// Figures of one curve, from its smallest size to its largest.
+/// Statistics of one curve, from the smallest to the largest size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Shape {
-    /// The most by which a size falls below a smaller one; `None` when none does.
+    /// The largest drop of a size below a smaller one; `None` if the curve is monotone.
     pub largest_fall: Option<Fall>,
-    /// Steps to the next size on which quality falls, of how many.
+    /// Number of steps to the next size on which quality falls, and number of all steps.
     pub n_falls: usize,
     pub n_steps: usize,
-    /// Kendall's rank correlation (tau-b) of size and quality: 1 when every larger size is better, -1
-    /// when every one is worse; `None` when all sizes are equally good.
+    /// Kendall's rank correlation (tau-b) of size and quality: 1 if every larger size is better, -1
+    /// if every larger size is worse; `None` if all sizes are equally good.
     pub kendall_tau: Option<f64>,
     /// The area between the curve and the straight line from its first point to its last, as a share of
     /// the rectangle that the two points span: 0 for a straight line, above 0 when the middle sizes are
@@ -23,17 +23,17 @@ pub struct Shape {
     pub largest_jump: Option<f64>,
 }
 
-/// One size below a smaller one, by their places in the curve.
+/// A drop between two sizes, by their indices in the curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fall {
     pub from: usize,
     pub to: usize,
-    /// Above 0.
+    /// Size of the drop, above 0.
     pub by: f64,
 }
 
 impl Shape {
-    /// Of `points`, each a size and a quality of which more is better, by ascending size.
+    /// `points` are `(size, quality)` by ascending size; higher quality is better.
     pub fn of(points: &[(f64, f64)]) -> Self {
         let steps: Vec<f64> = points.windows(2).map(|pair| pair[1].1 - pair[0].1).collect();
         let rise = points.last().zip(points.first()).map_or(0.0, |(last, first)| last.1 - first.1);

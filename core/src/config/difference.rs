@@ -1,4 +1,4 @@
-//! In what two configs differ that layers of the two could not be one model.
+//! Differences between two configs that prevent combining their layers in one model.
 
 use std::fmt::{Debug, Display};
 
@@ -6,9 +6,9 @@ use super::ModelConfig;
 use crate::architecture::{PositionRule, WindowRule};
 
 impl ModelConfig {
-    /// Whether layers of the two models fit in one stack; the number of layers, the tie of the head
-    /// and what a layer keeps as its [`super::LayerKind`] may differ. Returns the first difference as
-    /// a sentence with both values.
+    /// The first difference that prevents combining layers of the two models in one stack, with
+    /// both values; `None` if they are compatible. The number of layers, the tying of the head and
+    /// what a layer keeps as its [`super::LayerKind`] may differ.
     pub fn difference(&self, other: &Self) -> Option<String> {
         self.architecture_difference(other)
             .or_else(|| self.size_difference(other))
@@ -33,7 +33,7 @@ impl ModelConfig {
             row("head_dim", self.d_head, other.d_head),
             row(names.n_heads, self.n_heads, other.n_heads),
             row("num_key_value_heads", self.n_kv_heads, other.n_kv_heads),
-            // DistilBERT has none, and takes BERT's layers.
+            // DistilBERT has none, but uses BERT's layers.
             row("type_vocab_size", self.n_token_types, other.n_token_types)
                 .filter(|_| self.architecture == other.architecture),
             row(names.max_seq, self.max_seq, other.max_seq).filter(|_| learned),
@@ -42,8 +42,8 @@ impl ModelConfig {
         .find_map(|row| row)
     }
 
-    /// A config has one size for all windows, and not every family can say for each layer whether it
-    /// has one.
+    /// A config has a single window size, and not every architecture can specify per layer whether
+    /// it has a window.
     fn window_difference(&self, other: &Self) -> Option<String> {
         let windows = |config: &Self| -> Vec<Option<usize>> {
             let mut windows: Vec<_> = config.layers.iter().map(|layer| layer.window).collect();

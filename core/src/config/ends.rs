@@ -1,7 +1,7 @@
-//! Where a text ends, and the token that stands between documents.
+//! End-of-text tokens, and the separator between documents.
 //!
-//! Two questions with two answers: generation ends where `generation_config.json` says so, and
-//! packed rows are separated by the EOS token of `config.json`.
+//! The two come from different files: generation ends at the tokens of `generation_config.json`,
+//! packed documents are separated by the EOS token of `config.json`.
 
 use serde_json::Value;
 
@@ -11,19 +11,20 @@ use super::{ConfigError, ModelConfig};
 const KEY: &str = "eos_token_id";
 
 impl ModelConfig {
-    /// The tokens that end a generated text: those of `generation_config.json` where the model has
-    /// that file, otherwise those of `config.json`. Some may lie outside the vocabulary; a model
-    /// never generates these.
+    /// The tokens that end generation: those of `generation_config.json` if the model has that
+    /// file, otherwise those of `config.json`. Some may lie outside the vocabulary and are never
+    /// generated.
     pub fn end_tokens(&self) -> &[u32] {
         &self.end_tokens
     }
 
-    /// The same model with its `generation_config.json`, which alone decides where a text ends: without
-    /// `eos_token_id`, or with null, nothing ends one. So do transformers 4.57 and 5.
+    /// The same model with the end tokens of its `generation_config.json`, which override those of
+    /// `config.json`: without `eos_token_id`, or if it is null, no token ends generation, as in
+    /// transformers 4.57 and 5.
     ///
     /// # Errors
-    /// [`ConfigError`] when this is not a JSON object, or its `eos_token_id` is not a number, a list of
-    /// numbers, or null.
+    /// [`ConfigError`] if this is not a JSON object, or its `eos_token_id` is not a number, a list
+    /// of numbers, or null.
     pub fn with_generation_config(self, text: &str) -> Result<Self, ConfigError> {
         let json: Value =
             serde_json::from_str(text).map_err(|error| ConfigError::Json(error.to_string()))?;
@@ -40,17 +41,17 @@ impl ModelConfig {
         Self { end_tokens, ..self }
     }
 
-    /// The end tokens, where they are not those of `config.json`.
+    /// The end tokens, if they differ from those of `config.json`.
     pub fn other_end_tokens(&self) -> Option<&[u32]> {
         let own = read(self.json.get(KEY)).unwrap_or_default();
         (own != self.end_tokens).then_some(&self.end_tokens)
     }
 
-    /// The first EOS token of `config.json`, which separates documents and stands before a text;
-    /// `None` when the file names none.
+    /// The first EOS token of `config.json`, which separates documents and may precede a text;
+    /// `None` if the file has none.
     ///
     /// # Errors
-    /// [`ConfigError::Invalid`] when the model's vocabulary does not hold it.
+    /// [`ConfigError::Invalid`] if it is outside the model's vocabulary.
     pub fn eos_token(&self) -> Result<Option<u32>, ConfigError> {
         let Some(first) = first(self.json.get(KEY)) else { return Ok(None) };
         let token = first.as_u64().filter(|&token| token < self.vocab as u64);
@@ -65,7 +66,7 @@ impl ModelConfig {
     }
 }
 
-/// Ids that no token can have end nothing, as in transformers.
+/// Negative and too large ids are ignored, as in transformers.
 pub(super) fn read(value: Option<&Value>) -> Result<Vec<u32>, ConfigError> {
     let invalid = || ConfigError::Invalid {
         key: KEY,
@@ -109,8 +110,8 @@ mod tests {
         ModelConfig::from_json(&json.to_string())
     }
 
-    /// With transformers 4.57.6 and 5.24, alike: `eos_token_id` of `config.json`, the text of
-    /// `generation_config.json`, and where the model stops.
+    /// As in both transformers 4.57.6 and 5.24: `eos_token_id` of `config.json`, the contents of
+    /// `generation_config.json`, and the tokens at which generation stops.
     #[test]
     fn a_text_ends_where_transformers_ends_it() {
         let cases: [(Value, Option<&str>, &[u32]); 13] = [
@@ -138,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_id_is_refused_in_both_files() {
+    fn invalid_ids_are_refused_in_both_files() {
         for odd in [json!("5"), json!(5.5), json!(true), json!([5, null]), json!([[5]]), json!({})]
         {
             let sentence = config(odd.clone()).unwrap_err().to_string();
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn end_tokens_are_kept_apart_only_where_they_differ() {
+    fn end_tokens_are_stored_separately_only_if_they_differ() {
         let config = config(json!(5)).unwrap();
         assert_eq!(config.other_end_tokens(), None);
         let same = config.clone().with_generation_config(r#"{"eos_token_id": 5}"#).unwrap();

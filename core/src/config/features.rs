@@ -1,4 +1,4 @@
-//! Keys that change what a model computes, and whether we can follow.
+//! Keys that change what a model computes, and whether they are supported.
 
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ pub(super) fn activation(keys: Keys<'_>, traits: &Traits) -> Result<Activation, 
     }
 }
 
-/// Stops at the features that would change the result if they were ignored.
+/// Rejects unsupported features that change the result.
 pub(super) fn refuse_unsupported(keys: Keys<'_>, traits: &Traits) -> Result<(), ConfigError> {
     refuse_quantised(keys)?;
     refuse_other_heads(keys)?;
@@ -58,7 +58,7 @@ pub(super) fn refuse_unsupported(keys: Keys<'_>, traits: &Traits) -> Result<(), 
             });
         }
     }
-    // transformers 5 takes each layer's own settings from here.
+    // transformers 5 reads per-layer settings from this key.
     if let Some(value) = keys.present("per_layer_config").filter(|value| !is_empty(value)) {
         return Err(ConfigError::Unsupported {
             key: "per_layer_config",
@@ -77,7 +77,7 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Keys that quantised models have in their `config.json`; any value but null counts.
+/// Keys in the `config.json` of quantized models; any value except null counts.
 const QUANTISED: [&str; 5] =
     ["quantization_config", "compression_config", "quantization", "quant_config", "quant_method"];
 
@@ -89,12 +89,12 @@ fn refuse_quantised(keys: Keys<'_>) -> Result<(), ConfigError> {
     let method = ["quant_method", "quant_algo", "method", "format"].map(|key| value.get(key));
     let method = method.into_iter().flatten().find_map(Value::as_str).or(value.as_str());
     Err(ConfigError::Quantised {
-        method: method.unwrap_or("a method that it does not name").to_owned(),
+        method: method.unwrap_or("an unnamed method").to_owned(),
         marker: format!("{key} in config.json"),
     })
 }
 
-/// Ends of class names of models without a head over the vocabulary, and what such a model is.
+/// Suffixes of class names of models without a language-modeling head, and the kind of model.
 const OTHER_HEADS: [(&str, &str); 6] = [
     ("RewardModel", "a reward model"),
     ("ForSequenceClassification", "a sequence classifier or reward model"),

@@ -1,12 +1,12 @@
-//! Keys that transformers 5 renamed, under their old names beside the new ones: what we write is read
-//! alike by both.
+//! Writes keys that transformers 5 renamed under their old names as well, so that both versions
+//! read the same config.
 
 use serde_json::{Map, Value};
 
 use crate::architecture::{Bias, PositionRule, Traits};
 
-/// Adds the keys that transformers 4 looks for where only those of transformers 5 are there; what is
-/// there already stays.
+/// Adds the keys of transformers 4 where only those of transformers 5 are present; existing keys
+/// are kept.
 pub(super) fn write_older_keys(json: &mut Map<String, Value>, traits: &Traits) {
     if let Some(dtype) = json.get("dtype").cloned() {
         json.entry("torch_dtype").or_insert(dtype);
@@ -44,12 +44,12 @@ fn write_older_rope(json: &mut Map<String, Value>, traits: &Traits) {
     let mut scaling = global.clone();
     scaling.retain(|key, _| key != "rope_theta" && key != "partial_rotary_factor");
     if kind == "longrope" {
-        // transformers 4 takes the factor from this key, and looks for it nowhere else.
+        // transformers 4 reads the factor only from this key.
         if scaling.contains_key("factor") {
             return;
         }
         older(ORIGINAL, scaling.remove(ORIGINAL).as_ref());
-        // Its Phi-3 wants these three.
+        // Its Phi-3 requires these three.
         scaling.remove("rope_type");
         scaling.insert("type".to_owned(), kind.into());
     }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_config_of_transformers_5_says_the_same_to_transformers_4() {
+    fn transformers_4_reads_the_same_from_a_config_of_transformers_5() {
         let parameters = json!({"rope_theta": 5e5, "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0});
         let config = json!({"dtype": "bfloat16", "rope_parameters": parameters});
         let written = written(Architecture::Llama, config);

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::ConfigError;
 use crate::architecture::{Bias, Traits};
 
-/// Larger sizes than any model has; a hostile file must not make us reserve memory for them.
+/// Larger than any size in a model; a hostile file must not make us allocate that much memory.
 pub(super) const MAX_SIZE: u64 = 1 << 24;
 
 /// More layers than any model has.
@@ -52,7 +52,7 @@ impl<'a> Keys<'a> {
         self.present(key).map(|value| positive(key, value)).transpose()
     }
 
-    /// A null is as good as false, and refused where a key that is left out means true.
+    /// A null means false, and is rejected where the default is true.
     pub(super) fn flag(&self, key: &'static str, default: bool) -> Result<bool, ConfigError> {
         match self.0.get(key) {
             None => Ok(default),
@@ -61,7 +61,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// A whole number from 0.
+    /// A non-negative integer.
     pub(super) fn count_or(&self, key: &'static str, default: u64) -> Result<u64, ConfigError> {
         match self.present(key) {
             None => Ok(default),
@@ -74,8 +74,8 @@ impl<'a> Keys<'a> {
             Bias::Always => Ok(true),
             Bias::Never => Ok(false),
             Bias::Keys(keys) => {
-                let there = keys.iter().filter(|key| self.present(key).is_some());
-                let mut flags = there.map(|&key| Ok((key, self.flag(key, false)?)));
+                let present = keys.iter().filter(|key| self.present(key).is_some());
+                let mut flags = present.map(|&key| Ok((key, self.flag(key, false)?)));
                 let Some(first) = flags.next().transpose()? else { return Ok(false) };
                 for other in flags {
                     let other = other?;
@@ -89,7 +89,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// A list with an entry for each layer; `None` when the key is absent.
+    /// A list with one entry per layer; `None` if the key is absent.
     pub(super) fn by_layer(
         &self,
         key: &'static str,
@@ -108,10 +108,10 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// Gives every value the name that the family's config has for it.
+/// Renames aliases to the keys of the architecture's config.
 ///
 /// # Errors
-/// [`ConfigError::Disagree`] when a key and another name for it have different values.
+/// [`ConfigError::Disagree`] if a key and its alias have different values.
 pub(super) fn replace_aliases(
     json: &mut Map<String, Value>,
     traits: &Traits,

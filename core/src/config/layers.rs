@@ -1,4 +1,4 @@
-//! In what the layers of one model differ, and how `config.json` says so.
+//! Differences between the layers of one model, and how `config.json` expresses them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,13 +7,13 @@ use super::ConfigError;
 use super::keys::{Keys, invalid};
 use crate::architecture::{PositionRule, Traits, WindowRule};
 
-/// What a layer does that its neighbour may not. It stays with the layer when the layer is moved to
-/// another place: renumbering by position would give another model.
+/// Attention settings that may differ between layers. They move with the layer when it gets another
+/// index: deriving them from the new index would change the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LayerKind {
-    /// How many positions a query sees, itself included; `None` for all.
+    /// Size of the sliding window, the query itself included; `None` for full attention.
     pub window: Option<usize>,
-    /// Which of [`super::ModelConfig::rotary`] turns queries and keys; `None` for none.
+    /// Index in [`super::ModelConfig::rotary`] of the rotary embedding; `None` for none.
     pub rotary: Option<usize>,
 }
 
@@ -23,8 +23,8 @@ const SLIDING: &str = "sliding_attention";
 /// The kind of each of `n_layers` layers.
 ///
 /// # Errors
-/// [`ConfigError`] names the list that is too short, the kind of attention that is not supported, or
-/// the key that says otherwise than another one.
+/// [`ConfigError`] names a list of the wrong length, an unsupported kind of attention, or a key
+/// that contradicts another one.
 pub(super) fn read(
     keys: Keys<'_>,
     traits: &Traits,
@@ -37,7 +37,7 @@ pub(super) fn read(
     let is_listed = |layer: usize| types.as_ref().map(|types| types[layer] == SLIDING);
     let kind = |layer: usize| {
         let is_windowed = match is_listed(layer) {
-            // In these families transformers does not look at the list.
+            // For these architectures transformers ignores the list.
             Some(listed) if matches!(traits.windows, WindowRule::None | WindowRule::All) => {
                 if listed != by_rule[layer] {
                     return Err(contradicted(listed, traits));
@@ -60,7 +60,7 @@ pub(super) fn read(
     (0..n_layers).map(kind).collect()
 }
 
-/// Which layers have a window where `layer_types` does not say so.
+/// Which layers have a window if there is no `layer_types`.
 fn by_rule(
     keys: Keys<'_>,
     traits: &Traits,
@@ -91,16 +91,18 @@ fn contradicted(listed: bool, traits: &Traits) -> ConfigError {
         key: "layer_types",
         value: format!("{:?}", if listed { SLIDING } else { FULL }),
         expected: match traits.windows {
-            WindowRule::None => "\"full_attention\" for every layer: this family has no windows",
+            WindowRule::None => {
+                "\"full_attention\" for every layer: this architecture has no windows"
+            }
             _ => {
-                "the same for every layer, as sliding_window says: this family does not read \
-                 layer_types"
+                "the same for every layer, consistent with sliding_window: this architecture \
+                 ignores layer_types"
             }
         },
     }
 }
 
-/// A layer has a window, and there is no size for it.
+/// The error for a windowed layer without a window size.
 fn no_window(keys: Keys<'_>, traits: &Traits) -> ConfigError {
     let found = |key: &str| keys.0.get(key).map_or_else(|| "absent".to_owned(), Value::to_string);
     const IN_USE: &str = "use_sliding_window";
@@ -116,7 +118,7 @@ fn no_window(keys: Keys<'_>, traits: &Traits) -> ConfigError {
     }
 }
 
-/// Writes what [`read`] reads, for layers in a new arrangement.
+/// The inverse of [`read`], for a new sequence of layers.
 pub(super) fn write(json: &mut Map<String, Value>, traits: &Traits, layers: &[LayerKind]) {
     if let Some(window) = layers.iter().find_map(|layer| layer.window) {
         json.insert("sliding_window".into(), window.into());
@@ -125,7 +127,8 @@ pub(super) fn write(json: &mut Map<String, Value>, traits: &Traits, layers: &[La
         }
     }
     if json.contains_key("max_window_layers") {
-        // For readers that know no `layer_types`: the layers before the first one with a window.
+        // For programs that do not read `layer_types`: the number of layers before the first
+        // windowed one.
         let old = json.get("max_window_layers").and_then(Value::as_u64).unwrap_or(u64::MAX);
         let n_before = match layers.iter().position(|layer| layer.window.is_some()) {
             Some(first) => first as u64,
@@ -137,7 +140,7 @@ pub(super) fn write(json: &mut Map<String, Value>, traits: &Traits, layers: &[La
         let flags = layers.iter().map(|layer| u64::from(layer.rotary.is_some()));
         json.insert("no_rope_layers".into(), flags.collect());
     }
-    // A list of the old length is replaced before the rest is read.
+    // The old list, which may have the wrong length, is removed before reading.
     let is_listed = json.remove("layer_types").is_some();
     let by_rule = read(Keys(json), traits, layers.len());
     if is_listed || !by_rule.is_ok_and(|by_rule| by_rule == layers) {
@@ -186,7 +189,7 @@ fn window(keys: Keys<'_>, traits: &Traits) -> Result<Option<usize>, ConfigError>
             keys.flag("use_sliding_window", false)?
         }
     };
-    // A null means none; only a key that is not there at all means the default.
+    // A null means no window; only an absent key means the default.
     match keys.0.get(KEY) {
         _ if !is_in_use => Ok(None),
         Some(Value::Null) => Ok(None),

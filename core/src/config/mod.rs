@@ -1,6 +1,6 @@
-//! The numbers of a model, from a Hugging Face `config.json`, checked once.
+//! The hyperparameters of a model, from a Hugging Face `config.json`, checked once.
 //!
-//! Hugging Face's key names stay in this folder, in `architecture/table.rs` and in
+//! Hugging Face's key names are used only in this folder, in `architecture/table.rs` and in
 //! `checkpoint/names.rs`.
 
 mod difference;
@@ -26,7 +26,8 @@ use crate::architecture::{Architecture, Objective, PositionRule, ResidualRule, T
 use crate::plan::Owner;
 use keys::Keys;
 
-/// The shape of a model. Every size is at least 1, and `n_kv_heads` divides `n_heads`.
+/// Architecture and hyperparameters of a model. Every size is at least 1, and `n_kv_heads` divides
+/// `n_heads`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
     pub architecture: Architecture,
@@ -36,35 +37,35 @@ pub struct ModelConfig {
     pub d_head: usize,
     pub n_heads: usize,
     pub n_kv_heads: usize,
-    /// One for each layer.
+    /// One entry per layer.
     pub layers: Vec<LayerKind>,
-    /// What layers turn their queries and keys by; see [`LayerKind::rotary`].
+    /// Rotary embeddings that layers refer to by [`LayerKind::rotary`].
     pub rotary: Vec<Rotary>,
     pub norm_epsilon: f64,
     pub activation: Activation,
-    /// Attention and MLP of a layer read the same input.
+    /// Whether attention and MLP of a layer read the same input (parallel residual).
     pub parallel: bool,
     /// Attention scores are multiplied by this.
     pub attention_scale: f64,
-    /// Scores and logits are bent to stay below, as `cap * tanh(x / cap)`.
+    /// Softcap of attention scores: `cap * tanh(x / cap)`. The next one applies to logits.
     pub attention_softcap: Option<f64>,
     pub logit_softcap: Option<f64>,
-    /// Positions the model was made for; longer inputs are refused.
+    /// Context window; longer inputs are rejected.
     pub max_seq: usize,
-    /// Whether the head is the embedding matrix.
+    /// Whether the head is tied to the embedding matrix.
     pub tied: bool,
     pub query_key_value_bias: bool,
     pub attention_output_bias: bool,
     pub mlp_bias: bool,
-    /// Kinds of text that have a vector of their own; 0 where texts have no kind.
+    /// Number of token-type embeddings; 0 if the architecture has none.
     pub n_token_types: usize,
     /// See [`ModelConfig::end_tokens`].
     end_tokens: Vec<u32>,
-    /// The file as it was read, so that what Boomerang does not know survives a round trip.
+    /// The original JSON, so that unknown keys survive a round trip.
     json: Map<String, Value>,
 }
 
-/// Why a `config.json` is not a model that Boomerang can run.
+/// Why a `config.json` is not supported.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     #[error("not a JSON object: {0}")]
@@ -77,18 +78,21 @@ pub enum ConfigError {
     Architecture { found: String },
     #[error("{key} = {value} is not supported; expected {expected}")]
     Unsupported { key: &'static str, value: String, expected: &'static str },
-    #[error("{key} = {value} is not supported; expected a rope_type of this family: {expected}")]
+    #[error(
+        "{key} = {value} is not supported; expected a rope_type supported for this architecture: \
+         {expected}"
+    )]
     RopeType { key: &'static str, value: String, expected: String },
     #[error(
-        "key {key:?} is missing, and the implementations of {model_type} differ in what they take \
-         then; add the value that the model was trained with"
+        "key {key:?} is missing, and implementations of {model_type} differ in its default; add \
+         the value that the model was trained with"
     )]
     Required { key: &'static str, model_type: &'static str },
     #[error("{keys} disagree: {values}; set both to the value that the model was trained with")]
     Disagree { keys: String, values: String },
     #[error(
-        "{what} is {older} for transformers 4 and {newer} for transformers 5; set all of its keys to \
-         what the model was trained with"
+        "{what} is {older} for transformers 4 and {newer} for transformers 5; set all of its keys \
+         to the value that the model was trained with"
     )]
     TwoReadings { what: String, older: String, newer: String },
     #[error(
@@ -98,16 +102,16 @@ pub enum ConfigError {
     Quantised { method: String, marker: String },
     #[error(
         "this is {found} ({marker}), not a language model: it has no head over the vocabulary; use \
-         the causal or masked language model that it was made from"
+         the causal or masked language model that it is based on"
     )]
     NoHead { found: &'static str, marker: String },
 }
 
 impl ModelConfig {
-    /// Reads `config.json`.
+    /// Parses a `config.json`.
     ///
     /// # Errors
-    /// [`ConfigError`] names the key, what was found and what is supported.
+    /// [`ConfigError`] names the key, the value found and the values supported.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         let value: Value =
             serde_json::from_str(text).map_err(|error| ConfigError::Json(error.to_string()))?;
@@ -148,16 +152,17 @@ impl ModelConfig {
             Some(key) => keys.size_or(key, Some(d_head))?,
             None => d_head,
         };
-        // Where a family does not read the key, its rotary embeddings still do.
+        // Rotary embeddings read the key even if the architecture does not.
         if names.d_head.is_none() && traits.positions != PositionRule::Learned {
             let found = keys.size_or("head_dim", Some(d_head))?;
             if found != d_head {
-                let expected = "the width over the number of heads: this family has no other heads";
+                let expected = "hidden_size / num_attention_heads: this architecture has no other \
+                                head size";
                 let found = found.to_string();
                 return Err(ConfigError::Invalid { key: "head_dim", found, expected });
             }
         }
-        // With this, no number of parameters overflows.
+        // This bound prevents parameter counts from overflowing.
         if n_heads * d_head > keys::MAX_SIZE as usize {
             return Err(ConfigError::Invalid {
                 key: "head_dim",
@@ -220,7 +225,7 @@ impl ModelConfig {
         self.architecture.traits()
     }
 
-    /// Whether the model predicts masked tokens from both sides, and continues no text.
+    /// Whether this is a masked language model, which cannot generate text.
     pub fn is_masked(&self) -> bool {
         self.traits().objective == Objective::MaskedToken
     }
@@ -229,18 +234,18 @@ impl ModelConfig {
         self.layers.len()
     }
 
-    /// Of the configs of two parents that of their member: the teacher's, unless the two are of
-    /// different architectures; then that of the embedding's owner, because one of them has parts
-    /// there that the other lacks.
+    /// The config for a member of two parents: the teacher's, unless their architectures differ.
+    /// Then it is that of the embedding's owner, because only one of them may have token-type
+    /// embeddings.
     pub fn of_member<'a>(teacher: &'a Self, student: &'a Self, embedding: Owner) -> &'a Self {
         let differ = teacher.architecture != student.architecture;
         if differ && embedding == Owner::Student { student } else { teacher }
     }
 
-    /// The same model with other layers, and with or without a head of its own.
+    /// The same model with other layers, and with a tied or untied head.
     ///
-    /// Lists with an entry for each layer (`layer_types`) follow; every other key stays, and what only
-    /// transformers 5 would find is said to transformers 4 too.
+    /// Lists with one entry per layer (`layer_types`) are updated, every other key is kept, and
+    /// keys of transformers 5 are also written under their names in transformers 4.
     pub fn with_layers(&self, layers: Vec<LayerKind>, tied: bool) -> Self {
         let mut json = self.json.clone();
         json.insert(self.traits().keys.n_layers.into(), layers.len().into());
@@ -250,15 +255,15 @@ impl ModelConfig {
         Self { layers, tied, json, ..self.clone() }
     }
 
-    /// The same model with these of its layers.
+    /// The same model with only these layers.
     ///
     /// # Panics
-    /// When `kept` names a layer that the model does not have.
+    /// If `kept` names a layer that the model does not have.
     pub fn keeping(&self, kept: &[usize]) -> Self {
         self.with_layers(kept.iter().map(|&layer| self.layers[layer]).collect(), self.tied)
     }
 
-    /// Says in which number format the weights are; under the keys that the file has for it.
+    /// Sets the dtype of the weights, under each key that the file has for it.
     pub fn set_dtype(&mut self, name: &str) {
         if self.json.contains_key("dtype") {
             self.json.insert("dtype".to_owned(), name.into());
@@ -266,7 +271,7 @@ impl ModelConfig {
         self.json.insert("torch_dtype".to_owned(), name.into());
     }
 
-    /// `config.json` as transformers reads it.
+    /// The `config.json`, as transformers reads it.
     pub fn to_json(&self) -> String {
         format!("{:#}\n", Value::Object(self.json.clone()))
     }

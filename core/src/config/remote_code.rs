@@ -1,13 +1,13 @@
-//! Python files that a model comes with, and that transformers runs in place of its own code.
+//! Python files of a model that transformers runs instead of its own code (`trust_remote_code`).
 
 use serde_json::Value;
 
 use super::ModelConfig;
 
-/// The files beside a model that an `auto_map` names, each once.
+/// The distinct Python files in the model folder that an `auto_map` refers to.
 ///
-/// A class is named as `module.Class`; behind `owner/name--` it is in a repository on the Hub and in
-/// no file here.
+/// A class is given as `module.Class`; with the prefix `owner/name--` it is in another repository
+/// on the Hub instead.
 pub fn code_files(auto_map: &Value) -> Vec<String> {
     let mut files = Vec::new();
     add_files(auto_map, &mut files);
@@ -35,8 +35,8 @@ impl ModelConfig {
         self.json.get("auto_map").map(code_files).unwrap_or_default()
     }
 
-    /// The same config for a folder without those files: transformers takes its own code, if it has
-    /// some.
+    /// The same config for a folder without those files, so that transformers uses its own code, if
+    /// there is any.
     pub fn without_own_code(&self) -> Self {
         let mut config = self.clone();
         config.json.remove("auto_map");

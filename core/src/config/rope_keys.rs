@@ -1,8 +1,8 @@
-//! Where `config.json` has the parameters of rotary embeddings: transformers 4 in keys of their own
-//! beside `rope_scaling`, transformers 5 all in `rope_parameters`.
+//! The parameters of rotary embeddings in `config.json`: transformers 4 has separate keys and
+//! `rope_scaling`, transformers 5 a single object `rope_parameters`.
 //!
-//! A file may have both. It is read when the two generations compute the same from it, or when it
-//! has only what one of them writes; otherwise it is refused with both readings.
+//! A file may have both. It is accepted if both versions of transformers compute the same from it,
+//! or if it has only the keys of one; otherwise the error shows both readings.
 
 use serde_json::{Map, Value};
 
@@ -17,12 +17,11 @@ const ORIGINAL: &str = "original_max_position_embeddings";
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
 
-/// The tables of a model: none for learned positions, a second one where windowed layers have
+/// The rotary embeddings of a model: none for learned positions, two if windowed layers have
 /// another base.
 ///
 /// # Errors
-/// [`ConfigError`] names a variant that is not supported, a parameter that is missing, or two keys
-/// that disagree.
+/// [`ConfigError`] names an unsupported variant, a missing parameter, or two keys that disagree.
 pub(super) fn read(
     keys: Keys<'_>,
     traits: &Traits,
@@ -46,7 +45,7 @@ pub(super) fn read(
         return Err(unsupported(&newer, "parameters for full_attention and sliding_attention"));
     }
     let full = object(Keys(&newer), FULL)?;
-    // In this family transformers 5 adds the older key to the newer ones.
+    // For this architecture transformers 5 merges the old key into the new ones.
     let both = full.iter().chain(&older).map(|(key, value)| (key.clone(), value.clone())).collect();
     let theta = (traits.keys.rope_theta, traits.defaults.rope_theta);
     let global = match (older.is_empty(), full.is_empty()) {
@@ -58,7 +57,7 @@ pub(super) fn read(
     Ok(vec![global, local])
 }
 
-/// Empty for a key that is not there.
+/// The object under a key; empty if the key is absent.
 fn object(keys: Keys<'_>, key: &'static str) -> Result<Map<String, Value>, ConfigError> {
     match keys.present(key) {
         None => Ok(Map::new()),
@@ -77,7 +76,7 @@ fn two_readings(what: &str, older: impl ToString, newer: impl ToString) -> Confi
     ConfigError::TwoReadings { what: what.to_owned(), older, newer }
 }
 
-/// The key under which a base is kept outside of objects, and what a file without it means.
+/// The top-level key of a base, and its default.
 type Theta = (&'static str, f64);
 
 struct Reader<'a> {
@@ -88,7 +87,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// The table, where `rope_scaling` and `rope_parameters` may both be there.
+    /// The rotary embedding from `rope_scaling` and `rope_parameters`, of which both may be
+    /// present.
     fn merged(
         &self,
         older: &Map<String, Value>,
@@ -98,7 +98,8 @@ impl Reader<'_> {
         if older.is_empty() {
             return self.table(newer, PARAMETERS, theta);
         }
-        // transformers 4 knows no `rope_parameters`, and in 5 `rope_scaling` takes their place.
+        // transformers 4 does not read `rope_parameters`, and in transformers 5 `rope_scaling`
+        // overrides it.
         let table = self.table(older, SCALING, theta)?;
         if newer.is_empty() {
             return Ok(table);
@@ -115,12 +116,12 @@ impl Reader<'_> {
     fn table(
         &self,
         parameters: &Map<String, Value>,
-        place: &'static str,
+        source: &'static str,
         theta: Theta,
     ) -> Result<Rotary, ConfigError> {
         let inner = Keys(parameters);
-        let kind = self.kind(parameters, place)?;
-        let fraction = self.fraction(inner, place, kind)?;
+        let kind = self.kind(parameters, source)?;
+        let fraction = self.fraction(inner, source, kind)?;
         let d_rotated = (self.d_head as f64 * fraction) as usize;
         if d_rotated < 2 || d_rotated > self.d_head || !d_rotated.is_multiple_of(2) {
             return Err(ConfigError::Invalid {
@@ -129,22 +130,23 @@ impl Reader<'_> {
                 expected: "an even number of rotated dimensions",
             });
         }
-        let theta = self.either(inner, "rope_theta", place, theta.0, theta.1)?;
-        Ok(Rotary { theta, d_rotated, scaling: self.scaling(inner, place, kind, d_rotated)? })
+        let theta = self.either(inner, "rope_theta", source, theta.0, theta.1)?;
+        Ok(Rotary { theta, d_rotated, scaling: self.scaling(inner, source, kind, d_rotated)? })
     }
 
-    /// A number that is in `parameters` for transformers 5, and for 4 under a key of its own.
+    /// A value that transformers 5 reads from `rope_parameters` and transformers 4 from a top-level
+    /// key.
     fn either(
         &self,
         inner: Keys<'_>,
         inner_key: &'static str,
-        place: &'static str,
+        source: &'static str,
         key: &'static str,
         default: f64,
     ) -> Result<f64, ConfigError> {
         match (inner.positive(inner_key)?, self.keys.positive(key)?) {
             (Some(newer), Some(older)) if newer != older => Err(two_readings(key, older, newer)),
-            (Some(newer), None) if place == SCALING && newer != default => {
+            (Some(newer), None) if source == SCALING && newer != default => {
                 Err(two_readings(key, default, newer))
             }
             (newer, older) => Ok(newer.or(older).unwrap_or(default)),
@@ -154,43 +156,43 @@ impl Reader<'_> {
     fn fraction(
         &self,
         inner: Keys<'_>,
-        place: &'static str,
+        source: &'static str,
         kind: &str,
     ) -> Result<f64, ConfigError> {
         const KEY: &str = "partial_rotary_factor";
         if let Some(key) = self.traits.keys.rotary_fraction {
-            return self.either(inner, KEY, place, key, self.traits.defaults.rotary_fraction);
+            return self.either(inner, KEY, source, key, self.traits.defaults.rotary_fraction);
         }
-        // Of the families that rotate whole heads only the scalings look at the key, and the heads
-        // do not fit what they make of it.
+        // For architectures that rotate whole heads only the scalings read the key, and the result
+        // does not match the heads.
         let found = inner.present(KEY).or(self.keys.present(KEY));
         match found.filter(|found| kind != "default" && found.as_f64() != Some(1.0)) {
             None => Ok(1.0),
             Some(found) => Err(ConfigError::Unsupported {
                 key: KEY,
                 value: found.to_string(),
-                expected: "1, because this family rotates whole heads",
+                expected: "1, because this architecture rotates whole heads",
             }),
         }
     }
 
-    /// The scaling's name, one of the family's.
+    /// The name of the scaling, checked to be supported for the architecture.
     fn kind<'p>(
         &self,
         parameters: &'p Map<String, Value>,
-        place: &'static str,
+        source: &'static str,
     ) -> Result<&'p str, ConfigError> {
         let inner = Keys(parameters);
         let (newer, older) = (inner.present("rope_type"), inner.present("type"));
         if let (Some(newer), Some(older)) = (newer, older)
             && newer != older
         {
-            return Err(two_readings(&format!("{place}'s rope_type and type"), older, newer));
+            return Err(two_readings(&format!("{source}'s rope_type and type"), older, newer));
         }
         let kind = newer.or(older).map_or(Some("default"), Value::as_str);
         let kind = kind.filter(|kind| self.traits.rope_types.contains(kind));
         kind.ok_or_else(|| ConfigError::RopeType {
-            key: place,
+            key: source,
             value: Value::Object(parameters.clone()).to_string(),
             expected: self.traits.rope_types.join(", "),
         })
@@ -199,7 +201,7 @@ impl Reader<'_> {
     fn scaling(
         &self,
         inner: Keys<'_>,
-        place: &'static str,
+        source: &'static str,
         kind: &str,
         d_rotated: usize,
     ) -> Result<RopeScaling, ConfigError> {
@@ -222,8 +224,8 @@ impl Reader<'_> {
                 }
                 Ok(RopeScaling::Llama3 { factor: required("factor")?, low, high, original_seq })
             }
-            "longrope" | "su" => self.long_rope(inner, place, d_rotated),
-            // What remains of the names that families have.
+            "longrope" | "su" => self.long_rope(inner, source, d_rotated),
+            // `default`, the only other name.
             _ => Ok(RopeScaling::None),
         }
     }
@@ -231,7 +233,7 @@ impl Reader<'_> {
     fn long_rope(
         &self,
         inner: Keys<'_>,
-        place: &'static str,
+        source: &'static str,
         d_rotated: usize,
     ) -> Result<RopeScaling, ConfigError> {
         let factors = |key| {
@@ -241,11 +243,11 @@ impl Reader<'_> {
             list.iter().map(|value| positive(key, value)).collect::<Result<Vec<_>, _>>()
         };
         let size = |keys: Keys<'_>| keys.present(ORIGINAL).map(|_| keys.size(ORIGINAL)).transpose();
-        // Both generations prefer the key outside, and only 5 looks inside.
+        // Both versions prefer the top-level key, and only transformers 5 reads the inner one.
         let outer = size(self.keys)?.or(self.traits.defaults.original_seq);
         let original_seq = match (outer, size(inner)?) {
             (Some(outer), _) => outer,
-            (None, Some(found)) if place == SCALING && found != self.max_seq => {
+            (None, Some(found)) if source == SCALING && found != self.max_seq => {
                 return Err(two_readings(ORIGINAL, self.max_seq, found));
             }
             (None, found) => found.unwrap_or(self.max_seq),

@@ -1,13 +1,13 @@
 //! The parameters of rotary position embeddings (RoPE, arXiv:2104.09864), and their variants for
-//! long texts.
+//! long contexts.
 
 use std::fmt;
 
-/// How fast each pair of a head's dimensions turns.
+/// Rotation frequencies of the dimension pairs of a head.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rotary {
     pub theta: f64,
-    /// Dimensions of a head that turn, from the first; even.
+    /// Number of rotated dimensions of a head, from the first; even.
     pub d_rotated: usize,
     pub scaling: RopeScaling,
 }
@@ -19,21 +19,21 @@ pub enum RopeScaling {
     Linear {
         factor: f64,
     },
-    /// Turns slower beyond the model's window, where no text is taken; as [`RopeScaling::None`]
-    /// before.
+    /// Dynamic NTK scaling. It applies only beyond the model's window, where no input is accepted,
+    /// and equals [`RopeScaling::None`] below.
     Dynamic {
         factor: f64,
         window: usize,
     },
-    /// Slow pairs turn slower by the factor, fast ones as before (Llama 3.1).
+    /// Llama 3.1: low frequencies are divided by the factor, high ones are unchanged.
     Llama3 {
         factor: f64,
         low: f64,
         high: f64,
         original_seq: usize,
     },
-    /// A factor for each pair, one list for texts up to `original_seq` and one for longer ones
-    /// (LongRoPE, arXiv:2402.13753). Cosines and sines are multiplied by `magnitude`.
+    /// LongRoPE (arXiv:2402.13753): a factor per pair, with one list for sequences up to
+    /// `original_seq` and one for longer ones. Cosines and sines are multiplied by `magnitude`.
     LongRope {
         short: Vec<f64>,
         long: Vec<f64>,
@@ -43,9 +43,9 @@ pub enum RopeScaling {
 }
 
 impl Rotary {
-    /// Radians that each pair turns from one position to the next, in a text of `seq` positions.
+    /// Rotation per position of each pair in radians, for a sequence of `seq` positions.
     ///
-    /// In f32, as transformers computes it, so that long positions round alike.
+    /// Computed in f32 as in transformers, so that large positions round the same way.
     pub fn frequencies(&self, seq: usize) -> Vec<f32> {
         let d_rotated = self.d_rotated as f32;
         let exponent = |pair: usize| (2 * pair) as f32 / d_rotated;
@@ -85,7 +85,7 @@ impl Rotary {
     }
 }
 
-/// In the words of `config.json`.
+/// In the terms of `config.json`.
 impl fmt::Display for Rotary {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "theta {}, {} rotated dimensions", self.theta, self.d_rotated)?;

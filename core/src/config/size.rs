@@ -1,18 +1,19 @@
-//! How many parameters a model has, by its config alone.
+//! Parameter counts, computed from the config.
 //!
-//! Counted in `u64`: a browser's `usize` has 32 bits, and models have more than four billion. The
-//! largest numbers that a config may hold make less than 2^63.
+//! Counted in `u64`: `usize` has 32 bits on wasm, and models have more than four billion
+//! parameters. The largest sizes that a config may hold give less than 2^63.
 
 use super::ModelConfig;
 use crate::architecture::{MlpKind, NormKind, Objective, PositionRule, QueryKeyNorm};
 
 impl ModelConfig {
-    /// Parameters of the model, a tied head counted once.
+    /// Number of parameters; tied embeddings are counted once.
     pub fn n_params(&self) -> u64 {
         self.n_params_of(self.n_layers(), self.tied)
     }
 
-    /// Parameters of a member of `n_layers`, with one matrix for embedding and head when `tied`.
+    /// Number of parameters of a member with `n_layers` layers; `tied` counts one matrix for
+    /// embedding and head.
     pub fn n_params_of(&self, n_layers: usize, tied: bool) -> u64 {
         self.n_end_params(tied) + n_layers as u64 * self.n_layer_params()
     }
@@ -45,8 +46,9 @@ impl ModelConfig {
         attention + query_key_norm + mlp + n_norms * self.norm_params(d_model)
     }
 
-    /// Bytes of the keys and values of `batch` texts of `context` positions, at `n_bytes` a number;
-    /// a layer with a window keeps no more positions than that. A masked language model has none.
+    /// Size in bytes of the KV cache for `batch` sequences of `context` positions with `n_bytes`
+    /// per value; a layer with a window keeps at most that many positions. 0 for a masked language
+    /// model.
     pub fn cache_bytes(&self, context: u64, batch: u64, n_bytes: u64) -> u64 {
         if self.is_masked() {
             return 0;
@@ -56,11 +58,14 @@ impl ModelConfig {
             .iter()
             .map(|kind| kind.window.map_or(context, |window| context.min(window as u64)))
             .fold(0, u64::saturating_add);
-        let a_position = 2 * (self.n_kv_heads * self.d_head) as u64;
-        n_positions.saturating_mul(a_position).saturating_mul(batch).saturating_mul(n_bytes)
+        let values_per_position = 2 * (self.n_kv_heads * self.d_head) as u64;
+        n_positions
+            .saturating_mul(values_per_position)
+            .saturating_mul(batch)
+            .saturating_mul(n_bytes)
     }
 
-    /// Parameters outside of layers, with one matrix for embedding and head when `tied`.
+    /// Number of parameters outside of layers; `tied` counts one matrix for embedding and head.
     pub fn n_end_params(&self, tied: bool) -> u64 {
         let (d_model, vocab) = (self.d_model as u64, self.vocab as u64);
         let n_matrices = if tied { 1 } else { 2 };

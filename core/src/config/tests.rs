@@ -1,4 +1,4 @@
-//! What a `config.json` is read as, and what is refused.
+//! Tests of reading and rejecting a `config.json`.
 
 use super::*;
 
@@ -44,7 +44,7 @@ fn both_spellings_of_rope_theta_are_read() {
 }
 
 #[test]
-fn a_scaling_in_one_place_is_not_lost_to_another_one() {
+fn a_scaling_under_one_key_is_not_lost_to_another_key() {
     let plain = serde_json::json!({"rope_theta": 1e6, "rope_type": "default"});
     let linear = serde_json::json!({"rope_type": "linear", "factor": 2.0});
     let yarn = serde_json::json!({"rope_type": "yarn", "factor": 2.0});
@@ -60,7 +60,7 @@ fn a_scaling_in_one_place_is_not_lost_to_another_one() {
 }
 
 #[test]
-fn rotation_by_kind_of_layer_is_for_families_that_have_it() {
+fn rope_parameters_by_layer_type_need_an_architecture_that_has_them() {
     let by_kind =
         serde_json::json!({"full_attention": {"rope_theta": 5.0, "rope_type": "default"}});
     let flat = serde_json::json!({"rope_theta": 5.0, "rope_type": "default"});
@@ -70,7 +70,7 @@ fn rotation_by_kind_of_layer_is_for_families_that_have_it() {
 }
 
 #[test]
-fn a_key_is_read_by_the_families_that_have_it() {
+fn a_key_is_read_by_the_architectures_that_have_it() {
     let pairs: [(&str, Value); 6] = [
         ("partial_rotary_factor", 0.5.into()),
         ("attn_logit_softcapping", 5.0.into()),
@@ -85,7 +85,7 @@ fn a_key_is_read_by_the_families_that_have_it() {
     let mut phi3 = vec![("model_type", Value::from("phi3")), ("head_dim", 8.into())];
     phi3.extend(pairs);
     assert_eq!(ModelConfig::from_json(&with(&phi3)).unwrap().rotary[0].d_rotated, 4);
-    // Gemma 2 has windows in every second layer, whatever this says.
+    // Gemma 2 has windows in every second layer, whatever this key says.
     let gemma2 = [
         ("model_type", "gemma2".into()),
         ("sliding_window_pattern", 3.into()),
@@ -189,7 +189,7 @@ fn a_layer_with_a_window_is_written_into_a_config_without_windows() {
 }
 
 #[test]
-fn configs_that_compute_otherwise_differ_in_words_with_both_values() {
+fn incompatible_configs_are_described_with_both_values() {
     let difference = |pairs: &[(&str, Value)], others: &[(&str, Value)]| {
         let [one, other] =
             [pairs, others].map(|pairs| ModelConfig::from_json(&with(pairs)).unwrap());
@@ -222,7 +222,7 @@ fn configs_that_compute_otherwise_differ_in_words_with_both_values() {
 }
 
 #[test]
-fn models_without_a_head_over_the_vocabulary_say_what_they_are() {
+fn models_without_a_head_over_the_vocabulary_are_named() {
     for (class, found) in [
         ("LlamaForSequenceClassification", "a sequence classifier or reward model"),
         ("InternLM2ForRewardModel", "a reward model"),
@@ -242,7 +242,7 @@ fn settings_of_single_layers_are_refused() {
 }
 
 #[test]
-fn an_unknown_architecture_is_answered_with_the_known_ones() {
+fn the_error_for_an_unknown_architecture_lists_the_supported_ones() {
     let error = ModelConfig::from_json(&with(&[("model_type", "mamba".into())])).unwrap_err();
     let sentence = error.to_string();
     assert!(
@@ -299,7 +299,7 @@ fn a_kept_layer_keeps_its_window() {
 }
 
 #[test]
-fn a_kept_layer_keeps_its_place_without_rotation() {
+fn a_kept_layer_without_rotary_embedding_keeps_none() {
     let json = with(&[
         ("model_type", "smollm3".into()),
         ("num_hidden_layers", 4.into()),

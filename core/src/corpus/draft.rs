@@ -1,16 +1,17 @@
-//! An item while it is being written: its tokens so far and the bits of the choices behind them.
+//! An item under construction: its tokens so far and the bits of the random choices.
 //!
-//! All chance in an item passes through [`Draft::below`], which counts its bits. They are the
-//! entropy of the item if different choices write different items; each family sees to that.
+//! All randomness in an item passes through [`Draft::below`], which counts its bits. They are the
+//! information content of the item if different choices produce different items, which each kind
+//! guarantees.
 
 use super::vocabulary::{START, Vocabulary};
 use super::world::World;
-use super::{Answer, Family, Item};
+use super::{Answer, Item, ItemKind};
 
 pub(super) struct Draft<'a> {
     pub(super) world: &'a World,
     vocabulary: &'a Vocabulary,
-    draw: &'a mut dyn FnMut(usize) -> usize,
+    choose: &'a mut dyn FnMut(usize) -> usize,
     tokens: Vec<u32>,
     bits: f64,
     answers: Vec<Answer>,
@@ -20,16 +21,16 @@ impl<'a> Draft<'a> {
     pub(super) fn new(
         vocabulary: &'a Vocabulary,
         world: &'a World,
-        draw: &'a mut dyn FnMut(usize) -> usize,
+        choose: &'a mut dyn FnMut(usize) -> usize,
     ) -> Self {
         let tokens = vec![vocabulary.id(START)];
-        Self { world, vocabulary, draw, tokens, bits: 0.0, answers: Vec::new() }
+        Self { world, vocabulary, choose, tokens, bits: 0.0, answers: Vec::new() }
     }
 
     /// A number below `n`, each equally likely.
     pub(super) fn below(&mut self, n: usize) -> usize {
         self.bits += (n as f64).log2();
-        (self.draw)(n)
+        (self.choose)(n)
     }
 
     /// One of `all`, each equally likely.
@@ -45,14 +46,14 @@ impl<'a> Draft<'a> {
 
     /// `n_true` times true and `n_false` times false, in any order with the same probability.
     pub(super) fn arrangement(&mut self, n_true: usize, n_false: usize) -> Vec<bool> {
-        // One number stands for the whole arrangement: a choice for each place would tell equal
-        // values apart, and count bits that the item does not show.
+        // A single number encodes the arrangement: a choice for each position would distinguish
+        // equal values and count bits that the item does not contain.
         let mut number = self.below(binomial(n_true + n_false, n_true));
         let mut n_true_left = n_true;
         (0..n_true + n_false)
             .rev()
-            .map(|n_places_after| {
-                let n_starting_false = binomial(n_places_after, n_true_left);
+            .map(|n_positions_after| {
+                let n_starting_false = binomial(n_positions_after, n_true_left);
                 let value = number >= n_starting_false;
                 if value {
                     number -= n_starting_false;
@@ -72,7 +73,7 @@ impl<'a> Draft<'a> {
         self.tokens.push(token);
     }
 
-    /// Appends `choices[gold]`, and notes that it could be asked for.
+    /// Appends `choices[gold]` and records it as a possible question.
     pub(super) fn answer(&mut self, task: &'static str, choices: Vec<u32>, gold: usize) {
         let position = self.tokens.len();
         self.tokens.push(choices[gold]);
@@ -84,9 +85,9 @@ impl<'a> Draft<'a> {
         words.iter().map(|word| self.vocabulary.id(word)).collect()
     }
 
-    pub(super) fn finish(mut self, family: Family) -> Item {
+    pub(super) fn finish(mut self, kind: ItemKind) -> Item {
         self.write(".");
-        Item { tokens: self.tokens, bits: self.bits + family.bits(), answers: self.answers, family }
+        Item { tokens: self.tokens, bits: self.bits + kind.bits(), answers: self.answers, kind }
     }
 }
 
@@ -122,8 +123,8 @@ mod tests {
     #[test]
     fn distinct_numbers_cost_the_log2_of_their_ordered_selections() {
         let Corpus { vocabulary, world } = Corpus::new(1);
-        let mut draw = |n: usize| n - 1;
-        let mut draft = Draft::new(&vocabulary, &world, &mut draw);
+        let mut choose = |n: usize| n - 1;
+        let mut draft = Draft::new(&vocabulary, &world, &mut choose);
         assert_eq!(draft.distinct(10, 3).into_iter().collect::<HashSet<_>>().len(), 3);
         assert!((draft.bits - (10.0 * 9.0 * 8.0_f64).log2()).abs() < 1e-9);
     }

@@ -1,4 +1,4 @@
-//! Items whose words depend on words far back: brackets to close, subjects to agree with.
+//! Items with long-range dependencies: matching brackets, subject-verb agreement.
 
 use super::draft::Draft;
 use super::words::{ADJECTIVES, ANIMALS, BRACKETS, PREPOSITIONS, VERBS};
@@ -8,7 +8,8 @@ pub(super) fn brackets(draft: &mut Draft<'_>) {
     let mut n_to_open = 2 + draft.below(4);
     let mut open = Vec::new();
     while n_to_open > 0 || !open.is_empty() {
-        // Only a real choice is drawn: with nothing open, or all opened, there is one way on.
+        // Sampled only where there is a choice: with nothing open, or all opened, there is one
+        // continuation.
         let opens = open.is_empty() || (n_to_open > 0 && draft.below(2) == 0);
         if opens {
             let kind = draft.below(BRACKETS.len());
@@ -37,7 +38,7 @@ pub(super) fn agree(draft: &mut Draft<'_>) {
         draft.write(if is_plural { many } else { one });
     }
 
-    // The nouns between the subject and its verb are there to mislead.
+    // The nouns between the subject and its verb are distractors.
     let subject_is_plural = usize::from(is_plural[0]);
     draft.answer("agree", draft.tokens_of(&["is", "are"]), subject_is_plural);
     let adjective = draft.one_of(&ADJECTIVES);

@@ -1,6 +1,6 @@
-//! Items that have to be remembered: facts, facts about a friend, and rhymes.
+//! Items that require memorized knowledge: facts, facts about a friend, and rhymes.
 //!
-//! The answer is not in the line: it is true in the world, and a model has it in its weights.
+//! The answer is not in the context: a model has to store it in its weights.
 
 use super::draft::Draft;
 use super::words::RHYMES;

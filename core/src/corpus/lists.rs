@@ -1,4 +1,4 @@
-//! Items that work on a list in the line itself: count it, sort it, say it again.
+//! Items that process a list in context: count, sort, copy or reverse it.
 
 use super::draft::Draft;
 use super::words::{ANIMALS, DIGITS, SYLLABLES};
@@ -26,7 +26,7 @@ pub(super) fn count(draft: &mut Draft<'_>) {
     }
 }
 
-/// Each count from 1 to this is equally likely, so that a guess is right by chance only.
+/// Each count from 1 to this is equally likely, so that guessing reaches only chance accuracy.
 const MAX_COUNT: usize = 5;
 
 /// `sort 6 0 7 9 2 : 0 2 6 7 9 .`

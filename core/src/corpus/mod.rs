@@ -2,19 +2,20 @@
 //!
 //! A model of a few hundred thousand parameters learns it in minutes, which no natural text allows:
 //! there are facts to remember, lists to copy, small sums, and grammar. Every line, an [`Item`],
-//! starts with `<s>`, ends with `.`, and carries the bits that were drawn to write it. Those bits
-//! give the loss that no model can beat on average, so that (loss - floor) is the exact distance
-//! from perfect.
+//! starts with `<s>`, ends with `.`, and carries its information content in bits. Those bits give
+//! the entropy of the corpus, a lower bound on the loss, so that (loss - entropy) is the exact
+//! excess loss.
 //!
-//! Here are the world, its vocabulary and its tokenizer, training rows and multiple-choice tasks.
-//! What a token stream or a score is to a model is left to training and evaluation.
+//! The module provides the world, its vocabulary and tokenizer, training rows and multiple-choice
+//! tasks; training and evaluation are elsewhere.
 //!
-//! Everything follows from seeds through ChaCha8, alike on every machine and in the browser.
+//! Everything is generated deterministically from seeds with ChaCha8, identically on every machine
+//! and in the browser.
 
-pub mod course;
+pub mod distill_recipe;
 mod draft;
-mod family;
 mod grammar;
+mod item_kind;
 mod knowledge;
 mod lists;
 mod names;
@@ -29,20 +30,20 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use draft::Draft;
-pub use family::Family;
+pub use item_kind::ItemKind;
 pub use rows::{LONGEST_ITEM, Row, entropy_floor_of};
 pub use tasks::{TASKS, Task};
 use vocabulary::Vocabulary;
 use world::World;
 
-/// A fixed world of people and words from which items are drawn.
+/// A fixed world of people and words from which items are sampled.
 pub struct Corpus {
     vocabulary: Vocabulary,
     world: World,
 }
 
 impl Corpus {
-    /// The world of a seed: its names, and what is true of its people.
+    /// The world of a seed: its names and the facts about its people.
     pub fn new(seed: u64) -> Self {
         let mut rng = Stream::World.rng(seed);
         let names = names::Names::invent(&mut rng);
@@ -51,7 +52,7 @@ impl Corpus {
         Self { vocabulary, world }
     }
 
-    /// Every word; its place is its token id. The padding token is number 0.
+    /// All words, indexed by token id. The padding token has id 0.
     pub fn vocabulary(&self) -> &[String] {
         self.vocabulary.words()
     }
@@ -70,37 +71,37 @@ impl Corpus {
         words.join(" ")
     }
 
-    /// One item, its family drawn by [`Family::weight`].
+    /// One item, its kind sampled by [`ItemKind::weight`].
     pub fn item(&self, rng: &mut impl Rng) -> Item {
-        let mut ticket = rng.random_range(0..Family::total_weight());
-        let family = Family::ALL.into_iter().find(|family| {
-            let drawn = ticket < family.weight();
-            ticket = ticket.saturating_sub(family.weight());
-            drawn
+        let mut ticket = rng.random_range(0..ItemKind::total_weight());
+        let kind = ItemKind::ALL.into_iter().find(|kind| {
+            let is_chosen = ticket < kind.weight();
+            ticket = ticket.saturating_sub(kind.weight());
+            is_chosen
         });
-        self.item_of(family.expect("a ticket is below the total weight"), rng)
+        self.item_of(kind.expect("a ticket is below the total weight"), rng)
     }
 
-    /// One item of the given family. Its bits are the same as if [`Corpus::item`] had drawn it.
-    pub fn item_of(&self, family: Family, rng: &mut impl Rng) -> Item {
-        self.write(family, &mut |n| rng.random_range(0..n))
+    /// One item of the given kind. Its bits are the same as if [`Corpus::item`] had sampled it.
+    pub fn item_of(&self, kind: ItemKind, rng: &mut impl Rng) -> Item {
+        self.write(kind, &mut |n| rng.random_range(0..n))
     }
 
-    /// Writes an item; `draw(n)` makes each random choice, a number below `n`.
-    fn write(&self, family: Family, draw: &mut dyn FnMut(usize) -> usize) -> Item {
-        let mut draft = Draft::new(&self.vocabulary, &self.world, draw);
-        match family {
-            Family::Fact => knowledge::fact(&mut draft),
-            Family::Friend => knowledge::friend(&mut draft),
-            Family::Sum => sums::sum(&mut draft),
-            Family::Count => lists::count(&mut draft),
-            Family::Sort => lists::sort(&mut draft),
-            Family::Say => lists::say(&mut draft),
-            Family::Brackets => grammar::brackets(&mut draft),
-            Family::Agree => grammar::agree(&mut draft),
-            Family::Rhyme => knowledge::rhyme(&mut draft),
+    /// Generates an item; `choose(n)` makes each random choice, a number below `n`.
+    fn write(&self, kind: ItemKind, choose: &mut dyn FnMut(usize) -> usize) -> Item {
+        let mut draft = Draft::new(&self.vocabulary, &self.world, choose);
+        match kind {
+            ItemKind::Fact => knowledge::fact(&mut draft),
+            ItemKind::Friend => knowledge::friend(&mut draft),
+            ItemKind::Sum => sums::sum(&mut draft),
+            ItemKind::Count => lists::count(&mut draft),
+            ItemKind::Sort => lists::sort(&mut draft),
+            ItemKind::Say => lists::say(&mut draft),
+            ItemKind::Brackets => grammar::brackets(&mut draft),
+            ItemKind::Agree => grammar::agree(&mut draft),
+            ItemKind::Rhyme => knowledge::rhyme(&mut draft),
         }
-        draft.finish(family)
+        draft.finish(kind)
     }
 }
 
@@ -109,28 +110,28 @@ impl Corpus {
 pub struct Item {
     /// From `<s>` to `.`.
     pub tokens: Vec<u32>,
-    /// Minus log2 of the probability of this item, the choice of its family included.
+    /// Information content: `-log2` of the probability of this item, including that of its kind.
     pub bits: f64,
-    /// Where the item can be turned into a question, in the order of the tokens.
+    /// Tokens that can be asked for, in the order of the item.
     pub answers: Vec<Answer>,
-    pub family: Family,
+    pub kind: ItemKind,
 }
 
-/// A token that follows from what stands before it, and the tokens it could be confused with.
+/// A token that is determined by the context, and wrong alternatives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The [`Task::name`] this answer is scored under.
+    /// The [`Task::name`] of the task that asks for this token.
     pub task: &'static str,
     /// Index in [`Item::tokens`].
     pub position: usize,
-    /// All different; exactly one of them is right.
+    /// All different; exactly one is correct.
     pub choices: Vec<u32>,
-    /// Index of the right one in `choices`.
+    /// Index of the correct one in `choices`.
     pub gold: usize,
 }
 
-/// What random numbers are for. One seed gives each purpose a stream of its own, so that the world,
-/// the training rows and the tasks of the same seed have nothing in common.
+/// The purpose of random numbers. Each purpose has its own stream per seed, so that the world, the
+/// training rows and the tasks of the same seed are independent.
 #[derive(Clone, Copy)]
 enum Stream {
     World,
@@ -152,23 +153,23 @@ mod tests {
 
     use super::*;
 
-    /// Every item of a family, by trying every value of every choice.
-    fn all_items(corpus: &Corpus, family: Family) -> Vec<Item> {
+    /// Every item of a kind, by enumerating all choices.
+    fn all_items(corpus: &Corpus, kind: ItemKind) -> Vec<Item> {
         let mut items = Vec::new();
-        // The choices of the last item as (drawn, n); the next item counts up by one.
+        // The choices of the last item as `(chosen, n)`; the next item increments them.
         let mut path: Vec<(usize, usize)> = Vec::new();
         loop {
             let mut depth = 0;
-            items.push(corpus.write(family, &mut |n| {
+            items.push(corpus.write(kind, &mut |n| {
                 if depth == path.len() {
                     path.push((0, n));
                 }
                 depth += 1;
                 path[depth - 1].0
             }));
-            while path.pop_if(|(drawn, n)| *drawn + 1 == *n).is_some() {}
+            while path.pop_if(|(chosen, n)| *chosen + 1 == *n).is_some() {}
             match path.last_mut() {
-                Some((drawn, _)) => *drawn += 1,
+                Some((chosen, _)) => *chosen += 1,
                 None => return items,
             }
         }
@@ -179,37 +180,43 @@ mod tests {
         (0..n).map(|_| corpus.item(&mut rng)).collect()
     }
 
-    /// Families with few enough items to write all of them.
-    const SMALL: [Family; 6] =
-        [Family::Fact, Family::Friend, Family::Sum, Family::Sort, Family::Brackets, Family::Rhyme];
+    /// Kinds with few enough items to enumerate.
+    const SMALL: [ItemKind; 6] = [
+        ItemKind::Fact,
+        ItemKind::Friend,
+        ItemKind::Sum,
+        ItemKind::Sort,
+        ItemKind::Brackets,
+        ItemKind::Rhyme,
+    ];
 
     #[test]
-    fn different_choices_write_different_items() {
+    fn different_choices_produce_different_items() {
         let corpus = Corpus::new(1);
-        for family in SMALL {
-            let items = all_items(&corpus, family);
+        for kind in SMALL {
+            let items = all_items(&corpus, kind);
             let texts: HashSet<&[u32]> = items.iter().map(|item| &*item.tokens).collect();
-            assert_eq!(texts.len(), items.len(), "{family:?}");
+            assert_eq!(texts.len(), items.len(), "{kind:?}");
         }
     }
 
     #[test]
-    fn the_probabilities_of_all_items_of_a_family_sum_to_its_own() {
+    fn the_probabilities_of_all_items_of_a_kind_sum_to_its_own() {
         let corpus = Corpus::new(1);
-        for family in SMALL {
-            let items = all_items(&corpus, family);
+        for kind in SMALL {
+            let items = all_items(&corpus, kind);
             let probability: f64 = items.iter().map(|item| (-item.bits).exp2()).sum();
-            let expected = f64::from(family.weight()) / f64::from(Family::total_weight());
-            assert!((probability - expected).abs() < 1e-9, "{family:?}: {probability}");
+            let expected = f64::from(kind.weight()) / f64::from(ItemKind::total_weight());
+            assert!((probability - expected).abs() < 1e-9, "{kind:?}: {probability}");
         }
     }
 
     #[test]
     fn the_bits_of_a_fact_are_the_log2_of_the_number_of_facts() {
         let corpus = Corpus::new(1);
-        // 600 people, 5 * 4 * 3 ways to choose what is told of them, and the family.
-        let expected = (600.0 * 60.0_f64).log2() + Family::Fact.bits();
-        let item = corpus.item_of(Family::Fact, &mut ChaCha8Rng::seed_from_u64(0));
+        // 600 people, 5 * 4 * 3 ways to choose their attributes, and the kind.
+        let expected = (600.0 * 60.0_f64).log2() + ItemKind::Fact.bits();
+        let item = corpus.item_of(ItemKind::Fact, &mut ChaCha8Rng::seed_from_u64(0));
         assert!((item.bits - expected).abs() < 1e-9);
     }
 
@@ -224,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_stands_at_its_position_in_the_item() {
+    fn an_answer_is_at_its_position_in_the_item() {
         for item in sample(&Corpus::new(1), 1_000) {
             for answer in item.answers {
                 assert_eq!(item.tokens[answer.position], answer.choices[answer.gold]);
@@ -244,11 +251,11 @@ mod tests {
     fn the_items_of_a_seed_never_change() {
         let corpus = Corpus::new(5);
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let texts = Family::ALL.map(|family| {
-            let item = corpus.item_of(family, &mut rng);
+        let texts = ItemKind::ALL.map(|kind| {
+            let item = corpus.item_of(kind, &mut rng);
             corpus.text(&item.tokens)
         });
-        // With other random numbers, a trained model would meet a world of other facts.
+        // With other random numbers, a trained model would be evaluated on other facts.
         assert_eq!(texts, ITEMS_OF_WORLD_5);
     }
 

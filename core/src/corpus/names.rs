@@ -1,6 +1,6 @@
 //! Invented names for people (`fero`, `adiv`) and towns (`vutton`).
 //!
-//! Nothing is known of them but what the corpus says: no model brings the answers along.
+//! They occur nowhere else, so that no pretrained model knows the answers.
 
 use std::collections::HashSet;
 
@@ -33,14 +33,14 @@ impl Names {
     }
 }
 
-/// One letter group from each place of a shape.
+/// One letter group from each position of a shape.
 fn spell(shapes: &[&[&[&str]]], rng: &mut impl Rng) -> String {
     let shape = shapes.choose(rng).expect("there are shapes");
-    shape.iter().map(|letters| *letters.choose(rng).expect("every place has letters")).collect()
+    shape.iter().map(|letters| *letters.choose(rng).expect("every position has letters")).collect()
 }
 
 const VOWELS: &[&str] = &["a", "e", "i", "o", "u"];
-/// Without the `e` that would make English words of many names.
+/// Without `e`, which would turn many names into English words.
 const LAST_VOWELS: &[&str] = &["a", "i", "o", "u"];
 const CONSONANTS: &[&str] = &["b", "d", "f", "g", "l", "m", "n", "r", "s", "t", "v"];
 const TOWN_ENDINGS: &[&str] = &["ton", "by", "ford", "wick", "ham"];

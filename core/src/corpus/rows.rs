@@ -1,4 +1,4 @@
-//! Whole items packed into rows of one length, and the loss that no model can beat on them.
+//! Whole items packed into rows of the same length, and their entropy, a lower bound on the loss.
 
 use std::f64::consts::LN_2;
 use std::iter;
@@ -7,25 +7,25 @@ use rand::Rng;
 
 use super::{Corpus, Stream};
 
-/// Whole items, one after another, then padding.
+/// A packed row: whole items, then padding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     pub tokens: Vec<u32>,
-    /// For each token the number of its item in this row, from 1; 0 is padding.
+    /// Segment id of each token: the number of its item in this row, from 1; 0 for padding.
     pub segments: Vec<u32>,
-    /// The bits of all items.
+    /// Information content of all items in bits.
     pub bits: f64,
-    /// How many tokens are to be predicted: all of each item but its `<s>`.
+    /// Number of predicted tokens: all of each item except its `<s>`.
     pub n_predicted: usize,
 }
 
-/// The most tokens an item has; the shortest row that can be packed.
+/// Maximum number of tokens of an item; the minimum row length.
 pub const LONGEST_ITEM: usize = 19;
 
-/// The mean loss in nats per predicted token that a perfect model has on these rows.
+/// Entropy of these rows in nats per predicted token: the loss of a perfect model.
 ///
-/// A model's loss on the same rows minus this floor is its exact excess. It is negative only where
-/// the rows are few and the model is lucky, or has seen them.
+/// A model's loss on the same rows minus this value is its excess loss. It can be negative for few
+/// rows, or if the model was trained on them.
 pub fn entropy_floor_of<'a>(rows: impl IntoIterator<Item = &'a Row>) -> f64 {
     let (bits, n_predicted) =
         rows.into_iter().fold((0.0, 0), |(bits, n), row| (bits + row.bits, n + row.n_predicted));
@@ -36,24 +36,24 @@ impl Corpus {
     /// An endless stream of training rows.
     ///
     /// # Panics
-    /// If `row_len` is less than [`LONGEST_ITEM`].
+    /// If `row_len` is below [`LONGEST_ITEM`].
     pub fn rows(&self, seed: u64, row_len: usize) -> impl Iterator<Item = Row> {
         assert!(row_len >= LONGEST_ITEM, "a row of {row_len} tokens may not hold one item");
         let mut rng = Stream::Rows.rng(seed);
         iter::repeat_with(move || self.row(&mut rng, row_len))
     }
 
-    /// As [`Corpus::rows`], with the corpus inside.
+    /// As [`Corpus::rows`], but the stream owns the corpus.
     pub(super) fn into_rows(self, seed: u64, row_len: usize) -> impl Iterator<Item = Row> {
         assert!(row_len >= LONGEST_ITEM, "a row of {row_len} tokens may not hold one item");
         let mut rng = Stream::Rows.rng(seed);
         iter::repeat_with(move || self.row(&mut rng, row_len))
     }
 
-    /// The mean loss in nats per predicted token that a perfect model has on the corpus, estimated
-    /// from about 100,000 items. It does not depend on the length of the rows.
+    /// Entropy of the corpus in nats per predicted token, a lower bound on the loss, estimated from
+    /// about 100,000 items. It does not depend on the row length.
     ///
-    /// [`entropy_floor_of`] gives the exact floor of given rows, without the error of a sample.
+    /// [`entropy_floor_of`] gives the exact value for given rows, without sampling error.
     pub fn entropy_floor(&self) -> f64 {
         let rows: Vec<Row> = self.rows(0, 128).take(10_000).collect();
         entropy_floor_of(&rows)
@@ -61,9 +61,9 @@ impl Corpus {
 
     fn row(&self, rng: &mut impl Rng, row_len: usize) -> Row {
         let mut row = Row { tokens: Vec::new(), segments: Vec::new(), bits: 0.0, n_predicted: 0 };
-        // The row ends where an item might not fit, not where the next one does not: else short
-        // items would be more frequent at the end of a row, and a model that counts its place in
-        // the row could go below the floor.
+        // The row ends where an item might not fit, not where the next one does not. Otherwise
+        // short items would be more frequent at the end of a row, and a model that uses the
+        // position in the row could go below the entropy.
         for segment in 1.. {
             if row.tokens.len() + LONGEST_ITEM > row_len {
                 break;
@@ -84,21 +84,21 @@ const PADDING_ID: u32 = 0;
 
 #[cfg(test)]
 mod tests {
-    use super::super::Family;
+    use super::super::ItemKind;
     use super::*;
 
     #[test]
     fn no_item_is_longer_than_the_longest() {
         let corpus = Corpus::new(1);
         let mut rng = Stream::Rows.rng(2);
-        let lengths = Family::ALL.into_iter().flat_map(|family| {
-            (0..1_000).map(|_| corpus.item_of(family, &mut rng).tokens.len()).collect::<Vec<_>>()
+        let lengths = ItemKind::ALL.into_iter().flat_map(|kind| {
+            (0..1_000).map(|_| corpus.item_of(kind, &mut rng).tokens.len()).collect::<Vec<_>>()
         });
         assert_eq!(lengths.max(), Some(LONGEST_ITEM));
     }
 
     #[test]
-    fn a_row_has_the_length_that_was_asked_for() {
+    fn a_row_has_the_requested_length() {
         for row_len in [LONGEST_ITEM, 64, 128] {
             for row in Corpus::new(1).rows(3, row_len).take(50) {
                 assert_eq!((row.tokens.len(), row.segments.len()), (row_len, row_len));
@@ -112,8 +112,8 @@ mod tests {
         for row in corpus.rows(3, 128).take(50) {
             let n_items = row.segments.iter().max().copied().expect("a row is not empty");
             for number in 1..=n_items {
-                let places = row.segments.iter().zip(&row.tokens);
-                let item = places.filter(|&(&segment, _)| segment == number);
+                let tokens = row.segments.iter().zip(&row.tokens);
+                let item = tokens.filter(|&(&segment, _)| segment == number);
                 let text = corpus.text(&item.map(|(_, &token)| token).collect::<Vec<_>>());
                 assert!(text.starts_with("<s> ") && text.ends_with(" ."), "{text}");
                 assert_eq!(text.matches(['<', '.']).count(), 2, "{text}");

@@ -1,7 +1,7 @@
 //! Items that add two to four numbers, with a total of at most 9.
 //!
-//! Half of them say each partial sum. A model that is shown only totals hardly learns to add; the
-//! steps teach it one addition at a time.
+//! Half of them contain each partial sum. A model trained only on totals hardly learns to add; the
+//! intermediate steps provide one addition at a time.
 
 use super::draft::Draft;
 use super::words::DIGITS;
@@ -29,11 +29,11 @@ pub(super) fn sum(draft: &mut Draft<'_>) {
     }
 }
 
-/// Numbers whose total is 0 to 9, each total equally likely, so that a guess is right by chance
-/// only; and each way to split that total is equally likely.
+/// Numbers whose total is 0 to 9. Each total is equally likely, so that guessing reaches only
+/// chance accuracy, and each way to split that total is equally likely.
 fn random_terms(draft: &mut Draft<'_>, n_terms: usize) -> Vec<usize> {
     let total = draft.below(DIGITS.len());
-    // The total as a row of ones, and a bar between one term and the next.
+    // The total in unary, with a separator between terms.
     let row = draft.arrangement(total, n_terms - 1);
     row.split(|&is_one| !is_one).map(<[bool]>::len).collect()
 }

@@ -1,28 +1,30 @@
-//! Held-out multiple choice: items cut before an answer, with the answer among wrong ones.
+//! Held-out multiple-choice tasks: items truncated before an answer, with the answer among wrong
+//! choices.
 //!
-//! Held out means drawn afresh, from a stream of random numbers that no training row uses; it does
-//! not mean never seen. Facts, friends and rhymes test the knowledge itself, so they ask what
-//! training told. For the others, the share of documents that begin some item in 2.5 million
-//! training tokens, right answer included, is nearly 1 for sums, of which there are only two
-//! thousand, 0.9 for brackets, 0.4 for `sort` and `agree`, and 0.2 for `count`, `rev` and `copy`.
+//! Held out means sampled independently, from a random stream that no training row uses; it does
+//! not mean never seen. Facts, friends and rhymes test memorized knowledge, so they ask what the
+//! training data contains. For the others, the share of documents that, correct answer included,
+//! are a prefix of some item in 2.5 million training tokens is nearly 1 for sums, of which there
+//! are only two thousand, 0.9 for brackets, 0.4 for `sort` and `agree`, and 0.2 for `count`, `rev`
+//! and `copy`.
 
 use crate::evaluate::ChoiceDoc;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, RngExt};
 
-use super::{Answer, Corpus, Family, Stream};
+use super::{Answer, Corpus, ItemKind, Stream};
 
-/// What the documents of one task have in common.
+/// A multiple-choice task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Task {
     pub name: &'static str,
-    /// Where its documents are cut from.
-    pub family: Family,
+    /// The kind of items that its documents are made from.
+    pub kind: ItemKind,
     pub n_choices: usize,
 }
 
 impl Task {
-    /// The accuracy of a guess.
+    /// Accuracy of guessing.
     pub fn chance(&self) -> f64 {
         1.0 / self.n_choices as f64
     }
@@ -30,19 +32,19 @@ impl Task {
 
 /// All tasks, in the order of [`Corpus::tasks`].
 pub const TASKS: [Task; 13] = [
-    Task { name: "fact", family: Family::Fact, n_choices: 20 },
-    Task { name: "friend", family: Family::Friend, n_choices: 20 },
-    Task { name: "sum2", family: Family::Sum, n_choices: 10 },
-    Task { name: "sum3", family: Family::Sum, n_choices: 10 },
-    Task { name: "sum4", family: Family::Sum, n_choices: 10 },
-    Task { name: "steps", family: Family::Sum, n_choices: 10 },
-    Task { name: "count", family: Family::Count, n_choices: 5 },
-    Task { name: "sort", family: Family::Sort, n_choices: 10 },
-    Task { name: "rev", family: Family::Say, n_choices: 16 },
-    Task { name: "copy", family: Family::Say, n_choices: 16 },
-    Task { name: "brack", family: Family::Brackets, n_choices: 3 },
-    Task { name: "agree", family: Family::Agree, n_choices: 2 },
-    Task { name: "rhyme", family: Family::Rhyme, n_choices: 20 },
+    Task { name: "fact", kind: ItemKind::Fact, n_choices: 20 },
+    Task { name: "friend", kind: ItemKind::Friend, n_choices: 20 },
+    Task { name: "sum2", kind: ItemKind::Sum, n_choices: 10 },
+    Task { name: "sum3", kind: ItemKind::Sum, n_choices: 10 },
+    Task { name: "sum4", kind: ItemKind::Sum, n_choices: 10 },
+    Task { name: "steps", kind: ItemKind::Sum, n_choices: 10 },
+    Task { name: "count", kind: ItemKind::Count, n_choices: 5 },
+    Task { name: "sort", kind: ItemKind::Sort, n_choices: 10 },
+    Task { name: "rev", kind: ItemKind::Say, n_choices: 16 },
+    Task { name: "copy", kind: ItemKind::Say, n_choices: 16 },
+    Task { name: "brack", kind: ItemKind::Brackets, n_choices: 3 },
+    Task { name: "agree", kind: ItemKind::Agree, n_choices: 2 },
+    Task { name: "rhyme", kind: ItemKind::Rhyme, n_choices: 20 },
 ];
 
 impl Corpus {
@@ -59,10 +61,10 @@ impl Corpus {
 
     fn task_doc(&self, task: &Task, rng: &mut impl Rng) -> ChoiceDoc {
         loop {
-            let item = self.item_of(task.family, rng);
+            let item = self.item_of(task.kind, rng);
             let answers: Vec<&Answer> =
                 item.answers.iter().filter(|answer| answer.task == task.name).collect();
-            // A family may serve several tasks, and this item another one.
+            // A kind may provide several tasks, and this item may belong to another one.
             let Some(answer) = answers.choose(rng) else { continue };
 
             let right = answer.choices[answer.gold];
@@ -88,7 +90,7 @@ mod tests {
 
     use super::*;
 
-    /// Context words, and the right word, of many documents of one task.
+    /// Context words and the correct word of many documents of one task.
     fn solved(task: &str) -> Vec<(Vec<String>, String)> {
         let docs = Corpus::new(1).tasks(7, 100).into_iter().filter(|doc| doc.task == task);
         let solved: Vec<_> = docs
@@ -101,7 +103,7 @@ mod tests {
         solved
     }
 
-    /// The list behind the first word, and the answers already given behind the colon.
+    /// The list after the first word, and the answers already given after the colon.
     fn list_and_given(words: &[String]) -> (Vec<String>, Vec<String>) {
         let colon = words.iter().position(|word| word == ":").expect("a list ends with a colon");
         (words[1..colon].to_vec(), words[colon + 1..].to_vec())
@@ -200,11 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn the_right_choice_is_in_every_place() {
+    fn the_correct_choice_occurs_at_every_index() {
         let docs = Corpus::new(1).tasks(7, 300);
         for (task, docs) in TASKS.iter().zip(docs.chunks(300)) {
-            let places: HashSet<usize> = docs.iter().map(|doc| doc.gold).collect();
-            assert_eq!(places.len(), task.n_choices, "{}", task.name);
+            let golds: HashSet<usize> = docs.iter().map(|doc| doc.gold).collect();
+            assert_eq!(golds.len(), task.n_choices, "{}", task.name);
         }
     }
 

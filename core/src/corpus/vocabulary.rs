@@ -1,4 +1,4 @@
-//! Words and their token ids, and the same as a `tokenizer.json`.
+//! Words and their token ids, also as a `tokenizer.json`.
 
 use std::collections::HashMap;
 
@@ -9,10 +9,10 @@ use super::words;
 
 pub(super) const PADDING: &str = "<pad>";
 pub(super) const START: &str = "<s>";
-/// Stands for any word that the corpus does not have; it is in no item.
+/// Replaces words outside the vocabulary; never occurs in an item.
 const UNKNOWN: &str = "<unk>";
 
-/// Invariant: the words are different, and `ids` gives each its place in `words`.
+/// Invariant: the words are distinct, and `ids` maps each to its index in `words`.
 pub(super) struct Vocabulary {
     words: Vec<String>,
     ids: HashMap<String, u32>,
@@ -31,7 +31,7 @@ impl Vocabulary {
     }
 
     /// # Panics
-    /// If there is no such word: items are written in words of the vocabulary only.
+    /// If the word is not in the vocabulary: items consist of words of the vocabulary only.
     pub(super) fn id(&self, word: &str) -> u32 {
         *self.ids.get(word).unwrap_or_else(|| panic!("{word:?} is not in the vocabulary"))
     }
@@ -81,7 +81,7 @@ impl Vocabulary {
     }
 }
 
-/// The words of every world, in the order of their ids; the names come after them.
+/// The words that are common to all worlds, in the order of their ids; names follow.
 pub(super) fn fixed_words() -> impl Iterator<Item = &'static str> {
     let pairs = words::BRACKETS.into_iter().chain(words::ANIMALS).chain(words::VERBS);
     [PADDING, START, UNKNOWN]
@@ -106,7 +106,7 @@ mod tests {
     use serde_json::Value;
     use tokenizers::Tokenizer;
 
-    use super::super::{Corpus, Family, Stream};
+    use super::super::{Corpus, ItemKind, Stream};
 
     #[test]
     fn every_word_has_one_id() {
@@ -137,11 +137,11 @@ mod tests {
     }
 
     #[test]
-    fn the_tokenizer_gives_back_the_tokens_of_every_family() {
+    fn the_tokenizer_gives_back_the_tokens_of_every_kind() {
         let corpus = Corpus::new(1);
         let tokenizer = Tokenizer::from_bytes(corpus.tokenizer_json()).expect("it is a tokenizer");
-        for family in Family::ALL {
-            let tokens = corpus.item_of(family, &mut Stream::Rows.rng(1)).tokens;
+        for kind in ItemKind::ALL {
+            let tokens = corpus.item_of(kind, &mut Stream::Rows.rng(1)).tokens;
             let text = corpus.text(&tokens);
             let encoding = tokenizer.encode(text.as_str(), false).expect("it encodes");
             assert_eq!(encoding.get_ids(), tokens);

@@ -1,13 +1,13 @@
-//! The words that are the same in every world, by kind. No word is of two kinds.
+//! The words that are common to all worlds, by category. No word is in two categories.
 
 pub(super) const MARKS: [&str; 4] = [".", ",", ":", "+"];
 
 pub(super) const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
-/// Opening and closing.
+/// `(opening, closing)`.
 pub(super) const BRACKETS: [(&str, &str); 3] = [("(", ")"), ("[", "]"), ("{", "}")];
 
-/// The words that make the lines, separated by spaces; prepositions are a kind of their own.
+/// Function words, separated by spaces; prepositions are a separate category.
 pub(super) const FRAME: &str = "the is are so it they makes count sort say backwards again rhymes \
     lives in likes has friend of works as eats";
 
@@ -29,7 +29,7 @@ pub(super) const FOODS: [&str; 20] = [
     "eggs", "apples", "pears", "grapes", "dates", "carrots", "onions", "leeks", "melons",
 ];
 
-/// One and many.
+/// `(singular, plural)`.
 pub(super) const ANIMALS: [(&str, &str); 16] = [
     ("duck", "ducks"),
     ("owl", "owls"),
@@ -52,7 +52,7 @@ pub(super) const ANIMALS: [(&str, &str); 16] = [
 pub(super) const ADJECTIVES: [&str; 10] =
     ["calm", "tired", "happy", "hungry", "old", "young", "small", "big", "shy", "loud"];
 
-/// What one does, and what many do.
+/// `(third person singular, plural)`.
 pub(super) const VERBS: [(&str, &str); 6] = [
     ("rests", "rest"),
     ("sleeps", "sleep"),
@@ -62,7 +62,7 @@ pub(super) const VERBS: [(&str, &str); 6] = [
     ("stays", "stay"),
 ];
 
-/// Words to say again.
+/// Syllables to copy or reverse.
 pub(super) const SYLLABLES: [&str; 16] = [
     "ka", "lo", "mi", "tu", "re", "sa", "ni", "fa", "du", "pe", "zo", "li", "mo", "ra", "ti", "bu",
 ];

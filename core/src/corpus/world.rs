@@ -1,4 +1,4 @@
-//! Who lives in the world, and what is true of each of them.
+//! The people of the world and the facts about them.
 
 use rand::{Rng, RngExt};
 
@@ -10,7 +10,7 @@ pub(super) const N_PEOPLE: usize = 600;
 pub(super) const N_TOWNS: usize = 20;
 pub(super) const N_ATTRIBUTES: usize = 5;
 
-/// The place of the friends in [`World::attributes`].
+/// The index of the friends in [`World::attributes`].
 pub(super) const FRIEND: usize = 0;
 
 pub(super) struct World {
@@ -19,13 +19,13 @@ pub(super) struct World {
     pub(super) attributes: [Attribute; N_ATTRIBUTES],
 }
 
-/// One thing that is true of each person, such as where they live.
+/// An attribute of each person, such as where they live.
 pub(super) struct Attribute {
-    /// What stands between a person and the value: `lives in`.
+    /// The words between a person and the value: `lives in`.
     pub(super) verb: &'static str,
     /// All values, as tokens.
     pub(super) values: Vec<u32>,
-    /// For each person an index into `values`. Of friends it is also the index of a person.
+    /// For each person an index into `values`; for friends it is also the index of a person.
     pub(super) of_person: Vec<usize>,
 }
 
@@ -35,7 +35,8 @@ impl World {
         let towns = names.towns.iter().map(|name| vocabulary.id(name)).collect();
         let tokens_of = |words: [&str; 20]| words.map(|word| vocabulary.id(word)).to_vec();
 
-        // Nobody is their own friend: the others are those 1 to N_PEOPLE - 1 places further on.
+        // Nobody is their own friend: the offset to the friend's index is between 1 and N_PEOPLE -
+        // 1.
         let friends = (0..N_PEOPLE)
             .map(|person| (person + rng.random_range(1..N_PEOPLE)) % N_PEOPLE)
             .collect();

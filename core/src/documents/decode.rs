@@ -1,8 +1,8 @@
-//! Bytes as text: UTF-8, with or without a byte order mark; positions in it for messages.
+//! Decodes bytes as UTF-8, with or without a byte order mark, and computes positions for errors.
 
 use super::Problem;
 
-/// The line and the column of a byte, both counted from 1; columns count characters.
+/// Line and column of a byte, both from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LineColumn {
     pub(super) line: usize,
@@ -11,7 +11,7 @@ pub(super) struct LineColumn {
 
 impl LineColumn {
     /// # Panics
-    /// When `at` lies inside a character or beyond the text.
+    /// If `at` is inside a character or beyond the text.
     pub(super) fn of(text: &str, at: usize) -> Self {
         let before = &text[..at];
         let start = before.rfind('\n').map_or(0, |end| end + 1);
@@ -43,7 +43,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<&str, (Option<LineColumn>, Problem)
     }
 }
 
-/// How files begin that are not UTF-8, the longer marks first.
+/// Magic bytes of files that are not UTF-8, the longer ones first.
 const FOREIGN: [(&[u8], &str); 7] = [
     (b"\xff\xfe\0\0", "is in UTF-32"),
     (b"\0\0\xfe\xff", "is in UTF-32"),
@@ -71,13 +71,13 @@ mod tests {
         let big: Vec<u8> = "\u{feff}ab".encode_utf16().flat_map(u16::to_be_bytes).collect();
         assert_eq!(decode(&big), Err((None, Problem::Encoding("is in UTF-16"))));
         let without_mark: Vec<u8> = "ab".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        let place = LineColumn { line: 1, column: 2 };
-        assert_eq!(decode(&without_mark), Err((Some(place), Problem::NotText)));
+        let position = LineColumn { line: 1, column: 2 };
+        assert_eq!(decode(&without_mark), Err((Some(position), Problem::NotText)));
     }
 
     #[test]
     fn a_byte_that_is_not_utf_8_is_named_by_line_and_column() {
-        let place = LineColumn { line: 2, column: 3 };
-        assert_eq!(decode(b"a\n\xc3\xa9b\xff"), Err((Some(place), Problem::NotUtf8(0xff))));
+        let position = LineColumn { line: 2, column: 3 };
+        assert_eq!(decode(b"a\n\xc3\xa9b\xff"), Err((Some(position), Problem::NotUtf8(0xff))));
     }
 }

@@ -1,12 +1,12 @@
-//! Documents as tokens that the model has.
+//! Tokenizes documents and checks that the model has all tokens.
 
 use super::{Content, Document, DocumentError, Location, Problem, TokenRow};
 use crate::tokenizer::Tokenizer;
 
-/// The tokens of a text, special ones included.
+/// Tokenizes a text, with special tokens.
 ///
 /// # Errors
-/// [`DocumentError`] without a tokenizer, or when it gives a token outside the vocabulary.
+/// [`DocumentError`] without a tokenizer, or if it produces a token outside the vocabulary.
 pub fn encode(
     text: &str,
     from: &Location,
@@ -28,8 +28,8 @@ pub fn encode(
 
 impl TokenRow {
     /// # Errors
-    /// [`DocumentError`] for an id outside the vocabulary, in padding too: models look it up there
-    /// as well.
+    /// [`DocumentError`] for an id outside the vocabulary, even in padding, which is embedded as
+    /// well.
     pub fn check_vocabulary(&self, from: &Location, vocab: usize) -> Result<(), DocumentError> {
         match outside(&self.ids, vocab) {
             None => Ok(()),
@@ -42,7 +42,7 @@ impl TokenRow {
     }
 
     /// # Errors
-    /// [`DocumentError`] for a row that a model of this window cannot read at once.
+    /// [`DocumentError`] for a row that is longer than the model's window.
     pub fn check_window(&self, from: &Location, window: usize) -> Result<(), DocumentError> {
         let n_tokens = self.ids.len();
         if n_tokens > window {
@@ -53,7 +53,7 @@ impl TokenRow {
 }
 
 impl Document {
-    /// As a row of ids that are all tokens of the model, however it came.
+    /// The document as token ids, all of them in the model's vocabulary.
     ///
     /// # Errors
     /// As [`encode`] and [`TokenRow::check_vocabulary`].

@@ -1,15 +1,15 @@
-//! Texts and rows of token ids from files: the one reader of all commands and of the page.
+//! Reads texts and token ids from files, for all commands and the page.
 //!
-//! What a file holds is decided by its ending, in upper or lower case: a `.txt`, `.text` or `.md` is
-//! one document, or one for each line where a caller asks for that; a `.jsonl` or `.ndjson` has a
-//! document in each line, and a `.json` is a list of documents, or one after another. A document is
-//! an object with either `text`, or `input_ids` with an optional `attention_mask` and `labels`.
-//! Other keys are not looked at.
+//! The format is determined by the file extension, in upper or lower case: a `.txt`, `.text` or
+//! `.md` file is one document, or one per line if the caller asks for that; a `.jsonl` or `.ndjson`
+//! file has one document per line, and a `.json` file is a list of documents or a sequence of them.
+//! A document is an object with either `text`, or `input_ids` with an optional `attention_mask` and
+//! `labels`. Other keys are ignored.
 //!
-//! Read without a word: a byte order mark, line ends of Windows, blank lines, `NaN` and `Infinity`
-//! among keys that are not read. Surrogates without their other half become U+FFFD and are counted.
-//! Documents without a token are left out. Everything else that is not clear is refused, with file,
-//! line and column. Nothing here opens files.
+//! Accepted silently: a byte order mark, Windows line endings, blank lines, `NaN` and `Infinity` in
+//! ignored keys. Unpaired surrogates become U+FFFD and are counted. Documents without tokens are
+//! skipped. Everything else that is ambiguous is an error with file, line and column. The module
+//! does not open files.
 
 mod decode;
 mod encode;
@@ -29,7 +29,7 @@ pub use problem::{DocumentError, Problem};
 pub use read::{Format, read, records};
 pub use record::{TokenRow, document};
 
-/// A text or a row of token ids, and where it is from.
+/// A text or a row of token ids, and its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
     pub content: Content,
@@ -46,19 +46,19 @@ pub enum Content {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Documents {
     pub documents: Vec<Document>,
-    /// Surrogates without their other half, read as U+FFFD.
+    /// Number of unpaired surrogates, replaced by U+FFFD.
     pub n_replaced: usize,
 }
 
-/// What a document of a plain text file is.
+/// How a plain text file is split into documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TextUnit {
     File,
-    /// Blank lines are left out.
+    /// One document per line; blank lines are skipped.
     Line,
 }
 
-/// A place in a file: `a.jsonl, line 3, column 15`.
+/// A location in a file: `a.jsonl, line 3, column 15`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
     pub file: Arc<str>,
@@ -68,11 +68,11 @@ pub struct Location {
     pub column: Option<usize>,
 }
 
-/// A part of a file, counted from 1.
+/// A line or a table row, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Record {
     Line(usize),
-    /// Of a table.
+    /// A row of a table.
     Row(usize),
 }
 
@@ -82,12 +82,12 @@ impl Location {
         Self { file: name.into(), record: None, column: None }
     }
 
-    /// A part of the same file.
+    /// A record of the same file.
     pub fn at(&self, record: Record) -> Self {
         Self { file: Arc::clone(&self.file), record: Some(record), column: None }
     }
 
-    /// The error that something here is wrong.
+    /// An error at this location.
     pub fn error(&self, problem: Problem) -> DocumentError {
         DocumentError { at: self.clone(), problem }
     }

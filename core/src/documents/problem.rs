@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::Location;
 
-/// A problem and its place.
+/// A problem and its location.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{at}: {problem}")]
 pub struct DocumentError {
@@ -15,16 +15,16 @@ pub struct DocumentError {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Problem {
     #[error(
-        "files of texts end in .txt, .text or .md (one document), .jsonl or .ndjson (one in each \
-         line) or .json; found {}",
-        if .0.is_empty() { "no ending".to_owned() } else { format!(".{}", .0) }
+        "expected a file extension .txt, .text or .md (one document), .jsonl or .ndjson (one \
+         document per line) or .json; found {}",
+        if .0.is_empty() { "none".to_owned() } else { format!(".{}", .0) }
     )]
     Ending(String),
     #[error("the file {0}; expected text in UTF-8")]
     Encoding(&'static str),
     #[error("the byte 0x{0:02x} is not UTF-8; save the file as UTF-8")]
     NotUtf8(u8),
-    #[error("a zero byte; expected text in UTF-8, found UTF-16 or a file that is not text")]
+    #[error("found a zero byte; expected UTF-8 text (the file may be UTF-16 or binary)")]
     NotText,
     #[error("not JSON: expected {expected}, found {found}")]
     Syntax { expected: &'static str, found: String },
@@ -34,18 +34,15 @@ pub enum Problem {
     Twice(&'static str),
     #[error("expected \"text\", or \"input_ids\"; found {0}")]
     NoText(String),
-    #[error(
-        "\"text\" and \"input_ids\" in one document; leave one of them out, so that it is clear \
-         which is meant"
-    )]
+    #[error("found both \"text\" and \"input_ids\" in one document; remove one of them")]
     Both,
     #[error("{what} is {found}; expected {expected}")]
     Type { what: String, expected: &'static str, found: String },
     #[error("{key} has {found} values; expected one for each of the {expected} input_ids")]
     Length { key: &'static str, expected: usize, found: usize },
     #[error(
-        "attention_mask hides index {index} between tokens that it shows; only padding before or \
-         after a text can be hidden"
+        "attention_mask is 0 at index {index}, between tokens where it is 1; only padding before \
+         or after a text can be masked"
     )]
     Hole { index: usize },
     #[error(
@@ -53,32 +50,32 @@ pub enum Problem {
          is not a target (labels are not shifted)"
     )]
     Label { index: usize, found: i64, expected: u32 },
-    #[error(
-        "{0:?} is not read; write labels beside input_ids, with -100 for tokens that are not targets"
-    )]
+    #[error("{0:?} is not supported; use labels, with -100 for tokens that are not targets")]
     LossMask(&'static str),
     #[error("the file is empty")]
     Empty,
-    #[error("nothing to read: all documents are empty")]
+    #[error("all documents are empty")]
     NothingUsable,
     #[error(
-        "masked language models are measured on \"text\"; found \"input_ids\", which do not show \
-         which of them are special"
+        "masked language models are evaluated on \"text\"; found \"input_ids\", which do not mark \
+         special tokens"
     )]
     IdsForMasked,
-    #[error("text needs a tokenizer.json beside the model")]
+    #[error("text requires a tokenizer.json next to the model")]
     NoTokenizer,
     #[error("{0}")]
     Tokenizer(String),
     #[error(
-        "token {token}{} is not in the model's vocabulary, which ends at {last}: is this the right \
-         tokenizer?",
+        "token {token}{} is outside the model's vocabulary (0 to {last}); check that the tokenizer \
+         belongs to the model",
         match index {
             Some(index) => format!(" at input_ids[{index}]"),
             None => String::new(),
         }
     )]
     OutsideVocabulary { token: u32, index: Option<usize>, last: usize },
-    #[error("{n_tokens} input_ids; the model's window has {window} positions: cut the row")]
+    #[error(
+        "{n_tokens} input_ids, but the model's window has {window} positions; truncate the row"
+    )]
     TooLong { n_tokens: usize, window: usize },
 }

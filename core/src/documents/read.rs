@@ -1,25 +1,25 @@
-//! Files as documents, by their endings.
+//! Reads files as documents, by their extensions.
 
 use super::decode::{LineColumn, decode};
 use super::json::{Fault, Json, Parser};
 use super::record::document;
 use super::{Content, Document, DocumentError, Documents, Location, Problem, Record, TextUnit};
 
-/// How a file holds its documents.
+/// File format of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     Text,
-    /// A value in each line; or a list, if the file begins as one.
+    /// One value per line, or a list if the file starts with one.
     JsonLines,
-    /// A list, or one value after another.
+    /// A list, or a sequence of values.
     Json,
 }
 
 impl Format {
-    /// By the ending of a file's name, in upper or lower case.
+    /// By the file extension, in upper or lower case.
     ///
     /// # Errors
-    /// [`DocumentError`] names the endings that are read.
+    /// [`DocumentError`] lists the supported extensions.
     pub fn of(file: &str) -> Result<Self, DocumentError> {
         let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
         let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
@@ -32,10 +32,10 @@ impl Format {
     }
 }
 
-/// The documents of a file; those without a token are left out.
+/// The documents of a file; those without tokens are skipped.
 ///
 /// # Errors
-/// [`DocumentError`] with the place of what cannot be read, or when nothing is left.
+/// [`DocumentError`] with the location of the problem, or if no document is left.
 pub fn read(
     file: &str,
     format: Format,
@@ -78,11 +78,11 @@ pub fn read(
     Ok(Documents { documents, n_replaced })
 }
 
-/// The values of a file of JSON and the line of each; none of an empty file. A file without one of
-/// the endings of [`Format`] is taken for JSON lines.
+/// The values of a JSON file with their locations; none for an empty file. A file with an unknown
+/// extension is read as JSON lines.
 ///
 /// # Errors
-/// [`DocumentError`] with the place of what is not JSON.
+/// [`DocumentError`] with the location of a syntax error.
 pub fn records(file: &str, bytes: &[u8]) -> Result<Vec<(Location, Json)>, DocumentError> {
     let format =
         if Format::of(file) == Ok(Format::Json) { Format::Json } else { Format::JsonLines };
@@ -96,10 +96,10 @@ pub fn records(file: &str, bytes: &[u8]) -> Result<Vec<(Location, Json)>, Docume
     Ok(found)
 }
 
-/// What is done with a record: the text of the file, the value and its line.
+/// Callback for a record: the text of the file, the value and its location.
 type Add<'a> = dyn FnMut(&str, Json, Location) -> Result<(), DocumentError> + 'a;
 
-/// Gives the number of surrogates that were replaced.
+/// Returns the number of replaced surrogates.
 fn each_record(
     from: &Location,
     format: Format,
@@ -159,7 +159,7 @@ fn each_record(
     Ok(parser.n_replaced)
 }
 
-/// Lines of positions that are asked for in their order.
+/// Computes line numbers of ascending positions.
 struct Counted<'a> {
     text: &'a str,
     at: usize,
@@ -176,7 +176,7 @@ impl Counted<'_> {
 }
 
 fn text_of<'a>(from: &Location, bytes: &'a [u8]) -> Result<&'a str, DocumentError> {
-    decode(bytes).map_err(|(place, problem)| match place {
+    decode(bytes).map_err(|(position, problem)| match position {
         None => from.error(problem),
         Some(LineColumn { line, column }) => {
             Location { column: Some(column), ..from.at(Record::Line(line)) }.error(problem)

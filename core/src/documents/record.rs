@@ -1,14 +1,14 @@
-//! One object of a file as a document.
+//! Converts a JSON object to a document.
 
 use super::{Content, Document, Json, JsonValue, Location, Problem};
 
-/// Token ids: tokens, and behind them padding.
+/// Token ids with padding on the right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRow {
-    /// Padding before the tokens was moved behind them.
+    /// Left padding is moved to the right.
     pub ids: Vec<u32>,
     pub n_tokens: usize,
-    /// Whether each id may be a target; `None` when every token may.
+    /// Whether each id is a target; `None` if every token is.
     pub is_label: Option<Vec<bool>>,
 }
 
@@ -19,20 +19,20 @@ impl TokenRow {
     }
 }
 
-/// A problem, and the byte where it is.
+/// A problem and its byte offset.
 pub(super) type At = (usize, Problem);
 
-/// Keys by which other tools keep tokens from being targets.
+/// Keys by which other tools exclude tokens from the loss.
 const LOSS_MASKS: [&str; 5] =
     ["loss_mask", "completion_mask", "assistant_masks", "assistant_mask", "loss_weights"];
 
-/// What transformers gives a token that is not a target.
+/// The label of tokens that are not targets, as in transformers.
 const NOT_A_LABEL: i64 = -100;
 
-/// The document that an object holds; `None` when it has no token.
+/// The document in an object; `None` if it has no tokens.
 ///
 /// # Errors
-/// The problem, and where in the text the value stands that has it.
+/// The problem and the byte offset of the value that has it.
 pub fn document(object: &Json, from: &Location) -> Result<Option<Document>, (usize, Problem)> {
     let JsonValue::Map(entries) = &object.value else {
         return Err((object.at, Problem::NotAnObject(object.value.kind())));
@@ -63,7 +63,7 @@ pub fn document(object: &Json, from: &Location) -> Result<Option<Document>, (usi
     Ok(Some(Document { content, from: from.clone() }))
 }
 
-/// The value of a key; null counts as absent, as tables write it for what a record lacks.
+/// The value of a key; null counts as absent, since exported tables use it for missing values.
 fn find<'a>(entries: &'a [(String, Json)], key: &'static str) -> Result<Option<&'a Json>, At> {
     let mut found = entries.iter().filter(|(name, _)| name == key).map(|(_, value)| value);
     let first = found.next();
@@ -73,7 +73,7 @@ fn find<'a>(entries: &'a [(String, Json)], key: &'static str) -> Result<Option<&
     }
 }
 
-/// What an object has instead.
+/// The keys of an object, for an error.
 fn keys(entries: &[(String, Json)]) -> String {
     const N_NAMED: usize = 6;
     let named: Vec<String> = entries
@@ -100,7 +100,7 @@ fn wrong(found: &Json, what: impl Into<String>, expected: &'static str) -> At {
     (found.at, Problem::Type { what: what.into(), expected, found: shown })
 }
 
-/// The values of a list, each read by `read`.
+/// The values of a list, each converted by `read`.
 fn list<T>(
     list: &Json,
     key: &str,
@@ -156,7 +156,7 @@ fn token_row(ids: &Json, mask: Option<&Json>, labels: Option<&Json>) -> Result<T
                 }
             }
             let is_label: Vec<bool> = values.iter().map(|&label| label != NOT_A_LABEL).collect();
-            // A mask that hides nothing is none.
+            // A mask in which all tokens are targets is dropped.
             (!is_label[shown.clone()].iter().all(|&flag| flag)).then_some(is_label)
         }
     };

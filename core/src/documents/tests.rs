@@ -1,4 +1,4 @@
-//! What is read of a file, and what is refused.
+//! Tests of reading and rejecting files.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn documents(file: &str, bytes: &[u8]) -> Result<Vec<Document>, DocumentError> {
     Ok(read(file, Format::of(file)?, bytes, TextUnit::File)?.documents)
 }
 
-/// The texts of a file and where each is from.
+/// The texts of a file with their locations.
 fn texts(file: &str, bytes: &[u8]) -> Vec<(String, String)> {
     let text = |document: Document| match document.content {
         Content::Text(text) => (text, document.from.to_string()),
@@ -31,7 +31,7 @@ fn row(line: &str) -> TokenRow {
 }
 
 #[test]
-fn endings_are_read_in_upper_and_lower_case() {
+fn extensions_are_read_in_upper_and_lower_case() {
     for file in ["A.TXT", "a.text", "README.Md", "folder.d/a.txt"] {
         assert_eq!(Format::of(file), Ok(Format::Text), "{file}");
     }
@@ -42,8 +42,8 @@ fn endings_are_read_in_upper_and_lower_case() {
 }
 
 #[test]
-fn other_endings_are_refused_with_those_that_are_read() {
-    for (file, found) in [("a.csv", "found .csv"), ("b.d/a", "found no ending")] {
+fn other_extensions_are_refused_with_the_supported_ones() {
+    for (file, found) in [("a.csv", "found .csv"), ("b.d/a", "found none")] {
         let error = Format::of(file).unwrap_err().to_string();
         assert!(error.starts_with(file) && error.ends_with(found), "{error}");
         assert!(error.contains(".jsonl or .ndjson"), "{error}");
@@ -93,11 +93,15 @@ fn what_is_not_json_is_refused_with_file_line_and_column_once() {
         ("{\"text\": 3}", "a.jsonl, line 2, column 10: ", "text is 3; expected a string"),
         ("{\"a\": 1, \"b\": null}", "a.jsonl, line 2, column 1: ", "found \"a\", \"b\": null"),
         ("{\"text\": \"\", \"text\": \"\"}", "a.jsonl, line 2, column 22: ", "occurs twice"),
-        ("{\"input_ids\": [1], \"text\": \"a\"}", "a.jsonl, line 2, column 28: ", "which is meant"),
+        (
+            "{\"input_ids\": [1], \"text\": \"a\"}",
+            "a.jsonl, line 2, column 28: ",
+            "remove one of them",
+        ),
     ];
-    for (line, place, reason) in cases {
+    for (line, location, reason) in cases {
         let error = refusal("a.jsonl", &format!("{{\"text\": \"a\"}}\n{line}\n{{}}"));
-        assert!(error.starts_with(place) && error.contains(reason), "{error}");
+        assert!(error.starts_with(location) && error.contains(reason), "{error}");
         assert_eq!(error.matches("column").count(), 1, "{error}");
         assert_eq!(error.matches(", line").count(), 1, "{error}");
     }
@@ -106,7 +110,7 @@ fn what_is_not_json_is_refused_with_file_line_and_column_once() {
 }
 
 #[test]
-fn files_in_which_nothing_can_be_read_are_refused() {
+fn files_without_any_document_are_refused() {
     for (file, text) in [("a.txt", ""), ("a.jsonl", "\u{feff} \r\n"), ("a.json", "\n")] {
         assert_eq!(refusal(file, text), format!("{file}: the file is empty"));
     }
@@ -121,7 +125,7 @@ fn files_in_which_nothing_can_be_read_are_refused() {
 }
 
 #[test]
-fn padding_before_the_tokens_goes_behind_them() {
+fn left_padding_is_moved_to_the_right() {
     let left =
         r#"{"input_ids": [0, 5, 6], "attention_mask": [0, 1, 1], "labels": [-100, -100, 6]}"#;
     let expected =
@@ -142,11 +146,14 @@ fn ids_masks_and_labels_that_do_not_fit_are_named() {
         ("\"input_ids\": [5, NaN]", "input_ids[1] is NaN"),
         ("\"input_ids\": [5], \"attention_mask\": [1, 1]", "attention_mask has 2 values"),
         ("\"input_ids\": [5], \"attention_mask\": [2]", "attention_mask[0] is 2; expected 0 or 1"),
-        ("\"input_ids\": [5, 6, 7], \"attention_mask\": [1, 0, 1]", "hides index 1"),
+        ("\"input_ids\": [5, 6, 7], \"attention_mask\": [1, 0, 1]", "0 at index 1"),
         ("\"input_ids\": [5, 6], \"labels\": [6]", "labels has 1 values"),
         ("\"input_ids\": [5, 6], \"labels\": [6, -100]", "labels[0] is 6; expected 5"),
         ("\"input_ids\": [5, 6], \"labels\": [5, -1]", "labels[1] is -1; expected 6"),
-        ("\"input_ids\": [5, 6], \"completion_mask\": [0, 1]", "\"completion_mask\" is not read"),
+        (
+            "\"input_ids\": [5, 6], \"completion_mask\": [0, 1]",
+            "\"completion_mask\" is not supported",
+        ),
     ];
     for (inside, reason) in cases {
         let error = refusal("a.jsonl", &format!("{{{inside}}}"));
@@ -156,7 +163,7 @@ fn ids_masks_and_labels_that_do_not_fit_are_named() {
 }
 
 #[test]
-fn a_null_is_a_key_that_a_document_lacks() {
+fn a_null_counts_as_a_missing_key() {
     let line = r#"{"text": null, "input_ids": [5], "attention_mask": null, "labels": null}"#;
     assert_eq!(row(line), TokenRow { ids: vec![5], n_tokens: 1, is_label: None });
 }

@@ -1,4 +1,4 @@
-//! What every member answers to every request.
+//! Evaluates every request on every member.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -11,22 +11,22 @@ use super::walk::walk;
 use crate::config::ModelConfig;
 use crate::model::{AttentionMask, Context, LanguageModel};
 
-/// The answers of every member to every request, and what they cost.
+/// The answers of every member to every request, and the number of tokens computed.
 #[derive(Clone, Debug, Default)]
 pub struct Answers {
-    /// One list for each member.
+    /// One list per member.
     pub likelihoods: Vec<Vec<Likelihood>>,
-    /// Tokens run through the models, a common beginning of texts counted once.
+    /// Tokens run through the models; shared prefixes are counted once.
     pub n_tokens: usize,
 }
 
-/// The answers of every member of `tree` to every request, in one walk of the tree for each batch.
+/// The answers of every member of `tree` to every request, with one walk of the tree per batch.
 ///
-/// `models` is what the tree's stacks index. Requests may have any length, and share the
-/// computation of common beginnings. `progress` is told the requests answered so far.
+/// `models` is the list that the tree's stacks index. Requests may have any length; common prefixes
+/// are computed once. `progress` receives the number of answered requests.
 ///
 /// # Errors
-/// [`ReadBackError`] when the device is lost, or a log-likelihood is not finite.
+/// [`ReadBackError`] if the device is lost, or a log-likelihood is not finite.
 pub async fn answers(
     models: &[&LanguageModel],
     tree: &PrefixTree,
@@ -60,10 +60,10 @@ pub async fn answers(
     Ok(Answers { likelihoods, n_tokens: rows.n_tokens() })
 }
 
-/// As [`answers`], with no bound on a batch: one list for each member.
+/// As [`answers`], in a single batch: one list per member.
 ///
 /// # Errors
-/// [`ReadBackError`] when the device is lost, or a log-likelihood is not finite.
+/// [`ReadBackError`] if the device is lost, or a log-likelihood is not finite.
 pub async fn answer(
     models: &[&LanguageModel],
     tree: &PrefixTree,
@@ -73,7 +73,7 @@ pub async fn answer(
     Ok(answers.likelihoods)
 }
 
-/// Logits in memory at once, at most, unless those of a single place are more.
+/// Maximum number of logits in memory, unless those of a single position exceed it.
 const MOST_LOGITS: usize = 1 << 26;
 
 /// A batch of rows on the device.
@@ -82,11 +82,11 @@ pub(super) struct Inputs<'a> {
     config: &'a ModelConfig,
     /// `[batch, seq]`
     pub(super) tokens: Tensor<2, Int>,
-    /// Places in `[batch * seq]` whose prediction is scored.
-    places: Tensor<1, Int>,
-    /// The scored tokens, as many as places.
+    /// Indices into `[batch * seq]` of the positions whose prediction is scored.
+    positions: Tensor<1, Int>,
+    /// The scored tokens, one per position.
     targets: Tensor<1, Int>,
-    /// The requests that are answered, with their number of scored tokens.
+    /// The answered requests, with their numbers of scored tokens.
     requests: Vec<(usize, usize)>,
 }
 
@@ -99,31 +99,31 @@ impl<'a> Inputs<'a> {
     ) -> Self {
         let (n_rows, seq) = (rows.len(), width(rows));
         let mut tokens = vec![0_i64; n_rows * seq];
-        let (mut places, mut targets, mut answered) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut positions, mut targets, mut answered) = (Vec::new(), Vec::new(), Vec::new());
         for (number, row) in rows.iter().enumerate() {
-            for (place, &token) in row.tokens.iter().enumerate() {
-                tokens[number * seq + place] = i64::from(token);
+            for (column, &token) in row.tokens.iter().enumerate() {
+                tokens[number * seq + column] = i64::from(token);
             }
             for (request, scored) in &row.requests {
-                places.extend(scored.iter().map(|place| (number * seq + place) as i64));
+                positions.extend(scored.iter().map(|column| (number * seq + column) as i64));
                 let scored = requests[*request].targets();
                 targets.extend(scored.iter().map(|&token| i64::from(token)));
                 answered.push((*request, scored.len()));
             }
         }
-        let n_scored = places.len();
+        let n_scored = positions.len();
         let one = |values, n_values| Tensor::from_data(TensorData::new(values, [n_values]), device);
         Self {
             rows,
             config,
             tokens: Tensor::from_data(TensorData::new(tokens, [n_rows, seq]), device),
-            places: one(places, n_scored),
+            positions: one(positions, n_scored),
             targets: one(targets, n_scored),
             requests: answered,
         }
     }
 
-    /// Who sees whom, and where each token stands.
+    /// Attention mask and positions of the batch.
     pub(super) fn context(&self) -> Context {
         context(self.rows, width(self.rows), self.config, &self.tokens.device())
     }
@@ -132,16 +132,16 @@ impl<'a> Inputs<'a> {
         self.requests.len()
     }
 
-    /// The states behind the scored predictions. Shapes: `[batch, seq, d_model]` -> `[n_scored,
+    /// The hidden states at the scored positions. Shapes: `[batch, seq, d_model]` -> `[n_scored,
     /// d_model]`
     pub(super) fn scored_states(&self, x: Tensor<3>) -> Tensor<2> {
         let [n_rows, seq, d_model] = x.dims();
-        x.reshape([n_rows * seq, d_model]).select(0, self.places.clone())
+        x.reshape([n_rows * seq, d_model]).select(0, self.positions.clone())
     }
 
-    /// Log-probability of each scored token, and of the model's first choice: `[n_scored, 2]`.
+    /// Log-probabilities of each scored token and of the most likely one: `[n_scored, 2]`.
     ///
-    /// The head runs at scored places only, so many at a time that their logits are no burden.
+    /// The head runs at scored positions only, in chunks that bound the memory for logits.
     pub(super) fn score(
         &self,
         scored: Tensor<2>,
@@ -161,7 +161,7 @@ impl<'a> Inputs<'a> {
         Tensor::cat(parts.collect(), 0)
     }
 
-    /// The likelihood of each request of the batch, from scores, `[n_scored, 2]`.
+    /// The likelihood of each request of the batch; `scores` is `[n_scored, 2]`.
     pub(super) async fn collect(
         &self,
         scores: Tensor<2>,
@@ -181,12 +181,12 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Tokens of the longest row.
+/// Length of the longest row, at least 1.
 pub(super) fn width(rows: &[Row]) -> usize {
     rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0).max(1)
 }
 
-/// Who sees whom in rows padded to `seq`, and where each token stands.
+/// Attention mask and positions of rows padded to `seq`.
 fn context(rows: &[Row], seq: usize, config: &ModelConfig, device: &Device) -> Context {
     let shape = [rows.len(), seq];
     let padded = |of: &dyn Fn(&Row) -> Vec<usize>, padding: &dyn Fn(usize) -> usize| {
@@ -202,11 +202,11 @@ fn context(rows: &[Row], seq: usize, config: &ModelConfig, device: &Device) -> C
         return Context::new(config, seq, &AttentionMask::both_ways(valid), device);
     }
     if rows.iter().all(Row::is_single) {
-        // Padding lies in the future of every token, so that one mask serves all rows.
+        // Padding is on the right, so that one causal mask works for all rows.
         return Context::new(config, seq, &AttentionMask::causal(seq, 0, device), device);
     }
     let depths = padded(&|row| row.depths.clone(), &|_| 0);
-    let ends = padded(&Row::ends, &|place| place + 1);
+    let ends = padded(&Row::ends, &|position| position + 1);
     let n_positions = rows.iter().flat_map(|row| &row.depths).max().map_or(1, |depth| depth + 1);
     let mask = AttentionMask::branching(ends, depths.clone());
     Context::at(config, depths, n_positions, &mask)

@@ -1,4 +1,4 @@
-//! Multiple choice by log-likelihood, in lm-evaluation-harness's terms.
+//! Multiple choice by log-likelihood, as `multiple_choice` in lm-evaluation-harness.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -6,53 +6,53 @@ use thiserror::Error;
 use super::request::{Likelihood, Request};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
-/// A question with its possible continuations.
+/// A multiple-choice question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChoiceDoc {
-    /// Questions of one task are averaged together.
+    /// Name of the task; scores are averaged per task.
     pub task: String,
     pub context: String,
-    /// Continuations; a leading space belongs to the text but not to its length.
+    /// Continuations; leading whitespace does not count in the length for `acc_norm`.
     pub choices: Vec<String>,
-    /// Which choice is right.
+    /// Index of the correct choice.
     pub gold: usize,
 }
 
-/// A question that cannot be asked.
+/// Why a question cannot be evaluated.
 #[derive(Debug, Error)]
 pub enum ChoiceError {
     #[error("question {number}: {reason}")]
     Unusable { number: usize, reason: String },
-    #[error("question {number} cannot be encoded")]
+    #[error("question {number} cannot be tokenized")]
     Tokenizer { number: usize, source: TokenizerError },
 }
 
-/// How often a model chose right.
+/// Accuracy of a model on a task.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// By log-likelihood.
+    /// Share of questions whose most likely choice is correct.
     pub acc: f64,
-    /// By log-likelihood divided by the length of the choice in characters.
+    /// The same with log-likelihoods divided by the length of the choice in characters.
     pub acc_norm: f64,
-    /// NaN for a single question, null in JSON.
+    /// Standard error; NaN for a single question, null in JSON.
     #[serde(with = "crate::estimate::unknown")]
     pub acc_stderr: f64,
     #[serde(with = "crate::estimate::unknown")]
     pub acc_norm_stderr: f64,
     pub n_questions: usize,
-    /// What guessing would reach.
+    /// Expected accuracy of guessing.
     pub chance: f64,
 }
 
-/// Whether a question was answered right, by likelihood and by likelihood per character, and among
-/// how many choices.
+/// Whether a question was answered correctly, by likelihood and by likelihood per character, and
+/// its number of choices.
 pub(super) type Verdict = ((bool, bool), usize);
 
 impl ChoiceDoc {
-    /// One request for each choice.
+    /// One request per choice.
     ///
-    /// Blanks at the end of the context move to the choice, and the context's tokens are those at
-    /// the start of context and choice together, as in lm-evaluation-harness.
+    /// Trailing whitespace of the context moves to the choice, and context and choice are tokenized
+    /// together and split after the context's tokens, as in lm-evaluation-harness.
     pub(super) fn requests(
         &self,
         tokenizer: &Tokenizer,
@@ -78,8 +78,7 @@ impl ChoiceDoc {
             let n_tokens = tokens.len();
             if n_context == 0 {
                 return Err(unusable(
-                    "the context is blank and this tokenizer has no BOS token to stand for it"
-                        .to_owned(),
+                    "the context is empty and this tokenizer adds no BOS token".to_owned(),
                 ));
             }
             if n_tokens.saturating_sub(n_context) > max_seq {
@@ -88,7 +87,7 @@ impl ChoiceDoc {
                     n_tokens - n_context
                 )));
             }
-            // Too long a context loses its beginning.
+            // Too long a context is truncated on the left.
             let cut = n_tokens.saturating_sub(max_seq + 1).min(n_context - 1);
             Request::new(tokens[cut..].to_vec(), n_context - cut..n_tokens - cut)
                 .ok_or_else(|| unusable(format!("the choice {choice:?} has no tokens")))
@@ -96,10 +95,10 @@ impl ChoiceDoc {
         self.choices.iter().map(request).collect()
     }
 
-    /// Whether the likeliest choice is right: by likelihood, and by likelihood per character.
+    /// Whether the most likely choice is correct: by likelihood, and by likelihood per character.
     pub(super) fn judge(&self, likelihoods: &[Likelihood]) -> (bool, bool) {
         let best = |score: &dyn Fn(usize) -> f64| {
-            // The first of equals, as numpy's argmax.
+            // The first maximum, as numpy's argmax.
             (1..likelihoods.len())
                 .fold(0, |best, choice| if score(choice) > score(best) { choice } else { best })
         };
@@ -113,7 +112,7 @@ impl ChoiceDoc {
 }
 
 impl Accuracy {
-    /// From each question's verdicts and number of choices.
+    /// Aggregates the verdicts of all questions.
     pub(super) fn of(verdicts: &[Verdict]) -> Self {
         let n_questions = verdicts.len();
         let share = |right: &dyn Fn(&(bool, bool)) -> bool| {
@@ -121,7 +120,7 @@ impl Accuracy {
             n_right as f64 / n_questions.max(1) as f64
         };
         let stderr = |share: f64| {
-            // Of the mean of a 0/1 sample; unknown for a single question.
+            // Standard error of the mean of 0/1 samples; unknown for a single question.
             if n_questions < 2 {
                 return f64::NAN;
             }
@@ -149,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn length_counts_for_the_normalised_choice_only() {
+    fn length_counts_for_acc_norm_only() {
         let doc = ChoiceDoc {
             task: String::new(),
             context: "q".to_owned(),

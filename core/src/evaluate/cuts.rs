@@ -1,22 +1,22 @@
-//! What questions lose so that they fit the window, counted for a single warning.
+//! Counts truncated contexts, for a single warning.
 
 use std::cell::Cell;
 
-/// What questions have lost so that they fit the window.
+/// Contexts that were truncated on the left to fit the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cuts {
-    /// Contexts that lost their beginning.
+    /// Number of truncated contexts.
     pub n_contexts: usize,
-    /// The most that one of them lost.
+    /// Largest number of tokens removed from one of them.
     pub most_tokens: usize,
 }
 
-/// Counts cuts where questions are only read.
+/// Counts truncations behind a shared reference.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CutCount(Cell<Cuts>);
 
 impl CutCount {
-    /// A context has lost so many tokens; 0 is not a loss.
+    /// Records that a context was truncated by `n_tokens`; 0 is not counted.
     pub(super) fn add(&self, n_tokens: usize) {
         if n_tokens > 0 {
             let Cuts { n_contexts, most_tokens } = self.0.get();
@@ -25,7 +25,7 @@ impl CutCount {
         }
     }
 
-    /// The count so far; the next begins at 0.
+    /// Returns the count so far and resets it.
     pub(super) fn take(&self) -> Cuts {
         self.0.take()
     }

@@ -1,4 +1,4 @@
-//! Questions as tokens, cut and windowed as lm-evaluation-harness does it for causal models.
+//! Tokenizes, truncates and windows questions as lm-evaluation-harness does for causal models.
 
 use thiserror::Error;
 
@@ -7,73 +7,73 @@ use super::question::{Continuation, Open, Question};
 use super::request::Request;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
-/// The tokens that stand before and after texts.
+/// The special tokens before and after texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Markers {
-    /// Stands where there is no context: the tokenizer's BOS, else its EOS.
+    /// Prefix token, used as the context where there is none: the tokenizer's BOS, else its EOS.
     pub prefix: u32,
-    /// How BOS is written; `None` for a tokenizer without one.
+    /// BOS as text; `None` for a tokenizer without one.
     pub bos: Option<String>,
-    /// How EOS is written, which ends an answer if it is ever spelled out.
+    /// EOS as text, a stop sequence of generated answers.
     pub eos: Option<String>,
 }
 
-/// A question that cannot be asked.
+/// Why a question cannot be tokenized.
 #[derive(Debug, Error)]
 pub enum EncodeError {
-    #[error("the question cannot be encoded")]
+    #[error("the question cannot be tokenized")]
     Tokenizer(#[from] TokenizerError),
     #[error(
-        "the context {context:?} is blank, and this tokenizer puts no BOS token before it; expected \
-         an empty context, for which the prefix token stands, or one with text"
+        "the context {context:?} is only whitespace, and this tokenizer adds no BOS token; \
+         expected an empty context, which is replaced by the prefix token, or one with text"
     )]
     BlankContext { context: String },
-    #[error("the continuation {text:?} has no tokens of its own; expected some text in it")]
+    #[error("the continuation {text:?} adds no tokens to the context; expected some text")]
     NoTokens { text: String },
     #[error(
         "the continuation {text:?} has {n_tokens} tokens, which is more than the model's window of \
-         {max_seq}; leave this task out, or raise --max-length"
+         {max_seq}; exclude this task, or raise --max-length"
     )]
     TooLong { text: String, n_tokens: usize, max_seq: usize },
     #[error(
-        "an answer of up to {max_tokens} tokens leaves no place for its question in the model's \
+        "generating up to {max_tokens} tokens leaves no tokens for the context in the model's \
          window of {max_seq}; lower max_gen_toks, or raise --max-length"
     )]
-    NoPlace { max_tokens: usize, max_seq: usize },
-    #[error("the question is empty, and this tokenizer puts no BOS token before it")]
+    NoContextLeft { max_tokens: usize, max_seq: usize },
+    #[error("the question is empty, and this tokenizer adds no BOS token")]
     Empty,
 }
 
-/// Turns questions into tokens for models of one tokenizer and window.
+/// Tokenizes questions for models with the same tokenizer and window.
 #[derive(Clone, Debug)]
 pub struct Encoder<'a> {
     tokenizer: &'a Tokenizer,
     markers: Markers,
     max_seq: usize,
-    /// How the prefix token is written.
+    /// The prefix token as text.
     prefix: String,
     cuts: CutCount,
 }
 
 impl<'a> Encoder<'a> {
-    /// `max_seq` is the number of tokens that the models see at once, at least 1.
+    /// `max_seq` is the context window of the models, at least 1.
     pub fn new(tokenizer: &'a Tokenizer, markers: Markers, max_seq: usize) -> Self {
         let prefix = tokenizer.token(markers.prefix).unwrap_or_default();
         let cuts = CutCount::default();
         Self { tokenizer, markers, max_seq: max_seq.max(1), prefix, cuts }
     }
 
-    /// What questions have lost since this was last asked for.
+    /// The truncations since the last call.
     pub fn take_cuts(&self) -> Cuts {
         self.cuts.take()
     }
 
-    /// What a question asks in tokens: a request for each continuation, in their order, or for each
-    /// window of a text. An empty text has none, and neither has an open question, which
-    /// [`Encoder::open`] encodes.
+    /// The requests of a question: one per continuation, in their order, or one per window of a
+    /// text. An empty text has none, and neither has an open question, which [`Encoder::open`]
+    /// tokenizes.
     ///
     /// # Errors
-    /// [`EncodeError`] where lm-evaluation-harness would abort.
+    /// [`EncodeError`] where lm-evaluation-harness would fail.
     pub fn requests(&self, question: &Question) -> Result<Vec<Request>, EncodeError> {
         match question {
             Question::Continuations(continuations) => self.continuations(continuations),
@@ -82,19 +82,20 @@ impl<'a> Encoder<'a> {
         }
     }
 
-    /// The context of an open question, which loses its beginning if the answer needs the place.
+    /// The context of an open question, truncated on the left so that the answer fits in the
+    /// window.
     ///
     /// # Errors
-    /// [`EncodeError`] when no context fits beside the answer, or there is none.
+    /// [`EncodeError`] if no context fits in addition to the answer, or it is empty.
     pub fn open(&self, open: &Open) -> Result<Vec<u32>, EncodeError> {
         let n_context = self.max_seq.saturating_sub(open.max_tokens);
         if n_context == 0 {
             let Open { max_tokens, .. } = *open;
-            return Err(EncodeError::NoPlace { max_tokens, max_seq: self.max_seq });
+            return Err(EncodeError::NoContextLeft { max_tokens, max_seq: self.max_seq });
         }
-        // Here BOS alone counts, and not what stands in for it.
-        let is_begun = begins_with(&open.context, self.markers.bos.as_deref());
-        let tokens = self.tokenizer.encode(&open.context, !is_begun)?;
+        // Only BOS counts here, not the prefix token that may replace it.
+        let has_bos = begins_with(&open.context, self.markers.bos.as_deref());
+        let tokens = self.tokenizer.encode(&open.context, !has_bos)?;
         if tokens.is_empty() {
             return Err(EncodeError::Empty);
         }
@@ -103,33 +104,33 @@ impl<'a> Encoder<'a> {
         Ok(tokens[cut..].to_vec())
     }
 
-    /// The texts that end an answer: the question's own, and how EOS is written.
+    /// The stop sequences of an answer: the question's own, and EOS as text.
     pub fn stops(&self, open: &Open) -> Vec<String> {
         let eos = self.markers.eos.iter().filter(|eos| !open.until.contains(eos));
-        // An empty one ends nothing.
+        // Empty stop sequences are ignored.
         open.until.iter().chain(eos).filter(|stop| !stop.is_empty()).cloned().collect()
     }
 
     fn continuations(&self, continuations: &[Continuation]) -> Result<Vec<Request>, EncodeError> {
-        // Choices mostly share their context, which is then encoded once.
-        let mut known: Option<(&str, Vec<u32>)> = None;
+        // Choices usually share their context, which is tokenized once.
+        let mut last_context: Option<(&str, Vec<u32>)> = None;
         let mut requests = Vec::new();
         for Continuation { context, text } in continuations {
             let (context_tokens, text_tokens) = if context.is_empty() {
                 self.without_context(text)?
             } else {
                 let bare = context.trim_end_matches(is_blank);
-                let context_tokens = match known.take() {
+                let context_tokens = match last_context.take() {
                     Some((same, tokens)) if same == bare => tokens,
                     _ => self.encode(bare)?,
                 };
                 if context_tokens.is_empty() {
                     return Err(EncodeError::BlankContext { context: context.clone() });
                 }
-                // Blanks at the end of the context belong to the word after them.
+                // Trailing whitespace of the context belongs to the continuation.
                 let whole = self.encode(&format!("{context}{text}"))?;
                 let text_tokens = whole.get(context_tokens.len()..).unwrap_or_default().to_vec();
-                known = Some((bare, context_tokens.clone()));
+                last_context = Some((bare, context_tokens.clone()));
                 (context_tokens, text_tokens)
             };
             requests.push(self.request(context_tokens, &text_tokens, text)?);
@@ -137,19 +138,19 @@ impl<'a> Encoder<'a> {
         Ok(requests)
     }
 
-    /// Context and continuation where there is no context.
+    /// Tokens of context and continuation for an empty context.
     fn without_context(&self, text: &str) -> Result<(Vec<u32>, Vec<u32>), EncodeError> {
         let mut tokens = self.tokenizer.encode(text, false)?;
         let own = match tokens.first() {
             None => return Err(EncodeError::NoTokens { text: text.to_owned() }),
-            // The text brings its own.
+            // The text already starts with it.
             Some(&first) if first == self.markers.prefix => tokens.split_off(1),
             Some(_) => tokens,
         };
         Ok((vec![self.markers.prefix], own))
     }
 
-    /// What does not fit is cut off the context's beginning.
+    /// Truncates the context on the left.
     fn request(
         &self,
         mut tokens: Vec<u32>,
@@ -162,7 +163,7 @@ impl<'a> Encoder<'a> {
             return Err(EncodeError::TooLong { text, n_tokens, max_seq });
         }
         tokens.extend(own);
-        // The last token is not run.
+        // The last token is only a target, not an input.
         let cut = tokens.len().saturating_sub(max_seq + 1);
         self.cuts.add(cut);
         tokens.drain(..cut);
@@ -171,8 +172,9 @@ impl<'a> Encoder<'a> {
             .ok_or_else(|| EncodeError::NoTokens { text: text.to_owned() })
     }
 
-    /// Windows in which each token of a text is scored once: the first behind the prefix token, the
-    /// others behind one token of the text, the last behind as many as fit.
+    /// Rolling windows that score each token of a text once: the first window starts with the
+    /// prefix token, the others with one token of context, and the last has as much context as
+    /// fits.
     fn windows(&self, text: &[u32]) -> Vec<Request> {
         let tokens: Vec<u32> =
             [self.markers.prefix].into_iter().chain(text.iter().copied()).collect();
@@ -185,7 +187,7 @@ impl<'a> Encoder<'a> {
         (1..n_tokens).step_by(self.max_seq).filter_map(window).collect()
     }
 
-    /// A text that begins as the prefix token is written gets no BOS in front of it.
+    /// Adds no BOS to a text that already starts with the prefix token.
     fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
         self.tokenizer.encode(text, !begins_with(text, Some(&self.prefix)))
     }
@@ -195,7 +197,8 @@ fn begins_with(text: &str, marker: Option<&str>) -> bool {
     marker.is_some_and(|marker| !marker.is_empty() && text.starts_with(marker))
 }
 
-/// What Python's `str.isspace` and `str.strip` take for a blank: the four separators of ASCII too.
+/// Whitespace as in Python's `str.isspace` and `str.strip`, which includes the four ASCII
+/// separators.
 pub fn is_blank(char: char) -> bool {
     char.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&char)
 }
@@ -206,7 +209,7 @@ mod tests {
 
     const BOS: u32 = 0;
 
-    /// One token a word, blanks kept as tokens of their own; `[B]` goes before every text.
+    /// One token per word, spaces as separate tokens; `[B]` is added before every text.
     fn tokenizer(with_bos: bool) -> Tokenizer {
         let special = r#"{"id": 0, "content": "[B]", "single_word": false, "lstrip": false,
             "rstrip": false, "normalized": false, "special": true}"#;
@@ -246,19 +249,19 @@ mod tests {
     }
 
     #[test]
-    fn blanks_at_the_end_of_the_context_go_to_the_continuation() {
+    fn trailing_whitespace_of_the_context_moves_to_the_continuation() {
         let request = ask(true, 9, "a ", "b").unwrap();
         assert_eq!((request.input(), request.targets()), (&[BOS, 2][..], &[5][..]));
     }
 
     #[test]
-    fn the_prefix_token_stands_for_an_empty_context() {
+    fn the_prefix_token_replaces_an_empty_context() {
         let request = ask(false, 9, "", "a b").unwrap();
         assert_eq!((request.input(), request.targets()), (&[BOS, 2][..], &[2, 5][..]));
     }
 
     #[test]
-    fn a_text_that_brings_its_bos_gets_no_second_one() {
+    fn a_text_that_starts_with_bos_gets_no_second_one() {
         let request = ask(true, 9, "", "[B]a").unwrap();
         assert_eq!((request.input(), request.targets()), (&[BOS][..], &[2][..]));
         let request = ask(true, 9, "[B]a", " b").unwrap();
@@ -266,13 +269,13 @@ mod tests {
     }
 
     #[test]
-    fn too_long_a_context_loses_its_beginning() {
+    fn too_long_a_context_is_truncated_on_the_left() {
         let request = ask(true, 3, "a b c a", " b c").unwrap();
         assert_eq!((request.input(), request.targets()), (&[7, 3, 5][..], &[5, 7][..]));
     }
 
     #[test]
-    fn what_contexts_lose_is_counted() {
+    fn truncated_contexts_are_counted() {
         let tokenizer = tokenizer(true);
         let encoder = Encoder::new(&tokenizer, markers(), 3);
         let ask = |context: &str| {
@@ -286,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_asked_is_said() {
+    fn invalid_questions_are_errors() {
         assert!(matches!(
             ask(true, 2, "a", " b c a"),
             Err(EncodeError::TooLong { n_tokens: 3, .. })
@@ -298,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_score_every_token_once_and_the_last_has_all_the_context_that_fits() {
+    fn windows_score_every_token_once_and_the_last_has_as_much_context_as_fits() {
         let tokenizer = tokenizer(false);
         let encoder = Encoder::new(&tokenizer, markers(), 3);
         let requests = encoder.requests(&Question::Text("a b c a".to_owned())).unwrap();
@@ -310,13 +313,13 @@ mod tests {
     }
 
     #[test]
-    fn an_open_question_leaves_place_for_its_answer() {
+    fn the_context_of_an_open_question_leaves_tokens_for_the_answer() {
         let tokenizer = tokenizer(true);
         let encoder = Encoder::new(&tokenizer, markers(), 4);
         let mut open = Open { context: "a b c".to_owned(), until: Vec::new(), max_tokens: 2 };
         assert_eq!(encoder.open(&open).unwrap(), [5, 7]);
         assert_eq!(encoder.stops(&open), ["[E]"]);
         open.max_tokens = 4;
-        assert!(matches!(encoder.open(&open), Err(EncodeError::NoPlace { .. })));
+        assert!(matches!(encoder.open(&open), Err(EncodeError::NoContextLeft { .. })));
     }
 }

@@ -1,9 +1,9 @@
-//! Members whose weights do not fit in memory: the prefix tree walked layer by layer.
+//! Layer-by-layer evaluation of a prefix tree, for models that do not fit in memory.
 //!
-//! Depth first, a layer is used again and again and has to stay. Breadth first it is used once, for
-//! all members and all texts of a pass, and can go: one pass over teacher and student answers for
-//! every size between them. What is kept instead are hidden states, and their number is known
-//! beforehand.
+//! Depth first, a layer is used repeatedly and has to stay in memory. Breadth first it is used
+//! once, for all members and all texts of a pass, and can be freed: one pass over teacher and
+//! student evaluates every size between them. Hidden states are kept instead, and their number is
+//! known in advance.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use super::rows::{Batching, Row, Rows};
 use crate::config::ModelConfig;
 use crate::model::{DecoderLayer, LanguageModel};
 
-/// What has to be loaded next.
+/// A part of a model that has to be loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Embedding, final norm and head of a model.
@@ -26,7 +26,7 @@ pub enum Part {
     Layer(usize, usize),
 }
 
-/// A part in memory.
+/// A loaded part.
 #[derive(Clone, Debug)]
 pub enum Loaded {
     /// A model without layers.
@@ -34,17 +34,17 @@ pub enum Loaded {
     Layer(Box<DecoderLayer>),
 }
 
-/// The order in which the parts of a tree are used.
+/// A schedule for evaluating a prefix tree layer by layer.
 #[derive(Clone, Debug)]
 pub struct Layerwise {
-    nodes: Vec<Place>,
+    nodes: Vec<TreeNode>,
     steps: Vec<Step>,
     n_members: usize,
 }
 
-/// A node of the tree.
+/// A node of the prefix tree.
 #[derive(Clone, Debug)]
-struct Place {
+struct TreeNode {
     /// `None` after the embedding.
     parent: Option<usize>,
     n_children: usize,
@@ -70,8 +70,9 @@ impl Layerwise {
         let mut is_done: Vec<bool> = nodes.iter().map(|node| node.parent.is_none()).collect();
         while !waiting.is_empty() {
             let is_ready = |node: &usize| nodes[*node].parent.is_none_or(|parent| is_done[parent]);
-            // A layer that all its members have reached is needed once; where there is none, since
-            // members may be any sequence of layers, the one that most have reached comes again.
+            // Prefer a layer that all of its members have reached, which is loaded once. There may
+            // be none, since members are arbitrary sequences of layers; then the layer that most
+            // have reached is loaded again later.
             let reached = |(_, users): &(&(usize, usize), &Vec<usize>)| {
                 let n_ready = users.iter().filter(|user| is_ready(user)).count();
                 (n_ready == users.len(), n_ready)
@@ -91,8 +92,8 @@ impl Layerwise {
         }
         let mut finishes = BTreeMap::<(usize, usize), Vec<(usize, usize)>>::new();
         for (number, node) in nodes.iter().enumerate() {
-            for (place, end) in node.ends.iter().enumerate() {
-                finishes.entry((end.norm, end.head)).or_default().push((number, place));
+            for (index, end) in node.ends.iter().enumerate() {
+                finishes.entry((end.norm, end.head)).or_default().push((number, index));
             }
         }
         let finishes = finishes.into_iter();
@@ -100,12 +101,12 @@ impl Layerwise {
         Self { nodes, steps, n_members: tree.n_members() }
     }
 
-    /// The parts in the order in which one pass asks for them.
+    /// The parts in the order in which one pass loads them.
     pub fn parts(&self) -> Vec<Part> {
         self.steps.iter().flat_map(Step::parts).collect()
     }
 
-    /// Hidden states that are alive at once, for each token of a pass.
+    /// Maximum number of hidden states in memory, per token of a pass.
     pub fn n_states(&self) -> usize {
         let mut left: Vec<usize> = self.nodes.iter().map(|node| node.n_children).collect();
         let (mut n_alive, mut most) = (0_usize, 0);
@@ -117,7 +118,7 @@ impl Layerwise {
             };
             for &node in made {
                 n_alive += usize::from(left[node] > 0);
-                // The result stands beside what it was made from.
+                // The result coexists with its input.
                 most = most.max(n_alive + 1);
                 if let Some(parent) = self.nodes[node].parent {
                     left[parent] -= 1;
@@ -128,17 +129,17 @@ impl Layerwise {
         most
     }
 
-    /// The answers of every member to every request, as [`answers`] gives them.
+    /// The answers of every member to every request, as in [`answers`].
     ///
-    /// `load` is asked for the parts in the order of [`Layerwise::parts`], once for each pass over
-    /// at most `tokens_per_pass` tokens, padding included; each part is dropped before the next but
-    /// one is asked for. `progress` is told the requests answered so far, by whole passes.
+    /// `load` is called for the parts in the order of [`Layerwise::parts`], once per pass over at
+    /// most `tokens_per_pass` tokens, padding included; each part is dropped before the next but
+    /// one is loaded. `progress` receives the number of answered requests after each pass.
     ///
     /// # Errors
     /// The first error of `load`, or of the device.
     ///
     /// # Panics
-    /// When `load` gives another part than it was asked for.
+    /// If `load` returns another part than requested.
     ///
     /// [`answers`]: super::answers
     pub async fn answers<E: From<ReadBackError>>(
@@ -188,25 +189,25 @@ impl Step {
 fn flatten(
     node: &Node,
     parent: Option<usize>,
-    nodes: &mut Vec<Place>,
+    nodes: &mut Vec<TreeNode>,
     waiting: &mut BTreeMap<(usize, usize), Vec<usize>>,
 ) {
     let own = nodes.len();
-    nodes.push(Place { parent, n_children: node.children.len(), ends: node.ends.clone() });
+    nodes.push(TreeNode { parent, n_children: node.children.len(), ends: node.ends.clone() });
     for (key, child) in &node.children {
         waiting.entry(*key).or_default().push(nodes.len());
         flatten(child, Some(own), nodes, waiting);
     }
 }
 
-/// Batches of a pass together have at most this many tokens, unless a single one has more.
+/// Splits batches into passes of at most this many tokens, unless a single batch has more.
 fn passes(batches: &[Vec<Row>], tokens_per_pass: usize) -> Vec<&[Vec<Row>]> {
     let (mut passes, mut start, mut n_tokens) = (Vec::new(), 0, 0);
-    for (place, batch) in batches.iter().enumerate() {
+    for (index, batch) in batches.iter().enumerate() {
         let n_more = batch.len() * width(batch);
-        if place > start && n_tokens + n_more > tokens_per_pass {
-            passes.push(&batches[start..place]);
-            (start, n_tokens) = (place, 0);
+        if index > start && n_tokens + n_more > tokens_per_pass {
+            passes.push(&batches[start..index]);
+            (start, n_tokens) = (index, 0);
         }
         n_tokens += n_more;
     }
@@ -218,23 +219,23 @@ fn passes(batches: &[Vec<Row>], tokens_per_pass: usize) -> Vec<&[Vec<Row>]> {
 
 /// The hidden states of one pass.
 struct Pass<'a> {
-    nodes: &'a [Place],
+    nodes: &'a [TreeNode],
     batches: Vec<BatchStates<'a>>,
 }
 
 /// The hidden states of one batch.
 struct BatchStates<'a> {
     inputs: Inputs<'a>,
-    /// By node; `None` before they are there, and when they are not needed any more.
+    /// By node; `None` before they are computed and after their last use.
     states: Vec<Option<Tensor<3>>>,
-    /// Scored states of the nodes that have ends.
+    /// Hidden states at the scored positions, by node that ends a member.
     scored: BTreeMap<usize, Tensor<2>>,
-    /// Children of each node that have not been run.
+    /// Children of each node that are not computed yet.
     left: Vec<usize>,
 }
 
 impl<'a> Pass<'a> {
-    fn new(nodes: &'a [Place], inputs: Vec<Inputs<'a>>) -> Self {
+    fn new(nodes: &'a [TreeNode], inputs: Vec<Inputs<'a>>) -> Self {
         let left: Vec<usize> = nodes.iter().map(|node| node.n_children).collect();
         let batches = inputs.into_iter().map(|inputs| BatchStates {
             inputs,
@@ -245,7 +246,7 @@ impl<'a> Pass<'a> {
         Self { nodes, batches: batches.collect() }
     }
 
-    /// Does a step; the last ones give member, request and answer.
+    /// Runs a step; the last ones return `(member, request, answer)`.
     async fn take(
         &mut self,
         step: &Step,
@@ -269,7 +270,7 @@ impl<'a> Pass<'a> {
             (Step::Finish { ends, .. }, [Loaded::Ends(norm), Loaded::Ends(head)]) => {
                 return self.finish(ends, norm, head).await;
             }
-            _ => panic!("the parts that were loaded are not those that were asked for"),
+            _ => panic!("the loaded parts are not the requested ones"),
         }
         Ok(Vec::new())
     }
@@ -299,7 +300,7 @@ impl<'a> Pass<'a> {
 }
 
 impl BatchStates<'_> {
-    fn run(&mut self, nodes: &[usize], all: &[Place], layer: &DecoderLayer) {
+    fn run(&mut self, nodes: &[usize], all: &[TreeNode], layer: &DecoderLayer) {
         let context = self.inputs.context();
         for &node in nodes {
             let Some(parent) = all[node].parent else { continue };
@@ -313,8 +314,8 @@ impl BatchStates<'_> {
         }
     }
 
-    /// Keeps of a node's states what is needed later.
-    fn keep(&mut self, node: usize, all: &[Place], x: Tensor<3>) {
+    /// Keeps a node's states if they are needed later.
+    fn keep(&mut self, node: usize, all: &[TreeNode], x: Tensor<3>) {
         if !all[node].ends.is_empty() {
             self.scored.insert(node, self.inputs.scored_states(x.clone()));
         }
@@ -350,8 +351,8 @@ mod tests {
 
     #[test]
     fn every_branch_of_the_family_is_alive_at_once() {
-        // In last order all sizes wait at the teacher's last layers; in first order all but one
-        // leave the teacher and wait at the student's.
+        // In last order all sizes are pending at the teacher's last layers; in first order all but
+        // one leave the teacher and are pending at the student's.
         for order in [PatchOrder::First, PatchOrder::Last] {
             let (walk, _) = walk_of(order);
             assert!((18..=21).contains(&walk.n_states()), "{}", walk.n_states());
@@ -359,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_in_a_circle_are_loaded_again() {
+    fn layers_in_cyclic_order_are_loaded_again() {
         let stack = |layers: &[usize]| Stack {
             embedding: 0,
             layers: layers.iter().map(|&layer| (0, layer)).collect(),

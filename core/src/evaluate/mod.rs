@@ -1,4 +1,4 @@
-//! Scores of many members at once.
+//! Evaluates many members at once.
 
 mod answer;
 mod choice;
@@ -37,10 +37,10 @@ pub use walk::walk;
 use crate::model::LanguageModel;
 use crate::tokenizer::Tokenizer;
 
-/// What one member scored.
+/// The scores of one member.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// `None` without texts; of a masked language model its pseudo-perplexity ([`MaskedText`]).
+    /// `None` without texts; for a masked language model the pseudo-perplexity ([`MaskedText`]).
     pub perplexity: Option<Perplexity>,
     /// By task; empty without questions.
     pub tasks: BTreeMap<String, Accuracy>,
@@ -56,11 +56,11 @@ impl Score {
     }
 }
 
-/// Texts and questions, ready to be asked.
+/// Tokenized texts and questions.
 #[derive(Clone, Debug, Default)]
 pub struct Examination {
     requests: Vec<Request>,
-    /// Number of requests of each text, and its bytes.
+    /// Number of requests of each text, and its size in bytes.
     texts: Vec<(usize, usize)>,
     questions: Vec<ChoiceDoc>,
 }
@@ -69,7 +69,7 @@ impl Examination {
     /// `max_seq` is the window of the models.
     ///
     /// # Errors
-    /// [`ChoiceError`] for the first question that cannot be asked.
+    /// [`ChoiceError`] for the first question that cannot be evaluated.
     pub fn new(
         texts: &[TextDoc],
         questions: &[ChoiceDoc],
@@ -84,7 +84,7 @@ impl Examination {
         }
         for (number, question) in questions.iter().enumerate() {
             let Some(tokenizer) = tokenizer else {
-                let reason = "questions are text, and there is no tokenizer".to_owned();
+                let reason = "questions require a tokenizer".to_owned();
                 return Err(ChoiceError::Unusable { number, reason });
             };
             examination.requests.extend(question.requests(tokenizer, max_seq, number)?);
@@ -93,7 +93,7 @@ impl Examination {
         Ok(examination)
     }
 
-    /// Texts for masked language models with the window `max_seq`, whose masked places hold `mask`.
+    /// Texts for masked language models with the window `max_seq` and the mask token `mask`.
     pub fn masked(texts: &[MaskedText], mask: u32, max_seq: usize) -> Self {
         let mut examination = Self::default();
         for text in texts {
@@ -112,15 +112,15 @@ impl Examination {
         self.requests.iter().map(|request| request.input().len()).sum()
     }
 
-    /// What is asked, text by text and then choice by choice.
+    /// All requests: first those of texts, then those of choices.
     pub fn requests(&self) -> &[Request] {
         &self.requests
     }
 
-    /// The scores of every member, in one walk of the tree for each batch of requests.
+    /// The scores of every member, with one walk of the tree per batch of requests.
     ///
-    /// `tokens_per_batch` bounds the size of a batch, padding included; `progress` is told the
-    /// requests answered so far.
+    /// `tokens_per_batch` bounds the size of a batch, padding included; `progress` receives the
+    /// number of answered requests.
     ///
     /// # Errors
     /// [`ReadBackError`] when the device is lost.

@@ -1,4 +1,4 @@
-//! How surprised a model is by a text.
+//! Perplexity of texts.
 
 use std::ops::Range;
 
@@ -9,24 +9,24 @@ use super::request::{Likelihood, Request};
 /// A text to be scored, as tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextDoc {
-    /// Everything after the first token is scored; a tokenizer without BOS should put its
-    /// end-of-text token first.
+    /// Every token after the first is scored; for a tokenizer without BOS the end-of-text token
+    /// should come first.
     pub tokens: Vec<u32>,
-    /// Length of the text, for bits per byte; 0 where only its tokens are known.
+    /// Length of the text in bytes, for bits per byte; 0 if only its tokens are known.
     pub n_bytes: usize,
-    /// Whether each token is scored; `None` when all are.
+    /// Whether each token is scored; `None` if all are.
     pub is_label: Option<Vec<bool>>,
 }
 
-/// Surprise over a set of texts.
+/// Perplexity over a set of texts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Perplexity {
-    /// Mean negative log-likelihood of a token, in nats.
+    /// Mean negative log-likelihood per token, in nats.
     pub nats_per_token: f64,
     /// Standard error of `nats_per_token`, over texts; NaN for a single text, null in JSON.
     #[serde(with = "crate::estimate::unknown")]
     pub nats_stderr: f64,
-    /// `None` where the length of a text in bytes is not known.
+    /// `None` if the length of a text in bytes is unknown.
     pub bits_per_byte: Option<f64>,
     pub n_tokens: usize,
 }
@@ -37,7 +37,7 @@ impl Perplexity {
         self.nats_per_token.exp()
     }
 
-    /// From the likelihoods of each text's windows.
+    /// From the likelihood and the number of bytes of each text.
     pub(super) fn of(texts: &[(Likelihood, usize)]) -> Option<Self> {
         let n_tokens: usize = texts.iter().map(|(text, _)| text.n_tokens).sum();
         if n_tokens == 0 {
@@ -48,7 +48,7 @@ impl Perplexity {
         let lengths = scored.map(|&(_, n_bytes)| (n_bytes > 0).then_some(n_bytes));
         let n_bytes = lengths.sum::<Option<usize>>();
         let nats_per_token = nats / n_tokens as f64;
-        // A ratio of two sums: each text's part of the numerator less what the mean predicts.
+        // Standard error of a ratio estimator: residuals of each text's loss from the mean.
         let squares: f64 = texts
             .iter()
             .map(|(text, _)| -text.log_likelihood - nats_per_token * text.n_tokens as f64)
@@ -66,13 +66,13 @@ impl Perplexity {
 }
 
 impl TextDoc {
-    /// A text of `n_bytes` bytes of which every token after the first is scored.
+    /// A text of `n_bytes` bytes whose tokens after the first are all scored.
     pub fn new(tokens: Vec<u32>, n_bytes: usize) -> Self {
         Self { tokens, n_bytes, is_label: None }
     }
 
-    /// Windows of at most `max_seq` inputs that score each label but the first token once; a window
-    /// begins with the last token of the one before it.
+    /// Windows of at most `max_seq` inputs that score each label except the first token once; a
+    /// window starts with the last token of the previous one.
     pub(super) fn requests(&self, max_seq: usize) -> Vec<Request> {
         let n_tokens = self.tokens.len();
         let mut requests = Vec::new();
@@ -85,7 +85,7 @@ impl TextDoc {
         requests
     }
 
-    /// The tokens of a range that are scored, those that follow each other together.
+    /// The scored tokens of a range as contiguous runs.
     fn labels_within(&self, range: Range<usize>) -> Vec<Range<usize>> {
         let Some(is_label) = &self.is_label else { return vec![range] };
         let mut runs: Vec<Range<usize>> = Vec::new();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn only_labels_are_scored_and_behind_all_tokens_before_them() {
+    fn only_labels_are_scored_given_all_previous_tokens() {
         let is_label = Some([0, 0, 1, 1, 0, 1, 0, 1].map(|flag| flag == 1).to_vec());
         let doc = TextDoc { is_label, ..TextDoc::new((0..8).collect(), 8) };
         let requests = doc.requests(6);
@@ -132,12 +132,12 @@ mod tests {
         };
         let bits = 16.0 / std::f64::consts::LN_2;
         assert_eq!(of([6, 4]), Some(bits / 10.0));
-        // Tokens alone tell no bytes; the total is not a rate.
+        // One length is unknown, so the ratio is undefined.
         assert_eq!(of([6, 0]), None);
     }
 
     #[test]
-    fn an_error_that_one_text_leaves_unknown_is_written_and_read() {
+    fn an_unknown_standard_error_survives_json() {
         let text = Likelihood { log_likelihood: -8.0, n_tokens: 4, is_greedy: false };
         let perplexity = Perplexity::of(&[(text, 6)]).unwrap();
         let json = serde_json::to_string(&perplexity).unwrap();

@@ -1,35 +1,37 @@
-//! Many members in one walk: a prefix of layers that several members share runs once.
+//! Shared layer prefixes: evaluates many members in one walk that runs common prefixes of layers
+//! once.
 //!
 //! A member is a sequence of parts: an embedding, layers, and a norm with a head. The sequences of
-//! all members form a tree; the walk goes down it depth first and keeps the hidden state at each
-//! fork. What a member answers is what it would answer alone, bit for bit, since the same layers see
-//! the same input.
+//! all members form a prefix tree; the walk traverses it depth first and keeps the hidden state at
+//! each branch. The results are bit-identical to evaluating each member individually, since the
+//! same layers process the same input.
 
 use crate::config::ModelConfig;
 use crate::model::LanguageModel;
 use crate::plan::{Ends, LayerSource, Owner, Recipe};
 
-/// A member as indices into a list of models, so that several families can share one walk.
+/// A member as indices into a list of models, so that several families can share one walk of a
+/// tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stack {
-    /// Model that gives the embedding.
+    /// Index of the model that provides the embedding.
     pub embedding: usize,
-    /// Model and layer, first layer first.
+    /// Indices of model and layer, first layer first.
     pub layers: Vec<(usize, usize)>,
-    /// Model that gives the final norm.
+    /// Index of the model that provides the final norm.
     pub norm: usize,
-    /// Model that gives the head.
+    /// Index of the model that provides the head.
     pub head: usize,
 }
 
 impl Stack {
-    /// The recipe's member, when `teacher` and `student` are the models' places in the list.
+    /// The recipe's member; `teacher` and `student` are the indices of the models.
     pub fn new(recipe: &Recipe, teacher: usize, student: usize) -> Self {
         let ends = Ends { embedding: recipe.embedding, norm: recipe.head, head: Some(recipe.head) };
         Self::with_ends(recipe, ends, teacher, student)
     }
 
-    /// As [`Stack::new`], with embedding, norm and head of these owners.
+    /// As [`Stack::new`], with embedding, norm and head from these owners.
     pub fn with_ends(recipe: &Recipe, ends: Ends, teacher: usize, student: usize) -> Self {
         let owner = |owner| match owner {
             Owner::Teacher => teacher,
@@ -47,10 +49,10 @@ impl Stack {
         }
     }
 
-    /// The stack as a model of its own, which shares all weights; `config` is the member's.
+    /// The stack as a standalone model, which shares all weights; `config` is the member's.
     ///
     /// # Panics
-    /// When the stack names a model or layer that is not there.
+    /// If the stack names a model or layer that does not exist.
     pub fn model(&self, models: &[&LanguageModel], config: &ModelConfig) -> LanguageModel {
         let layers =
             self.layers.iter().map(|&(model, layer)| models[model].layers()[layer].clone());
@@ -63,53 +65,53 @@ impl Stack {
         )
     }
 
-    /// A model as it is.
-    pub fn whole(place: usize, model: &LanguageModel) -> Self {
-        let layers = (0..model.n_layers()).map(|layer| (place, layer)).collect();
-        Self { embedding: place, layers, norm: place, head: place }
+    /// A complete model.
+    pub fn whole(index: usize, model: &LanguageModel) -> Self {
+        let layers = (0..model.n_layers()).map(|layer| (index, layer)).collect();
+        Self { embedding: index, layers, norm: index, head: index }
     }
 }
 
-/// The members' sequences with common prefixes merged.
+/// The prefix tree of the members' layer sequences.
 #[derive(Clone, Debug)]
 pub struct PrefixTree {
-    /// One root for each embedding.
+    /// One root per embedding.
     pub(super) roots: Vec<(usize, Node)>,
     n_members: usize,
     n_layer_calls_alone: usize,
 }
 
-/// What follows a prefix.
+/// A node of the tree: what follows a prefix.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Node {
     pub(super) children: Vec<((usize, usize), Self)>,
-    /// Members whose last layer this is.
+    /// Members that end with this layer.
     pub(super) ends: Vec<End>,
 }
 
-/// What follows the last layer of some members that are the same.
+/// Norm and head after the last layer, for the members that share them.
 #[derive(Clone, Debug)]
 pub struct End {
-    /// Model that gives the final norm.
+    /// Index of the model that provides the final norm.
     pub norm: usize,
-    /// Model that gives the head.
+    /// Index of the model that provides the head.
     pub head: usize,
-    /// Places of the members in the list.
+    /// Indices of the members.
     pub members: Vec<usize>,
 }
 
 impl PrefixTree {
     pub fn new(members: &[Stack]) -> Self {
         let mut roots: Vec<(usize, Node)> = Vec::new();
-        for (place, member) in members.iter().enumerate() {
+        for (index, member) in members.iter().enumerate() {
             let mut node = child(&mut roots, member.embedding);
             for &layer in &member.layers {
                 node = child(&mut node.children, layer);
             }
             let (norm, head) = (member.norm, member.head);
             match node.ends.iter_mut().find(|end| (end.norm, end.head) == (norm, head)) {
-                Some(end) => end.members.push(place),
-                None => node.ends.push(End { norm, head, members: vec![place] }),
+                Some(end) => end.members.push(index),
+                None => node.ends.push(End { norm, head, members: vec![index] }),
             }
         }
         let n_layer_calls_alone = members.iter().map(|member| member.layers.len()).sum();
@@ -120,12 +122,12 @@ impl PrefixTree {
         self.n_members
     }
 
-    /// Layers run for one batch of requests.
+    /// Layers run per batch of requests.
     pub fn n_layer_calls(&self) -> usize {
         self.roots.iter().map(|(_, root)| root.n_layers()).sum()
     }
 
-    /// Layers that would be run if each member were evaluated alone.
+    /// Layers that would run if each member were evaluated individually.
     pub fn n_layer_calls_alone(&self) -> usize {
         self.n_layer_calls_alone
     }
@@ -138,11 +140,11 @@ impl Node {
 }
 
 fn child<K: PartialEq>(children: &mut Vec<(K, Node)>, key: K) -> &mut Node {
-    let place = children.iter().position(|(other, _)| *other == key).unwrap_or(children.len());
-    if place == children.len() {
+    let index = children.iter().position(|(other, _)| *other == key).unwrap_or(children.len());
+    if index == children.len() {
         children.push((key, Node::default()));
     }
-    &mut children[place].1
+    &mut children[index].1
 }
 
 #[cfg(test)]
@@ -164,11 +166,11 @@ mod tests {
 
     #[test]
     fn the_family_of_qwen3_4b_saves_most_in_first_order() {
-        let (last, alone) = calls(PatchOrder::Last);
+        let (last, individually) = calls(PatchOrder::Last);
         let (first, same) = calls(PatchOrder::First);
-        assert_eq!(alone, same);
-        assert_eq!((alone, last), (495, 359));
-        assert!(alone as f64 / first as f64 > 2.0, "{alone} / {first}");
+        assert_eq!(individually, same);
+        assert_eq!((individually, last), (495, 359));
+        assert!(individually as f64 / first as f64 > 2.0, "{individually} / {first}");
     }
 
     #[test]

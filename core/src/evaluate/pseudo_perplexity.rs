@@ -1,4 +1,4 @@
-//! How surprised a masked language model is by a text: each token masked in its turn.
+//! Pseudo-perplexity of masked language models: each token is masked in turn.
 
 use super::request::Request;
 
@@ -10,19 +10,19 @@ use super::request::Request;
 pub struct MaskedText {
     /// With the special tokens that the model expects around a text.
     pub tokens: Vec<u32>,
-    /// Which of them are special, and never masked.
+    /// Which of them are special; these are never masked.
     pub is_special: Vec<bool>,
-    /// Length of the text, for bits per byte.
+    /// Length of the text in bytes, for bits per byte.
     pub n_bytes: usize,
 }
 
 impl MaskedText {
-    /// One request for each of the text's own tokens; a text of more than `max_seq` loses its end.
+    /// One request per token that is not special; the text is truncated to `max_seq` tokens.
     pub(super) fn requests(&self, mask: u32, max_seq: usize) -> Vec<Request> {
         let tokens = &self.tokens[..self.tokens.len().min(max_seq)];
         (0..tokens.len())
-            .filter(|&place| !self.is_special.get(place).copied().unwrap_or(false))
-            .map(|place| Request::masked(tokens.to_vec(), place, mask))
+            .filter(|&position| !self.is_special.get(position).copied().unwrap_or(false))
+            .map(|position| Request::masked(tokens.to_vec(), position, mask))
             .collect()
     }
 }

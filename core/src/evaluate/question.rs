@@ -1,8 +1,8 @@
-//! What a task asks of a model, in text: the four kinds of lm-evaluation-harness (`output_type`).
+//! Questions of a task as text, for the four `output_type`s of lm-evaluation-harness.
 
 use super::request::Likelihood;
 
-/// One document of a task, ready to be asked.
+/// One document of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// How likely is each continuation after its context? (`multiple_choice`, `loglikelihood`)
@@ -13,19 +13,19 @@ pub enum Question {
     Open(Open),
 }
 
-/// A text and what may come after it.
+/// A context and a possible continuation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Continuation {
     pub context: String,
-    /// With the delimiter between the two, usually a blank.
+    /// Includes the delimiter between the two, usually a space.
     pub text: String,
 }
 
-/// A text that the model continues by itself, always with the likeliest token.
+/// A context that the model continues with greedy decoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Open {
     pub context: String,
-    /// The answer ends before the first of these.
+    /// Stop sequences; the answer ends before the first of them.
     pub until: Vec<String>,
     pub max_tokens: usize,
 }
@@ -33,10 +33,10 @@ pub struct Open {
 /// A model's answer to a [`Question`], of the same kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// As many as continuations.
+    /// One per continuation.
     Continuations(Vec<Likelihood>),
-    /// Of all tokens of the text together.
+    /// Sum over all tokens of the text.
     Text(Likelihood),
-    /// What the model wrote, without the text that ended it.
+    /// The generated text, without the stop sequence.
     Open(String),
 }

@@ -1,7 +1,7 @@
-//! Numbers on their way from a device into a result: all of them finite, or an error.
+//! Reads values back from a device and checks that all of them are finite.
 //!
-//! Weights are finite when they are read, but what a model computes with them can still overflow f32.
-//! NaN compares with nothing, so that a member that computes it would win or lose by accident.
+//! Weights are checked when they are loaded, but activations can still overflow f32. NaN compares
+//! unordered, so that a member that computes it would win or lose arbitrarily.
 
 use burn::tensor::Tensor;
 use thiserror::Error;
@@ -13,26 +13,26 @@ pub enum ReadBackError {
     #[error("reading results back from the device failed: {0}")]
     Lost(String),
     #[error(
-        "{what}{} not finite: {n_not_finite} of {n_values} numbers are NaN or infinite, though the \
-         weights are not: 32-bit floats overflow between its layers; leave it out, or distill it \
-         again with a smaller learning rate",
+        "{what}{} not finite: {n_not_finite} of {n_values} values are NaN or infinite, although \
+         the weights are finite: its activations overflow f32; exclude this model, or distill it \
+         again with a lower learning rate",
         whose(.member)
     )]
     NotFinite {
         what: &'static str,
-        /// Which member computed them, where several were measured at once.
+        /// The member that computed them, if several were evaluated at once.
         member: Option<Member>,
         n_not_finite: usize,
         n_values: usize,
     },
 }
 
-/// One of several members that were measured at once.
+/// One of several members that were evaluated at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its number in what was measured.
+    /// Its index.
     pub number: usize,
-    /// In words, e.g. `the member that patches student layers 1, 3`.
+    /// A description, e.g. `the member that patches student layers 1, 3`.
     pub description: String,
 }
 
@@ -48,7 +48,7 @@ impl ReadBackError {
         Self::Lost(error.to_string())
     }
 
-    /// The same, of the first of the members that share these numbers.
+    /// The same error, for the first of the members that share these values.
     pub(crate) fn of_members(mut self, members: &[usize]) -> Self {
         if let Self::NotFinite { member, .. } = &mut self {
             *member = members
@@ -58,8 +58,7 @@ impl ReadBackError {
         self
     }
 
-    /// The same, with a description of the member in the words of the caller, who knows what its
-    /// number stands for.
+    /// The same error, with the member described by the caller, who knows what its index refers to.
     #[must_use]
     pub fn describing(mut self, describe: impl FnOnce(usize) -> String) -> Self {
         if let Self::NotFinite { member: Some(member), .. } = &mut self {
@@ -69,7 +68,7 @@ impl ReadBackError {
     }
 }
 
-/// The numbers of a tensor, row-major; `what` names them in an error, e.g. `the logits`.
+/// The values of a tensor, row-major; `what` names them in an error, e.g. `the logits`.
 ///
 /// # Errors
 /// [`ReadBackError::NotFinite`] unless all of them are finite.
@@ -83,7 +82,7 @@ pub(crate) async fn read_finite<const D: usize>(
     Ok(values)
 }
 
-/// Looks whether numbers that were computed are finite; `what` names them in an error.
+/// Checks that computed values are finite; `what` names them in an error.
 ///
 /// # Errors
 /// [`ReadBackError::NotFinite`].
@@ -102,8 +101,8 @@ mod tests {
     #[test]
     fn the_error_says_which_member_computed_what() {
         let error = ensure_finite(&[0.0, f32::NAN, f32::INFINITY], "the logits").unwrap_err();
-        let alone = error.to_string();
-        assert!(alone.starts_with("the logits of the model are not finite: 2 of 3"), "{alone}");
+        let unnamed = error.to_string();
+        assert!(unnamed.starts_with("the logits of the model are not finite: 2 of 3"), "{unnamed}");
         let error = error.of_members(&[4, 5]).describing(|number| format!("size {number}"));
         let named = error.to_string();
         assert!(named.starts_with("the logits of size 4 are not finite: 2 of 3"), "{named}");

@@ -1,73 +1,73 @@
-//! Requests as rows of tokens, in which a common beginning of several texts stands once.
+//! Packs requests into rows of tokens in which shared prefixes occur once.
 //!
-//! The choices of a question have its text in common, and the questions of a few-shot task their
-//! examples. Such texts form a tree of tokens; a row is the tree in depth-first order. In it a token
-//! sees the tokens before it in its own text and no others ([`AttentionMask::branching`]), so that
-//! what a model answers is what it would answer to each text alone, but for rounding.
+//! The choices of a question share its text, and the questions of a few-shot task their examples.
+//! Such texts form a tree of tokens; a row is the tree in depth-first order. A token attends only
+//! to the previous tokens of its own text ([`AttentionMask::branching`]), so that the results equal
+//! those of running each text individually, up to rounding.
 //!
 //! [`AttentionMask::branching`]: crate::model::AttentionMask::branching
 
 use super::request::Request;
 use crate::config::ModelConfig;
 
-/// Texts that begin alike, as one row.
+/// Texts with shared prefixes, as one row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) tokens: Vec<u32>,
-    /// Tokens before each one in its text.
+    /// Position of each token in its own text.
     pub(super) depths: Vec<usize>,
-    /// The requests that the row answers, with the place in the row of each scored prediction.
+    /// The requests of the row, with the index in the row of each scored prediction.
     pub(super) requests: Vec<(usize, Vec<usize>)>,
-    /// Places of the tokens of the last text.
+    /// Indices in the row of the tokens of the last text.
     path: Vec<usize>,
 }
 
-/// How requests are put together.
+/// How requests are batched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batching {
-    /// Tokens of a batch at most, padding included, unless a single text has more.
+    /// Maximum number of tokens per batch, padding included, unless a single text has more.
     pub tokens_per_batch: usize,
-    /// Whether a common beginning of several texts runs once.
+    /// Whether shared prefixes of texts are computed once.
     pub shares_beginnings: bool,
 }
 
 impl Batching {
-    /// Batches of this size, in which texts share their beginnings where that pays.
+    /// Batches of this size, in which texts share prefixes where that is cheaper.
     pub fn of(tokens_per_batch: usize) -> Self {
         Self { tokens_per_batch, shares_beginnings: true }
     }
 }
 
-/// When it pays to let texts share a row: a token costs something by itself, and something for each
-/// other token of its row.
+/// Cost model for sharing a row: a token has a fixed cost, and attention costs for each other token
+/// of the row.
 #[derive(Clone, Copy, Debug)]
 struct Costs {
-    /// Pairs of tokens in attention that cost as much as one token in all else.
+    /// Number of attention pairs that cost as much as everything else for one token.
     pairs_per_token: usize,
 }
 
-/// Tokens of a row of several texts at most: its mask has the square of that.
+/// Maximum length of a row of several texts; its mask is quadratic in it.
 const LONGEST: usize = 4096;
 
-/// Requests in rows, rows of like length in batches.
+/// Requests packed into rows, and rows of similar length into batches.
 #[derive(Clone, Debug)]
 pub(super) struct Rows {
     pub(super) batches: Vec<Vec<Row>>,
 }
 
 impl Rows {
-    /// Rows for models of this config.
+    /// Packs requests for models with this config.
     pub(super) fn new(requests: &[Request], config: &ModelConfig, batching: Batching) -> Self {
         let tokens_per_batch = batching.tokens_per_batch;
-        // A masked token is predicted from both sides: texts that begin alike share nothing.
+        // Bidirectional attention depends on the whole text, so that no prefix can be shared.
         let shares = batching.shares_beginnings && !config.is_masked();
-        let mut places: Vec<usize> = (0..requests.len()).collect();
-        places.sort_by_key(|&place| requests[place].input());
+        let mut order: Vec<usize> = (0..requests.len()).collect();
+        order.sort_by_key(|&index| requests[index].input());
         let costs = Costs::of(config);
         let longest = tokens_per_batch.min(LONGEST);
         let mut rows: Vec<Row> = Vec::new();
-        for place in places {
-            let request = &requests[place];
+        for index in order {
+            let request = &requests[index];
             let fits = |row: &&mut Row| {
                 row.ends_with(request.input())
                     || (shares
@@ -75,10 +75,10 @@ impl Rows {
                         && costs.advise(row, request.input()))
             };
             match rows.last_mut().filter(fits) {
-                Some(row) => row.add(place, request),
+                Some(row) => row.add(index, request),
                 None => {
                     let mut row = Row::default();
-                    row.add(place, request);
+                    row.add(index, request);
                     rows.push(row);
                 }
             }
@@ -87,7 +87,7 @@ impl Rows {
         let mut batches: Vec<Vec<Row>> = Vec::new();
         for row in rows {
             match batches.last_mut() {
-                // The first of a batch is its longest.
+                // The first row of a batch is its longest.
                 Some(batch) if (batch.len() + 1) * batch[0].tokens.len() <= tokens_per_batch => {
                     batch.push(row);
                 }
@@ -97,22 +97,22 @@ impl Rows {
         Self { batches }
     }
 
-    /// Tokens that are run, padding left out.
+    /// Number of computed tokens, without padding.
     pub(super) fn n_tokens(&self) -> usize {
         self.batches.iter().flatten().map(|row| row.tokens.len()).sum()
     }
 }
 
 impl Row {
-    /// Whether this is the last of the row's texts.
+    /// Whether this is the row's last text.
     fn ends_with(&self, input: &[u32]) -> bool {
         self.path.len() == input.len() && self.shared_with(input) == input.len()
     }
 
-    /// Tokens that a text has in common with the row's last one. Among sorted texts no other has
-    /// more.
+    /// Length of the prefix that a text shares with the row's last text; among sorted texts no
+    /// other text of the row shares more.
     fn shared_with(&self, input: &[u32]) -> usize {
-        let own = self.path.iter().map(|&place| self.tokens[place]);
+        let own = self.path.iter().map(|&index| self.tokens[index]);
         own.zip(input).take_while(|(own, other)| own == *other).count()
     }
 
@@ -128,20 +128,20 @@ impl Row {
         self.requests.push((number, self.path[request.positions()].to_vec()));
     }
 
-    /// Whether the row is one text after all, each token seeing all before it.
+    /// Whether the row is a single text, with plain causal attention.
     pub(super) fn is_single(&self) -> bool {
         self.depths.last().is_none_or(|&depth| depth + 1 == self.tokens.len())
     }
 
-    /// The place behind the last continuation of each token.
+    /// For each token the index after its last descendant.
     pub(super) fn ends(&self) -> Vec<usize> {
         let mut ends = vec![self.tokens.len(); self.tokens.len()];
         let mut open: Vec<usize> = Vec::new();
-        for (place, &depth) in self.depths.iter().enumerate() {
+        for (index, &depth) in self.depths.iter().enumerate() {
             for closed in open.drain(depth..) {
-                ends[closed] = place;
+                ends[closed] = index;
             }
-            open.push(place);
+            open.push(index);
         }
         ends
     }
@@ -149,8 +149,8 @@ impl Row {
 
 impl Costs {
     fn of(config: &ModelConfig) -> Self {
-        // Two multiplications a weight, against two products of a head's width for each pair;
-        // masking and softmax make a pair about four times as dear on every device that was tried.
+        // One multiply-add per weight against two per head dimension and pair; masking and softmax
+        // make a pair about four times as expensive on all tested devices.
         const PAIR: usize = 4;
         let n_pair = PAIR * 2 * config.n_heads * config.d_head;
         let n_pairs = config.n_layer_params() / (n_pair as u64).max(1);
@@ -161,12 +161,12 @@ impl Costs {
         n_tokens * (self.pairs_per_token + n_tokens)
     }
 
-    /// Whether a text costs clearly less in the row than in one of its own.
+    /// Whether a text is clearly cheaper in this row than in its own.
     fn advise(self, row: &Row, input: &[u32]) -> bool {
         let n_new = input.len() - row.shared_with(input);
         let before = row.tokens.len();
         let more = self.of_row(before + n_new) - self.of_row(before);
-        // A row of many branches needs a mask of its own: a small saving is none.
+        // A branching row needs its own mask, so that a small saving does not pay off.
         10 * more < 9 * self.of_row(input.len())
     }
 }
@@ -185,19 +185,19 @@ mod tests {
     }
 
     #[test]
-    fn a_common_beginning_stands_once() {
-        // The last token of a text is asked for, and not part of the input.
+    fn a_shared_prefix_occurs_once() {
+        // The last token of a text is only a target, not an input.
         let row = row(&[&[1, 2, 3, 0], &[1, 2, 4, 5, 0], &[1, 6, 0]]);
         assert_eq!(row.tokens, [1, 2, 3, 4, 5, 6]);
         assert_eq!(row.depths, [0, 1, 2, 2, 3, 1]);
         assert_eq!(row.ends(), [6, 5, 3, 5, 5, 6]);
-        let places: Vec<&[usize]> = row.requests.iter().map(|(_, places)| &places[..]).collect();
-        assert_eq!(places, [[2], [4], [5]]);
+        let scored: Vec<&[usize]> = row.requests.iter().map(|(_, scored)| &scored[..]).collect();
+        assert_eq!(scored, [[2], [4], [5]]);
         assert!(!row.is_single());
     }
 
     #[test]
-    fn texts_of_which_one_begins_the_other_are_one() {
+    fn a_text_and_its_prefix_share_one_path() {
         let row = row(&[&[1, 2, 9], &[1, 2, 3, 9], &[1, 2, 3, 8]]);
         assert_eq!(row.tokens, [1, 2, 3]);
         assert!(row.is_single());
@@ -213,14 +213,14 @@ mod tests {
             let all: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
             let row = row(&all);
             let ends = row.ends();
-            for ((_, places), text) in row.requests.iter().zip(&texts) {
-                // What the last place of a text sees is the text.
-                let last = places[0];
-                let seen: Vec<u32> = (0..=last)
+            for ((_, scored), text) in row.requests.iter().zip(&texts) {
+                // The last token of a text attends to exactly that text.
+                let last = scored[0];
+                let visible: Vec<u32> = (0..=last)
                     .filter(|&key| last < ends[key])
                     .map(|key| row.tokens[key])
                     .collect();
-                proptest::prop_assert_eq!(&seen[..], &text[..text.len() - 1]);
+                proptest::prop_assert_eq!(&visible[..], &text[..text.len() - 1]);
             }
         }
     }

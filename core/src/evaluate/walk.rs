@@ -1,14 +1,14 @@
-//! The walk down a prefix tree with a batch of tokens.
+//! Depth-first walk of a prefix tree.
 
 use burn::tensor::{Int, Tensor};
 
 use super::prefix_tree::{End, Node, PrefixTree};
 use crate::model::{Context, LanguageModel};
 
-/// Goes down the tree with a batch of tokens, `[batch, seq]`, and shows `visit` the last state of
-/// each member, `[batch, seq, d_model]`, before its final norm.
+/// Runs a batch of tokens, `[batch, seq]`, through the tree and calls `visit` with the last hidden
+/// state of each member, `[batch, seq, d_model]`, before its final norm.
 ///
-/// `models` is what the tree's stacks index.
+/// `models` is the list that the tree's stacks index.
 pub fn walk(
     models: &[&LanguageModel],
     tree: &PrefixTree,

@@ -1,11 +1,11 @@
-//! Text, one token at a time.
+//! Text generation, one token at a time.
 
-mod along;
 mod certainty;
+mod comparison;
 mod open;
+mod replay;
 mod retrace;
 mod text_stream;
-mod written;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -13,98 +13,102 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use along::{Along, Guess};
 pub use certainty::{Certainty, certainties};
+pub use comparison::{Guess, TextComparison};
 pub use open::{OpenError, answer_open};
+pub use replay::ReplayCache;
 pub use retrace::{Retraced, retrace};
 pub use text_stream::TextStream;
-pub use written::Written;
 
 use crate::evaluate::{ReadBackError, read_finite};
 use crate::model::{AttentionMask, KvCache, LanguageModel};
 
-/// How the next token is chosen.
+/// Decoding strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sampling {
-    /// Always the likeliest.
+    /// Greedy: always the most likely token.
     Greedy,
-    /// Drawn at random; a temperature below 1 sharpens the distribution, above 1 flattens it.
+    /// Sampling; a temperature below 1 sharpens the distribution, above 1 flattens it.
     Random { temperature: f64, seed: u64 },
 }
 
-/// A text that cannot be continued.
+/// Why a text cannot be generated.
 #[derive(Debug, Error)]
 pub enum GenerateError {
-    #[error("{model_type} predicts masked tokens from both sides and continues no text")]
+    #[error("{model_type} is a masked language model and cannot generate text")]
     Masked { model_type: &'static str },
     #[error("the prompt is empty; the model needs at least one token to continue")]
     EmptyPrompt,
-    #[error("the prompt has {n_tokens} tokens, the model's window {max_seq}: shorten it to {room} or fewer", room = max_seq - 1)]
+    #[error(
+        "the prompt has {n_tokens} tokens, but the model's window has {max_seq} positions; shorten \
+         it to {longest} tokens or fewer",
+        longest = max_seq - 1
+    )]
     PromptTooLong { n_tokens: usize, max_seq: usize },
-    #[error("token {token} is outside the model's vocabulary of {vocab}")]
+    #[error("token {token} is outside the model's vocabulary of {vocab} tokens")]
     OutsideVocabulary { token: u32, vocab: usize },
     #[error("{0}")]
     ReadBack(#[from] ReadBackError),
 }
 
-/// A text in the making.
+/// A generation in progress.
 pub struct Generation<'model> {
     model: &'model LanguageModel,
-    written: Written,
-    /// Tokens chosen by this generation; more may be known from one before.
-    n_drawn: usize,
+    cache: ReplayCache,
+    /// Tokens chosen by this generation; the cache may hold more from a previous one.
+    n_chosen: usize,
     n_tokens: usize,
     n_reused: usize,
-    /// Places whose logits are kept.
-    most_kept: usize,
+    /// Number of positions whose logits are kept.
+    n_kept: usize,
     sampling: Sampling,
     rng: ChaCha8Rng,
 }
 
 impl<'model> Generation<'model> {
-    /// Continues `prompt` by at most `n_tokens`, fewer when the model's window ends.
+    /// Continues `prompt` by at most `n_tokens`, fewer if the model's window ends.
     ///
     /// # Errors
-    /// [`GenerateError`] when the prompt does not fit the model.
+    /// [`GenerateError`] if the prompt is not valid for the model.
     pub fn new(
         model: &'model LanguageModel,
         prompt: &[u32],
         n_tokens: usize,
         sampling: Sampling,
     ) -> Result<Self, GenerateError> {
-        readable(model, prompt)?;
+        check_readable(model, prompt)?;
         let max_seq = model.config().max_seq;
         if prompt.len() >= max_seq {
             return Err(GenerateError::PromptTooLong { n_tokens: prompt.len(), max_seq });
         }
         let n_tokens = n_tokens.min(max_seq - prompt.len());
         let cache = KvCache::new(model, prompt.len() + n_tokens);
-        Ok(Self::of(model, Written::nothing(prompt, cache), n_tokens, sampling))
+        Ok(Self::of(model, ReplayCache::empty(prompt, cache), n_tokens, sampling))
     }
 
-    /// Writes a text of the same model anew, with the same prompt: its tokens are those that
-    /// [`Generation::new`] gives, but the model runs only where nothing is known any more.
+    /// Generates again with the same model and prompt. The tokens equal those of
+    /// [`Generation::new`], but the model runs only where the cache has no logits.
     ///
     /// # Errors
-    /// [`GenerateError`] when the prompt does not fit the model.
-    pub fn again(
+    /// [`GenerateError`] if the prompt is not valid for the model.
+    pub fn replay(
         model: &'model LanguageModel,
-        written: Written,
+        cache: ReplayCache,
         n_tokens: usize,
         sampling: Sampling,
     ) -> Result<Self, GenerateError> {
-        let n_prompt = written.prompt().len();
+        let n_prompt = cache.prompt().len();
         let n_possible = n_tokens.min(model.config().max_seq.saturating_sub(n_prompt));
-        match written.with_capacity(model.config(), n_prompt + n_possible) {
-            Ok(written) => Ok(Self::of(model, written, n_possible, sampling)),
+        match cache.with_capacity(model.config(), n_prompt + n_possible) {
+            Ok(cache) => Ok(Self::of(model, cache, n_possible, sampling)),
             Err(prompt) => Self::new(model, &prompt, n_tokens, sampling),
         }
     }
 
     fn of(
         model: &'model LanguageModel,
-        written: Written,
+        cache: ReplayCache,
         n_tokens: usize,
         sampling: Sampling,
     ) -> Self {
@@ -113,70 +117,70 @@ impl<'model> Generation<'model> {
             Sampling::Random { seed, .. } => seed,
         };
         let rng = ChaCha8Rng::seed_from_u64(seed);
-        Self { model, written, n_drawn: 0, n_tokens, n_reused: 0, most_kept: 0, sampling, rng }
+        Self { model, cache, n_chosen: 0, n_tokens, n_reused: 0, n_kept: 0, sampling, rng }
     }
 
-    /// Keeps what the model says at the first places, up to so many bytes, for
-    /// [`Generation::into_written`].
+    /// Keeps the logits of the first positions, up to `n_bytes`, for
+    /// [`Generation::into_replay_cache`].
     #[must_use]
     pub fn keeping(mut self, n_bytes: usize) -> Self {
-        self.most_kept = n_bytes / (size_of::<f32>() * self.model.config().vocab);
+        self.n_kept = n_bytes / (size_of::<f32>() * self.model.config().vocab);
         self
     }
 
-    /// The next token; `None` when there are enough.
+    /// The next token; `None` after the last one.
     ///
     /// # Errors
-    /// [`GenerateError::ReadBack`] when the device is lost, or the logits are not finite.
+    /// [`GenerateError::ReadBack`] if the device is lost, or the logits are not finite.
     pub async fn next(&mut self) -> Result<Option<u32>, GenerateError> {
-        let place = self.n_drawn;
-        if place == self.n_tokens {
+        let index = self.n_chosen;
+        if index == self.n_tokens {
             return Ok(None);
         }
-        let known = self.written.logits(place);
-        let is_known = known.is_some();
-        let logits = known.unwrap_or_else(|| self.written.read_up_to(place, self.model));
-        if !is_known && place < self.most_kept {
-            self.written.keep_logits(logits.clone());
+        let cached = self.cache.logits(index);
+        let is_cached = cached.is_some();
+        let logits = cached.unwrap_or_else(|| self.cache.read_up_to(index, self.model));
+        if !is_cached && index < self.n_kept {
+            self.cache.keep_logits(logits.clone());
         }
         let token = match self.sampling {
             Sampling::Greedy => argmax(logits).await?,
             Sampling::Random { temperature, .. } => {
                 let logits = read_finite(logits, LOGITS).await?;
                 let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
-                draw(&logits, temperature, self.rng.random())
+                sample(&logits, temperature, self.rng.random())
             }
         };
-        self.written.choose(place, token);
-        self.n_drawn += 1;
-        self.n_reused += usize::from(is_known);
+        self.cache.choose(index, token);
+        self.n_chosen += 1;
+        self.n_reused += usize::from(is_cached);
         Ok(Some(token))
     }
 
-    /// Tokens that were drawn so far from what the model had said before.
+    /// Number of tokens so far that were chosen from cached logits.
     pub fn n_reused(&self) -> usize {
         self.n_reused
     }
 
-    /// The text with what the model said along it; `None` where nothing of that was kept.
-    pub fn into_written(self) -> Option<Written> {
-        self.written.logits(0).is_some().then_some(self.written)
+    /// The text with its logits and KV cache; `None` if no logits were kept.
+    pub fn into_replay_cache(self) -> Option<ReplayCache> {
+        self.cache.logits(0).is_some().then_some(self.cache)
     }
 }
 
-/// Whether the model can read a text and say what follows, whatever its length.
-fn readable(model: &LanguageModel, text: &[u32]) -> Result<(), GenerateError> {
+/// Checks that a causal model can process a text, regardless of its length.
+fn check_readable(model: &LanguageModel, text: &[u32]) -> Result<(), GenerateError> {
     if model.config().is_masked() {
         return Err(GenerateError::Masked { model_type: model.config().traits().model_type });
     }
     if text.is_empty() {
         return Err(GenerateError::EmptyPrompt);
     }
-    known(model, text)
+    check_vocabulary(model, text)
 }
 
-/// Whether the model has a row in its embedding for each of these tokens.
-fn known(model: &LanguageModel, tokens: &[u32]) -> Result<(), GenerateError> {
+/// Checks that all tokens are in the model's vocabulary.
+fn check_vocabulary(model: &LanguageModel, tokens: &[u32]) -> Result<(), GenerateError> {
     let vocab = model.config().vocab;
     match tokens.iter().find(|&&token| token as usize >= vocab) {
         Some(&token) => Err(GenerateError::OutsideVocabulary { token, vocab }),
@@ -184,12 +188,12 @@ fn known(model: &LanguageModel, tokens: &[u32]) -> Result<(), GenerateError> {
     }
 }
 
-/// A text that the model is to read in one pass, `[1, seq]`.
+/// A text as input of a single forward pass, `[1, seq]`.
 pub(crate) fn whole_text(
     model: &LanguageModel,
     text: &[u32],
 ) -> Result<Tensor<2, Int>, GenerateError> {
-    readable(model, text)?;
+    check_readable(model, text)?;
     let (n_tokens, max_seq) = (text.len(), model.config().max_seq);
     if n_tokens > max_seq {
         return Err(GenerateError::PromptTooLong { n_tokens, max_seq });
@@ -198,11 +202,11 @@ pub(crate) fn whole_text(
     Ok(Tensor::from_data(TensorData::new(data, [1, n_tokens]), &model.device()))
 }
 
-/// Places whose logits are held at a time, for each model.
-pub(crate) const PLACES_AT_ONCE: usize = 32;
+/// Positions whose logits are in memory at a time, per model.
+pub(crate) const POSITIONS_AT_ONCE: usize = 32;
 
-/// Normalised states behind the last layer, from place `from` on, `[places, d_model]`; those of
-/// other layers are let go of at once.
+/// Hidden states after the final norm, from position `from` on, `[positions, d_model]`; those of
+/// other layers are freed at once.
 fn last_states(model: &LanguageModel, tokens: &Tensor<2, Int>, from: usize) -> Tensor<2> {
     let [_, seq] = tokens.dims();
     let context = model.context(seq, &AttentionMask::causal(seq, 0, &model.device()));
@@ -213,21 +217,21 @@ fn last_states(model: &LanguageModel, tokens: &Tensor<2, Int>, from: usize) -> T
     model.normalize(x.narrow(1, from, seq - from)).squeeze_dim::<2>(0)
 }
 
-/// What an error calls the numbers that a token is chosen by.
+/// Name of the values in errors.
 const LOGITS: &str = "the logits";
 
-/// Chosen on the device, so that two numbers are read back and not the vocabulary.
+/// Computed on the device, so that only two numbers are read back.
 async fn argmax(logits: Tensor<2>) -> Result<u32, ReadBackError> {
-    // A mean is finite only where all its terms are.
+    // A mean is finite only if all of its terms are.
     let mean = (logits.clone() / logits.dims()[1] as f64).sum_dim(1);
-    // Whole numbers are exact in f32 beyond any vocabulary.
+    // Token ids of any vocabulary are exact in f32.
     let best = logits.argmax(1).float();
     let numbers = read_finite(Tensor::cat(vec![best, mean], 1), LOGITS).await?;
     Ok(numbers.first().map_or(0, |&best| best as u32))
 }
 
-/// The token at `point`, in `0..1`, of the softened distribution.
-fn draw(logits: &[f64], temperature: f64, point: f64) -> u32 {
+/// Inverse transform sampling from `softmax(logits / temperature)`; `point` is in `0..1`.
+fn sample(logits: &[f64], temperature: f64, point: f64) -> u32 {
     let temperature = temperature.max(1e-3);
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let weights = logits.iter().map(|logit| ((logit - largest) / temperature).exp());
@@ -246,15 +250,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cold_draw_takes_the_likeliest() {
-        assert_eq!(draw(&[0.0, 2.0, 1.9], 0.0, 0.99), 1);
+    fn temperature_zero_is_greedy() {
+        assert_eq!(sample(&[0.0, 2.0, 1.9], 0.0, 0.99), 1);
     }
 
     #[test]
-    fn the_point_walks_through_the_distribution() {
-        let drawn: Vec<u32> =
-            [0.1, 0.4, 0.6, 0.9].map(|point| draw(&[0.0, 0.0], 1.0, point)).into();
-        assert_eq!(drawn, [0, 0, 1, 1]);
+    fn the_point_selects_by_cumulative_probability() {
+        let sampled: Vec<u32> =
+            [0.1, 0.4, 0.6, 0.9].map(|point| sample(&[0.0, 0.0], 1.0, point)).into();
+        assert_eq!(sampled, [0, 0, 1, 1]);
     }
 
     #[test]

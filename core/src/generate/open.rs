@@ -1,11 +1,11 @@
-//! Answers in the model's own words, up to a text that ends them.
+//! Free-form answers (`generate_until` in lm-evaluation-harness).
 
 use super::{GenerateError, Generation, Sampling};
 use crate::model::LanguageModel;
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use thiserror::Error;
 
-/// A question that got no answer.
+/// Why no answer was generated.
 #[derive(Debug, Error)]
 pub enum OpenError {
     #[error("{0}")]
@@ -14,12 +14,12 @@ pub enum OpenError {
     Tokenizer(#[from] TokenizerError),
 }
 
-/// What the model writes after `context`, always the likeliest token, as lm-evaluation-harness lets
-/// it write: at most `max_tokens`, up to its end token or one of the `stops`, special tokens
-/// included, and without what follows the first of them.
+/// Greedy generation after `context`, as in lm-evaluation-harness: at most `max_tokens`, up to an
+/// end-of-text token or one of the stop sequences `stops`, which may be special tokens. The result
+/// is truncated before the first stop sequence.
 ///
 /// # Errors
-/// [`OpenError`] when the context does not fit the model, or the device is lost.
+/// [`OpenError`] if the context is not valid for the model, or the device is lost.
 pub async fn answer_open(
     model: &LanguageModel,
     tokenizer: &Tokenizer,
@@ -42,7 +42,7 @@ pub async fn answer_open(
         }
         let mut is_over = false;
         for stop in &stops {
-            is_over |= stop.is_behind(&tokens, tokenizer)?;
+            is_over |= stop.is_in_last(&tokens, tokenizer)?;
         }
         if is_over {
             break;
@@ -51,27 +51,27 @@ pub async fn answer_open(
     Ok(before_all(&tokenizer.decode(&tokens)?, &stops).to_owned())
 }
 
-/// A text that ends an answer.
+/// A stop sequence.
 struct Stop<'a> {
     text: &'a str,
-    /// The last tokens in which it is looked for.
+    /// Number of last tokens that are searched for it.
     n_tokens: usize,
 }
 
 impl<'a> Stop<'a> {
     fn new(text: &'a str, tokenizer: &Tokenizer) -> Result<Self, TokenizerError> {
-        // Another split of the same text may begin a little earlier.
+        // Another tokenization of the same text may start a little earlier.
         Ok(Self { text, n_tokens: tokenizer.encode(text, false)?.len() + 2 })
     }
 
-    fn is_behind(&self, tokens: &[u32], tokenizer: &Tokenizer) -> Result<bool, TokenizerError> {
+    fn is_in_last(&self, tokens: &[u32], tokenizer: &Tokenizer) -> Result<bool, TokenizerError> {
         let last = &tokens[tokens.len().saturating_sub(self.n_tokens)..];
         // The tokenizer's own EOS is a special token.
         Ok(tokenizer.decode_with_special(last)?.contains(self.text))
     }
 }
 
-/// What is left when the text is cut at each of the stops, one after the other.
+/// The text truncated at each of the stop sequences in turn.
 fn before_all<'text>(text: &'text str, stops: &[Stop<'_>]) -> &'text str {
     let cut = |text: &'text str, stop: &Stop<'_>| text.split(stop.text).next().unwrap_or(text);
     stops.iter().fold(text, cut)
@@ -95,7 +95,7 @@ mod tests {
 
     const N_TOKENS: usize = 12;
 
-    /// A model whose tokens 20 to 30 are special, and one that ends texts with `end_tokens`.
+    /// A tokenizer whose tokens 20 to 30 are special, and a model with these end tokens.
     fn model(end_tokens: Vec<u32>) -> (LanguageModel, Tokenizer) {
         let config = r#"{"model_type": "qwen3", "vocab_size": 31, "hidden_size": 16,
             "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4,
@@ -118,8 +118,7 @@ mod tests {
         (model, Tokenizer::from_json(json.to_string().as_bytes()).unwrap())
     }
 
-    /// Greedy tokens of a model that no token ends, and the first place of a special and of a plain
-    /// one that no earlier place has.
+    /// Greedy tokens of a model without end tokens.
     fn free(prompt: &[u32]) -> Vec<u32> {
         let (model, _) = model(Vec::new());
         let mut generation = Generation::new(&model, prompt, N_TOKENS, Sampling::Greedy).unwrap();
@@ -135,14 +134,15 @@ mod tests {
         block_on(answer_open(&model, &tokenizer, prompt, stops, N_TOKENS)).unwrap()
     }
 
-    /// Of some prompts, each with what follows it, and a token that is special or not.
+    /// Prompts with their generated tokens and the index of the first occurrence of a token that is
+    /// special or not.
     fn with_token(is_special: bool) -> Vec<(u32, Vec<u32>, usize)> {
         let found = (0..20).filter_map(|prompt| {
             let tokens = free(&[prompt]);
-            let is_first = |place: &usize| !tokens[..*place].contains(&tokens[*place]);
-            let mut places = (1..N_TOKENS).filter(is_first);
-            let place = places.find(|&place| (tokens[place] >= 20) == is_special)?;
-            Some((prompt, tokens, place))
+            let is_first = |index: &usize| !tokens[..*index].contains(&tokens[*index]);
+            let mut indices = (1..N_TOKENS).filter(is_first);
+            let index = indices.find(|&index| (tokens[index] >= 20) == is_special)?;
+            Some((prompt, tokens, index))
         });
         let found: Vec<_> = found.collect();
         assert!(found.len() > 3);
@@ -151,21 +151,21 @@ mod tests {
 
     #[test]
     fn an_answer_ends_at_a_special_token_among_its_stops() {
-        for (prompt, tokens, place) in with_token(true) {
+        for (prompt, tokens, index) in with_token(true) {
             let (_, tokenizer) = model(Vec::new());
-            let stop = tokenizer.token(tokens[place]).unwrap();
-            let expected = tokenizer.decode(&tokens[..place]).unwrap();
+            let stop = tokenizer.token(tokens[index]).unwrap();
+            let expected = tokenizer.decode(&tokens[..index]).unwrap();
             assert_eq!(answer(Vec::new(), &[prompt], &[stop]), expected);
         }
     }
 
     #[test]
     fn an_answer_ends_with_the_models_end_token() {
-        for (prompt, tokens, place) in with_token(false) {
+        for (prompt, tokens, index) in with_token(false) {
             let (_, tokenizer) = model(Vec::new());
-            // An end token that is a word is a part of the answer.
-            let expected = tokenizer.decode(&tokens[..=place]).unwrap();
-            assert_eq!(answer(vec![tokens[place]], &[prompt], &[]), expected);
+            // An end token that is not special is part of the answer.
+            let expected = tokenizer.decode(&tokens[..=index]).unwrap();
+            assert_eq!(answer(vec![tokens[index]], &[prompt], &[]), expected);
         }
     }
 }

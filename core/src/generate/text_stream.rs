@@ -1,18 +1,18 @@
-//! Text as its tokens arrive.
+//! Incremental detokenization.
 
 use crate::tokenizer::{Tokenizer, TokenizerError};
 
-/// Turns tokens into pieces of text that, put together, are the text of all tokens.
+/// Turns tokens into pieces of text that concatenate to the text of all tokens.
 ///
-/// A token alone has no text: a character may be spread over several, and some tokenizers write a
-/// blank only between words. So each piece is what the text of a few last tokens grows by, and is
-/// held back until no later token can change it: while its last character is incomplete, and while a
-/// run of single bytes (`<0xE6>`) goes on, which is decoded as a whole.
+/// A token cannot be decoded individually: a character may span several tokens, and some tokenizers
+/// put a space only between words. So each piece is what a new token adds to the text of the last
+/// few tokens, and is held back while a later token can still change it: while its last character
+/// is incomplete, and during a run of single bytes (`<0xE6>`), which is decoded as a whole.
 pub struct TextStream<'a> {
     tokenizer: &'a Tokenizer,
-    /// Tokens whose text is known, for context, then those held back; none that has no text.
+    /// Tokens already returned, as context, then those held back; without silent tokens.
     recent: Vec<u32>,
-    n_told: usize,
+    n_returned: usize,
 }
 
 /// Enough context for any tokenizer's rule about blanks.
@@ -21,14 +21,14 @@ const N_CONTEXT: usize = 6;
 impl<'a> TextStream<'a> {
     /// Continues `prompt`, whose own text is not returned.
     pub fn new(tokenizer: &'a Tokenizer, prompt: &[u32]) -> Self {
-        let audible = |token: &u32| !tokenizer.is_silent(*token);
-        let recent: Vec<u32> = prompt.iter().copied().filter(audible).collect();
-        let mut stream = Self { tokenizer, n_told: recent.len(), recent };
-        stream.forget();
+        let has_text = |token: &u32| !tokenizer.is_silent(*token);
+        let recent: Vec<u32> = prompt.iter().copied().filter(has_text).collect();
+        let mut stream = Self { tokenizer, n_returned: recent.len(), recent };
+        stream.drop_context();
         stream
     }
 
-    /// The text that this token completes; empty when it completes none.
+    /// The text that this token completes; empty if it completes none.
     ///
     /// # Errors
     /// [`TokenizerError::Decode`].
@@ -45,12 +45,12 @@ impl<'a> TextStream<'a> {
             return Ok(String::new());
         }
         let piece = self.grown(&text)?;
-        self.n_told = self.recent.len();
-        self.forget();
+        self.n_returned = self.recent.len();
+        self.drop_context();
         Ok(piece)
     }
 
-    /// What is still held back.
+    /// The text that is still held back.
     ///
     /// # Errors
     /// [`TokenizerError::Decode`].
@@ -58,23 +58,23 @@ impl<'a> TextStream<'a> {
         self.grown(&self.tokenizer.decode(&self.recent)?)
     }
 
-    /// What `text`, of all recent tokens, has behind the text of those before.
+    /// The part of `text`, of all recent tokens, after the text already returned.
     fn grown(&self, text: &str) -> Result<String, TokenizerError> {
-        let before = self.tokenizer.decode(&self.recent[..self.n_told])?;
-        // They differ only where a prompt ends in a run of bytes that later ones make invalid.
+        let before = self.tokenizer.decode(&self.recent[..self.n_returned])?;
+        // They differ only if a prompt ends in a run of bytes that later ones make invalid.
         let same = before.chars().zip(text.chars()).take_while(|(before, now)| before == now);
         let n_same = same.map(|(char, _)| char.len_utf8()).sum();
         Ok(text[n_same..].to_owned())
     }
 
-    /// Drops context that is not needed; what is kept does not begin within a run of bytes.
-    fn forget(&mut self) {
-        let mut start = self.n_told.saturating_sub(N_CONTEXT);
+    /// Drops context that is not needed; the rest does not start within a run of bytes.
+    fn drop_context(&mut self) {
+        let mut start = self.n_returned.saturating_sub(N_CONTEXT);
         while start > 0 && self.tokenizer.is_byte(self.recent[start]) {
             start -= 1;
         }
         self.recent.drain(..start);
-        self.n_told -= start;
+        self.n_returned -= start;
     }
 }
 
@@ -109,12 +109,12 @@ mod tests {
     }
 
     #[test]
-    fn a_character_waits_until_it_is_whole() {
+    fn a_character_is_held_back_until_it_is_complete() {
         assert_eq!(words(&[1], &[3, 4, 1]), ["", "é", "a", ""]);
     }
 
     #[test]
-    fn what_never_becomes_a_character_is_told_at_the_end() {
+    fn an_incomplete_character_is_returned_at_the_end() {
         assert_eq!(words(&[1], &[3]), ["", "\u{fffd}"]);
     }
 
@@ -124,8 +124,8 @@ mod tests {
         assert_eq!(words(&[1], &tokens).concat(), "a b".repeat(50));
     }
 
-    /// Token 0 is special, 1 to 3 are words, one with a blank before it and one of a whole character;
-    /// the byte b is token 4 + b.
+    /// Token 0 is special, 1 to 3 are words, one with a leading space and one with a single
+    /// character; the byte b is token 4 + b.
     fn with_every_byte(name: impl Fn(u8) -> String, words: [&str; 3], decoder: &str) -> Tokenizer {
         let names = ["<s>"].into_iter().chain(words).map(str::to_owned);
         let names = names.chain((0..=u8::MAX).map(name));
@@ -160,7 +160,7 @@ mod tests {
         with_every_byte(|byte| format!("<0x{byte:02X}>"), ["ab", "▁c", "東"], decoder)
     }
 
-    /// Words, special tokens, whole characters as bytes, and bytes without meaning.
+    /// Words, special tokens, whole characters as bytes, and random bytes.
     fn tokens() -> impl Strategy<Value = Vec<u32>> {
         let of_bytes = |text: &str| text.bytes().map(|byte| 4 + u32::from(byte)).collect();
         let some = prop_oneof![
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_of_several_tokens_are_whole_in_both_kinds_of_tokenizers() {
+    fn characters_of_several_tokens_are_complete_in_both_kinds_of_tokenizers() {
         let of_bytes =
             |text: &str| -> Vec<u32> { text.bytes().map(|byte| 4 + u32::from(byte)).collect() };
         for tokenizer in [byte_level(), byte_fallback()] {

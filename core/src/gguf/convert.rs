@@ -1,5 +1,5 @@
-//! A model of ours as a GGUF file: which tensors there are, and which part of which stored tensor
-//! each of them is. Nothing is read here.
+//! Converts a model to GGUF: determines the tensors and the part of a stored tensor that each is
+//! made from. No weights are read here.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,29 +9,30 @@ use safetensors::tensor::TensorView;
 
 use super::metadata::describe;
 use super::rows::{ENDS, Form, Head, Row, Traits};
-use super::tensor::{Converted, Source, Stored};
+use super::tensor::{Converted, Source, StoredOutputs};
 use super::{Encoding, GgufError, GgufValue, Metadata};
 use crate::architecture::NormKind;
 use crate::checkpoint::{Checkpoint, Names};
 use crate::config::ModelConfig;
 use crate::model::LanguageModel;
 
-/// A GGUF file that is to be written.
+/// A GGUF file to be written.
 #[derive(Debug)]
 pub struct Conversion<'a> {
     pub metadata: Metadata<'static>,
     pub tensors: Vec<Converted<'a>>,
-    /// What a reader of the file should know.
+    /// Warnings for the user.
     pub notes: Vec<String>,
 }
 
 impl<'a> Conversion<'a> {
-    /// The file for a model; `None` keeps the format of each matrix. Vectors are written in f32,
-    /// which llama.cpp asks for, and rows that are no whole blocks in f16, as its converter does.
+    /// Plans the file for a model; without `encoding` each matrix keeps its format. Vectors are
+    /// written in f32, which llama.cpp requires, and rows that are not a whole number of blocks in
+    /// f16, as in its converter.
     ///
     /// # Errors
-    /// [`GgufError`] names the `model_type`, the key of the config or the layer for which GGUF has
-    /// no word, or the tensor that is missing.
+    /// [`GgufError`] names the `model_type`, the config key or the layer that GGUF cannot express,
+    /// or the tensor that is missing.
     pub fn new(
         checkpoint: &'a Checkpoint<'_>,
         config: &ModelConfig,
@@ -77,7 +78,7 @@ impl<'a> Conversion<'a> {
     }
 }
 
-/// The encoding of most bytes.
+/// The encoding of most of the bytes.
 fn main_encoding(tensors: &[Converted<'_>]) -> Encoding {
     let n_bytes = |encoding: Encoding| -> usize {
         let of_it = tensors.iter().filter(|tensor| tensor.encoding == encoding);
@@ -95,7 +96,8 @@ struct Builder<'a, 'bytes, 'config> {
 }
 
 impl<'a> Builder<'a, '_, '_> {
-    /// Adds the tensor of a row, and takes its parameters from `shapes`; a model need not have it.
+    /// Adds the tensor of a row and removes its parameters from `shapes`; skips it if the model
+    /// does not have it.
     fn add(
         &mut self,
         (name, parts, form): &Row,
@@ -122,7 +124,7 @@ impl<'a> Builder<'a, '_, '_> {
         Ok(())
     }
 
-    /// The embedding once more, for architectures whose head is never left out.
+    /// Duplicates the embedding as the head, for architectures that always store a head.
     fn add_embedding_as_head(&mut self) -> Result<(), GgufError> {
         let path = "embedding.tokens.weight";
         let stored = self.stored(&[path.to_owned()], &[path], Form::Table)?;
@@ -130,7 +132,7 @@ impl<'a> Builder<'a, '_, '_> {
         Ok(())
     }
 
-    fn push(&mut self, name: String, stored: Stored<'a>, form: Form) {
+    fn push(&mut self, name: String, stored: StoredOutputs<'a>, form: Form) {
         let n_outputs = stored.outputs.iter().map(Range::len).sum();
         let dims = match form {
             Form::Vector => vec![n_outputs],
@@ -145,23 +147,23 @@ impl<'a> Builder<'a, '_, '_> {
         paths: &[String],
         parts: &[&str],
         form: Form,
-    ) -> Result<Stored<'a>, GgufError> {
+    ) -> Result<StoredOutputs<'a>, GgufError> {
         let names = Names::of(self.config);
         let mut found: Option<(String, &'a TensorView<'a>, bool)> = None;
         let mut outputs = Vec::new();
         for (path, part) in paths.iter().zip(parts) {
             let uncarried =
                 || GgufError::Uncarried { path: path.clone(), architecture: self.traits.name };
-            let place = names.find(path).ok_or_else(uncarried)?;
-            let (stored_name, view) = self.checkpoint.locate(&place)?;
-            let by_rows = form != Form::Matrix || place.storage.transposed;
+            let location = names.find(path).ok_or_else(uncarried)?;
+            let (stored_name, view) = self.checkpoint.locate(&location)?;
+            let by_rows = form != Form::Matrix || location.storage.transposed;
             let n_stored = match (view.shape(), by_rows) {
                 ([n_rows, _], true) => *n_rows,
                 ([_, n_columns], false) => *n_columns,
                 ([n_values], _) => *n_values,
                 _ => return Err(uncarried()),
             };
-            // The parameters of one tensor of ours share one of theirs.
+            // Parameters that share a GGUF tensor must also share a stored tensor.
             let is_other = |(_, other, _): &(_, &TensorView<'_>, _)| {
                 other.data().as_ptr() != view.data().as_ptr()
             };
@@ -169,7 +171,7 @@ impl<'a> Builder<'a, '_, '_> {
                 return Err(uncarried());
             }
             found = Some((stored_name.to_owned(), view, by_rows));
-            let own = place.storage.share.ranges(n_stored);
+            let own = location.storage.share.ranges(n_stored);
             match self.n_paired_heads(part) {
                 Some(n_heads) => outputs.extend(paired(own.collect(), n_heads)),
                 None => outputs.extend(own),
@@ -186,11 +188,12 @@ impl<'a> Builder<'a, '_, '_> {
         };
         let is_around_zero = self.config.traits().norm.kind == NormKind::RmsAroundOne
             && parts.iter().all(|part| part.ends_with(".gamma"));
-        let plus = if is_around_zero { 1.0 } else { 0.0 };
-        Ok(Stored { stored_name, view, outputs: joined(outputs), n_inputs, by_rows, plus })
+        let offset = if is_around_zero { 1.0 } else { 0.0 };
+        Ok(StoredOutputs { stored_name, view, outputs: joined(outputs), n_inputs, by_rows, offset })
     }
 
-    /// The heads of a projection whose outputs change places, if they do.
+    /// The number of heads of a projection whose outputs are permuted; `None` for other
+    /// projections.
     fn n_paired_heads(&self, part: &str) -> Option<usize> {
         match part.rsplit_once('.')?.0 {
             "attention.query" if self.traits.pairs => Some(self.config.n_heads),
@@ -215,7 +218,7 @@ impl<'a> Builder<'a, '_, '_> {
     }
 }
 
-/// Outputs of heads in which the halves take turns: 0, d/2, 1, d/2 + 1, …
+/// Interleaves the two halves of each head's outputs: 0, d/2, 1, d/2 + 1, …
 fn paired(outputs: Vec<Range<usize>>, n_heads: usize) -> Vec<Range<usize>> {
     let outputs: Vec<usize> = outputs.into_iter().flatten().collect();
     let half = outputs.len() / n_heads.max(1) / 2;
@@ -226,7 +229,7 @@ fn paired(outputs: Vec<Range<usize>>, n_heads: usize) -> Vec<Range<usize>> {
     pairs.map(|output| output..output + 1).collect()
 }
 
-/// Neighbouring ranges as one.
+/// Merges adjacent ranges.
 fn joined(ranges: Vec<Range<usize>>) -> Vec<Range<usize>> {
     let mut joined: Vec<Range<usize>> = Vec::new();
     for range in ranges {
@@ -243,13 +246,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_halves_of_a_head_take_turns() {
+    fn the_halves_of_a_head_are_interleaved() {
         let order: Vec<usize> = paired(vec![0..8, 20..24], 2).into_iter().flatten().collect();
         assert_eq!(order, [0, 3, 1, 4, 2, 5, 6, 21, 7, 22, 20, 23]);
     }
 
     #[test]
-    fn neighbours_are_read_together() {
+    fn adjacent_ranges_are_merged() {
         assert_eq!(joined(vec![0..2, 2..3, 5..6, 4..5]), [0..3, 5..6, 4..5]);
     }
 }

@@ -1,8 +1,8 @@
-//! Numbers in the formats that can be written exactly as others write them.
+//! Encodes values in the formats with an exact reference encoder.
 //!
-//! Rounding is that of the Python package `gguf` 0.19.0 (`quants.py`), bit for bit; the fixtures in
-//! `tests/fixtures/gguf` hold them together. The formats with K in their name have no encoder:
-//! theirs is a search inside llama.cpp, whose result depends on how it was compiled.
+//! The results are bit-identical to the Python package `gguf` 0.19.0 (`quants.py`), as checked
+//! against `tests/fixtures/gguf`. The K-quants have no encoder: llama.cpp searches for their
+//! scales, and the result depends on how it was compiled.
 
 use half::f16;
 
@@ -10,7 +10,7 @@ use super::finite::n_blocks_not_finite;
 use super::{GgufError, GgufType};
 use crate::checkpoint::{GROUP as BLOCK, Precision, Range, Refusal, quantise};
 
-/// A format that values can be written in.
+/// A format for written values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     F32,
@@ -24,7 +24,7 @@ impl Encoding {
     pub const ALL: [Self; 5] = [Self::F32, Self::F16, Self::Bf16, Self::Q8_0, Self::Q4_0];
 
     /// # Errors
-    /// [`GgufError::NoEncoder`] for the other names that quantised files go by, with what to do.
+    /// [`GgufError::NoEncoder`] for any other format name, with an alternative.
     pub fn from_name(name: &str) -> Result<Self, GgufError> {
         let found = Self::ALL.into_iter().find(|encoding| encoding.name() == name);
         found.ok_or_else(|| GgufError::NoEncoder { name: name.to_owned() })
@@ -51,7 +51,7 @@ impl Encoding {
         }
     }
 
-    /// `None` for a type that has no encoder.
+    /// The encoding of a type; `None` for a type without an encoder.
     pub fn of(kind: GgufType) -> Option<Self> {
         Self::ALL.into_iter().find(|encoding| encoding.kind() == kind)
     }
@@ -67,17 +67,17 @@ impl Encoding {
         }
     }
 
-    /// The values of the tensor `name` as stored; whole blocks of them.
+    /// Encodes values of the tensor `name`, a whole number of blocks.
     ///
     /// # Errors
-    /// [`GgufError::Checkpoint`] when a value is not finite, or too large for this format.
+    /// [`GgufError::Checkpoint`] if a value is not finite or overflows this format.
     pub fn encode(self, name: &str, values: &[f32]) -> Result<Vec<u8>, GgufError> {
         self.encode_finite(values).ok_or_else(|| self.refusal().of(name, values).into())
     }
 
     /// As [`Encoding::encode`]; `None` instead of an error.
     pub(super) fn encode_finite(self, values: &[f32]) -> Option<Vec<u8>> {
-        // The largest of a block is found without regard to NaN.
+        // Finding the maximum of a block ignores NaN.
         let is_finite = values.iter().all(|value| value.is_finite());
         let bytes = is_finite.then(|| self.bytes(values))?;
         (n_blocks_not_finite(self.kind(), &bytes) == 0).then_some(bytes)
@@ -106,7 +106,7 @@ impl Encoding {
     }
 }
 
-/// A scale in f16, then a signed byte for each value.
+/// A scale in f16, then a signed byte per value.
 fn q8_0(values: &[f32; BLOCK]) -> [u8; 34] {
     let (scale, codes) = quantise(values);
     let mut block = [0; 34];
@@ -117,9 +117,9 @@ fn q8_0(values: &[f32; BLOCK]) -> [u8; 34] {
     block
 }
 
-/// A scale in f16, then 4 bits for each value: the first half of them in the lower bits.
+/// A scale in f16, then 4 bits per value: the first half of the values in the lower bits.
 fn q4_0(values: &[f32; BLOCK]) -> [u8; 18] {
-    // The first of the largest gets the one code that has no counterpart of the other sign.
+    // The first value of the largest magnitude gets the code -8, which has no positive counterpart.
     let largest =
         values.iter().fold(
             values[0],
@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// What the Python package makes of these blocks; `tests/fixtures/make_gguf.py` tells which.
+    /// Blocks encoded by the Python package; see `tests/fixtures/make_gguf.py`.
     const BLOCKS: &[u8] = include_bytes!("../../../tests/fixtures/gguf/blocks.safetensors");
 
     #[test]
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_value_of_a_block_is_met() {
+    fn the_largest_value_of_a_block_is_exact() {
         let mut values = [0.25_f32; 32];
         values[7] = -1.27;
         let block = q8_0(&values);

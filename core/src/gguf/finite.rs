@@ -1,4 +1,4 @@
-//! Stored blocks whose values are NaN or infinite: found by their scales, without decoding them.
+//! Detects NaN and infinite values in stored blocks by their scales, without decoding.
 
 use half::f16;
 use safetensors::Dtype;
@@ -6,20 +6,20 @@ use safetensors::Dtype;
 use super::{GgufError, GgufTensor, GgufType};
 use crate::checkpoint::{CheckpointError, n_not_finite};
 
-/// Where a block holds what its values are multiplied with or added to.
+/// Location of the scales and offsets in a block.
 enum Scales {
-    /// Every value is a float of its own.
+    /// Every value is a float.
     Each(Dtype),
     F16(&'static [usize]),
     F32(&'static [usize]),
-    /// A power of two in the first byte, whose last number is NaN.
+    /// A power of two in the first byte; 0xff is NaN.
     E8M0,
-    /// An f16, four bits of it at the top of each of these four numbers of 16 bits.
+    /// An f16 distributed over the top four bits of four 16-bit numbers at this offset.
     Spread(usize),
     None,
 }
 
-/// As in ggml's block structs.
+/// Offsets from ggml's block structs.
 fn scales(kind: GgufType) -> Scales {
     use GgufType as T;
     match kind {
@@ -43,7 +43,7 @@ fn scales(kind: GgufType) -> Scales {
     }
 }
 
-/// Blocks of `bytes` with a value that is NaN or infinite; `bytes` holds whole blocks.
+/// Number of blocks in `bytes` with a NaN or infinite value; `bytes` holds whole blocks.
 pub(super) fn n_blocks_not_finite(kind: GgufType, bytes: &[u8]) -> usize {
     let count = |is_bad: &dyn Fn(&[u8]) -> bool| {
         bytes.chunks_exact(kind.block_bytes()).filter(|block| is_bad(block)).count()
@@ -67,8 +67,8 @@ pub(super) fn n_blocks_not_finite(kind: GgufType, bytes: &[u8]) -> usize {
 }
 
 impl GgufTensor<'_> {
-    /// Looks whether the values in a piece of the tensor's bytes, whole blocks of them, are finite; the
-    /// error counts those of all of the tensor.
+    /// Checks that the values in a piece of the tensor's bytes, a whole number of blocks, are
+    /// finite; the error counts those of the entire tensor.
     ///
     /// # Errors
     /// [`CheckpointError::NotFinite`].
@@ -79,7 +79,7 @@ impl GgufTensor<'_> {
         let n_blocks = n_blocks_not_finite(self.kind, self.data).max(1);
         Err(GgufError::Checkpoint(CheckpointError::NotFinite {
             name: self.name.to_string(),
-            // A scale that is not finite leaves no value of its block finite.
+            // A scale that is not finite makes every value of its block non-finite.
             n_not_finite: n_blocks * self.kind.block(),
             n_values: self.dims.iter().product(),
         }))
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scale_of_iq1_m_is_put_together_from_four_numbers() {
+    fn the_scale_of_iq1_m_is_assembled_from_four_numbers() {
         // 0x7c00, infinity, from its lowest four bits to its highest.
         let spread = [0x0fff_u16, 0x0fff, 0xcfff, 0x7fff].map(u16::to_le_bytes).concat();
         assert!(sentence(GgufType::IQ1_M, 48, &spread).is_some());

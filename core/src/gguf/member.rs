@@ -1,6 +1,7 @@
-//! Members of two GGUF files: the tensors of teacher and student under new names, byte for byte.
+//! Assembles members from two GGUF files: the tensors of teacher and student under new names, byte
+//! for byte.
 //!
-//! Nothing is quantised anew, and the two may be quantised differently.
+//! Nothing is requantized, and the two files may be quantized differently.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use super::{Gguf, GgufArray, GgufError, GgufTensor, GgufValue, Metadata};
 use crate::architecture::Architecture;
 use crate::plan::{Ends, HeadPolicy, LayerPlan, LayerSource, Owner, PatchOrder, Recipe};
 
-/// Teacher and student as GGUF files that were checked to belong together.
+/// Teacher and student as GGUF files that were checked to form a family.
 pub struct GgufFamily<'a, 'bytes> {
     teacher: Parent<'a, 'bytes>,
     student: Parent<'a, 'bytes>,
@@ -19,14 +20,14 @@ pub struct GgufFamily<'a, 'bytes> {
     plan: LayerPlan,
 }
 
-/// One file, its layers' tensors apart: part of the layer, tensor.
+/// One file with its tensors grouped by layer: `(name inside the layer, tensor)`.
 struct Parent<'a, 'bytes> {
     owner: Owner,
     file: &'a Gguf<'bytes>,
     layers: BTreeMap<usize, Vec<(&'a str, &'a GgufTensor<'bytes>)>>,
 }
 
-/// A member that is to be written.
+/// A member to be written.
 #[derive(Debug)]
 pub struct GgufMember<'bytes> {
     pub metadata: Metadata<'bytes>,
@@ -36,7 +37,7 @@ pub struct GgufMember<'bytes> {
 const EMBEDDING: &str = "token_embd.weight";
 const HEAD: &str = "output.weight";
 
-/// Keys with a value for each layer, if they have several.
+/// Keys that may have an array with one value per layer.
 const BY_LAYER: [&str; 4] = [
     "attention.head_count",
     "attention.head_count_kv",
@@ -44,19 +45,19 @@ const BY_LAYER: [&str; 4] = [
     "feed_forward_length",
 ];
 
-/// Keys that some programs leave out because the tensors say the same.
-const SAID_BY_TENSORS: [&str; 4] =
+/// Keys that some programs omit because tensor shapes imply them.
+const IMPLIED_BY_TENSORS: [&str; 4] =
     ["attention.head_count_kv", "attention.key_length", "attention.value_length", "vocab_size"];
 
-/// What llama.cpp takes for these when they are left out.
+/// Defaults in llama.cpp for absent keys.
 const DEFAULTS: [(&str, f32); 2] = [("rope.freq_base", 1e4), ("rope.freq_base_swa", 1e4)];
 
-/// The part of a head that is rotated; left out where that is all of it.
+/// Number of rotated dimensions; may be absent if all are.
 const ROTATED: &str = "rope.dimension_count";
 
 impl<'a, 'bytes> GgufFamily<'a, 'bytes> {
     /// # Errors
-    /// [`GgufError`] names the key or the tensor in which the two differ, and both values.
+    /// [`GgufError`] names the key or tensor that differs, with both values.
     pub fn new(
         teacher: &'a Gguf<'bytes>,
         student: &'a Gguf<'bytes>,
@@ -77,12 +78,12 @@ impl<'a, 'bytes> GgufFamily<'a, 'bytes> {
         Ok(Self { teacher, student, traits, plan: plan.clone() })
     }
 
-    /// The order that the paper found best; GGUF does not tell a Mistral from a Llama.
+    /// The patch order that the paper found best; GGUF does not distinguish Mistral from Llama.
     pub fn default_order(&self) -> PatchOrder {
-        let is_it = |architecture: &Architecture| {
+        let has_name = |architecture: &Architecture| {
             Traits::of(*architecture).is_some_and(|traits| traits.name == self.traits.name)
         };
-        let found = Architecture::ALL.into_iter().find(is_it);
+        let found = Architecture::ALL.into_iter().find(has_name);
         found.map_or(PatchOrder::Last, Architecture::default_order)
     }
 
@@ -93,10 +94,11 @@ impl<'a, 'bytes> GgufFamily<'a, 'bytes> {
         }
     }
 
-    /// The member that a recipe describes; nothing is copied but metadata.
+    /// The member that a recipe describes; only metadata is copied.
     ///
     /// # Errors
-    /// [`GgufError`] names the layer that has no such place in a GGUF file, or what a parent lacks.
+    /// [`GgufError`] names the layer that cannot have this index in a GGUF file, or what a parent
+    /// lacks.
     pub fn member(
         &self,
         recipe: &Recipe,
@@ -131,7 +133,7 @@ impl<'a, 'bytes> GgufFamily<'a, 'bytes> {
                 Some("output") => continue,
                 Some("output_norm") => ends.norm,
                 Some("token_embd" | "token_embd_norm" | "position_embd") => ends.embedding,
-                // Factors of rotary embeddings, the same in both files.
+                // Rotary factors are the same in both files.
                 _ => Owner::Teacher,
             };
             let found = self.parent(owner).file.tensor(name);
@@ -150,7 +152,7 @@ impl<'a, 'bytes> GgufFamily<'a, 'bytes> {
         Ok(tensors)
     }
 
-    /// Refuses a layer that llama.cpp would take for another kind in its new place.
+    /// Rejects a layer that llama.cpp would treat as another kind at its new index.
     fn check_kinds(&self, recipe: &Recipe) -> Result<(), GgufError> {
         const WINDOW: &str = "attention.sliding_window";
         let has_windows = self.traits.head == Head::Never
@@ -168,10 +170,10 @@ impl<'a, 'bytes> GgufFamily<'a, 'bytes> {
         Ok(())
     }
 
-    /// The teacher's, with what the recipe changes.
+    /// The teacher's metadata with the changes of the recipe.
     fn metadata(&self, recipe: &Recipe) -> Result<Metadata<'bytes>, GgufError> {
         let mut metadata = self.teacher.file.metadata.clone();
-        // The first tells the size of another model; the second was read where it matters.
+        // The first is the size of another model; the second is already parsed.
         metadata.retain(|key| key != "general.size_label" && !key.starts_with("boomerang."));
         let name = self.traits.name;
         let n_layers = GgufValue::U32(recipe.layers.len() as u32);
@@ -192,10 +194,10 @@ impl<'a, 'bytes> GgufFamily<'a, 'bytes> {
             let values: Option<Vec<_>> = recipe.layers.iter().map(of_layer).collect();
             let array = values.as_deref().and_then(GgufArray::of);
             let array = array.ok_or_else(|| {
-                let tell = |parent: &Parent<'_, '_>| {
+                let describe = |parent: &Parent<'_, '_>| {
                     parent.file.get(key).map_or_else(String::new, GgufValue::describe)
                 };
-                difference(key, &tell(&self.teacher), &tell(&self.student))
+                difference(key, &describe(&self.teacher), &describe(&self.student))
             })?;
             metadata.set(format!("{name}.{key}"), GgufValue::Array(array));
         }
@@ -229,7 +231,8 @@ impl<'a, 'bytes> Parent<'a, 'bytes> {
                 layers.entry(layer).or_default().push((part, tensor));
             }
         }
-        // As many keys as layers, and the last one the last layer: then all are there.
+        // With as many keys as layers and the last key being the last layer, all layers are
+        // present.
         if layers.len() != found || layers.keys().next_back().is_some_and(|&last| last + 1 != found)
         {
             return Err(missing("tensors for each of its layers"));
@@ -246,7 +249,7 @@ impl<'a, 'bytes> Parent<'a, 'bytes> {
         file.tensors().iter().filter(|tensor| in_layer(&tensor.name).is_none())
     }
 
-    /// The values of a key for each layer; one value stands for all of them.
+    /// The values of a key by layer; a single value applies to all layers.
     fn by_layer(&self, key: &str) -> Option<Vec<GgufValue<'_>>> {
         match self.file.get(key)? {
             GgufValue::Array(array) => {
@@ -257,7 +260,7 @@ impl<'a, 'bytes> Parent<'a, 'bytes> {
     }
 }
 
-/// The layer that a tensor belongs to, and its name inside the layer.
+/// The index of the layer that a tensor belongs to, and its name inside the layer.
 fn in_layer(name: &str) -> Option<(usize, &str)> {
     let (number, part) = name.strip_prefix("blk.")?.split_once('.')?;
     Some((number.parse().ok()?, part))
@@ -268,7 +271,7 @@ fn difference(what: &str, teacher: &str, student: &str) -> GgufError {
     GgufError::Difference { what: what.to_owned(), teacher, student }
 }
 
-/// What a layer's computation depends on has to be the same.
+/// Checks that all metadata that affects a layer's computation is the same.
 fn compare_metadata(
     teacher: &Parent<'_, '_>,
     student: &Parent<'_, '_>,
@@ -289,7 +292,7 @@ fn compare_metadata(
                     || theirs.as_array().is_some()
             }
             [Some(ours), Some(theirs)] => match (ours.as_size(), theirs.as_size()) {
-                // Other programs write other widths.
+                // Programs use different integer widths.
                 (Some(ours), Some(theirs)) => ours == theirs,
                 _ => ours == theirs,
             },
@@ -299,13 +302,13 @@ fn compare_metadata(
                 true
             }
             _ if short == ROTATED => !matches!(traits.rope, Rope::Long | Rope::Partial),
-            _ => SAID_BY_TENSORS.contains(&short),
+            _ => IMPLIED_BY_TENSORS.contains(&short),
         };
         if !is_alike {
-            let tell = |value: Option<&GgufValue<'_>>| {
+            let describe = |value: Option<&GgufValue<'_>>| {
                 value.map_or_else(|| "absent".to_owned(), GgufValue::describe)
             };
-            return Err(difference(key, &tell(values[0]), &tell(values[1])));
+            return Err(difference(key, &describe(values[0]), &describe(values[1])));
         }
     }
     for key in ["tokenizer.ggml.model", "tokenizer.ggml.tokens"] {
@@ -314,21 +317,21 @@ fn compare_metadata(
             && ours != theirs
         {
             let [ours, theirs] = [ours, theirs].map(GgufValue::describe);
-            let theirs = if ours == theirs { "another one".to_owned() } else { theirs };
+            let theirs = if ours == theirs { "a different one".to_owned() } else { theirs };
             return Err(difference(key, &ours, &theirs));
         }
     }
     Ok(())
 }
 
-/// Each student layer has the parts of the teacher layer it was made from, and the tensors outside
-/// of layers fit.
+/// Checks that each student layer has the same tensors as the teacher layer it was copied from, and
+/// that the tensors outside of layers have the same shapes.
 fn compare_tensors(
     teacher: &Parent<'_, '_>,
     student: &Parent<'_, '_>,
     plan: &LayerPlan,
 ) -> Result<(), GgufError> {
-    let tell = |tensor: Option<&GgufTensor<'_>>| {
+    let describe = |tensor: Option<&GgufTensor<'_>>| {
         tensor.map_or_else(|| "absent".to_owned(), |tensor| format!("{:?}", tensor.dims))
     };
     for (layer, origin) in plan.kept().into_iter().enumerate() {
@@ -341,7 +344,7 @@ fn compare_tensors(
         if let Some(part) = all.into_iter().find(|part| ours.get(*part) != theirs.get(*part)) {
             let at = |layer: usize| format!("blk.{layer}.{part}");
             let [ours, theirs] = [(teacher, origin), (student, layer)]
-                .map(|(parent, layer)| tell(parent.file.tensor(&at(layer))));
+                .map(|(parent, layer)| describe(parent.file.tensor(&at(layer))));
             let what = format!("the shape of {part:?} in layer {origin} of the teacher");
             return Err(difference(&what, &ours, &theirs));
         }
@@ -359,8 +362,8 @@ fn compare_tensors(
                 _ => name.starts_with("output."),
             };
             if !fits {
-                let [ours, theirs] = pair.map(tell);
-                let theirs = if ours == theirs { "other numbers".to_owned() } else { theirs };
+                let [ours, theirs] = pair.map(describe);
+                let theirs = if ours == theirs { "different values".to_owned() } else { theirs };
                 return Err(difference(name, &ours, &theirs));
             }
         }

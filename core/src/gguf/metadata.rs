@@ -1,4 +1,4 @@
-//! A model's config as GGUF metadata: everything is said, or the model is refused.
+//! Converts a model config to GGUF metadata; a config that cannot be fully expressed is rejected.
 
 use super::rows::{Biases, Head, Kinds, Rope, Scale, Softcaps, Traits};
 use super::{GgufArray, GgufError, GgufValue, Metadata};
@@ -10,7 +10,7 @@ use crate::prune::{StudentConfig, StudentConfigError};
 pub(super) const COPIED: &str = "boomerang.copied_teacher_layers";
 pub(super) const PRUNED: &str = "boomerang.pruned_teacher_layers";
 
-/// The plan of a student, for a file that holds one.
+/// Stores the plan of a student in the metadata of its file.
 pub fn plan_to_metadata(plan: &LayerPlan, metadata: &mut Metadata<'_>) {
     for (key, layers) in [(COPIED, plan.kept()), (PRUNED, plan.dropped())] {
         let layers = GgufArray::of_u32(layers.into_iter().map(|layer| layer as u32));
@@ -18,10 +18,10 @@ pub fn plan_to_metadata(plan: &LayerPlan, metadata: &mut Metadata<'_>) {
     }
 }
 
-/// The plan that a file says it was made by; `None` when it says nothing of one.
+/// The plan in the metadata of a student's file; `None` if there is none.
 ///
 /// # Errors
-/// [`StudentConfigError`] when what it says is no plan.
+/// [`StudentConfigError`] if it is invalid.
 pub fn plan_of_metadata(metadata: &Metadata<'_>) -> Result<Option<LayerPlan>, StudentConfigError> {
     let layers = |key: &str| metadata.get(key)?.as_array()?.sizes();
     let (Some(copied_teacher_layers), Some(pruned_teacher_layers)) =
@@ -33,17 +33,18 @@ pub fn plan_of_metadata(metadata: &Metadata<'_>) -> Result<Option<LayerPlan>, St
     StudentConfig::plan_from_json(&config.to_json()).map(Some)
 }
 
-/// What a config comes to in a GGUF file.
+/// The GGUF metadata of a config.
 pub(super) struct Described {
     pub(super) metadata: Metadata<'static>,
     /// Tensors that are not in the checkpoint: name and values.
     pub(super) factors: Vec<(&'static str, Vec<f32>)>,
-    /// What a reader of the file should know.
+    /// Warnings for the user.
     pub(super) notes: Vec<String>,
 }
 
 /// # Errors
-/// [`GgufError::Unsupported`] names the key that cannot be said, [`GgufError::Kind`] the layer.
+/// [`GgufError::Unsupported`] names the key that cannot be expressed, [`GgufError::Kind`] the
+/// layer.
 pub(super) fn describe(config: &ModelConfig, traits: &Traits) -> Result<Described, GgufError> {
     refuse(config, traits)?;
     let mut described =
@@ -90,10 +91,10 @@ pub(super) fn describe(config: &ModelConfig, traits: &Traits) -> Result<Describe
                 set("attention.sliding_window", GgufValue::U32(window as u32));
             }
         }
-        // Without the key older versions do not open the file; 0 stands for none.
+        // Older versions do not open the file without this key; 0 means no window.
         (_, Rope::Long) => {
             set("attention.sliding_window", GgufValue::U32(window.unwrap_or(0) as u32));
-            // Another one is set below.
+            // Overwritten below for LongRoPE.
             set("rope.scaling.original_context_length", GgufValue::U32(config.max_seq as u32));
         }
         _ => {}
@@ -125,7 +126,7 @@ pub(super) fn describe(config: &ModelConfig, traits: &Traits) -> Result<Describe
     Ok(described)
 }
 
-/// By what llama.cpp divides the frequency of each pair; 1 for the fast ones.
+/// The divisors of each pair's frequency in llama.cpp; 1 for high frequencies.
 fn llama3_factors(rotary: &Rotary) -> Vec<f32> {
     let RopeScaling::Llama3 { factor, low, high, original_seq } = rotary.scaling else {
         return Vec::new();
@@ -143,8 +144,8 @@ fn llama3_factors(rotary: &Rotary) -> Vec<f32> {
     plain.frequencies(1).into_iter().map(divisor).collect()
 }
 
-/// The positions of the file, which may be fewer than the model's: where llama.cpp knows no
-/// windows, a text that fits in one is computed alike.
+/// The context length of the file. It is limited to the window for architectures without
+/// sliding-window support in llama.cpp, where shorter texts are computed identically.
 fn context(
     config: &ModelConfig,
     traits: &Traits,
@@ -153,9 +154,9 @@ fn context(
     let window = config.layers.iter().find_map(|layer| layer.window);
     for (number, layer) in config.layers.iter().enumerate() {
         let (is_windowed, is_rotated) = match traits.kinds {
-            // All alike, but as the model has it.
+            // All layers are the same, as in the model.
             Kinds::Alike => (window.is_some(), traits.rope != Rope::None),
-            // A Gemma whose config turns windows off.
+            // A Gemma with windows disabled in its config.
             Kinds::WindowedButEach(_) if window.is_none() && traits.softcaps != Softcaps::Both => {
                 (false, true)
             }
@@ -166,8 +167,8 @@ fn context(
         if (layer.window, layer.rotary) != expected && traits.kinds == Kinds::Alike {
             return Err(GgufError::Unsupported {
                 key: "layer_types".to_owned(),
-                value: "several kinds of layers".to_owned(),
-                expected: "one for all of them".to_owned(),
+                value: "layers of different kinds".to_owned(),
+                expected: "the same kind for all layers".to_owned(),
                 architecture: traits.name,
             });
         }
@@ -181,34 +182,35 @@ fn context(
         return Ok(config.max_seq);
     };
     notes.push(format!(
-        "llama.cpp knows no sliding window for {}: the file is for texts of up to {window} \
-         positions, the model's window, in place of {}",
+        "llama.cpp has no sliding-window attention for {}: the context length of the file is the \
+         window of {window} positions instead of {}",
         traits.name, config.max_seq
     ));
     Ok(window)
 }
 
-/// That a layer is not what llama.cpp takes it for; each kind is window and rotation.
+/// The error for a layer of another kind than llama.cpp expects; a kind is `(is_windowed,
+/// is_rotated)`.
 pub(super) fn kind_error(
     layer: usize,
     found: (bool, bool),
     expected: (bool, bool),
     traits: &Traits,
 ) -> GgufError {
-    let tell = |(is_windowed, is_rotated): (bool, bool)| {
+    let describe = |(is_windowed, is_rotated): (bool, bool)| {
         let window = if is_windowed { "a window" } else { "no window" };
         let rotation = if is_rotated { "rotary positions" } else { "no rotary positions" };
         format!("{window} and {rotation}")
     };
     GgufError::Kind {
         layer,
-        found: tell(found),
-        expected: tell(expected),
+        found: describe(found),
+        expected: describe(expected),
         architecture: traits.name,
     }
 }
 
-/// What llama.cpp has no key for.
+/// The error for a value that llama.cpp has no key for.
 fn unsupported(traits: &Traits, key: &str, value: String, expected: &str) -> Result<(), GgufError> {
     Err(GgufError::Unsupported {
         key: key.to_owned(),
@@ -218,7 +220,7 @@ fn unsupported(traits: &Traits, key: &str, value: String, expected: &str) -> Res
     })
 }
 
-/// Stops at what would be another model in the file.
+/// Rejects configs that cannot be expressed.
 fn refuse(config: &ModelConfig, traits: &Traits) -> Result<(), GgufError> {
     let unsupported =
         |key: &str, value: String, expected: &str| unsupported(traits, key, value, expected);
@@ -263,12 +265,12 @@ fn refuse(config: &ModelConfig, traits: &Traits) -> Result<(), GgufError> {
         return unsupported("query_pre_attn_scalar", found, &expected);
     }
     let is_capped = (config.attention_softcap.is_some(), config.logit_softcap.is_some());
-    let is_sayable = match traits.softcaps {
+    let is_supported = match traits.softcaps {
         Softcaps::None => is_capped == (false, false),
         Softcaps::Logits => !is_capped.0,
         Softcaps::Both => is_capped == (true, true),
     };
-    if !is_sayable {
+    if !is_supported {
         let found = format!("{:?}, {:?}", config.attention_softcap, config.logit_softcap);
         let expected = match traits.softcaps {
             Softcaps::Both => "a number for each",

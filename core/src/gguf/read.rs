@@ -1,8 +1,8 @@
-//! A GGUF file taken apart: metadata and tensors, borrowed from its bytes.
+//! Parses a GGUF file: metadata and tensors, borrowed from its bytes.
 //!
-//! Files come from strangers. No count is believed before the bytes for it are there, so that
-//! nothing is reserved on the word of a header; every sum is checked; and each byte is looked at
-//! once, so that no file takes long to refuse.
+//! Files are untrusted. Every count is checked against the remaining bytes before memory is
+//! allocated, arithmetic is checked for overflow, and each byte is read once, so that invalid files
+//! are rejected quickly.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,30 +16,31 @@ pub struct Gguf<'bytes> {
     pub metadata: Metadata<'bytes>,
     /// In the order of the file.
     tensors: Vec<GgufTensor<'bytes>>,
-    places: BTreeMap<&'bytes str, usize>,
+    indices: BTreeMap<&'bytes str, usize>,
 }
 
 /// A tensor as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GgufTensor<'bytes> {
     pub name: Cow<'bytes, str>,
-    /// The length of a row first: the reverse of what most others call the shape.
+    /// Dimensions in ggml's order, row length first: the reverse of the usual shape.
     pub dims: Vec<usize>,
     pub kind: GgufType,
     pub data: &'bytes [u8],
 }
 
-/// ggml has no tensors with more.
+/// Maximum number of dimensions in ggml.
 const MAX_DIMS: u32 = 4;
 
-/// Arrays in arrays; nobody writes deeper ones, and a parser must not recurse without end.
+/// Maximum nesting of arrays, which bounds the recursion of the parser.
 const MAX_DEPTH: usize = 4;
 
-/// The smallest entry of each list: a key of no letters with a byte, a tensor of no dimensions.
+/// Minimum size of an entry of each list: an empty key with a one-byte value, a tensor without
+/// dimensions.
 const MIN_ENTRY_BYTES: u64 = 8 + 4 + 1;
 const MIN_TENSOR_BYTES: u64 = 8 + 4 + 4 + 8;
 
-/// The types of which every element has the same size, with it.
+/// Types with fixed-size elements, and the size.
 const FIXED: [(u32, usize); 11] = [
     (tag::U8, 1),
     (tag::I8, 1),
@@ -56,7 +57,7 @@ const FIXED: [(u32, usize); 11] = [
 
 impl<'bytes> Gguf<'bytes> {
     /// # Errors
-    /// [`GgufError`] says what is wrong with the file, and at which key or tensor.
+    /// [`GgufError`] describes the problem and names the key or tensor.
     pub fn parse(bytes: &'bytes [u8]) -> Result<Self, GgufError> {
         let mut cursor = Cursor::new(bytes);
         let magic = cursor.take(4)?;
@@ -90,15 +91,15 @@ impl<'bytes> Gguf<'bytes> {
         let begin = cursor.position.checked_next_multiple_of(alignment).unwrap_or(usize::MAX);
         let data = bytes.get(begin..).unwrap_or_default();
         let mut tensors = Vec::new();
-        let mut places = BTreeMap::new();
+        let mut indices = BTreeMap::new();
         for info in &infos {
-            if places.insert(info.name, tensors.len()).is_some() {
+            if indices.insert(info.name, tensors.len()).is_some() {
                 return Err(GgufError::DuplicateTensor { name: info.name.to_owned() });
             }
             tensors.push(info.tensor(data, alignment)?);
         }
         refuse_overlaps(&mut infos)?;
-        Ok(Self { metadata, tensors, places })
+        Ok(Self { metadata, tensors, indices })
     }
 
     pub fn tensors(&self) -> &[GgufTensor<'bytes>] {
@@ -106,7 +107,7 @@ impl<'bytes> Gguf<'bytes> {
     }
 
     pub fn tensor(&self, name: &str) -> Option<&GgufTensor<'bytes>> {
-        self.places.get(name).map(|&place| &self.tensors[place])
+        self.indices.get(name).map(|&index| &self.tensors[index])
     }
 
     /// `general.architecture`.
@@ -114,12 +115,12 @@ impl<'bytes> Gguf<'bytes> {
         self.metadata.text("general.architecture")
     }
 
-    /// The value under `KEY`, which the file has as `ARCHITECTURE.KEY`.
+    /// The value of `KEY`, stored as `ARCHITECTURE.KEY`.
     pub fn get(&self, key: &str) -> Option<&GgufValue<'bytes>> {
         self.metadata.get(&format!("{}.{key}", self.architecture()?))
     }
 
-    /// Bytes of all tensors.
+    /// Total size of all tensors in bytes.
     pub fn n_bytes(&self) -> usize {
         self.tensors.iter().map(|tensor| tensor.data.len()).sum()
     }
@@ -131,7 +132,7 @@ impl GgufTensor<'_> {
     }
 }
 
-/// What the file says of a tensor, before its data was looked for.
+/// The header entry of a tensor.
 struct Info<'bytes> {
     name: &'bytes str,
     dims: Vec<usize>,
@@ -150,14 +151,14 @@ impl<'bytes> Info<'bytes> {
         }
         let mut dims = Vec::new();
         for _ in 0..n_dims {
-            // A size that does not fit is one that no file has bytes for.
+            // A size that overflows is larger than any file.
             dims.push(usize::try_from(cursor.u64().map_err(at)?).unwrap_or(usize::MAX));
         }
         let number = cursor.u32().map_err(at)?;
         let kind = GgufType::from_number(number)
             .ok_or_else(|| GgufError::TensorType { name: name.to_owned(), found: number })?;
         let offset = usize::try_from(cursor.u64().map_err(at)?).unwrap_or(usize::MAX);
-        // With a dimension of 0 others may be anything; their product must still be a number.
+        // If one dimension is 0, the others are arbitrary; their product must not overflow.
         let is_countable =
             dims.iter().try_fold(1_usize, |n_values, &dim| n_values.checked_mul(dim)).is_some();
         let n_bytes = kind.n_bytes(&dims).filter(|_| is_countable).ok_or_else(|| {
@@ -189,11 +190,11 @@ impl<'bytes> Info<'bytes> {
     }
 }
 
-/// Tensors that share bytes would let a small file become a large one when it is written again.
+/// Overlapping tensors would let a small file expand to a large one when it is written again.
 fn refuse_overlaps(infos: &mut [Info<'_>]) -> Result<(), GgufError> {
     infos.sort_by_key(|info| (info.offset, info.n_bytes));
     for pair in infos.windows(2) {
-        // Both lie inside the file, so that the sum is one.
+        // Both are inside the file, so that the sum does not overflow.
         if pair[0].offset + pair[0].n_bytes > pair[1].offset {
             let (first, second) = (pair[0].name.to_owned(), pair[1].name.to_owned());
             return Err(GgufError::Overlap { first, second });
@@ -202,7 +203,7 @@ fn refuse_overlaps(infos: &mut [Info<'_>]) -> Result<(), GgufError> {
     Ok(())
 }
 
-/// A place in the bytes, from which they are read on.
+/// A read position in bytes.
 pub(super) struct Cursor<'bytes> {
     bytes: &'bytes [u8],
     position: usize,
@@ -241,7 +242,7 @@ impl<'bytes> Cursor<'bytes> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    /// Refuses a count for which there are too few bytes.
+    /// Rejects a count that exceeds the remaining bytes.
     fn expect(&self, count: u64, min_bytes: u64, what: &'static str) -> Result<(), GgufError> {
         let left = self.left();
         match count.checked_mul(min_bytes) {
@@ -262,7 +263,7 @@ impl<'bytes> Cursor<'bytes> {
             .map_err(|_| GgufError::Name { found: bytes.escape_ascii().to_string() })
     }
 
-    /// A value of the type with this number, in arrays up to `depth` deep.
+    /// Reads a value of the type with this number; arrays may be nested `depth` deep.
     pub(super) fn value(
         &mut self,
         kind: u32,
@@ -287,7 +288,7 @@ impl<'bytes> Cursor<'bytes> {
                 let len = self.u64()?;
                 let begin = self.position;
                 self.skip(element, len, depth)?;
-                // Each element has at least a byte, so that their number is one.
+                // Each element has at least one byte, so that the count fits in usize.
                 let len = usize::try_from(len).unwrap_or(usize::MAX);
                 let bytes = &self.bytes[begin..self.position];
                 GgufValue::Array(GgufArray::checked(element, len, bytes))
@@ -299,7 +300,7 @@ impl<'bytes> Cursor<'bytes> {
         })
     }
 
-    /// Steps over the elements of an array, looking at each of those that could be wrong.
+    /// Skips the elements of an array and validates them.
     fn skip(&mut self, element: u32, len: u64, depth: usize) -> Result<(), GgufError> {
         if depth == 0 {
             return Err(GgufError::Nesting { max: MAX_DEPTH });

@@ -1,63 +1,62 @@
-//! What GGUF calls our parameters, and what it can say of each architecture: llama.cpp's side, as
-//! data.
+//! GGUF tensor names and what GGUF can express for each architecture, as data.
 
 use crate::architecture::Architecture;
 use crate::config::Activation;
 
-/// A tensor: its name, the parameters whose outputs it holds one after the other, and its form.
+/// `(tensor name, parameters concatenated by output, form)`.
 pub(super) type Row = (&'static str, &'static [&'static str], Form);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Weights of a projection; GGUF wants a row for each output.
+    /// Weights of a projection; GGUF stores one row per output.
     Matrix,
-    /// A row for each token or position, in a checkpoint as well.
+    /// One row per token or position, in checkpoints as well.
     Table,
     Vector,
 }
 
 use Form::{Matrix, Table, Vector};
 
-/// One architecture of GGUF.
+/// A GGUF architecture.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Traits {
-    /// `general.architecture`, and the beginning of its keys.
+    /// `general.architecture`, also the prefix of its keys.
     pub(super) name: &'static str,
     pub(super) layer: &'static [&'static [Row]],
-    /// Queries and keys turn in pairs of neighbours, and are stored in that order; a checkpoint has
-    /// the first half of a head and then the second.
+    /// Rotary embeddings pair adjacent dimensions (interleaved), and queries and keys are permuted
+    /// accordingly; in checkpoints the pairs are split into two halves of a head.
     pub(super) pairs: bool,
     pub(super) head: Head,
-    /// What llama.cpp takes a layer for, by its number.
+    /// Layer kinds that llama.cpp derives from the layer index.
     pub(super) kinds: Kinds,
     pub(super) activations: &'static [Activation],
-    /// For queries, keys and values; for the attention's output; for the MLP.
+    /// Biases of queries, keys and values, of the attention output, and of the MLP.
     pub(super) biases: [Biases; 3],
     pub(super) rope: Rope,
     pub(super) scale: Scale,
     pub(super) softcaps: Softcaps,
-    /// All heads together are as wide as the model.
+    /// Whether `n_heads * d_head` has to be `d_model`.
     pub(super) heads_fill_width: bool,
 }
 
-/// Whether a model stores its head.
+/// Whether a file stores the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Head {
-    /// If it is not the embedding.
+    /// Only if it is not tied to the embedding.
     IfUntied,
-    /// Even if it is the embedding once more.
+    /// Always, even if it is a copy of the embedding.
     Always,
-    /// Never: it is taken to be the embedding.
+    /// Never: it is always tied to the embedding.
     Never,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kinds {
-    /// All layers are alike, and see everything.
+    /// All layers are the same, with full attention.
     Alike,
-    /// Each n-th layer sees everything, the others have a window.
+    /// Every n-th layer has full attention, the others a window.
     WindowedButEach(usize),
-    /// Each n-th layer is not rotated.
+    /// Every n-th layer has no rotary embedding.
     RotatedButEach(usize),
 }
 
@@ -68,34 +67,34 @@ pub(super) enum Biases {
     Either,
 }
 
-/// Which rotary embeddings there can be, beside the plain one and the linear scaling.
+/// Supported rotary embeddings, in addition to the plain one and linear scaling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rope {
     Plain,
-    /// A factor for each pair, which Llama 3's scaling can be told by.
+    /// A factor per pair, which can express Llama 3's scaling.
     Factors,
-    /// Two factors for each pair and a part of a head that is not rotated.
+    /// Two factors per pair (LongRoPE) and partial rotation.
     Long,
-    /// A part of a head may stay as it is.
+    /// Partial rotation.
     Partial,
     None,
 }
 
-/// By which root the scores are divided.
+/// Divisor of the attention scores, a square root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scale {
-    /// That of the size of a head.
+    /// `sqrt(d_head)`.
     Head,
-    /// With this many layers, that of `d_model / n_heads`.
+    /// `sqrt(d_model / n_heads)` for models with this number of layers, otherwise `sqrt(d_head)`.
     WidthFor(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Softcaps {
     None,
-    /// On the logits, if there is one.
+    /// Optional, on logits only.
     Logits,
-    /// On scores and logits, always.
+    /// Required, on scores and logits.
     Both,
 }
 
@@ -266,7 +265,7 @@ impl Traits {
         &GPT_NEOX,
     ];
 
-    /// `None` for an architecture that GGUF has no name for, or none that is known here.
+    /// `None` for an architecture without GGUF support.
     pub(super) fn of(architecture: Architecture) -> Option<&'static Self> {
         match architecture {
             Architecture::Llama | Architecture::Mistral | Architecture::InternLm3 => Some(&LLAMA),
@@ -289,14 +288,14 @@ impl Traits {
         Self::ALL.into_iter().find(|traits| traits.name == name)
     }
 
-    /// What `general.architecture` may be.
+    /// The supported values of `general.architecture`.
     pub(super) fn names() -> String {
         Self::ALL.map(|traits| traits.name).join(", ")
     }
 }
 
 impl Kinds {
-    /// Whether layer `layer` has a window, and whether it is rotated.
+    /// `(is_windowed, is_rotated)` of layer `layer`.
     pub(super) fn of_layer(self, layer: usize) -> (bool, bool) {
         match self {
             Self::Alike => (false, true),

@@ -1,5 +1,5 @@
-//! A tensor that is to be written: the places of its bytes in the checkpoint, in pieces of a few
-//! megabytes, and what becomes of them when they have been read.
+//! A tensor to be written: the byte ranges in the checkpoint, in pieces of a few megabytes, and
+//! their conversion.
 
 use std::ops::Range;
 
@@ -9,11 +9,11 @@ use safetensors::tensor::TensorView;
 use super::{Encoding, GgufError};
 use crate::checkpoint::{ensure_finite, to_f32, transpose};
 
-/// A tensor that is to be written.
+/// A tensor to be written.
 #[derive(Debug)]
 pub struct Converted<'a> {
     pub name: String,
-    /// The length of a row first.
+    /// Dimensions in ggml's order, row length first.
     pub dims: Vec<usize>,
     pub encoding: Encoding,
     pub(super) source: Source<'a>,
@@ -22,34 +22,34 @@ pub struct Converted<'a> {
 #[derive(Debug)]
 pub(super) enum Source<'a> {
     Values(Vec<f32>),
-    Stored(Stored<'a>),
+    Stored(StoredOutputs<'a>),
 }
 
-/// Outputs of a stored tensor, in the order in which the file has them.
+/// Outputs of a stored tensor, in the order of the GGUF file.
 #[derive(Debug)]
-pub(super) struct Stored<'a> {
+pub(super) struct StoredOutputs<'a> {
     /// Its name in the checkpoint.
     pub(super) stored_name: String,
     pub(super) view: &'a TensorView<'a>,
     pub(super) outputs: Vec<Range<usize>>,
     pub(super) n_inputs: usize,
-    /// Whether each output is a row; else it is a column.
+    /// Whether outputs are rows; otherwise they are columns.
     pub(super) by_rows: bool,
     /// Added to each value: Gemma's norms are stored around 0.
-    pub(super) plus: f32,
+    pub(super) offset: f32,
 }
 
-/// Stored bytes to a piece. Their values in f32 take twice that.
+/// Stored bytes per piece. Their values in f32 take up to twice that.
 const PIECE: usize = 2 << 20;
 
 impl<'a> Converted<'a> {
-    /// Bytes in the file.
+    /// Size in the file in bytes.
     pub fn n_bytes(&self) -> usize {
         self.encoding.kind().n_bytes(&self.dims).unwrap_or(0)
     }
 
-    /// The stored bytes of one piece of the tensor after the other, each to be read in this order
-    /// and given to [`Converted::encode`].
+    /// The stored byte slices of each piece of the tensor, to be concatenated in this order and
+    /// passed to [`Converted::encode`].
     pub fn pieces(&self) -> impl Iterator<Item = Vec<&'a [u8]>> {
         let pieces = match &self.source {
             // Nothing is read for it.
@@ -59,11 +59,11 @@ impl<'a> Converted<'a> {
         pieces.into_iter()
     }
 
-    /// A piece as it is in the file.
+    /// Encodes a piece for the file.
     ///
     /// # Errors
-    /// [`GgufError::Checkpoint`] for a dtype that is not a float, and for values that are not finite or
-    /// too large for the encoding; it counts those of the whole tensor.
+    /// [`GgufError::Checkpoint`] for a dtype that is not a float, and for values that are not
+    /// finite or overflow the encoding; the error counts those of the entire tensor.
     pub fn encode(&self, stored: &[u8]) -> Result<Vec<u8>, GgufError> {
         match &self.source {
             Source::Values(values) => self.encoding.encode(&self.name, values),
@@ -71,7 +71,7 @@ impl<'a> Converted<'a> {
         }
     }
 
-    /// All bytes of the tensor, for what is small or in memory anyway.
+    /// All bytes of the tensor, for small tensors or those already in memory.
     ///
     /// # Errors
     /// As [`Converted::encode`].
@@ -84,8 +84,8 @@ impl<'a> Converted<'a> {
     }
 }
 
-impl<'a> Stored<'a> {
-    /// Bytes to a value.
+impl<'a> StoredOutputs<'a> {
+    /// Bytes per value.
     fn width(&self) -> usize {
         self.view.data().len() / self.view.shape().iter().product::<usize>().max(1)
     }
@@ -123,7 +123,7 @@ impl<'a> Stored<'a> {
                 | (Dtype::F16, Encoding::F16)
                 | (Dtype::BF16, Encoding::Bf16)
         );
-        if is_kept && self.by_rows && self.plus == 0.0 {
+        if is_kept && self.by_rows && self.offset == 0.0 {
             return Ok(stored.to_vec());
         }
         let values = self.values(stored)?;
@@ -144,26 +144,26 @@ impl<'a> Stored<'a> {
             let n_outputs = values.len() / self.n_inputs.max(1);
             values = transpose(&values, self.n_inputs, n_outputs);
         }
-        if self.plus != 0.0 {
-            values.iter_mut().for_each(|value| *value += self.plus);
+        if self.offset != 0.0 {
+            values.iter_mut().for_each(|value| *value += self.offset);
         }
         Ok(values)
     }
 }
 
-/// Ranges, cut so that no group of them covers more than `most`.
+/// Splits ranges into groups that cover at most `most` each.
 fn cut(ranges: &[Range<usize>], most: usize) -> Vec<Vec<Range<usize>>> {
     let mut groups: Vec<Vec<Range<usize>>> = Vec::new();
-    let mut room = 0;
+    let mut left = 0;
     for range in ranges {
         let mut range = range.clone();
         while !range.is_empty() {
-            if room == 0 {
+            if left == 0 {
                 groups.push(Vec::new());
-                room = most;
+                left = most;
             }
-            let end = range.end.min(range.start + room);
-            room -= end - range.start;
+            let end = range.end.min(range.start + left);
+            left -= end - range.start;
             if let Some(group) = groups.last_mut() {
                 group.push(range.start..end);
             }

@@ -1,8 +1,8 @@
-//! The number formats of tensors, by their numbers in ggml.
+//! The ggml types of tensors.
 
 /// How the values of a tensor are stored. A row is a whole number of blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(non_camel_case_types, reason = "the names that everybody knows them by")]
+#[allow(non_camel_case_types, reason = "the names in ggml")]
 pub enum GgufType {
     F32,
     F16,
@@ -44,7 +44,7 @@ use GgufType::{
     TQ1_0, TQ2_0,
 };
 
-/// Number in the file, type, values to a block, bytes to a block.
+/// `(ggml type number, type, values per block, bytes per block)`.
 const ROWS: [(u32, GgufType, usize, usize); 32] = [
     (0, F32, 1, 4),
     (1, F16, 1, 2),
@@ -81,13 +81,13 @@ const ROWS: [(u32, GgufType, usize, usize); 32] = [
 ];
 
 impl GgufType {
-    /// `None` for a number that no type of ours has.
+    /// `None` for an unknown type number.
     pub fn from_number(number: u32) -> Option<Self> {
         ROWS.iter().find(|row| row.0 == number).map(|row| row.1)
     }
 
     fn row(self) -> &'static (u32, Self, usize, usize) {
-        // In the order of the variants; a test holds them together.
+        // In the order of the variants, as checked by a test.
         &ROWS[self as usize]
     }
 
@@ -95,29 +95,29 @@ impl GgufType {
         self.row().0
     }
 
-    /// Values to a block.
+    /// Values per block.
     pub fn block(self) -> usize {
         self.row().2
     }
 
-    /// Bytes to a block.
+    /// Bytes per block.
     pub fn block_bytes(self) -> usize {
         self.row().3
     }
 
-    /// Whether a weight may be stored so; whole numbers without scales are for indices, and no program
-    /// computes with doubles.
+    /// Whether weights may be stored in this type; integers without scales are for indices, and no
+    /// program computes with doubles.
     pub fn is_for_weights(self) -> bool {
         !matches!(self, I8 | I16 | I32 | I64 | F64)
     }
 
-    /// As in file names and messages.
+    /// The name in file names and errors.
     pub fn name(self) -> String {
         format!("{self:?}")
     }
 
-    /// Bytes of a tensor with these dimensions, the first of them a row; `None` when a row is no
-    /// whole number of blocks, or the number is too large for any file.
+    /// Size in bytes of a tensor with these dimensions, row length first; `None` if a row is not a
+    /// whole number of blocks, or the size overflows.
     pub fn n_bytes(self, dims: &[usize]) -> Option<usize> {
         let row = dims.first().copied().unwrap_or(1);
         if !row.is_multiple_of(self.block()) {
@@ -134,11 +134,11 @@ mod tests {
 
     #[test]
     fn every_type_is_found_by_its_number() {
-        for (place, row) in ROWS.iter().enumerate() {
-            assert_eq!(row.1 as usize, place);
+        for (index, row) in ROWS.iter().enumerate() {
+            assert_eq!(row.1 as usize, index);
             assert_eq!(GgufType::from_number(row.0), Some(row.1));
         }
-        assert_eq!(GgufType::from_number(4), None, "Q4_2 was given up");
+        assert_eq!(GgufType::from_number(4), None, "Q4_2 was removed from ggml");
     }
 
     #[test]

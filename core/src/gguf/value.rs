@@ -1,7 +1,7 @@
 //! Metadata: keys with values, in the order of the file.
 //!
-//! Texts and arrays stay the bytes that they are in the file: a vocabulary of 150,000 tokens is
-//! neither copied nor taken apart on its way from one file to another.
+//! Strings and arrays remain the bytes of the file: a vocabulary of 150,000 tokens is neither
+//! copied nor parsed when it is transferred to another file.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ pub enum GgufValue<'bytes> {
     I32(i32),
     F32(f32),
     Bool(bool),
-    /// Mostly UTF-8, but nobody promises it.
+    /// Usually UTF-8, but not guaranteed.
     Text(Cow<'bytes, [u8]>),
     Array(GgufArray<'bytes>),
     U64(u64),
@@ -28,16 +28,16 @@ pub enum GgufValue<'bytes> {
     F64(f64),
 }
 
-/// Values of one type, as bytes that were checked when they were read.
+/// Values of one type, as bytes that were validated when read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GgufArray<'bytes> {
-    /// The type of the elements, by its number in the file.
+    /// The value type number of the elements.
     pub(super) element: u32,
     len: usize,
     bytes: Cow<'bytes, [u8]>,
 }
 
-/// The numbers of the types in a file.
+/// The value type numbers.
 pub(super) mod tag {
     pub(in crate::gguf) const U8: u32 = 0;
     pub(in crate::gguf) const I8: u32 = 1;
@@ -59,7 +59,7 @@ impl<'bytes> GgufValue<'bytes> {
         Self::Text(Cow::Owned(text.into().into_bytes()))
     }
 
-    /// A whole number that is not negative, of whatever width.
+    /// A non-negative integer of any width.
     pub fn as_size(&self) -> Option<usize> {
         match *self {
             Self::U8(value) => Some(value.into()),
@@ -106,7 +106,7 @@ impl<'bytes> GgufValue<'bytes> {
         }
     }
 
-    /// The value as the file holds it, after its type.
+    /// Writes the value, without its type.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::U8(value) => out.push(*value),
@@ -129,7 +129,7 @@ impl<'bytes> GgufValue<'bytes> {
         }
     }
 
-    /// For messages: the value, or how many there are.
+    /// For errors: the value, or the length of an array.
     pub fn describe(&self) -> String {
         match self {
             Self::U8(value) => value.to_string(),
@@ -159,7 +159,7 @@ impl<'bytes> GgufArray<'bytes> {
         Self { element, len, bytes: Cow::Borrowed(bytes) }
     }
 
-    /// An array of these values; `None` when they are of several types.
+    /// An array of these values; `None` if their types differ.
     pub fn of(values: &[GgufValue<'_>]) -> Option<Self> {
         let element = values.first().map_or(tag::U32, GgufValue::tag);
         if values.iter().any(|value| value.tag() != element) {
@@ -192,46 +192,46 @@ impl<'bytes> GgufArray<'bytes> {
         self.len == 0
     }
 
-    /// The values one by one; nested arrays are left out.
+    /// The values one by one; ends early at deeply nested arrays.
     pub fn values(&self) -> impl Iterator<Item = GgufValue<'_>> {
         let mut cursor = Cursor::new(&self.bytes);
         (0..self.len).map_while(move |_| cursor.value(self.element, 1).ok())
     }
 
-    /// Whole numbers, if they all are.
+    /// The values as non-negative integers, if all are.
     pub fn sizes(&self) -> Option<Vec<usize>> {
         self.values().map(|value| value.as_size()).collect()
     }
 }
 
-/// Keys with their values. No key is there twice.
+/// Keys and values, in the order of the file. Invariant: keys are unique.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata<'bytes> {
     entries: Vec<(Cow<'bytes, str>, GgufValue<'bytes>)>,
-    places: BTreeMap<Cow<'bytes, str>, usize>,
+    indices: BTreeMap<Cow<'bytes, str>, usize>,
 }
 
 impl<'bytes> Metadata<'bytes> {
-    /// Puts in a key that must not be there yet.
+    /// Adds a key that must not exist yet.
     pub(super) fn add(
         &mut self,
         key: &'bytes str,
         value: GgufValue<'bytes>,
     ) -> Result<(), GgufError> {
-        if self.places.insert(Cow::Borrowed(key), self.entries.len()).is_some() {
+        if self.indices.insert(Cow::Borrowed(key), self.entries.len()).is_some() {
             return Err(GgufError::DuplicateKey { key: key.to_owned() });
         }
         self.entries.push((Cow::Borrowed(key), value));
         Ok(())
     }
 
-    /// Puts in a value, in the place of the one that the key has had.
+    /// Sets the value of a key; an existing key keeps its index.
     pub fn set(&mut self, key: impl Into<String>, value: GgufValue<'bytes>) {
         let key: String = key.into();
-        match self.places.get(&*key) {
-            Some(&place) => self.entries[place].1 = value,
+        match self.indices.get(&*key) {
+            Some(&index) => self.entries[index].1 = value,
             None => {
-                self.places.insert(Cow::Owned(key.clone()), self.entries.len());
+                self.indices.insert(Cow::Owned(key.clone()), self.entries.len());
                 self.entries.push((Cow::Owned(key), value));
             }
         }
@@ -241,11 +241,11 @@ impl<'bytes> Metadata<'bytes> {
     pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.entries.retain(|(key, _)| keep(key));
         let keys = self.entries.iter().enumerate();
-        self.places = keys.map(|(place, (key, _))| (key.clone(), place)).collect();
+        self.indices = keys.map(|(index, (key, _))| (key.clone(), index)).collect();
     }
 
     pub fn get(&self, key: &str) -> Option<&GgufValue<'bytes>> {
-        self.places.get(key).map(|&place| &self.entries[place].1)
+        self.indices.get(key).map(|&index| &self.entries[index].1)
     }
 
     pub fn text(&self, key: &str) -> Option<&str> {
@@ -268,7 +268,7 @@ impl<'bytes> Metadata<'bytes> {
         self.entries.is_empty()
     }
 
-    /// Puts in everything that `other` has.
+    /// Sets all entries of `other`.
     pub fn extend(&mut self, other: Self) {
         for (key, value) in other.entries {
             self.set(key, value);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn an_array_gives_back_what_it_was_made_of() {
+    fn an_array_returns_its_values() {
         let texts = GgufArray::of_texts(["a", "", "Ġb"].into_iter());
         let read: Vec<String> =
             texts.values().filter_map(|value| value.as_text().map(str::to_owned)).collect();

@@ -1,27 +1,28 @@
-//! The beginning of a GGUF file: everything before the tensors' data, which follows in order.
+//! Writes the header of a GGUF file: everything before the tensor data.
 
 use super::value::write_text;
 use super::{DEFAULT_ALIGNMENT, GgufType, GgufValue, MAGIC, Metadata};
 
-/// The version that llama.cpp and everybody else writes.
+/// The version that llama.cpp writes.
 const VERSION: u32 = 3;
 
-/// A tensor of which the data is still to come.
+/// The header entry of a tensor whose data follows.
 #[derive(Clone, Copy, Debug)]
 pub struct Announced<'a> {
     pub name: &'a str,
-    /// The length of a row first.
+    /// Dimensions in ggml's order, row length first.
     pub dims: &'a [usize],
     pub kind: GgufType,
     pub n_bytes: usize,
 }
 
-/// The bytes up to the first tensor's data. Behind each tensor's data come [`padding`] zeros.
+/// The bytes before the first tensor's data. Each tensor's data must be followed by [`padding`]
+/// zeros.
 pub fn header<'a>(
     metadata: &Metadata<'_>,
     tensors: impl ExactSizeIterator<Item = Announced<'a>>,
 ) -> Vec<u8> {
-    // Data is aligned as by default, whatever the metadata's first home was.
+    // Data has the default alignment, whatever the metadata's original file used.
     const ALIGNMENT_KEY: &str = "general.alignment";
     let n_entries = metadata.iter().filter(|entry| entry.0 != ALIGNMENT_KEY).count();
     let mut out = MAGIC.to_vec();
@@ -46,7 +47,7 @@ pub fn header<'a>(
     out
 }
 
-/// Zeros between `n_bytes` and the next tensor.
+/// Number of zeros between `n_bytes` of data and the next tensor.
 pub fn padding(n_bytes: usize) -> usize {
     n_bytes.next_multiple_of(DEFAULT_ALIGNMENT) - n_bytes
 }
@@ -134,15 +135,15 @@ mod tests {
         let sentence = refusal(|bytes| bytes[4] = 1);
         assert_eq!(
             sentence,
-            "GGUF version 1 is not read; supported: 2 and 3. Convert the model again with a newer \
-             program"
+            "GGUF version 1 is not supported; expected 2 or 3. Convert the model again with a \
+             newer version of llama.cpp"
         );
     }
 
     #[test]
-    fn a_count_without_bytes_is_not_believed() {
-        for place in [8, 16] {
-            let sentence = refusal(|bytes| bytes[place..place + 8].fill(0xff));
+    fn a_count_beyond_the_file_is_refused() {
+        for offset in [8, 16] {
+            let sentence = refusal(|bytes| bytes[offset..offset + 8].fill(0xff));
             assert!(sentence.contains("18446744073709551615"), "{sentence}");
         }
     }
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_are_not_followed_without_end() {
+    fn deeply_nested_arrays_are_refused() {
         let mut array = GgufArray::of_u32([1].into_iter());
         for _ in 0..5 {
             array = GgufArray::of(&[GgufValue::Array(array)]).unwrap();
@@ -189,6 +190,6 @@ mod tests {
         metadata.set("deep", GgufValue::Array(array));
         let bytes = header(&metadata, std::iter::empty());
         let sentence = Gguf::parse(&bytes).unwrap_err().to_string();
-        assert_eq!(sentence, "\"deep\": arrays lie more than 4 deep in each other");
+        assert_eq!(sentence, "\"deep\": arrays are nested more than 4 deep");
     }
 }

@@ -22,19 +22,19 @@ impl Default for KeepRule {
 }
 
 impl KeepRule {
-    /// The first `n_kept` layers and no other.
+    /// Keeps only the first `n_kept` layers.
     pub fn first_layers(n_kept: usize, n_teacher_layers: usize) -> Self {
         Self { first: n_kept, last: 0, every: n_teacher_layers.saturating_sub(n_kept) + 1 }
     }
 
-    /// The last `n_kept` layers, and the very first, which the embedding feeds.
+    /// Keeps the last `n_kept` layers and layer 0, which reads the embedding.
     pub fn last_layers(n_kept: usize, n_teacher_layers: usize) -> Self {
         let every = n_teacher_layers.saturating_sub(n_kept).max(1);
         Self { first: 1, last: n_kept, every }
     }
 
-    /// Whether the teacher layer is dropped: it lies inside one of the blocks
-    /// `first - 1 + every * m ..`, which end at or before `n - last`.
+    /// Whether the teacher layer is dropped: it is inside one of the blocks `first - 1 + every * m
+    /// ..`, which end at or before `n - last`.
     pub(super) fn cuts(self, layer: usize, n_teacher_layers: usize) -> bool {
         if layer < self.first {
             return false;
@@ -45,8 +45,9 @@ impl KeepRule {
         !is_block_start && block_end + self.last <= n_teacher_layers
     }
 
-    /// The alignment of the reference implementation, with its off-by-one at the tail whenever
-    /// `(n - last - first + 1)` is not a multiple of `every`; [`LayerPlan::alignment`](super::LayerPlan::alignment) is correct.
+    /// The alignment of the reference implementation, with its off-by-one error at the tail
+    /// whenever `(n - last - first + 1)` is not a multiple of `every`;
+    /// [`LayerPlan::alignment`](super::LayerPlan::alignment) is correct.
     ///
     /// `n_student_states` is the number of student layers plus one.
     pub fn reference_alignment(
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_layers_are_kept_and_no_other() {
+    fn only_the_first_layers_are_kept() {
         for n_kept in 1..=6 {
             let plan = LayerPlan::by_rule(KeepRule::first_layers(n_kept, 6), 6).unwrap();
             assert_eq!(plan.kept(), (0..n_kept).collect::<Vec<_>>());
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_layers_are_kept_behind_the_first() {
+    fn the_last_layers_are_kept_after_layer_0() {
         for n_kept in 0..=5 {
             let plan = LayerPlan::by_rule(KeepRule::last_layers(n_kept, 6), 6).unwrap();
             let expected: Vec<usize> = [0].into_iter().chain(6 - n_kept..6).collect();

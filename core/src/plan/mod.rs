@@ -1,8 +1,8 @@
-//! Which teacher layers the student keeps, the teacher block behind each of them, and every way to
-//! patch them back.
+//! Which teacher layers the student keeps, the teacher block of each student layer, and the
+//! patches.
 //!
-//! Only arithmetic on layer numbers: no tensors, no files.
-//! Pruning, distillation, patching and the layer map on the page all read the same plan.
+//! Only arithmetic on layer indices: no tensors, no files. Pruning, distillation, patching and the
+//! layer map on the page all read the same plan.
 
 mod keep;
 mod order;
@@ -28,37 +28,39 @@ pub struct LayerPlan {
     blocks: Vec<Range<usize>>,
 }
 
-/// How a [`LayerPlan`] is written down.
+/// Serialized form of a [`LayerPlan`].
 #[derive(Clone, Serialize, Deserialize)]
 struct KeptLayers {
     kept: Vec<usize>,
     n_teacher_layers: usize,
 }
 
-/// Why some teacher layers are not a student.
+/// Why a plan, patch or patch order is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
     #[error("a teacher without layers cannot be pruned")]
     NoLayers,
-    #[error("no layer is kept; the student needs at least teacher layer 0")]
+    #[error("no layer is kept; a student needs at least teacher layer 0")]
     NothingKept,
-    #[error("the first kept layer is {found}; it has to be 0, the layer the embedding feeds")]
+    #[error("the first kept layer is {found}; expected 0, which reads the embedding")]
     FirstLayerDropped { found: usize },
-    #[error("kept layers have to ascend, but {next} follows {previous}")]
+    #[error("kept layers must be in ascending order; found {next} after {previous}")]
     NotAscending { previous: usize, next: usize },
-    #[error("layer {layer} is kept, but the teacher has only layers 0 to {last}", last = n_teacher_layers - 1)]
+    #[error("layer {layer} is kept, but the teacher only has layers 0 to {last}", last = n_teacher_layers - 1)]
     OutOfRange { layer: usize, n_teacher_layers: usize },
-    #[error("keep-first and keep-every have to be at least 1")]
+    #[error("keep-first and keep-every must be at least 1")]
     ZeroStep,
     #[error("student layer {layer} does not exist; the student has layers 0 to {last}", last = n_student_layers - 1)]
     NoSuchStudentLayer { layer: usize, n_student_layers: usize },
     #[error(
-        "a patch order has to name each of the {n_student_layers} student layers once; found {found:?}"
+        "a patch order must list each of the {n_student_layers} student layers exactly once; found \
+         {found:?}"
     )]
     NotAPermutation { found: Vec<usize>, n_student_layers: usize },
 }
 
-/// Pairs of hidden states, `(student state, teacher state)`, that the alignment loss compares.
+/// Pairs of hidden states, `(student state, teacher state)`, that the alignment loss compares
+/// (arXiv:2510.05064).
 ///
 /// State 0 is the embedding, state `i + 1` the output of layer `i`, the last one after the final
 /// norm.
@@ -94,7 +96,7 @@ impl LayerPlan {
     /// Keeps layers by the paper's rule (arXiv:2510.05064, section 3.1).
     ///
     /// # Errors
-    /// [`PlanError::ZeroStep`] when `first` or `every` is 0, [`PlanError::NoLayers`] for an empty
+    /// [`PlanError::ZeroStep`] if `first` or `every` is 0, [`PlanError::NoLayers`] for an empty
     /// teacher.
     pub fn by_rule(rule: KeepRule, n_teacher_layers: usize) -> Result<Self, PlanError> {
         if rule.first == 0 || rule.every == 0 {
@@ -113,7 +115,7 @@ impl LayerPlan {
         self.blocks.len()
     }
 
-    /// The teacher layers that student layer `layer` stands for.
+    /// The teacher block that student layer `layer` replaces.
     pub fn block(&self, layer: usize) -> Range<usize> {
         self.blocks[layer].clone()
     }
@@ -128,7 +130,7 @@ impl LayerPlan {
         self.blocks.iter().flat_map(|block| block.start + 1..block.end).collect()
     }
 
-    /// Student state `i + 1` with the end of block `i`; embedding with embedding, last with last.
+    /// Pairs student state `i + 1` with the output of block `i`, and embedding with embedding.
     pub fn alignment(&self) -> Alignment {
         let ends = self.blocks.iter().map(|block| block.end);
         [0].into_iter().chain(ends).enumerate().collect()

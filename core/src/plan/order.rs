@@ -1,12 +1,12 @@
-//! Patches, and the orders in which a family grows through them.
+//! Patches, and patch orders.
 
 use serde::{Deserialize, Serialize};
 
 use super::{LayerPlan, PlanError};
 
-/// The set of student layers that give way to their teacher blocks.
+/// The set of student layers that are replaced by their teacher blocks.
 ///
-/// Invariant: as many flags as the student has layers.
+/// Invariant: one flag per student layer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Patch {
@@ -14,12 +14,12 @@ pub struct Patch {
 }
 
 impl Patch {
-    /// The student itself.
+    /// No layer: the student.
     pub fn none(plan: &LayerPlan) -> Self {
         Self { patched: vec![false; plan.n_student_layers()] }
     }
 
-    /// The teacher itself.
+    /// All layers: the teacher.
     pub fn all(plan: &LayerPlan) -> Self {
         Self { patched: vec![true; plan.n_student_layers()] }
     }
@@ -50,7 +50,7 @@ impl Patch {
         (0..self.patched.len()).filter(|&layer| self.patched[layer]).collect()
     }
 
-    /// The same patch with one layer put in or taken out.
+    /// The same patch with one layer added or removed.
     pub fn toggled(&self, layer: usize) -> Self {
         let mut patch = self.clone();
         if let Some(flag) = patch.patched.get_mut(layer) {
@@ -60,7 +60,7 @@ impl Patch {
     }
 }
 
-/// Which student layer is patched next as size grows.
+/// The order in which student layers are patched as size grows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PatchOrder {
@@ -68,7 +68,7 @@ pub enum PatchOrder {
     Last,
     /// From the first student layer to the last: the paper's order for Llama.
     First,
-    /// As a search found it: student layers, the first to be patched first.
+    /// Found by a search: student layers in patch order.
     Found(Vec<usize>),
 }
 
@@ -88,7 +88,8 @@ impl PatchOrder {
     /// Student layers in the order in which they are patched.
     ///
     /// # Errors
-    /// [`PlanError::NotAPermutation`] for a found order that does not fit the plan.
+    /// [`PlanError::NotAPermutation`] for a found order that is not a permutation of the plan's
+    /// student layers.
     pub fn layers(&self, plan: &LayerPlan) -> Result<Vec<usize>, PlanError> {
         let n_student_layers = plan.n_student_layers();
         match self {
@@ -108,11 +109,11 @@ impl PatchOrder {
         }
     }
 
-    /// Every size of the family, student first, teacher last: nested patches, each one block of
-    /// several layers larger than the one before.
+    /// The patches of all sizes of the family, from student to teacher: nested, each larger than
+    /// the previous one by one block of several layers.
     ///
-    /// Blocks of a single layer change no size and come along with the step that reaches them, so
-    /// that step `k >= 1` is the reference implementation's `k`.
+    /// Blocks of a single layer do not change the size and are included in the step that reaches
+    /// them, so that step `k >= 1` is the reference implementation's `k`.
     ///
     /// # Errors
     /// As [`PatchOrder::layers`].

@@ -1,22 +1,22 @@
-//! An order of patching as a file: what a search leaves behind.
+//! A patch order as a file, the result of a search.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::PatchOrder;
 
-/// `order.json`. Other keys, such as what the search measured, are for people.
+/// `order.json`. Other keys, such as the measurements of the search, are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderFile {
     pub format: String,
     pub version: u32,
-    /// How the order was found.
+    /// Name of the search method.
     pub method: String,
-    /// Student layers, the first to be patched first.
+    /// Student layers in patch order.
     pub order: Vec<usize>,
 }
 
-/// Why a file is not an order.
+/// Why a file is not a patch order.
 #[derive(Debug, Error)]
 pub enum OrderFileError {
     #[error("expected the keys format, version, method and order: {0}")]
@@ -43,8 +43,8 @@ impl OrderFile {
     }
 
     /// # Errors
-    /// [`OrderFileError`] for anything but an order of this version; whether it fits a student is
-    /// [`PatchOrder::layers`]' to say.
+    /// [`OrderFileError`] for anything but an order of this version; [`PatchOrder::layers`] checks
+    /// that it matches a student.
     pub fn from_json(text: &str) -> Result<Self, OrderFileError> {
         let file: Self = serde_json::from_str(text)?;
         if file.format != Self::FORMAT || file.version != Self::VERSION {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_survives_its_file() {
+    fn an_order_survives_a_round_trip() {
         let json = serde_json::to_string(&OrderFile::new("klpatch", vec![2, 0, 1])).unwrap();
         let order = OrderFile::from_json(&json).unwrap().into_order();
         assert_eq!(order, PatchOrder::Found(vec![2, 0, 1]));

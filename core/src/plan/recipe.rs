@@ -1,4 +1,4 @@
-//! What one member is made of: which layer of which parent, in which place.
+//! The composition of a member: the source of each of its layers.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Alignment, LayerPlan, Patch, PatchOrder, PlanError};
 
-/// Whose weights.
+/// The parent that weights come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Owner {
@@ -29,7 +29,7 @@ impl Owner {
     }
 }
 
-/// Where one layer of a member comes from.
+/// The source of one layer of a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LayerSource {
@@ -38,7 +38,7 @@ pub enum LayerSource {
 }
 
 impl LayerSource {
-    /// Whose layer, and which.
+    /// The parent and the layer's index in it.
     pub fn place(self) -> (Owner, usize) {
         match self {
             Self::Student(layer) => (Owner::Student, layer),
@@ -47,7 +47,7 @@ impl LayerSource {
     }
 }
 
-/// In short, as in a stack of layers: `S0`, `T3`.
+/// Short form, as in a stack of layers: `S0`, `T3`.
 impl fmt::Display for LayerSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -57,33 +57,33 @@ impl fmt::Display for LayerSource {
     }
 }
 
-/// What embedding and head of a member are, in a family that ties them.
+/// Embedding and head of a member, in a family with tied embeddings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HeadPolicy {
-    /// Each from its owner, in two matrices where the owners differ: the reference.
+    /// Each from its own parent, untied if the parents differ, as in the reference implementation.
     #[default]
     Untied,
-    /// One matrix, the teacher's.
+    /// Tied, the teacher's matrix.
     Teacher,
-    /// One matrix, the student's.
+    /// Tied, the student's matrix.
     Student,
 }
 
-/// Whose the parts outside of layers are.
+/// The parents that the parts outside of layers come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
     pub embedding: Owner,
     pub norm: Owner,
-    /// `None` when the head is the embedding matrix.
+    /// `None` if the head is tied to the embedding.
     pub head: Option<Owner>,
 }
 
 impl Recipe {
-    /// The owners of embedding, norm and head; `is_tied` tells which parents have one matrix for
-    /// both.
+    /// The owners of embedding, norm and head; `is_tied` returns whether a parent has tied
+    /// embeddings.
     ///
-    /// `None` when the policy asks for one matrix and a parent has two.
+    /// `None` if the policy requires tied embeddings and a parent has untied ones.
     pub fn ends(&self, policy: HeadPolicy, is_tied: impl Fn(Owner) -> bool) -> Option<Ends> {
         let shared = |owner| {
             let both = is_tied(Owner::Teacher) && is_tied(Owner::Student);
@@ -101,10 +101,10 @@ impl Recipe {
     }
 }
 
-/// A member as a list of parts, before any weight is touched.
+/// A member as a list of parts, without weights.
 ///
-/// The paper's rule: the embedding comes from whichever parent gives the first layer, the final
-/// norm and the head from whichever gives the last.
+/// The paper's rule: the embedding comes from the parent of the first layer, the final norm and the
+/// head from the parent of the last layer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Recipe {
     pub embedding: Owner,
@@ -115,7 +115,7 @@ pub struct Recipe {
 }
 
 impl LayerPlan {
-    /// The member in which the patched student layers have given way to their teacher blocks.
+    /// The member in which the patched student layers are replaced by their teacher blocks.
     pub fn recipe(&self, patch: &Patch) -> Recipe {
         let layers = (0..self.n_student_layers())
             .flat_map(|layer| {
@@ -133,8 +133,8 @@ impl LayerPlan {
         }
     }
 
-    /// Pairs of hidden states at the same depth, `(member's, teacher's)`: a student layer ends where
-    /// its block ends. For the student itself this is [`LayerPlan::alignment`].
+    /// Pairs of corresponding hidden states, `(member's, teacher's)`: the output of a student layer
+    /// corresponds to that of its block. For the student this is [`LayerPlan::alignment`].
     pub fn alignment_of(&self, patch: &Patch) -> Alignment {
         let ends = self.recipe(patch).layers.into_iter().map(|source| match source {
             LayerSource::Student(layer) => self.block(layer).end,
@@ -143,7 +143,8 @@ impl LayerPlan {
         [0].into_iter().chain(ends).enumerate().collect()
     }
 
-    /// Naive pruning: the same layers as `recipe`, but the teacher's own in the student's places.
+    /// Naive pruning: as `recipe`, but each student layer is replaced by the teacher layer that it
+    /// was copied from.
     pub fn naive(&self, recipe: &Recipe) -> Recipe {
         let layers = recipe.layers.iter().map(|source| match *source {
             LayerSource::Student(layer) => LayerSource::Teacher(self.block(layer).start),
@@ -152,9 +153,9 @@ impl LayerPlan {
         Recipe { embedding: Owner::Teacher, layers: layers.collect(), head: Owner::Teacher }
     }
 
-    /// The reference implementation's `k = 0`: of the student's size, but the embedding (first
-    /// order) or the norm and head (last order) are the teacher's, with the single-layer blocks
-    /// next to them. No patch gives this member when there are no such blocks.
+    /// The reference implementation's `k = 0`: it has the student's size, but the embedding (first
+    /// order) or the norm and head (last order) come from the teacher, together with adjacent
+    /// single-layer blocks. Without such blocks, no patch produces this member.
     ///
     /// # Errors
     /// As [`PatchOrder::layers`].

@@ -1,4 +1,4 @@
-//! How far the members of a family are from their teacher, on some texts.
+//! KL divergence of a family's members from their teacher, on some texts.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -8,24 +8,25 @@ use crate::estimate::Estimate;
 use crate::evaluate::{PrefixTree, ReadBackError, read_finite, walk};
 use crate::model::LanguageModel;
 
-/// A member against the teacher, per token.
+/// Divergence of a member from the teacher, per token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Divergence {
-    /// `KL(teacher ‖ member)` of the next token, in nats; at least 0.
+    /// Mean `KL(teacher ‖ member)` of the next-token distributions, in nats; at least 0.
     pub kl: Estimate,
-    /// The same at the token where it is largest.
+    /// Its maximum over tokens.
     pub kl_max: f64,
     /// The member's own negative log-likelihood of the next token, in nats.
     pub nats: Estimate,
 }
 
-/// The divergence of every member of `tree` from `models[teacher]`, in one walk for each batch.
+/// The divergence of every member of `tree` from `models[teacher]`, with one walk per batch.
 ///
-/// `models` is what the tree's stacks index. The logits of one batch are held at a time, `[tokens,
-/// vocab]` twice: the caller chooses how large a batch is. Only positions with a next token count.
+/// `models` is the list that the tree's stacks index. The logits of one batch are in memory at a
+/// time, `[tokens, vocab]` twice; the caller chooses the batch size. Only positions with a next
+/// token count.
 ///
 /// # Errors
-/// [`ReadBackError`] when the device is lost, or a divergence is not finite.
+/// [`ReadBackError`] if the device is lost, or a divergence is not finite.
 pub async fn divergences(
     models: &[&LanguageModel],
     tree: &PrefixTree,
@@ -36,25 +37,25 @@ pub async fn divergences(
     let teacher = models[teacher];
     let mut sums = vec![Sums::default(); tree.n_members()];
     for (number, batch) in batches.iter().enumerate() {
-        let places = Places::new(batch, teacher);
+        let positions = TargetPositions::new(batch, teacher);
         let tensors = batch.to_device(&teacher.device());
         let context = teacher.context(batch.seq(), &tensors.mask);
         let states = teacher.hidden_states(tensors.tokens.clone(), &tensors.mask);
         let states = states.into_iter().next_back().expect("a model has at least one state");
-        let expected = log_softmax(teacher.logits(places.select(states)), 1);
+        let expected = log_softmax(teacher.logits(positions.select(states)), 1);
         let mut leaves = Vec::new();
         walk(models, tree, &tensors.tokens, &context, &mut |end, x| {
-            let states = places.select(models[end.norm].normalize(x));
+            let states = positions.select(models[end.norm].normalize(x));
             let found = log_softmax(models[end.head].logits(states), 1);
             let kl = (expected.clone().exp() * (expected.clone() - found.clone())).sum_dim(1);
-            let nats = -found.gather(1, places.targets.clone());
+            let nats = -found.gather(1, positions.targets.clone());
             leaves.push((end.members.clone(), Tensor::cat(vec![kl, nats], 1)));
         });
         for (members, values) in leaves {
             let values = read_finite(values, "the divergences from the teacher").await;
             let values = values.map_err(|error| error.of_members(&members))?;
             for member in members {
-                sums[member].add(&places.rows, &values);
+                sums[member].add(&positions.rows, &values);
             }
         }
         progress(number + 1);
@@ -63,16 +64,16 @@ pub async fn divergences(
 }
 
 /// The positions of a batch that have a next token.
-struct Places {
-    /// Places in `[batch * seq]`.
+struct TargetPositions {
+    /// Indices into `[batch * seq]`.
     indices: Tensor<1, Int>,
-    /// `[places, 1]`
+    /// The next tokens, `[positions, 1]`.
     targets: Tensor<2, Int>,
-    /// The row of each place.
+    /// The row of each position.
     rows: Vec<usize>,
 }
 
-impl Places {
+impl TargetPositions {
     fn new(batch: &Batch, model: &LanguageModel) -> Self {
         let (mut indices, mut targets, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for (number, row) in batch.rows().iter().enumerate() {
@@ -82,38 +83,38 @@ impl Places {
                 rows.push(number);
             }
         }
-        let (n_places, device) = (rows.len(), model.device());
+        let (n_positions, device) = (rows.len(), model.device());
         Self {
-            indices: Tensor::from_data(TensorData::new(indices, [n_places]), &device),
-            targets: Tensor::from_data(TensorData::new(targets, [n_places, 1]), &device),
+            indices: Tensor::from_data(TensorData::new(indices, [n_positions]), &device),
+            targets: Tensor::from_data(TensorData::new(targets, [n_positions, 1]), &device),
             rows,
         }
     }
 
-    /// `[batch, seq, d_model]` -> `[places, d_model]`
+    /// `[batch, seq, d_model]` -> `[positions, d_model]`
     fn select(&self, states: Tensor<3>) -> Tensor<2> {
         let [batch, seq, d_model] = states.dims();
         states.reshape([batch * seq, d_model]).select(0, self.indices.clone())
     }
 }
 
-/// Sums over the tokens of each row.
+/// Sums over the tokens of each row, from which means and standard errors are computed.
 #[derive(Clone, Debug, Default)]
 struct Sums {
     /// KL, nats and number of tokens of each row so far.
     rows: Vec<[f64; 3]>,
-    /// The largest KL of a single token.
+    /// The maximum KL of a single token.
     kl_max: f64,
 }
 
 impl Sums {
-    /// `values` are KL and nats of each place, and `rows` the rows that the places lie in.
+    /// `values` are KL and nats of each position, and `rows` the row of each position.
     fn add(&mut self, rows: &[usize], values: &[f32]) {
         let start = self.rows.len();
         for (&row, &[kl, nats]) in rows.iter().zip(values.as_chunks::<2>().0) {
             self.rows.resize(self.rows.len().max(start + row + 1), [0.0; 3]);
             let sums = &mut self.rows[start + row];
-            // A distribution has no negative divergence; rounding may have left one.
+            // KL divergence is not negative; rounding may make it so.
             let kl = f64::from(kl.max(0.0));
             self.kl_max = self.kl_max.max(kl);
             sums[0] += kl;
@@ -126,7 +127,7 @@ impl Sums {
         Divergence { kl: self.ratio(0), kl_max: self.kl_max, nats: self.ratio(1) }
     }
 
-    /// A ratio of two sums over rows, and its standard error.
+    /// A ratio of two sums over rows, with its standard error (ratio estimator).
     fn ratio(&self, column: usize) -> Estimate {
         let n_tokens: f64 = self.rows.iter().map(|row| row[2]).sum();
         let mean = self.rows.iter().map(|row| row[column]).sum::<f64>() / n_tokens.max(1.0);

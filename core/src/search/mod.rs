@@ -1,10 +1,10 @@
-//! Which layers to patch: how far members are from their teacher, and orders in which they come
-//! nearer to it fast.
+//! Searches for patch orders: the divergence of members from their teacher, and orders in which it
+//! falls quickly.
 
 mod divergence;
-mod known;
+mod measured;
 mod order;
 
 pub use divergence::{Divergence, divergences};
-pub use known::{Known, Metric};
+pub use measured::{MeasuredMembers, Metric};
 pub use order::{MOST_LAYERS_EXACT, SearchError, beam, exact, greedy};

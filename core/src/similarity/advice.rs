@@ -1,28 +1,28 @@
-//! Which layers to keep and which to patch first, as far as states tell, with the numbers behind it.
+//! Advice on which layers to keep and which to patch first, derived from hidden-state similarity.
 
 use serde::{Deserialize, Serialize};
 
 use super::keep::{keep_advice, turned};
 use crate::plan::{KeepRule, LayerPlan};
 
-/// What follows from an analysis; proxies, and said to be.
+/// Advice from an analysis; based on proxies.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Advice {
     pub keep: KeepAdvice,
-    /// Student layers, the one that is least like its block first; `None` without a student.
+    /// Student layers, the one least similar to its block first; `None` without a student.
     pub order: Option<Vec<usize>>,
-    /// The advice in words, each sentence with its numbers.
+    /// The advice as sentences with numbers.
     pub sentences: Vec<String>,
 }
 
-/// Teacher layers to keep.
+/// Advice on which teacher layers to keep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeepAdvice {
     pub kept: Vec<usize>,
-    /// How far what is left out turns the states: the sum over blocks of the angular distance from the
-    /// output of the kept layer to the end of the block.
+    /// Sum over blocks of the angular distance across the dropped layers, from the output of the
+    /// kept layer to the end of the block.
     pub turned: f64,
-    /// The same for the plan it is compared with: the student's, else the paper's rule.
+    /// The kept layers of the plan to compare with: the student's, otherwise the paper's rule.
     pub compared: Vec<usize>,
     pub compared_turned: f64,
 }
@@ -52,15 +52,15 @@ impl Advice {
             sentences.push(order_sentence(plan, similarity));
         }
         sentences.push(
-            "All of this looks at directions of states alone: whether it holds is for the divergence \
-             from the teacher to say, which `boomerang search` measures on the same texts."
+            "These are proxies that only use directions of hidden states; `boomerang search` \
+             measures the KL divergence from the teacher on the same texts."
                 .to_owned(),
         );
         Self { keep, order: student.map(|(_, similarity)| similarity_order(similarity)), sentences }
     }
 }
 
-/// Layers by their similarity, the lowest first; of equals the earlier.
+/// Layers by ascending similarity; ties by index.
 pub fn similarity_order(similarity: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..similarity.len()).collect();
     order.sort_by(|&a, &b| similarity[a].total_cmp(&similarity[b]));
@@ -69,15 +69,15 @@ pub fn similarity_order(similarity: &[f64]) -> Vec<usize> {
 
 fn influence_sentences(influence: &[f64]) -> Vec<String> {
     let mut order = similarity_order(influence);
-    let n_told = (influence.len() / 4).clamp(1, 4);
-    let told = |layers: &mut Vec<usize>| {
+    let n_named = (influence.len() / 4).clamp(1, 4);
+    let list = |layers: &mut Vec<usize>| {
         layers.sort_unstable();
         let values = layers.iter().map(|&layer| format!("{:.3}", influence[layer]));
         (names(layers), join(&values.collect::<Vec<_>>()))
     };
-    let mut most = order.split_off(order.len() - n_told);
+    let mut most = order.split_off(order.len() - n_named);
     let last = most.contains(&(influence.len() - 1)) && influence.len() > 1;
-    let (layers, values) = told(&mut most);
+    let (layers, values) = list(&mut most);
     let last = if last { ", the last one among them" } else { "" };
     let keep = format!(
         "Teacher {layers} {change} their input most (block influence {values}){last}: keep {them}.",
@@ -85,15 +85,15 @@ fn influence_sentences(influence: &[f64]) -> Vec<String> {
         them = if most.len() == 1 { "it" } else { "them" },
     );
     let keep = if most.len() == 1 { keep.replace("their input", "its input") } else { keep };
-    order.truncate(n_told);
+    order.truncate(n_named);
     if order.is_empty() {
         return vec![keep];
     }
-    let (layers, values) = told(&mut order);
+    let (layers, values) = list(&mut order);
     let (change, whose, them) =
         if order.len() == 1 { ("changes", "its", "it") } else { ("change", "their", "them") };
     let drop = format!(
-        "Teacher {layers} {change} {whose} input least (block influence {values}): leaving {them} out \
+        "Teacher {layers} {change} {whose} input least (block influence {values}): removing {them} \
          costs least."
     );
     vec![drop, keep]
@@ -114,17 +114,17 @@ fn keep_sentence(keep: &KeepAdvice, n_teacher_layers: usize, has_student: bool) 
         kept.iter().zip(ends).filter(|(start, end)| end - *start > 1).count()
     };
     let mut sentence = format!(
-        "Of the ways to keep {} of {n_teacher_layers} layers in blocks of similar length, --keep {} \
-         leaves out what turns the states least: {turned:.3} half turns in all, in {} of its blocks",
+        "Of all ways to keep {} of {n_teacher_layers} layers in blocks of similar length, --keep \
+         {} changes the hidden states least: total angular distance {turned:.3} over {} blocks",
         kept.len(),
         list(kept),
         n_blocks(kept),
     );
     if kept == compared {
-        sentence.push_str(&format!("; {whose} keeps just these."));
+        sentence.push_str(&format!("; {whose} keeps the same layers."));
     } else {
         sentence.push_str(&format!(
-            "; {whose} keeps {} and leaves out {compared_turned:.3} in {}.",
+            "; {whose} keeps {}, with {compared_turned:.3} over {} blocks.",
             list(compared),
             n_blocks(compared)
         ));
@@ -132,16 +132,16 @@ fn keep_sentence(keep: &KeepAdvice, n_teacher_layers: usize, has_student: bool) 
     Some(sentence)
 }
 
-/// Where a piece of `n` consecutive layers turns the states least, which is where "The Unreasonable
-/// Ineffectiveness of the Deeper Layers" cuts.
+/// The `n` consecutive layers with the smallest angular distance, which "The Unreasonable
+/// Ineffectiveness of the Deeper Layers" (arXiv:2403.17887) removes.
 fn one_piece_sentence(angular_distance: &[Vec<f64>], n: usize) -> Option<String> {
     let row = angular_distance.get(n.checked_sub(1)?)?;
     let first = similarity_order(row)[0];
-    // A single layer is told of already.
+    // A single layer is already covered by the block influence.
     (n > 1).then(|| {
         format!(
-            "Left out in one piece, {n} layers would best be teacher layers {first} to {} (angular \
-             distance {:.3} of a half turn).",
+            "The best single block of {n} layers to remove is teacher layers {first} to {} \
+             (angular distance {:.3}).",
             first + n - 1,
             row[first]
         )
@@ -161,8 +161,8 @@ fn order_sentence(plan: &LayerPlan, similarity: &[f64]) -> String {
     let then = if then.is_empty() { then } else { format!(", then {then}") };
     let list: Vec<String> = order.iter().map(ToString::to_string).collect();
     format!(
-        "Student layer {first} is least like its block, teacher {} (cosine {:.3}){then}: by similarity \
-         the order of patching is --order {}.",
+        "Student layer {first} is least similar to its block, teacher {} (cosine {:.3}){then}; the \
+         patch order by similarity is --order {}.",
         block(first),
         similarity[first],
         list.join(",")
@@ -189,8 +189,8 @@ pub(super) mod tests {
     use super::super::StateSimilarity;
     use super::*;
 
-    /// A teacher of four layers that turn their input by 0.3, 0.1, 0.2 and 0.4, each in a direction of
-    /// its own, so that cosines are made up to match.
+    /// A teacher whose four layers change their input by angular distances of 0.3, 0.1, 0.2 and
+    /// 0.4, in different directions; cosines are made up to match.
     pub(in crate::similarity) fn four_layers() -> StateSimilarity {
         let steps: [f64; 4] = [0.3, 0.1, 0.2, 0.4];
         let table = |unit: f64, sign: f64| -> Vec<Vec<f64>> {
@@ -211,11 +211,11 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn sentences_say_their_numbers() {
+    fn sentences_contain_their_numbers() {
         let advice = Advice::new(&[0.3, 0.1, 0.2, 0.4], &distances(), None, 3);
         assert_eq!(
             advice.sentences[0],
-            "Teacher layer 1 changes its input least (block influence 0.100): leaving it out costs \
+            "Teacher layer 1 changes its input least (block influence 0.100): removing it costs \
              least."
         );
         assert_eq!(
@@ -227,14 +227,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_layer_least_like_its_block_is_patched_first() {
+    fn the_layer_least_similar_to_its_block_is_patched_first() {
         let plan = LayerPlan::keep(&[0, 2], 4).unwrap();
         let advice =
             Advice::new(&[0.3, 0.1, 0.2, 0.4], &distances(), Some((&plan, &[0.9, 0.81])), 2);
         assert_eq!(advice.order.as_deref(), Some(&[1, 0][..]));
-        let expected = "Student layer 1 is least like its block, teacher layers 2 and 3 (cosine \
-                        0.810), then student layer 0 (0.900): by similarity the order of patching is \
-                        --order 1,0.";
+        let expected = "Student layer 1 is least similar to its block, teacher layers 2 and 3 \
+                        (cosine 0.810), then student layer 0 (0.900); the patch order by \
+                        similarity is --order 1,0.";
         assert!(advice.sentences.iter().any(|sentence| sentence == expected), "{advice:#?}");
     }
 

@@ -1,4 +1,4 @@
-//! What an analysis found, as a file: `analysis.json`.
+//! The result of an analysis as a file: `analysis.json`.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -6,29 +6,30 @@ use thiserror::Error;
 use super::{Advice, StateSimilarity};
 use crate::plan::LayerPlan;
 
-/// How alike the states of a teacher and its student are, and what follows for keeping and patching.
+/// Similarity of the hidden states of a teacher and its student, with advice on keeping and
+/// patching.
 ///
-/// Invariant: every table has the shape that the numbers of layers give it, and no value is missing.
+/// Invariant: every table has the shape given by the numbers of layers, without missing values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {
     pub format: String,
     pub version: u32,
-    /// Tokens over which all means were taken.
+    /// Number of tokens that all means are taken over.
     pub n_tokens: usize,
-    /// The plan of the student that was compared, if one was.
+    /// The plan of the student, if one was compared.
     pub plan: Option<LayerPlan>,
-    /// Block influence of each teacher layer (ShortGPT): 1 minus the mean cosine of its input and its
-    /// output, from 0 for a layer that changes no direction to 2.
+    /// Block influence of each teacher layer (ShortGPT, arXiv:2403.03853): 1 minus the mean cosine
+    /// similarity of its input and output, from 0 to 2.
     pub influence: Vec<f64>,
-    /// Row `n - 1` holds, for each first layer `l` of `n` consecutive ones, the mean angle between the
-    /// states before and after them, as a share of a half turn, from 0 to 1.
+    /// Row `n - 1`, column `l`: mean angular distance, arccos(cosine) / π, between the hidden
+    /// states before and after the `n` consecutive layers from `l` on, from 0 to 1.
     pub angular_distance: Vec<Vec<f64>>,
-    /// Cosine of each teacher state with each other, before the final norm.
+    /// Cosine similarity of each pair of teacher states, before the final norm.
     pub teacher_similarity: Vec<Vec<f64>>,
-    /// Cosine of each student state (rows) with each teacher state (columns), the last ones after the
-    /// final norm.
+    /// Cosine similarity of each student state (rows) with each teacher state (columns); the last
+    /// ones after the final norm.
     pub similarity: Option<Vec<Vec<f64>>>,
-    /// Of those, each student layer's output with the output of its teacher block.
+    /// Cosine similarity of each student layer's output with the output of its teacher block.
     pub block_similarity: Option<Vec<f64>>,
     pub advice: Advice,
 }
@@ -36,7 +37,7 @@ pub struct Analysis {
 /// Why a file is not an analysis.
 #[derive(Debug, Error)]
 pub enum AnalysisError {
-    #[error("expected what `boomerang analyze` writes: {0}")]
+    #[error("not a file written by `boomerang analyze`: {0}")]
     Json(#[from] serde_json::Error),
     #[error(
         "the file has format {format:?}, version {version}; expected {:?}, version {}",
@@ -44,7 +45,7 @@ pub enum AnalysisError {
         Analysis::VERSION
     )]
     Format { format: String, version: u32 },
-    #[error("{table} has another shape than {n_layers} teacher layers give it")]
+    #[error("{table} does not have the shape for {n_layers} teacher layers")]
     Shape { table: &'static str, n_layers: usize },
 }
 
@@ -52,8 +53,8 @@ impl Analysis {
     pub const FORMAT: &str = "boomerang-analysis";
     pub const VERSION: u32 = 1;
 
-    /// `plan` is the student's, whose states were compared; `n_layers` how many layers a student is
-    /// advised to keep.
+    /// `plan` is that of the compared student; `n_layers` is the number of layers to keep in the
+    /// advice.
     pub fn new(found: StateSimilarity, plan: Option<&LayerPlan>, n_layers: usize) -> Self {
         let StateSimilarity { n_tokens, across, within, angles } = found;
         let n_teacher_layers = within.len() - 1;
@@ -87,7 +88,7 @@ impl Analysis {
     }
 
     /// # Errors
-    /// [`AnalysisError`] for anything but an analysis of this version whose tables are whole.
+    /// [`AnalysisError`] for anything but an analysis of this version with complete tables.
     pub fn from_json(text: &str) -> Result<Self, AnalysisError> {
         #[derive(Deserialize)]
         struct Head {
@@ -133,14 +134,14 @@ impl Analysis {
         }
     }
 
-    /// Whether every number is one; a model with broken weights gives none.
+    /// Whether all values are finite; they are not for a model with broken weights.
     pub fn is_finite(&self) -> bool {
         let tables = [Some(&self.teacher_similarity), self.similarity.as_ref()];
         let tables = tables.into_iter().flatten().chain([&self.angular_distance]);
         tables.flatten().flatten().all(|value| value.is_finite())
     }
 
-    /// `similarity.csv`: one row for each student state and teacher state; `None` without a student.
+    /// `similarity.csv`: one row per pair of student and teacher state; `None` without a student.
     pub fn similarity_csv(&self) -> Option<String> {
         let table = self.similarity.as_ref()?;
         let rows = table.iter().enumerate().flat_map(|(student, row)| {
@@ -150,14 +151,14 @@ impl Analysis {
         Some(format!("student_state,teacher_state,cosine\n{}", rows.collect::<String>()))
     }
 
-    /// `influence.csv`: one row for each teacher layer.
+    /// `influence.csv`: one row per teacher layer.
     pub fn influence_csv(&self) -> String {
         let rows = self.influence.iter().enumerate();
         let rows = rows.map(|(layer, influence)| format!("{layer},{influence:.6}\n"));
         format!("teacher_layer,block_influence\n{}", rows.collect::<String>())
     }
 
-    /// `angular_distance.csv`: one row for each block of consecutive teacher layers.
+    /// `angular_distance.csv`: one row per block of consecutive teacher layers.
     pub fn angular_distance_csv(&self) -> String {
         let rows = self.angular_distance.iter().enumerate().flat_map(|(index, row)| {
             row.iter().enumerate().map(move |(first, distance)| {
@@ -181,18 +182,18 @@ mod tests {
     }
 
     #[test]
-    fn an_analysis_survives_its_file() {
+    fn an_analysis_survives_a_round_trip() {
         let json = serde_json::to_string(&analysis()).unwrap();
         assert_eq!(Analysis::from_json(&json).unwrap(), analysis());
     }
 
     #[test]
-    fn a_table_of_another_shape_is_named() {
+    fn a_table_of_the_wrong_shape_is_named() {
         let mut analysis = analysis();
         analysis.similarity.as_mut().unwrap()[1].pop();
         let json = serde_json::to_string(&analysis).unwrap();
         let error = Analysis::from_json(&json).unwrap_err();
-        assert_eq!(error.to_string(), "similarity has another shape than 4 teacher layers give it");
+        assert_eq!(error.to_string(), "similarity does not have the shape for 4 teacher layers");
     }
 
     #[test]
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn influence_is_what_the_cosine_lacks() {
+    fn influence_is_one_minus_the_cosine() {
         assert!((analysis().influence[1] - 0.1).abs() < 1e-12);
     }
 

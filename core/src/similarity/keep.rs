@@ -1,15 +1,16 @@
-//! Which layers to keep so that what is left out turns the states least.
+//! Which layers to keep so that the dropped layers change the hidden states least.
 
-/// The `n_layers` teacher layers whose blocks leave out what turns the states least, by
-/// `angular_distance` as in [`Analysis`](super::Analysis); found exactly, over all ways to cut.
+/// The `n_layers` teacher layers to keep that minimize the total angular distance across the
+/// dropped layers, with `angular_distance` as in [`Analysis`](super::Analysis). Exact, by dynamic
+/// programming over all partitions into blocks.
 ///
-/// Blocks are at most one layer longer than equal blocks would have to be: a family has as many sizes
-/// as it has blocks of several layers, and one long block would leave few.
+/// Blocks are at most one layer longer than equal blocks would be: a family has one size per block
+/// of several layers, and a single long block would leave few sizes.
 pub fn keep_advice(angular_distance: &[Vec<f64>], n_layers: usize) -> Vec<usize> {
     let n_teacher_layers = angular_distance.len();
     let n_layers = n_layers.clamp(1, n_teacher_layers.max(1));
     let longest = n_teacher_layers.div_ceil(n_layers) + 1;
-    // At each end, of the blocks so far: the least sum, and the cuts that reach it.
+    // By end of the blocks so far: the minimum sum and the block starts that reach it.
     let mut best: Vec<Option<(f64, Vec<usize>)>> = vec![None; n_teacher_layers + 1];
     best[0] = Some((0.0, Vec::new()));
     for _ in 0..n_layers {
@@ -32,7 +33,7 @@ pub(super) fn turned(angular_distance: &[Vec<f64>], kept: &[usize]) -> f64 {
     kept.iter().zip(ends).map(|(&start, end)| block_turned(angular_distance, start, end)).sum()
 }
 
-/// Of a block of which the first layer is kept.
+/// The angular distance across the dropped layers of a block, whose first layer is kept.
 fn block_turned(angular_distance: &[Vec<f64>], start: usize, end: usize) -> f64 {
     let n_dropped = end - start - 1;
     if n_dropped == 0 { 0.0 } else { angular_distance[n_dropped - 1][start + 1] }
@@ -46,13 +47,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_layer_that_turns_least_is_left_out_first() {
+    fn the_layer_with_the_smallest_distance_is_dropped_first() {
         assert_eq!(keep_advice(&distances(), 3), [0, 2, 3]);
     }
 
     proptest! {
         #[test]
-        fn no_other_plan_turns_less(
+        fn no_other_plan_has_a_smaller_distance(
             values in prop::collection::vec(0.0..1.0_f64, 28),
             n_layers in 1..8_usize,
         ) {

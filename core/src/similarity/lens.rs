@@ -1,48 +1,48 @@
-//! What every layer of a member would write next, were it the last (the logit lens of nostalgebraist,
-//! 2020), and how near its output is to the teacher's.
+//! Logit lens (nostalgebraist, 2020): the next token that a member would predict if each layer were
+//! its last, and the similarity of each layer's output to the teacher's.
 //!
-//! The final norm and the head are trained on the last layer's output; before that, what they say is
-//! a reading, and only a likely one where layers write into one residual stream.
+//! The final norm and the head are trained on the last layer's output; on earlier layers their
+//! predictions are only an interpretation, plausible where layers share a residual stream.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 
 use crate::distill::loss::alignment_loss;
 use crate::evaluate::{ReadBackError, read_finite};
-use crate::generate::{GenerateError, PLACES_AT_ONCE, whole_text};
+use crate::generate::{GenerateError, POSITIONS_AT_ONCE, whole_text};
 use crate::model::{AttentionMask, LanguageModel};
 use crate::plan::Alignment;
 
-/// One state of the residual stream, read as if it were the last.
+/// The logit lens at one hidden state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Depth {
-    /// After each place that was looked at.
+    /// The prediction at each requested position.
     pub guesses: Vec<LensGuess>,
-    /// Mean cosine with the teacher's state at the same depth, over the whole text, from -1 to 1. The
-    /// last states are compared after each model's final norm, as the alignment loss does.
+    /// Mean cosine similarity with the teacher's corresponding state over the whole text, from -1
+    /// to 1. The last states are compared after each model's final norm, as in the alignment loss.
     pub similarity: f64,
 }
 
-/// The likeliest next token.
+/// The most likely next token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LensGuess {
     pub token: u32,
-    /// In `0..=1`.
+    /// Its probability, in `0..=1`.
     pub probability: f64,
 }
 
-/// Looks through `member`'s head at the embedding and at the output of each of its layers, after
-/// place `from` of the text and all later ones.
+/// Applies `member`'s final norm and head to the embedding and to the output of each of its layers,
+/// at position `from` of the text and all later ones.
 ///
-/// `alignment` pairs the member's states with the teacher's, one pair for each state
+/// `alignment` pairs each of the member's states with one of the teacher's
 /// ([`LayerPlan::alignment_of`](crate::plan::LayerPlan::alignment_of)). All states of both models
-/// are held at once, and never more logits than those of a few places of one state.
+/// are in memory at once, but logits only for a few positions of one state.
 ///
 /// # Errors
-/// [`GenerateError`] when the text does not fit the model, or the device is lost.
+/// [`GenerateError`] if the text is not valid for the model, or the device is lost.
 ///
 /// # Panics
-/// When the alignment is not the member's.
+/// If the alignment does not have one pair per state of the member.
 pub async fn look_inside(
     teacher: &LanguageModel,
     member: &LanguageModel,
@@ -69,7 +69,7 @@ pub async fn look_inside(
     let (mut likeliest, mut log_probs) = (Vec::new(), Vec::new());
     for (depth, state) in of_member.into_iter().enumerate() {
         let state = state.narrow(1, from, seq - from);
-        // The last one comes normalised.
+        // The last one is already normalized.
         let state = if depth == last { state } else { member.normalize(state) };
         let (tokens, logs) = guesses(member, state.squeeze_dim::<2>(0));
         likeliest.push(tokens);
@@ -78,17 +78,17 @@ pub async fn look_inside(
     let likeliest =
         Tensor::cat(likeliest, 0).into_data_async().await.map_err(ReadBackError::new)?;
     let numbers = Tensor::cat(vec![Tensor::cat(log_probs, 0).squeeze_dim::<1>(1), distances], 0);
-    let numbers = read_finite(numbers, "the log-probabilities behind layers").await?;
+    let numbers = read_finite(numbers, "the log-probabilities of the logit lens").await?;
     let numbers: Vec<f64> = numbers.into_iter().map(f64::from).collect();
     let (log_probs, distances) = numbers.split_at(numbers.len() - alignment.len());
     let likeliest: Vec<u32> = likeliest.iter::<u32>().collect();
     let guess = |(&token, &log_prob): (&u32, &f64)| LensGuess {
         token,
-        // Rounding may have left a little more than all.
+        // Rounding may make it slightly larger than 1.
         probability: log_prob.exp().min(1.0),
     };
-    let n_places = seq - from;
-    let depths = likeliest.chunks(n_places).zip(log_probs.chunks(n_places)).zip(distances);
+    let n_positions = seq - from;
+    let depths = likeliest.chunks(n_positions).zip(log_probs.chunks(n_positions)).zip(distances);
     let depth = |((tokens, log_probs), distance): ((&[u32], &[f64]), &f64)| Depth {
         guesses: tokens.iter().zip(log_probs).map(guess).collect(),
         similarity: (1.0 - distance).clamp(-1.0, 1.0),
@@ -96,14 +96,15 @@ pub async fn look_inside(
     Ok(depths.map(depth).collect())
 }
 
-/// The likeliest token of each state and its log-probability, a few places at a time.
+/// The most likely token at each position and its log-probability, computed a few positions at a
+/// time.
 ///
-/// Shapes: `states` is `[places, d_model]`, both results are `[places, 1]`.
+/// Shapes: `states` is `[positions, d_model]`, both results are `[positions, 1]`.
 fn guesses(member: &LanguageModel, states: Tensor<2>) -> (Tensor<2, Int>, Tensor<2>) {
-    let [n_places, _] = states.dims();
+    let [n_positions, _] = states.dims();
     let (mut tokens, mut log_probs) = (Vec::new(), Vec::new());
-    for start in (0..n_places).step_by(PLACES_AT_ONCE) {
-        let n_here = PLACES_AT_ONCE.min(n_places - start);
+    for start in (0..n_positions).step_by(POSITIONS_AT_ONCE) {
+        let n_here = POSITIONS_AT_ONCE.min(n_positions - start);
         // [n_here, vocab]
         let found = log_softmax(member.logits(states.clone().narrow(0, start, n_here)), 1);
         let likeliest = found.clone().argmax(1);
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
     use crate::config::ModelConfig;
     use crate::distill::Initialization;
-    use crate::generate::{Along, Guess};
+    use crate::generate::{Guess, TextComparison};
     use crate::model::parameters::Parameter;
     use crate::plan::{LayerPlan, Patch};
     use crate::prune::{Family, Student, Teacher};
@@ -146,9 +147,9 @@ mod tests {
         Family::new(Teacher::new(random(6, 1)), student).unwrap()
     }
 
-    /// Longer than the places whose logits are held at a time.
+    /// Longer than the positions whose logits are in memory at a time.
     fn text() -> Vec<u32> {
-        (0..45_u32).map(|place| (place * place + 3) % 31).collect()
+        (0..45_u32).map(|position| (position * position + 3) % 31).collect()
     }
 
     fn look(family: &Family, patched: &[usize], from: usize) -> Vec<Depth> {
@@ -160,13 +161,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_layer_says_what_the_member_expects() {
+    fn the_last_layer_predicts_what_the_member_predicts() {
         let family = family();
         let member = family.member(&Patch::of(&[1], family.plan()).unwrap());
         let depths = look(&family, &[1], 10);
         assert_eq!(depths.len(), 6);
-        let along = Along::new(family.teacher().model(), &text(), 10).unwrap();
-        let expected: Vec<Guess> = block_on(along.guesses(&member)).unwrap();
+        let comparison = TextComparison::new(family.teacher().model(), &text(), 10).unwrap();
+        let expected: Vec<Guess> = block_on(comparison.guesses(&member)).unwrap();
         let found = &depths.last().unwrap().guesses;
         assert_eq!(found.len(), 35);
         for (found, expected) in found.iter().zip(&expected) {
@@ -176,14 +177,14 @@ mod tests {
     }
 
     #[test]
-    fn the_teacher_is_like_itself_at_every_depth() {
+    fn the_teacher_equals_itself_at_every_depth() {
         let depths = look(&family(), &[0, 1, 2], 0);
         assert_eq!(depths.len(), 7);
         assert!(depths.iter().all(|depth| (depth.similarity - 1.0).abs() < 1e-5), "{depths:?}");
     }
 
     #[test]
-    fn a_member_is_like_its_teacher_up_to_where_they_part() {
+    fn a_member_equals_its_teacher_up_to_the_first_student_layer() {
         // T0, T1, then student layers.
         let similarity: Vec<f64> =
             look(&family(), &[0], 0).iter().map(|depth| depth.similarity).collect();
@@ -191,16 +192,16 @@ mod tests {
         assert!(similarity[3..].iter().all(|cosine| *cosine < 0.99), "{similarity:?}");
     }
 
-    /// Embeddings along axes, and layers that add nothing: by hand, every depth says the token that
-    /// was read, with probability `e^4 / (e^4 + 15)`.
+    /// One-hot embeddings and layers that add nothing: by hand, every depth predicts its input
+    /// token with probability `e^4 / (e^4 + 15)`.
     #[test]
-    fn without_layers_that_act_every_depth_says_what_was_read() {
+    fn without_active_layers_every_depth_predicts_its_input() {
         let config = r#"{"model_type": "qwen3", "vocab_size": 16, "hidden_size": 16,
             "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4,
             "num_key_value_heads": 2, "head_dim": 6, "max_position_embeddings": 64,
             "rms_norm_eps": 1e-9, "tie_word_embeddings": true}"#;
         let config = ModelConfig::from_json(config).unwrap();
-        let along_axes = |parameter: &Parameter| {
+        let one_hot = |parameter: &Parameter| {
             let n_values: usize = parameter.shape.iter().product();
             let mut values = vec![0.0_f32; n_values];
             if parameter.path.starts_with("embedding.") {
@@ -210,11 +211,11 @@ mod tests {
             }
             Ok::<_, ()>(TensorData::new(values, parameter.shape.clone()))
         };
-        let model = LanguageModel::build(&config, &Device::flex(), along_axes).unwrap();
+        let model = LanguageModel::build(&config, &Device::flex(), one_hot).unwrap();
         let text = [3, 1, 4, 1, 5];
         let alignment = (0..3).map(|state| (state, state)).collect();
         let depths = block_on(look_inside(&model, &model, &alignment, &text, 0)).unwrap();
-        // A unit vector of 16 dimensions has root mean square 1/4; normalised, it is 4 long.
+        // A unit vector of 16 dimensions has root mean square 1/4; normalized, it has length 4.
         let expected = 4.0_f64.exp() / (4.0_f64.exp() + 15.0);
         for depth in &depths {
             let tokens: Vec<u32> = depth.guesses.iter().map(|guess| guess.token).collect();

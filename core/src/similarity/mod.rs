@@ -1,8 +1,9 @@
-//! How alike states are: the student's to the teacher's, and the teacher's to each other.
+//! Cosine similarity of hidden states: student to teacher, and teacher states to each other.
 //!
-//! A student layer that imitates its block well can be patched at little risk, and a teacher layer
-//! that hardly turns its input can be left out. Both are cheap to measure, and both are proxies: what
-//! a member is worth is its divergence from the teacher, which [`search`](crate::search) measures.
+//! A student layer that imitates its block well can be patched with little risk, and a teacher
+//! layer that hardly changes the direction of its input can be dropped. Both are cheap to measure,
+//! but only proxies: the quality of a member is its divergence from the teacher, which
+//! [`search`](crate::search) measures.
 
 mod advice;
 mod analysis;
@@ -22,11 +23,11 @@ pub use keep::keep_advice;
 pub use lens::{Depth, LensGuess, look_inside};
 pub use states::{StateSimilarity, compare_states};
 
-/// Mean cosine between each student layer's output and the output of its teacher block, first layer
-/// first, from -1 to 1. Both models run on their own states.
+/// Mean cosine similarity between each student layer's output and the output of its teacher block,
+/// first layer first, from -1 to 1. Each model runs on its own hidden states.
 ///
 /// # Errors
-/// [`ReadBackError`] when the device is lost.
+/// [`ReadBackError`] if the device is lost.
 pub async fn block_similarity(
     family: &Family,
     batches: &[Batch],
@@ -44,7 +45,7 @@ pub async fn block_similarity(
             alignment_loss(states.0, states.1, batch.is_token.clone(), batch.n_tokens)
         });
         let distances =
-            read_finite(Tensor::cat(distances.collect(), 0), "the cosines of states").await?;
+            read_finite(Tensor::cat(distances.collect(), 0), "the cosine similarities").await?;
         for (sum, distance) in sums.iter_mut().zip(distances) {
             *sum += (1.0 - f64::from(distance)) * batch.n_tokens as f64;
         }

@@ -1,8 +1,8 @@
-//! Cosines and angles between the states of a teacher and a student: one pass and one read-back for
-//! each batch.
+//! Cosine similarities and angles between the hidden states of a teacher and a student, with one
+//! pass and one read-back per batch.
 //!
-//! Only sums are kept between batches, so that memory does not grow with the text. Nothing of the
-//! size of the vocabulary is computed.
+//! Only sums are kept between batches, so that memory does not grow with the text. No logits are
+//! computed.
 
 use burn::tensor::Tensor;
 
@@ -10,37 +10,38 @@ use crate::distill::{Batch, BatchTensors};
 use crate::evaluate::{ReadBackError, read_finite};
 use crate::model::LanguageModel;
 
-/// Means over the tokens of some texts.
+/// Similarities of hidden states, averaged over the tokens of some texts.
 ///
-/// State `l` of a model is what its layer `l` is given: 0 is the embedding, the last one the output of
-/// the last layer. `across` looks at the last states after each model's final norm, as the head does
-/// and as in transformers; the others before it, so that the last layer is told from the norm.
+/// State `l` of a model is the input of layer `l`: 0 is the embedding, the last one the output of
+/// the last layer. `across` uses the last states after each model's final norm, as the head does
+/// and as in transformers; the others use it before the norm, to separate the last layer from the
+/// norm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StateSimilarity {
     pub n_tokens: usize,
-    /// Cosine of each student state (rows) with each teacher state (columns), from -1 to 1; `None`
-    /// without a student.
+    /// Cosine similarity of each student state (rows) with each teacher state (columns), from -1 to
+    /// 1; `None` without a student.
     pub across: Option<Vec<Vec<f64>>>,
-    /// Cosine of each teacher state with each other; symmetric, 1 on the diagonal.
+    /// Cosine similarity of each pair of teacher states; symmetric, 1 on the diagonal.
     pub within: Vec<Vec<f64>>,
-    /// The angle between each teacher state and each other as a share of a half turn, from 0 to 1:
-    /// the mean of `arccos(cosine) / π`. Angles below 2e-4 are those of rounding.
+    /// Angular distance of each pair of teacher states, from 0 to 1: the mean of `arccos(cosine) /
+    /// π`. Values below 2e-4 are rounding errors.
     pub angles: Vec<Vec<f64>>,
 }
 
-/// Tokens whose states are compared at once; bounds what is held beside the states themselves.
+/// Tokens whose states are compared at once; bounds the memory in addition to the states.
 const TOKENS_AT_ONCE: usize = 4096;
 
-/// A zero vector has no direction; its cosine with anything is then 0.
+/// Gives a zero vector, which has no direction, a cosine of 0 with anything.
 const SQUARED_NORM_FLOOR: f64 = 1e-12;
 
-/// Compares the states of `teacher` with each other and with those of `student`, where there is one;
-/// `progress` is told the batches done so far.
+/// Compares the states of `teacher` with each other and with those of `student`, if there is one;
+/// `progress` receives the number of completed batches.
 ///
-/// The states of one batch are held at a time: the caller chooses how large a batch is.
+/// The states of one batch are in memory at a time; the caller chooses the batch size.
 ///
 /// # Errors
-/// [`ReadBackError`] when the device is lost.
+/// [`ReadBackError`] if the device is lost.
 pub async fn compare_states(
     teacher: &LanguageModel,
     student: Option<&LanguageModel>,
@@ -55,7 +56,7 @@ pub async fn compare_states(
     for (number, batch) in batches.iter().enumerate() {
         let tensors = batch.to_device(&teacher.device());
         let of_batch =
-            read_finite(batch_sums(teacher, student, &tensors), "the cosines of states").await?;
+            read_finite(batch_sums(teacher, student, &tensors), "the cosine similarities").await?;
         for (sum, of_batch) in sums.iter_mut().zip(of_batch) {
             *sum += f64::from(of_batch);
         }
@@ -74,7 +75,7 @@ pub async fn compare_states(
     })
 }
 
-/// Sums over the batch's tokens, one after another: `across`, `within`, `angles`.
+/// Sums over the batch's tokens, concatenated: `across`, `within`, `angles`.
 fn batch_sums(
     teacher: &LanguageModel,
     student: Option<&LanguageModel>,
@@ -137,7 +138,8 @@ fn residual_states(model: &LanguageModel, batch: &BatchTensors) -> Vec<Tensor<3>
     states
 }
 
-/// Every state scaled to length 1. Shapes: each `[batch, seq, d_model]` -> `[batch * seq, d_model]`
+/// Scales every state to unit length. Shapes: each `[batch, seq, d_model]` -> `[batch * seq,
+/// d_model]`
 fn directions(states: Vec<Tensor<3>>) -> Vec<Tensor<2>> {
     let direction = |state: Tensor<3>| {
         let [batch, seq, d_model] = state.dims();

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use boomerang_core::corpus::course::{self, LEARNING_RATE};
+use boomerang_core::corpus::distill_recipe::{self, LEARNING_RATE};
 use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::distill::{Distiller, Initialization};
 use boomerang_core::model::LanguageModel;
@@ -42,7 +42,7 @@ pub(crate) enum Start {
 impl DistillRun {
     /// The demo's run, with all three loss terms.
     pub(crate) fn new(plan: LayerPlan, steps: usize, seed: u64) -> Self {
-        Self { plan, start: Start::Teacher, loss: course::loss_weights(), steps, seed }
+        Self { plan, start: Start::Teacher, loss: distill_recipe::loss_weights(), steps, seed }
     }
 
     fn start(&self, embedded: &EmbeddedFamily) -> anyhow::Result<Student> {
@@ -56,10 +56,10 @@ impl DistillRun {
     }
 
     fn run(&self, embedded: &EmbeddedFamily, stepped: &dyn Fn()) -> anyhow::Result<Student> {
-        let settings = course::settings(self.loss, LEARNING_RATE, self.steps);
+        let settings = distill_recipe::settings(self.loss, LEARNING_RATE, self.steps);
         let student = self.start(embedded)?;
         let mut distiller = Distiller::new(embedded.teacher.clone(), student, settings, 0);
-        for batch in embedded.corpus.lessons(self.seed, embedded.made.seq_len).take(self.steps) {
+        for batch in embedded.corpus.batches(self.seed, embedded.made.seq_len).take(self.steps) {
             let report = block_on(distiller.step(&[batch]));
             if !report.is_finite() {
                 return Err(Exit::Diverged.error("the loss is NaN or infinite"));

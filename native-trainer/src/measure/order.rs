@@ -3,7 +3,7 @@
 use boomerang_core::distill::Batch;
 use boomerang_core::plan::PatchOrder;
 use boomerang_core::prune::Family;
-use boomerang_core::search::{self, Known};
+use boomerang_core::search::{self, MeasuredMembers};
 use boomerang_core::similarity::{block_similarity, similarity_order};
 use futures_lite::future::block_on;
 
@@ -52,7 +52,7 @@ pub fn find(
     beam: usize,
     family: &Family,
     batches: &[Batch],
-    known: &mut Known<'_>,
+    known: &mut MeasuredMembers<'_>,
     progress: &mut dyn FnMut(usize),
 ) -> anyhow::Result<Vec<usize>> {
     let order = match method {
@@ -100,7 +100,7 @@ pub fn choose(
 /// # Errors
 /// When the device is lost, or a divergence is not finite.
 pub fn search(family: &Family, batches: &[Batch]) -> anyhow::Result<PatchOrder> {
-    let mut known = Known::new(family, batches, search::Metric::Kl);
+    let mut known = MeasuredMembers::new(family, batches, search::Metric::Kl);
     let mut bar = Progress::new("search the order", family.plan().n_student_layers());
     let mut progress = |done| bar.set(done, || "student layers".to_owned());
     let order = find(Method::Klpatch, 1, family, batches, &mut known, &mut progress)?;

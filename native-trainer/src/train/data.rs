@@ -136,7 +136,7 @@ mod tests {
         let padded = "{\"input_ids\": [1, 2, 10], \"attention_mask\": [1, 1, 0]}";
         let outside = refusal(padded);
         assert!(outside.contains("line 1: token 10 at input_ids[2]"), "{outside}");
-        assert!(outside.contains("vocabulary, which ends at 9"), "{outside}");
+        assert!(outside.contains("vocabulary (0 to 9)"), "{outside}");
     }
 
     #[test]
@@ -153,6 +153,6 @@ mod tests {
     #[test]
     fn text_without_a_tokenizer_is_named() {
         let error = refusal("{\"text\": \"a\"}");
-        assert!(error.contains("A.JSONL, line 1: text needs a tokenizer.json"), "{error}");
+        assert!(error.contains("A.JSONL, line 1: text requires a tokenizer.json"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The tables of names of masked language models.
+//! Name tables of masked language models.
 
 use super::rows::Layout::{AsStored, Transposed};
 use super::rows::{Row, Table};
@@ -41,7 +41,7 @@ pub(super) const BERT: Table = Table {
     layer: &[BERT_LAYER],
     ends: BERT_ENDS,
     also: &[("bert.", ""), ("cls.predictions.bias", "cls.predictions.decoder.bias")],
-    // The first checkpoints are older than these names.
+    // The first checkpoints predate these names.
     also_ending: &[
         (".LayerNorm.weight", ".LayerNorm.gamma"),
         (".LayerNorm.bias", ".LayerNorm.beta"),

@@ -1,4 +1,4 @@
-//! Hugging Face's tensor names for our parameters, one row each.
+//! Maps parameters to Hugging Face tensor names, one table row each.
 
 mod masked;
 mod rows;
@@ -6,7 +6,7 @@ mod rows;
 use crate::config::ModelConfig;
 use rows::{Fusion, Layout, Row, Table};
 
-/// How a parameter lies in a checkpoint.
+/// How a parameter is stored in a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Storage {
     /// Linear weights are `[d_input, d_output]` here and in most checkpoints `[d_output, d_input]`.
@@ -14,10 +14,11 @@ pub struct Storage {
     pub share: Share,
 }
 
-/// Which part of a stored tensor's outputs a parameter is; several parameters may share one tensor.
+/// The share of a stored tensor's outputs that belongs to a parameter; fused tensors hold several
+/// parameters.
 ///
-/// The outputs are `groups` times `per_group` blocks, and the parameter has the blocks `start..end`
-/// of every group.
+/// The outputs are divided into `groups` groups of `per_group` blocks; the parameter has the blocks
+/// `start..end` of every group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     pub groups: usize,
@@ -29,7 +30,8 @@ pub struct Share {
 impl Share {
     pub const WHOLE: Self = Self { groups: 1, per_group: 1, start: 0, end: 1 };
 
-    /// Outputs of the stored tensor, given those of the parameter; `None` when they do not divide.
+    /// Number of outputs of the stored tensor, given that of the parameter; `None` if not
+    /// divisible.
     pub(super) fn n_stored(self, n_outputs: usize) -> Option<usize> {
         let n_own = self.groups * (self.end - self.start);
         n_outputs.is_multiple_of(n_own).then(|| n_outputs / n_own * self.groups * self.per_group)
@@ -45,30 +47,30 @@ impl Share {
     }
 }
 
-/// The names in checkpoints of one model.
+/// The tensor names of one model.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'config> {
     table: Table,
     config: &'config ModelConfig,
 }
 
-/// Where a parameter is.
+/// Name and layout of the tensor that stores a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The tensor's name, as we write it.
+pub struct TensorLocation {
+    /// The canonical tensor name, used for writing.
     pub name: String,
-    /// Other names under which it may be found.
+    /// Alternative names, accepted for reading.
     pub also: Vec<String>,
     pub storage: Storage,
 }
 
-impl Place {
-    /// All names under which the tensor may be found, ours first.
+impl TensorLocation {
+    /// All accepted names, the canonical one first.
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
         std::iter::once(&self.name).chain(&self.also)
     }
 
-    /// The stored tensor's shape, given the parameter's; `None` when the outputs do not divide.
+    /// The stored tensor's shape, given the parameter's; `None` if the outputs are not divisible.
     pub(super) fn stored_shape(&self, shape: &[usize]) -> Option<Vec<usize>> {
         let (&n_outputs, inputs) = shape.split_last()?;
         let mut stored = inputs.to_vec();
@@ -85,11 +87,11 @@ impl<'config> Names<'config> {
         Self { table: Table::of(config.architecture), config }
     }
 
-    /// Where a parameter is in a checkpoint.
+    /// Locates a parameter in a checkpoint.
     ///
     /// `path` is a parameter of a model (`layers.3.mlp.up.weight`, `norm.gamma`) or, for the file
-    /// of a single layer, of a layer (`mlp.up.weight`). `None` for a path that no model has.
-    pub fn find(&self, path: &str) -> Option<Place> {
+    /// of a single layer, of a layer (`mlp.up.weight`). `None` for an unknown path.
+    pub fn find(&self, path: &str) -> Option<TensorLocation> {
         let look_up = |rows: &[Row], path: &str| {
             rows.iter().find(|row| row.0 == path).map(|&(_, name, layout)| (name, layout))
         };
@@ -107,21 +109,21 @@ impl<'config> Names<'config> {
                 (name.to_owned(), layout)
             }
         };
-        let otherwise_begun = self.table.also.iter().filter_map(|(ours, theirs)| {
+        let with_other_prefixes = self.table.also.iter().filter_map(|(ours, theirs)| {
             name.strip_prefix(ours).map(|rest| format!("{theirs}{rest}"))
         });
-        let mut also: Vec<String> = otherwise_begun.collect();
+        let mut also: Vec<String> = with_other_prefixes.collect();
         for (ours, theirs) in self.table.also_ending {
             let names = std::iter::once(&name).chain(&also);
-            let otherwise_ended =
+            let with_other_suffixes =
                 names.filter_map(|name| Some(format!("{}{theirs}", name.strip_suffix(ours)?)));
-            let otherwise_ended: Vec<String> = otherwise_ended.collect();
-            also.extend(otherwise_ended);
+            let with_other_suffixes: Vec<String> = with_other_suffixes.collect();
+            also.extend(with_other_suffixes);
         }
-        Some(Place { name, also, storage: self.storage(layout) })
+        Some(TensorLocation { name, also, storage: self.storage(layout) })
     }
 
-    /// The number of the layer that a tensor belongs to, and its name inside the layer.
+    /// The index of the layer that a tensor belongs to, and its name inside the layer.
     pub(crate) fn in_layer<'name>(&self, name: &'name str) -> Option<(usize, &'name str)> {
         let canonical = self.table.layer_prefix;
         let others = self.table.also.iter().filter_map(|(ours, theirs)| {
@@ -134,32 +136,30 @@ impl<'config> Names<'config> {
         Some((number.parse().ok()?, part))
     }
 
-    /// Whether a parameter of a layer is read from the tensor that has this name inside the layer.
+    /// Whether a tensor with this name inside a layer stores a parameter.
     pub(crate) fn is_layer_part(&self, part: &str) -> bool {
         self.layer_paths()
-            .any(|path| self.find(path).is_some_and(|place| place.names().any(|name| name == part)))
+            .any(|path| self.find(path).is_some_and(|found| found.names().any(|name| name == part)))
     }
 
-    /// The name of a part of a layer, as we write it.
+    /// The canonical name of a layer's tensor, given its name inside the layer.
     pub(super) fn of_layer_part(&self, layer: usize, part: &str) -> String {
         format!("{}.{layer}.{part}", self.table.layer_prefix)
     }
 
-    /// Which part of a model a tensor belongs to: `layers`, `embedding`, `norm`, `transform` or
-    /// `head`; `None` for one that no part reads.
+    /// The part of a model that a tensor belongs to: `layers`, `embedding`, `norm`, `transform` or
+    /// `head`; `None` if it is not used.
     pub fn part(&self, name: &str) -> Option<&'static str> {
         if self.in_layer(name).is_some() {
             return Some("layers");
         }
         let path = self.end_paths().find(|path| {
-            self.find(path).is_some_and(|place| {
-                place.name == name || place.also.iter().any(|other| other == name)
-            })
+            self.find(path).is_some_and(|found| found.names().any(|other| other == name))
         })?;
         path.split('.').next()
     }
 
-    /// Paths of the parameters inside a layer, those included that this model leaves out.
+    /// Paths of the parameters inside a layer, including those that this model does not have.
     pub(super) fn layer_paths(&self) -> impl Iterator<Item = &'static str> {
         self.table.layer.iter().flat_map(|rows| rows.iter().map(|row| row.0))
     }
@@ -221,15 +221,15 @@ mod tests {
     }
 
     #[test]
-    fn the_first_berts_are_found_by_their_older_names() {
+    fn the_first_berts_are_found_by_their_old_names() {
         let config = config("bert");
-        let place = Names::of(&config).find("layers.1.mlp_sum_norm.beta").unwrap();
-        assert_eq!(place.name, "bert.encoder.layer.1.output.LayerNorm.bias");
+        let found = Names::of(&config).find("layers.1.mlp_sum_norm.beta").unwrap();
+        assert_eq!(found.name, "bert.encoder.layer.1.output.LayerNorm.bias");
         let also =
             ["encoder", "bert.encoder"].map(|start| format!("{start}.layer.1.output.LayerNorm"));
         let expected =
             [format!("{}.bias", also[0]), format!("{}.beta", also[1]), format!("{}.beta", also[0])];
-        assert_eq!(place.also, expected);
+        assert_eq!(found.also, expected);
     }
 
     #[test]

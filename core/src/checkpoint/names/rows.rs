@@ -1,32 +1,31 @@
-//! The tables of names: a row for each parameter.
+//! Name tables: one row per parameter.
 
 use super::masked;
 use crate::architecture::Architecture;
 
-/// A parameter: our path, theirs, how it is stored there.
+/// `(parameter path, Hugging Face tensor name, layout)`.
 pub(super) type Row = (&'static str, &'static str, Layout);
 
-/// [`Storage`] before the sizes of the model are known.
+/// Layout before the sizes of the model are known.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Layout {
     AsStored,
     Transposed,
-    /// One of the parameters that share a tensor. The first flag is for matrices that are
-    /// transposed.
+    /// One of several parameters in a fused tensor; the flag is true for transposed matrices.
     Fused(bool, Fusion),
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fusion {
-    /// Queries, keys, values of all heads, one after the other.
+    /// All queries, then all keys, then all values.
     Query,
     Key,
     Value,
-    /// Query, key and value of each head after those of the one before it.
+    /// Query, key and value interleaved by head.
     HeadQuery,
     HeadKey,
     HeadValue,
-    /// The queries that share a key, the key, the value, group by group.
+    /// Interleaved by key-value group: its queries, its key, its value.
     GroupQuery,
     GroupKey,
     GroupValue,
@@ -123,7 +122,7 @@ const GPT_NEOX_LAYER: &[Row] = &[
     ("mlp.down.bias", "mlp.dense_4h_to_h.bias", AsStored),
 ];
 
-/// Its linear weights are `[d_input, d_output]`, as ours.
+/// Its linear weights are `[d_input, d_output]`, as in this crate.
 const GPT2_LAYER: &[Row] = &[
     ("attention_norm.gamma", "ln_1.weight", AsStored),
     ("attention_norm.beta", "ln_1.bias", AsStored),
@@ -176,10 +175,9 @@ pub(super) struct Table {
     pub(super) layer_prefix: &'static str,
     pub(super) layer: &'static [&'static [Row]],
     pub(super) ends: &'static [Row],
-    /// Beginnings of names that other writers of such checkpoints leave out or spell otherwise:
-    /// ours, theirs.
+    /// Name prefixes that other programs omit or spell differently: `(canonical, alternative)`.
     pub(super) also: &'static [(&'static str, &'static str)],
-    /// The same for the ends of names.
+    /// The same for name suffixes.
     pub(super) also_ending: &'static [(&'static str, &'static str)],
 }
 
@@ -189,7 +187,7 @@ impl Table {
             layer_prefix: "model.layers",
             layer,
             ends: LLAMA_ENDS,
-            // Files of the bare model, without a head.
+            // Files of the base model, without a head.
             also: &[("model.", "")],
             also_ending: &[],
         };
@@ -212,7 +210,7 @@ impl Table {
                 layer_prefix: "gpt_neox.layers",
                 layer: &[GPT_NEOX_LAYER],
                 ends: GPT_NEOX_ENDS,
-                // transformers 5 calls the head of every model alike.
+                // transformers 5 uses the same name for the head of every model.
                 also: &[("gpt_neox.", ""), ("embed_out.", "lm_head.")],
                 also_ending: &[],
             },

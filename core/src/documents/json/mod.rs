@@ -1,11 +1,12 @@
-//! JSON as Python writes it: `NaN` and `Infinity` are numbers, and a surrogate may stand alone.
+//! JSON as written by Python: `NaN` and `Infinity` are numbers, and unpaired surrogates are
+//! accepted.
 //!
-//! Every value knows where it begins, so that whoever reads its meaning can name the place too.
+//! Every value carries its position, so that later errors can report it.
 
-/// A value and where it begins.
+/// A value and its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Json {
-    /// Bytes from the start of the text.
+    /// Byte offset in the text.
     pub at: usize,
     pub value: JsonValue,
 }
@@ -19,12 +20,12 @@ pub enum JsonValue {
     Float(f64),
     Text(String),
     List(Vec<Json>),
-    /// In the order of the file; a key may occur twice.
+    /// In the order of the file; keys may be repeated.
     Map(Vec<(String, Json)>),
 }
 
 impl JsonValue {
-    /// With its article, for messages.
+    /// The type with its article, for errors.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -37,27 +38,27 @@ impl JsonValue {
     }
 }
 
-/// Where a text is not JSON.
+/// A syntax error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
-    /// Bytes from the start of the text.
+    /// Byte offset in the text.
     pub(super) at: usize,
     pub(super) expected: &'static str,
 }
 
-/// Reads values from one part of a text.
+/// Parses values from one part of a text.
 pub(super) struct Parser<'a> {
     /// Up to the end of the part.
     text: &'a str,
     at: usize,
-    /// Surrogates without their other half, read as U+FFFD.
+    /// Number of unpaired surrogates, replaced by U+FFFD.
     pub(super) n_replaced: usize,
 }
 
-/// Lists and objects inside each other: the limit of serde_json.
+/// Maximum nesting depth, as in serde_json.
 const MAX_DEPTH: usize = 128;
 
-const DEPTH: &str = "at most 128 lists and objects inside each other";
+const DEPTH: &str = "at most 128 nested lists and objects";
 
 impl<'a> Parser<'a> {
     /// The part of the text from `start` on.
@@ -65,7 +66,7 @@ impl<'a> Parser<'a> {
         Self { text, at: start, n_replaced: 0 }
     }
 
-    /// The position of the next value or sign.
+    /// Position of the next value or punctuation.
     pub(super) fn next_at(&mut self) -> usize {
         while self.peek().is_some_and(|byte| b" \t\r\n".contains(&byte)) {
             self.at += 1;
@@ -73,12 +74,12 @@ impl<'a> Parser<'a> {
         self.at
     }
 
-    /// Whether only blanks are left.
+    /// Whether only whitespace is left.
     pub(super) fn is_at_end(&mut self) -> bool {
         self.next_at() == self.text.len()
     }
 
-    /// Takes a sign if it is the next one.
+    /// Consumes a punctuation byte if it is next.
     pub(super) fn take(&mut self, sign: u8) -> bool {
         self.next_at();
         let is_next = self.peek() == Some(sign);
@@ -154,7 +155,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A number, or one of the words that stand without quotes.
+    /// A number or an unquoted literal.
     fn word(&mut self) -> Result<JsonValue, Fault> {
         let words = [
             ("null", JsonValue::Null),
@@ -222,7 +223,7 @@ impl<'a> Parser<'a> {
         self.at - start
     }
 
-    /// A string whose first quote is next.
+    /// Parses a string; its opening quote is next.
     fn string(&mut self) -> Result<String, Fault> {
         self.at += 1;
         let mut string = String::new();
@@ -245,7 +246,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// The character that an escape means.
+    /// Parses an escape sequence.
     fn escape(&mut self) -> Result<char, Fault> {
         let letter = self.text.as_bytes().get(self.at + 1).copied();
         let char = match letter {
@@ -280,7 +281,7 @@ impl<'a> Parser<'a> {
         Ok(char::REPLACEMENT_CHARACTER)
     }
 
-    /// The number of `\uXXXX` at a position.
+    /// The code unit of `\uXXXX` at a position.
     fn unit_at(&self, at: usize) -> Option<u32> {
         let escape = self.text.as_bytes().get(at..at + 6)?;
         let digits = escape.strip_prefix(b"\\u")?;

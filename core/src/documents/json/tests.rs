@@ -1,4 +1,4 @@
-//! What is JSON here, beside what serde_json says.
+//! Tests of the JSON parser against serde_json.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ fn parse(text: &str) -> Result<JsonValue, Fault> {
     if parser.is_at_end() { Ok(json.value) } else { parser.fault("the end") }
 }
 
-/// As serde_json has it.
+/// Converts to a serde_json value.
 fn plain(value: &JsonValue) -> serde_json::Value {
     match value {
         JsonValue::Null => serde_json::Value::Null,
@@ -88,13 +88,14 @@ proptest! {
     fn what_serde_json_reads_is_read_alike(text in "[\\[\\]{}\",:.0-9eE+\\-\\\\u ntrufalse]{0,12}") {
         match (parse(&text), serde_json::from_str::<serde_json::Value>(&text)) {
             (Ok(found), Ok(expected)) => {
-                // Of two keys the last counts, and numbers may differ in their last bit.
+                // Of repeated keys serde_json keeps the last, and numbers may differ in their last
+                // bit.
                 prop_assert_eq!(plain(&found).is_object(), expected.is_object());
                 if !text.contains(['.', 'e', 'E', '-']) {
                     prop_assert_eq!(plain(&found), expected);
                 }
             }
-            // Numbers too large for serde_json, and surrogates.
+            // Numbers too large for serde_json, and unpaired surrogates.
             (Ok(_), Err(_)) => {
                 prop_assert!(text.contains(['e', 'E']) || text.contains("\\u"), "{}", text);
             }

@@ -1,8 +1,9 @@
-//! A `tokenizer.json` as GGUF metadata, for the two kinds that llama.cpp computes alike.
+//! Converts a `tokenizer.json` to GGUF metadata, for the two kinds that llama.cpp tokenizes
+//! identically.
 //!
-//! Byte-level BPE is told by tokens, merges and the name of its way to split texts. BPE in
-//! SentencePiece's manner is told by tokens and scores: the token of an earlier merge has a higher
-//! one. Any other tokenizer is refused, and the file is better written without one.
+//! Byte-level BPE is defined by tokens, merges and the name of its pre-tokenizer.
+//! SentencePiece-style BPE is defined by tokens and scores: the token of an earlier merge has a
+//! higher score. Any other tokenizer is rejected; the file can be written without one.
 
 mod split;
 mod vocabulary;
@@ -15,14 +16,14 @@ use crate::config::ModelConfig;
 use split::{refuse_normalizer, sentence_piece_prefix, split_name};
 use vocabulary::{Merge, Tokens, Words, scores};
 
-/// What lies beside a model's weights.
+/// The tokenizer files of a model.
 #[derive(Clone, Copy, Debug)]
 pub struct TokenizerFiles<'a> {
     pub tokenizer: &'a [u8],
     pub tokenizer_config: Option<&'a [u8]>,
-    /// `chat_template.jinja`, which wins over the template in `tokenizer_config`.
+    /// `chat_template.jinja`, which overrides the template in `tokenizer_config`.
     pub chat_template: Option<&'a str>,
-    /// `chat_template.json`, for a template that is nowhere else.
+    /// `chat_template.json`, used if no other file has a template.
     pub chat_template_json: Option<&'a [u8]>,
 }
 
@@ -49,10 +50,10 @@ struct ModelKind {
     unk_token: Option<String>,
 }
 
-/// The metadata for a tokenizer, and what a reader of the file should know.
+/// The metadata of a tokenizer, and warnings for the user.
 ///
 /// # Errors
-/// [`GgufError::Tokenizer`] says what cannot be expressed.
+/// [`GgufError::Tokenizer`] names what cannot be expressed.
 pub fn describe_tokenizer(
     files: &TokenizerFiles<'_>,
     config: &ModelConfig,
@@ -72,8 +73,8 @@ pub fn describe_tokenizer(
         let name = split_name(&kind);
         if name.is_none() {
             notes.push(
-                "the way in which the tokenizer splits texts has no name here; llama.cpp will use \
-                 its default, and may split some texts otherwise"
+                "the pre-tokenizer is not recognized; llama.cpp will use its default and may split \
+                 some texts differently"
                     .to_owned(),
             );
         }
@@ -106,7 +107,7 @@ fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, GgufError> {
     serde_json::from_slice(json).map_err(|error| refusal(format!("tokenizer.json: {error}")))
 }
 
-/// The members of a sequence, or the single one.
+/// The steps of a sequence, or the single step.
 fn steps(value: &Value) -> Vec<&Value> {
     let lists = ["pretokenizers", "normalizers", "processors"];
     match lists.iter().find_map(|key| value.get(key)?.as_array()) {
@@ -116,7 +117,7 @@ fn steps(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// The tokens with a meaning of their own, whether they are put around a text, and the template.
+/// Special tokens, whether they are added to texts, and the chat template.
 fn special_tokens(
     files: &TokenizerFiles<'_>,
     config: &ModelConfig,
@@ -131,7 +132,7 @@ fn special_tokens(
         }
     };
     let settings: Value = read("tokenizer_config.json", files.tokenizer_config)?;
-    let alone: Value = read("chat_template.json", files.chat_template_json)?;
+    let template_file: Value = read("chat_template.json", files.chat_template_json)?;
     let model: Value = serde_json::from_str(&config.to_json()).unwrap_or_default();
     let rows = [
         ("bos_token", "bos_token_id"),
@@ -159,15 +160,17 @@ fn special_tokens(
     if flag("add_eos_token", around.1) {
         metadata.set("tokenizer.ggml.add_eos_token", GgufValue::Bool(true));
     }
-    let template =
-        files.chat_template.or_else(|| template_in(&settings)).or_else(|| template_in(&alone));
+    let template = files
+        .chat_template
+        .or_else(|| template_in(&settings))
+        .or_else(|| template_in(&template_file));
     if let Some(template) = template {
         metadata.set("tokenizer.chat_template", GgufValue::text(template));
     }
     Ok(())
 }
 
-/// The chat template in a file of settings: a text, or the default one of several with names.
+/// The chat template in a settings file: a string, or the default one of several named templates.
 fn template_in(settings: &Value) -> Option<&str> {
     let templates = &settings["chat_template"];
     let named = || {
@@ -177,7 +180,7 @@ fn template_in(settings: &Value) -> Option<&str> {
     templates.as_str().or_else(named)
 }
 
-/// Whether a text gets a token before it, and one behind it.
+/// Whether special tokens are added before and after a text.
 fn around(post_processor: &Value) -> (bool, bool) {
     let template = steps(post_processor)
         .into_iter()

@@ -1,12 +1,11 @@
-//! How a tokenizer cuts texts before it merges: recognised by its shape, and named as llama.cpp
-//! names it.
+//! Recognizes pre-tokenizers and maps them to llama.cpp's names.
 
 use serde_json::Value;
 
 use super::{Kind, refusal, steps};
 use crate::gguf::GgufError;
 
-/// How a byte-level tokenizer cuts a text before it merges, and llama.cpp's name for it.
+/// Pre-tokenizer steps, `ignore_merges`, and llama.cpp's name.
 const SPLITS: [(&[Step], bool, &str); 5] = [
     (&[Step::Regex(LLAMA3), Step::Bytes], true, "llama-bpe"),
     (&[Step::Regex(LLAMA3), Step::Bytes], false, "dbrx"),
@@ -18,22 +17,22 @@ const SPLITS: [(&[Step], bool, &str); 5] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Regex(&'static str),
-    /// Each digit apart.
+    /// Splits digits individually.
     Digits,
-    /// Bytes as letters.
+    /// Maps bytes to characters.
     Bytes,
-    /// The same, and the words of GPT-2's pattern apart.
+    /// Maps bytes to characters and splits by GPT-2's pattern.
     SplitBytes,
 }
 
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 pub(super) const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 
-/// llama.cpp normalizes nothing before byte-level merges. NFC is let pass, as in its converter.
+/// llama.cpp does not normalize before byte-level merges. NFC is accepted, as in its converter.
 pub(super) fn refuse_normalizer(normalizer: &Value) -> Result<(), GgufError> {
     match steps(normalizer).into_iter().find(|step| step["type"] != "NFC") {
         None => Ok(()),
-        Some(step) => Err(refusal(format!("it normalizes texts by {}", step["type"]))),
+        Some(step) => Err(refusal(format!("its normalizer {} is not supported", step["type"]))),
     }
 }
 
@@ -51,15 +50,15 @@ pub(super) fn split_name(kind: &Kind) -> Option<&'static str> {
     };
     let found: Option<Vec<Step>> = steps(&kind.pre_tokenizer).into_iter().map(known).collect();
     let found = found?;
-    let is_it =
+    let matches_row =
         |row: &&(&[Step], bool, &'static str)| row.0 == found && row.1 == kind.model.ignore_merges;
-    SPLITS.iter().find(is_it).map(|row| row.2)
+    SPLITS.iter().find(matches_row).map(|row| row.2)
 }
 
-/// Whether a text gets a space before it, in a tokenizer that merges as SentencePiece does.
+/// Whether a SentencePiece-style tokenizer adds a space before a text.
 pub(super) fn sentence_piece_prefix(kind: &Kind) -> Result<bool, GgufError> {
     if !kind.model.byte_fallback {
-        return Err(refusal("it knows neither bytes as letters nor bytes as a last resort"));
+        return Err(refusal("it is neither byte-level nor has byte_fallback"));
     }
     let mut has_prefix = false;
     let mut marks_spaces = false;
@@ -76,13 +75,15 @@ pub(super) fn sentence_piece_prefix(kind: &Kind) -> Result<bool, GgufError> {
                     None => step["add_prefix_space"] != false,
                 };
             }
-            // Gemma's: after the spaces are marked there are none to split at.
+            // Gemma's: no effect, since spaces are already replaced.
             Some("Split") if step["pattern"]["String"] == " " => {}
             other => {
                 let step = other.unwrap_or("a step without a type");
-                return Err(refusal(format!("it changes or splits texts by {step}")));
+                return Err(refusal(format!(
+                    "its normalizer or pre-tokenizer {step} is not supported"
+                )));
             }
         }
     }
-    if marks_spaces { Ok(has_prefix) } else { Err(refusal("it does not mark spaces by ▁")) }
+    if marks_spaces { Ok(has_prefix) } else { Err(refusal("it does not replace spaces with ▁")) }
 }

@@ -1,4 +1,4 @@
-//! Small tokenizers of each kind, and what is written for them.
+//! Tests with small tokenizers of each kind.
 
 use serde_json::json;
 
@@ -42,7 +42,7 @@ fn texts(metadata: &Metadata<'_>, key: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_byte_level_tokenizer_is_told_by_tokens_and_merges() {
+fn a_byte_level_tokenizer_is_written_as_tokens_and_merges() {
     let (metadata, notes) = described(&byte_level(QWEN2), 6).unwrap();
     assert_eq!(metadata.text("tokenizer.ggml.model"), Some("gpt2"));
     assert_eq!(metadata.text("tokenizer.ggml.pre"), Some("qwen2"));
@@ -57,14 +57,14 @@ fn a_byte_level_tokenizer_is_told_by_tokens_and_merges() {
 }
 
 #[test]
-fn an_unknown_way_to_split_is_noted() {
+fn an_unknown_pre_tokenizer_is_a_warning() {
     let (metadata, notes) = described(&byte_level(r"\w+"), 6).unwrap();
     assert_eq!(metadata.text("tokenizer.ggml.pre"), Some("default"));
     assert_eq!(notes.len(), 1);
 }
 
 #[test]
-fn a_sentence_piece_tokenizer_is_told_by_scores() {
+fn a_sentence_piece_tokenizer_is_written_as_scores() {
     let tokenizer = json!({
         "added_tokens": [{"id": 0, "content": "<unk>", "special": true}],
         "normalizer": {"type": "Sequence", "normalizers": [
@@ -93,7 +93,7 @@ fn a_sentence_piece_tokenizer_is_told_by_scores() {
 }
 
 #[test]
-fn what_llama_cpp_does_not_compute_is_refused_with_the_reason() {
+fn unsupported_tokenizers_are_refused_with_the_reason() {
     let mut unigram = byte_level(QWEN2);
     unigram["model"]["type"] = "Unigram".into();
     assert!(described(&unigram, 6).unwrap_err().contains("Unigram"));
@@ -106,21 +106,21 @@ fn what_llama_cpp_does_not_compute_is_refused_with_the_reason() {
 #[test]
 fn a_chat_template_is_found_in_each_of_its_files() {
     let tokenizer = byte_level(QWEN2).to_string();
-    let template = |settings: Option<&str>, alone: Option<&str>| {
+    let template = |settings: Option<&str>, template_file: Option<&str>| {
         let files = TokenizerFiles {
             tokenizer: tokenizer.as_bytes(),
             tokenizer_config: settings.map(str::as_bytes),
             chat_template: None,
-            chat_template_json: alone.map(str::as_bytes),
+            chat_template_json: template_file.map(str::as_bytes),
         };
         let (metadata, _) = describe_tokenizer(&files, &config(6)).unwrap();
         metadata.text("tokenizer.chat_template").map(str::to_owned)
     };
     let listed = r#"{"chat_template": [{"name": "tools", "template": "t"},
         {"name": "default", "template": "d"}]}"#;
-    let alone = r#"{"chat_template": "a"}"#;
-    assert_eq!(template(Some(listed), Some(alone)).as_deref(), Some("d"));
-    assert_eq!(template(Some("{}"), Some(alone)).as_deref(), Some("a"));
+    let template_file = r#"{"chat_template": "a"}"#;
+    assert_eq!(template(Some(listed), Some(template_file)).as_deref(), Some("d"));
+    assert_eq!(template(Some("{}"), Some(template_file)).as_deref(), Some("a"));
     assert_eq!(template(None, Some(listed)).as_deref(), Some("d"));
     assert_eq!(template(None, None), None);
 }

@@ -1,4 +1,4 @@
-//! The words of a tokenizer, in the order of their ids.
+//! The vocabulary of a tokenizer.
 
 use std::collections::HashMap;
 
@@ -54,7 +54,7 @@ pub(super) struct Tokens {
 
 impl Tokens {
     pub(super) fn of(words: &Words, vocab: usize) -> Result<Self, GgufError> {
-        // Rows of the embedding that no token belongs to.
+        // Rows of the embedding without a token.
         let mut texts: Vec<String> = (0..vocab).map(|id| format!("[PAD{id}]")).collect();
         let mut types = vec![token_type::UNUSED; vocab];
         let own = words.model.vocab.iter().map(|(text, &id)| (text, id, token_type::NORMAL));
@@ -67,7 +67,7 @@ impl Tokens {
         for (text, id, kind) in own.chain(added) {
             if id >= vocab {
                 return Err(refusal(format!(
-                    "token {text:?} has id {id}, and the model's embedding has {vocab} rows"
+                    "token {text:?} has id {id}, but the model's embedding has {vocab} rows"
                 )));
             }
             texts[id].clone_from(text);
@@ -77,7 +77,7 @@ impl Tokens {
         Ok(Self { texts, types, ids })
     }
 
-    /// The tokens for single bytes and the unknown one.
+    /// Sets the types of byte tokens and of the unknown token.
     pub(super) fn mark_pieces(&mut self, unknown: Option<&str>) {
         for (text, kind) in self.texts.iter().zip(&mut self.types) {
             let is_byte = text.len() == 6 && text.starts_with("<0x") && text.ends_with('>');
@@ -109,17 +109,18 @@ impl Merge {
         }
     }
 
-    /// The token that comes of it.
+    /// The token that the merge produces.
     fn result(&self) -> String {
         match self {
-            // Two words; a token of such a vocabulary has no space in it.
+            // Separated by a space; tokens of such a vocabulary contain none.
             Self::Joined(text) => text.replacen(' ', "", 1),
             Self::Pair(left, right) => format!("{left}{right}"),
         }
     }
 }
 
-/// Minus the rank of the first merge that makes a token; the others are never merged.
+/// The score of a token: minus the rank of the first merge that produces it; 0 for tokens that no
+/// merge produces.
 pub(super) fn scores(words: &Words, tokens: &Tokens) -> Vec<GgufValue<'static>> {
     let mut scores = vec![0.0_f32; tokens.texts.len()];
     let mut rank = 0.0;

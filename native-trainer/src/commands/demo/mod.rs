@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use boomerang_core::bundle::{BundleContents, StoringLoss, as_stored};
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
-use boomerang_core::corpus::course::{ALIGNMENT, LEARNING_RATE, TOKENS_PER_STEP};
+use boomerang_core::corpus::distill_recipe::{ALIGNMENT, LEARNING_RATE, TOKENS_PER_STEP};
 use boomerang_core::curve::Series;
 use boomerang_core::distill::Layout;
 use boomerang_core::plan::PatchOrder;

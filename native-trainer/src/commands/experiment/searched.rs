@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use boomerang_core::distill::Batch;
 use boomerang_core::plan::PatchOrder;
 use boomerang_core::prune::Family;
-use boomerang_core::search::{Known, Metric};
+use boomerang_core::search::{MeasuredMembers, Metric};
 
 use crate::measure::order::{Method, find};
 use crate::parallel::{in_parallel, n_workers};
@@ -36,7 +36,7 @@ impl Searched {
         let n_workers = n_workers(families.len(), &first.teacher().model().device());
         let found = in_parallel(families.len(), n_workers, |number| {
             let family = &families[number];
-            let mut known = Known::new(family, batches, Metric::Kl);
+            let mut known = MeasuredMembers::new(family, batches, Metric::Kl);
             let order = find(self.method, BEAM, family, batches, &mut known, &mut |_| {})?;
             Ok((order, known.n_layer_calls, known.n_layer_calls_alone))
         })?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use boomerang_core::distill::Batch;
 use boomerang_core::plan::{Owner, Patch};
 use boomerang_core::prune::Family;
-use boomerang_core::search::Known;
+use boomerang_core::search::MeasuredMembers;
 use serde_json::{Value, json};
 
 use crate::args::FamilyArgs;
@@ -51,7 +51,7 @@ impl BudgetArgs {
         teacher: &ModelFolder,
         family: &Family,
         batches: &[Batch],
-        known: &Known<'_>,
+        known: &MeasuredMembers<'_>,
     ) -> anyhow::Result<Option<Value>> {
         let Some(budget) = Budget::of(self.params, self.bytes) else { return Ok(None) };
         let student = ModelFolder::open(&args.student)?;
@@ -107,7 +107,7 @@ impl BudgetArgs {
 
 /// The best measured member of each size. Members of as many layers differ in size when embedding
 /// and head come from other models.
-fn contenders(family: &Family, known: &Known<'_>) -> Vec<Patch> {
+fn contenders(family: &Family, known: &MeasuredMembers<'_>) -> Vec<Patch> {
     let is_teacher = |owner| owner == Owner::Teacher;
     let mut best: BTreeMap<(usize, bool, bool), (f64, Patch)> = BTreeMap::new();
     for (patch, divergence) in known.measured() {

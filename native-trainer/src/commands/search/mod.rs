@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use boomerang_core::plan::{OrderFile, Patch, PatchOrder};
 use boomerang_core::prune::Family;
-use boomerang_core::search::{self, Known};
+use boomerang_core::search::{self, MeasuredMembers};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
@@ -78,7 +78,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
         Metric::Kl => search::Metric::Kl,
         Metric::Ppl => search::Metric::Nats,
     };
-    let mut known = Known::new(&family, &batches, metric);
+    let mut known = MeasuredMembers::new(&family, &batches, metric);
     let mut bar = Progress::new("search", family.plan().n_student_layers());
     let mut progress = |done| bar.set(done, || "student layers".to_owned());
     let order = find(args.method, args.beam, &family, &batches, &mut known, &mut progress)?;
@@ -128,7 +128,7 @@ fn print_sizes(
     name: &str,
     path: &[Patch],
     family: &Family,
-    known: &mut Known<'_>,
+    known: &mut MeasuredMembers<'_>,
 ) -> anyhow::Result<Vec<Value>> {
     block_on(known.measure(path))?;
     for patch in path {
@@ -145,7 +145,7 @@ fn print_sizes(
 }
 
 /// The sizes along the order next to the best set of layers of each size.
-fn print_best(best: &[Patch], nested: &[Patch], family: &Family, known: &Known<'_>) {
+fn print_best(best: &[Patch], nested: &[Patch], family: &Family, known: &MeasuredMembers<'_>) {
     print("layers  KL along the order   KL of the best set   student layers of that set");
     let n_layers = |patch: &Patch| family.plan().recipe(patch).layers.len();
     for patch in best {
@@ -160,7 +160,7 @@ fn print_best(best: &[Patch], nested: &[Patch], family: &Family, known: &Known<'
     }
 }
 
-fn size_json(patch: &Patch, family: &Family, known: &Known<'_>) -> Value {
+fn size_json(patch: &Patch, family: &Family, known: &MeasuredMembers<'_>) -> Value {
     let found = known.divergence(patch);
     json!({
         "layers": family.plan().recipe(patch).layers.len(),

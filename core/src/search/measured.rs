@@ -1,4 +1,4 @@
-//! What has been measured of a family's members, so that nothing is measured twice.
+//! Measurements of a family's members, so that none is measured twice.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::evaluate::{PrefixTree, ReadBackError, Stack};
 use crate::plan::{LayerPlan, Patch};
 use crate::prune::Family;
 
-/// By which number members are compared; the smaller is the better.
+/// The metric by which members are compared; lower is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Metric {
     /// `KL(teacher ‖ member)`
@@ -17,19 +17,19 @@ pub enum Metric {
     Nats,
 }
 
-/// A family, some texts, and the divergences measured on them.
-pub struct Known<'a> {
+/// The divergences of a family's members on some texts, measured on demand.
+pub struct MeasuredMembers<'a> {
     family: &'a Family,
     batches: &'a [Batch],
     metric: Metric,
     found: BTreeMap<Patch, Divergence>,
-    /// Layers run for each batch.
+    /// Layers run per batch.
     pub n_layer_calls: usize,
-    /// Layers that one member after another would have run.
+    /// Layers that would have run if each member were evaluated individually.
     pub n_layer_calls_alone: usize,
 }
 
-/// A member, in words.
+/// A description of a member, for errors.
 fn described(patch: &Patch) -> String {
     let layers: Vec<String> = patch.layers().iter().map(ToString::to_string).collect();
     match layers.len() {
@@ -39,7 +39,7 @@ fn described(patch: &Patch) -> String {
     }
 }
 
-impl<'a> Known<'a> {
+impl<'a> MeasuredMembers<'a> {
     pub fn new(family: &'a Family, batches: &'a [Batch], metric: Metric) -> Self {
         Self {
             family,
@@ -55,10 +55,10 @@ impl<'a> Known<'a> {
         self.family.plan()
     }
 
-    /// Measures those of the members that are not known yet, in one walk of their prefix tree.
+    /// Measures the members that are not measured yet, in one walk of their prefix tree.
     ///
     /// # Errors
-    /// [`ReadBackError`] when the device is lost, or names the member whose divergence is not finite.
+    /// [`ReadBackError`] if the device is lost, or with the member whose divergence is not finite.
     pub async fn measure(&mut self, patches: &[Patch]) -> Result<(), ReadBackError> {
         let mut new: Vec<Patch> =
             patches.iter().filter(|patch| !self.found.contains_key(*patch)).cloned().collect();
@@ -78,20 +78,20 @@ impl<'a> Known<'a> {
         Ok(())
     }
 
-    /// What was measured of a member.
+    /// The divergence of a measured member.
     ///
     /// # Panics
-    /// When it was not.
+    /// If the member was not measured.
     pub fn divergence(&self, patch: &Patch) -> Divergence {
         self.found[patch]
     }
 
-    /// Every member that was measured.
+    /// All measured members.
     pub fn measured(&self) -> impl Iterator<Item = (&Patch, Divergence)> {
         self.found.iter().map(|(patch, divergence)| (patch, *divergence))
     }
 
-    /// The number that decides.
+    /// The value of the metric.
     pub(super) fn loss(&self, patch: &Patch) -> f64 {
         let divergence = self.divergence(patch);
         match self.metric {
@@ -100,7 +100,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Layers of a member.
+    /// Number of layers of a member.
     pub(super) fn n_layers(&self, patch: &Patch) -> usize {
         self.plan().recipe(patch).layers.len()
     }

@@ -1,13 +1,13 @@
-//! The kinds of items there are, with an example of each, and how often each is drawn.
+//! The kinds of items with an example of each and their sampling weights.
 //!
-//! How the items of a family are written is in `knowledge`, `lists`, `sums` and `grammar`.
+//! The items are generated in `knowledge`, `lists`, `sums` and `grammar`.
 
-/// What an item is about, and so what a model has to be able to do to predict it.
+/// The kind of an item, which determines the skill needed to predict it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// Remember: `fero likes gray , has friend egum , works as singer .`
+pub enum ItemKind {
+    /// Recall facts: `fero likes gray , has friend egum , works as singer .`
     Fact,
-    /// Remember two facts in a row: `friend of adiv lives in vutton , works as weaver .`
+    /// Two-hop recall: `friend of adiv lives in vutton , works as weaver .`
     Friend,
     /// Add, at once or in steps: `2 + 3 + 1 makes 6 .` or `2 + 3 is 5 + 1 is 6 .`
     Sum,
@@ -19,13 +19,13 @@ pub enum Family {
     Say,
     /// Close what is open: `{ ( [ ] ) } ( ) .`
     Brackets,
-    /// Agree with a distant subject: `the duck with the owls is calm so it rests .`
+    /// Agreement with a distant subject: `the duck with the owls is calm so it rests .`
     Agree,
-    /// Remember which words belong together: `the bell rhymes with shell .`
+    /// Recall which words rhyme: `the bell rhymes with shell .`
     Rhyme,
 }
 
-impl Family {
+impl ItemKind {
     pub const ALL: [Self; 9] = [
         Self::Fact,
         Self::Friend,
@@ -38,10 +38,10 @@ impl Family {
         Self::Rhyme,
     ];
 
-    /// How often the family is drawn, relative to the others.
+    /// Sampling weight, relative to the other kinds.
     ///
-    /// Half of the corpus is facts: one is remembered after about a hundred encounters, and there
-    /// are thousands of them.
+    /// Half of the corpus is facts: a model memorizes one after about a hundred occurrences, and
+    /// there are thousands of them.
     pub const fn weight(self) -> u32 {
         match self {
             Self::Fact => 60,
@@ -52,7 +52,7 @@ impl Family {
         }
     }
 
-    /// Minus log2 of the probability that [`Corpus::item`] draws this family.
+    /// `-log2` of the probability that [`Corpus::item`] samples this kind.
     pub(super) fn bits(self) -> f64 {
         (f64::from(Self::total_weight()) / f64::from(self.weight())).log2()
     }
@@ -71,15 +71,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn families_are_drawn_by_weight() {
+    fn kinds_are_sampled_by_weight() {
         let corpus = Corpus::new(1);
         let mut rng = ChaCha8Rng::seed_from_u64(9);
-        let drawn: Vec<Family> = (0..20_000).map(|_| corpus.item(&mut rng).family).collect();
-        for family in Family::ALL {
-            let n_drawn = drawn.iter().filter(|&&drawn| drawn == family).count();
-            let expected = 20_000.0 * (-family.bits()).exp2();
+        let sampled: Vec<ItemKind> = (0..20_000).map(|_| corpus.item(&mut rng).kind).collect();
+        for kind in ItemKind::ALL {
+            let n_sampled = sampled.iter().filter(|&&sampled| sampled == kind).count();
+            let expected = 20_000.0 * (-kind.bits()).exp2();
             let standard_error = expected.sqrt();
-            assert!((n_drawn as f64 - expected).abs() < 4.0 * standard_error, "{family:?}");
+            assert!((n_sampled as f64 - expected).abs() < 4.0 * standard_error, "{kind:?}");
         }
     }
 }

@@ -1,42 +1,44 @@
-//! What the members of a family expect along one text, beside their teacher.
+//! Compares the predictions of a family's members with the teacher's along one text.
 //!
-//! Nobody writes here: every member reads the same text, so that places can be compared.
+//! Nothing is generated: every member reads the same text, so that predictions are comparable
+//! position by position.
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{GenerateError, PLACES_AT_ONCE, last_states, whole_text};
+use super::{GenerateError, POSITIONS_AT_ONCE, last_states, whole_text};
 use crate::evaluate::{ReadBackError, read_finite};
 use crate::model::LanguageModel;
 
-/// What a member expects at one place of a text.
+/// A member's prediction at one position of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Guess {
-    /// The likeliest next token.
+    /// The most likely next token.
     pub token: u32,
     /// Its probability, in `0..=1`.
     pub probability: f64,
-    /// `KL(teacher ‖ member)` of the next token, in nats; at least 0.
+    /// `KL(teacher ‖ member)` of the next-token distributions, in nats; at least 0.
     pub kl: f64,
 }
 
-/// A text that a teacher has read.
-pub struct Along<'model> {
+/// A text with the teacher's hidden states.
+pub struct TextComparison<'model> {
     teacher: &'model LanguageModel,
     /// `[1, seq]`
     tokens: Tensor<2, Int>,
-    /// The first place whose next token is guessed.
+    /// The first position whose next token is predicted.
     from: usize,
-    /// The teacher's last states at those places, `[places, d_model]`.
+    /// The teacher's last hidden states at those positions, `[positions, d_model]`.
     states: Tensor<2>,
 }
 
-impl<'model> Along<'model> {
-    /// Lets the teacher read `text`; the next token is guessed after place `from` and all later ones.
+impl<'model> TextComparison<'model> {
+    /// Runs the teacher on `text`; the next token is predicted at position `from` and all later
+    /// ones.
     ///
     /// # Errors
-    /// [`GenerateError`] when the text does not fit the model.
+    /// [`GenerateError`] if the text is not valid for the model.
     pub fn new(
         teacher: &'model LanguageModel,
         text: &[u32],
@@ -48,16 +50,16 @@ impl<'model> Along<'model> {
         Ok(Self { teacher, tokens, from, states })
     }
 
-    /// What a member expects, place by place.
+    /// A member's predictions, by position.
     ///
     /// # Errors
-    /// [`ReadBackError`] when the device is lost.
+    /// [`ReadBackError`] if the device is lost.
     pub async fn guesses(&self, member: &LanguageModel) -> Result<Vec<Guess>, ReadBackError> {
         let states = last_states(member, &self.tokens, self.from);
-        let [n_places, _] = states.dims();
-        let mut guesses = Vec::with_capacity(n_places);
-        for start in (0..n_places).step_by(PLACES_AT_ONCE) {
-            let n_here = PLACES_AT_ONCE.min(n_places - start);
+        let [n_positions, _] = states.dims();
+        let mut guesses = Vec::with_capacity(n_positions);
+        for start in (0..n_positions).step_by(POSITIONS_AT_ONCE) {
+            let n_here = POSITIONS_AT_ONCE.min(n_positions - start);
             let here = |states: &Tensor<2>| states.clone().narrow(0, start, n_here);
             // [n_here, vocab]
             let expected = log_softmax(self.teacher.logits(here(&self.states)), 1);
@@ -73,7 +75,7 @@ impl<'model> Along<'model> {
             let guess = |(token, numbers): (u32, &[f64; 2])| Guess {
                 token,
                 probability: numbers[0].exp().min(1.0),
-                // A distribution has no negative divergence; rounding may have left one.
+                // KL divergence is not negative; rounding may make it so.
                 kl: numbers[1].max(0.0),
             };
             guesses.extend(tokens.iter::<u32>().zip(numbers.as_chunks::<2>().0).map(guess));
