@@ -1,13 +1,13 @@
 //! What each command's `--help` ends with: examples, and the environment variables that it reads.
 
-/// Examples of a command that opens models, which may be fetched from the Hub.
+/// Examples of a command that opens models, which may be downloaded from the Hub.
 macro_rules! with_hub {
     ($examples:literal) => {
         concat!(
             $examples,
             "\n\n\
-             Environment variables (for models given by Hub id):\n  \
-               HF_HOME         Hugging Face folder [default: ~/.cache/huggingface]\n  \
+             Environment variables (Hugging Face Hub and its cache):\n  \
+               HF_HOME         Hub folder [default: huggingface in $XDG_CACHE_HOME or ~/.cache]\n  \
                HF_HUB_CACHE    Model cache [default: $HF_HOME/hub]\n  \
                HF_ENDPOINT     Hub server [default: https://huggingface.co]\n  \
                HF_TOKEN        Access token, for gated and private models\n  \

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_tells_name_revision_and_size() {
+    fn the_list_shows_name_revision_and_size() {
         let [config, weights] = [CONFIG, WEIGHTS].map(in_snapshot);
         let files = [("refs/v1", COMMIT), (&*config, "{}"), (&*weights, "123")];
         let (_folder, settings) = cache_of(&files);

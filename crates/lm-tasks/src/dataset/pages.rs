@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_tells_sizes_values_and_encoding() {
+    fn a_header_has_sizes_values_and_encoding() {
         let bytes = header(9, 7, 8);
         let page = Reader { bytes: &bytes }.page().unwrap();
         let expected = Page { kind: 0, n_bytes: 9, n_bytes_stored: 7, n_values: 2, encoding: 8 };

@@ -31,7 +31,7 @@ pub enum Name {
 const BOOMERANG: &str = "boomerang";
 const SEARCHED: &str = "boomerang, searched order";
 const NAIVE: &str = "naive pruning";
-const RANDOM: &str = "randomly initialized student";
+const RANDOM: &str = "random initialization";
 const INDIVIDUAL: &str = "distilled individually";
 const SHORTGPT: &str = "ShortGPT";
 const LACO: &str = "LaCo";

@@ -102,7 +102,7 @@ fn finding(check: &Check, design: &Design, sample: &Sample) -> Finding {
     let what = match &check.test {
         Test::Better(one, other, _) | Test::AsGood(one, other, _) => format!("{one} − {other}"),
         Test::LeadGrows(one, other) => format!("{one} − {other}, smallest − largest size"),
-        Test::Climbs(one) => format!("{one}, from size to size"),
+        Test::Climbs(one) => format!("{one}, steps"),
         Test::Smoother(one, other) => format!("roughness of {other} − roughness of {one}"),
     };
     Finding {
@@ -135,7 +135,7 @@ fn climb(steps: &[Estimate]) -> Judged {
     let total: f64 = steps.iter().map(|step| step.mean).sum();
     let worst = steps.iter().map(|step| step.mean).fold(f64::INFINITY, f64::min);
     let found = format!(
-        "{n_up} of {} steps up, {n_down} down; smallest step {worst:+.3}, total {total:+.3}",
+        "{n_up} of {} steps up, {n_down} down; smallest {worst:+.3}, total {total:+.3}",
         steps.len()
     );
     let verdict = match (steps.is_empty(), n_down, n_up) {
