@@ -1,7 +1,7 @@
 //! The hyperparameters of a model, from a Hugging Face `config.json`, checked once.
 //!
 //! Hugging Face's key names are used only in this folder, in `architecture/table.rs` and in
-//! `checkpoint/names.rs`.
+//! `checkpoint/names/`.
 
 mod difference;
 mod ends;
