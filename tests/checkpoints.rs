@@ -177,7 +177,7 @@ fn quantised_weights_are_refused_by_what_stands_beside_them() {
     ] {
         let folder = with_tensors("mistral", &[(&format!("{up}.{part}"), dtype, &[1])]);
         let sentence = refusal(folder.path());
-        assert!(sentence.contains("quantised with ") && sentence.contains(part), "{sentence}");
+        assert!(sentence.contains("quantized with ") && sentence.contains(part), "{sentence}");
     }
 }
 
@@ -195,7 +195,7 @@ fn weights_in_whole_numbers_are_refused() {
             |_| {},
         );
         let sentence = refusal(folder.path());
-        assert!(sentence.contains(&format!("quantised with {dtype:?} codes")), "{sentence}");
+        assert!(sentence.contains(&format!("quantized with {dtype:?} codes")), "{sentence}");
         assert!(sentence.contains("layers.1.mlp.down_proj"), "{sentence}");
     }
 }

@@ -22,7 +22,7 @@ pub struct Student {
     plan: LayerPlan,
 }
 
-/// A teacher and a student that were checked to belong together: every size between them.
+/// A teacher and a student that were checked to belong together, and every size between them.
 #[derive(Clone, Debug)]
 pub struct Family {
     teacher: Teacher,

@@ -17,7 +17,7 @@ pub(crate) const GROUP: usize = 32;
 
 /// Quantizes a group: its scale, the largest magnitude divided by 127, and a code in -127..=127 per
 /// value.
-pub(crate) fn quantise(values: &[f32]) -> (f16, impl Iterator<Item = i8>) {
+pub(crate) fn quantize(values: &[f32]) -> (f16, impl Iterator<Item = i8>) {
     let largest = values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let scale = largest / 127.0;
     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
@@ -57,7 +57,7 @@ pub(super) fn encode(
     let (mut codes, mut scales) = (Vec::with_capacity(values.len()), Vec::new());
     for row in values.chunks(n_columns.max(1)) {
         for group in row.chunks(GROUP) {
-            let (scale, of_group) = quantise(group);
+            let (scale, of_group) = quantize(group);
             if !scale.is_finite() || group.iter().any(|value| value.is_nan()) {
                 return Err(Refusal::new("q8_0", NumberRange::ScaleOver(127.0)).of(name, values));
             }

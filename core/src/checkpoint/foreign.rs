@@ -7,7 +7,7 @@ use super::CheckpointError;
 use super::used::Described;
 
 /// Tensors next to or instead of quantized weights, by the last part of the name.
-const QUANTISED: &[(&str, &[&str])] = &[
+const QUANTIZED: &[(&str, &[&str])] = &[
     ("8-bit floats and scales", &["weight_scale_inv"]),
     (
         "compressed-tensors, ModelOpt or torchao",
@@ -62,7 +62,7 @@ const QUANTISED: &[(&str, &[&str])] = &[
 ];
 
 /// The same by suffix of the last part.
-const QUANTISED_ENDINGS: [(&str, &str); 3] =
+const QUANTIZED_SUFFIXES: [(&str, &str); 3] =
     [("MXFP4", "_blocks"), ("MXFP4", "_scales"), ("8-bit floats and scales", "_scale_inv")];
 
 /// First name parts of regression and classification heads.
@@ -75,7 +75,7 @@ const HEADS: [&str; 7] =
 /// [`CheckpointError::Quantised`], [`CheckpointError::Adapter`] or [`CheckpointError::OtherHead`].
 pub(super) fn refuse_foreign(tensor: &Described<'_>) -> Result<(), CheckpointError> {
     let name = tensor.name;
-    if let Some(method) = quantisation(name) {
+    if let Some(method) = quantization(name) {
         let marker = format!("tensor {name:?}");
         return Err(CheckpointError::Quantised { method: method.to_owned(), marker });
     }
@@ -89,14 +89,14 @@ pub(super) fn refuse_foreign(tensor: &Described<'_>) -> Result<(), CheckpointErr
     Ok(())
 }
 
-fn quantisation(name: &str) -> Option<&'static str> {
+fn quantization(name: &str) -> Option<&'static str> {
     let last = name.rsplit('.').next().unwrap_or(name);
     if last.starts_with("bitsandbytes__") {
         return Some("bitsandbytes");
     }
-    let of = |last: &str| QUANTISED.iter().find(|row| row.1.contains(&last)).map(|row| row.0);
+    let of = |last: &str| QUANTIZED.iter().find(|row| row.1.contains(&last)).map(|row| row.0);
     let by_ending = || {
-        let row = QUANTISED_ENDINGS.iter().find(|(_, end)| last.ends_with(end));
+        let row = QUANTIZED_SUFFIXES.iter().find(|(_, end)| last.ends_with(end));
         row.map(|row| row.0)
     };
     of(last).or_else(|| of(last.trim_start_matches('_'))).or_else(by_ending)
@@ -146,7 +146,7 @@ mod tests {
             ("model.layers.0.mlp.experts.up_proj_blocks", "MXFP4"),
         ] {
             let sentence = sentence(name);
-            assert!(sentence.starts_with("quantised with "), "{name}: {sentence}");
+            assert!(sentence.starts_with("quantized with "), "{name}: {sentence}");
             assert!(sentence.contains(method) && sentence.contains(name), "{sentence}");
         }
     }

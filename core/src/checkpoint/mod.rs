@@ -26,7 +26,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub(crate) use dtype::to_f32;
-pub(crate) use eight_bits::{GROUP, quantise};
+pub(crate) use eight_bits::{GROUP, quantize};
 pub use fingerprint::{Fingerprint, Fingerprints};
 pub(crate) use finite::{Range, Refusal};
 pub use finite::{ensure_finite, n_not_finite};
@@ -113,8 +113,8 @@ pub enum CheckpointError {
     )]
     Twice { first: String, second: String },
     #[error(
-        "quantised with {method} (found: {marker}); Boomerang reads weights in f32, f16, bf16 and \
-         unscaled 8-bit floats: use the model that it was quantised from, or save it dequantised"
+        "quantized with {method} (found: {marker}); Boomerang reads weights in f32, f16, bf16 and \
+         unscaled 8-bit floats: use the model that it was quantized from, or save it dequantized"
     )]
     Quantised { method: String, marker: String },
     #[error(

@@ -34,7 +34,7 @@ pub(super) fn activation(keys: Keys<'_>, traits: &Traits) -> Result<Activation, 
 
 /// Rejects unsupported features that change the result.
 pub(super) fn refuse_unsupported(keys: Keys<'_>, traits: &Traits) -> Result<(), ConfigError> {
-    refuse_quantised(keys)?;
+    refuse_quantized(keys)?;
     refuse_other_heads(keys)?;
     for &key in traits.required {
         if keys.present(key).is_none() {
@@ -78,11 +78,11 @@ fn is_empty(value: &Value) -> bool {
 }
 
 /// Keys in the `config.json` of quantized models; any value except null counts.
-const QUANTISED: [&str; 5] =
+const QUANTIZED: [&str; 5] =
     ["quantization_config", "compression_config", "quantization", "quant_config", "quant_method"];
 
-fn refuse_quantised(keys: Keys<'_>) -> Result<(), ConfigError> {
-    let Some((key, value)) = QUANTISED.iter().find_map(|&key| Some((key, keys.present(key)?)))
+fn refuse_quantized(keys: Keys<'_>) -> Result<(), ConfigError> {
+    let Some((key, value)) = QUANTIZED.iter().find_map(|&key| Some((key, keys.present(key)?)))
     else {
         return Ok(());
     };

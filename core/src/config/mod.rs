@@ -1,7 +1,7 @@
 //! The hyperparameters of a model, from a Hugging Face `config.json`, checked once.
 //!
 //! Hugging Face's key names are used only in this folder, in `architecture/table.rs` and in
-//! `checkpoint/names.rs`.
+//! `checkpoint/names/`.
 
 mod difference;
 mod ends;
@@ -96,8 +96,8 @@ pub enum ConfigError {
     )]
     TwoReadings { what: String, older: String, newer: String },
     #[error(
-        "quantised with {method} (found: {marker}); Boomerang reads weights in f32, f16, bf16 and \
-         unscaled 8-bit floats: use the model that it was quantised from, or save it dequantised"
+        "quantized with {method} (found: {marker}); Boomerang reads weights in f32, f16, bf16 and \
+         unscaled 8-bit floats: use the model that it was quantized from, or save it dequantized"
     )]
     Quantised { method: String, marker: String },
     #[error(

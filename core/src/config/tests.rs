@@ -264,7 +264,7 @@ fn quantized_weights_are_refused_by_name() {
     let awq = serde_json::json!({"quant_method": "awq"});
     for key in ["quantization_config", "compression_config", "quantization"] {
         let error = refusal(&with(&[(key, awq.clone())]));
-        let expected = format!("quantised with awq (found: {key} in config.json)");
+        let expected = format!("quantized with awq (found: {key} in config.json)");
         assert!(error.starts_with(&expected), "{error}");
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn rhyme(draft: &mut Draft<'_>) {
     draft.write(words[pair[0]]);
     draft.write("rhymes with");
 
-    // Its other rhymes would be right too, so the wrong choices come from the other sets.
+    // Its other rhymes would be correct too, so the wrong choices come from the other sets.
     let others = RHYMES.iter().enumerate().filter(|&(i, _)| i != rhyme).flat_map(|(_, set)| set);
     let choices: Vec<&str> = [words[pair[1]]].iter().chain(others).copied().collect();
     draft.answer("rhyme", draft.tokens_of(&choices), 0);

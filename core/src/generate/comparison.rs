@@ -65,10 +65,10 @@ impl<'model> TextComparison<'model> {
             let expected = log_softmax(self.teacher.logits(here(&self.states)), 1);
             let found = log_softmax(member.logits(here(&states)), 1);
             let kl = (expected.clone().exp() * (expected - found.clone())).sum_dim(1);
-            let likeliest = found.clone().argmax(1);
-            let log_probability = found.gather(1, likeliest.clone());
+            let most_likely = found.clone().argmax(1);
+            let log_probability = found.gather(1, most_likely.clone());
 
-            let tokens = likeliest.into_data_async().await.map_err(ReadBackError::new)?;
+            let tokens = most_likely.into_data_async().await.map_err(ReadBackError::new)?;
             let numbers = Tensor::cat(vec![log_probability, kl], 1);
             let numbers = read_finite(numbers, "the log-probabilities").await?;
             let numbers: Vec<f64> = numbers.into_iter().map(f64::from).collect();

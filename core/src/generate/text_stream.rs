@@ -15,7 +15,7 @@ pub struct TextStream<'a> {
     n_returned: usize,
 }
 
-/// Enough context for any tokenizer's rule about blanks.
+/// Enough context for any tokenizer's whitespace rule.
 const N_CONTEXT: usize = 6;
 
 impl<'a> TextStream<'a> {

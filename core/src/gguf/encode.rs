@@ -8,7 +8,7 @@ use half::f16;
 
 use super::finite::n_blocks_not_finite;
 use super::{GgufError, GgufType};
-use crate::checkpoint::{GROUP as BLOCK, Precision, Range, Refusal, quantise};
+use crate::checkpoint::{GROUP as BLOCK, Precision, Range, Refusal, quantize};
 
 /// A format for written values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl Encoding {
 
 /// A scale in f16, then a signed byte per value.
 fn q8_0(values: &[f32; BLOCK]) -> [u8; 34] {
-    let (scale, codes) = quantise(values);
+    let (scale, codes) = quantize(values);
     let mut block = [0; 34];
     block[..2].copy_from_slice(&scale.to_le_bytes());
     for (byte, code) in block[2..].iter_mut().zip(codes) {

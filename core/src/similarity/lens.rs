@@ -66,29 +66,29 @@ pub async fn look_inside(
     let distances = Tensor::cat(distances.collect(), 0);
 
     let last = member.n_layers();
-    let (mut likeliest, mut log_probs) = (Vec::new(), Vec::new());
+    let (mut most_likely, mut log_probs) = (Vec::new(), Vec::new());
     for (depth, state) in of_member.into_iter().enumerate() {
         let state = state.narrow(1, from, seq - from);
         // The last one is already normalized.
         let state = if depth == last { state } else { member.normalize(state) };
         let (tokens, logs) = guesses(member, state.squeeze_dim::<2>(0));
-        likeliest.push(tokens);
+        most_likely.push(tokens);
         log_probs.push(logs);
     }
-    let likeliest =
-        Tensor::cat(likeliest, 0).into_data_async().await.map_err(ReadBackError::new)?;
+    let most_likely =
+        Tensor::cat(most_likely, 0).into_data_async().await.map_err(ReadBackError::new)?;
     let numbers = Tensor::cat(vec![Tensor::cat(log_probs, 0).squeeze_dim::<1>(1), distances], 0);
     let numbers = read_finite(numbers, "the log-probabilities of the logit lens").await?;
     let numbers: Vec<f64> = numbers.into_iter().map(f64::from).collect();
     let (log_probs, distances) = numbers.split_at(numbers.len() - alignment.len());
-    let likeliest: Vec<u32> = likeliest.iter::<u32>().collect();
+    let most_likely: Vec<u32> = most_likely.iter::<u32>().collect();
     let guess = |(&token, &log_prob): (&u32, &f64)| LensGuess {
         token,
         // Rounding may make it slightly larger than 1.
         probability: log_prob.exp().min(1.0),
     };
     let n_positions = seq - from;
-    let depths = likeliest.chunks(n_positions).zip(log_probs.chunks(n_positions)).zip(distances);
+    let depths = most_likely.chunks(n_positions).zip(log_probs.chunks(n_positions)).zip(distances);
     let depth = |((tokens, log_probs), distance): ((&[u32], &[f64]), &f64)| Depth {
         guesses: tokens.iter().zip(log_probs).map(guess).collect(),
         similarity: (1.0 - distance).clamp(-1.0, 1.0),
@@ -107,9 +107,9 @@ fn guesses(member: &LanguageModel, states: Tensor<2>) -> (Tensor<2, Int>, Tensor
         let n_here = POSITIONS_AT_ONCE.min(n_positions - start);
         // [n_here, vocab]
         let found = log_softmax(member.logits(states.clone().narrow(0, start, n_here)), 1);
-        let likeliest = found.clone().argmax(1);
-        log_probs.push(found.gather(1, likeliest.clone()));
-        tokens.push(likeliest);
+        let most_likely = found.clone().argmax(1);
+        log_probs.push(found.gather(1, most_likely.clone()));
+        tokens.push(most_likely);
     }
     (Tensor::cat(tokens, 0), Tensor::cat(log_probs, 0))
 }
