@@ -198,7 +198,7 @@ pub(in crate::chart) mod tests {
                 series("ours", SeriesStyle::First, [0.5, 0.7]),
                 series("theirs", SeriesStyle::Second, [0.3, 0.7]),
             ],
-            reference: Some(Reference { y: 0.25, label: "guessing".to_owned() }),
+            reference: Some(Reference { y: 0.25, label: "random guessing".to_owned() }),
             here: Some(Here { x: 20.0, y: Some(0.7) }),
         }
     }

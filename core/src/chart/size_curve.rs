@@ -192,7 +192,7 @@ impl SizeCurve {
         let point = self.points.iter().find(|point| !point.score.tasks.is_empty())?;
         let tasks = &point.score.tasks;
         let chance = tasks.values().map(|task| task.chance).sum::<f64>() / tasks.len() as f64;
-        (chance > 0.0).then(|| Reference { y: chance, label: "guessing".to_owned() })
+        (chance > 0.0).then(|| Reference { y: chance, label: "random guessing".to_owned() })
     }
 }
 
@@ -278,7 +278,7 @@ mod tests {
         curve.points.push(other);
         let chart = curve.chart(SizeAxis::Layers, Measure::Accuracy).unwrap();
         let names: Vec<&str> = chart.series.iter().map(|series| &*series.name).collect();
-        assert_eq!(names, ["Boomerang", "Naive", "Boomerang, first to last"]);
+        assert_eq!(names, ["Boomerang", "Pruned, not distilled", "Boomerang, first to last"]);
         assert_eq!(chart.series[2].points.len(), 1);
     }
 

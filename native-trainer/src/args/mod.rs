@@ -1,16 +1,20 @@
 //! Arguments that several commands share. Commands import these, and these import no command.
 
+mod dtype;
 mod family;
 mod keep;
 mod loss;
 pub mod numbers;
+mod output;
 mod tasks;
 
 use clap::{Args, ValueEnum};
 
+pub use dtype::{Dtype, parse_dtype};
 pub use family::{FamilyArgs, OrderChoice, parse_order};
 pub use keep::KeepArgs;
 pub use loss::LossArgs;
+pub use output::{OutputArgs, OverwriteArgs};
 pub use tasks::TaskArgs;
 
 use crate::device::DeviceChoice;

@@ -8,7 +8,7 @@ use futures_lite::future::block_on;
 use serde_json::json;
 
 use crate::args::numbers::count;
-use crate::args::{DeviceArgs, FamilyArgs};
+use crate::args::{DeviceArgs, FamilyArgs, OutputArgs};
 use crate::device;
 use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFolder, shown};
@@ -17,6 +17,7 @@ use crate::progress::{Progress, note, print};
 
 /// Show which layers matter, and which to keep and to patch first
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_arg("out", |arg| arg.help("Output folder: analysis.json, tables and charts")))]
 pub struct AnalyzeArgs {
     /// Teacher: model folder or Hub id
     #[arg(long, alias = "teacher_model_name_or_path")]
@@ -37,12 +38,8 @@ pub struct AnalyzeArgs {
     pub calibration: CalibrationArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Output folder: analysis.json, tables and charts
-    #[arg(long)]
-    pub out: PathBuf,
-    /// Overwrite existing output
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Width of a chart, and the height of those whose height is free, in pixels.
@@ -92,7 +89,7 @@ pub fn run(args: &AnalyzeArgs) -> anyhow::Result<()> {
         (None, Some(plan)) => plan.n_student_layers(),
         (None, None) => LayerPlan::by_rule(KeepRule::default(), n_layers)?.n_student_layers(),
     };
-    let out = OutputFolder::create(&args.out, args.force)?;
+    let out = args.output.folder()?;
     let mut bar = Progress::new("compare states", batches.len());
     let mut progress = |done| bar.set(done, || "batches".to_owned());
     let model = student.as_ref().map(boomerang_core::prune::Student::model);

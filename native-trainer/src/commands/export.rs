@@ -5,32 +5,29 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use boomerang_core::gguf::{Conversion, plan_to_metadata};
 
-use super::patch::{Dtype, parse_dtype};
-use crate::files::{ModelFolder, OutputFile, name_gguf, write_conversion};
+use crate::args::{OutputArgs, Dtype, parse_dtype};
+use crate::files::{ModelFolder, name_gguf, write_conversion};
 use crate::progress::{note, print};
 
 /// Convert a model to a GGUF file for llama.cpp
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_arg("out", |arg| arg.help("Output file")))]
 pub struct ExportArgs {
     /// Model: folder, recipe or Hub id
     pub model: PathBuf,
-    /// Output file
-    #[arg(long)]
-    pub out: PathBuf,
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// Number format: keep, f32, f16, bf16, q8_0 or q4_0. For k-quants, write f16 and run
     /// llama.cpp's llama-quantize on the file
     #[arg(long, value_parser = parse_dtype, default_value = "keep", value_name = "FORMAT")]
     pub dtype: Dtype,
-    /// Overwrite existing output
-    #[arg(long)]
-    pub force: bool,
 }
 
 /// # Errors
 /// Names the tensor that is missing, or the feature that GGUF cannot represent.
 pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.model)?;
-    let out = OutputFile::create(&args.out, args.force)?;
+    let out = args.output.file()?;
     folder.check()?;
     let checkpoint = folder.checkpoint()?;
     let mut conversion = Conversion::new(&checkpoint, folder.config(), args.dtype.0)
@@ -42,7 +39,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
         plan_to_metadata(plan, &mut conversion.metadata);
     }
     for warning in &conversion.notes {
-        note(&format!("{}: {warning}", args.out.display()));
+        note(&format!("{}: {warning}", args.output.out.display()));
     }
     write_conversion(out, &conversion, &folder)?;
     let n_bytes: usize = conversion.tensors.iter().map(|tensor| tensor.n_bytes()).sum();
@@ -52,7 +49,7 @@ pub fn run(args: &ExportArgs) -> anyhow::Result<()> {
     };
     print(&format!(
         "{}: {} layers, {} tensors, {n_bytes} bytes{student}",
-        args.out.display(),
+        args.output.out.display(),
         folder.config().n_layers(),
         conversion.tensors.len()
     ));

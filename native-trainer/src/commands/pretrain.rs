@@ -1,6 +1,5 @@
 //! `boomerang pretrain`: a small teacher from scratch, on the generated corpus.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
@@ -14,20 +13,19 @@ use boomerang_core::model::LanguageModel;
 use futures_lite::future::block_on;
 use serde_json::json;
 
-use crate::args::DeviceArgs;
+use crate::args::{DeviceArgs, OutputArgs};
 use crate::args::numbers::{count, positive, sequence_length, share};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::OutputFolder;
 use crate::progress::{Progress, note, print};
 use crate::train::run::Interrupt;
 
 /// Train a small teacher from scratch on the generated corpus
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_arg("out", |arg| arg.help("Output folder: the teacher as a Hugging Face model, with the corpus seed and held-out tasks")))]
 pub struct PretrainArgs {
-    /// Output folder: the teacher as a Hugging Face model, with the corpus seed and held-out tasks
-    #[arg(long)]
-    pub out: PathBuf,
+    #[command(flatten)]
+    pub output: OutputArgs,
     /// Seed of the corpus
     #[arg(long, default_value_t = 5)]
     pub corpus_seed: u64,
@@ -73,9 +71,6 @@ pub struct PretrainArgs {
     /// Number of questions of each held-out task
     #[arg(value_parser = count, long, default_value_t = 100)]
     pub questions: usize,
-    /// Overwrite existing output
-    #[arg(long)]
-    pub force: bool,
     #[command(flatten)]
     pub device: DeviceArgs,
 }
@@ -86,7 +81,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     let corpus = Corpus::new(args.corpus_seed);
     let floor = corpus.entropy_floor();
     let config = config(args, &corpus)?;
-    let out = OutputFolder::create(&args.out, args.force)?;
+    let out = args.output.folder()?;
     if device.device == device::cpu() {
         let n_bytes = step_bytes(&config, None, args.rows, args.seq_len);
         device::require_memory(
@@ -166,7 +161,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     print(&format!(
         "teacher written to {}: loss {final_loss:.3} (entropy of the corpus {floor:.3}) after \
          {n_tokens} tokens in {seconds:.0} s",
-        args.out.display()
+        args.output.out.display()
     ));
     Ok(())
 }

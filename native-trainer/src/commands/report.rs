@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
+use crate::args::OutputArgs;
 use crate::args::numbers::count;
 use crate::exit::Exit;
-use crate::files::{OutputFolder, note_input};
+use crate::files::note_input;
 use crate::progress::{note, print};
 use boomerang_report::{Import, Report, SizeAxis, Sources};
 
 /// Combine results into an HTML report: curves, tables, comparisons
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_arg("out", |arg| arg.help("Output folder: report.html, tables and charts")))]
 pub struct ReportArgs {
     /// Output folders of `boomerang eval`
     #[arg(value_name = "EVAL")]
@@ -43,12 +45,8 @@ pub struct ReportArgs {
     /// Seed of the bootstrap
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Output folder: report.html, tables and charts
-    #[arg(long)]
-    pub out: PathBuf,
-    /// Overwrite existing output
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// Reads the results, and writes the page.
@@ -78,7 +76,7 @@ pub fn run(args: &ReportArgs) -> anyhow::Result<()> {
         n_draws: args.draws,
         seed: args.seed,
     })?;
-    let out = OutputFolder::create(&args.out, args.force)?;
+    let out = args.output.folder()?;
     report.write(&out)?;
     let written = out.commit()?;
     for finding in report.findings() {

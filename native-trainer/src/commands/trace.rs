@@ -9,13 +9,14 @@ use boomerang_core::evaluate::ensure_finite;
 use boomerang_core::model::{ForwardTrace, LanguageModel};
 use burn::tensor::Tensor;
 
-use crate::args::DeviceArgs;
+use crate::args::{DeviceArgs, OutputArgs};
 use crate::device;
-use crate::files::{ModelFolder, OutputFile};
+use crate::files::ModelFolder;
 use crate::progress::print;
 
 /// Write a model's logits and hidden states, to compare with another implementation
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_arg("out", |arg| arg.help("Output file: logits [seq, vocab] and hidden_states.0 … [seq, d_model], as f32 safetensors")))]
 pub struct TraceArgs {
     /// Model: folder, recipe or Hub id
     #[arg(long)]
@@ -23,12 +24,8 @@ pub struct TraceArgs {
     /// Input token ids, e.g. 1,17,4
     #[arg(long, value_delimiter = ',', required = true)]
     pub ids: Vec<u32>,
-    /// Output file: logits [seq, vocab] and hidden_states.0 … [seq, d_model], as f32 safetensors
-    #[arg(long)]
-    pub out: PathBuf,
-    /// Overwrite existing output
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
 }
@@ -36,7 +33,7 @@ pub struct TraceArgs {
 pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
     let folder = ModelFolder::open(&args.model)?;
-    let out = OutputFile::create(&args.out, args.force)?;
+    let out = args.output.file()?;
     let model = folder.model(&device.device)?;
     let vocab = model.config().vocab;
     if let Some(id) = args.ids.iter().find(|&&id| id as usize >= vocab) {
@@ -65,7 +62,7 @@ pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
     let n_states = tensors.len() - 1;
     let bytes = tensors_to_bytes(tensors, Precision::F32)?;
     out.write(&bytes)?;
-    print(&format!("{}: logits and {n_states} hidden states", args.out.display()));
+    print(&format!("{}: logits and {n_states} hidden states", args.output.out.display()));
     Ok(())
 }
 

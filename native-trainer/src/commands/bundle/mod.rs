@@ -12,10 +12,10 @@ use boomerang_core::evaluate::Examination;
 use boomerang_core::tokenizer::Tokenizer;
 use serde::Deserialize;
 
-use crate::args::{DeviceArgs, FamilyArgs};
+use crate::args::{DeviceArgs, FamilyArgs, OutputArgs};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{self, ModelFolder, OutputFolder, require_next_token};
+use crate::files::{self, ModelFolder, require_next_token};
 use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
 use crate::measure::calibration::CalibrationArgs;
 use crate::measure::order;
@@ -52,12 +52,8 @@ pub struct BundleArgs {
     pub calibration: CalibrationArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Output folder
-    #[arg(long)]
-    pub out: PathBuf,
-    /// Overwrite existing output
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -109,7 +105,7 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
         PrecisionChoice::Q8_0 => StoredAs::Q8_0,
     };
     args.calibration.calibration.iter().for_each(|path| files::note_input(path));
-    let out = OutputFolder::create(&args.out, args.force)?;
+    let out = args.output.folder()?;
     let recordings = record(&family, &order, stored_as, &tokenizer, &args.prompt, args.record)
         .or_exit(Exit::Usage)?;
     let shown = Shown {
@@ -136,7 +132,7 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
     if let Some(stored) = stored {
         print(&stored.in_full());
     }
-    print(&format!("{}: {n_bytes} bytes; open it with: boomerang explore {0}", args.out.display()));
+    print(&format!("{}: {n_bytes} bytes; open it with: boomerang explore {0}", args.output.out.display()));
     Ok(())
 }
 

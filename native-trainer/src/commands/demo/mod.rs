@@ -14,7 +14,7 @@ use boomerang_core::similarity::block_similarity;
 use futures_lite::future::block_on;
 use serde_json::json;
 
-use crate::args::DeviceArgs;
+use crate::args::{DeviceArgs, OverwriteArgs};
 use crate::args::numbers::count;
 use crate::device;
 use crate::embedded::{DistillRun, EMBEDDED, EmbeddedFamily, STEPS, Start, distill_each};
@@ -44,9 +44,8 @@ pub struct DemoArgs {
     /// Patching order
     #[arg(long, value_enum, default_value_t = OrderChoice::Auto)]
     pub order: OrderChoice,
-    /// Overwrite the output of an earlier demo
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub overwrite: OverwriteArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
 }
@@ -67,7 +66,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let device = device::choose(args.device.device)?;
     note(&format!("device: {} ({})", device.description, device.reason));
-    let out = OutputFolder::create(&args.out, args.force)?;
+    let out = OutputFolder::create(&args.out, args.overwrite.force)?;
     let embedded = EmbeddedFamily::open(&device.device)?;
     let steps = if args.too_long { TOO_LONG } else { args.steps };
     note(&format!(

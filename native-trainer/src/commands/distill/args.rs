@@ -7,7 +7,7 @@ use boomerang_core::distill::{DistillSettings, Layout, Part, Reduction, Schedule
 use boomerang_core::prune::Student;
 
 use crate::args::numbers::{count, non_negative_f32, positive, sequence_length};
-use crate::args::{DeviceArgs, KeepArgs, LossArgs, Preset};
+use crate::args::{DeviceArgs, KeepArgs, LossArgs, OverwriteArgs, Preset};
 use crate::exit::Exit;
 
 /// Train a student to imitate its teacher
@@ -112,9 +112,8 @@ pub struct DistillArgs {
     /// another teacher
     #[arg(long)]
     pub allow_mismatch: bool,
-    /// Overwrite an earlier run in --out
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub overwrite: OverwriteArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
 }

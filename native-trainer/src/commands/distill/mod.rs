@@ -87,7 +87,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let (run, state, mut distiller) = if args.resume {
         resume(args, &record, &family, settings)?
     } else {
-        let run = RunFolder::create(&args.out, &record, args.force)?;
+        let run = RunFolder::create(&args.out, &record, args.overwrite.force)?;
         let distiller = Distiller::new(teacher, student, settings, 0);
         (run, State { step: 0, n_tokens: 0 }, distiller)
     };

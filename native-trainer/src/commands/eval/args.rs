@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use boomerang_core::plan::PatchOrder;
 
-use crate::args::TaskArgs;
+use crate::args::{OverwriteArgs, TaskArgs};
 use crate::args::numbers::{count, sequence_length};
 use crate::args::{DeviceArgs, FamilyArgs, parse_order};
 use crate::measure::calibration::CalibrationArgs;
@@ -31,9 +31,8 @@ pub struct EvalArgs {
     pub out: Option<PathBuf>,
     #[command(flatten)]
     pub engine: EngineArgs,
-    /// Overwrite existing output
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub overwrite: OverwriteArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
 }

@@ -58,7 +58,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let cache = args.engine.use_cache.as_ref().map(|path| Cache::new(path, args.engine.shard));
     // An output that cannot be written is an error before the work, not after it.
     let out = args.out.as_ref().filter(|_| args.engine.shard.is_none());
-    let out = out.map(|path| OutputFolder::create(path, args.force)).transpose()?;
+    let out = out.map(|path| OutputFolder::create(path, args.overwrite.force)).transpose()?;
 
     let loaded = folders.load(&device, args.engine.memory)?;
     let cached = match &cache {
@@ -104,7 +104,8 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     )?;
     let file = judged.file(&folders, cached.as_ref(), &device.description);
     out.write("family.json", format!("{}\n", serde_json::to_string_pretty(&file)?).as_bytes())?;
-    if let Some(models) = &loaded {
+    // Similarity is measured on --data; without any it would be a row of zeros.
+    if let Some(models) = loaded.as_ref().filter(|_| !asked.tokens.is_empty()) {
         let similarity = folders.similarity(models, &asked)?;
         let json = format!("{}\n", serde_json::to_string(&similarity)?);
         out.write("similarity.json", json.as_bytes())?;

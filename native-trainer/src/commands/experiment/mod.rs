@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use clap::ValueEnum as _;
 
-use crate::args::DeviceArgs;
+use crate::args::{DeviceArgs, OverwriteArgs};
 use crate::args::numbers::count;
 use crate::device;
 use crate::embedded::{EmbeddedFamily, STEPS};
@@ -45,9 +45,8 @@ pub struct ExperimentArgs {
     /// Questions per task, from 10 to 100
     #[arg(long, default_value_t = 100)]
     pub questions: usize,
-    /// Overwrite existing output
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub overwrite: OverwriteArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
 }
@@ -103,7 +102,7 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<()> {
     note(&format!("device: {} ({})", device.description, device.reason));
     let word = word(name);
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs/experiments").join(&word));
-    let folder = OutputFolder::create(&out, args.force)?;
+    let folder = OutputFolder::create(&out, args.overwrite.force)?;
     let embedded = EmbeddedFamily::open(&device.device)?;
     let design = name.design(&embedded, args.steps)?;
     let results = Bench::new(&embedded, args.seeds, args.questions)?.run(&design)?;

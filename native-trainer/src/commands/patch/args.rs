@@ -2,12 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use boomerang_core::checkpoint::Precision;
-use boomerang_core::gguf::Encoding;
 
 use crate::args::numbers::non_negative;
-use crate::args::{DeviceArgs, FamilyArgs};
-use crate::exit::Exit;
+use crate::args::{DeviceArgs, Dtype, FamilyArgs, OverwriteArgs, parse_dtype};
 use crate::measure::calibration::CalibrationArgs;
 use crate::progress::print;
 use crate::sizes::{CacheSize, ChoiceArgs, Head, Size, parse_bytes};
@@ -50,26 +47,8 @@ pub struct PatchArgs {
     /// Print what would be written, without writing it
     #[arg(long)]
     pub dry_run: bool,
-    /// Overwrite existing output
-    #[arg(long)]
-    pub force: bool,
-}
-
-/// `None` keeps the stored format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dtype(pub Option<Encoding>);
-
-/// `keep`, or a format that has an encoder.
-///
-/// # Errors
-/// Names the supported formats.
-pub fn parse_dtype(text: &str) -> Result<Dtype, String> {
-    match text {
-        "keep" => Ok(Dtype(None)),
-        name => Encoding::from_name(name)
-            .map(|encoding| Dtype(Some(encoding)))
-            .map_err(|error| error.to_string()),
-    }
+    #[command(flatten)]
+    pub overwrite: OverwriteArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -82,22 +61,6 @@ pub enum Format {
     Recipe,
     /// YAML for mergekit, which writes the model
     Mergekit,
-}
-
-impl Dtype {
-    /// The format of a safetensors file.
-    pub(super) fn precision(self) -> anyhow::Result<Option<Precision>> {
-        match self.0 {
-            None => Ok(None),
-            Some(Encoding::F32) => Ok(Some(Precision::F32)),
-            Some(Encoding::F16) => Ok(Some(Precision::F16)),
-            Some(Encoding::Bf16) => Ok(Some(Precision::Bf16)),
-            Some(encoding) => Err(Exit::Usage.error(format!(
-                "--dtype {} is only available in GGUF files; add --format gguf",
-                encoding.name()
-            ))),
-        }
-    }
 }
 
 impl PatchArgs {

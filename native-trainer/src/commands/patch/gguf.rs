@@ -114,7 +114,7 @@ fn write(
     if let Some(target) = &target {
         let mut metadata = member.metadata.clone();
         describe_recipe(&mut metadata, recipe, size.head)?;
-        let file = OutputFile::create(target, args.force)?;
+        let file = OutputFile::create(target, args.overwrite.force)?;
         write_gguf_member(file, &member, &metadata, parents)?;
     }
     let is_head = |tensor: &GgufTensor<'_>| tensor.name == "output.weight";

@@ -92,7 +92,7 @@ impl Patching<'_> {
         let (member, config) = self.member(recipe, size.head)?;
         let target = args.target(size, self.format);
         if let Some(target) = &target {
-            let output = || OutputFile::create(target, args.force);
+            let output = || OutputFile::create(target, args.overwrite.force);
             let file = || RecipeFile::new(recipe, size.head, teacher, student);
             match self.format {
                 Format::Recipe => output()?.write(&file()?.to_json()?)?,
@@ -122,7 +122,7 @@ impl Patching<'_> {
     ) -> anyhow::Result<()> {
         let Self { args, teacher, .. } = self;
         let (member, config) = self.member(recipe, size.head)?;
-        let out = OutputFolder::create(target, args.force)?;
+        let out = OutputFolder::create(target, args.overwrite.force)?;
         let format = self.weights_format(Some(serde_json::to_string(recipe)?));
         file.files = write_weights(out.path(), &member, self, &format)?;
         out.write(RECIPE, &file.to_json()?)?;
@@ -150,7 +150,7 @@ impl Patching<'_> {
         for warning in &conversion.notes {
             note(&format!("{}: {warning}", target.display()));
         }
-        write_conversion(OutputFile::create(target, self.args.force)?, &conversion, self)
+        write_conversion(OutputFile::create(target, self.args.overwrite.force)?, &conversion, self)
     }
 
     fn mergekit(

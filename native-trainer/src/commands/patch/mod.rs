@@ -14,7 +14,7 @@ use crate::files::{ModelFolder, is_gguf};
 use crate::measure::order;
 use crate::progress::{note, print};
 use crate::sizes::{Head, choose_heads, measure};
-pub use args::{Dtype, Format, PatchArgs, parse_dtype};
+pub use args::{Format, PatchArgs};
 use members::Patching;
 
 /// Writes the chosen members.

@@ -10,9 +10,9 @@ use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::StudentConfig;
 
 use crate::args::numbers::{count, number, sequence_length};
-use crate::args::{DeviceArgs, KeepArgs};
+use crate::args::{DeviceArgs, KeepArgs, OutputArgs};
 use crate::device;
-use crate::files::{ModelFolder, OutputFolder, note_input, write_fingerprints};
+use crate::files::{ModelFolder, note_input, write_fingerprints};
 use crate::measure::calibration::CalibrationArgs;
 use crate::progress::print;
 use baseline::Baseline;
@@ -44,12 +44,8 @@ pub struct PruneArgs {
     pub calibration: CalibrationArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Output folder
-    #[arg(long)]
-    pub out: PathBuf,
-    /// Overwrite existing output
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// A model that is to be written, with the plan that makes it a student.
@@ -66,7 +62,7 @@ pub fn run(args: &PruneArgs) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.teacher)?;
     // An output that cannot be written is an error before the work, not after it.
     args.calibration.calibration.iter().for_each(|path| note_input(path));
-    let out = OutputFolder::create(&args.out, args.force)?;
+    let out = args.output.folder()?;
     let pruned = match args.baseline {
         Some(baseline) => baseline.prune(args, &folder)?,
         None => by_plan(args, &folder)?,
@@ -81,7 +77,7 @@ pub fn run(args: &PruneArgs) -> anyhow::Result<()> {
     folder.describe_in(&out, model.config())?;
     out.commit()?;
     print(&sentence);
-    print(&format!("written to {}", args.out.display()));
+    print(&format!("written to {}", args.output.out.display()));
     Ok(())
 }
 

@@ -3,7 +3,6 @@
 
 mod budget;
 
-use std::path::PathBuf;
 
 use boomerang_core::plan::{OrderFile, Patch, PatchOrder};
 use boomerang_core::prune::Family;
@@ -12,10 +11,10 @@ use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
 use crate::args::numbers::count;
-use crate::args::{DeviceArgs, FamilyArgs};
+use crate::args::{DeviceArgs, FamilyArgs, OutputArgs};
 use crate::device;
 use crate::exit::Exit;
-use crate::files::{ModelFolder, OutputFile};
+use crate::files::ModelFolder;
 use crate::measure::calibration::CalibrationArgs;
 use crate::measure::order::{Method, find};
 use crate::progress::{Progress, note, print};
@@ -23,6 +22,7 @@ pub use budget::BudgetArgs;
 
 /// Search for a good patching order, and for the best size within a budget
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_arg("out", |arg| arg.help("Output file (order.json), for --order")))]
 pub struct SearchArgs {
     #[command(flatten)]
     pub family: FamilyArgs,
@@ -41,12 +41,8 @@ pub struct SearchArgs {
     pub calibration: CalibrationArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
-    /// Output file (order.json), for --order
-    #[arg(long)]
-    pub out: PathBuf,
-    /// Overwrite existing output
-    #[arg(long)]
-    pub force: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -73,7 +69,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     note(&format!("device: {} ({})", device.description, device.reason));
     let family = args.family.open(&teacher, &device.device)?;
     // An output that cannot be written is an error before the work, not after it.
-    let out = OutputFile::create(&args.out, args.force)?;
+    let out = args.output.file()?;
     let metric = match args.metric {
         Metric::Kl => search::Metric::Kl,
         Metric::Ppl => search::Metric::Nats,
@@ -118,7 +114,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     file["layer_calls"] = json!({"shared": searched, "one_by_one": one_by_one});
     let json = format!("{}\n", serde_json::to_string_pretty(&file)?);
     out.write(json.as_bytes())?;
-    print(&format!("written to {}", args.out.display()));
+    print(&format!("written to {}", args.output.out.display()));
     // The order is valid even if no member is small enough.
     within?;
     Ok(())
