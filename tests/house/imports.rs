@@ -8,8 +8,22 @@ use super::{sources, text, without_tests};
 
 /// The trainer's folders and files; each imports only those before it, and itself.
 const TRAINER: [&str; 16] = [
-    "progress", "exit", "files", "device", "args", "parallel", "train", "measure", "sizes",
-    "embedded", "serve", "commands", "cli_examples", "cli", "logger", "lib",
+    "progress",
+    "exit",
+    "files",
+    "device",
+    "args",
+    "parallel",
+    "train",
+    "measure",
+    "sizes",
+    "embedded",
+    "serve",
+    "commands",
+    "cli_examples",
+    "cli",
+    "logger",
+    "lib",
 ];
 
 /// What a path below `src` belongs to: `commands` of `commands/eval/mod.rs`.

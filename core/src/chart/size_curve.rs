@@ -92,7 +92,8 @@ impl SizeCurve {
             let stops = self.stops_in(Measured::Boomerang, order);
             let mut points = self.chart_points(&stops, Measured::Boomerang, size, measure);
             points.iter_mut().for_each(|point| point.note = None);
-            let name = format!("{}, {}", describe_series(Measured::Boomerang).0, order_words(order));
+            let name =
+                format!("{}, {}", describe_series(Measured::Boomerang).0, order_words(order));
             Series { name, style: SeriesStyle::at(index), points }
         });
         let series: Vec<Series> =

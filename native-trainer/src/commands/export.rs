@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use boomerang_core::gguf::{Conversion, plan_to_metadata};
 
-use crate::args::{OutputArgs, Dtype, parse_dtype};
+use crate::args::{Dtype, OutputArgs, parse_dtype};
 use crate::files::{ModelFolder, name_gguf, write_conversion};
 use crate::progress::{note, print};
 

@@ -13,8 +13,8 @@ use boomerang_core::model::LanguageModel;
 use futures_lite::future::block_on;
 use serde_json::json;
 
-use crate::args::{DeviceArgs, OutputArgs};
 use crate::args::numbers::{count, positive, sequence_length, share};
+use crate::args::{DeviceArgs, OutputArgs};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::{Progress, note, print};

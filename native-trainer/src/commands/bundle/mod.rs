@@ -132,7 +132,10 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
     if let Some(stored) = stored {
         print(&stored.in_full());
     }
-    print(&format!("{}: {n_bytes} bytes; open it with: boomerang explore {0}", args.output.out.display()));
+    print(&format!(
+        "{}: {n_bytes} bytes; open it with: boomerang explore {0}",
+        args.output.out.display()
+    ));
     Ok(())
 }
 

@@ -14,8 +14,8 @@ use boomerang_core::similarity::block_similarity;
 use futures_lite::future::block_on;
 use serde_json::json;
 
-use crate::args::{DeviceArgs, OverwriteArgs};
 use crate::args::numbers::count;
+use crate::args::{DeviceArgs, OverwriteArgs};
 use crate::device;
 use crate::embedded::{DistillRun, EMBEDDED, EmbeddedFamily, STEPS, Start, distill_each};
 use crate::files::OutputFolder;

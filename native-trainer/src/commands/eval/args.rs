@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use boomerang_core::plan::PatchOrder;
 
-use crate::args::{OverwriteArgs, TaskArgs};
 use crate::args::numbers::{count, sequence_length};
 use crate::args::{DeviceArgs, FamilyArgs, parse_order};
+use crate::args::{OverwriteArgs, TaskArgs};
 use crate::measure::calibration::CalibrationArgs;
 use crate::measure::members::Sizes;
 use crate::sizes::parse_amount;

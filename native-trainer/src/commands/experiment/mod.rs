@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use clap::ValueEnum as _;
 
-use crate::args::{DeviceArgs, OverwriteArgs};
 use crate::args::numbers::count;
+use crate::args::{DeviceArgs, OverwriteArgs};
 use crate::device;
 use crate::embedded::{EmbeddedFamily, STEPS};
 use crate::exit::Exit;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-
 use crate::args::numbers::non_negative;
 use crate::args::{DeviceArgs, Dtype, FamilyArgs, OverwriteArgs, parse_dtype};
 use crate::measure::calibration::CalibrationArgs;

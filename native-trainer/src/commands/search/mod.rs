@@ -3,7 +3,6 @@
 
 mod budget;
 
-
 use boomerang_core::plan::{OrderFile, Patch, PatchOrder};
 use boomerang_core::prune::Family;
 use boomerang_core::search::{self, MeasuredMembers};
