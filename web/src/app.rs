@@ -2,17 +2,18 @@
 
 use leptos::prelude::*;
 
-use crate::address::{link_for_another_family, opened_link};
-use crate::backend::Backend;
-use crate::bench::{Bench, use_bench};
+use crate::browser::backend::Backend;
+use crate::browser::embedding::{is_embedded, is_following, report_height};
+use crate::browser::location::{link_for_another_family, opened_link};
+use crate::browser::route::Route;
+use crate::browser::view::Place;
 use crate::components::keys::Keys;
 use crate::components::own_models::take_drops;
-use crate::mirror;
-use crate::own::Own;
-use crate::place::Place;
-use crate::route::Route;
-use crate::session::{Session, Stage};
-use crate::teaching::Teaching;
+use crate::state::bench::Bench;
+use crate::state::distillation::Teaching;
+use crate::state::mirror;
+use crate::state::session::{Session, Stage};
+use crate::state::upload::Own;
 use crate::views::about::About;
 use crate::views::compare::CompareView;
 use crate::views::device::DeviceView;
@@ -57,10 +58,10 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>, route: Route) -> impl 
         }
     });
     on_cleanup(move || stop_on_escape.remove());
-    if mirror::is_embedded() {
-        mirror::tell_height();
+    if is_embedded() {
+        report_height();
     }
-    if !mirror::is_embedded() && !mirror::is_following() {
+    if !is_embedded() && !is_following() {
         take_drops(expect_context(), move || route.go(Place::Models.path()));
     }
     let skip = move |event: leptos::ev::MouseEvent| {
@@ -70,7 +71,7 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>, route: Route) -> impl 
     };
     view! {
         <a class="skip-link" href="#main" on:click=skip>"Skip to the content"</a>
-        {(!mirror::is_embedded()).then(|| view! { <Head place/> })}
+        {(!is_embedded()).then(|| view! { <Head place/> })}
         <main
             id="main"
             tabindex="-1"
@@ -81,7 +82,7 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>, route: Route) -> impl 
             // By key: a view that gives way to another leaves nothing behind, not even its elements.
             <For each=move || [place.get()] key=|&place| place children=view_of/>
         </main>
-        {(!mirror::is_embedded()).then(|| view! { <Foot session/> })}
+        {(!is_embedded()).then(|| view! { <Foot session/> })}
         <Keys/>
     }
 }
@@ -189,13 +190,4 @@ fn focus_main() {
         // A page that cannot focus is read from its top as well.
         let _ = main.focus();
     }
-}
-
-/// A view of something that needs a family: nothing until there is one.
-pub fn with_bench<V>(view: impl Fn(Bench) -> V + Send + 'static) -> impl IntoView
-where
-    V: IntoView + 'static,
-{
-    let bench = use_bench();
-    move || bench.get().map(&view)
 }

@@ -4,7 +4,7 @@ use boomerang_engine::notice::Notice;
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
-use crate::session::Session;
+use crate::state::session::Session;
 
 #[component]
 pub fn AskRow(

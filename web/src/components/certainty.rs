@@ -3,10 +3,10 @@
 use boomerang_engine::messages::{CertainPlace, Reply, Request};
 use leptos::prelude::*;
 
-use crate::format::whole_percent;
-use crate::run::Run;
-use crate::session::Session;
-use crate::sweep::visible;
+use crate::state::run::Run;
+use crate::state::session::Session;
+use crate::text::format::whole_percent;
+use crate::text::tokens::visible;
 
 #[component]
 pub fn Certainty(session: Session) -> impl IntoView {
@@ -97,7 +97,7 @@ fn finding(places: &[CertainPlace]) -> String {
     let least = places.iter().map(|place| place.probability).fold(1.0, f64::min);
     format!(
         "Sure (at least 90 %) of {n_sure} of {}; least sure where it gave {}.",
-        crate::format::count(places.len(), "token"),
+        crate::text::format::count(places.len(), "token"),
         whole_percent(least)
     )
 }

@@ -4,14 +4,14 @@ use leptos::prelude::*;
 
 use super::ask_row::{AskRow, Refusal, stand_in_words};
 use super::marked::Marked;
-use crate::dial::Dial;
-use crate::difference::{differing, parting, stretches};
-use crate::draft::Draft;
-use crate::format;
-use crate::link::MOST_COMPARED;
-use crate::run::Run;
-use crate::session::Session;
-use crate::trial::{Nearness, Part, Trial, TrialState};
+use crate::state::dial::Dial;
+use crate::state::draft::Draft;
+use crate::state::run::Run;
+use crate::state::session::Session;
+use crate::state::trial::{Nearness, Part, Trial, TrialState};
+use crate::text::difference::{differing, parting, stretches};
+use crate::text::format;
+use crate::text::link::MOST_COMPARED;
 
 #[component]
 pub fn Compare(

@@ -12,7 +12,7 @@ use super::curve_marks::{HereMark, Room};
 use super::curve_table::CurveTable;
 use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
 use super::width::width_of;
-use crate::dial::Dial;
+use crate::state::dial::Dial;
 
 /// Taller than this share of its width, a chart looks cramped.
 const HEIGHT_PER_WIDTH: f64 = 0.62;

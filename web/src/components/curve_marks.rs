@@ -5,11 +5,11 @@ use std::sync::Arc;
 use boomerang_core::chart::{Geometry, Here, Measure, SizeAxis};
 use leptos::prelude::*;
 
-use crate::backend::Backend;
-use crate::budget::Budget;
-use crate::dial::Dial;
+use crate::browser::backend::Backend;
+use crate::browser::budget::Budget;
 use crate::family::MemberSize;
-use crate::session::Session;
+use crate::state::dial::Dial;
+use crate::state::session::Session;
 
 /// The sizes that have room in this browser, when not all have.
 #[component]

@@ -4,8 +4,8 @@ use boomerang_core::curve::{CurveStop, Estimate, Series};
 use boomerang_core::evaluate::plus_minus;
 use leptos::prelude::*;
 
-use crate::dial::Dial;
-use crate::format;
+use crate::state::dial::Dial;
+use crate::text::format;
 
 #[component]
 pub fn CurveTable(dial: Dial) -> impl IntoView {

@@ -8,10 +8,11 @@ use leptos::task::spawn_local;
 
 use super::device_check::DeviceCheck;
 use super::device_speed::DeviceSpeed;
-use crate::address::copy;
-use crate::device::{DeviceState, Fact, Machine, Report, to_markdown};
-use crate::dial::Dial;
-use crate::session::Session;
+use crate::browser::clipboard::copy;
+use crate::browser::machine::{Fact, Machine};
+use crate::state::device::{DeviceState, Report, to_markdown};
+use crate::state::dial::Dial;
+use crate::state::session::Session;
 
 #[component]
 pub fn Device(

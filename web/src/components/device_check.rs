@@ -6,13 +6,13 @@ use leptos::prelude::*;
 
 use super::ask_row::{AskRow, Refusal, room_in_words};
 use super::notice_box::NoticeBox;
-use crate::asked::Asked;
-use crate::backend::Backend;
-use crate::device::{DeviceState, check_finding, disagreement, small};
-use crate::dial::Dial;
+use crate::browser::backend::Backend;
 use crate::family::FamilyCard;
-use crate::format;
-use crate::session::Session;
+use crate::state::device::{DeviceState, check_finding, disagreement, small};
+use crate::state::dial::Dial;
+use crate::state::request_status::Asked;
+use crate::state::session::Session;
+use crate::text::format;
 
 #[component]
 pub fn DeviceCheck(

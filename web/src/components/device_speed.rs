@@ -9,12 +9,14 @@ use leptos::prelude::*;
 use super::ask_row::{AskRow, Refusal, room_in_words};
 use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
 use super::width::width_of;
-use crate::asked::Asked;
-use crate::device::{DeviceState, MeasuredSize, chart, csv, measured_finding, memory, share};
-use crate::dial::Dial;
 use crate::family::{FamilyCard, MemberSize};
-use crate::format;
-use crate::session::Session;
+use crate::state::device::{
+    DeviceState, MeasuredSize, chart, csv, measured_finding, memory, share,
+};
+use crate::state::dial::Dial;
+use crate::state::request_status::Asked;
+use crate::state::session::Session;
+use crate::text::format;
 
 #[component]
 pub fn DeviceSpeed(

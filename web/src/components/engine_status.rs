@@ -5,11 +5,11 @@ use std::collections::HashSet;
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
-use crate::backend::{Backend, BackendChoice};
-use crate::bundle_source;
-use crate::format;
-use crate::session::{Progress, Session, Stage};
-use crate::stored::badge;
+use crate::browser::backend::{Backend, BackendChoice};
+use crate::browser::bundle_source;
+use crate::state::session::{Progress, Session, Stage};
+use crate::state::stored::badge;
+use crate::text::format;
 
 #[component]
 pub fn EngineStatus(session: Session) -> impl IntoView {

@@ -5,8 +5,8 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
-use crate::bench::use_bench;
-use crate::mirror::open_second_window;
+use crate::browser::embedding::open_second_window;
+use crate::state::bench::use_bench;
 
 const KEYS: [(&str, &str); 11] = [
     ("[  ]", "one size smaller, one size larger"),

@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 
-use crate::dial::Dial;
 use crate::family::Block;
+use crate::state::dial::Dial;
 
 #[component]
 pub fn LayerStrip(dial: Dial) -> impl IntoView {

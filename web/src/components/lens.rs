@@ -6,14 +6,14 @@ use leptos::prelude::*;
 use super::ask_row::{AskRow, Refusal};
 use super::download::data_url;
 use super::paragraph::Paragraph;
-use crate::asked::Asked;
-use crate::dial::Dial;
-use crate::draft::Draft;
 use crate::family::FamilyCard;
-use crate::format;
-use crate::lens::{LensState, Look, csv, finding, settled};
-use crate::session::Session;
-use crate::sweep::visible;
+use crate::state::dial::Dial;
+use crate::state::draft::Draft;
+use crate::state::lens::{LensState, Look, csv, finding, settled};
+use crate::state::request_status::Asked;
+use crate::state::session::Session;
+use crate::text::format;
+use crate::text::tokens::visible;
 
 #[component]
 pub fn Lens(

@@ -3,10 +3,10 @@
 use leptos::prelude::*;
 
 use super::download::{data_url, save};
-use crate::bench::{Bench, Limits};
-use crate::files::{keep, kept};
-use crate::lesson::{Answers, Kind, Lesson, Question, answer_sheet};
-use crate::link::Link;
+use crate::browser::files::{keep, kept};
+use crate::state::bench::{Bench, Limits};
+use crate::text::lesson::{Answers, Kind, Lesson, Question, answer_sheet};
+use crate::text::link::Link;
 
 #[component]
 pub fn LessonCard(

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::difference::Stretch;
+use crate::text::difference::Stretch;
 
 #[component]
 pub fn Marked(stretches: Vec<Stretch>) -> impl IntoView {

@@ -6,10 +6,10 @@ use boomerang_engine::store::is_kept_only;
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
-use crate::bundle_source;
-use crate::place::Place;
-use crate::session::Session;
-use crate::stored::{model_in_words, place_in_words, space_in_words};
+use crate::browser::bundle_source;
+use crate::browser::view::Place;
+use crate::state::session::Session;
+use crate::state::stored::{model_in_words, place_in_words, space_in_words};
 
 #[component]
 pub fn Models(session: Session) -> impl IntoView {

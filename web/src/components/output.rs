@@ -4,9 +4,9 @@ use boomerang_engine::messages::{Ending, RunReport};
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
-use crate::format;
-use crate::run::Run;
-use crate::session::Session;
+use crate::state::run::Run;
+use crate::state::session::Session;
+use crate::text::format;
 
 #[component]
 pub fn Output(

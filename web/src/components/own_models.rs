@@ -8,12 +8,12 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use super::notice_box::NoticeBox;
-use crate::bundle_source;
-use crate::dropped::{Dropped, chosen};
+use crate::browser::bundle_source;
+use crate::browser::dropped::{Dropped, chosen};
+use crate::browser::view::Place;
 use crate::family::FamilyCard;
-use crate::format;
-use crate::own::{Own, Stage};
-use crate::place::Place;
+use crate::state::upload::{Own, Stage};
+use crate::text::format;
 
 #[component]
 pub fn OwnModels(own: Own) -> impl IntoView {

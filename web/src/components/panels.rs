@@ -10,8 +10,8 @@ use super::prompt_box::PromptBox;
 use super::recorded_text::RecordedText;
 use super::share::KeepRun;
 use super::size_dial::SizeDial;
-use crate::bench::{Bench, Limits};
-use crate::controls::Control;
+use crate::state::bench::{Bench, Limits};
+use crate::text::controls::Control;
 
 #[component]
 pub fn Panels(

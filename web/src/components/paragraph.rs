@@ -10,13 +10,13 @@ use boomerang_engine::notice::Notice;
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
-use crate::asked::Asked;
-use crate::dial::Dial;
 use crate::family::FamilyCard;
-use crate::format;
-use crate::lens::LensState;
-use crate::paragraph::{Readings, finding, perplexity};
-use crate::session::{Session, Stage};
+use crate::state::dial::Dial;
+use crate::state::lens::LensState;
+use crate::state::readings::{Readings, finding, perplexity};
+use crate::state::request_status::Asked;
+use crate::state::session::{Session, Stage};
+use crate::text::format;
 
 /// A text that is being typed is not read at every letter.
 const REST: Duration = Duration::from_millis(300);

@@ -6,14 +6,14 @@ use super::choice::Choice;
 use super::number_field::NumberField;
 use super::panels::Part;
 use super::share::CopyLink;
-use crate::address::Address;
-use crate::bench::Limits;
-use crate::controls::Control;
-use crate::dial::Dial;
-use crate::draft::{Draft, Draw};
-use crate::format;
-use crate::mirror::is_following;
-use crate::session::Session;
+use crate::browser::embedding::is_following;
+use crate::state::address::Address;
+use crate::state::bench::Limits;
+use crate::state::dial::Dial;
+use crate::state::draft::{Draft, Draw};
+use crate::state::session::Session;
+use crate::text::controls::Control;
+use crate::text::format;
 
 #[component]
 pub fn PromptBox(

@@ -4,9 +4,9 @@ use leptos::prelude::*;
 
 use super::prompt_box::{Examples, PromptField, Sampling};
 use super::share::CopyLink;
-use crate::address::Address;
-use crate::dial::Dial;
-use crate::draft::Draft;
+use crate::state::address::Address;
+use crate::state::dial::Dial;
+use crate::state::draft::Draft;
 
 #[component]
 pub fn PromptLine(dial: Dial, draft: Draft, address: Address) -> impl IntoView {

@@ -3,9 +3,9 @@
 use leptos::prelude::*;
 
 use super::marked::Marked;
-use crate::bench::Bench;
-use crate::format;
-use crate::recorded::{Shown, shown};
+use crate::state::bench::Bench;
+use crate::text::format;
+use crate::text::recorded::{Shown, shown};
 
 #[component]
 pub fn RecordedText(bench: Bench) -> impl IntoView {

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use super::download::{data_url, save};
-use crate::picture::png;
+use crate::browser::picture::png;
 
 /// Of a saved picture, in CSS pixels.
 pub const SAVED_WIDTH: f64 = 800.0;

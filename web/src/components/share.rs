@@ -5,12 +5,13 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use super::download::{data_url, save};
-use crate::address::{Address, copy};
-use crate::dial::Dial;
+use crate::browser::clipboard::copy;
 use crate::family::FamilyCard;
-use crate::record::{self, Circumstances};
-use crate::run::Run;
-use crate::session::Session;
+use crate::state::address::Address;
+use crate::state::dial::Dial;
+use crate::state::run::Run;
+use crate::state::run::record::{self, Circumstances};
+use crate::state::session::Session;
 
 /// What became of what was to be copied.
 #[derive(Clone, Debug, PartialEq, Eq)]

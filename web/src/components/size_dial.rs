@@ -4,10 +4,10 @@ use boomerang_core::plan::Patch;
 use leptos::prelude::*;
 
 use super::choice::Choice;
-use crate::dial::Dial;
-use crate::format;
-use crate::order::OrderChoice;
-use crate::session::Session;
+use crate::family::order::OrderChoice;
+use crate::state::dial::Dial;
+use crate::state::session::Session;
+use crate::text::format;
 
 #[component]
 pub fn SizeDial(

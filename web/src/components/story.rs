@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use leptos::prelude::*;
 
-use crate::dial::Dial;
+use crate::state::dial::Dial;
 
 /// Where the dial stands, for how long, and what is to be understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

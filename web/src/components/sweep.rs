@@ -5,12 +5,13 @@ use leptos::prelude::*;
 
 use super::ask_row::{AskRow, Refusal, stand_in_words};
 use super::download::data_url;
-use crate::dial::Dial;
-use crate::draft::Draft;
-use crate::format;
-use crate::session::Session;
-use crate::sweep::{csv, finding, visible};
-use crate::trial::{Part, Trial, TrialState};
+use crate::state::dial::Dial;
+use crate::state::draft::Draft;
+use crate::state::session::Session;
+use crate::state::trial::sweep::{csv, finding};
+use crate::state::trial::{Part, Trial, TrialState};
+use crate::text::format;
+use crate::text::tokens::visible;
 
 #[component]
 pub fn Sweep(

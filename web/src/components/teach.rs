@@ -5,12 +5,12 @@ use leptos::prelude::*;
 use super::notice_box::NoticeBox;
 use super::teach_chart::TeachChart;
 use super::teach_settings::TeachSettings;
-use crate::dial::Dial;
-use crate::format;
-use crate::place::Place;
-use crate::session::Session;
-use crate::teaching::record::{Record, Term};
-use crate::teaching::{Stage, Teaching};
+use crate::browser::view::Place;
+use crate::state::dial::Dial;
+use crate::state::distillation::record::{Record, Term};
+use crate::state::distillation::{Stage, Teaching};
+use crate::state::session::Session;
+use crate::text::format;
 
 #[component]
 pub fn Teach(session: Session, dial: Dial, teaching: Teaching) -> impl IntoView {

@@ -6,8 +6,8 @@ use leptos::prelude::*;
 
 use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
 use super::width::width_of;
-use crate::teaching::Teaching;
-use crate::teaching::record::{Record, Term};
+use crate::state::distillation::Teaching;
+use crate::state::distillation::record::{Record, Term};
 
 const HEIGHT_PER_WIDTH: f64 = 0.5;
 

@@ -4,11 +4,11 @@ use boomerang_core::plan::LayerPlan;
 use leptos::prelude::*;
 
 use super::number_field::NumberField;
-use crate::dial::Dial;
-use crate::dropped::chosen;
-use crate::format;
-use crate::teaching::wishes::{Keep, MOST_STEPS, toggled};
-use crate::teaching::{Stage, Teaching};
+use crate::browser::dropped::chosen;
+use crate::state::dial::Dial;
+use crate::state::distillation::settings::{Keep, MOST_STEPS, toggled};
+use crate::state::distillation::{Stage, Teaching};
+use crate::text::format;
 
 #[component]
 pub fn TeachSettings(dial: Dial, teaching: Teaching) -> impl IntoView {

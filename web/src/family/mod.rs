@@ -1,6 +1,7 @@
 //! What the page can say of a family from its manifest alone: its sizes, the path through them,
 //! and what was measured.
 
+pub mod order;
 mod sizes;
 
 use std::collections::HashSet;
@@ -13,7 +14,7 @@ use boomerang_core::plan::Patch;
 
 pub use sizes::MemberSize;
 
-use crate::order::OrderChoice;
+use crate::family::order::OrderChoice;
 
 /// A family, seen from its manifest.
 ///

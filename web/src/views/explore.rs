@@ -2,12 +2,12 @@
 
 use leptos::prelude::*;
 
-use crate::app::with_bench;
-use crate::bench::Bench;
 use crate::components::engine_status::EngineStatus;
 use crate::components::panels::Panels;
 use crate::components::share::LinkNotes;
-use crate::session::Session;
+use crate::state::bench::Bench;
+use crate::state::session::Session;
+use crate::views::with_bench;
 
 #[component]
 pub fn Explore() -> impl IntoView {

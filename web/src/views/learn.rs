@@ -3,17 +3,17 @@
 use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
 
-use crate::address::LESSON;
-use crate::app::with_bench;
-use crate::bench::{Bench, Limits};
-use crate::bundle_source::query;
+use crate::browser::location::LESSON;
+use crate::browser::location::query;
+use crate::browser::route::Route;
 use crate::components::engine_status::EngineStatus;
 use crate::components::lesson_card::LessonCard;
 use crate::components::notice_box::NoticeBox;
 use crate::components::panels::Panels;
-use crate::lesson::{BUILT_IN, Lesson, built_in, parse};
-use crate::route::Route;
-use crate::session::Session;
+use crate::state::bench::{Bench, Limits};
+use crate::state::session::Session;
+use crate::text::lesson::{BUILT_IN, Lesson, built_in, parse};
+use crate::views::with_bench;
 
 #[component]
 pub fn Learn() -> impl IntoView {
@@ -45,7 +45,7 @@ fn Lessons(own: RwSignal<Option<Lesson>>) -> impl IntoView {
             <li>
                 <h2><a href=format!("learn/?l={name}")>{lesson.title}</a></h2>
                 {lesson.about.into_iter().map(|text| view! { <p>{text}</p> }).collect_view()}
-                <p class="quiet">{crate::format::count(lesson.steps.len(), "step")}</p>
+                <p class="quiet">{crate::text::format::count(lesson.steps.len(), "step")}</p>
             </li>
         })
     };
@@ -56,7 +56,7 @@ fn Lessons(own: RwSignal<Option<Lesson>>) -> impl IntoView {
             refusal.set(Some(Notice::new("This is no lesson.", chain(&error), next)));
         }
     };
-    let on_file = move |event: leptos::ev::Event| crate::files::read_chosen(&event, open);
+    let on_file = move |event: leptos::ev::Event| crate::browser::files::read_chosen(&event, open);
     view! {
         <section class="panel prose" aria-labelledby="lessons-heading">
             <h1 id="lessons-heading">"Lessons"</h1>

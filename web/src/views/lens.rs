@@ -2,13 +2,13 @@
 
 use leptos::prelude::*;
 
-use crate::app::with_bench;
-use crate::bench::Bench;
 use crate::components::engine_status::EngineStatus;
 use crate::components::layer_strip::LayerStrip;
 use crate::components::lens::Lens;
 use crate::components::size_dial::SizeDial;
-use crate::session::Session;
+use crate::state::bench::Bench;
+use crate::state::session::Session;
+use crate::views::with_bench;
 
 #[component]
 pub fn LensView() -> impl IntoView {

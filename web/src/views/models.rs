@@ -4,8 +4,8 @@ use leptos::prelude::*;
 
 use crate::components::models::Models;
 use crate::components::own_models::OwnModels;
-use crate::own::Own;
-use crate::session::Session;
+use crate::state::session::Session;
+use crate::state::upload::Own;
 
 #[component]
 pub fn ModelsView() -> impl IntoView {

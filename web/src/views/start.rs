@@ -2,8 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::app::with_bench;
-use crate::bench::Bench;
+use crate::browser::embedding::is_embedded;
 use crate::components::curve_chart::CurveChart;
 use crate::components::engine_status::EngineStatus;
 use crate::components::intro::Intro;
@@ -12,9 +11,10 @@ use crate::components::prompt_box::Examples;
 use crate::components::recorded_text::RecordedText;
 use crate::components::size_dial::SizeDial;
 use crate::components::story::Story;
-use crate::format;
-use crate::mirror::is_embedded;
-use crate::session::{Session, Stage};
+use crate::state::bench::Bench;
+use crate::state::session::{Session, Stage};
+use crate::text::format;
+use crate::views::with_bench;
 
 #[component]
 pub fn Start() -> impl IntoView {

@@ -2,13 +2,13 @@
 
 use leptos::prelude::*;
 
-use crate::app::with_bench;
-use crate::bench::Bench;
 use crate::components::engine_status::EngineStatus;
 use crate::components::prompt_line::PromptLine;
 use crate::components::share::LinkNotes;
 use crate::components::sweep::Sweep;
-use crate::session::Session;
+use crate::state::bench::Bench;
+use crate::state::session::Session;
+use crate::views::with_bench;
 
 #[component]
 pub fn SweepView() -> impl IntoView {

@@ -2,10 +2,10 @@
 
 use leptos::prelude::*;
 
-use crate::app::with_bench;
-use crate::bench::Bench;
 use crate::components::teach::Teach;
-use crate::teaching::Teaching;
+use crate::state::bench::Bench;
+use crate::state::distillation::Teaching;
+use crate::views::with_bench;
 
 #[component]
 pub fn TeachView() -> impl IntoView {

@@ -1,0 +1,297 @@
+//! What a student was taught: its steps, in words, as a chart and as a file.
+
+use boomerang_core::chart::{Axis, Chart, Format, Point, Series, SeriesStyle};
+use boomerang_core::distill::LossTerms;
+use boomerang_core::distill::loss::LossWeights;
+use boomerang_engine::teaching::messages::{CourseSettings, TaughtStep, TextsRead};
+
+use crate::text::format;
+use crate::text::tokens::quoted;
+
+/// Points of a line; more would be a band.
+const MOST_POINTS: usize = 30;
+/// Lines of the table.
+const MOST_LINES: usize = 10;
+/// Steps at either end that are told together; one batch is luckier than another.
+const N_AT_THE_ENDS: usize = 5;
+
+/// A course and its steps so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub settings: CourseSettings,
+    pub steps: Vec<TaughtStep>,
+    /// The reader's texts; `None` for the generated corpus.
+    pub texts: Option<TextsRead>,
+    /// The loss on what is held out, after so many steps.
+    pub held_out: Vec<(usize, f64)>,
+}
+
+/// A term of the loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Term {
+    CrossEntropy,
+    Kl,
+    Alignment,
+}
+
+/// Mean of some steps that follow each other.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stretch {
+    /// The last of them, from 1.
+    pub step: usize,
+    pub total: f64,
+    /// In the order of [`Term::ALL`], before their weights; `None` for a term that is off.
+    pub terms: [Option<f64>; 3],
+}
+
+impl Term {
+    pub const ALL: [Self; 3] = [Self::CrossEntropy, Self::Kl, Self::Alignment];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "Cross-entropy",
+            Self::Kl => "KL",
+            Self::Alignment => "Alignment",
+        }
+    }
+
+    /// Before its weight.
+    pub fn of(self, terms: &LossTerms) -> Option<f64> {
+        match self {
+            Self::CrossEntropy => terms.cross_entropy,
+            Self::Kl => terms.kl,
+            Self::Alignment => terms.mean_alignment(),
+        }
+    }
+
+    fn weight(self, loss: &LossWeights) -> f64 {
+        match self {
+            Self::CrossEntropy => loss.cross_entropy,
+            Self::Kl => loss.kl,
+            Self::Alignment => loss.alignment,
+        }
+    }
+}
+
+impl Record {
+    pub fn new(settings: CourseSettings) -> Self {
+        Self { settings, steps: Vec::new(), texts: None, held_out: Vec::new() }
+    }
+
+    /// What has become of the loss, in a sentence or two; `None` before there are two steps.
+    pub fn finding(&self) -> Option<String> {
+        let n_steps = self.steps.len();
+        if n_steps < 2 {
+            return None;
+        }
+        let n_told = N_AT_THE_ENDS.min(n_steps / 2);
+        let (first, last) =
+            (stretch(&self.steps[..n_told])?, stretch(&self.steps[n_steps - n_told..])?);
+        let done = match self.settings.n_steps {
+            all if all > n_steps => format!("{n_steps} of {all} steps"),
+            _ => format::count(n_steps, "step"),
+        };
+        let fall = first.total - last.total;
+        let change = if fall > 0.0 { "fell" } else { "did not fall: it went" };
+        let loss =
+            format!("Over {done} the loss {change} from {:.2} to {:.2}", first.total, last.total);
+        let falls = Term::ALL.into_iter().zip(first.terms.iter().zip(&last.terms));
+        let falls = falls.filter_map(|(term, (first, last))| {
+            Some((term, (first.as_ref()? - last.as_ref()?) * term.weight(&self.settings.loss)))
+        });
+        let largest = falls.max_by(|one, other| one.1.total_cmp(&other.1));
+        Some(match largest {
+            Some((term, part)) if fall > 0.0 && part > 0.0 => {
+                let share = (part / fall * 100.0).min(100.0);
+                format!("{loss}; {share:.0} % of that is {}.", term.name())
+            }
+            _ => format!("{loss}."),
+        })
+    }
+
+    /// What the student learns from, and how it does on what is held out of that.
+    pub fn learnt_from(&self) -> String {
+        let source = match &self.texts {
+            None => "Taught on the generated corpus".to_owned(),
+            Some(texts) => {
+                let unknown = match texts.n_unknown {
+                    0 => String::new(),
+                    n => format!(", {n} of them words that the teacher does not know"),
+                };
+                format!(
+                    "Taught on {}: {}{unknown}; {} are held out",
+                    texts.names.join(", "),
+                    format::count(texts.n_tokens, "token"),
+                    texts.n_held_out,
+                )
+            }
+        };
+        let loss = match self.held_out[..] {
+            [] => String::new(),
+            [(_, loss)] => {
+                format!(" On lines that it does not learn from its loss was {loss:.2} at first.")
+            }
+            [(_, first), .., (_, last)] => format!(
+                " On lines that it does not learn from its loss went from {first:.2} to {last:.2}."
+            ),
+        };
+        format!("{source}.{loss}")
+    }
+
+    /// Each term as it counts in the loss, along the steps; `None` before there are two.
+    pub fn chart(&self) -> Option<Chart> {
+        let title = self.finding()?;
+        let stretches = self.stretches(MOST_POINTS);
+        let series = Term::ALL.into_iter().enumerate().filter_map(|(place, term)| {
+            let weight = term.weight(&self.settings.loss);
+            let points: Vec<Point> = stretches
+                .iter()
+                .filter_map(|it| {
+                    let y = it.terms[place]? * weight;
+                    Some(Point { x: it.step as f64, y, stderr: None, note: None })
+                })
+                .collect();
+            let style = SeriesStyle::at(place);
+            let series = Series { name: term.name().to_owned(), style, points };
+            (!series.points.is_empty()).then_some(series)
+        });
+        Some(Chart {
+            title,
+            description: format!(
+                "The terms of the loss, each times its weight, against the step. {}",
+                self.learnt_from()
+            ),
+            x: Axis { label: "step".to_owned(), format: Format::Count },
+            y: Axis { label: "term × weight".to_owned(), format: Format::Plain },
+            series: series.collect(),
+            reference: None,
+            here: None,
+        })
+    }
+
+    /// The course in a few lines, for a table.
+    pub fn lines(&self) -> Vec<Stretch> {
+        self.stretches(MOST_LINES)
+    }
+
+    fn stretches(&self, most: usize) -> Vec<Stretch> {
+        let n_together = self.steps.len().div_ceil(most).max(1);
+        self.steps.chunks(n_together).filter_map(stretch).collect()
+    }
+
+    /// A line for each step, with the names of the native trainer's log.
+    pub fn csv(&self) -> String {
+        let mut csv =
+            "step,loss,ce,kl,cosine,grad_norm,lr,tokens,tokens_per_second,taught_on\n".to_owned();
+        let taught_on = match &self.texts {
+            None => "generated corpus".to_owned(),
+            Some(texts) => quoted(&texts.names.join(", ")),
+        };
+        for it in &self.steps {
+            let number = |value: Option<f64>| value.map_or_else(String::new, |it| it.to_string());
+            let [ce, kl, cosine] = Term::ALL.map(|term| number(term.of(&it.terms)));
+            csv.push_str(&format!(
+                "{},{},{ce},{kl},{cosine},{},{},{},{:.0},{taught_on}\n",
+                it.step,
+                it.terms.total,
+                it.grad_norm,
+                it.learning_rate,
+                it.n_tokens,
+                it.tokens_per_second,
+            ));
+        }
+        csv
+    }
+}
+
+/// `None` without steps.
+fn stretch(steps: &[TaughtStep]) -> Option<Stretch> {
+    let last = steps.last()?;
+    let n_steps = steps.len() as f64;
+    let mean = |term: Term| {
+        let sum: Option<f64> = steps.iter().map(|it| term.of(&it.terms)).sum();
+        sum.map(|sum| sum / n_steps)
+    };
+    let total = steps.iter().map(|it| it.terms.total).sum::<f64>() / n_steps;
+    Some(Stretch { step: last.step, total, terms: Term::ALL.map(mean) })
+}
+
+#[cfg(test)]
+mod tests {
+    use boomerang_core::plan::LayerPlan;
+
+    use super::*;
+
+    /// A course of 12 steps, of which some are taken; the loss is cross-entropy and alignment.
+    fn record(cross_entropies: &[f64]) -> Record {
+        let loss = LossWeights { kl: 0.0, alignment: 2.0, ..LossWeights::default() };
+        let plan = LayerPlan::keep(&[0], 2).unwrap();
+        let steps = cross_entropies.iter().enumerate().map(|(place, &cross_entropy)| TaughtStep {
+            step: place + 1,
+            terms: LossTerms {
+                total: cross_entropy + 2.0 * 0.25,
+                cross_entropy: Some(cross_entropy),
+                kl: None,
+                alignment: vec![0.0, 0.5],
+            },
+            grad_norm: 1.0,
+            learning_rate: 0.5,
+            n_tokens: 100,
+            tokens_per_second: 1234.2,
+        });
+        let settings = CourseSettings { plan, n_steps: 12, learning_rate: 0.5, loss, seed: 0 };
+        Record { steps: steps.collect(), ..Record::new(settings) }
+    }
+
+    #[test]
+    fn the_finding_says_how_the_loss_went_and_why() {
+        let falls = record(&[3.0, 2.0]).finding().unwrap();
+        assert_eq!(
+            falls,
+            "Over 2 of 12 steps the loss fell from 3.50 to 2.50; 100 % of that is Cross-entropy."
+        );
+        let rises = record(&[2.0; 12]).finding().unwrap();
+        assert_eq!(rises, "Over 12 steps the loss did not fall: it went from 2.50 to 2.50.");
+        assert_eq!(record(&[1.0]).finding(), None);
+    }
+
+    #[test]
+    fn the_chart_shows_terms_as_they_count_and_leaves_out_what_is_off() {
+        let chart = record(&[3.0, 2.0]).chart().unwrap();
+        let names: Vec<&str> = chart.series.iter().map(|series| series.name.as_str()).collect();
+        assert_eq!(names, ["Cross-entropy", "Alignment"]);
+        assert_eq!(chart.series[1].points[0].y, 0.5);
+    }
+
+    #[test]
+    fn a_long_course_is_drawn_with_few_points() {
+        let record = record(&[2.0; 499]);
+        let chart = record.chart().unwrap();
+        let points = &chart.series[0].points;
+        assert!(points.len() <= MOST_POINTS && points.last().unwrap().x == 499.0);
+        assert!(record.lines().len() <= MOST_LINES);
+    }
+
+    #[test]
+    fn a_record_says_what_was_learnt_from() {
+        let mut record = record(&[3.0]);
+        assert_eq!(record.learnt_from(), "Taught on the generated corpus.");
+        let names = vec!["a,b.txt".to_owned(), "c.txt".to_owned()];
+        let (n_tokens, n_unknown, n_held_out) = (3000, 12, 300);
+        record.texts = Some(TextsRead { names, n_tokens, n_unknown, n_held_out });
+        record.held_out = vec![(0, 3.0), (12, 2.5)];
+        let told = record.learnt_from();
+        assert!(told.starts_with("Taught on a,b.txt, c.txt: 3"), "{told}");
+        assert!(told.contains("12 of them words") && told.ends_with("3.00 to 2.50."), "{told}");
+        assert!(record.csv().ends_with(",\"a,b.txt, c.txt\"\n"), "{}", record.csv());
+    }
+
+    #[test]
+    fn a_step_is_a_line_of_the_file() {
+        assert_eq!(
+            record(&[3.0]).csv(),
+            "step,loss,ce,kl,cosine,grad_norm,lr,tokens,tokens_per_second,taught_on\n\
+             1,3.5,3,,0.25,1,0.5,100,1234,generated corpus\n"
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! How the reader wants a student to be taught.
+
+use boomerang_core::corpus::course;
+use boomerang_core::distill::loss::LossWeights;
+use boomerang_core::plan::{KeepRule, LayerPlan, PlanError};
+use boomerang_engine::teaching::messages::CourseSettings;
+use leptos::prelude::*;
+
+use crate::browser::files::NamedFile;
+
+pub const MOST_STEPS: usize = 500;
+/// A minute on a slow machine.
+pub const DEFAULT_STEPS: usize = 100;
+const LARGEST_RATE: f64 = 0.1;
+
+/// The controls, as they stand.
+#[derive(Clone, Copy)]
+pub struct Wishes {
+    /// `None` for the plan of the family on the dial.
+    pub plan: RwSignal<Option<LayerPlan>>,
+    pub n_steps: RwSignal<usize>,
+    pub learning_rate: RwSignal<f64>,
+    pub cross_entropy: RwSignal<f64>,
+    pub kl: RwSignal<f64>,
+    pub alignment: RwSignal<f64>,
+    pub seed: RwSignal<u64>,
+    /// Files of text to learn from; none for the generated corpus.
+    pub texts: RwSignal<Vec<NamedFile>, LocalStorage>,
+}
+
+/// A rule by which layers are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    EverySecond,
+    EveryThird,
+    First(usize),
+    Last(usize),
+}
+
+impl Keep {
+    /// # Errors
+    /// [`PlanError`] when nothing is kept.
+    pub fn plan(self, n_teacher_layers: usize) -> Result<LayerPlan, PlanError> {
+        let rule = match self {
+            Self::EverySecond => KeepRule::default(),
+            Self::EveryThird => KeepRule { every: 3, ..KeepRule::default() },
+            Self::First(n_kept) => KeepRule::first_layers(n_kept, n_teacher_layers),
+            Self::Last(n_kept) => KeepRule::last_layers(n_kept, n_teacher_layers),
+        };
+        LayerPlan::by_rule(rule, n_teacher_layers)
+    }
+}
+
+/// The plan with one layer taken in or out; the first layer stays.
+pub fn toggled(plan: &LayerPlan, layer: usize) -> LayerPlan {
+    let mut kept = plan.kept();
+    match kept.binary_search(&layer) {
+        Ok(place) => {
+            kept.remove(place);
+        }
+        Err(place) => kept.insert(place, layer),
+    }
+    LayerPlan::keep(&kept, plan.n_teacher_layers()).unwrap_or_else(|_| plan.clone())
+}
+
+impl Wishes {
+    pub fn new() -> Self {
+        let loss = course::loss_weights();
+        Self {
+            plan: RwSignal::new(None),
+            n_steps: RwSignal::new(DEFAULT_STEPS),
+            learning_rate: RwSignal::new(course::LEARNING_RATE),
+            cross_entropy: RwSignal::new(loss.cross_entropy),
+            kl: RwSignal::new(loss.kl),
+            alignment: RwSignal::new(loss.alignment),
+            seed: RwSignal::new(0),
+            texts: RwSignal::new_local(Vec::new()),
+        }
+    }
+
+    /// Takes a number of steps that was typed; one that means nothing changes nothing.
+    pub fn type_steps(self, typed: &str) {
+        if let Ok(wanted) = typed.parse::<usize>() {
+            self.n_steps.set(wanted.clamp(1, MOST_STEPS));
+        }
+        // A number that did not change is still to be shown as it is.
+        self.n_steps.notify();
+    }
+
+    /// Takes a learning rate that was typed.
+    pub fn type_learning_rate(self, typed: &str) {
+        if let Some(wanted) = typed.parse::<f64>().ok().filter(|rate| rate.is_finite()) {
+            self.learning_rate.set(wanted.clamp(0.0, LARGEST_RATE));
+        }
+        self.learning_rate.notify();
+    }
+
+    /// Takes a seed that was typed.
+    pub fn type_seed(self, typed: &str) {
+        if let Ok(wanted) = typed.parse::<u32>() {
+            self.seed.set(wanted.into());
+        }
+        self.seed.notify();
+    }
+
+    /// Whether at least one term of the loss counts.
+    pub fn has_term(self) -> bool {
+        [self.cross_entropy, self.kl, self.alignment].iter().any(|weight| weight.get() > 0.0)
+    }
+
+    /// On what a student is to be taught.
+    pub fn texts_in_words(self) -> String {
+        self.texts.with(|texts| {
+            let names: Vec<&str> = texts.iter().map(|(name, _)| name.as_str()).collect();
+            match names[..] {
+                [] => "The student learns from the generated corpus of the page's own.".to_owned(),
+                _ => format!(
+                    "The student learns from {}, which is read here and goes nowhere else.",
+                    names.join(", ")
+                ),
+            }
+        })
+    }
+
+    /// The wishes as they stand; `plan` is that of the family on the dial.
+    pub fn settings(self, plan: &LayerPlan) -> CourseSettings {
+        untrack(|| CourseSettings {
+            plan: self.plan.get().unwrap_or_else(|| plan.clone()),
+            n_steps: self.n_steps.get(),
+            learning_rate: self.learning_rate.get(),
+            loss: LossWeights {
+                cross_entropy: self.cross_entropy.get(),
+                kl: self.kl.get(),
+                alignment: self.alignment.get(),
+                ..course::loss_weights()
+            },
+            seed: self.seed.get(),
+        })
+    }
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(keep: Keep) -> Vec<usize> {
+        keep.plan(12).unwrap().kept()
+    }
+
+    #[test]
+    fn every_rule_keeps_the_layers_that_it_names() {
+        assert_eq!(kept(Keep::EverySecond), [0, 2, 4, 6, 8, 10, 11]);
+        assert_eq!(kept(Keep::EveryThird), [0, 3, 6, 9, 10, 11]);
+        assert_eq!(kept(Keep::First(3)), [0, 1, 2]);
+        assert_eq!(kept(Keep::Last(3)), [0, 9, 10, 11]);
+        assert!(Keep::First(0).plan(12).is_err());
+    }
+
+    #[test]
+    fn layers_go_in_and_out_but_the_first_stays() {
+        let plan = LayerPlan::keep(&[0, 4], 6).unwrap();
+        assert_eq!(toggled(&plan, 2).kept(), [0, 2, 4]);
+        assert_eq!(toggled(&plan, 4).kept(), [0]);
+        assert_eq!(toggled(&plan, 0), plan);
+    }
+
+    #[test]
+    fn impossible_wishes_become_the_nearest_possible_ones() {
+        Owner::new().with(|| {
+            let wishes = Wishes::new();
+            wishes.type_steps("100000");
+            wishes.type_learning_rate("-1");
+            wishes.type_seed("x");
+            let settings = wishes.settings(&LayerPlan::keep(&[0], 2).unwrap());
+            let found = (settings.n_steps, settings.learning_rate, settings.seed);
+            assert_eq!(found, (MOST_STEPS, 0.0, 0));
+        });
+    }
+}
