@@ -8,7 +8,7 @@
 //! 1. [`app`]: the page around its views
 //! 2. [`views`]: what is shown at each address
 //! 3. [`components`]: the parts of the views
-//! 4. [`state`]: what was asked for, what is loaded, what was found
+//! 4. [`state`]: what was requested, what is loaded, and the results
 //! 5. [`browser`]: workers, files, storage, the address, the GPU
 //! 6. [`text`]: formats of numbers, links, lessons
 //! 7. [`family`]: what the page knows of a family from its manifest

@@ -1,4 +1,4 @@
-//! What members write, and what they expect along a text that is there already.
+//! Generating texts, and the predictions of members along a given text.
 
 use boomerang_core::generate::{
     Along, Certainty, GenerateError, Generation, Sampling, TextStream, Written, certainties,
@@ -6,29 +6,32 @@ use boomerang_core::generate::{
 use boomerang_core::plan::Patch;
 use boomerang_core::tokenizer::TokenizerError;
 
-use crate::cast::{Cast, not_loaded};
-use crate::messages::{CertainPlace, Ending, LensGuess, Reply, RunReport, ToldGuess};
+use crate::members::{ReadyMembers, not_loaded};
+use crate::messages::{
+    Answer, Ending, GuessedToken, LikelyToken, Reply, RunReport, TextEvent, TextReply,
+    TokenCertainty,
+};
 use crate::notice::{Notice, chain};
 use crate::turn::Turn;
-use crate::worker::{Worker, ended, now_millis, post};
+use crate::worker::{Worker, answer, ended, now_millis, post};
 
-/// As many alternatives as fit beside a token.
-const N_LIKELIEST: usize = 5;
+/// As many alternatives as fit next to a token.
+const N_MOST_LIKELY: usize = 5;
 
-/// For what the model said along the last text: 55 places of a vocabulary of 152 thousand tokens.
-const KEPT_BYTES: usize = 32 << 20;
-/// With keys and values; a text that takes more is not kept at all.
-const MOST_KEPT_BYTES: usize = 128 << 20;
+/// For the predictions along the last text: 55 positions of a vocabulary of 152 thousand tokens.
+const CACHED_BYTES: usize = 32 << 20;
+/// With keys and values; a text that takes more is not cached at all.
+const MOST_CACHED_BYTES: usize = 128 << 20;
 
-/// The last text, to be drawn again with other chances.
+/// The last text, to be sampled again with other settings.
 pub(crate) struct LastText {
     patch: Patch,
-    written: Written,
+    cache: Written,
 }
 
 impl Worker {
-    /// Continues a text and tells every token as it is chosen. Where the last text was of the same
-    /// member and prompt, the model runs only for what follows from another choice.
+    /// Continues a prompt and reports every token as it is chosen. When the last text had the same
+    /// member and prompt, the model runs only from the first token that is chosen differently.
     pub(crate) async fn generate(
         &self,
         id: u32,
@@ -37,7 +40,7 @@ impl Worker {
         n_tokens: usize,
         sampling: Sampling,
     ) -> Result<(), Notice> {
-        let Some(cast) = self.cast(id, std::slice::from_ref(patch)).await? else {
+        let Some(ready) = self.ready_members(id, std::slice::from_ref(patch)).await? else {
             let report = RunReport {
                 n_tokens: 0,
                 n_reused: 0,
@@ -45,25 +48,25 @@ impl Worker {
                 rest_millis: 0.0,
                 ending: Ending::Stopped,
             };
-            post(&Reply::Done { id, text: String::new(), report });
+            text_event(id, TextEvent::Done { text: String::new(), report });
             return Ok(());
         };
-        let Cast { members, tokenizer, end_tokens } = cast;
+        let ReadyMembers { members, tokenizer, end_tokens } = ready;
         let member = &members[0];
-        let prompt_tokens = tokenizer.encode(prompt, true).map_err(unreadable)?;
+        let prompt_tokens = tokenizer.encode(prompt, true).map_err(not_encoded)?;
         let n_adopted = self.n_adopted.get();
-        // Let go of before another text takes memory.
+        // Dropped before another text takes memory.
         let last = self.last_text.take();
-        let last = last.filter(|it| it.patch == *patch && it.written.prompt() == prompt_tokens);
+        let last = last.filter(|it| it.patch == *patch && it.cache.prompt() == prompt_tokens);
         let generation = match last {
-            Some(last) => Generation::again(member, last.written, n_tokens, sampling),
+            Some(last) => Generation::again(member, last.cache, n_tokens, sampling),
             None => Generation::new(member, &prompt_tokens, n_tokens, sampling),
         };
-        let mut generation = generation.map_err(impossible)?.keeping(KEPT_BYTES);
+        let mut generation = generation.map_err(impossible)?.keeping(CACHED_BYTES);
         let mut stream = TextStream::new(&tokenizer, &prompt_tokens);
-        let has_room = prompt_tokens.len() + n_tokens <= member.config().max_seq;
+        let fits_window = prompt_tokens.len() + n_tokens <= member.config().max_seq;
         let turn = Turn::new()?;
-        post(&Reply::Started { id, prompt_tokens });
+        text_event(id, TextEvent::Started { prompt_tokens });
 
         let mut start = now_millis();
         let mut first = start;
@@ -76,7 +79,7 @@ impl Worker {
                 break Ending::Stopped;
             }
             let Some(token) = generation.next().await.map_err(impossible)? else {
-                break if has_room { Ending::Length } else { Ending::Window };
+                break if fits_window { Ending::Length } else { Ending::Window };
             };
             if end_tokens.contains(&token) {
                 break Ending::EndOfText;
@@ -84,15 +87,15 @@ impl Worker {
             last = now_millis();
             n_done += 1;
             if generation.n_reused() == n_done {
-                // What was drawn without the model says nothing of its speed.
+                // Reused predictions do not count towards the speed.
                 (n_reused, start, first) = (n_done, last, last);
             } else if n_done == n_reused + 1 {
                 first = last;
             }
-            let text = stream.push(token).map_err(unreadable)?;
-            post(&Reply::Token { id, token, text });
+            let text = stream.push(token).map_err(not_encoded)?;
+            text_event(id, TextEvent::Token { token, text });
         };
-        let rest = stream.finish().map_err(unreadable)?;
+        let rest = stream.finish().map_err(not_encoded)?;
         let report = RunReport {
             n_tokens: n_done,
             n_reused,
@@ -101,16 +104,16 @@ impl Worker {
             ending,
         };
         if self.n_adopted.get() == n_adopted {
-            let written = generation.into_written();
-            let written = written.filter(|written| written.n_bytes() <= MOST_KEPT_BYTES);
-            let last_text = written.map(|written| LastText { patch: patch.clone(), written });
+            let cache = generation.into_written();
+            let cache = cache.filter(|cache| cache.n_bytes() <= MOST_CACHED_BYTES);
+            let last_text = cache.map(|cache| LastText { patch: patch.clone(), cache });
             self.last_text.replace(last_text);
         }
-        post(&Reply::Done { id, text: rest, report });
+        text_event(id, TextEvent::Done { text: rest, report });
         Ok(())
     }
 
-    /// Lets members read a text, and tells what each of them expects, beside the last of them.
+    /// Runs members along a text, and reports the predictions of each, compared with the last one.
     pub(crate) async fn guess(
         &self,
         id: u32,
@@ -118,29 +121,30 @@ impl Worker {
         tokens: &[u32],
         from: usize,
     ) -> Result<(), Notice> {
-        let Some(cast) = self.cast(id, patches).await? else {
+        let Some(ready) = self.ready_members(id, patches).await? else {
             return ended(id, true);
         };
-        let Cast { members, tokenizer, .. } = cast;
+        let ReadyMembers { members, tokenizer, .. } = ready;
         let reference = members.last().ok_or_else(not_loaded)?;
         let turn = Turn::new()?;
-        let along = Along::new(reference, tokens, from).map_err(impossible)?;
+        let comparison = Along::new(reference, tokens, from).map_err(impossible)?;
         for member in &members {
             turn.end().await;
             if self.is_stopped(id) {
                 return ended(id, true);
             }
-            let guesses = along.guesses(member).await.map_err(|error| impossible(error.into()))?;
-            let told = guesses.into_iter().map(|guess| {
-                Ok::<_, TokenizerError>(ToldGuess { guess, text: tokenizer.label(guess.token)? })
+            let guesses =
+                comparison.guesses(member).await.map_err(|error| impossible(error.into()))?;
+            let guesses = guesses.into_iter().map(|guess| {
+                Ok::<_, TokenizerError>(GuessedToken { guess, text: tokenizer.label(guess.token)? })
             });
-            let guesses = told.collect::<Result<_, _>>().map_err(unreadable)?;
-            post(&Reply::Guessed { id, guesses });
+            let guesses = guesses.collect::<Result<_, _>>().map_err(not_encoded)?;
+            answer(id, Answer::Guesses(guesses));
         }
         ended(id, false)
     }
 
-    /// Lets a member say how sure it was of each token.
+    /// Reports the probability that a member gives to each token.
     pub(crate) async fn certainty(
         &self,
         id: u32,
@@ -148,30 +152,34 @@ impl Worker {
         tokens: &[u32],
         from: usize,
     ) -> Result<(), Notice> {
-        let Some(cast) = self.cast(id, std::slice::from_ref(patch)).await? else {
+        let Some(ready) = self.ready_members(id, std::slice::from_ref(patch)).await? else {
             return ended(id, true);
         };
-        let found = certainties(&cast.members[0], tokens, from, N_LIKELIEST).await;
+        let found = certainties(&ready.members[0], tokens, from, N_MOST_LIKELY).await;
         let guess = |(token, probability): (u32, f64)| {
-            let text = cast.tokenizer.label(token)?;
-            Ok::<_, TokenizerError>(LensGuess { token, text, probability })
+            let text = ready.tokenizer.label(token)?;
+            Ok::<_, TokenizerError>(LikelyToken { token, text, probability })
         };
-        let place = |certainty: Certainty| {
-            let likeliest = certainty.likeliest.into_iter().map(guess).collect::<Result<_, _>>()?;
-            Ok::<_, TokenizerError>(CertainPlace { probability: certainty.probability, likeliest })
+        let token = |Certainty { probability, likeliest }: Certainty| {
+            let most_likely = likeliest.into_iter().map(guess).collect::<Result<_, _>>()?;
+            Ok::<_, TokenizerError>(TokenCertainty { probability, most_likely })
         };
-        let places = found.map_err(impossible)?.into_iter().map(place);
-        let places = places.collect::<Result<_, _>>().map_err(unreadable)?;
-        post(&Reply::Certainty { id, places });
+        let tokens = found.map_err(impossible)?.into_iter().map(token);
+        let tokens = tokens.collect::<Result<_, _>>().map_err(not_encoded)?;
+        answer(id, Answer::Certainties(tokens));
         ended(id, false)
     }
+}
+
+fn text_event(id: u32, event: TextEvent) {
+    post(&Reply::Text { id, reply: TextReply::Event(event) });
 }
 
 fn not_continued(why: String, next: &str) -> Notice {
     Notice::new("This text cannot be continued.", why, next)
 }
 
-fn unreadable(error: TokenizerError) -> Notice {
+fn not_encoded(error: TokenizerError) -> Notice {
     not_continued(chain(&error), "Try another prompt.")
 }
 

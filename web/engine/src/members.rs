@@ -1,34 +1,40 @@
-//! Who takes part in an answer: members, once their files are here.
+//! The members that answer a request, once their files are loaded.
 
 use boomerang_core::bundle::BundleError;
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::{LayerPlan, Patch};
 use boomerang_core::tokenizer::Tokenizer;
 
-use crate::arriving::Bundle;
+use crate::bundle::Bundle;
 use crate::notice::{Notice, chain};
 use crate::worker::Worker;
 
-pub(crate) struct Cast {
-    /// As many as patches, in their order.
+/// Members whose files are loaded, with what they share.
+pub(crate) struct ReadyMembers {
+    /// One for each requested patch, in their order.
     pub(crate) members: Vec<LanguageModel>,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) end_tokens: Vec<u32>,
 }
 
 impl Worker {
-    /// The members of these patches, once their files are here; `None` when the reader stops waiting.
-    pub(crate) async fn cast(&self, id: u32, patches: &[Patch]) -> Result<Option<Cast>, Notice> {
+    /// The members of these patches, once their files are loaded; `None` when the request is stopped
+    /// before.
+    pub(crate) async fn ready_members(
+        &self,
+        id: u32,
+        patches: &[Patch],
+    ) -> Result<Option<ReadyMembers>, Notice> {
         loop {
-            let missing = match self.cast_now(patches)? {
-                Ok(cast) => return Ok(Some(cast)),
+            let missing = match self.loaded_members(patches)? {
+                Ok(members) => return Ok(Some(members)),
                 Err(missing) => missing,
             };
-            self.want(patches);
-            if !self.next_arrival().await {
+            self.prioritize(patches);
+            if !self.next_file_loaded().await {
                 let why = format!("{}, and loading has stopped", chain(&missing));
-                let next = "Load the rest, or choose a size that is here.";
-                return Err(Notice::new("This size is not here.", why, next));
+                let next = "Load the rest, or choose a size that is loaded.";
+                return Err(Notice::new("This size is not loaded.", why, next));
             }
             if self.is_stopped(id) {
                 return Ok(None);
@@ -47,7 +53,7 @@ impl Worker {
         let bundle = self.bundle.borrow();
         let manifest = bundle.as_ref().ok_or_else(not_loaded)?.loader.manifest();
         manifest.order.path(&manifest.plan).map_err(|error| {
-            let next = "The bundle has to be made again with this version of Boomerang.";
+            let next = "Create the bundle again with this version of Boomerang.";
             Notice::new("The model cannot be used.", error, next)
         })
     }
@@ -56,12 +62,15 @@ impl Worker {
         Ok(Patch::all(&self.plan()?))
     }
 
-    /// Cloning a model copies no weights, and a new family may be loaded meanwhile.
-    fn cast_now(&self, patches: &[Patch]) -> Result<Result<Cast, BundleError>, Notice> {
+    /// Cloning a model copies no weights, and another family may be loaded meanwhile.
+    fn loaded_members(
+        &self,
+        patches: &[Patch],
+    ) -> Result<Result<ReadyMembers, BundleError>, Notice> {
         let bundle = self.bundle.borrow();
         let Bundle { loader, end_tokens, .. } = bundle.as_ref().ok_or_else(not_loaded)?;
-        let members = || -> Result<Cast, BundleError> {
-            Ok(Cast {
+        let members = || -> Result<ReadyMembers, BundleError> {
+            Ok(ReadyMembers {
                 members: patches
                     .iter()
                     .map(|patch| loader.member(patch))
@@ -75,16 +84,16 @@ impl Worker {
 }
 
 pub(crate) fn not_loaded() -> Notice {
-    Notice::new("There is no model to ask.", "No model is loaded.", "Load it first.")
+    Notice::new("The request cannot be answered.", "No model is loaded.", "Load the model first.")
 }
 
-/// A text that a member cannot read, or not in one go.
-pub(crate) fn unread(error: impl std::error::Error) -> Notice {
-    Notice::new("This text cannot be read.", chain(&error), "Try another text.")
+/// A text that a member cannot process, or not in one pass.
+pub(crate) fn not_processed(error: impl std::error::Error) -> Notice {
+    Notice::new("This text cannot be processed.", chain(&error), "Try another text.")
 }
 
-/// The reader has no use for it.
-pub(crate) fn no_number() -> Notice {
-    let why = "the device gave a result that is no number";
+/// A result that cannot be shown.
+pub(crate) fn not_finite() -> Notice {
+    let why = "the device returned NaN or an infinite value";
     Notice::new("The model cannot be measured.", why, "Reload the page, or choose the CPU.")
 }

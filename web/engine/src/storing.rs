@@ -1,37 +1,39 @@
-//! What the page asks about the store, answered while members load and write.
+//! The page's requests about the store, answered while members load and generate.
 
 use crate::fetch::reason;
-use crate::messages::{Reply, Request};
+use crate::messages::{Reply, StoreReply, StoreRequest};
 use crate::notice::Notice;
 use crate::turn::Turn;
 use crate::worker::{Worker, post};
 
 impl Worker {
-    /// Ends with what is stored then.
-    pub(crate) async fn answer_from_store(&self, request: Request) {
+    /// Ends with a report of what is stored then.
+    pub(crate) async fn on_store_request(&self, request: StoreRequest) {
         match request {
-            Request::Verify { fingerprint } => self.verify(fingerprint).await,
-            Request::Delete { fingerprint } => {
+            StoreRequest::List => {}
+            StoreRequest::Verify { fingerprint } => self.verify(fingerprint).await,
+            StoreRequest::Delete { fingerprint } => {
                 if let Err(error) = self.store.delete(&fingerprint).await {
                     let next = "Clear this site's data in the browser's settings.";
-                    let notice = Notice::new("Not everything was deleted.", reason(&error), next);
-                    post(&Reply::StoreFailed { notice });
+                    let notice =
+                        Notice::new("The model was not fully deleted.", reason(&error), next);
+                    post(&Reply::Store(StoreReply::Failed { notice }));
                 }
             }
-            _ => {}
         }
-        post(&Reply::Stored { report: self.store.report().await });
+        post(&Reply::Store(StoreReply::Listed { report: self.store.report().await }));
     }
 
     async fn verify(&self, fingerprint: String) {
         let files = self.store.files_of(&fingerprint).await;
         let n_files = files.len();
         let turn = Turn::new().ok();
-        for (place, file) in files.into_iter().enumerate() {
+        for (index, file) in files.into_iter().enumerate() {
             let state = self.store.check(&file).await;
-            let (fingerprint, n_done) = (fingerprint.clone(), place + 1);
-            post(&Reply::Verified { fingerprint, path: file.path, state, n_done, n_files });
-            // A file's pieces may all have been at hand.
+            let (fingerprint, path, n_done) = (fingerprint.clone(), file.path, index + 1);
+            let reply = StoreReply::Verified { fingerprint, path, state, n_done, n_files };
+            post(&Reply::Store(reply));
+            // All pieces of a file may have been available without waiting.
             if let Some(turn) = &turn {
                 turn.end().await;
             }

@@ -1,4 +1,4 @@
-//! Which build of the engine runs, and the reason in words.
+//! Which build of the engine runs, and why.
 
 use js_sys::Reflect;
 use leptos::prelude::window;
@@ -19,11 +19,11 @@ pub enum Backend {
 pub struct BackendChoice {
     pub backend: Backend,
     pub reason: String,
-    /// Asked for in the address; then nothing else is tried when it fails.
+    /// Requested in the address; then there is no fallback when it fails.
     pub is_forced: bool,
 }
 
-/// What the browser says about its GPU.
+/// What the browser reports about its GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Gpu {
     /// WebGPU is hidden from pages that came over plain http.
@@ -35,7 +35,7 @@ pub(crate) enum Gpu {
         is_software: bool,
         max_binding_bytes: u64,
         max_buffer_bytes: u64,
-        /// Whether its programs may use 16-bit numbers.
+        /// Whether its shaders support 16-bit floats.
         has_f16: bool,
     },
 }
@@ -57,7 +57,7 @@ impl Backend {
         }
     }
 
-    fn asked_for() -> Option<Self> {
+    fn requested() -> Option<Self> {
         let device = query("device")?;
         [Self::Cpu, Self::WebGpu].into_iter().find(|backend| backend.name() == device)
     }
@@ -66,10 +66,10 @@ impl Backend {
 impl BackendChoice {
     /// Asks the browser; `largest_tensor_bytes` has to fit into one of the GPU's buffers.
     pub async fn make(largest_tensor_bytes: u64) -> Self {
-        match Backend::asked_for() {
+        match Backend::requested() {
             Some(backend) => Self {
                 backend,
-                reason: format!("as asked for by ?device={}", backend.name()),
+                reason: format!("as requested by ?device={}", backend.name()),
                 is_forced: true,
             },
             None => Self::for_gpu(&look_for_gpu().await, largest_tensor_bytes),
@@ -92,7 +92,9 @@ impl BackendChoice {
                 cpu("because browsers offer WebGPU only over https or on localhost".to_owned())
             }
             Gpu::Unsupported => cpu("because this browser has no WebGPU".to_owned()),
-            Gpu::NoAdapter => cpu("because this browser has WebGPU, but found no GPU".to_owned()),
+            Gpu::NoAdapter => {
+                cpu("because this browser supports WebGPU, but found no GPU".to_owned())
+            }
             Gpu::Adapter { name, is_software: true, .. } => {
                 cpu(format!("because the only WebGPU adapter, {name}, is software"))
             }
@@ -100,7 +102,7 @@ impl BackendChoice {
                 if *max_binding_bytes < largest_tensor_bytes =>
             {
                 cpu(format!(
-                    "because the largest matrix has {}, and {name} takes at most {}",
+                    "because the largest matrix has {}, and {name} supports at most {}",
                     format::bytes(largest_tensor_bytes),
                     format::bytes(*max_binding_bytes),
                 ))
@@ -122,10 +124,10 @@ pub(crate) async fn look_for_gpu() -> Gpu {
     let words = ["vendor", "architecture", "device", "description"];
     let words = words.map(|word| property(&info, word).and_then(|word| word.as_string()));
     let name = adapter_name(&words.map(Option::unwrap_or_default));
-    // The flag moved from the adapter to its info.
+    // In newer browsers the flag is in the adapter's info.
     let is_fallback = [&adapter, &info]
         .into_iter()
-        .any(|place| property(place, "isFallbackAdapter").is_some_and(|flag| flag.is_truthy()));
+        .any(|object| property(object, "isFallbackAdapter").is_some_and(|flag| flag.is_truthy()));
     let limits = property(&adapter, "limits").unwrap_or(JsValue::NULL);
     let limit = |name| {
         let limit = property(&limits, name).and_then(|limit| limit.as_f64());
@@ -151,7 +153,7 @@ async fn request_adapter(gpu: &JsValue) -> Option<JsValue> {
     (!adapter.is_null() && !adapter.is_undefined()).then_some(adapter)
 }
 
-/// The words that browsers give, each once.
+/// The words that browsers report, each once.
 fn adapter_name(words: &[String]) -> String {
     let mut name = String::new();
     for word in words.iter().filter(|word| !word.is_empty()) {
@@ -162,7 +164,7 @@ fn adapter_name(words: &[String]) -> String {
             name.push_str(word);
         }
     }
-    if name.is_empty() { "a GPU that does not say its name".to_owned() } else { name }
+    if name.is_empty() { "an unnamed GPU".to_owned() } else { name }
 }
 
 fn is_software_renderer(name: &str) -> bool {
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_real_adapter_with_room_is_worth_the_gpu() {
+    fn only_a_real_adapter_with_large_buffers_is_chosen() {
         let choose = |gpu: Gpu| BackendChoice::for_gpu(&gpu, 100).backend;
         assert_eq!(choose(adapter(false, 100)), Backend::WebGpu);
         assert_eq!(choose(adapter(false, 99)), Backend::Cpu);
@@ -192,13 +194,13 @@ mod tests {
     }
 
     #[test]
-    fn software_is_known_by_its_name() {
+    fn a_software_adapter_is_recognized_by_its_name() {
         assert!(is_software_renderer("google SwiftShader"));
         assert!(!is_software_renderer("nvidia ampere"));
     }
 
     #[test]
-    fn an_adapter_says_each_word_once() {
+    fn the_name_of_an_adapter_has_each_word_once() {
         let words = ["google", "swiftshader", "", "SwiftShader driver"].map(str::to_owned);
         assert_eq!(adapter_name(&words), "google swiftshader SwiftShader driver");
         assert_eq!(adapter_name(&["acme".to_owned(), "acme".to_owned()]), "acme");

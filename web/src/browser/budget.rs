@@ -1,4 +1,4 @@
-//! How much of a family has room in this browser, worked out before anything of it is fetched.
+//! How much of a family fits in this browser's memory, computed before anything is fetched.
 
 use boomerang_engine::notice::Notice;
 use leptos::prelude::window;
@@ -8,40 +8,39 @@ use crate::browser::js::property;
 use crate::family::FamilyCard;
 use crate::text::format;
 
-/// What the program of the model may take of this machine.
+/// The memory that the model's program may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// For weights in the program's own memory; `None` where they are on the GPU, which does not say
-    /// how much it has.
+    /// For weights in the program's own memory; `None` where they are on the GPU, whose memory is unknown.
     bytes: Option<u64>,
 }
 
-/// A program in WebAssembly has 32-bit addresses; what is left is for keys and values and for a file
-/// on its way.
+/// A program in WebAssembly has 32-bit addresses; the rest is for keys and values and for a file being
+/// loaded.
 const ADDRESSABLE: u64 = (4 << 30) - (384 << 20);
-/// The format of weight files is read with 32-bit counts of bits.
+/// Weight files are parsed with 32-bit counts of bits.
 const MOST_STORED: u64 = u32::MAX as u64 / 8;
-/// One list of numbers may take half of what can be addressed.
+/// One array may take half of the address space.
 const MOST_NUMBERS: u64 = i32::MAX as u64;
 
 impl Budget {
-    /// As the browser says; those that say nothing have as much as can be addressed.
+    /// As the browser reports it; else the whole address space.
     pub fn of_browser(backend: Backend) -> Self {
         let gib = property(&window().navigator(), "deviceMemory").and_then(|value| value.as_f64());
         Self::of(backend, gib)
     }
 
-    /// `gib` is the memory of the machine; browsers say 8 for more.
+    /// `gib` is the memory of the machine; browsers report 8 for more.
     fn of(backend: Backend, gib: Option<f64>) -> Self {
         if backend == Backend::WebGpu {
             return Self { bytes: None };
         }
-        // The rest is the system's and the browser's own; a phone ends pages that take more.
+        // The rest is for the system and the browser; phones terminate pages that take more.
         let half = gib.filter(|&gib| gib < 8.0).map(|gib| (gib * f64::from(1 << 29)) as u64);
         Self { bytes: Some(half.unwrap_or(ADDRESSABLE).min(ADDRESSABLE)) }
     }
 
-    /// How many sizes of the path have room together, the smallest first.
+    /// How many sizes of the path fit together, smallest first.
     pub fn n_sizes(self, family: &FamilyCard) -> usize {
         let n_all = family.path().len();
         if self.matrix_refusal(family).is_some() {
@@ -51,36 +50,36 @@ impl Budget {
         family.bytes_of_each().into_iter().take_while(|&bytes| bytes <= budget).count()
     }
 
-    /// Why not even the smallest size has room.
+    /// Why not even the smallest size fits.
     pub fn refusal(self, family: &FamilyCard) -> Option<Notice> {
         if self.n_sizes(family) > 0 {
             return None;
         }
         let why = self.matrix_refusal(family).unwrap_or_else(|| {
             format!(
-                "its smallest size takes {} as 32-bit numbers, and this browser has {} for it",
+                "its smallest size takes {} as 32-bit numbers, and {} are available in this browser",
                 format::bytes(family.bytes_in_memory(1)),
                 format::bytes(self.bytes.unwrap_or(0)),
             )
         });
-        let next = "Use a machine with more memory, or boomerang's commands on the desktop.";
-        Some(Notice::new("This family does not fit into this browser.", why, next))
+        let next = "Use a machine with more memory, or boomerang on the command line.";
+        Some(Notice::new("This family does not fit in memory.", why, next))
     }
 
-    /// What has room, when not all has.
+    /// Which sizes fit, when not all do.
     pub fn in_words(self, family: &FamilyCard) -> Option<String> {
         let (n_sizes, n_all) = (self.n_sizes(family), family.path().len());
         let size = family.measured_path().get(n_sizes.checked_sub(1)?)?;
         (n_sizes < n_all).then(|| {
             let largest = family.size(size);
-            let smallest = match n_sizes {
-                1 => "only the smallest".to_owned(),
-                n => format!("the {n} smallest"),
+            let sizes = format::count(n_all, "size");
+            let fitting = match n_sizes {
+                1 => format!("Only the smallest of {sizes} fits in memory"),
+                n => format!("The {n} smallest of {sizes} fit in memory"),
             };
             format!(
-                "This browser has room for {smallest} of {}, up to {} with {} parameters: all \
-                 together take {} as 32-bit numbers, and {} are left for them.",
-                format::count(n_all, "size"),
+                "{fitting}, up to {} with {} parameters: all together take {} as 32-bit numbers, and \
+                 {} are available in this browser.",
                 format::count(largest.n_layers, "layer"),
                 format::params(largest.n_params),
                 format::bytes(family.bytes_in_memory(n_all)),
@@ -93,8 +92,8 @@ impl Budget {
         let (numbers, stored) = (family.largest_tensor_bytes(), family.largest_stored_bytes());
         (numbers > MOST_NUMBERS || stored > MOST_STORED).then(|| {
             format!(
-                "its largest matrix has {} in its file and {} as 32-bit numbers; at most {} and {} \
-                 can be read in a browser",
+                "its largest matrix has {} in its file and {} as 32-bit numbers; browsers support at \
+                 most {} and {}",
                 format::bytes(stored),
                 format::bytes(numbers),
                 format::bytes(MOST_STORED),
@@ -112,7 +111,7 @@ mod tests {
     use crate::family::tests::{card, family};
 
     #[test]
-    fn sizes_have_room_as_far_as_they_go() {
+    fn sizes_fit_up_to_the_budget() {
         let card = card(&family(true), Precision::F32);
         let needs: Vec<u64> = (0..=3).map(|n| card.bytes_in_memory(n)).collect();
         assert!(needs.is_sorted() && needs[0] == 0);
@@ -124,20 +123,20 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_refused_with_both_numbers() {
+    fn what_does_not_fit_is_refused_with_both_numbers() {
         let card = card(&family(true), Precision::F32);
         let tight = Budget { bytes: Some(1000) };
         assert!(tight.refusal(&card).unwrap().why.contains(&format::bytes(1000)));
         let some = Budget { bytes: Some(card.bytes_in_memory(2)) };
         assert_eq!(some.refusal(&card), None);
         assert!(
-            some.in_words(&card).unwrap().starts_with("This browser has room for the 2 smallest")
+            some.in_words(&card).unwrap().starts_with("The 2 smallest of 3 sizes fit in memory")
         );
         assert_eq!(Budget { bytes: None }.in_words(&card), None);
     }
 
     #[test]
-    fn a_small_machine_gives_half_of_what_it_has() {
+    fn a_small_machine_provides_half_of_its_memory() {
         let bytes = |gib| Budget::of(Backend::Cpu, gib).bytes.unwrap();
         assert_eq!(bytes(Some(2.0)), 1 << 30);
         assert_eq!(bytes(Some(8.0)), ADDRESSABLE);

@@ -1,4 +1,4 @@
-//! Files and folders that the reader drops on the page or chooses in a field.
+//! Files and folders that the user drops on the page or chooses in a field.
 
 use js_sys::{Array, Promise, Reflect};
 use wasm_bindgen::{JsCast, JsValue};
@@ -11,11 +11,11 @@ use crate::browser::js::call;
 /// A family of models has fewer than a hundred.
 const MOST_FILES: usize = 10_000;
 
-/// What was dropped, while its event lasts; folders are looked through later.
+/// The dropped entries, read during the event; folders are listed later.
 pub struct Dropped(Vec<JsValue>);
 
 impl Dropped {
-    /// Texts are dragged, too, and belong to the field under them.
+    /// Dragged texts belong to the field under them.
     pub fn is_of_files(event: &leptos::ev::DragEvent) -> bool {
         let types = Reflect::get(event, &"dataTransfer".into())
             .and_then(|transfer| Reflect::get(&transfer, &"types".into()));
@@ -48,13 +48,13 @@ impl Dropped {
                 return Err(format!("there are more than {MOST_FILES} files").into());
             }
             if Reflect::get(&entry, &"isFile".into())?.is_truthy() {
-                let file: Blob = answer(&entry, "file").await?.unchecked_into();
+                let file: Blob = called_back(&entry, "file").await?.unchecked_into();
                 let path = Reflect::get(&entry, &"fullPath".into())?;
                 files.push((path.as_string().unwrap_or_default(), file));
             } else {
                 let reader = call(&entry, "createReader", &[])?;
                 loop {
-                    let some = Array::from(&answer(&reader, "readEntries").await?);
+                    let some = Array::from(&called_back(&reader, "readEntries").await?);
                     if some.length() == 0 {
                         break;
                     }
@@ -66,7 +66,7 @@ impl Dropped {
     }
 }
 
-/// The files that were chosen in a field, which is empty then: the same may be chosen again.
+/// The files chosen in a field, which is cleared so that the same files can be chosen again.
 pub fn chosen(event: &leptos::ev::Event) -> Vec<NamedFile> {
     let text = |file: &JsValue, key: &str| {
         Reflect::get(file, &key.into()).ok().and_then(|value| value.as_string())
@@ -80,18 +80,18 @@ pub fn chosen(event: &leptos::ev::Event) -> Vec<NamedFile> {
     };
     let files = files.iter().map(file).collect();
     if let Some(field) = event.target() {
-        // A field that keeps its files only does not hear of the same ones again.
+        // A field that is not cleared gives no event for the same files.
         let _ = Reflect::set(&field, &"value".into(), &"".into());
     }
     files
 }
 
-/// What a method gives that takes two functions, for its result and for its failure.
-async fn answer(object: &JsValue, name: &str) -> Result<JsValue, JsValue> {
+/// The result of a method that takes two callbacks, for success and failure.
+async fn called_back(object: &JsValue, name: &str) -> Result<JsValue, JsValue> {
     let promise = Promise::new(&mut |resolve, reject| {
         let arguments = [resolve.into(), JsValue::from(&reject)];
         if let Err(error) = call(object, name, &arguments) {
-            // A promise that is rejected already has nothing to say.
+            // Rejecting a promise twice has no effect.
             let _ = reject.call1(&JsValue::NULL, &error);
         }
     });

@@ -11,7 +11,7 @@ use crate::browser::location::query;
 /// The channel between the windows; also the name of the second one.
 pub const CHANNEL: &str = "boomerang-presenter";
 
-/// Whether this page stands in another one: `?embed=1`.
+/// Whether this page is embedded in another one: `?embed=1`.
 pub fn is_embedded() -> bool {
     query("embed").is_some_and(|value| value == "1")
 }
@@ -28,28 +28,28 @@ pub fn open_second_window() {
     let search = location.search().unwrap_or_default();
     let sign = if search.is_empty() { '?' } else { '&' };
     let address = format!("{path}{search}{sign}follow=1");
-    // A browser that opens no windows tells its reader so.
+    // A browser that blocks windows shows that.
     let _ = window().open_with_url_and_target(&address, CHANNEL);
 }
 
-/// Tells the page around this one how high it is, now and whenever that changes.
+/// Reports this page's height to the page around it, now and whenever it changes.
 pub fn report_height() {
     let Some(body) = document().body() else { return };
     let measured = body.clone();
-    let tell = move || {
+    let report = move || {
         let message = Object::new();
         let height = measured.get_bounding_client_rect().height().ceil();
-        let told = [("type", JsValue::from("boomerang-height")), ("height", height.into())];
-        for (key, value) in told {
+        let properties = [("type", JsValue::from("boomerang-height")), ("height", height.into())];
+        for (key, value) in properties {
             // A plain object takes any property.
             let _ = Reflect::set(&message, &key.into(), &value);
         }
         if let Ok(Some(parent)) = window().parent() {
-            // The height is no secret, and the page cannot know who frames it.
+            // The height is not secret, and the page cannot know who embeds it.
             let _ = parent.post_message(&message, "*");
         }
     };
-    let on_resize = Closure::<dyn FnMut()>::new(tell).into_js_value();
+    let on_resize = Closure::<dyn FnMut()>::new(report).into_js_value();
     if let Ok(observer) = ResizeObserver::new(on_resize.unchecked_ref()) {
         observer.observe(&body);
         // It lives as long as the page.

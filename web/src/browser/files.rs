@@ -1,4 +1,4 @@
-//! Files that the reader chooses, and what the browser keeps for the page.
+//! Files that the user chooses, and the local storage.
 
 use js_sys::Reflect;
 use leptos::prelude::window;
@@ -11,10 +11,10 @@ use crate::browser::js::promised;
 /// A file and its path.
 pub type NamedFile = (String, Blob);
 
-/// Larger files are no lessons.
+/// Larger files are not lessons.
 const LARGEST: f64 = 1e6;
 
-/// Hands over the text of the file that was chosen in a field; of none, or of a huge one, nothing.
+/// Calls `take` with the text of the file chosen in a field, unless there is none or it is too large.
 pub fn read_chosen(event: &leptos::ev::Event, take: impl FnOnce(String) + 'static) {
     let file = || -> Result<JsValue, JsValue> {
         let field = event.target().ok_or("no field")?;
@@ -34,13 +34,13 @@ pub fn read_chosen(event: &leptos::ev::Event, take: impl FnOnce(String) + 'stati
     });
 }
 
-/// What was kept under this name, if the browser keeps anything.
-pub fn kept(name: &str) -> Option<String> {
+/// The text saved under this key, if the browser has storage.
+pub fn saved(name: &str) -> Option<String> {
     window().local_storage().ok().flatten()?.get_item(name).ok().flatten()
 }
 
-/// Keeps a text under this name; a browser that keeps nothing is not an error.
-pub fn keep(name: &str, text: &str) {
+/// Saves a text under this key; a browser without storage is not an error.
+pub fn save(name: &str, text: &str) {
     if let Ok(Some(storage)) = window().local_storage() {
         let _ = storage.set_item(name, text);
     }

@@ -1,4 +1,4 @@
-//! What the browser says of this machine.
+//! What the browser reports about this machine.
 
 use leptos::prelude::window;
 use wasm_bindgen::JsValue;
@@ -7,18 +7,18 @@ use crate::browser::backend::{Backend, BackendChoice, Gpu, look_for_gpu};
 use crate::browser::js::{promised, property};
 use crate::text::format;
 
-/// One line of what a machine has.
+/// One property of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fact {
     pub name: &'static str,
     pub value: String,
 }
 
-/// What a machine has, as far as its browser tells.
+/// The properties of a machine, as far as its browser reports them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Machine {
     browser: String,
-    /// Came over https or from this machine itself.
+    /// Loaded over https or from this machine.
     is_secure: bool,
     n_threads: Option<f64>,
     /// Rounded, and at most 8.
@@ -27,7 +27,7 @@ pub struct Machine {
     storage: Option<Storage>,
 }
 
-/// What this page may keep.
+/// The storage quota of this page.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Storage {
     used_bytes: f64,
@@ -35,7 +35,7 @@ struct Storage {
 }
 
 impl Machine {
-    pub async fn look() -> Self {
+    pub async fn detect() -> Self {
         let navigator = window().navigator();
         let number = |name| property(&navigator, name).and_then(|value| value.as_f64());
         Self {
@@ -51,12 +51,12 @@ impl Machine {
     /// Line by line; `choice` is what runs the model.
     pub fn facts(&self, choice: Option<&BackendChoice>) -> Vec<Fact> {
         let mut facts = vec![
-            Fact { name: "The model runs on", value: place(choice) },
+            Fact { name: "The model runs on", value: device_in_words(choice) },
             Fact { name: "Graphics processor", value: self.gpu_in_words() },
         ];
         if let Gpu::Adapter { max_binding_bytes, max_buffer_bytes, has_f16, .. } = &self.gpu {
             facts.push(Fact {
-                name: "Largest matrix it takes",
+                name: "Largest supported matrix",
                 value: format!(
                     "{} (buffers up to {})",
                     format::bytes(*max_binding_bytes),
@@ -64,12 +64,12 @@ impl Machine {
                 ),
             });
             let value = if *has_f16 { "yes" } else { "no" };
-            facts.push(Fact { name: "16-bit numbers on it", value: value.to_owned() });
+            facts.push(Fact { name: "16-bit floats on the GPU", value: value.to_owned() });
         }
-        let unsaid = || "this browser does not say".to_owned();
+        let unknown = || "not reported by this browser".to_owned();
         let threads = self.n_threads.map(|n| format!("{n:.0}; the model uses one"));
         let memory = self.memory_gib.map(|gib| match gib {
-            // Browsers say no more, whatever there is.
+            // Browsers report at most 8.
             gib if gib >= 8.0 => "8 GiB or more".to_owned(),
             gib => format!("about {gib} GiB"),
         });
@@ -83,12 +83,12 @@ impl Machine {
         let secure = if self.is_secure {
             "yes"
         } else {
-            "no: over plain http, browsers offer neither WebGPU nor storage nor the clipboard"
+            "no: over plain http, WebGPU, storage and the clipboard are unavailable"
         };
         let rest = [
-            ("Processor threads", threads.unwrap_or_else(unsaid)),
-            ("Memory", memory.unwrap_or_else(unsaid)),
-            ("Storage for this page", storage.unwrap_or_else(unsaid)),
+            ("Processor threads", threads.unwrap_or_else(unknown)),
+            ("Memory", memory.unwrap_or_else(unknown)),
+            ("Storage for this page", storage.unwrap_or_else(unknown)),
             ("Secure context", secure.to_owned()),
             ("Browser", self.browser.clone()),
         ];
@@ -98,24 +98,24 @@ impl Machine {
 
     fn gpu_in_words(&self) -> String {
         match &self.gpu {
-            Gpu::Insecure => "not offered to pages over plain http".to_owned(),
+            Gpu::Insecure => "unavailable over plain http".to_owned(),
             Gpu::Unsupported => "this browser has no WebGPU".to_owned(),
-            Gpu::NoAdapter => "WebGPU is there, but found none".to_owned(),
-            Gpu::Adapter { name, is_software: true, .. } => format!("{name}, which is software"),
+            Gpu::NoAdapter => "WebGPU supported; no GPU found".to_owned(),
+            Gpu::Adapter { name, is_software: true, .. } => format!("{name} (software)"),
             Gpu::Adapter { name, .. } => name.clone(),
         }
     }
 }
 
-fn place(choice: Option<&BackendChoice>) -> String {
+fn device_in_words(choice: Option<&BackendChoice>) -> String {
     match choice {
         Some(BackendChoice { backend: Backend::Cpu, reason, .. }) => {
             format!("the processor, in WebAssembly, {reason}")
         }
         Some(BackendChoice { backend: Backend::WebGpu, reason, .. }) => {
-            format!("the graphics processor, by WebGPU, {reason}")
+            format!("the graphics processor, with WebGPU, {reason}")
         }
-        None => "nothing yet".to_owned(),
+        None => "not loaded yet".to_owned(),
     }
 }
 
@@ -147,16 +147,16 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_webgpu_has_no_limits_of_it() {
+    fn without_webgpu_there_are_no_gpu_limits() {
         let facts = machine(Gpu::Unsupported).facts(None);
-        assert_eq!(value(&facts, "Largest matrix it takes"), None);
-        assert_eq!(value(&facts, "Memory").unwrap(), "this browser does not say");
+        assert_eq!(value(&facts, "Largest supported matrix"), None);
+        assert_eq!(value(&facts, "Memory").unwrap(), "not reported by this browser");
         assert_eq!(value(&facts, "Storage for this page").unwrap(), "1.0 MB used of 2.00 GB");
-        assert_eq!(value(&facts, "The model runs on").unwrap(), "nothing yet");
+        assert_eq!(value(&facts, "The model runs on").unwrap(), "not loaded yet");
     }
 
     #[test]
-    fn an_adapter_tells_what_it_takes() {
+    fn the_limits_of_an_adapter_are_listed() {
         let gpu = Gpu::Adapter {
             name: "acme one".to_owned(),
             is_software: false,
@@ -171,10 +171,10 @@ mod tests {
         };
         let facts = machine(gpu).facts(Some(&choice));
         assert_eq!(
-            value(&facts, "Largest matrix it takes").unwrap(),
+            value(&facts, "Largest supported matrix").unwrap(),
             "2.00 GB (buffers up to 4.00 GB)"
         );
-        assert_eq!(value(&facts, "16-bit numbers on it").unwrap(), "yes");
+        assert_eq!(value(&facts, "16-bit floats on the GPU").unwrap(), "yes");
         assert!(value(&facts, "The model runs on").unwrap().ends_with("on acme one"));
     }
 }

@@ -1,7 +1,6 @@
-//! Keeping the page for the time without a network, where the browser lets it.
+//! Caching the page for offline use, where the browser supports it.
 //!
-//! On pages that came over plain http browsers offer none of this; there the page comes from its
-//! server each time.
+//! Browsers do not support it over plain http; there the page is always loaded from its server.
 
 use js_sys::{Array, Promise, Reflect};
 use leptos::prelude::window;
@@ -10,10 +9,10 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::browser::js::promised;
 
-/// Where manifests are kept, and what lies beside the weights.
+/// The cache for manifests and the other small files of bundles.
 const BUNDLES: &str = "boomerang-bundles";
 
-/// Has the page's own files kept, with the engine `engine`, and these files of its bundle.
+/// Caches the page's own files, with the engine `engine`, and these files of its bundle.
 ///
 /// True when a reload would work without a network.
 pub async fn keep(engine: &str, files: &[String]) -> bool {

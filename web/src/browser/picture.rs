@@ -9,7 +9,7 @@ use crate::browser::js::{call, promised};
 /// Pixels for each CSS pixel: enough for a slide.
 const SCALE: f64 = 2.0;
 
-/// An SVG document as a PNG, in a `data:` address; `None` where the browser draws none.
+/// An SVG document as a PNG, in a `data:` address; `None` if the browser cannot draw it.
 pub async fn png(svg: &str, width: f64, height: f64) -> Option<String> {
     draw(svg, width, height).await.ok()
 }

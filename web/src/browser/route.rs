@@ -1,28 +1,28 @@
-//! From view to view without loading the page anew.
+//! Navigation between views without reloading the page.
 //!
-//! A page of eleven views below one base needs of a router what stands here; a general one weighed
-//! more than all of its views' words.
+//! This is all that eleven views below one base need of a router; a general one was larger than all of
+//! their texts.
 
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Element, HtmlAnchorElement, MouseEvent};
 
-use crate::browser::view::{Place, base_path};
+use crate::browser::view::{View, base_path};
 
-/// Where the reader is.
+/// The current view.
 #[derive(Clone, Copy)]
 pub struct Route {
-    pub place: RwSignal<Place>,
-    /// Changes with every step from address to address, also where the view stays.
+    pub view: RwSignal<View>,
+    /// Changes with every navigation, also within a view.
     pub n_steps: RwSignal<u32>,
 }
 
 impl Route {
-    /// At the page's address; from now on links to views and the browser's own steps lead on.
+    /// Starts at the page's address, and follows links to views and the browser's back and forward.
     pub fn start() -> Self {
-        let route = Self { place: RwSignal::new(here()), n_steps: RwSignal::new(0) };
+        let route = Self { view: RwSignal::new(current_view()), n_steps: RwSignal::new(0) };
         let on_click = window_event_listener(leptos::ev::click, move |event| route.follow(&event));
-        let on_step = window_event_listener(leptos::ev::popstate, move |_| route.arrive());
+        let on_step = window_event_listener(leptos::ev::popstate, move |_| route.update());
         on_cleanup(move || {
             on_click.remove();
             on_step.remove();
@@ -37,23 +37,23 @@ impl Route {
             .history()
             .and_then(|history| history.push_state_with_url(&JsValue::NULL, "", Some(&address)));
         if pushed.is_ok() {
-            self.arrive();
+            self.update();
             window().scroll_to_with_x_and_y(0.0, 0.0);
         } else {
-            // Some frames refuse it; there the page is loaded anew.
+            // Some frames refuse it; there the page is reloaded.
             let _ = window().location().assign(&address);
         }
     }
 
-    fn arrive(self) {
-        let place = here();
+    fn update(self) {
+        let view = current_view();
         self.n_steps.update(|n_steps| *n_steps = n_steps.wrapping_add(1));
-        if self.place.get_untracked() != place {
-            self.place.set(place);
+        if self.view.get_untracked() != view {
+            self.view.set(view);
         }
     }
 
-    /// Takes a plain click on a link to a view; all others are the browser's.
+    /// Handles a plain click on a link to a view; all others are left to the browser.
     fn follow(self, event: &MouseEvent) {
         let is_plain = event.button() == 0
             && !(event.meta_key() || event.alt_key() || event.ctrl_key() || event.shift_key());
@@ -69,10 +69,12 @@ impl Route {
         if !link.target().is_empty() || link.has_attribute("download") || is_external {
             return;
         }
-        let is_here = window().location().origin().is_ok_and(|origin| origin == link.origin());
+        let is_same_origin =
+            window().location().origin().is_ok_and(|origin| origin == link.origin());
         let path = link.pathname();
         let below = path.strip_prefix(&base_path()).filter(|below| below.starts_with('/'));
-        let Some(below) = below.filter(|_| is_here && Place::of(&path) != Place::Missing) else {
+        let Some(below) = below.filter(|_| is_same_origin && View::of(&path) != View::Missing)
+        else {
             return;
         };
         event.prevent_default();
@@ -84,6 +86,6 @@ impl Route {
 }
 
 /// The view of the page's address.
-fn here() -> Place {
-    Place::of(&window().location().pathname().unwrap_or_default())
+fn current_view() -> View {
+    View::of(&window().location().pathname().unwrap_or_default())
 }

@@ -1,11 +1,11 @@
-//! The views and their addresses: folders below wherever the page lies.
+//! The views and their addresses: folders below the base of the page.
 
 use leptos::prelude::document;
 use web_sys::Url;
 
 /// A view with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum View {
     Start,
     Explore,
     Compare,
@@ -13,15 +13,15 @@ pub enum Place {
     Lens,
     Device,
     Models,
-    Teach,
+    Distill,
     Learn,
     About,
-    /// An address that leads nowhere.
+    /// An unknown address.
     Missing,
 }
 
-impl Place {
-    /// Those that the head of the page leads to, in this order.
+impl View {
+    /// Those in the navigation, in this order.
     pub const ALL: [Self; 10] = [
         Self::Start,
         Self::Explore,
@@ -30,7 +30,7 @@ impl Place {
         Self::Lens,
         Self::Device,
         Self::Models,
-        Self::Teach,
+        Self::Distill,
         Self::Learn,
         Self::About,
     ];
@@ -45,7 +45,7 @@ impl Place {
             Self::Lens => "lens/",
             Self::Device => "device/",
             Self::Models => "models/",
-            Self::Teach => "teach/",
+            Self::Distill => "teach/",
             Self::Learn => "learn/",
             Self::About => "about/",
         }
@@ -60,7 +60,7 @@ impl Place {
             Self::Lens => "Inside",
             Self::Device => "This device",
             Self::Models => "Models",
-            Self::Teach => "Teach",
+            Self::Distill => "Distill",
             Self::Learn => "Lessons",
             Self::About => "About",
             Self::Missing => "Not found",
@@ -76,8 +76,8 @@ impl Place {
             Self::Sweep => "All sizes at once · Boomerang",
             Self::Lens => "Inside one size · Boomerang",
             Self::Device => "What this device can do · Boomerang",
-            Self::Models => "What is stored · Boomerang",
-            Self::Teach => "Teach a student here · Boomerang",
+            Self::Models => "Stored models · Boomerang",
+            Self::Distill => "Distill a student · Boomerang",
             Self::Learn => "Lessons · Boomerang",
             Self::About => "About · Boomerang",
             Self::Missing => "Not found · Boomerang",
@@ -92,7 +92,7 @@ impl Place {
 
     fn below(path: &str) -> Self {
         let name = path.trim_matches('/');
-        let is_it = |place: &Self| place.path().trim_matches(['/', '.']) == name;
+        let is_it = |view: &Self| view.path().trim_matches(['/', '.']) == name;
         Self::ALL.into_iter().find(is_it).unwrap_or(Self::Missing)
     }
 }
@@ -111,11 +111,11 @@ mod tests {
 
     #[test]
     fn every_view_is_found_at_its_address() {
-        for place in Place::ALL {
-            let path = place.path().trim_start_matches('.');
-            assert_eq!(Place::below(path), place);
-            assert_eq!(Place::below(&format!("/{}", path.trim_matches('/'))), place);
+        for view in View::ALL {
+            let path = view.path().trim_start_matches('.');
+            assert_eq!(View::below(path), view);
+            assert_eq!(View::below(&format!("/{}", path.trim_matches('/'))), view);
         }
-        assert_eq!(Place::below("/nowhere/"), Place::Missing);
+        assert_eq!(View::below("/nowhere/"), View::Missing);
     }
 }

@@ -1,4 +1,4 @@
-//! A worker, whatever it does: started, told, heard, and ended.
+//! A handle on a web worker of any kind: started, messaged, listened to, terminated.
 
 use std::rc::Rc;
 
@@ -10,49 +10,49 @@ use wasm_bindgen::closure::Closure;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{Blob, ErrorEvent, MessageEvent, Worker, WorkerOptions, WorkerType};
 
-/// A running worker; dropping it ends the worker and gives its memory back.
-pub struct Wire {
+/// A running worker; dropping it terminates the worker and frees its memory.
+pub struct WorkerHandle {
     worker: Worker,
     _on_message: Closure<dyn FnMut(MessageEvent)>,
     _on_error: Closure<dyn FnMut(ErrorEvent)>,
 }
 
-/// Who hears a worker: what it says, with the files beside it, or why it says nothing.
-pub type Hearer<Reply> = Rc<dyn Fn(Result<(Reply, Vec<Blob>), Silence>)>;
+/// Called for each reply of a worker, with the files beside it, or for its failure.
+pub type OnReply<Reply> = Rc<dyn Fn(Result<(Reply, Vec<Blob>), WorkerFailure>)>;
 
-/// Why nothing is heard of a worker.
-pub enum Silence {
-    /// It does not run, or no more.
+/// Why a worker does not reply.
+pub enum WorkerFailure {
+    /// It did not start, or has crashed.
     Dead(Notice),
-    /// It is from another build than the page, and so may be all its siblings.
-    Foreign(Notice),
+    /// It is from another build than the page, and so may be all workers.
+    WrongBuild(Notice),
 }
 
-impl Silence {
+impl WorkerFailure {
     pub fn notice(self) -> Notice {
         match self {
-            Self::Dead(notice) | Self::Foreign(notice) => notice,
+            Self::Dead(notice) | Self::WrongBuild(notice) => notice,
         }
     }
 }
 
-impl Wire {
-    /// Starts the worker behind `script`; notices call it `name`.
+impl WorkerHandle {
+    /// Starts the worker behind `script`; `name` is for notices.
     ///
     /// # Errors
     /// A [`Notice`] when the browser starts no workers.
     pub fn start<Reply: FromWorker + 'static>(
         script: &str,
         name: &'static str,
-        hear: Hearer<Reply>,
+        on_reply: OnReply<Reply>,
     ) -> Result<Self, Notice> {
         let options = WorkerOptions::new();
         options.set_type(WorkerType::Module);
         let worker = Worker::new_with_options(script, &options)
             .map_err(|error| not_running(name, &reason(&error)))?;
-        let hear_death = Rc::clone(&hear);
+        let on_failure = Rc::clone(&on_reply);
         let on_message = move |event: MessageEvent| {
-            hear(read(name, &event.data()).map_err(Silence::Foreign));
+            on_reply(read(name, &event.data()).map_err(WorkerFailure::WrongBuild));
         };
         let on_error = move |event: ErrorEvent| {
             // A script that does not load gives a plain event, without a message.
@@ -60,7 +60,7 @@ impl Wire {
             let message = js_sys::Reflect::get(&message, &"message".into()).ok();
             let message = message.and_then(|message| message.as_string());
             let why = message.unwrap_or_else(|| "its program did not load".to_owned());
-            hear_death(Err(Silence::Dead(not_running(name, &why))));
+            on_failure(Err(WorkerFailure::Dead(not_running(name, &why))));
         };
         let on_message = Closure::<dyn FnMut(MessageEvent)>::new(on_message);
         let on_error = Closure::<dyn FnMut(ErrorEvent)>::new(on_error);
@@ -69,14 +69,14 @@ impl Wire {
         Ok(Self { worker, _on_message: on_message, _on_error: on_error })
     }
 
-    /// Tells the worker something; the files are not copied.
+    /// Sends a message; the files are not copied.
     pub fn send(&self, message: &impl Serialize, files: &[Blob]) {
-        // A dead worker has already said so.
+        // The failure of a dead worker is reported by its error event.
         let _ = self.worker.post_message(&pack(message, files));
     }
 }
 
-impl Drop for Wire {
+impl Drop for WorkerHandle {
     fn drop(&mut self) {
         self.worker.set_onmessage(None);
         self.worker.set_onerror(None);
@@ -84,19 +84,19 @@ impl Drop for Wire {
     }
 }
 
-const PAST_THE_CACHE: &str = "Reload the page, past the browser's cache if need be.";
+const RELOAD: &str = "Reload the page, bypassing the browser's cache if necessary.";
 
 fn read<Reply: FromWorker>(name: &str, data: &JsValue) -> Result<(Reply, Vec<Blob>), Notice> {
     let (reply, files) = unpack::<Reply>(data).map_err(|why| {
-        let what = format!("The page and the {name} do not fit together.");
-        Notice::new(what, why, PAST_THE_CACHE)
+        let what = format!("The page and the {name} do not match.");
+        Notice::new(what, why, RELOAD)
     })?;
     match reply.protocol() {
         Some(protocol) if protocol != Reply::PROTOCOL => {
             let what = format!("The page and the {name} are from different builds.");
             let page = Reply::PROTOCOL;
-            let why = format!("the page speaks version {page}, the {name} {protocol}");
-            Err(Notice::new(what, why, PAST_THE_CACHE))
+            let why = format!("the page uses protocol {page}, the {name} protocol {protocol}");
+            Err(Notice::new(what, why, RELOAD))
         }
         _ => Ok((reply, files)),
     }

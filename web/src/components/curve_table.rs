@@ -1,4 +1,4 @@
-//! The curve in numbers, for those who would rather read than look.
+//! The curve as a table.
 
 use boomerang_core::curve::{CurveStop, Estimate, Series};
 use boomerang_core::evaluate::plus_minus;
@@ -24,7 +24,7 @@ pub fn CurveTable(dial: Dial) -> impl IntoView {
         };
         view! {
             <tr class:is-here=is_here aria-current=move || is_here().then_some("true")>
-                <th scope="row">{series.name()}</th>
+                <th scope="row">{name(series)}</th>
                 <td>{stop.n_layers}</td>
                 <td>{format::params(stop.n_params)}</td>
                 <td>{accuracy(stop.accuracy)}</td>
@@ -43,13 +43,21 @@ pub fn CurveTable(dial: Dial) -> impl IntoView {
                             <th scope="col">"Layers"</th>
                             <th scope="col">"Parameters"</th>
                             <th scope="col">"Accuracy"</th>
-                            <th scope="col">"Nats per token"</th>
+                            <th scope="col">"nats/token"</th>
                         </tr>
                     </thead>
                     <tbody>{rows.into_iter().map(row).collect_view()}</tbody>
                 </table>
             </div>
         </details>
+    }
+}
+
+fn name(series: Series) -> &'static str {
+    match series {
+        Series::Boomerang => "Boomerang",
+        Series::Naive => "Pruned, not distilled",
+        Series::Random => "Randomly initialized student",
     }
 }
 

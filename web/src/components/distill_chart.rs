@@ -1,4 +1,4 @@
-//! The terms of the loss along the steps, as they come.
+//! The loss terms by step, updated during the run.
 
 use boomerang_core::chart::Chart;
 use leptos::html;
@@ -6,14 +6,14 @@ use leptos::prelude::*;
 
 use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
 use super::width::width_of;
-use crate::state::distillation::Teaching;
+use crate::state::distillation::Distillation;
 use crate::state::distillation::record::{Record, Term};
 
 const HEIGHT_PER_WIDTH: f64 = 0.5;
 
 #[component]
-pub fn TeachChart(teaching: Teaching) -> impl IntoView {
-    let shown = teaching.shown;
+pub fn DistillChart(distillation: Distillation) -> impl IntoView {
+    let shown = distillation.shown;
     let chart = Memo::new(move |_| shown.with(|record| record.as_ref()?.chart()));
     let figure = NodeRef::<html::Div>::new();
     let width = width_of(figure);
@@ -27,8 +27,8 @@ pub fn TeachChart(teaching: Teaching) -> impl IntoView {
     let title = move || chart.with(|chart| chart.as_ref().map(|chart| chart.title.clone()));
     let description =
         move || chart.with(|chart| chart.as_ref().map(|chart| chart.description.clone()));
-    // Files are made of what stands still.
-    let is_still = Memo::new(move |_| !teaching.stage.with(|stage| stage.name() == "teaching"));
+    // Files are offered only while no step is taken.
+    let is_still = Memo::new(move |_| !distillation.stage.with(|stage| stage.name() == "teaching"));
     let svg = Signal::derive(move || {
         let draw = |chart: &Chart| chart.to_svg(SAVED_WIDTH, SAVED_HEIGHT);
         chart.with(|chart| chart.as_ref().map(draw).unwrap_or_default())
@@ -55,7 +55,7 @@ pub fn TeachChart(teaching: Teaching) -> impl IntoView {
     }
 }
 
-/// Means of stretches of the course.
+/// Means of consecutive steps.
 fn table(record: &Record) -> impl IntoView + use<> {
     let heads = Term::ALL.map(|term| view! { <th scope="col">{term.name()}</th> });
     let rows = record.lines().into_iter().map(|line| {

@@ -1,4 +1,4 @@
-//! What the reader decides before a student is taught: layers, steps, and the weights of the loss.
+//! The settings of a run: kept layers, training texts, steps, and the weights of the loss.
 
 use boomerang_core::plan::LayerPlan;
 use leptos::prelude::*;
@@ -7,26 +7,26 @@ use super::number_field::NumberField;
 use crate::browser::dropped::chosen;
 use crate::state::dial::Dial;
 use crate::state::distillation::settings::{Keep, MOST_STEPS, toggled};
-use crate::state::distillation::{Stage, Teaching};
+use crate::state::distillation::{DistillStage, Distillation};
 use crate::text::format;
 
 #[component]
-pub fn TeachSettings(dial: Dial, teaching: Teaching) -> impl IntoView {
-    let wishes = teaching.wishes;
-    let is_busy = Memo::new(move |_| teaching.stage.with(Stage::is_busy));
+pub fn DistillSettingsForm(dial: Dial, distillation: Distillation) -> impl IntoView {
+    let settings = distillation.settings;
+    let is_busy = Memo::new(move |_| distillation.stage.with(DistillStage::is_busy));
     view! {
         <fieldset class="teach-settings" disabled=move || is_busy.get()>
-            <legend class="visually-hidden">"How it is taught"</legend>
-            <KeptLayers dial teaching/>
-            <Texts teaching/>
+            <legend class="visually-hidden">"Settings"</legend>
+            <KeptLayers dial distillation/>
+            <Texts distillation/>
             <div class="sampling-fields">
                 <NumberField
                     label="Steps"
                     id="teach-steps"
                     min="1"
                     max=MOST_STEPS.to_string()
-                    value=move || wishes.n_steps.get().to_string()
-                    take=move |typed: String| wishes.type_steps(&typed)
+                    value=move || settings.n_steps.get().to_string()
+                    take=move |typed: String| settings.type_steps(&typed)
                 />
                 <NumberField
                     label="Learning rate"
@@ -34,31 +34,31 @@ pub fn TeachSettings(dial: Dial, teaching: Teaching) -> impl IntoView {
                     min="0"
                     max="0.1"
                     step="any"
-                    value=move || wishes.learning_rate.get().to_string()
-                    take=move |typed: String| wishes.type_learning_rate(&typed)
+                    value=move || settings.learning_rate.get().to_string()
+                    take=move |typed: String| settings.type_learning_rate(&typed)
                 />
                 <NumberField
                     label="Seed"
                     id="teach-seed"
                     min="0"
                     step="1"
-                    value=move || wishes.seed.get().to_string()
-                    take=move |typed: String| wishes.type_seed(&typed)
+                    value=move || settings.seed.get().to_string()
+                    take=move |typed: String| settings.type_seed(&typed)
                 />
             </div>
             <div class="sampling-fields">
-                <Weight id="teach-ce" name="Weight of cross-entropy" most=2.0 weight=wishes.cross_entropy/>
-                <Weight id="teach-kl" name="Weight of KL" most=2.0 weight=wishes.kl/>
-                <Weight id="teach-alignment" name="Weight of alignment" most=40.0 weight=wishes.alignment/>
+                <Weight id="teach-ce" name="Weight of cross-entropy" most=2.0 weight=settings.cross_entropy/>
+                <Weight id="teach-kl" name="Weight of KL" most=2.0 weight=settings.kl/>
+                <Weight id="teach-alignment" name="Weight of alignment" most=40.0 weight=settings.alignment/>
             </div>
         </fieldset>
     }
 }
 
-/// What the student reads.
+/// The training texts.
 #[component]
-fn Texts(teaching: Teaching) -> impl IntoView {
-    let texts = teaching.wishes.texts;
+fn Texts(distillation: Distillation) -> impl IntoView {
+    let texts = distillation.settings.texts;
     let choose = move |event: leptos::ev::Event| {
         let files = chosen(&event);
         if !files.is_empty() {
@@ -68,7 +68,7 @@ fn Texts(teaching: Teaching) -> impl IntoView {
     view! {
         <div class="own-fields">
             <label>
-                "Text or JSON files of your own"
+                "Your own text or JSON files"
                 <input
                     type="file"
                     id="teach-texts"
@@ -83,11 +83,11 @@ fn Texts(teaching: Teaching) -> impl IntoView {
                 disabled=move || texts.with(Vec::is_empty)
                 on:click=move |_| texts.set(Vec::new())
             >
-                "Take the generated corpus"
+                "Use the generated corpus"
             </button>
         </div>
         <p class="quiet" role="status" id="teach-texts-told">
-            {move || teaching.wishes.texts_in_words()}
+            {move || distillation.settings.texts_in_words()}
         </p>
     }
 }
@@ -116,13 +116,13 @@ fn Weight(id: &'static str, name: &'static str, most: f64, weight: RwSignal<f64>
     }
 }
 
-/// Boxes for the teacher's layers, and rules that tick them.
+/// Checkboxes for the teacher's layers, and rules that set them.
 #[component]
-fn KeptLayers(dial: Dial, teaching: Teaching) -> impl IntoView {
+fn KeptLayers(dial: Dial, distillation: Distillation) -> impl IntoView {
     let own = dial.family.with_value(|family| family.manifest().plan.clone());
     let n_layers = own.n_teacher_layers();
-    let many = RwSignal::new(own.n_student_layers());
-    let wanted = teaching.wishes.plan;
+    let n_kept = RwSignal::new(own.n_student_layers());
+    let wanted = distillation.settings.plan;
     let plan = Memo::new(move |_| wanted.get().unwrap_or_else(|| own.clone()));
     let keep = move |rule: Keep| {
         if let Ok(plan) = rule.plan(n_layers) {
@@ -145,45 +145,45 @@ fn KeptLayers(dial: Dial, teaching: Teaching) -> impl IntoView {
             </button>
         }
     };
-    let type_many = move |typed: String| {
+    let type_n_kept = move |typed: String| {
         if let Ok(typed) = typed.parse::<usize>() {
-            many.set(typed.clamp(1, n_layers));
+            n_kept.set(typed.clamp(1, n_layers));
         }
-        many.notify();
+        n_kept.notify();
     };
     let boxes = (0..n_layers).map(|layer| view! { <LayerBox layer plan wanted/> });
-    let told = move || {
-        let n_kept = plan.with(LayerPlan::n_student_layers);
-        format!("{} of {n_layers} are kept", format::count(n_kept, "layer"))
+    let status = move || {
+        let n_layers_kept = plan.with(LayerPlan::n_student_layers);
+        format!("{} of {n_layers} are kept", format::count(n_layers_kept, "layer"))
     };
     view! {
         <fieldset class="kept">
-            <legend>"Teacher layers that the student keeps"</legend>
+            <legend>"Teacher layers to keep"</legend>
             <div class="button-row">
                 {rule("Every second", "keep-second", Signal::stored(Keep::EverySecond))}
                 {rule("Every third", "keep-third", Signal::stored(Keep::EveryThird))}
-                {rule("The first", "keep-first", Signal::derive(move || Keep::First(many.get())))}
-                {rule("The last", "keep-last", Signal::derive(move || Keep::Last(many.get())))}
+                {rule("The first", "keep-first", Signal::derive(move || Keep::First(n_kept.get())))}
+                {rule("The last", "keep-last", Signal::derive(move || Keep::Last(n_kept.get())))}
                 <div class="many">
                     <NumberField
-                        label="how many"
+                        label="Number"
                         id="keep-many"
                         min="1"
                         max=n_layers.to_string()
-                        value=move || many.get().to_string()
-                        take=type_many
+                        value=move || n_kept.get().to_string()
+                        take=type_n_kept
                     />
                 </div>
             </div>
             <div class="layer-boxes">{boxes.collect_view()}</div>
             <p class="quiet" id="kept-told">
-                {told} ". The first always is: the embedding feeds it."
+                {status} ". The first is always kept, since it follows the embedding."
             </p>
         </fieldset>
     }
 }
 
-/// One layer; a box that changes nothing else.
+/// The checkbox of one layer.
 #[component]
 fn LayerBox(
     layer: usize,

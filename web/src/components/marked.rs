@@ -1,4 +1,4 @@
-//! A text, with what is not the teacher's marked.
+//! A text with the differences from the teacher's marked.
 
 use leptos::prelude::*;
 

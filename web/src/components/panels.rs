@@ -1,4 +1,4 @@
-//! The bench in its panels; a lesson or a link can hide or lock parts of it.
+//! The panels of the bench; a lesson or a link can hide or lock parts of it.
 
 use leptos::prelude::*;
 
@@ -17,7 +17,7 @@ use crate::text::controls::Control;
 pub fn Panels(
     bench: Bench,
     limits: Signal<Limits>,
-    /// Beside a lesson's card.
+    /// Next to a lesson's card.
     #[prop(optional)]
     is_lesson: bool,
 ) -> impl IntoView {
@@ -65,7 +65,7 @@ pub fn Panels(
     }
 }
 
-/// A part of the bench: not there when it is hidden, without effect when it is locked.
+/// A part of the bench, hidden or locked according to the limits.
 #[component]
 pub(super) fn Part(control: Control, limits: Signal<Limits>, children: Children) -> impl IntoView {
     let is_hidden = move || limits.with(|limits| limits.hidden.contains(&control));

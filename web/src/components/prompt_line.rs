@@ -1,4 +1,4 @@
-//! The beginning of a text on views that do more with it than write.
+//! The prompt on views that do more than generate.
 
 use leptos::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A family of the reader's own: brought as a folder or a zip, or fetched from an address.
+//! The user's own family: uploaded as a folder or a zip, or loaded from an address.
 
 use std::sync::Arc;
 
@@ -10,48 +10,51 @@ use leptos::task::spawn_local;
 use super::notice_box::NoticeBox;
 use crate::browser::bundle_source;
 use crate::browser::dropped::{Dropped, chosen};
-use crate::browser::view::Place;
+use crate::browser::view::View;
 use crate::family::FamilyCard;
-use crate::state::upload::{Own, Stage};
+use crate::state::upload::{Upload, UploadStage};
 use crate::text::format;
 
 #[component]
-pub fn OwnModels(own: Own) -> impl IntoView {
+pub fn UploadPanel(upload: Upload) -> impl IntoView {
     let choose = move |event: leptos::ev::Event| {
         let files = chosen(&event);
         if !files.is_empty() {
-            own.bring(files);
+            upload.inspect(files);
         }
     };
-    // What is packed tells of itself often; the parts below are drawn anew only when they change.
+    // Progress changes often; the parts below are redrawn only when the stage changes.
     let stage = Memo::new_with_compare(
-        move |_| own.stage.get(),
+        move |_| upload.stage.get(),
         |before, now| {
-            let kind = |stage: Option<&Stage>| stage.map(std::mem::discriminant);
-            kind(before) != kind(now) || matches!(now, Some(Stage::Failed(_) | Stage::Found(_)))
+            let kind = |stage: Option<&UploadStage>| stage.map(std::mem::discriminant);
+            kind(before) != kind(now)
+                || matches!(now, Some(UploadStage::Failed(_) | UploadStage::Inspected(_)))
         },
     );
-    // In the page from the start: what comes together with its element is not read aloud.
-    let told = move || match stage.get() {
-        Stage::Looking => "Reading what the files are …".into_any(),
-        Stage::Found(card) => in_words(&card).into_any(),
-        Stage::Taken { name } => view! {
-            {name} " is on the dial. " <a href=Place::Explore.path()>"Write with it"</a>
+    // In the page from the start: text that is added together with its element is not read aloud.
+    let status = move || match stage.get() {
+        UploadStage::Inspecting => "Inspecting the files …".into_any(),
+        UploadStage::Inspected(card) => in_words(&card).into_any(),
+        UploadStage::Loaded { name } => view! {
+            {name} " is on the dial. " <a href=View::Explore.path()>"Try it"</a>
         }
         .into_any(),
-        Stage::Idle | Stage::Packing { .. } | Stage::Failed(_) => ().into_any(),
+        UploadStage::Idle | UploadStage::Packing { .. } | UploadStage::Failed(_) => ().into_any(),
     };
-    let state = move || match stage.get() {
-        Stage::Idle | Stage::Taken { .. } => ().into_any(),
-        Stage::Looking => view! {
+    let state = move || {
+        match stage.get() {
+        UploadStage::Idle | UploadStage::Loaded { .. } => ().into_any(),
+        UploadStage::Inspecting => view! {
             <p class="button-row">
-                <button type="button" id="own-stop" on:click=move |_| own.cancel()>"Stop"</button>
+                <button type="button" id="own-stop" on:click=move |_| upload.cancel()>"Stop"</button>
             </p>
         }
         .into_any(),
-        Stage::Found(card) => view! { <Found own card/> }.into_any(),
-        Stage::Packing { .. } => view! { <Packing own/> }.into_any(),
-        Stage::Failed(notice) => view! { <NoticeBox notice/> }.into_any(),
+        UploadStage::Inspected(card) => view! { <Inspected upload card/> }.into_any(),
+        UploadStage::Packing { .. } => view! { <Packing upload/> }.into_any(),
+        UploadStage::Failed(notice) => view! { <NoticeBox notice/> }.into_any(),
+    }
     };
     view! {
         <section class="panel" id="own" aria-labelledby="own-heading">
@@ -59,31 +62,31 @@ pub fn OwnModels(own: Own) -> impl IntoView {
                 <h2 id="own-heading">"Your own family"</h2>
                 <p class="quiet">
                     "Drop a folder or a zip on this page: a teacher and a student as transformers \
-                     writes them, with student_config.json, or a bundle. It is read here, in this \
-                     browser, and goes nowhere else."
+                     writes them, with student_config.json, or a bundle. It is read in this \
+                     browser and not sent anywhere."
                 </p>
             </div>
             <div class="own-fields">
                 <label>
-                    "A folder"
+                    "Folder"
                     <input type="file" id="own-folder" prop:webkitdirectory=true on:change=choose/>
                 </label>
                 <label>
-                    "A zip"
+                    "Zip file"
                     <input type="file" id="own-zip" accept=".zip" on:change=choose/>
                 </label>
             </div>
-            <p role="status" id="own-state">{told}</p>
+            <p role="status" id="own-state">{status}</p>
             {state}
             <Elsewhere/>
         </section>
     }
 }
 
-/// What was brought, before anything of it is copied.
+/// A summary of the upload, before anything is copied.
 fn in_words(card: &FamilyCard) -> String {
-    let size = |place: usize| {
-        let size = card.size(&card.path()[place]);
+    let size = |stop: usize| {
+        let size = card.size(&card.path()[stop]);
         let layers = format::count(size.n_layers, "layer");
         format!("{layers} ({} parameters)", format::params(size.n_params))
     };
@@ -97,31 +100,31 @@ fn in_words(card: &FamilyCard) -> String {
     )
 }
 
-/// What of it has room, and what the reader can do with it.
+/// Which sizes fit in memory, and the buttons to load or discard the upload.
 #[component]
-fn Found(own: Own, card: Arc<FamilyCard>) -> impl IntoView {
-    let budget = own.budget();
+fn Inspected(upload: Upload, card: Arc<FamilyCard>) -> impl IntoView {
+    let budget = upload.budget();
     let refusal = budget.refusal(&card);
-    let has_room = refusal.is_none();
-    let tight = budget.in_words(&card);
+    let fits = refusal.is_none();
+    let limit = budget.in_words(&card);
     view! {
-        {tight.map(|words| view! { <p id="own-tight">{words}</p> })}
+        {limit.map(|words| view! { <p id="own-tight">{words}</p> })}
         {refusal.map(|notice| view! { <NoticeBox notice/> })}
         <p class="button-row">
-            {has_room.then(|| view! {
-                <button type="button" class="primary" id="own-take" on:click=move |_| own.take()>
+            {fits.then(|| view! {
+                <button type="button" class="primary" id="own-take" on:click=move |_| upload.load()>
                     "Put it on the dial"
                 </button>
             })}
-            <button type="button" id="own-cancel" on:click=move |_| own.cancel()>"Leave it"</button>
+            <button type="button" id="own-cancel" on:click=move |_| upload.cancel()>"Discard"</button>
         </p>
     }
 }
 
 #[component]
-fn Packing(own: Own) -> impl IntoView {
-    let of = move || match own.stage.get() {
-        Stage::Packing { bytes, total } => (bytes, total.max(1)),
+fn Packing(upload: Upload) -> impl IntoView {
+    let progress = move || match upload.stage.get() {
+        UploadStage::Packing { bytes, total } => (bytes, total.max(1)),
         _ => (1, 1),
     };
     view! {
@@ -129,29 +132,29 @@ fn Packing(own: Own) -> impl IntoView {
             <label for="own-progress">"Reading"</label>
             <progress
                 id="own-progress"
-                value=move || of().0.to_string()
-                max=move || of().1.to_string()
+                value=move || progress().0.to_string()
+                max=move || progress().1.to_string()
             ></progress>
-            <button type="button" on:click=move |_| own.cancel()>"Stop"</button>
+            <button type="button" on:click=move |_| upload.cancel()>"Stop"</button>
         </div>
     }
 }
 
-/// A bundle at an address; another server is asked only because the reader says so here.
+/// A bundle at an address; opening it allows requests to its server.
 #[component]
 fn Elsewhere() -> impl IntoView {
     let address = RwSignal::new(String::new());
     let failure = RwSignal::new(None::<Notice>);
     let open = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        match bundle_source::open(&address.get_untracked(), Place::Explore) {
+        match bundle_source::open(&address.get_untracked(), View::Explore) {
             Ok(()) => failure.set(None),
             Err(notice) => failure.set(Some(notice)),
         }
     };
     view! {
         <form class="own-address" on:submit=open>
-            <label for="own-url">"A bundle's address"</label>
+            <label for="own-url">"Address of a bundle"</label>
             <input
                 type="text"
                 inputmode="url"
@@ -166,9 +169,9 @@ fn Elsewhere() -> impl IntoView {
     }
 }
 
-/// Takes what is dropped anywhere on the page, and shows the reader where it goes.
-pub fn take_drops(own: Own, show: impl Fn() + Clone + 'static) {
-    // Without it, the browser leaves the page for the file.
+/// Accepts files dropped anywhere on the page, and shows the upload.
+pub fn accept_drops(upload: Upload, show: impl Fn() + Clone + 'static) {
+    // Without it, the browser would open the file.
     let over = window_event_listener(leptos::ev::dragover, |event| {
         if Dropped::is_of_files(&event) {
             event.prevent_default();
@@ -180,17 +183,17 @@ pub fn take_drops(own: Own, show: impl Fn() + Clone + 'static) {
         }
         event.prevent_default();
         let Some(dropped) = Dropped::of(&event) else { return };
-        own.cancel();
+        upload.cancel();
         show();
-        let turn = own.begin();
+        let turn = upload.begin();
         spawn_local(async move {
             match dropped.files().await {
-                // The reader has stopped it meanwhile, or brought something else.
-                _ if !own.is_at(turn) => {}
-                Ok(files) => own.bring(files),
+                // The user has cancelled it meanwhile, or uploaded something else.
+                _ if !upload.is_at(turn) => {}
+                Ok(files) => upload.inspect(files),
                 Err(error) => {
                     let next = "Drop one folder, or a zip of it.";
-                    own.refuse(Notice::new("These files cannot be read.", reason(&error), next));
+                    upload.refuse(Notice::new("These files cannot be read.", reason(&error), next));
                 }
             }
         });

@@ -1,8 +1,8 @@
-//! In which order the dial patches: as the bundle was measured, or as the reader likes.
+//! The order in which the dial patches: as the bundle was measured, or as the user chooses.
 
 use boomerang_core::plan::PatchOrder;
 
-/// An order of patching, by what it goes by.
+/// An order of patching, by its rule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OrderChoice {
     /// The one in which the family was measured.
@@ -12,12 +12,12 @@ pub enum OrderChoice {
     First,
     /// From the last block to the first.
     Last,
-    /// From the block that its student layer is least like to the one it is most like.
-    Unlike,
+    /// From the block least similar to its student layer to the most similar one.
+    LeastSimilar,
 }
 
 impl OrderChoice {
-    const ALL: [Self; 4] = [Self::Bundle, Self::First, Self::Last, Self::Unlike];
+    const ALL: [Self; 4] = [Self::Bundle, Self::First, Self::Last, Self::LeastSimilar];
 
     /// As in `?o=`.
     pub fn name(self) -> &'static str {
@@ -25,7 +25,7 @@ impl OrderChoice {
             Self::Bundle => "bundle",
             Self::First => "first",
             Self::Last => "last",
-            Self::Unlike => "unlike",
+            Self::LeastSimilar => "unlike",
         }
     }
 
@@ -33,18 +33,18 @@ impl OrderChoice {
         Self::ALL.into_iter().find(|choice| choice.name() == name)
     }
 
-    /// The order itself, given the bundle's and the cosine of each block; `None` for one that goes
-    /// by cosines that were not measured.
+    /// The order itself, given the bundle's and the cosine of each block; `None` if it needs cosines that
+    /// were not measured.
     pub fn order(self, bundle: &PatchOrder, similarity: &[f64]) -> Option<PatchOrder> {
         Some(match self {
             Self::Bundle => bundle.clone(),
             Self::First => PatchOrder::First,
             Self::Last => PatchOrder::Last,
-            Self::Unlike => {
+            Self::LeastSimilar => {
                 if similarity.is_empty() {
                     return None;
                 }
-                // Each at its place: the library's sort is a thousandth of the page's program.
+                // Insertion sort: the library's sort is a thousandth of the page's program.
                 let mut layers = Vec::with_capacity(similarity.len());
                 for (layer, cosine) in similarity.iter().enumerate() {
                     let is_before = |&it: &usize| similarity[it].total_cmp(cosine).is_le();
@@ -55,7 +55,7 @@ impl OrderChoice {
         })
     }
 
-    /// Those that a reader can choose from, each order once; empty when there is only one.
+    /// Those that the user can choose from, each order once; a single one leaves no choice.
     pub fn choices(bundle: &PatchOrder, similarity: &[f64]) -> Vec<(Self, &'static str)> {
         let first = match bundle {
             PatchOrder::First => (Self::Bundle, "First block first"),
@@ -65,7 +65,7 @@ impl OrderChoice {
         let others = [
             (Self::First, "First block first"),
             (Self::Last, "Last block first"),
-            (Self::Unlike, "Least alike first"),
+            (Self::LeastSimilar, "Least similar first"),
         ];
         let is_other = |&(choice, _): &(Self, _)| {
             choice.order(bundle, similarity).is_some_and(|order| order != *bundle)
@@ -79,10 +79,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_that_are_least_alike_come_first() {
-        let order = OrderChoice::Unlike.order(&PatchOrder::Last, &[0.9, 0.2, 0.5]);
+    fn the_least_similar_blocks_are_first() {
+        let order = OrderChoice::LeastSimilar.order(&PatchOrder::Last, &[0.9, 0.2, 0.5]);
         assert_eq!(order, Some(PatchOrder::Found(vec![1, 2, 0])));
-        assert_eq!(OrderChoice::Unlike.order(&PatchOrder::Last, &[]), None);
+        assert_eq!(OrderChoice::LeastSimilar.order(&PatchOrder::Last, &[]), None);
     }
 
     #[test]
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_leads_back_to_its_choice() {
+    fn a_choice_is_parsed_from_its_name() {
         for choice in OrderChoice::ALL {
             assert_eq!(OrderChoice::from_name(choice.name()), Some(choice));
         }

@@ -1,24 +1,24 @@
-//! The address of the page: read once, and kept to what the reader sees.
+//! The address of the page: read once, then updated to the state of the page.
 
 use std::time::Duration;
 
 use leptos::prelude::*;
 
 use crate::browser::location::{LESSON, opened_link, replace};
-use crate::browser::view::Place;
+use crate::browser::view::View;
 use crate::family::order::OrderChoice;
 use crate::state::dial::Dial;
 use crate::state::draft::Draft;
 use crate::state::session::Session;
-use crate::text::link::{Link, compared_by_itself};
+use crate::text::link::{Link, default_comparison};
 
-/// Browsers refuse an address that changes with every pixel of a dial.
+/// Browsers limit how often an address may change.
 const REST: Duration = Duration::from_millis(250);
 
-/// What the page says in its address.
+/// The state of the page that is in its address.
 #[derive(Clone, Copy)]
 pub struct Address {
-    /// As the page was opened.
+    /// The link that opened the page.
     opened: StoredValue<Link>,
     session: Session,
     dial: Dial,
@@ -38,43 +38,42 @@ impl Address {
         Self { opened: StoredValue::new(opened), session, dial, draft, compared }
     }
 
-    /// Rewrites the address whenever the page has come to rest in another state, or on another view.
-    pub fn keep(self, view: RwSignal<Place>) {
+    /// Updates the address after each change of the state or the view.
+    pub fn keep(self, view: RwSignal<View>) {
         let mut show = debounce(REST, move |link: Link| {
-            // The page works as well with an old address; browsers refuse it in some frames.
+            // The page also works with an old address; browsers refuse the update in some frames.
             let _ = replace(&in_its_lesson(link).query());
         });
         Effect::new(move |_| {
             view.track();
-            // A text that was written is told with its model, so that a reload writes it again.
+            // With a generated text, the link contains its model, so that a reload generates it again.
             let has_text = self.session.run.with(Option::is_some);
             show(self.link(has_text));
         });
     }
 
-    /// A link to this very text and the model that writes it.
+    /// A link to the current text and the model that generated it.
     pub fn to_share(self) -> String {
         let location = window().location();
-        let place =
-            location.origin().unwrap_or_default() + &location.pathname().unwrap_or_default();
-        untrack(|| place + &in_its_lesson(self.link(true)).query())
+        let page = location.origin().unwrap_or_default() + &location.pathname().unwrap_or_default();
+        untrack(|| page + &in_its_lesson(self.link(true)).query())
     }
 
-    /// What the address says once the page has come to rest.
+    /// The current state as a link.
     pub fn now(self) -> Link {
         untrack(|| self.link(false))
     }
 
     fn link(self, with_fingerprint: bool) -> Link {
         let Link { hidden, locked, others, .. } = self.opened.get_value();
-        // A family that was brought is opened again from where it is kept.
+        // An uploaded family is opened again from the store.
         let bundle = self.session.bundle_in_address();
         let mut link = Link { bundle, hidden, locked, others, ..Link::default() };
         self.dial.put_into(&mut link);
         self.draft.put_into(&mut link);
         let compared = self.compared.get();
         self.dial.family.with_value(|family| {
-            link.compared = Some(compared).filter(|it| *it != compared_by_itself(family));
+            link.compared = Some(compared).filter(|it| *it != default_comparison(family));
             link.order = Some(family.order()).filter(|&order| order != OrderChoice::Bundle);
             link.fingerprint = with_fingerprint.then(|| family.fingerprint().to_owned());
         });
@@ -82,7 +81,7 @@ impl Address {
     }
 }
 
-/// With the lesson that is open now, and no other: the views set it, and not the bench.
+/// With the open lesson, which is set by the views and not by the bench.
 fn in_its_lesson(mut link: Link) -> Link {
     let is_lesson = |(key, _): &(String, String)| key == LESSON;
     link.others.retain(|other| !is_lesson(other));

@@ -1,4 +1,4 @@
-//! What the reader plays with on every view: a family, a dial on it, a draft of a text.
+//! The state that all views share: a family, its dial, and the draft of a request.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::family::order::OrderChoice;
 use crate::state::address::Address;
 use crate::state::device::DeviceState;
 use crate::state::dial::Dial;
-use crate::state::draft::{Draft, Draw};
+use crate::state::draft::{Draft, SamplingMode};
 use crate::state::lens::LensState;
 use crate::state::session::{Session, Stage};
 use crate::text::controls::Control;
@@ -24,13 +24,13 @@ pub struct Bench {
     /// Stops of the dial that are compared, ascending.
     pub compared: RwSignal<Vec<usize>>,
     pub address: Address,
-    /// What the link by which the page was opened asks for and does not get.
-    pub complaints: StoredValue<Vec<String>>,
-    /// What was found inside a size.
+    /// The settings of the link that could not be applied.
+    pub link_problems: StoredValue<Vec<String>>,
+    /// The results of the lens.
     pub lens: LensState,
-    /// What was found of this machine.
+    /// The results on this machine.
     pub device: DeviceState,
-    /// What that link hides and locks.
+    /// What the link hides and locks.
     pub limits: StoredValue<Limits>,
 }
 
@@ -42,10 +42,10 @@ pub struct Limits {
 }
 
 impl Bench {
-    /// As the link says, where it says something.
+    /// With the settings of the link, else the defaults.
     pub fn new(session: Session, family: Arc<FamilyCard>, link: Link) -> Self {
-        let complaints = StoredValue::new(link.complaints(&family));
-        let tells_of_a_text = link.is_of(&family);
+        let link_problems = StoredValue::new(link.problems(&family));
+        let has_text = link.is_of(&family);
         let (hidden, locked) = (link.hidden.clone(), link.locked.clone());
         let limits =
             Limits { hidden: hidden.unwrap_or_default(), locked: locked.unwrap_or_default() };
@@ -53,37 +53,37 @@ impl Bench {
         let dial = Dial::new(family, &link);
         let compared = RwSignal::new(dial.family.with_value(|family| link.compared(family)));
         let address = Address::new(link, session, dial, draft, compared);
-        if tells_of_a_text {
-            write_when_ready(session, draft, dial);
+        if has_text {
+            generate_when_ready(session, draft, dial);
         }
         let limits = StoredValue::new(limits);
         let (lens, device) = (LensState::new(), DeviceState::new());
-        Self { session, dial, draft, compared, address, complaints, limits, lens, device }
+        Self { session, dial, draft, compared, address, link_problems, limits, lens, device }
     }
 }
 
 impl Bench {
-    /// Brings dial and draft into the state of a link.
+    /// Sets dial and draft to the state of a link.
     pub fn apply(self, link: &Link) {
         self.dial.apply(link);
         self.draft.apply(link);
     }
 
-    /// Whether this is the family on the bench, if perhaps in another order.
+    /// Whether this is the family on the bench, in any order.
     pub fn is_of(self, family: &FamilyCard) -> bool {
         self.dial.family.with_value(|own| own.fingerprint() == family.fingerprint())
     }
 
-    /// The bench as it stands, its set of blocks whatever the order of the dial.
+    /// The current state, with its blocks independent of the order of the dial.
     pub fn as_link(self) -> Link {
         let blocks = Some(untrack(|| self.dial.blocks()));
         Link { stop: None, blocks, compared: None, ..self.address.now() }
     }
 
-    /// Dial and draft as they stand, whole: applying it later brings them back.
+    /// The complete state of dial and draft, to be restored later.
     pub fn state(self) -> Link {
         untrack(|| {
-            // A stop of another order would be taken for one of the bundle's.
+            // A stop of another order would be mistaken for one of the bundle's.
             let is_usual =
                 self.dial.family.with_value(|family| family.order() == OrderChoice::Bundle);
             let stop = self.dial.stop.get().filter(|_| is_usual);
@@ -94,7 +94,7 @@ impl Bench {
                 blocks: stop.is_none().then(|| self.dial.blocks()),
                 ..Link::default()
             };
-            if self.draft.draw.get() == Draw::Random {
+            if self.draft.mode.get() == SamplingMode::Sample {
                 link.seed = Some(self.draft.seed.get());
                 link.temperature = Some(self.draft.temperature.get());
             }
@@ -103,20 +103,20 @@ impl Bench {
     }
 }
 
-/// The bench, once there is a family; `None` before.
+/// The bench, once a family is open; `None` before.
 pub fn use_bench() -> RwSignal<Option<Bench>> {
     expect_context()
 }
 
-/// Writes the text of a link once the model is here.
-fn write_when_ready(session: Session, draft: Draft, dial: Dial) {
-    Effect::new(move |is_written: Option<bool>| {
+/// Generates the text of a link once the model is loaded.
+fn generate_when_ready(session: Session, draft: Draft, dial: Dial) {
+    Effect::new(move |is_done: Option<bool>| {
         let is_ready = session.stage.with(|stage| *stage == Stage::Ready);
-        let is_written = is_written.unwrap_or(false);
+        let is_done = is_done.unwrap_or(false);
         let is_first = session.run.with_untracked(Option::is_none);
-        if is_ready && !is_written && is_first && draft.has_prompt() {
+        if is_ready && !is_done && is_first && draft.has_prompt() {
             session.generate(draft.task(dial));
         }
-        is_written || is_ready
+        is_done || is_ready
     });
 }

@@ -1,4 +1,4 @@
-//! Which member the reader has chosen, and what follows from it.
+//! The member that the user has chosen, and what follows from it.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ pub struct Dial {
     pub size: Memo<MemberSize>,
     /// The stop of the dial, unless the patch is off the path.
     pub stop: Memo<Option<usize>>,
-    /// What was measured of this very patch.
+    /// The measurements of this patch.
     pub score: Memo<Option<CurveStop>>,
 }
 
 impl Dial {
-    /// Where the link says, or half-way along the path.
+    /// At the link's patch, or half-way along the path.
     pub fn new(family: Arc<FamilyCard>, link: &Link) -> Self {
         let half_way = || family.path()[first_stop(&family)].clone();
         let start = link.patch(&family).unwrap_or_else(half_way);
@@ -44,21 +44,21 @@ impl Dial {
         Self { family, patch, size, stop, score }
     }
 
-    /// Goes to a stop of the dial; larger numbers mean the teacher.
+    /// Goes to a stop of the dial; numbers beyond the last mean the teacher.
     pub fn turn_to(self, stop: usize) {
         let patch =
             self.family.with_value(|family| family.path()[stop.min(family.last_stop())].clone());
         self.patch.set(patch);
     }
 
-    /// Goes where a link says, if it says so and the family has it.
+    /// Goes to the patch of a link, if it has one that the family has.
     pub fn apply(self, link: &Link) {
         if let Some(patch) = self.family.with_value(|family| link.patch(family)) {
             self.patch.set(patch);
         }
     }
 
-    /// Puts the place of the dial into a link, unless it is where the dial stands by itself.
+    /// Puts the position of the dial into a link, unless it is the default.
     pub fn put_into(self, link: &mut Link) {
         let stop = self.stop.get();
         let first = self.family.with_value(|family| first_stop(family));
@@ -72,14 +72,14 @@ impl Dial {
         self.patch.with(|patch| (0..n_blocks).map(|layer| patch.contains(layer)).collect())
     }
 
-    /// Moves by that many stops, as far as there are some.
+    /// Moves by that many stops, up to the ends.
     pub fn step(self, by: isize) {
         let stop = untrack(|| self.position());
         let last = self.family.with_value(|family| family.last_stop());
         self.turn_to(stop.saturating_add_signed(by).min(last));
     }
 
-    /// Where the dial stands: at its stop, or at the one below a patch that is off the path.
+    /// The stop of the patch, or the one below a patch that is off the path.
     pub fn position(self) -> usize {
         self.stop.get().unwrap_or_else(|| {
             self.family.with_value(|family| self.patch.with(|patch| family.stop_below(patch)))
@@ -87,7 +87,7 @@ impl Dial {
     }
 }
 
-/// Where the dial stands by itself.
+/// The default position.
 fn first_stop(family: &FamilyCard) -> usize {
     family.last_stop().div_ceil(2)
 }

@@ -1,4 +1,4 @@
-//! What the reader asks for: the beginning of a text, its length, and how tokens are chosen.
+//! The draft of a request: the prompt, the length, and how tokens are chosen.
 
 use boomerang_core::generate::Sampling;
 use leptos::prelude::*;
@@ -10,9 +10,9 @@ use crate::text::link::Link;
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Draw {
-    Likeliest,
-    Random,
+pub enum SamplingMode {
+    Greedy,
+    Sample,
 }
 
 const DEFAULT_LENGTH: usize = 48;
@@ -20,18 +20,18 @@ const DEFAULT_TEMPERATURE: f64 = 0.8;
 const LOWEST_TEMPERATURE: f64 = 0.1;
 const HIGHEST_TEMPERATURE: f64 = 2.0;
 
-/// The controls of the text, as they stand.
+/// The controls and their current values.
 #[derive(Clone, Copy)]
 pub struct Draft {
     pub prompt: RwSignal<String>,
     pub n_tokens: RwSignal<usize>,
-    pub draw: RwSignal<Draw>,
+    pub mode: RwSignal<SamplingMode>,
     pub temperature: RwSignal<f64>,
     pub seed: RwSignal<u64>,
     defaults: StoredValue<Defaults>,
 }
 
-/// What the controls say when neither link nor reader has said anything.
+/// The values when neither the link nor the user has set any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Defaults {
     prompt: String,
@@ -40,7 +40,7 @@ struct Defaults {
 }
 
 impl Draft {
-    /// As the link says, and as the page has it by itself where the link says nothing.
+    /// With the settings of the link, else the defaults.
     pub fn new(family: &FamilyCard, link: &Link) -> Self {
         let most_tokens = family.max_seq();
         let defaults = Defaults {
@@ -50,12 +50,12 @@ impl Draft {
         };
         let prompt = link.prompt.clone().unwrap_or_else(|| defaults.prompt.clone());
         let n_tokens = link.n_tokens.unwrap_or(defaults.n_tokens).clamp(1, most_tokens);
-        let draw = if link.seed.is_some() { Draw::Random } else { Draw::Likeliest };
+        let mode = if link.seed.is_some() { SamplingMode::Sample } else { SamplingMode::Greedy };
         let temperature = link.temperature.unwrap_or(DEFAULT_TEMPERATURE);
         Self {
             prompt: RwSignal::new(prompt),
             n_tokens: RwSignal::new(n_tokens),
-            draw: RwSignal::new(draw),
+            mode: RwSignal::new(mode),
             temperature: RwSignal::new(possible(temperature)),
             seed: RwSignal::new(link.seed.unwrap_or_default()),
             defaults: StoredValue::new(defaults),
@@ -66,16 +66,16 @@ impl Draft {
         self.defaults.with_value(|defaults| defaults.most_tokens)
     }
 
-    /// Takes a length that was typed; one that means nothing changes nothing.
+    /// Sets the length that was typed; an invalid one changes nothing.
     pub fn type_length(self, typed: &str) {
         if let Ok(wanted) = typed.parse::<usize>() {
             self.n_tokens.set(wanted.clamp(1, self.most_tokens()));
         }
-        // A length that did not change is still to be shown as it is.
+        // The field shows an unchanged length again.
         self.n_tokens.notify();
     }
 
-    /// Takes a temperature that was typed.
+    /// Sets the temperature that was typed.
     pub fn type_temperature(self, typed: &str) {
         if let Ok(wanted) = typed.parse::<f64>() {
             self.temperature.set(possible(wanted));
@@ -83,7 +83,7 @@ impl Draft {
         self.temperature.notify();
     }
 
-    /// Takes a seed that was typed.
+    /// Sets the seed that was typed.
     pub fn type_seed(self, typed: &str) {
         if let Ok(wanted) = typed.parse() {
             self.seed.set(wanted);
@@ -96,15 +96,15 @@ impl Draft {
     }
 
     pub fn sampling(self) -> Sampling {
-        match self.draw.get() {
-            Draw::Likeliest => Sampling::Greedy,
-            Draw::Random => {
+        match self.mode.get() {
+            SamplingMode::Greedy => Sampling::Greedy,
+            SamplingMode::Sample => {
                 Sampling::Random { temperature: self.temperature.get(), seed: self.seed.get() }
             }
         }
     }
 
-    /// The text as the member on the dial is to continue it.
+    /// The request to the member on the dial.
     pub fn task(self, dial: Dial) -> Task {
         Task {
             patch: dial.patch.get_untracked(),
@@ -115,7 +115,7 @@ impl Draft {
         }
     }
 
-    /// Takes what a link says; what it leaves out stays.
+    /// Applies a link; settings that it does not contain stay.
     pub fn apply(self, link: &Link) {
         if let Some(prompt) = &link.prompt {
             self.prompt.set(prompt.clone());
@@ -123,7 +123,11 @@ impl Draft {
         if let Some(n_tokens) = link.n_tokens {
             self.n_tokens.set(n_tokens.clamp(1, self.most_tokens()));
         }
-        self.draw.set(if link.seed.is_some() { Draw::Random } else { Draw::Likeliest });
+        self.mode.set(if link.seed.is_some() {
+            SamplingMode::Sample
+        } else {
+            SamplingMode::Greedy
+        });
         if let Some(seed) = link.seed {
             self.seed.set(seed);
         }
@@ -132,16 +136,16 @@ impl Draft {
         }
     }
 
-    /// Puts into a link what is not as the page has it by itself.
+    /// Puts the settings that differ from the defaults into a link.
     pub fn put_into(self, link: &mut Link) {
-        let is_drawn = self.draw.get() == Draw::Random;
+        let is_sampled = self.mode.get() == SamplingMode::Sample;
         let (seed, temperature) = (self.seed.get(), self.temperature.get());
         self.defaults.with_value(|defaults| {
             link.prompt = Some(self.prompt.get()).filter(|prompt| *prompt != defaults.prompt);
             link.n_tokens = Some(self.n_tokens.get()).filter(|n| *n != defaults.n_tokens);
         });
-        link.seed = is_drawn.then_some(seed);
-        link.temperature = Some(temperature).filter(|it| is_drawn && *it != DEFAULT_TEMPERATURE);
+        link.seed = is_sampled.then_some(seed);
+        link.temperature = Some(temperature).filter(|it| is_sampled && *it != DEFAULT_TEMPERATURE);
     }
 }
 
@@ -156,8 +160,8 @@ mod tests {
     use super::*;
     use crate::family::tests::{card, family};
 
-    /// What the page makes of a link, as a link.
-    fn taken(query: &str) -> String {
+    /// The link of a draft that was opened by a link.
+    fn applied(query: &str) -> String {
         let owner = Owner::new();
         owner.with(|| {
             let draft = Draft::new(&card(&family(true), Precision::F32), &Link::parse(query));
@@ -168,21 +172,21 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_says_again_what_the_link_said() {
+    fn a_draft_returns_the_link_that_opened_it() {
         for query in ["", "?p=a+b&n=3", "?s=0", "?p=c&s=7&t=1.5"] {
-            assert_eq!(taken(query), query);
+            assert_eq!(applied(query), query);
         }
     }
 
     #[test]
-    fn impossible_wishes_become_the_nearest_possible_ones() {
-        assert_eq!(taken("?s=1&t=90"), "?s=1&t=2");
+    fn impossible_settings_become_the_nearest_possible_ones() {
+        assert_eq!(applied("?s=1&t=90"), "?s=1&t=2");
         let most = card(&family(true), Precision::F32).max_seq();
-        assert_eq!(taken("?n=99999999"), format!("?n={most}"));
+        assert_eq!(applied("?n=99999999"), format!("?n={most}"));
     }
 
     #[test]
-    fn a_temperature_without_a_draw_is_not_told() {
-        assert_eq!(taken("?t=1.5"), "");
+    fn a_temperature_without_a_seed_is_not_in_the_link() {
+        assert_eq!(applied("?t=1.5"), "");
     }
 }

@@ -1,5 +1,4 @@
-//! The page on a projector and in other pages: a second window that shows what the first does, and a
-//! frame that tells its height.
+//! The page on a projector: a second window that shows what the first does.
 
 use boomerang_engine::messages::PROTOCOL;
 use boomerang_engine::parcel::{pack, unpack};
@@ -14,10 +13,10 @@ use crate::state::bench::Bench;
 use crate::state::run::Run;
 use crate::text::link::Link;
 
-/// What a window says that has begun to follow.
+/// The message of a window that has started to follow.
 const HELLO: &str = "hello";
 
-/// What the presenter's window shows, as a parcel with the version of messages before it.
+/// What the presenter's window shows; sent after the version of the protocol.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Shown {
     /// The state of dial and draft, as a query.
@@ -25,11 +24,11 @@ struct Shown {
     run: Option<Run>,
 }
 
-/// Tells following windows what is on the bench, or follows, as the address says.
+/// Sends the state of the bench to following windows, or follows, depending on the address.
 pub fn start(bench: Bench) {
     let Ok(channel) = BroadcastChannel::new(CHANNEL) else { return };
     let own = StoredValue::new_local(channel.clone());
-    // The next bench has a channel of its own, and this one would speak of what is gone.
+    // The next bench has its own channel, and this one would send an outdated state.
     on_cleanup(move || {
         let _ = own.try_with_value(|channel| {
             channel.set_onmessage(None);
@@ -45,7 +44,7 @@ pub fn start(bench: Bench) {
 }
 
 fn lead(channel: BroadcastChannel, bench: Bench) {
-    // A window that has just opened asks for what it missed.
+    // A window that was just opened requests the current state.
     let asked = RwSignal::new(0_u32);
     let on_message = move |event: MessageEvent| {
         if event.data().as_string().as_deref() == Some(HELLO) {
@@ -66,13 +65,13 @@ fn lead(channel: BroadcastChannel, bench: Bench) {
 }
 
 fn post(channel: &BroadcastChannel, message: &JsValue) {
-    // Nobody may be listening.
+    // There may be no other window.
     let _ = channel.post_message(message);
 }
 
 fn follow(channel: &BroadcastChannel, bench: Bench) {
     let on_message = move |event: MessageEvent| {
-        // A window of another build is followed no more once it or this one is loaded anew.
+        // Messages of a window of another build are ignored until one of them is reloaded.
         let Ok(((PROTOCOL, shown), _)) = unpack::<(u32, Shown)>(&event.data()) else { return };
         bench.apply(&Link::parse(&shown.state));
         if bench.session.run.with_untracked(|run| *run != shown.run) {

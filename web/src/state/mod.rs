@@ -1,6 +1,6 @@
-//! The state of the page, as signals: what was asked for, what is loaded, what was found.
+//! The state of the page, as signals: what was requested, what is loaded, and the results.
 //!
-//! What a state says in words, as CSV or as Markdown stands beside it; nothing here is drawn.
+//! Results as sentences, CSV or Markdown are next to their state; nothing here is drawn.
 
 pub mod address;
 pub mod bench;
@@ -10,7 +10,7 @@ pub mod distillation;
 pub mod draft;
 pub mod lens;
 pub mod mirror;
-pub mod readings;
+pub mod paragraph_scores;
 pub mod request_status;
 pub mod run;
 pub mod session;

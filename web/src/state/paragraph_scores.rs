@@ -1,19 +1,19 @@
-//! How well members expect a paragraph that none of them has seen.
+//! How well members predict a held-out paragraph.
 
 use boomerang_core::plan::Patch;
 use boomerang_engine::messages::TextScore;
 
-/// What members made of one text.
+/// The scores of members on one text.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Readings {
+pub struct ParagraphScores {
     text: String,
     scores: Vec<(Patch, TextScore)>,
-    /// Members that were asked and did not answer; they are not asked again by themselves.
-    given_up: Vec<Patch>,
+    /// Members whose request failed; it is not repeated automatically.
+    failed: Vec<Patch>,
 }
 
-impl Readings {
-    /// A text that nobody has read yet.
+impl ParagraphScores {
+    /// A text without scores.
     pub fn of(text: &str) -> Self {
         Self { text: text.to_owned(), ..Self::default() }
     }
@@ -22,68 +22,68 @@ impl Readings {
         self.text == text
     }
 
-    /// What this member made of `text`.
+    /// The score of this member on `text`.
     pub fn score(&self, text: &str, patch: &Patch) -> Option<TextScore> {
         let found = self.scores.iter().find(|(of, _)| of == patch);
         found.filter(|_| self.is_of(text)).map(|(_, score)| *score)
     }
 
-    /// Of these members, those that have still to read `text`, each once.
+    /// Those of these members without a score on `text`, each once.
     pub fn missing(&self, text: &str, patches: &[Patch]) -> Vec<Patch> {
         let mut missing: Vec<Patch> = Vec::new();
         if text.trim().is_empty() {
             return missing;
         }
         for patch in patches {
-            let is_given_up = self.is_of(text) && self.given_up.contains(patch);
-            if self.score(text, patch).is_none() && !is_given_up && !missing.contains(patch) {
+            let has_failed = self.is_of(text) && self.failed.contains(patch);
+            if self.score(text, patch).is_none() && !has_failed && !missing.contains(patch) {
                 missing.push(patch.clone());
             }
         }
         missing
     }
 
-    /// A member has read `text`; what was found of another text is forgotten.
-    pub fn keep(&mut self, text: &str, patch: Patch, score: TextScore) {
+    /// Adds the score of a member on `text`; scores on another text are discarded.
+    pub fn add(&mut self, text: &str, patch: Patch, score: TextScore) {
         if !self.is_of(text) {
             *self = Self::of(text);
         }
         self.scores.push((patch, score));
     }
 
-    /// These members were to read `text`, and those that have not will not.
-    pub fn give_up(&mut self, text: &str, patches: &[Patch]) {
+    /// Marks those of these members that have no score on `text` as failed.
+    pub fn fail(&mut self, text: &str, patches: &[Patch]) {
         let missing = self.missing(text, patches);
         if !self.is_of(text) {
             *self = Self::of(text);
         }
-        self.given_up.extend(missing);
+        self.failed.extend(missing);
     }
 
-    pub fn has_given_up(&self) -> bool {
-        !self.given_up.is_empty()
+    pub fn has_failure(&self) -> bool {
+        !self.failed.is_empty()
     }
 }
 
-/// Among how many equally likely tokens a member hesitates, on average: `exp(nats)`, at least 1.
+/// The effective number of equally likely tokens: `exp(nats)`, at least 1.
 pub fn perplexity(score: TextScore) -> f64 {
     score.nats.exp()
 }
 
-/// The member on the dial beside both ends; `None` until all have read.
+/// The member on the dial compared with both ends; `None` until all scores are computed.
 pub fn finding(
-    here: Option<TextScore>,
+    current: Option<TextScore>,
     student: Option<TextScore>,
     teacher: Option<TextScore>,
 ) -> Option<String> {
-    let (here, student, teacher) = (here?.nats, student?.nats, teacher?.nats);
-    let against = |other: f64, name: &str| match here - other {
-        by if by.abs() < 0.0005 => format!("as much as the {name}"),
+    let (current, student, teacher) = (current?.nats, student?.nats, teacher?.nats);
+    let against = |other: f64, name: &str| match current - other {
+        by if by.abs() < 0.0005 => format!("the same as the {name}"),
         by if by > 0.0 => format!("{by:.3} more than the {name}"),
         by => format!("{:.3} less than the {name}", -by),
     };
     Some(format!(
-        "A token of this text surprises this size by {here:.3} nats: {}, {}.",
+        "This size has {current:.3} nats/token on this text: {}, {}.",
         against(student, "student"),
         against(teacher, "teacher")
     ))
@@ -104,45 +104,45 @@ mod tests {
     }
 
     #[test]
-    fn nobody_reads_the_same_text_twice() {
+    fn no_member_is_scored_twice_on_a_text() {
         let (student, teacher) = (patch(&[]), patch(&[0, 1, 2]));
-        let everyone = [student.clone(), teacher.clone(), student.clone()];
-        let mut readings = Readings::of("a b");
-        assert_eq!(readings.missing("a b", &everyone), [student.clone(), teacher.clone()]);
-        readings.keep("a b", student.clone(), score(2.0));
-        assert_eq!(readings.missing("a b", &everyone), std::slice::from_ref(&teacher));
-        assert_eq!(readings.score("a b", &student), Some(score(2.0)));
+        let members = [student.clone(), teacher.clone(), student.clone()];
+        let mut scores = ParagraphScores::of("a b");
+        assert_eq!(scores.missing("a b", &members), [student.clone(), teacher.clone()]);
+        scores.add("a b", student.clone(), score(2.0));
+        assert_eq!(scores.missing("a b", &members), std::slice::from_ref(&teacher));
+        assert_eq!(scores.score("a b", &student), Some(score(2.0)));
 
-        // Another text is read by all.
-        assert_eq!(readings.score("a c", &student), None);
-        assert_eq!(readings.missing("a c", &everyone).len(), 2);
-        readings.keep("a c", student.clone(), score(3.0));
-        assert_eq!(readings.score("a b", &student), None);
+        // Another text needs new scores.
+        assert_eq!(scores.score("a c", &student), None);
+        assert_eq!(scores.missing("a c", &members).len(), 2);
+        scores.add("a c", student.clone(), score(3.0));
+        assert_eq!(scores.score("a b", &student), None);
     }
 
     #[test]
-    fn who_did_not_answer_is_not_asked_again() {
-        let everyone = [patch(&[]), patch(&[1])];
-        let mut readings = Readings::of("a b");
-        readings.keep("a b", everyone[0].clone(), score(2.0));
-        readings.give_up("a b", &everyone);
-        assert!(readings.missing("a b", &everyone).is_empty());
-        assert!(readings.has_given_up());
-        assert_eq!(readings.missing("a c", &everyone).len(), 2);
+    fn failed_requests_are_not_repeated() {
+        let members = [patch(&[]), patch(&[1])];
+        let mut scores = ParagraphScores::of("a b");
+        scores.add("a b", members[0].clone(), score(2.0));
+        scores.fail("a b", &members);
+        assert!(scores.missing("a b", &members).is_empty());
+        assert!(scores.has_failure());
+        assert_eq!(scores.missing("a c", &members).len(), 2);
     }
 
     #[test]
-    fn there_is_nothing_to_read_in_a_blank_text() {
-        assert!(Readings::default().missing(" \n", &[patch(&[])]).is_empty());
+    fn a_blank_text_is_not_scored() {
+        assert!(ParagraphScores::default().missing(" \n", &[patch(&[])]).is_empty());
     }
 
     #[test]
-    fn the_finding_says_how_far_both_ends_are() {
+    fn the_finding_compares_with_both_ends() {
         let words = finding(Some(score(2.25)), Some(score(3.0)), Some(score(2.25)));
         assert_eq!(
             words.unwrap(),
-            "A token of this text surprises this size by 2.250 nats: 0.750 less than the student, \
-             as much as the teacher."
+            "This size has 2.250 nats/token on this text: 0.750 less than the student, the same as the \
+             teacher."
         );
         assert_eq!(finding(Some(score(1.0)), None, Some(score(1.0))), None);
     }

@@ -1,8 +1,8 @@
-//! Models that the reader brings: looked at by a worker of their own, then put on the dial.
+//! Uploaded families: inspected by a separate worker, then put on the dial.
 
 use std::sync::Arc;
 
-use boomerang_engine::messages::{Reply, Request};
+use boomerang_engine::messages::{Request, UploadReply, UploadRequest};
 use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -10,50 +10,46 @@ use web_sys::Blob;
 
 use crate::browser::backend::Backend;
 use crate::browser::budget::Budget;
-use crate::browser::engine::Engine;
+use crate::browser::engine::{Engine, EngineClient};
 use crate::browser::files::NamedFile;
-use crate::browser::worker::Silence;
+use crate::browser::worker::WorkerFailure;
 use crate::family::FamilyCard;
-use crate::state::session::{Home, Newcomer, Session};
+use crate::state::session::{AdoptedFamily, FamilyHome, Session};
 
-/// What has become of what was brought; it lives as long as the page.
+/// The state of an upload; it lives as long as the page.
 #[derive(Clone, Copy)]
-pub struct Own {
-    pub stage: RwSignal<Stage>,
+pub struct Upload {
+    pub stage: RwSignal<UploadStage>,
     session: Session,
     worker: StoredValue<Option<Engine>, LocalStorage>,
-    /// Until the worker listens.
+    /// The uploaded files, until the worker listens.
     files: StoredValue<Vec<NamedFile>, LocalStorage>,
-    /// Times that something was brought or forgotten; folders are listed while that goes on.
+    /// Number of uploads started or cancelled; folders are listed asynchronously.
     n_turns: StoredValue<u32>,
 }
 
 #[derive(Clone, Debug)]
-pub enum Stage {
+pub enum UploadStage {
     Idle,
     /// Headers are being read.
-    Looking,
-    Found(Arc<FamilyCard>),
-    /// Files are being read for their hashes.
+    Inspecting,
+    Inspected(Arc<FamilyCard>),
+    /// Files are being hashed.
     Packing {
         bytes: u64,
         total: u64,
     },
     /// The family is on the dial.
-    Taken {
+    Loaded {
         name: String,
     },
     Failed(Notice),
 }
 
-/// Requests of this worker.
-const INSPECT: u32 = 1;
-const PACK: u32 = 2;
-
-impl Own {
+impl Upload {
     pub fn new(session: Session) -> Self {
         Self {
-            stage: RwSignal::new(Stage::Idle),
+            stage: RwSignal::new(UploadStage::Idle),
             session,
             worker: StoredValue::new_local(None),
             files: StoredValue::new_local(Vec::new()),
@@ -61,115 +57,115 @@ impl Own {
         }
     }
 
-    /// Has files looked at; what was brought before is forgotten.
-    pub fn bring(self, files: Vec<NamedFile>) {
+    /// Inspects files; the previous upload is discarded.
+    pub fn inspect(self, files: Vec<NamedFile>) {
         self.begin();
         self.files.set_value(files);
-        let hear = move |heard| match heard {
-            Ok((reply, files)) => self.hear(reply, files),
-            Err(silence) => self.fail(Silence::notice(silence)),
-        };
-        // The one for the CPU runs everywhere, and computes nothing here.
-        match Engine::start(Backend::Cpu.script(), hear) {
+        // The one for the CPU runs everywhere; nothing is computed.
+        match Engine::start(Backend::Cpu.script(), self) {
             Ok(worker) => self.worker.set_value(Some(worker)),
             Err(notice) => self.fail(notice),
         }
     }
 
-    /// Puts what was found on the dial.
-    pub fn take(self) {
-        self.stage.set(Stage::Packing { bytes: 0, total: 0 });
-        self.ask(&Request::Pack { id: PACK });
+    /// Puts the inspected family on the dial.
+    pub fn load(self) {
+        self.stage.set(UploadStage::Packing { bytes: 0, total: 0 });
+        self.ask(UploadRequest::Pack, &[]);
     }
 
-    /// Looks at what is being brought now, and at nothing before it; [`Own::is_at`] tells it by the
-    /// number that is returned.
+    /// Starts an upload and discards the previous one; the returned number is for [`Upload::is_at`].
     pub fn begin(self) -> u32 {
-        self.stage.set(Stage::Looking);
+        self.stage.set(UploadStage::Inspecting);
         self.n_turns.update_value(|n_turns| *n_turns = n_turns.wrapping_add(1));
         self.n_turns.get_value()
     }
 
-    /// Whether nothing was brought or forgotten since [`Own::begin`] gave this number.
+    /// Whether no upload was started or cancelled since [`Upload::begin`] returned this number.
     pub fn is_at(self, turn: u32) -> bool {
         self.n_turns.get_value() == turn
     }
 
-    /// Forgets what was brought.
+    /// Discards the upload.
     pub fn cancel(self) {
         self.n_turns.update_value(|n_turns| *n_turns = n_turns.wrapping_add(1));
-        self.stage.set(Stage::Idle);
-        self.rest();
+        self.stage.set(UploadStage::Idle);
+        self.end_worker();
     }
 
-    /// Says why what was brought is not even looked at.
+    /// Shows why the files are not even inspected.
     pub fn refuse(self, notice: Notice) {
         self.fail(notice);
     }
 
-    /// What has room where models run now, or would run on the CPU.
+    /// The memory where models run now, or would run on the CPU.
     pub fn budget(self) -> Budget {
         let backend =
             self.session.choice.with_untracked(|choice| choice.as_ref().map(|it| it.backend));
         Budget::of_browser(backend.unwrap_or(Backend::Cpu))
     }
 
-    fn hear(self, reply: Reply, files: Vec<Blob>) {
-        match reply {
-            Reply::Ready { .. } => {
-                let brought = self.files.try_update_value(std::mem::take).unwrap_or_default();
-                let (names, files): (Vec<String>, Vec<Blob>) = brought.into_iter().unzip();
-                self.worker.with_value(|worker| {
-                    if let Some(worker) = worker {
-                        worker.ask_with(&Request::Inspect { id: INSPECT, names }, &files);
-                    }
-                });
-            }
-            Reply::Inspected { draft, .. } => match FamilyCard::from_json(&draft) {
-                Ok(card) => self.stage.set(Stage::Found(Arc::new(card))),
-                Err(error) => {
-                    let next = "Bring another family.";
-                    self.fail(Notice::new("This family cannot be used.", chain(&error), next));
-                }
-            },
-            Reply::Packing { bytes, total, .. } => self.stage.set(Stage::Packing { bytes, total }),
-            Reply::Packed { manifest, paths, .. } => {
-                let brought = paths.into_iter().zip(files).collect();
-                match self.session.adopt(Newcomer { manifest, brought, home: Home::Kept }) {
-                    Ok(()) => {
-                        let name = self.session.family.with_untracked(|family| {
-                            family.as_ref().map(|family| family.manifest().name.clone())
-                        });
-                        self.stage.set(Stage::Taken { name: name.unwrap_or_default() });
-                        self.rest();
-                    }
-                    Err(notice) => self.fail(notice),
-                }
-            }
-            Reply::Failed { notice, .. } => self.fail(notice),
-            _ => {}
-        }
-    }
-
-    fn ask(self, request: &Request) {
+    fn ask(self, request: UploadRequest, files: &[Blob]) {
         self.worker.with_value(|worker| {
             if let Some(worker) = worker {
-                worker.ask(request);
+                worker.ask_with(&Request::Upload(request), files);
             }
         });
     }
 
     fn fail(self, notice: Notice) {
-        // A worker that panics says so, and then its death is reported too: the first says more.
-        if self.stage.with_untracked(|stage| matches!(stage, Stage::Failed(_))) {
+        // A worker that panics reports it, then its death is reported too: only the first is shown.
+        if self.stage.with_untracked(|stage| matches!(stage, UploadStage::Failed(_))) {
             return;
         }
-        self.stage.set(Stage::Failed(notice));
-        self.rest();
+        self.stage.set(UploadStage::Failed(notice));
+        self.end_worker();
     }
 
-    fn rest(self) {
-        // Not at once: this may be called from a message of the worker that it ends.
+    fn end_worker(self) {
+        // Not at once: this may be called from a message of the worker that it terminates.
         spawn_local(async move { self.worker.set_value(None) });
+    }
+}
+
+impl EngineClient for Upload {
+    fn on_ready(&self) {
+        let files = self.files.try_update_value(std::mem::take).unwrap_or_default();
+        let (names, files): (Vec<String>, Vec<Blob>) = files.into_iter().unzip();
+        self.ask(UploadRequest::Inspect { names }, &files);
+    }
+
+    fn on_failure(&self, failure: WorkerFailure) {
+        self.fail(failure.notice());
+    }
+
+    fn on_upload_reply(&self, reply: UploadReply, files: Vec<Blob>) {
+        match reply {
+            UploadReply::Inspected { draft } => match FamilyCard::from_json(&draft) {
+                Ok(card) => self.stage.set(UploadStage::Inspected(Arc::new(card))),
+                Err(error) => {
+                    let next = "Upload another family.";
+                    self.fail(Notice::new("This family cannot be used.", chain(&error), next));
+                }
+            },
+            UploadReply::Packing { bytes, total } => {
+                self.stage.set(UploadStage::Packing { bytes, total });
+            }
+            UploadReply::Packed { manifest, paths } => {
+                let files = paths.into_iter().zip(files).collect();
+                let adopted = AdoptedFamily { manifest, files, home: FamilyHome::Kept };
+                match self.session.adopt(adopted) {
+                    Ok(()) => {
+                        let name = self.session.family.with_untracked(|family| {
+                            family.as_ref().map(|family| family.manifest().name.clone())
+                        });
+                        self.stage.set(UploadStage::Loaded { name: name.unwrap_or_default() });
+                        self.end_worker();
+                    }
+                    Err(notice) => self.fail(notice),
+                }
+            }
+            UploadReply::Failed { notice } => self.fail(notice),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Which parts of the bench are shown and which can be changed: for lessons and embedded pages.
+//! The parts of the bench that lessons and embedded pages can hide or lock.
 
 /// A part of the bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,7 +7,7 @@ pub enum Control {
     Strip,
     Curve,
     Prompt,
-    Chance,
+    Sampling,
     Output,
     Share,
 }
@@ -18,7 +18,7 @@ impl Control {
         Self::Strip,
         Self::Curve,
         Self::Prompt,
-        Self::Chance,
+        Self::Sampling,
         Self::Output,
         Self::Share,
     ];
@@ -30,14 +30,14 @@ impl Control {
             Self::Strip => "strip",
             Self::Curve => "curve",
             Self::Prompt => "prompt",
-            Self::Chance => "chance",
+            Self::Sampling => "chance",
             Self::Output => "output",
             Self::Share => "share",
         }
     }
 }
 
-/// The parts of a list like `dial,curve`; `None` when one of them is no part.
+/// The parts of a list like `dial,curve`; `None` when one of them is unknown.
 pub fn parse(list: &str) -> Option<Vec<Control>> {
     let names = list.split(',').map(str::trim).filter(|name| !name.is_empty());
     names.map(|name| Control::ALL.into_iter().find(|control| control.name() == name)).collect()

@@ -1,33 +1,33 @@
-//! Where two texts of tokens part.
+//! Where two sequences of tokens differ.
 
 /// For each token of `text`, whether it is outside the longest common subsequence with `reference`:
-/// a word that is put in or left out does not make all that follows differ.
+/// an inserted or omitted word does not make all later ones differ.
 pub fn differing(text: &[u32], reference: &[u32]) -> Vec<bool> {
     let n_common = common_lengths(text, reference);
-    let (mut at, mut beside) = (0, 0);
+    let (mut at, mut other) = (0, 0);
     let mut differs = vec![true; text.len()];
-    while at < text.len() && beside < reference.len() {
-        if text[at] == reference[beside] {
+    while at < text.len() && other < reference.len() {
+        if text[at] == reference[other] {
             differs[at] = false;
             at += 1;
-            beside += 1;
-        } else if n_common[at + 1][beside] >= n_common[at][beside + 1] {
+            other += 1;
+        } else if n_common[at + 1][other] >= n_common[at][other + 1] {
             at += 1;
         } else {
-            beside += 1;
+            other += 1;
         }
     }
     differs
 }
 
-/// Text that is the reference's, or is not.
+/// A part of a text that is in the reference, or is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stretch {
     pub text: String,
     pub differs: bool,
 }
 
-/// Pieces of text with what [`differing`] says of them; neighbours of one kind are one stretch.
+/// Merges neighbouring pieces of text that [`differing`] marks alike.
 pub fn stretches<'a>(pieces: impl IntoIterator<Item = &'a str>, differs: &[bool]) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
     for (piece, &differs) in pieces.into_iter().zip(differs) {
@@ -39,8 +39,8 @@ pub fn stretches<'a>(pieces: impl IntoIterator<Item = &'a str>, differs: &[bool]
     stretches
 }
 
-/// The first place at which the texts have different tokens, or at which one of them has ended.
-pub fn parting(text: &[u32], reference: &[u32]) -> Option<usize> {
+/// The first position at which the tokens differ, or at which one sequence has ended.
+pub fn divergence(text: &[u32], reference: &[u32]) -> Option<usize> {
     let n_same = text.iter().zip(reference).take_while(|(own, other)| own == other).count();
     (n_same < text.len().max(reference.len())).then_some(n_same)
 }
@@ -67,16 +67,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_token_put_in_is_one_difference() {
+    fn an_inserted_token_is_one_difference() {
         assert_eq!(differing(&[1, 9, 2, 3], &[1, 2, 3]), [false, true, false, false]);
         assert_eq!(differing(&[1, 3], &[1, 2, 3]), [false, false]);
     }
 
     #[test]
-    fn a_text_that_ends_early_parts_where_it_ends() {
-        assert_eq!(parting(&[1, 2], &[1, 2, 3]), Some(2));
-        assert_eq!(parting(&[1, 4, 3], &[1, 2, 3]), Some(1));
-        assert_eq!(parting(&[1, 2], &[1, 2]), None);
+    fn a_text_that_ends_early_diverges_at_its_end() {
+        assert_eq!(divergence(&[1, 2], &[1, 2, 3]), Some(2));
+        assert_eq!(divergence(&[1, 4, 3], &[1, 2, 3]), Some(1));
+        assert_eq!(divergence(&[1, 2], &[1, 2]), None);
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Numbers for people.
+//! Numbers as they are shown.
 
 /// `5.24 M`, `1.72 B`.
 pub fn params(n_params: u64) -> String {
@@ -32,7 +32,7 @@ pub fn count(n: usize, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
 
-/// `41`, `4.1`, `0.41`: two digits are as many as a speed is worth.
+/// `41`, `4.1`, `0.41`: speeds with two digits.
 pub fn speed(per_second: f64) -> String {
     match per_second {
         fast if fast >= 9.95 => format!("{fast:.0}"),
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn one_thing_is_not_many() {
+    fn one_thing_is_singular() {
         assert_eq!([count(1, "layer"), count(0, "layer")], ["1 layer", "0 layers"]);
     }
 

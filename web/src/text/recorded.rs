@@ -1,23 +1,23 @@
-//! What members wrote when the bundle was made, as the page shows it before a weight is here.
+//! The recorded texts of members, shown before any weights are loaded.
 
 use boomerang_core::bundle::{RecordedMember, RecordedText, Recordings};
 
-use crate::text::difference::{Stretch, differing, parting, stretches};
+use crate::text::difference::{Stretch, differing, divergence, stretches};
 
-/// A text that was recorded of one member, beside its teacher's.
+/// A recorded text of one member, compared with its teacher's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
     pub prompt: String,
-    /// Neighbouring tokens of one kind are one stretch.
+    /// Neighbouring tokens that are marked alike are merged.
     pub stretches: Vec<Stretch>,
-    /// Tokens up to which it is the teacher's text; `None` when it is that to the end.
+    /// Leading tokens that are the teacher's; `None` when all are.
     pub n_same: Option<usize>,
     pub n_layers: usize,
     pub n_tokens: usize,
     pub is_ended: bool,
 }
 
-/// What the member at this stop of the dial wrote after a prompt, if that was recorded.
+/// The recorded text of the member at this stop of the dial, if there is one for this prompt.
 pub fn shown(recordings: &Recordings, prompt: &str, stop: usize) -> Option<Shown> {
     let text = recordings.texts.iter().find(|text| text.prompt == prompt)?;
     of_member(text, text.members.get(stop)?)
@@ -27,7 +27,7 @@ fn of_member(text: &RecordedText, member: &RecordedMember) -> Option<Shown> {
     let teacher = text.members.last()?;
     let differs = differing(&member.tokens, &teacher.tokens);
     let stretches = stretches(member.pieces.iter().map(String::as_str), &differs);
-    let n_same = parting(&member.tokens, &teacher.tokens);
+    let n_same = divergence(&member.tokens, &teacher.tokens);
     Some(Shown {
         prompt: text.prompt.clone(),
         stretches,
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_teachers_is_told_apart() {
+    fn differences_from_the_teacher_are_marked() {
         let shown = shown(&recordings(), "a", 0).unwrap();
         assert_eq!(shown.n_same, Some(2));
         let texts: Vec<(&str, bool)> =
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn other_prompts_were_not_recorded() {
+    fn other_prompts_are_not_recorded() {
         assert_eq!(shown(&recordings(), "b", 0), None);
         assert_eq!(shown(&recordings(), "a", 2), None);
     }

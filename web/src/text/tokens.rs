@@ -1,6 +1,6 @@
 //! Tokens and texts as tables and CSV files show them.
 
-/// A token with its blanks to be seen.
+/// A token with visible whitespace.
 pub fn visible(text: &str) -> String {
     if text.is_empty() {
         return "∅".to_owned();
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blanks_can_be_seen() {
+    fn whitespace_is_visible() {
         assert_eq!(visible(" a\n"), "·a⏎");
     }
 }

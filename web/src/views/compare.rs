@@ -14,9 +14,9 @@ use crate::views::with_bench;
 pub fn CompareView() -> impl IntoView {
     let session: Session = expect_context();
     let panel = |bench: Bench| {
-        let Bench { session, dial, draft, compared, address, complaints, .. } = bench;
+        let Bench { session, dial, draft, compared, address, link_problems, .. } = bench;
         view! {
-            <LinkNotes complaints=complaints.get_value()/>
+            <LinkNotes problems=link_problems.get_value()/>
             <section class="panel" aria-labelledby="compare-heading">
                 <Compare session dial draft compared>
                     <PromptLine dial draft address/>

@@ -1,4 +1,4 @@
-//! What this machine has, whether it computes rightly, and what it makes of the sizes.
+//! This machine: its properties, whether it computes correctly, and the speed of the sizes.
 
 use leptos::prelude::*;
 

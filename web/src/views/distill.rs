@@ -1,20 +1,20 @@
-//! A student taught in the page.
+//! A student distilled in the page.
 
 use leptos::prelude::*;
 
-use crate::components::teach::Teach;
+use crate::components::distill::Distill;
 use crate::state::bench::Bench;
-use crate::state::distillation::Teaching;
+use crate::state::distillation::Distillation;
 use crate::views::with_bench;
 
 #[component]
-pub fn TeachView() -> impl IntoView {
-    let teaching: Teaching = expect_context();
+pub fn DistillView() -> impl IntoView {
+    let distillation: Distillation = expect_context();
     let panel = move |bench: Bench| {
         let Bench { session, dial, .. } = bench;
         view! {
             <section class="panel teach" aria-labelledby="teach-heading">
-                <Teach session dial teaching/>
+                <Distill session dial distillation/>
             </section>
         }
     };

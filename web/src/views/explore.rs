@@ -1,4 +1,4 @@
-//! The bench: dial, strip, curve, and one's own text.
+//! The bench: dial, strip, curve, and the user's own prompt.
 
 use leptos::prelude::*;
 
@@ -15,7 +15,7 @@ pub fn Explore() -> impl IntoView {
     let panels = |bench: Bench| {
         let limits = bench.limits.get_value();
         view! {
-            <LinkNotes complaints=bench.complaints.get_value()/>
+            <LinkNotes problems=bench.link_problems.get_value()/>
             <Panels bench limits=Signal::stored(limits)/>
         }
     };

@@ -1,4 +1,4 @@
-//! Lessons: which there are, and one of them beside the bench.
+//! Lessons: the list, and one of them next to the bench.
 
 use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
@@ -35,7 +35,7 @@ pub fn Learn() -> impl IntoView {
     view! { {shown} }
 }
 
-/// What there is to learn.
+/// The list of lessons.
 #[component]
 fn Lessons(own: RwSignal<Option<Lesson>>) -> impl IntoView {
     let refusal = RwSignal::new(None::<Notice>);
@@ -53,7 +53,7 @@ fn Lessons(own: RwSignal<Option<Lesson>>) -> impl IntoView {
         Ok(lesson) => own.set(Some(lesson)),
         Err(error) => {
             let next = "Correct the file and choose it again.";
-            refusal.set(Some(Notice::new("This is no lesson.", chain(&error), next)));
+            refusal.set(Some(Notice::new("This is not a lesson.", chain(&error), next)));
         }
     };
     let on_file = move |event: leptos::ev::Event| crate::browser::files::read_chosen(&event, open);
@@ -62,7 +62,7 @@ fn Lessons(own: RwSignal<Option<Lesson>>) -> impl IntoView {
             <h1 id="lessons-heading">"Lessons"</h1>
             <ul class="lessons">{BUILT_IN.into_iter().map(entry).collect_view()}</ul>
             <label class="own-lesson">
-                "A lesson of your own, as a Markdown file: "
+                "Open your own lesson, a Markdown file: "
                 <input type="file" accept=".md,.txt,text/markdown,text/plain" on:change=on_file/>
             </label>
             {move || refusal.get().map(|notice| view! { <NoticeBox notice/> })}
@@ -70,7 +70,8 @@ fn Lessons(own: RwSignal<Option<Lesson>>) -> impl IntoView {
     }
 }
 
-/// A lesson's card and the bench as its step wants it; the reader's own state comes back after it.
+/// A lesson's card and the bench with the settings of its step; the user's own state is restored after
+/// it.
 #[component]
 fn Lecture(bench: Bench, lesson: Lesson, own: RwSignal<Option<Lesson>>) -> impl IntoView {
     let before = bench.state();

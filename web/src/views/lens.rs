@@ -1,4 +1,4 @@
-//! Inside one size: what its layers would write, and how well a paragraph is expected.
+//! Inside one size: the predictions of its layers, and how well it predicts a paragraph.
 
 use leptos::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The idea in one minute, before any weight is here.
+//! The idea in one minute, before any weights are loaded.
 
 use leptos::prelude::*;
 
@@ -19,9 +19,11 @@ use crate::views::with_bench;
 #[component]
 pub fn Start() -> impl IntoView {
     let session: Session = expect_context();
-    // What goes wrong is told here too; what only informs is not.
+    // Failures are shown here too; mere information is not.
     let has_failed = Memo::new(move |_| {
-        session.stage.with(|stage| matches!(stage, Stage::Failed(_) | Stage::Asking { .. }))
+        session
+            .stage
+            .with(|stage| matches!(stage, Stage::Failed(_) | Stage::AskingForServer { .. }))
     });
     view! {
         {(!is_embedded()).then(|| view! { <Intro/> })}
@@ -44,12 +46,12 @@ fn Idea(bench: Bench) -> impl IntoView {
                 <SizeDial session dial/>
                 <LayerStrip dial/>
                 <div class="story-row">
-                    <Story dial rest plays_by_itself=is_untouched/>
+                    <Story dial rest autoplays=is_untouched/>
                 </div>
             </section>
             <section class="panel write-panel" aria-labelledby="recorded-heading">
                 <div class="panel-head">
-                    <h2 id="recorded-heading">"What this size writes"</h2>
+                    <h2 id="recorded-heading">"Recorded output of this size"</h2>
                 </div>
                 <Examples prompts prompt=draft.prompt/>
                 <RecordedText bench/>
@@ -62,7 +64,7 @@ fn Idea(bench: Bench) -> impl IntoView {
     }
 }
 
-/// The way to one's own words, with what it costs.
+/// The link to the user's own prompts, with the size of the download.
 #[component]
 fn TryIt(bench: Bench) -> impl IntoView {
     let Bench { session, dial, .. } = bench;
@@ -84,10 +86,10 @@ fn TryIt(bench: Bench) -> impl IntoView {
     view! {
         <p class="try-it">
             <a class="button primary" id="try-it" href="explore/" on:click=load>
-                "Try it with your own words" {cost}
+                "Try your own prompt" {cost}
             </a>
             <span class="quiet">
-                "It runs in this browser; no text leaves it. The smallest size writes after "
+                "It runs in this browser; no text is uploaded. The smallest size is ready after "
                 {format::bytes(first)} "." {stored}
             </span>
         </p>

@@ -1,4 +1,4 @@
-//! All sizes along one text.
+//! The predictions of all sizes along one text.
 
 use leptos::prelude::*;
 
@@ -14,9 +14,9 @@ use crate::views::with_bench;
 pub fn SweepView() -> impl IntoView {
     let session: Session = expect_context();
     let panel = |bench: Bench| {
-        let Bench { session, dial, draft, address, complaints, .. } = bench;
+        let Bench { session, dial, draft, address, link_problems, .. } = bench;
         view! {
-            <LinkNotes complaints=complaints.get_value()/>
+            <LinkNotes problems=link_problems.get_value()/>
             <section class="panel" aria-labelledby="sweep-heading">
                 <Sweep session dial draft>
                     <PromptLine dial draft address/>

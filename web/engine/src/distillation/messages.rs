@@ -1,4 +1,4 @@
-//! What the page and the teaching worker say to each other; weights go beside it as files.
+//! The protocol between the page and the distillation worker; weights are sent beside it as files.
 
 use boomerang_core::distill::LossTerms;
 use boomerang_core::distill::loss::LossWeights;
@@ -8,79 +8,79 @@ use serde::{Deserialize, Serialize};
 use crate::notice::Notice;
 use crate::parcel::FromWorker;
 
-/// What this build speaks.
+/// The version of the protocol in this build.
 pub const PROTOCOL: u32 = 2;
 
-/// The page to the worker.
+/// From the page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Request {
-    /// Fetch the teacher and teach a student of it. A worker teaches one.
+    /// Fetch the teacher and distill a student from it. A worker distills one.
     Start {
         /// The teacher's files are fetched relative to it.
         manifest_url: String,
         manifest: String,
-        settings: CourseSettings,
-        /// Names of the texts to learn from, which come with this message in this order; none for the
+        settings: DistillSettings,
+        /// Names of the training texts, which come with this message in this order; none for the
         /// generated corpus.
         texts: Vec<String>,
     },
-    /// Take no further step for now.
+    /// Pause after the current step.
     Pause,
-    /// Go on.
+    /// Continue after a pause.
     Resume,
-    /// Take no further step.
+    /// Stop after the current step.
     Stop,
-    /// Give the student away as it is now, as a family with its teacher.
+    /// Send the student as it is now, as a family with its teacher.
     HandOver,
 }
 
-/// How a student is taught.
+/// The settings of a distillation run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CourseSettings {
-    /// Which teacher layers it starts with.
+pub struct DistillSettings {
+    /// Which teacher layers the student keeps.
     pub plan: LayerPlan,
     pub n_steps: usize,
-    /// The largest of the course.
+    /// The maximum of its schedule.
     pub learning_rate: f64,
     pub loss: LossWeights,
-    /// Of the lines it reads.
+    /// Of the order of the training data.
     pub seed: u64,
 }
 
-/// The worker to the page.
+/// From the worker to the page.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Reply {
-    /// The worker runs and listens; nothing that was sent before this was heard. It stays the first.
+    /// The worker runs and listens; it has received nothing sent before this. It stays the first.
     Ready {
         protocol: u32,
     },
-    /// More bytes of the teacher have arrived.
+    /// More bytes of the teacher are loaded.
     Progress {
         bytes: u64,
         total: u64,
     },
-    /// The teacher is here, and the student is cut out of it.
+    /// The teacher is loaded, and the student is pruned from it.
     Started {
         /// `None` for the generated corpus.
         texts: Option<TextsRead>,
     },
-    /// The loss on what the student does not learn from, after so many steps.
+    /// The held-out loss after so many steps.
     HeldOut {
         step: usize,
         loss: f64,
     },
-    Step(TaughtStep),
-    /// No step is taken until the page says so.
+    Step(DistillStep),
+    /// No step is taken until `Resume`.
     Paused,
     Resumed,
-    /// No step is taken any more.
+    /// No further step is taken.
     Ended,
     /// The student's files come with this message, in the order of `paths`.
     HandedOver {
         manifest: String,
         paths: Vec<String>,
     },
-    /// Nothing more comes of this course.
+    /// The run has failed.
     Failed {
         notice: Notice,
     },
@@ -94,20 +94,20 @@ impl FromWorker for Reply {
     }
 }
 
-/// What was found in the reader's texts.
+/// Statistics of the user's texts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextsRead {
     pub names: Vec<String>,
     pub n_tokens: usize,
-    /// Of these: words that the teacher has no token for.
+    /// Of these: unknown words, for which the tokenizer has no token.
     pub n_unknown: usize,
-    /// Of these: held out, to be measured on.
+    /// Of these: held out for evaluation.
     pub n_held_out: usize,
 }
 
-/// One step of the optimizer, as it is told.
+/// One optimizer step, as it is reported.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TaughtStep {
+pub struct DistillStep {
     /// From 1.
     pub step: usize,
     pub terms: LossTerms,
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn settings_survive_the_way_to_the_worker() {
-        let settings = CourseSettings {
+        let settings = DistillSettings {
             plan: LayerPlan::keep(&[0, 2, 3], 5).unwrap(),
             n_steps: 3,
             learning_rate: 2e-3,

@@ -1,4 +1,4 @@
-//! Texts of the user's own, from which a student is to learn.
+//! The user's own texts, on which a student is distilled.
 
 use boomerang_core::documents::{Document, Documents, Format, TextUnit, read};
 use boomerang_core::tokenizer::Tokenizer;
@@ -16,7 +16,7 @@ pub(super) type Text = (String, Vec<Document>);
 pub(super) fn as_documents(name: &str, bytes: &[u8]) -> Result<Vec<Document>, Notice> {
     let documents = Format::of(name).and_then(|format| read(name, format, bytes, TextUnit::File));
     let Documents { documents, .. } = documents
-        .map_err(|error| not_learnt(chain(&error), "Correct the file, and choose it again."))?;
+        .map_err(|error| not_usable(chain(&error), "Correct the file, and choose it again."))?;
     Ok(documents)
 }
 
@@ -36,10 +36,13 @@ pub(super) fn encode(
         for document in of_file {
             let from = document.from.clone();
             let row = document.into_tokens(Some(tokenizer), vocab);
-            let row = row.map_err(|error| not_learnt(chain(&error), "Choose other texts."))?;
+            let row = row.map_err(|error| not_usable(chain(&error), "Choose other texts."))?;
             if row.is_label.is_some() {
                 let why = format!("{from}: labels are not read here");
-                return Err(not_learnt(why, "Distill with boomerang distill, or leave them out."));
+                return Err(not_usable(
+                    why,
+                    "Use boomerang distill on the command line, or remove the labels.",
+                ));
             }
             let tokens = row.tokens().to_vec();
             read.n_tokens += tokens.len();
@@ -51,8 +54,8 @@ pub(super) fn encode(
     Ok((documents, read))
 }
 
-pub(super) fn not_learnt(why: String, next: &str) -> Notice {
-    Notice::new("Nothing can be learnt from these texts.", why, next)
+pub(super) fn not_usable(why: String, next: &str) -> Notice {
+    Notice::new("These texts cannot be used for training.", why, next)
 }
 
 #[cfg(test)]
@@ -60,13 +63,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_that_is_not_text_is_refused_with_the_place() {
+    fn a_file_that_is_not_text_is_refused_with_the_position() {
         let notice = as_documents("a.txt", b"ab\xff").unwrap_err();
         assert!(notice.why.contains("a.txt, line 1, column 3"), "{}", notice.why);
     }
 
     #[test]
-    fn tokens_of_files_are_counted_with_those_that_the_teacher_does_not_know() {
+    fn tokens_of_files_are_counted_with_unknown_ones() {
         let tokenizer = boomerang_core::corpus::Corpus::new(5).tokenizer_json();
         let tokenizer = Tokenizer::from_json(tokenizer.as_bytes()).unwrap();
         let lines =

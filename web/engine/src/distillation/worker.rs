@@ -1,4 +1,4 @@
-//! The program that teaches: it takes steps, and hears the page between two of them.
+//! The distillation program: it takes steps, and receives requests of the page between two of them.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,31 +11,34 @@ use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, MessageEvent};
 
-use super::course::{Course, CourseError, check_room};
 use super::loading::{load_teacher, read_texts, unusable};
-use super::messages::{CourseSettings, PROTOCOL, Reply, Request, TaughtStep, TextsRead};
+use super::messages::{DistillSettings, DistillStep, PROTOCOL, Reply, Request, TextsRead};
+use super::run::{DistillRun, DistillRunError, check_memory};
 use super::texts::{Text, encode};
-use crate::arrivals::Arrivals;
 use crate::fetch::reason;
 use crate::notice::{Notice, chain};
 use crate::parcel::{pack, unpack};
 use crate::turn::Turn;
+use crate::waiters::Waiters;
 use crate::worker::{now_millis, scope};
 
 /// Answers the page's requests from now on.
 pub fn serve(device: Device) {
     std::panic::set_hook(Box::new(|panic| {
         console_error_panic_hook::hook(panic);
-        let next = "Start anew; fewer layers need less memory.";
-        let notice = Notice::new("The teaching stopped.", panic, next);
+        let next = "Start again; fewer layers need less memory.";
+        let notice = Notice::new("The distillation stopped.", panic, next);
         post(&Reply::Failed { notice }, &[]);
     }));
-    let room = Rc::new(Room::new(device));
+    let trainer = Rc::new(Trainer::new(device));
     let on_message = move |event: MessageEvent| match unpack(&event.data()) {
-        Ok((request, files)) => Room::hear(&room, request, files),
+        Ok((request, files)) => Trainer::on_request(&trainer, request, files),
         Err(error) => {
-            let notice =
-                Notice::new("Page and teaching do not fit together.", error, "Reload the page.");
+            let notice = Notice::new(
+                "The page and the distillation worker do not match.",
+                error,
+                "Reload the page.",
+            );
             post(&Reply::Failed { notice }, &[]);
         }
     };
@@ -44,40 +47,40 @@ pub fn serve(device: Device) {
     post(&Reply::Ready { protocol: PROTOCOL }, &[]);
 }
 
-/// Where a student is taught, one to a worker: what it took of memory ends with it.
-struct Room {
+/// Distills one student per worker: its memory is released with the worker.
+struct Trainer {
     device: Device,
     is_paused: Cell<bool>,
     is_stopped: Cell<bool>,
-    is_wanted: Cell<bool>,
-    /// The page has said something.
-    calls: Arrivals,
-    has_course: Cell<bool>,
+    is_requested: Cell<bool>,
+    /// Notified for each request of the page.
+    requests: Waiters,
+    has_started: Cell<bool>,
 }
 
-impl Room {
+impl Trainer {
     fn new(device: Device) -> Self {
         Self {
             device,
             is_paused: Cell::new(false),
             is_stopped: Cell::new(false),
-            is_wanted: Cell::new(false),
-            calls: Arrivals::default(),
-            has_course: Cell::new(false),
+            is_requested: Cell::new(false),
+            requests: Waiters::default(),
+            has_started: Cell::new(false),
         }
     }
 
-    fn hear(room: &Rc<Self>, request: Request, files: Vec<Blob>) {
+    fn on_request(trainer: &Rc<Self>, request: Request, files: Vec<Blob>) {
         match request {
             Request::Start { manifest_url, manifest, settings, texts } => {
-                if room.has_course.replace(true) {
+                if trainer.has_started.replace(true) {
                     return;
                 }
-                let room = Rc::clone(room);
+                let trainer = Rc::clone(trainer);
                 spawn_local(async move {
                     let outcome = async {
                         let texts = read_texts(texts, &files).await?;
-                        room.teach(&manifest_url, &manifest, &settings, texts).await
+                        trainer.distill(&manifest_url, &manifest, &settings, texts).await
                     };
                     if let Err(notice) = outcome.await {
                         post(&Reply::Failed { notice }, &[]);
@@ -85,69 +88,69 @@ impl Room {
                 });
                 return;
             }
-            Request::Pause => room.is_paused.set(true),
-            Request::Resume => room.is_paused.set(false),
-            Request::Stop => room.is_stopped.set(true),
-            Request::HandOver => room.is_wanted.set(true),
+            Request::Pause => trainer.is_paused.set(true),
+            Request::Resume => trainer.is_paused.set(false),
+            Request::Stop => trainer.is_stopped.set(true),
+            Request::HandOver => trainer.is_requested.set(true),
         }
-        room.calls.tell();
+        trainer.requests.notify();
     }
 
-    /// Teaches until the course is whole, and keeps the student for whoever wants it.
-    async fn teach(
+    /// Distills until the last step, and keeps the student until it is requested.
+    async fn distill(
         &self,
         manifest_url: &str,
         manifest: &str,
-        settings: &CourseSettings,
+        settings: &DistillSettings,
         texts: Vec<Text>,
     ) -> Result<(), Notice> {
         let manifest = Manifest::from_json(manifest).map_err(unusable)?;
-        check_room(&manifest, &settings.plan).map_err(not_taught)?;
+        check_memory(&manifest, &settings.plan).map_err(not_distilled)?;
         let (teacher, tokenizer) = load_teacher(manifest_url, &manifest, &self.device).await?;
         let vocab = teacher.model().config().vocab;
         let own = if texts.is_empty() { None } else { Some(encode(texts, &tokenizer, vocab)?) };
-        let (course, texts) = match own {
-            None => (Course::new(teacher, &manifest, settings), None),
-            Some((documents, read)) => (Course::on(&documents, teacher, settings), Some(read)),
+        let (run, texts) = match own {
+            None => (DistillRun::new(teacher, &manifest, settings), None),
+            Some((documents, read)) => (DistillRun::on(&documents, teacher, settings), Some(read)),
         };
-        let mut course = course.map_err(not_taught)?;
-        let n_held_out = course.n_held_out();
+        let mut run = run.map_err(not_distilled)?;
+        let n_held_out = run.n_held_out();
         let turn = Turn::new()?;
         post(&Reply::Started { texts: texts.map(|read| TextsRead { n_held_out, ..read }) }, &[]);
-        tell_held_out(&course).await;
+        report_held_out(&run).await;
         let mut was_paused = false;
         let mut was_over = false;
         loop {
             turn.end().await;
-            if self.is_wanted.replace(false) {
-                hand_over(&course, &manifest).await?;
+            if self.is_requested.replace(false) {
+                hand_over(&run, &manifest).await?;
             }
-            let is_over = course.is_whole() || self.is_stopped.get();
+            let is_over = run.is_done() || self.is_stopped.get();
             if is_over && !was_over {
                 was_over = true;
-                tell_held_out(&course).await;
+                report_held_out(&run).await;
                 post(&Reply::Ended, &[]);
             }
             let is_paused = self.is_paused.get() && !is_over;
             if is_paused != was_paused && !is_over {
                 was_paused = is_paused;
                 if is_paused {
-                    tell_held_out(&course).await;
+                    report_held_out(&run).await;
                 }
                 post(&if is_paused { Reply::Paused } else { Reply::Resumed }, &[]);
             }
             if is_over || is_paused {
-                // What was said while the student was given away is heard first.
-                if !self.is_wanted.get() {
-                    self.calls.next().await;
+                // A request received while the student was sent is handled first.
+                if !self.is_requested.get() {
+                    self.requests.next().await;
                 }
                 continue;
             }
             let started = now_millis();
-            let report = course.step().await.map_err(not_taught)?;
+            let report = run.step().await.map_err(not_distilled)?;
             let seconds = ((now_millis() - started) / 1000.0).max(1e-6);
-            let step = TaughtStep {
-                step: course.n_steps_done(),
+            let step = DistillStep {
+                step: run.n_steps_done(),
                 tokens_per_second: report.n_tokens as f64 / seconds,
                 terms: report.terms,
                 grad_norm: report.grad_norm,
@@ -159,23 +162,24 @@ impl Room {
     }
 }
 
-async fn tell_held_out(course: &Course) {
-    let loss = course.held_out_loss().await;
-    // A number that is none says that the student diverged, which its next step says better.
+async fn report_held_out(run: &DistillRun) {
+    let loss = run.held_out_loss().await;
+    // NaN means that the student diverged, which its next step reports.
     if loss.is_finite() {
-        post(&Reply::HeldOut { step: course.n_steps_done(), loss }, &[]);
+        post(&Reply::HeldOut { step: run.n_steps_done(), loss }, &[]);
     }
 }
 
 /// Sends the student's files.
-async fn hand_over(course: &Course, manifest: &Manifest) -> Result<(), Notice> {
-    let mut files = course.files(manifest).await.map_err(not_taught)?;
+async fn hand_over(run: &DistillRun, manifest: &Manifest) -> Result<(), Notice> {
+    let mut files = run.files(manifest).await.map_err(not_distilled)?;
     let manifest = files.pop().map(|(_, text)| text).unwrap_or_default();
-    let manifest = String::from_utf8(manifest)
-        .map_err(|error| Notice::new("The student cannot be given away.", error, "Start anew."))?;
+    let manifest = String::from_utf8(manifest).map_err(|error| {
+        Notice::new("The student cannot be sent to the page.", error, "Start again.")
+    })?;
     let not_given = |error: JsValue| {
         let (what, next) =
-            ("The student cannot be given away.", "Close other pages, and try again.");
+            ("The student cannot be sent to the page.", "Close other pages and try again.");
         Notice::new(what, reason(&error), next)
     };
     let (mut paths, mut blobs) = (Vec::new(), Vec::new());
@@ -188,18 +192,20 @@ async fn hand_over(course: &Course, manifest: &Manifest) -> Result<(), Notice> {
     Ok(())
 }
 
-fn not_taught(error: CourseError) -> Notice {
+fn not_distilled(error: DistillRunError) -> Notice {
     let next = match error {
-        CourseError::Diverged { .. } => "Start anew with a smaller learning rate.",
-        CourseError::Text => "Choose texts of your own, or open the page with its own bundle.",
-        CourseError::Room { .. } => "Open the page with a smaller family, or teach on the desktop.",
-        CourseError::TooShort(_) => "Choose longer texts, or more of them.",
-        _ => "Change the settings and start anew.",
+        DistillRunError::Diverged { .. } => "Start again with a smaller learning rate.",
+        DistillRunError::Corpus => "Choose your own texts, or open the page with its own bundle.",
+        DistillRunError::Memory { .. } => {
+            "Open the page with a smaller family, or distill on the command line."
+        }
+        DistillRunError::TooShort(_) => "Choose longer texts, or more of them.",
+        _ => "Change the settings and start again.",
     };
-    Notice::new("This student cannot be taught.", chain(&error), next)
+    Notice::new("This student cannot be distilled.", chain(&error), next)
 }
 
 pub(super) fn post(reply: &Reply, files: &[Blob]) {
-    // The page only goes away together with this worker.
+    // The page cannot close before its worker.
     let _ = scope().post_message(&pack(reply, files));
 }

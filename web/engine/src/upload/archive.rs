@@ -1,5 +1,5 @@
-//! What is in a zip: names and places of files, nothing inflated; and whether the bytes that come out
-//! of it are those that were packed.
+//! The directory of a zip: names and offsets of files, nothing inflated; and whether extracted bytes
+//! match the length and checksum in it.
 
 use std::io;
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: String,
-    /// Where its bytes lie in the zip, as they are stored.
+    /// The range of its stored bytes in the zip.
     pub(super) start: u64,
     pub(super) end: u64,
     /// Of the file itself.
@@ -23,13 +23,13 @@ pub(super) struct Entry {
     pub(super) is_deflated: bool,
 }
 
-/// The bytes of a file as they come out of its zip, counted and summed up.
+/// The length and checksum of a file as it is extracted.
 pub(super) struct Tally {
     n_bytes: u64,
     sum: Digest<'static, u32, Table<16>>,
 }
 
-/// Made when the first zip comes: its tables would be the hundredth part of the program.
+/// Created for the first zip: its tables would be a hundredth of the program.
 static CRC_32: LazyLock<Crc<u32, Table<16>>> =
     LazyLock::new(|| Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC));
 
@@ -38,26 +38,26 @@ static CRC_32: LazyLock<Crc<u32, Table<16>>> =
 pub(super) enum ZipError {
     #[error("it is not a zip, or only a part of one ({0})")]
     Format(#[from] rawzip::Error),
-    #[error("it holds more than {MOST_FILES} files; a family of models has fewer than a hundred")]
+    #[error(
+        "it contains more than {MOST_FILES} files; a family of models has fewer than a hundred"
+    )]
     TooMany,
     #[error("{name:?} in it is encrypted")]
     Encrypted { name: String },
-    #[error(
-        "{name:?} in it is packed in a way that browsers do not read; expected stored or deflated"
-    )]
+    #[error("{name:?} in it uses an unsupported compression method; expected stored or deflated")]
     Method { name: String },
-    #[error("{name:?} in it ends behind the end of the zip")]
+    #[error("{name:?} in it extends beyond the end of the zip")]
     Cut { name: String },
-    #[error("{name:?} in it is stored as {found} bytes, and said to have {expected}")]
+    #[error("{name:?} in it is stored as {found} bytes; the zip's directory lists {expected}")]
     Length { name: String, found: u64, expected: u64 },
 }
 
 pub(super) const MOST_FILES: usize = 10_000;
 
-/// A file as the directory has it: name, place, CRC-32, and whether it is deflated.
+/// An entry of the directory: name, location, CRC-32, and whether it is deflated.
 type Listed = (String, ZipArchiveEntryWayfinder, u32, bool);
 
-/// Files of a zip of `n_bytes`; `is_wanted` is asked by name.
+/// The files of a zip of `n_bytes` whose names `is_wanted` accepts.
 pub(super) fn entries(
     reader: impl ReaderAt,
     n_bytes: u64,
@@ -119,25 +119,25 @@ impl Tally {
         self.n_bytes
     }
 
-    /// Compares the whole file with what its zip says of it.
+    /// Compares the extracted file with its zip.
     ///
     /// # Errors
-    /// What the two say.
+    /// Both values.
     pub(super) fn check(&self, n_bytes: u64, crc32: u32) -> Result<(), String> {
         if self.n_bytes != n_bytes {
-            return Err(format!("it has {} bytes, its zip says {n_bytes}", self.n_bytes));
+            return Err(format!("it has {} bytes, its zip lists {n_bytes}", self.n_bytes));
         }
         match self.sum.clone().finalize() {
             sum if sum == crc32 => Ok(()),
             sum => Err(format!(
-                "its bytes have the CRC-32 {sum:08x}, its zip says {crc32:08x}: one of them was \
-                 damaged; pack it again"
+                "its bytes have the CRC-32 {sum:08x}, its zip lists {crc32:08x}: one of them is \
+                 damaged; create the zip again"
             )),
         }
     }
 }
 
-/// A file of the browser's, read in place.
+/// A file in the browser, read synchronously.
 pub(super) struct BlobReader {
     blob: web_sys::Blob,
     reader: web_sys::FileReaderSync,
@@ -145,7 +145,7 @@ pub(super) struct BlobReader {
 
 impl BlobReader {
     pub(super) fn new(blob: web_sys::Blob) -> io::Result<Self> {
-        let reader = web_sys::FileReaderSync::new().map_err(|error| told(&error))?;
+        let reader = web_sys::FileReaderSync::new().map_err(|error| io_error(&error))?;
         Ok(Self { blob, reader })
     }
 }
@@ -154,7 +154,7 @@ impl ReaderAt for BlobReader {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let end = offset.saturating_add(buffer.len() as u64);
         let part = super::source::part(&self.blob, offset, end);
-        let bytes = self.reader.read_as_array_buffer(&part).map_err(|error| told(&error))?;
+        let bytes = self.reader.read_as_array_buffer(&part).map_err(|error| io_error(&error))?;
         let bytes = js_sys::Uint8Array::new(&bytes);
         let n_bytes = bytes.length() as usize;
         bytes.copy_to(&mut buffer[..n_bytes]);
@@ -162,7 +162,7 @@ impl ReaderAt for BlobReader {
     }
 }
 
-fn told(error: &wasm_bindgen::JsValue) -> io::Error {
+fn io_error(error: &wasm_bindgen::JsValue) -> io::Error {
     io::Error::other(crate::fetch::reason(error))
 }
 
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_found_where_they_lie() {
+    fn files_are_found_at_their_offsets() {
         let bytes = zip(&[("a/one", b"first"), ("a/.hidden", b"no"), ("two", b"second")]);
         let is_wanted = |name: &str| !name.contains('.');
         let entries = entries(&bytes, bytes.len() as u64, is_wanted).unwrap();
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_to_be_what_was_packed() {
+    fn an_extracted_file_is_checked_against_its_zip() {
         let bytes = zip(&[("a", b"first")]);
         let entry = &entries(&bytes, bytes.len() as u64, |_| true).unwrap()[0];
         let check = |pieces: &[&[u8]]| {
@@ -205,16 +205,19 @@ mod tests {
             tally.check(entry.n_bytes, entry.crc32)
         };
         assert_eq!(check(&[b"fir", b"", b"st"]), Ok(()));
-        assert_eq!(check(&[b"firs"]).unwrap_err(), "it has 4 bytes, its zip says 5");
-        // As Python's `zlib.crc32(b"first")` has it.
+        assert_eq!(check(&[b"firs"]).unwrap_err(), "it has 4 bytes, its zip lists 5");
+        // As Python's `zlib.crc32(b"first")` gives it.
         let reason = check(&[b"fisrt"]).unwrap_err();
-        assert!(reason.ends_with("its zip says 9271ee57: one of them was damaged; pack it again"));
+        assert!(
+            reason
+                .ends_with("its zip lists 9271ee57: one of them is damaged; create the zip again")
+        );
     }
 
     #[test]
-    fn a_stored_file_has_the_length_that_is_said() {
+    fn a_stored_file_has_the_listed_length() {
         let mut bytes = zip(&[("a", b"first")]);
-        // Of the directory's entry, behind its mark: the length of the file itself.
+        // In the entry of the directory, after its signature: the length of the file itself.
         let entry = bytes.windows(4).rposition(|four| four == b"PK\x01\x02").unwrap();
         bytes[entry + 24] = 6;
         let error = entries(&bytes, bytes.len() as u64, |_| true).unwrap_err();
@@ -230,12 +233,12 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_were_changed_never_panic() {
+    fn changed_bytes_never_panic() {
         let bytes = zip(&[("a/config.json", b"{}"), ("b", &[1; 50])]);
-        for place in 0..bytes.len() {
-            for value in [0, 0xff, bytes[place] ^ 0x41] {
+        for index in 0..bytes.len() {
+            for value in [0, 0xff, bytes[index] ^ 0x41] {
                 let mut bytes = bytes.clone();
-                bytes[place] = value;
+                bytes[index] = value;
                 let n_bytes = bytes.len() as u64;
                 for entry in entries(&bytes, n_bytes, |_| true).unwrap_or_default() {
                     assert!(entry.start <= entry.end && entry.end <= n_bytes);
@@ -245,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_files_are_no_family() {
+    fn thousands_of_files_are_refused() {
         let names: Vec<String> = (0..=MOST_FILES).map(|number| number.to_string()).collect();
         let files: Vec<(&str, &[u8])> = names.iter().map(|name| (&**name, &b""[..])).collect();
         let bytes = zip(&files);

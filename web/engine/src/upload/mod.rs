@@ -1,10 +1,10 @@
-//! Models that the reader brings: a folder or a zip with the checkpoints of a teacher and a student,
-//! or with a bundle. First only their headers are read, so that the page can say how large they are
-//! before anything is copied; then they are laid out as a bundle, whose files are pieces of those
-//! that were brought.
+//! Families uploaded by the user: a folder or a zip with the checkpoints of a teacher and a student,
+//! or with a bundle. First only their headers are read, so that the page can show how large they are
+//! before anything is copied; then they are laid out as a bundle, whose files are slices of the
+//! uploaded ones.
 
 mod archive;
-mod laid_out;
+mod packing;
 mod source;
 mod tree;
 
@@ -17,99 +17,104 @@ use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::StudentConfig;
 use web_sys::Blob;
 
-use crate::messages::Reply;
+use crate::messages::{Reply, UploadReply, UploadRequest};
 use crate::notice::{Notice, chain};
-use crate::pace::Pace;
-use crate::worker::{Worker, ended, now_millis, post, post_with};
+use crate::throttle::Throttle;
+use crate::worker::{Worker, now_millis, post, post_with};
 use archive::BlobReader;
 use source::Source;
-use tree::{ModelFolder, NOT_READ, Tree, WHAT_TO_BRING, Weights, told};
+use tree::{ModelFolder, Tree, UNUSABLE, WHAT_TO_UPLOAD, Weights, folder_name};
 
-/// Of `config.json` and the like; larger ones are none.
+/// Of `config.json` and the like; larger files are not configs.
 const MOST_CONFIG: u64 = 1 << 20;
 /// Of an index of weight files, or of a manifest.
 const MOST_INDEX: u64 = 1 << 24;
 
-/// What was brought, looked at but not copied.
-pub(crate) enum Own {
+/// What was uploaded: inspected, but not copied.
+pub(crate) enum Upload {
     Checkpoints { family: Box<CutFamily>, sources: Vec<Source> },
     Bundle { json: String, files: Vec<(String, Source)> },
 }
 
 impl Worker {
-    /// Looks at what was brought: replies with the manifest that it would have, without hashes.
-    pub(crate) async fn inspect(
-        &self,
-        id: u32,
-        names: Vec<String>,
-        files: Vec<Blob>,
-    ) -> Result<(), Notice> {
-        self.own.replace(None);
+    pub(crate) async fn on_upload_request(&self, request: UploadRequest, files: Vec<Blob>) {
+        let outcome = match request {
+            UploadRequest::Inspect { names } => self.inspect(names, files).await,
+            UploadRequest::Pack => self.pack().await,
+        };
+        if let Err(notice) = outcome {
+            post(&Reply::Upload(UploadReply::Failed { notice }));
+        }
+    }
+
+    /// Replies with the manifest that the files would have, without hashes.
+    async fn inspect(&self, names: Vec<String>, files: Vec<Blob>) -> Result<(), Notice> {
+        self.upload.replace(None);
         let sources = open(names, files).map_err(unusable)?;
         let names: Vec<String> = sources.iter().map(|source| source.name.clone()).collect();
-        let own = match tree::sort(&names)? {
+        let upload = match tree::sort(&names)? {
             Tree::Bundle { manifest, folder } => bundle(&sources, manifest, &folder).await,
             Tree::Models { models, plans } => checkpoints(sources, &models, &plans).await,
         };
-        let own = own.map_err(unusable)?;
-        let draft = match &own {
-            Own::Bundle { json, .. } => json.clone(),
-            Own::Checkpoints { family, .. } => to_json(&family.manifest(|_| String::new())),
+        let upload = upload.map_err(unusable)?;
+        let draft = match &upload {
+            Upload::Bundle { json, .. } => json.clone(),
+            Upload::Checkpoints { family, .. } => to_json(&family.manifest(|_| String::new())),
         };
-        self.own.replace(Some(own));
-        post(&Reply::Inspected { id, draft });
-        ended(id, false)
+        self.upload.replace(Some(upload));
+        post(&Reply::Upload(UploadReply::Inspected { draft }));
+        Ok(())
     }
 
-    /// Lays out as a bundle what was looked at last.
-    pub(crate) async fn pack(&self, id: u32) -> Result<(), Notice> {
-        let Some(own) = self.own.take() else {
-            let (why, next) = ("nothing was looked at before", "Bring the files again.");
-            return Err(Notice::new(NOT_READ, why, next));
+    /// Lays out as a bundle what was inspected last.
+    async fn pack(&self) -> Result<(), Notice> {
+        let Some(upload) = self.upload.take() else {
+            let (why, next) = ("no files were inspected before", "Upload the files again.");
+            return Err(Notice::new(UNUSABLE, why, next));
         };
-        let pace = Pace::default();
-        let tell = |bytes, total| {
-            if pace.is_due(now_millis(), bytes == total) {
-                post(&Reply::Packing { id, bytes, total });
+        let throttle = Throttle::default();
+        let on_bytes = |bytes, total| {
+            if throttle.is_due(now_millis(), bytes == total) {
+                post(&Reply::Upload(UploadReply::Packing { bytes, total }));
             }
         };
-        let packed = match own {
-            Own::Bundle { json, files } => laid_out::bundle(json, files, tell).await,
-            Own::Checkpoints { family, sources } => {
-                laid_out::checkpoints(&family, &sources, tell).await
+        let packed = match upload {
+            Upload::Bundle { json, files } => packing::bundle(json, files, on_bytes).await,
+            Upload::Checkpoints { family, sources } => {
+                packing::checkpoints(&family, &sources, on_bytes).await
             }
         };
         let (manifest, files) = packed.map_err(unusable)?;
         let (paths, files): (Vec<String>, Vec<Blob>) = files.into_iter().unzip();
-        post_with(&Reply::Packed { id, manifest, paths }, &files);
-        ended(id, false)
+        post_with(&Reply::Upload(UploadReply::Packed { manifest, paths }), &files);
+        Ok(())
     }
 }
 
-/// The files that were brought; a zip alone stands for those in it.
+/// The uploaded files; a single zip is replaced by the files in it.
 fn open(names: Vec<String>, files: Vec<Blob>) -> Result<Vec<Source>, String> {
     if let ([name], [zip]) = (&*names, &*files)
         && name.to_lowercase().ends_with(".zip")
     {
         let read = |error: &dyn std::fmt::Display| format!("{name:?} cannot be read: {error}");
         let reader = BlobReader::new(zip.clone()).map_err(|error| read(&error))?;
-        let is_wanted = |name: &str| tree::is_meant(&tree::normal(name));
+        let is_wanted = |name: &str| tree::is_relevant(&tree::normal(name));
         let entries =
             archive::entries(reader, zip.size() as u64, is_wanted).map_err(|error| read(&error))?;
         let source = |entry: &archive::Entry| Source::packed(tree::normal(&entry.name), zip, entry);
         return Ok(entries.iter().map(source).collect());
     }
     if names.len() > archive::MOST_FILES {
-        return Err(format!("{} files are no family of models", names.len()));
+        return Err(format!("{} files are too many for a family of models", names.len()));
     }
     let sources = names.into_iter().zip(files).map(|(name, file)| {
         let name = tree::normal(&name);
         Source::of(name, file)
     });
-    Ok(sources.filter(|source| tree::is_meant(tree::below_chosen(&source.name))).collect())
+    Ok(sources.filter(|source| tree::is_relevant(tree::below_chosen(&source.name))).collect())
 }
 
-async fn bundle(sources: &[Source], manifest: usize, folder: &str) -> Result<Own, String> {
+async fn bundle(sources: &[Source], manifest: usize, folder: &str) -> Result<Upload, String> {
     let json = text(&sources[manifest], MOST_INDEX).await?;
     let parsed = Manifest::from_json(&json)
         .map_err(|error| format!("{}: {}", sources[manifest].name, chain(&error)))?;
@@ -120,24 +125,24 @@ async fn bundle(sources: &[Source], manifest: usize, folder: &str) -> Result<Own
         let source = source.ok_or_else(|| format!("{} is missing in the bundle", file.path))?;
         if source.n_bytes != file.bytes {
             let (found, expected) = (source.n_bytes, file.bytes);
-            return Err(format!("{} has {found} bytes, the manifest says {expected}", file.path));
+            return Err(format!("{} has {found} bytes; the manifest lists {expected}", file.path));
         }
         Ok((file.path.clone(), (*source).clone()))
     };
     let files = parsed.files().map(find).collect::<Result<Vec<_>, String>>()?;
-    // Recordings and tasks may be missing.
+    // Recordings and tasks are optional.
     let extras = parsed.extras().filter_map(|file| find(file).ok());
-    Ok(Own::Bundle { files: files.into_iter().chain(extras).collect(), json })
+    Ok(Upload::Bundle { files: files.into_iter().chain(extras).collect(), json })
 }
 
 async fn checkpoints(
     sources: Vec<Source>,
     models: &[ModelFolder],
     plans: &[(String, usize)],
-) -> Result<Own, String> {
+) -> Result<Upload, String> {
     let [(plan_folder, plan)] = plans else {
-        let folders: Vec<String> = plans.iter().map(|(folder, _)| told(folder)).collect();
-        return Err(format!("several student_config.json are there: {}", folders.join(", ")));
+        let folders: Vec<String> = plans.iter().map(|(folder, _)| folder_name(folder)).collect();
+        return Err(format!("several student_config.json were found: {}", folders.join(", ")));
     };
     let named = |number: usize, error: String| format!("{}: {error}", sources[number].name);
     let plan_text = text(&sources[*plan], MOST_CONFIG).await?;
@@ -158,12 +163,13 @@ async fn checkpoints(
     let paths: Vec<&str> = models.iter().map(|model| &*model.path).collect();
     let sizes: Vec<usize> = configs.iter().map(ModelConfig::n_layers).collect();
     let n_layers = (plan.n_teacher_layers(), plan.n_student_layers());
-    let (teacher, student) = tree::cast(&paths, &sizes, plan_folder, n_layers)?;
+    let (teacher, student) = tree::assign_roles(&paths, &sizes, plan_folder, n_layers)?;
     let teacher_weights = weights(&sources, &models[teacher]).await?;
     let student_weights = weights(&sources, &models[student]).await?;
     let tokenizer = models[teacher].tokenizer.or(models[student].tokenizer);
-    let tokenizer = tokenizer
-        .ok_or_else(|| format!("tokenizer.json is missing in {}", told(&models[teacher].path)))?;
+    let tokenizer = tokenizer.ok_or_else(|| {
+        format!("tokenizer.json is missing in {}", folder_name(&models[teacher].path))
+    })?;
     let family = CutFamily::new(
         &name_of(&models[teacher].path),
         StoredModel { config: &configs[teacher], weights: &teacher_weights },
@@ -176,10 +182,10 @@ async fn checkpoints(
         },
     );
     let family = family.map_err(|error| chain(&error))?;
-    Ok(Own::Checkpoints { family: Box::new(family), sources })
+    Ok(Upload::Checkpoints { family: Box::new(family), sources })
 }
 
-/// What each weight file of a model holds.
+/// The headers of each weight file of a model.
 async fn weights(sources: &[Source], model: &ModelFolder) -> Result<Vec<(usize, Header)>, String> {
     let numbers = match model.weights {
         Weights::One(number) => vec![number],
@@ -202,7 +208,7 @@ async fn weights(sources: &[Source], model: &ModelFolder) -> Result<Vec<(usize, 
             async |n_bytes: u64| source.first(n_bytes).await.map_err(|error| error.to_string());
         let prefix = first(Header::PREFIX).await?;
         if prefix == b"version " {
-            let lfs = "is only a pointer to the weights; run `git lfs pull` in its folder";
+            let lfs = "is only a Git LFS pointer to the weights; run `git lfs pull` in its folder";
             return Err(format!("{} {lfs}", source.name));
         }
         let end = Header::end(&source.name, &prefix, source.n_bytes);
@@ -222,7 +228,7 @@ async fn text(source: &Source, most: u64) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|_| format!("{} is not text", source.name))
 }
 
-/// A family is called by its teacher's folder.
+/// A family is named after its teacher's folder.
 fn name_of(path: &str) -> String {
     let folders = path.trim_end_matches('/').split('/');
     let named = folders.rev().find(|part| !part.is_empty() && *part != "teacher");
@@ -235,5 +241,5 @@ fn to_json(manifest: &Manifest) -> String {
 }
 
 fn unusable(why: String) -> Notice {
-    Notice::new(NOT_READ, why, WHAT_TO_BRING)
+    Notice::new(UNUSABLE, why, WHAT_TO_UPLOAD)
 }

@@ -1,4 +1,4 @@
-//! What was brought, as the files of a bundle. Whoever has had enough of it ends the worker.
+//! Uploaded files as the files of a bundle. To cancel, the page terminates the worker.
 
 use std::collections::BTreeSet;
 
@@ -14,32 +14,32 @@ use crate::fetch::Body;
 /// A manifest and the files that it lists, by path.
 type Packed = (String, Vec<(String, Blob)>);
 
-/// A bundle as it was brought; whoever loads its files checks their hashes. `tell` is told bytes so far
-/// and all.
+/// A bundle as it was uploaded; hashes are checked when its files are loaded. `on_bytes` gets the
+/// bytes so far and their total.
 pub(super) async fn bundle(
     json: String,
     files: Vec<(String, Source)>,
-    tell: impl Fn(u64, u64),
+    on_bytes: impl Fn(u64, u64),
 ) -> Result<Packed, String> {
     let mut whole = Vec::new();
     let total = files.iter().map(|(_, source)| source.n_bytes_packed()).sum();
     let mut n_done = 0;
     for (path, source) in files {
-        let heard = |n_bytes| {
+        let on_read = |n_bytes| {
             n_done += n_bytes;
-            tell(n_done, total);
+            on_bytes(n_done, total);
         };
-        whole.push((path, source.whole(heard).await.map_err(|error| error.to_string())?));
+        whole.push((path, source.whole(on_read).await.map_err(|error| error.to_string())?));
     }
     Ok((json, whole))
 }
 
-/// Checkpoints as a bundle. Each byte is read once for the hashes, and before that once more where it
-/// comes out of a zip; `tell` is told bytes so far and all.
+/// Checkpoints as a bundle. Each byte is read once to hash it, and once before that if it is in a zip;
+/// `on_bytes` gets the bytes so far and their total.
 pub(super) async fn checkpoints(
     family: &CutFamily,
     sources: &[Source],
-    tell: impl Fn(u64, u64),
+    on_bytes: impl Fn(u64, u64),
 ) -> Result<Packed, String> {
     let mut whole: Vec<Option<Blob>> = vec![None; sources.len()];
     let used: BTreeSet<usize> =
@@ -56,11 +56,11 @@ pub(super) async fn checkpoints(
             let source = match &whole[piece.file] {
                 Some(blob) => blob.clone(),
                 None => {
-                    let heard = |n_bytes| {
+                    let on_read = |n_bytes| {
                         n_done += n_bytes;
-                        tell(n_done, total);
+                        on_bytes(n_done, total);
                     };
-                    let source = sources[piece.file].whole(heard).await;
+                    let source = sources[piece.file].whole(on_read).await;
                     let source = source.map_err(|error| error.to_string())?;
                     whole[piece.file].insert(source).clone()
                 }
@@ -73,14 +73,14 @@ pub(super) async fn checkpoints(
         while let Some(chunk) = body.next().await.map_err(|error| error.to_string())? {
             hash.update(chunk.to_vec());
             n_done += u64::from(chunk.length());
-            tell(n_done, total);
+            on_bytes(n_done, total);
         }
         hashes.push(hex(&hash.finalize()));
         files.push((file.path.clone(), blob));
     }
     let hash = |file: &CutFile| {
-        let place = files.iter().position(|(path, _)| *path == file.path);
-        place.map(|place| hashes[place].clone()).unwrap_or_default()
+        let index = files.iter().position(|(path, _)| *path == file.path);
+        index.map(|index| hashes[index].clone()).unwrap_or_default()
     };
     Ok((to_json(&family.manifest(hash)), files))
 }

@@ -1,5 +1,5 @@
-//! A file that the reader brings: by itself, or inside a zip, stored or deflated. What comes out of a
-//! zip is compared with what the zip says of it; browsers that inflate do not.
+//! An uploaded file: standalone, or inside a zip, stored or deflated. What is extracted from a zip is
+//! compared with the length and checksum in the zip; browsers that inflate do not do that.
 
 use js_sys::{Array, Function, Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
@@ -8,15 +8,15 @@ use web_sys::{Blob, ReadableWritablePair};
 use super::archive::{Entry, Tally};
 use crate::fetch::{Body, FetchError, MAX_RESERVED};
 
-/// A file and where its bytes are.
+/// A file and the location of its bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     /// With its folders.
     pub(super) name: String,
-    /// Of the file itself; what is stored may be shorter.
+    /// Of the file itself; its stored form may be shorter.
     pub(super) n_bytes: u64,
     stored: Blob,
-    /// What its zip says of it.
+    /// The zip's entry for it.
     packed: Option<Packed>,
 }
 
@@ -26,7 +26,7 @@ struct Packed {
     is_deflated: bool,
 }
 
-/// Pieces of an inflated file that are kept apart, so that the browser may move them out of memory.
+/// Size of the pieces of an inflated file, so that the browser can move them out of memory.
 const PIECE: u64 = 1 << 24;
 
 impl Source {
@@ -46,19 +46,19 @@ impl Source {
         if self.packed.is_some() { self.n_bytes } else { 0 }
     }
 
-    /// Its first bytes, `n_bytes` of them or as many as there are.
+    /// Its first `n_bytes` bytes, or all of a shorter file.
     pub(super) async fn first(&self, n_bytes: u64) -> Result<Vec<u8>, FetchError> {
         let n_bytes = n_bytes.min(self.n_bytes);
-        // A zip says of a deflated file what it likes.
-        let room = if self.is_deflated() { 0 } else { n_bytes.min(MAX_RESERVED) };
-        let mut bytes = Vec::with_capacity(room as usize);
+        // The length in a zip of a deflated file cannot be trusted.
+        let capacity = if self.is_deflated() { 0 } else { n_bytes.min(MAX_RESERVED) };
+        let mut bytes = Vec::with_capacity(capacity as usize);
         let body = if self.is_deflated() {
             self.inflating()?
         } else {
             Body::of_blob(&self.name, &part(&self.stored, 0, n_bytes))
         };
         let is_whole = n_bytes == self.n_bytes;
-        // Of a whole file to its end, where it can still turn out to be longer.
+        // A complete file is read to its end, where it can still turn out to be longer.
         while (is_whole || (bytes.len() as u64) < n_bytes)
             && body.append_to(&mut bytes, self.n_bytes).await?
         {}
@@ -72,9 +72,9 @@ impl Source {
         Ok(bytes)
     }
 
-    /// The file as the bytes that it has outside of a zip, which are those that were packed; `heard` is
-    /// told how many more of them were read for it.
-    pub(super) async fn whole(&self, mut heard: impl FnMut(u64)) -> Result<Blob, FetchError> {
+    /// The extracted file, checked against its zip; `on_read` gets the number of bytes of each chunk that
+    /// was read.
+    pub(super) async fn whole(&self, mut on_read: impl FnMut(u64)) -> Result<Blob, FetchError> {
         if self.packed.is_none() {
             return Ok(self.stored.clone());
         }
@@ -93,7 +93,7 @@ impl Source {
                 let (url, expected) = (self.name.clone(), self.n_bytes);
                 return Err(FetchError::TooLong { url, expected });
             }
-            heard(length);
+            on_read(length);
             if !self.is_deflated() {
                 continue;
             }
@@ -117,7 +117,7 @@ impl Source {
         self.packed.is_some_and(|packed| packed.is_deflated)
     }
 
-    /// Whether all bytes have come, and are those that were packed.
+    /// Whether the bytes are complete and undamaged.
     fn check(&self, tally: &Tally) -> Result<(), FetchError> {
         let Some(Packed { crc32, .. }) = self.packed else { return Ok(()) };
         let not_read = |reason| FetchError::NotRead { name: self.name.clone(), reason };
@@ -126,7 +126,7 @@ impl Source {
 
     fn inflating(&self) -> Result<Body, FetchError> {
         let inflater = inflater().map_err(|_| {
-            let reason = "this browser inflates nothing; unpack the zip first".to_owned();
+            let reason = "this browser cannot inflate files; unpack the zip first".to_owned();
             FetchError::NotRead { name: self.name.clone(), reason }
         })?;
         Ok(Body::of_stream(&self.name, &self.stored.stream().pipe_through(&inflater)))
@@ -141,13 +141,13 @@ fn inflater() -> Result<ReadableWritablePair, JsValue> {
     Ok(stream.unchecked_into())
 }
 
-/// Bytes of a file, which are not read for it.
+/// A slice of a file, without reading it.
 pub(super) fn part(blob: &Blob, start: u64, end: u64) -> Blob {
-    // A blob that cannot be sliced is one that is gone, which whoever reads it is told.
+    // A blob that cannot be sliced no longer exists; reading it will fail.
     blob.slice_with_f64_and_f64(start as f64, end as f64).unwrap_or_else(|_| blob.clone())
 }
 
-/// Bytes and files one after the other, which are not read for it.
+/// Bytes and files concatenated, without reading them.
 pub(super) fn joined(parts: &Array, name: &str) -> Result<Blob, FetchError> {
     Blob::new_with_blob_sequence(parts).map_err(|error| FetchError::NotRead {
         name: name.to_owned(),

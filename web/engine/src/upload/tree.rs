@@ -1,13 +1,13 @@
-//! What is in a folder that the reader brings, from the names of its files alone.
+//! What an uploaded folder contains, from the names of its files alone.
 
 use crate::notice::Notice;
 
-/// What was brought. Files are known by their place in the list of names.
+/// The contents of an upload. Files are identified by their index in the list of names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Tree {
-    /// A bundle: its manifest, and the folder that it lies in.
+    /// A bundle: its manifest, and the folder that it is in.
     Bundle { manifest: usize, folder: String },
-    /// Folders with a model each, and the plans that lie with them.
+    /// Folders with a model each, and the plans in them.
     Models { models: Vec<ModelFolder>, plans: Vec<(String, usize)> },
 }
 
@@ -30,29 +30,29 @@ pub(super) enum Weights {
 }
 
 const PLAN: &str = "student_config.json";
-pub(super) const NOT_READ: &str = "These files cannot be used.";
-pub(super) const WHAT_TO_BRING: &str = "Bring one folder, or a zip of it, that holds the teacher's folder and the student's, as \
+pub(super) const UNUSABLE: &str = "These files cannot be used.";
+pub(super) const WHAT_TO_UPLOAD: &str = "Upload one folder, or a zip of it, that contains the teacher's folder and the student's, as \
      transformers writes them (config.json, model.safetensors, tokenizer.json), with \
      student_config.json in the student's; or a bundle's folder.";
 
-/// As all names are written: without the ways in which systems and programs differ.
+/// A name without the differences between operating systems and programs.
 pub(super) fn normal(name: &str) -> String {
     let name = name.replace('\\', "/");
     name.trim_start_matches("./").trim_start_matches('/').to_owned()
 }
 
-/// Whether somebody meant to bring this file; systems and version control add some of their own.
-pub(super) fn is_meant(name: &str) -> bool {
+/// Whether this file belongs to the upload; operating systems and version control add their own.
+pub(super) fn is_relevant(name: &str) -> bool {
     !name.ends_with('/') && name.split('/').all(|part| !part.starts_with('.') && part != "__MACOSX")
 }
 
-/// A file's name below the folder that was chosen with it, which somebody meant whatever its name is.
+/// A file's name below the chosen folder, which is relevant whatever its own name is.
 pub(super) fn below_chosen(name: &str) -> &str {
     name.split_once('/').map_or(name, |(_, below)| below)
 }
 
 /// # Errors
-/// A [`Notice`] that says what was found, and what to bring.
+/// A [`Notice`] with what was found and what to upload.
 pub(super) fn sort(names: &[String]) -> Result<Tree, Notice> {
     let find = |folder: &str, file: &str| {
         let name = format!("{folder}{file}");
@@ -83,29 +83,29 @@ pub(super) fn sort(names: &[String]) -> Result<Tree, Notice> {
     let plans = folders_with(PLAN);
     let why = if models.len() < 2 {
         let found = match &*models {
-            [] => "no folder with config.json and model.safetensors is among them".to_owned(),
-            [model, ..] => format!("only one model is among them, in {}", told(&model.path)),
+            [] => "no folder with config.json and model.safetensors was found".to_owned(),
+            [model, ..] => format!("only one model was found, in {}", folder_name(&model.path)),
         };
         let pickled = if is_pickled {
-            "; pytorch_model.bin is not read, because opening such a file runs code from it"
+            "; pytorch_model.bin is not supported, because loading such a file runs code from it"
         } else {
             ""
         };
         format!("{found}{pickled}")
     } else if plans.is_empty() {
-        format!("no {PLAN} is among them, so which layers the student keeps is not known")
+        format!("no {PLAN} was found, so the layers that the student keeps are unknown")
     } else {
         return Ok(Tree::Models { models, plans });
     };
-    Err(Notice::new(NOT_READ, why, WHAT_TO_BRING))
+    Err(Notice::new(UNUSABLE, why, WHAT_TO_UPLOAD))
 }
 
-/// Which of several models are teacher and student: `sizes` are their numbers of layers, in the
-/// order of `paths`, and the plan is for a teacher and a student of `n_layers` and lies in `folder`.
+/// The indices of teacher and student among several models: `sizes` are their numbers of layers, in
+/// the order of `paths`; the plan in `folder` is for a teacher and a student of `n_layers`.
 ///
 /// # Errors
-/// Why that cannot be told.
-pub(super) fn cast(
+/// Why the roles are not clear.
+pub(super) fn assign_roles(
     paths: &[&str],
     sizes: &[usize],
     folder: &str,
@@ -118,8 +118,8 @@ pub(super) fn cast(
         [one] => Ok(*one),
         [] => Err(format!(
             "the plan in {} is for a {who} of {n_layers} layers, and none of the models has that \
-             many: {}",
-            told(folder),
+             many layers: {}",
+            folder_name(folder),
             list(paths, sizes)
         )),
         _ => Err(format!(
@@ -137,12 +137,12 @@ pub(super) fn cast(
 }
 
 fn list(paths: &[&str], sizes: &[usize]) -> String {
-    let one = |(path, size): (&&str, &usize)| format!("{} with {size}", told(path));
+    let one = |(path, size): (&&str, &usize)| format!("{} with {size}", folder_name(path));
     paths.iter().zip(sizes).map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// A folder by its name.
-pub(super) fn told(path: &str) -> String {
+/// A folder's name for messages.
+pub(super) fn folder_name(path: &str) -> String {
     let name = path.trim_end_matches('/');
     if name.is_empty() { "the folder itself".to_owned() } else { format!("{name:?}") }
 }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_plan_is_not_taken_for_a_config() {
+    fn the_name_of_a_plan_is_not_mistaken_for_a_config() {
         let Err(notice) = sort(&names(&["a/student_config.json", "a/model.safetensors"])) else {
             panic!()
         };
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_said() {
+    fn missing_files_are_named() {
         let why = |list: &[&str]| sort(&names(list)).unwrap_err().why;
         assert!(why(&FAMILY[..3]).contains("only one model"));
         assert!(why(&FAMILY[..6]).contains("no student_config.json"));
@@ -193,35 +193,37 @@ mod tests {
     }
 
     #[test]
-    fn a_bundle_is_told_by_its_manifest() {
+    fn a_bundle_is_recognized_by_its_manifest() {
         let tree = sort(&names(&["b/manifest.json", "b/tokenizer.json"])).unwrap();
         assert_eq!(tree, Tree::Bundle { manifest: 0, folder: "b/".to_owned() });
     }
 
     #[test]
-    fn files_of_systems_are_not_meant() {
-        assert!(is_meant("a/config.json"));
+    fn files_of_operating_systems_are_not_relevant() {
+        assert!(is_relevant("a/config.json"));
         for name in [".DS_Store", "a/.git/config", "__MACOSX/a/config.json", "a/"] {
-            assert!(!is_meant(name), "{name}");
+            assert!(!is_relevant(name), "{name}");
         }
         assert_eq!(normal("./a\\b"), "a/b");
     }
 
     #[test]
     fn a_chosen_folder_may_have_any_name() {
-        assert!(is_meant(below_chosen(".models/teacher/config.json")));
+        assert!(is_relevant(below_chosen(".models/teacher/config.json")));
         for name in [".models/.git/config", "a/.DS_Store", ".DS_Store"] {
-            assert!(!is_meant(below_chosen(name)), "{name}");
+            assert!(!is_relevant(below_chosen(name)), "{name}");
         }
     }
 
     #[test]
-    fn the_plan_says_who_is_who() {
+    fn the_plan_assigns_the_roles() {
         let paths = ["t/", "s/", "m/"];
-        assert_eq!(cast(&paths, &[6, 4, 5], "s/", (6, 4)), Ok((0, 1)));
-        // Two with as many layers as the student: the one that the plan lies beside.
-        assert_eq!(cast(&paths, &[6, 4, 4], "m/", (6, 4)), Ok((0, 2)));
-        assert!(cast(&paths, &[6, 4, 4], "", (6, 4)).unwrap_err().contains("several"));
-        assert!(cast(&paths, &[7, 4, 5], "s/", (6, 4)).unwrap_err().contains("teacher of 6"));
+        assert_eq!(assign_roles(&paths, &[6, 4, 5], "s/", (6, 4)), Ok((0, 1)));
+        // Two with as many layers as the student: the one in the folder of the plan.
+        assert_eq!(assign_roles(&paths, &[6, 4, 4], "m/", (6, 4)), Ok((0, 2)));
+        assert!(assign_roles(&paths, &[6, 4, 4], "", (6, 4)).unwrap_err().contains("several"));
+        assert!(
+            assign_roles(&paths, &[7, 4, 5], "s/", (6, 4)).unwrap_err().contains("teacher of 6")
+        );
     }
 }

@@ -7,34 +7,34 @@ use boomerang_engine::notice::Notice;
 use crate::text::format;
 use crate::text::tokens::visible;
 
-/// Log-probabilities that differ by more are not those of the same numbers, rounded differently.
+/// A larger difference of log-probabilities is not explained by rounding.
 const TOLERANCE: f64 = 0.01;
 
-/// What was found, in one sentence; `None` before anything was.
+/// The result in one sentence; `None` before there is one.
 pub fn finding(checks: &[CheckedMember]) -> Option<String> {
     let largest = checks.iter().map(|check| check.max_difference).reduce(f64::max)?;
     let all = format::count(n_sizes(checks.iter()), "size");
-    let differing = checks.iter().filter(|check| check.first_difference.is_some());
-    let write = match n_sizes(differing) {
-        0 => format!("All {all} write what they wrote when the bundle was made"),
-        1 => format!("1 of {all} writes something else than was recorded"),
-        n => format!("{n} of {all} write something else than was recorded"),
+    let differing = checks.iter().filter(|check| check.first_mismatch.is_some());
+    let texts = match n_sizes(differing) {
+        0 => format!("All {all} generate what they generated when the bundle was made"),
+        1 => format!("1 of {all} differs from the recording"),
+        n => format!("{n} of {all} differ from the recording"),
     };
-    Some(format!("{write}; log-probabilities differ by at most {} nats.", small(largest)))
+    Some(format!("{texts}; log-probabilities differ by at most {} nats.", small(largest)))
 }
 
-/// What to tell the reader of a machine that computes something else.
+/// The notice for a machine whose results differ.
 pub fn disagreement(
     checks: &[CheckedMember],
     recordings: Option<&Recordings>,
     is_gpu: bool,
 ) -> Option<Notice> {
     let largest = checks.iter().map(|check| check.max_difference).reduce(f64::max)?;
-    let first = checks.iter().find(|check| check.first_difference.is_some());
+    let first = checks.iter().find(|check| check.first_mismatch.is_some());
     let why = match first {
         Some(check) => format!(
             "{}; log-probabilities differ by up to {} nats",
-            first_difference(check, recordings),
+            first_mismatch(check, recordings),
             small(largest)
         ),
         None if largest > TOLERANCE => format!(
@@ -44,33 +44,33 @@ pub fn disagreement(
         None => return None,
     };
     let next = if is_gpu {
-        "Texts written here need not be those of other machines. The CPU may do better."
+        "Texts generated here may differ from those of other machines. Try the CPU."
     } else {
-        "Texts written here need not be those of other machines."
+        "Texts generated here may differ from those of other machines."
     };
-    Some(Notice::new("This machine does not compute what was recorded.", why, next))
+    Some(Notice::new("This machine's results differ from the recording.", why, next))
 }
 
 /// `with 7 layers, token 3 after "a b" is "·c", and "·d" was recorded`
-fn first_difference(check: &CheckedMember, recordings: Option<&Recordings>) -> String {
-    let place = check.first_difference.unwrap_or_default();
-    let here = visible(check.instead.as_deref().unwrap_or_default());
+fn first_mismatch(check: &CheckedMember, recordings: Option<&Recordings>) -> String {
+    let index = check.first_mismatch.unwrap_or_default();
+    let found = visible(check.instead.as_deref().unwrap_or_default());
     let mut words = format!(
-        "with {}, token {} after \"{}\" is \"{here}\"",
+        "with {}, token {} after \"{}\" is \"{found}\"",
         format::count(check.n_layers, "layer"),
-        place + 1,
+        index + 1,
         check.prompt,
     );
     let text = recordings
         .and_then(|recordings| recordings.texts.iter().find(|text| text.prompt == check.prompt));
-    let piece = text.and_then(|text| text.members.get(check.member)?.pieces.get(place));
+    let piece = text.and_then(|text| text.members.get(check.member)?.pieces.get(index));
     if let Some(piece) = piece {
         words.push_str(&format!(", and \"{}\" was recorded", visible(piece)));
     }
     words
 }
 
-/// A small number with the digits that say something: `0.000021`, `0.42`.
+/// A small number with two significant digits: `0.000021`, `0.42`.
 pub fn small(value: f64) -> String {
     if value < 1e-9 {
         return "0".to_owned();
@@ -96,14 +96,14 @@ mod tests {
 
     use super::*;
 
-    fn check(member: usize, first_difference: Option<usize>, max_difference: f64) -> CheckedMember {
+    fn check(member: usize, first_mismatch: Option<usize>, max_difference: f64) -> CheckedMember {
         CheckedMember {
             member,
             prompt: "a".to_owned(),
             n_layers: 4 + member,
             n_tokens: 2,
-            first_difference,
-            instead: first_difference.map(|_| " x".to_owned()),
+            first_mismatch,
+            instead: first_mismatch.map(|_| " x".to_owned()),
             max_difference,
         }
     }
@@ -126,8 +126,8 @@ mod tests {
         let checks = [check(0, None, 0.000_021), check(1, None, 0.0), check(0, None, 0.0)];
         assert_eq!(
             finding(&checks).unwrap(),
-            "All 2 sizes write what they wrote when the bundle was made; log-probabilities differ \
-             by at most 0.000021 nats."
+            "All 2 sizes generate what they generated when the bundle was made; log-probabilities \
+             differ by at most 0.000021 nats."
         );
         assert_eq!(disagreement(&checks, None, true), None);
         assert_eq!(finding(&[]), None);
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn the_notice_names_the_first_token_that_differs() {
         let checks = [check(0, None, 0.5), check(1, Some(1), 0.25)];
-        assert!(finding(&checks).unwrap().starts_with("1 of 2 sizes writes something else"));
+        assert!(finding(&checks).unwrap().starts_with("1 of 2 sizes differs from the recording"));
         let notice = disagreement(&checks, Some(&recordings()), true).unwrap();
         assert_eq!(
             notice.why,
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_far_apart_are_told_even_if_the_tokens_agree() {
+    fn large_differences_are_reported_even_if_the_tokens_agree() {
         let notice = disagreement(&[check(0, None, 0.04)], None, false).unwrap();
         assert!(notice.why.contains("0.040 nats") && !notice.next.contains("CPU"), "{notice:?}");
     }

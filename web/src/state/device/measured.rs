@@ -1,4 +1,4 @@
-//! How well and how fast the sizes are on this machine.
+//! Accuracy and speed of the sizes on this machine.
 
 use boomerang_core::bundle::TaskFile;
 use boomerang_core::chart::{Axis, Chart, Format, Point, Reference, Series, SeriesStyle};
@@ -7,7 +7,7 @@ use boomerang_engine::messages::MeasuredMember;
 use crate::family::MemberSize;
 use crate::text::format;
 
-/// A size, and how it does here.
+/// A size and its measurements.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MeasuredSize {
     pub size: MemberSize,
@@ -20,7 +20,7 @@ impl MeasuredSize {
     }
 }
 
-/// The share of questions answered right, and its standard error where there are at least two.
+/// The fraction of correct answers, and its standard error for at least two questions.
 pub fn accuracy(measured: &MeasuredMember) -> Option<(f64, Option<f64>)> {
     let n_questions = measured.n_questions as f64;
     let share = measured.n_correct as f64 / n_questions;
@@ -28,7 +28,7 @@ pub fn accuracy(measured: &MeasuredMember) -> Option<(f64, Option<f64>)> {
     (measured.n_questions > 0).then(|| (share, (measured.n_questions > 1).then(stderr)))
 }
 
-/// The smallest and the largest size, in one sentence; `None` until both are measured.
+/// A comparison of the smallest and the largest size; `None` until both are measured.
 pub fn finding(sizes: &[MeasuredSize]) -> Option<String> {
     let (first, last) = sizes.first().zip(sizes.last()).filter(|_| sizes.len() > 1)?;
     let layers = |of: &MeasuredSize| format::count(of.size.n_layers, "layer");
@@ -43,14 +43,14 @@ pub fn finding(sizes: &[MeasuredSize]) -> Option<String> {
     let shares = accuracy(&first.measured).zip(accuracy(&last.measured));
     Some(match shares {
         Some(((low, _), (high, _))) => format!(
-            "From {} to {} layers, {} to {} of the answers are right on this machine; it writes \
+            "From {} to {} layers, {} to {} of the answers are correct on this machine; it generates \
              {speeds}.",
             first.size.n_layers,
             last.size.n_layers,
             format::percent(low),
             format::percent(high),
         ),
-        None => format!("This machine writes {speeds}."),
+        None => format!("This machine generates {speeds}."),
     })
 }
 
@@ -58,11 +58,11 @@ pub fn finding(sizes: &[MeasuredSize]) -> Option<String> {
 /// teacher.
 pub fn chart(sizes: &[MeasuredSize], task: Option<&TaskFile>, n_all: usize) -> Option<Chart> {
     let title = finding(sizes)?;
-    let point = |(place, of): (usize, &MeasuredSize)| {
+    let point = |(index, of): (usize, &MeasuredSize)| {
         let (y, stderr) = accuracy(&of.measured)?;
-        let note = match place {
+        let note = match index {
             0 => Some("student".to_owned()),
-            place if place + 1 == n_all => Some("teacher".to_owned()),
+            index if index + 1 == n_all => Some("teacher".to_owned()),
             _ => None,
         };
         Some(Point { x: of.millis_per_token(), y, stderr, note })
@@ -70,17 +70,18 @@ pub fn chart(sizes: &[MeasuredSize], task: Option<&TaskFile>, n_all: usize) -> O
     let mut points: Vec<Point> = Vec::with_capacity(sizes.len());
     for point in sizes.iter().enumerate().map(point) {
         let point = point?;
-        // A larger size may have been the faster one, by chance.
+        // A larger size may happen to be faster.
         let is_before = |it: &Point| it.x.total_cmp(&point.x).is_le();
         points.insert(points.partition_point(is_before), point);
     }
     let name = "Boomerang, on this machine".to_owned();
     Some(Chart {
         title,
-        description: "One point for each size: the time a token takes here, and the share of \
-                      questions answered right here. Bars: one standard error each way."
-            .to_owned(),
-        x: Axis { label: "ms per token (less is faster)".to_owned(), format: Format::Plain },
+        description:
+            "One point for each size: the time per token and the accuracy on this machine. \
+                      Bars: one standard error each way."
+                .to_owned(),
+        x: Axis { label: "ms per token (lower is faster)".to_owned(), format: Format::Plain },
         y: Axis { label: "accuracy (higher is better)".to_owned(), format: Format::Percent },
         series: vec![Series { name, style: SeriesStyle::First, points }],
         reference: task.and_then(guessing),
@@ -88,7 +89,7 @@ pub fn chart(sizes: &[MeasuredSize], task: Option<&TaskFile>, n_all: usize) -> O
     })
 }
 
-/// What guessing would reach.
+/// The accuracy of random guessing.
 fn guessing(task: &TaskFile) -> Option<Reference> {
     let chances = task.questions.iter().map(|question| 1.0 / question.choices.len() as f64);
     let mean = chances.sum::<f64>() / task.questions.len() as f64;
@@ -149,8 +150,8 @@ pub(super) mod tests {
     fn the_finding_compares_both_ends() {
         assert_eq!(
             finding(&sizes()).unwrap(),
-            "From 4 to 6 layers, 40.0 % to 80.0 % of the answers are right on this machine; it \
-             writes 50 tokens per second at 4 layers, 40 at 6 layers."
+            "From 4 to 6 layers, 40.0 % to 80.0 % of the answers are correct on this machine; it \
+             generates 50 tokens per second at 4 layers, 40 at 6 layers."
         );
         assert_eq!(finding(&sizes()[..1]), None);
     }

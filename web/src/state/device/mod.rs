@@ -1,4 +1,4 @@
-//! What this machine has, computes and takes: in words, as files and as a report.
+//! The results on this machine: in words, as files and as a report.
 
 mod check;
 mod measured;
@@ -12,17 +12,17 @@ pub use measured::{MeasuredSize, accuracy, chart, csv, finding as measured_findi
 pub use report::{Report, memory, share, to_markdown};
 
 use crate::browser::machine::Machine;
-use crate::state::request_status::Asked;
+use crate::state::request_status::RequestStatus;
 
-/// What the view has found; it outlives the view, so that a reader who comes back finds it again.
+/// The results of the view; they outlive it, so that they are still there when the user returns.
 #[derive(Clone, Copy)]
 pub struct DeviceState {
     pub machine: RwSignal<Option<Machine>>,
     pub checks: RwSignal<Vec<CheckedMember>>,
-    pub checked: RwSignal<Asked>,
+    pub check_status: RwSignal<RequestStatus>,
     /// Smallest size first.
     pub sizes: RwSignal<Vec<MeasuredSize>>,
-    pub measured: RwSignal<Asked>,
+    pub measure_status: RwSignal<RequestStatus>,
 }
 
 impl DeviceState {
@@ -30,9 +30,9 @@ impl DeviceState {
         Self {
             machine: RwSignal::new(None),
             checks: RwSignal::new(Vec::new()),
-            checked: RwSignal::new(Asked::NotYet),
+            check_status: RwSignal::new(RequestStatus::NotStarted),
             sizes: RwSignal::new(Vec::new()),
-            measured: RwSignal::new(Asked::NotYet),
+            measure_status: RwSignal::new(RequestStatus::NotStarted),
         }
     }
 }

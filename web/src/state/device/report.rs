@@ -1,4 +1,4 @@
-//! All that was found of this machine, as Markdown: for a message to others.
+//! The results on this machine as Markdown.
 
 use boomerang_engine::messages::CheckedMember;
 
@@ -6,37 +6,37 @@ use super::{MeasuredSize, accuracy, check, measured};
 use crate::browser::machine::Fact;
 use crate::text::format;
 
-/// What a report is made of.
+/// The contents of a report.
 pub struct Report<'a> {
     pub model: &'a str,
-    /// What tells the model from every other.
+    /// Identifies the model.
     pub fingerprint: &'a str,
     pub facts: &'a [Fact],
     pub checks: &'a [CheckedMember],
-    /// What was asked, if the bundle has a task.
+    /// The name of the questions, if the bundle has a task.
     pub task: Option<&'a str>,
     pub sizes: &'a [MeasuredSize],
 }
 
-/// The report; what was not looked at is left out.
+/// The report, without results that are not available.
 pub fn to_markdown(report: &Report<'_>) -> String {
     let Report { model, fingerprint, facts, checks, task, sizes } = report;
     let mut text = format!("# Boomerang on this machine\n\nModel: {model} ({fingerprint})\n\n");
     let facts = facts.iter().map(|fact| vec![fact.name.to_owned(), fact.value.clone()]);
-    text.push_str(&table(&["What", "Here"], facts));
+    text.push_str(&table(&["Property", "Value"], facts));
     if let Some(finding) = check::finding(checks) {
         text.push_str(&format!("\n## Check\n\n{finding}\n\n"));
         let rows = checks.iter().map(|check| {
-            let place = check.first_difference.map(|place| format!("token {}", place + 1));
+            let mismatch = check.first_mismatch.map(|index| format!("token {}", index + 1));
             vec![
                 check.prompt.clone(),
                 check.n_layers.to_string(),
                 check.n_tokens.to_string(),
-                place.unwrap_or_else(|| "none".to_owned()),
+                mismatch.unwrap_or_else(|| "none".to_owned()),
                 check::small(check.max_difference),
             ]
         });
-        let head = ["Prompt", "Layers", "Tokens", "First difference", "Largest difference (nats)"];
+        let head = ["Prompt", "Layers", "Tokens", "First mismatch", "Largest difference (nats)"];
         text.push_str(&table(&head, rows));
     }
     if !sizes.is_empty() {
@@ -85,7 +85,7 @@ fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     text
 }
 
-/// Text that cannot leave its cell.
+/// Text escaped for a cell.
 fn cell(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
 }
@@ -96,14 +96,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_holds_all_that_was_found_and_nothing_else() {
+    fn a_report_contains_all_results_and_nothing_else() {
         let facts = [Fact { name: "Backend", value: "CPU, a|b".to_owned() }];
         let check = CheckedMember {
             member: 0,
             prompt: "one\ntwo".to_owned(),
             n_layers: 4,
             n_tokens: 12,
-            first_difference: None,
+            first_mismatch: None,
             instead: None,
             max_difference: 0.0,
         };

@@ -1,7 +1,6 @@
-//! A student that is taught in the page: what the reader wishes, what the worker tells, and the way
-//! onto the dial.
+//! A student distilled in the page: settings, progress, and the way onto the dial.
 //!
-//! It goes on while the reader looks at other views.
+//! It continues while other views are shown.
 
 pub mod record;
 pub mod settings;
@@ -9,147 +8,147 @@ pub mod settings;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use boomerang_engine::distillation::messages::{Reply, Request};
 use boomerang_engine::notice::Notice;
-use boomerang_engine::teaching::messages::{Reply, Request};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web_sys::Blob;
 
 use crate::browser::files::NamedFile;
-use crate::browser::worker::{Silence, Wire};
-use crate::state::session::{Home, Newcomer, Session};
+use crate::browser::worker::{WorkerFailure, WorkerHandle};
+use crate::state::session::{AdoptedFamily, FamilyHome, Session};
 use record::Record;
-use settings::Wishes;
+use settings::Settings;
 
-/// The program, beside the page; fetched when somebody wants to teach.
+/// The program, next to the page; fetched when a run is started.
 const SCRIPT: &str = "engine-teach_loader.js";
 
-/// Steps come faster than they can be looked at.
-const MILLIS_BETWEEN_DRAWINGS: f64 = 350.0;
+/// Steps are faster than they can be seen.
+const MILLIS_BETWEEN_UPDATES: f64 = 350.0;
 
-/// The state of the teaching; it lives as long as the page.
+/// The state of a distillation run; it lives as long as the page.
 #[derive(Clone, Copy)]
-pub struct Teaching {
-    pub stage: RwSignal<Stage>,
-    pub wishes: Wishes,
-    /// What was taught, as it was last drawn.
+pub struct Distillation {
+    pub stage: RwSignal<DistillStage>,
+    pub settings: Settings,
+    /// The record as it was last shown.
     pub shown: RwSignal<Option<Arc<Record>>>,
-    /// Whether the student is on its way from its worker to the dial.
+    /// Whether the student is being sent from its worker to the dial.
     pub is_moving: RwSignal<bool>,
-    /// Steps of the student that was put on the dial last.
+    /// Steps of the student that was last put on the dial.
     pub on_dial: RwSignal<Option<usize>>,
     session: Session,
     record: StoredValue<Option<Record>>,
     /// Texts for the worker, until it listens.
-    chosen: StoredValue<Vec<NamedFile>, LocalStorage>,
-    last_drawn: StoredValue<f64>,
-    worker: StoredValue<Option<Wire>, LocalStorage>,
+    texts: StoredValue<Vec<NamedFile>, LocalStorage>,
+    last_shown: StoredValue<f64>,
+    worker: StoredValue<Option<WorkerHandle>, LocalStorage>,
 }
 
-/// How far a student has come.
+/// The stage of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Stage {
-    /// There is none.
+pub enum DistillStage {
+    /// None was started.
     Idle,
-    /// The program is on its way.
+    /// The program is being loaded.
     Starting,
-    /// The teacher is.
+    /// The teacher is being loaded.
     Loading {
         bytes: u64,
         total: u64,
     },
-    Teaching,
+    Running,
     Paused,
-    /// No step follows.
+    /// No further step follows.
     Ended,
     Failed(Notice),
 }
 
-impl Stage {
+impl DistillStage {
     /// As in `data-state`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Idle => "idle",
             Self::Starting | Self::Loading { .. } => "loading",
-            Self::Teaching => "teaching",
+            Self::Running => "teaching",
             Self::Paused => "paused",
             Self::Ended => "ended",
             Self::Failed(_) => "failed",
         }
     }
 
-    /// Whether another student would have to wait.
+    /// Whether another run has to wait.
     pub fn is_busy(&self) -> bool {
         !matches!(self, Self::Idle | Self::Ended | Self::Failed(_))
     }
 
-    /// Whether a student is here that takes no step at the moment.
+    /// Whether there is a student, and no step is being taken.
     pub fn has_student(&self) -> bool {
         matches!(self, Self::Paused | Self::Ended)
     }
 }
 
-impl Teaching {
+impl Distillation {
     pub fn new(session: Session) -> Self {
         Self {
-            stage: RwSignal::new(Stage::Idle),
-            wishes: Wishes::new(),
+            stage: RwSignal::new(DistillStage::Idle),
+            settings: Settings::new(),
             shown: RwSignal::new(None),
             is_moving: RwSignal::new(false),
             on_dial: RwSignal::new(None),
             session,
             record: StoredValue::new(None),
-            chosen: StoredValue::new_local(Vec::new()),
-            last_drawn: StoredValue::new(0.0),
+            texts: StoredValue::new_local(Vec::new()),
+            last_shown: StoredValue::new(0.0),
             worker: StoredValue::new_local(None),
         }
     }
 
-    /// Teaches a student as the wishes stand; the one before is gone.
+    /// Distills a student with the current settings; the previous one is discarded.
     pub fn start(self) {
         let plan = self
             .session
             .family
             .with_untracked(|family| family.as_ref().map(|family| family.manifest().plan.clone()));
         let Some(plan) = plan else { return };
-        self.record.set_value(Some(Record::new(self.wishes.settings(&plan))));
-        // Those of this moment; the reader may choose others while the program comes.
-        self.chosen.set_value(self.wishes.texts.get_untracked());
+        self.record.set_value(Some(Record::new(self.settings.of_run(&plan))));
+        // The current ones; the user may choose others while the program is loaded.
+        self.texts.set_value(self.settings.texts.get_untracked());
         self.shown.set(None);
         self.on_dial.set(None);
         self.is_moving.set(false);
-        self.stage.set(Stage::Starting);
-        // The worker before it, if any, ends here and gives its memory back.
+        self.stage.set(DistillStage::Starting);
+        // The previous worker, if any, is terminated here and its memory freed.
         self.worker.set_value(None);
-        let hear = move |heard: Result<_, Silence>| match heard {
-            Ok((reply, files)) => self.hear(reply, files),
-            Err(silence) => self.fail(silence.notice()),
+        let on_reply = move |reply: Result<_, WorkerFailure>| match reply {
+            Ok((reply, files)) => self.on_reply(reply, files),
+            Err(failure) => self.fail(failure.notice()),
         };
-        match Wire::start(SCRIPT, "teaching", Rc::new(hear)) {
-            Ok(wire) => self.worker.set_value(Some(wire)),
-            Err(notice) => self.stage.set(Stage::Failed(notice)),
+        match WorkerHandle::start(SCRIPT, "distillation worker", Rc::new(on_reply)) {
+            Ok(worker) => self.worker.set_value(Some(worker)),
+            Err(notice) => self.stage.set(DistillStage::Failed(notice)),
         }
     }
 
     pub fn pause(self) {
-        self.tell(&Request::Pause);
+        self.ask(&Request::Pause);
     }
 
     pub fn resume(self) {
-        self.tell(&Request::Resume);
+        self.ask(&Request::Resume);
     }
 
     pub fn stop(self) {
-        self.tell(&Request::Stop);
+        self.ask(&Request::Stop);
     }
 
-    /// Asks for the student, and puts it on the dial when it comes.
+    /// Requests the student, and puts it on the dial when it is received.
     pub fn put_on_dial(self) {
         self.is_moving.set(true);
-        self.tell(&Request::HandOver);
+        self.ask(&Request::HandOver);
     }
 
-    fn hear(self, reply: Reply, files: Vec<Blob>) {
+    fn on_reply(self, reply: Reply, files: Vec<Blob>) {
         match reply {
             Reply::Ready { .. } => {
                 let settings = self
@@ -157,38 +156,42 @@ impl Teaching {
                     .with_value(|record| record.as_ref().map(|record| record.settings.clone()));
                 let Some(settings) = settings else { return };
                 let (manifest_url, manifest) = self.session.manifest();
-                let chosen = self.chosen.try_update_value(std::mem::take).unwrap_or_default();
-                let (texts, files): (Vec<String>, Vec<Blob>) = chosen.into_iter().unzip();
-                self.tell_with(&Request::Start { manifest_url, manifest, settings, texts }, &files);
+                let texts = self.texts.try_update_value(std::mem::take).unwrap_or_default();
+                let (texts, files): (Vec<String>, Vec<Blob>) = texts.into_iter().unzip();
+                self.ask_with(&Request::Start { manifest_url, manifest, settings, texts }, &files);
             }
-            Reply::Progress { bytes, total } => self.stage.set(Stage::Loading { bytes, total }),
+            Reply::Progress { bytes, total } => {
+                self.stage.set(DistillStage::Loading { bytes, total });
+            }
             Reply::Started { texts } => {
-                self.note(|record| record.texts = texts);
-                self.stage.set(Stage::Teaching);
+                self.update_record(|record| record.texts = texts);
+                self.stage.set(DistillStage::Running);
             }
-            Reply::Resumed => self.stage.set(Stage::Teaching),
-            Reply::HeldOut { step, loss } => self.note(|record| record.held_out.push((step, loss))),
+            Reply::Resumed => self.stage.set(DistillStage::Running),
+            Reply::HeldOut { step, loss } => {
+                self.update_record(|record| record.held_out.push((step, loss)));
+            }
             Reply::Step(step) => {
-                self.note(|record| record.steps.push(step));
+                self.update_record(|record| record.steps.push(step));
                 let now = js_sys::Date::now();
-                if now - self.last_drawn.get_value() > MILLIS_BETWEEN_DRAWINGS {
-                    self.last_drawn.set_value(now);
-                    self.draw();
+                if now - self.last_shown.get_value() > MILLIS_BETWEEN_UPDATES {
+                    self.last_shown.set_value(now);
+                    self.show();
                 }
             }
             Reply::Paused => {
-                self.draw();
-                self.stage.set(Stage::Paused);
+                self.show();
+                self.stage.set(DistillStage::Paused);
             }
             Reply::Ended => {
-                self.draw();
-                self.stage.set(Stage::Ended);
+                self.show();
+                self.stage.set(DistillStage::Ended);
             }
             Reply::HandedOver { manifest, paths } => {
                 self.is_moving.set(false);
-                let brought = paths.into_iter().zip(files).collect();
-                let newcomer = Newcomer { manifest, brought, home: Home::Bundle };
-                match self.session.adopt(newcomer) {
+                let files = paths.into_iter().zip(files).collect();
+                let adopted = AdoptedFamily { manifest, files, home: FamilyHome::Bundle };
+                match self.session.adopt(adopted) {
                     Ok(()) => {
                         let n_steps = self.record.with_value(|record| {
                             record.as_ref().map_or(0, |record| record.steps.len())
@@ -202,7 +205,7 @@ impl Teaching {
         }
     }
 
-    fn note(self, write: impl FnOnce(&mut Record)) {
+    fn update_record(self, write: impl FnOnce(&mut Record)) {
         self.record.update_value(|record| {
             if let Some(record) = record {
                 write(record);
@@ -210,27 +213,27 @@ impl Teaching {
         });
     }
 
-    fn draw(self) {
+    fn show(self) {
         self.shown.set(self.record.get_value().map(Arc::new));
     }
 
     fn fail(self, notice: Notice) {
-        // A worker that panics says so, and then its death is reported too: the first says more.
-        if self.stage.with_untracked(|stage| matches!(stage, Stage::Failed(_))) {
+        // A worker that panics reports it, then its death is reported too: only the first is shown.
+        if self.stage.with_untracked(|stage| matches!(stage, DistillStage::Failed(_))) {
             return;
         }
-        self.draw();
+        self.show();
         self.is_moving.set(false);
-        self.stage.set(Stage::Failed(notice));
-        // Not at once: this is called from a message of the worker that it ends.
+        self.stage.set(DistillStage::Failed(notice));
+        // Not at once: this is called from a message of the worker that it terminates.
         spawn_local(async move { self.worker.set_value(None) });
     }
 
-    fn tell(self, request: &Request) {
-        self.tell_with(request, &[]);
+    fn ask(self, request: &Request) {
+        self.ask_with(request, &[]);
     }
 
-    fn tell_with(self, request: &Request, files: &[Blob]) {
+    fn ask_with(self, request: &Request, files: &[Blob]) {
         self.worker.with_value(|worker| {
             if let Some(worker) = worker {
                 worker.send(request, files);

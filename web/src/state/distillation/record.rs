@@ -1,9 +1,9 @@
-//! What a student was taught: its steps, in words, as a chart and as a file.
+//! The record of a distillation run: its steps, in words, as a chart and as a file.
 
 use boomerang_core::chart::{Axis, Chart, Format, Point, Series, SeriesStyle};
 use boomerang_core::distill::LossTerms;
 use boomerang_core::distill::loss::LossWeights;
-use boomerang_engine::teaching::messages::{CourseSettings, TaughtStep, TextsRead};
+use boomerang_engine::distillation::messages::{DistillSettings, DistillStep, TextsRead};
 
 use crate::text::format;
 use crate::text::tokens::quoted;
@@ -12,17 +12,17 @@ use crate::text::tokens::quoted;
 const MOST_POINTS: usize = 30;
 /// Lines of the table.
 const MOST_LINES: usize = 10;
-/// Steps at either end that are told together; one batch is luckier than another.
+/// Steps at either end that are averaged; single batches vary.
 const N_AT_THE_ENDS: usize = 5;
 
-/// A course and its steps so far.
+/// A run and its steps so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    pub settings: CourseSettings,
-    pub steps: Vec<TaughtStep>,
-    /// The reader's texts; `None` for the generated corpus.
+    pub settings: DistillSettings,
+    pub steps: Vec<DistillStep>,
+    /// The user's texts; `None` for the generated corpus.
     pub texts: Option<TextsRead>,
-    /// The loss on what is held out, after so many steps.
+    /// The held-out loss, after so many steps.
     pub held_out: Vec<(usize, f64)>,
 }
 
@@ -34,9 +34,9 @@ pub enum Term {
     Alignment,
 }
 
-/// Mean of some steps that follow each other.
+/// Mean of some consecutive steps.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stretch {
+pub struct StepRange {
     /// The last of them, from 1.
     pub step: usize,
     pub total: f64,
@@ -52,6 +52,15 @@ impl Term {
             Self::CrossEntropy => "Cross-entropy",
             Self::Kl => "KL",
             Self::Alignment => "Alignment",
+        }
+    }
+
+    /// The name within a sentence.
+    fn in_sentence(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "cross-entropy",
+            Self::Kl => "KL",
+            Self::Alignment => "alignment",
         }
     }
 
@@ -74,25 +83,25 @@ impl Term {
 }
 
 impl Record {
-    pub fn new(settings: CourseSettings) -> Self {
+    pub fn new(settings: DistillSettings) -> Self {
         Self { settings, steps: Vec::new(), texts: None, held_out: Vec::new() }
     }
 
-    /// What has become of the loss, in a sentence or two; `None` before there are two steps.
+    /// How the loss changed, in a sentence or two; `None` before there are two steps.
     pub fn finding(&self) -> Option<String> {
         let n_steps = self.steps.len();
         if n_steps < 2 {
             return None;
         }
-        let n_told = N_AT_THE_ENDS.min(n_steps / 2);
+        let n_averaged = N_AT_THE_ENDS.min(n_steps / 2);
         let (first, last) =
-            (stretch(&self.steps[..n_told])?, stretch(&self.steps[n_steps - n_told..])?);
+            (stretch(&self.steps[..n_averaged])?, stretch(&self.steps[n_steps - n_averaged..])?);
         let done = match self.settings.n_steps {
             all if all > n_steps => format!("{n_steps} of {all} steps"),
             _ => format::count(n_steps, "step"),
         };
         let fall = first.total - last.total;
-        let change = if fall > 0.0 { "fell" } else { "did not fall: it went" };
+        let change = if fall > 0.0 { "fell" } else { "did not fall; it changed" };
         let loss =
             format!("Over {done} the loss {change} from {:.2} to {:.2}", first.total, last.total);
         let falls = Term::ALL.into_iter().zip(first.terms.iter().zip(&last.terms));
@@ -103,23 +112,23 @@ impl Record {
         Some(match largest {
             Some((term, part)) if fall > 0.0 && part > 0.0 => {
                 let share = (part / fall * 100.0).min(100.0);
-                format!("{loss}; {share:.0} % of that is {}.", term.name())
+                format!("{loss}; {} accounts for {share:.0} % of the drop.", term.in_sentence())
             }
             _ => format!("{loss}."),
         })
     }
 
-    /// What the student learns from, and how it does on what is held out of that.
-    pub fn learnt_from(&self) -> String {
+    /// The training data, and the held-out loss.
+    pub fn trained_on(&self) -> String {
         let source = match &self.texts {
-            None => "Taught on the generated corpus".to_owned(),
+            None => "Trained on the generated corpus".to_owned(),
             Some(texts) => {
                 let unknown = match texts.n_unknown {
                     0 => String::new(),
-                    n => format!(", {n} of them words that the teacher does not know"),
+                    n => format!(", {n} of them unknown words"),
                 };
                 format!(
-                    "Taught on {}: {}{unknown}; {} are held out",
+                    "Trained on {}: {}{unknown}; {} are held out",
                     texts.names.join(", "),
                     format::count(texts.n_tokens, "token"),
                     texts.n_held_out,
@@ -129,37 +138,37 @@ impl Record {
         let loss = match self.held_out[..] {
             [] => String::new(),
             [(_, loss)] => {
-                format!(" On lines that it does not learn from its loss was {loss:.2} at first.")
+                format!(" Held-out loss: {loss:.2} at first.")
             }
-            [(_, first), .., (_, last)] => format!(
-                " On lines that it does not learn from its loss went from {first:.2} to {last:.2}."
-            ),
+            [(_, first), .., (_, last)] => {
+                format!(" Held-out loss: from {first:.2} to {last:.2}.")
+            }
         };
         format!("{source}.{loss}")
     }
 
-    /// Each term as it counts in the loss, along the steps; `None` before there are two.
+    /// Each weighted loss term by step; `None` before there are two.
     pub fn chart(&self) -> Option<Chart> {
         let title = self.finding()?;
         let stretches = self.stretches(MOST_POINTS);
-        let series = Term::ALL.into_iter().enumerate().filter_map(|(place, term)| {
+        let series = Term::ALL.into_iter().enumerate().filter_map(|(index, term)| {
             let weight = term.weight(&self.settings.loss);
             let points: Vec<Point> = stretches
                 .iter()
                 .filter_map(|it| {
-                    let y = it.terms[place]? * weight;
+                    let y = it.terms[index]? * weight;
                     Some(Point { x: it.step as f64, y, stderr: None, note: None })
                 })
                 .collect();
-            let style = SeriesStyle::at(place);
+            let style = SeriesStyle::at(index);
             let series = Series { name: term.name().to_owned(), style, points };
             (!series.points.is_empty()).then_some(series)
         });
         Some(Chart {
             title,
             description: format!(
-                "The terms of the loss, each times its weight, against the step. {}",
-                self.learnt_from()
+                "The loss terms, each times its weight, by step. {}",
+                self.trained_on()
             ),
             x: Axis { label: "step".to_owned(), format: Format::Count },
             y: Axis { label: "term × weight".to_owned(), format: Format::Plain },
@@ -169,12 +178,12 @@ impl Record {
         })
     }
 
-    /// The course in a few lines, for a table.
-    pub fn lines(&self) -> Vec<Stretch> {
+    /// The run in a few lines, for a table.
+    pub fn lines(&self) -> Vec<StepRange> {
         self.stretches(MOST_LINES)
     }
 
-    fn stretches(&self, most: usize) -> Vec<Stretch> {
+    fn stretches(&self, most: usize) -> Vec<StepRange> {
         let n_together = self.steps.len().div_ceil(most).max(1);
         self.steps.chunks(n_together).filter_map(stretch).collect()
     }
@@ -205,7 +214,7 @@ impl Record {
 }
 
 /// `None` without steps.
-fn stretch(steps: &[TaughtStep]) -> Option<Stretch> {
+fn stretch(steps: &[DistillStep]) -> Option<StepRange> {
     let last = steps.last()?;
     let n_steps = steps.len() as f64;
     let mean = |term: Term| {
@@ -213,7 +222,7 @@ fn stretch(steps: &[TaughtStep]) -> Option<Stretch> {
         sum.map(|sum| sum / n_steps)
     };
     let total = steps.iter().map(|it| it.terms.total).sum::<f64>() / n_steps;
-    Some(Stretch { step: last.step, total, terms: Term::ALL.map(mean) })
+    Some(StepRange { step: last.step, total, terms: Term::ALL.map(mean) })
 }
 
 #[cfg(test)]
@@ -222,12 +231,12 @@ mod tests {
 
     use super::*;
 
-    /// A course of 12 steps, of which some are taken; the loss is cross-entropy and alignment.
+    /// A run of 12 steps, of which some are done; the loss is cross-entropy and alignment.
     fn record(cross_entropies: &[f64]) -> Record {
         let loss = LossWeights { kl: 0.0, alignment: 2.0, ..LossWeights::default() };
         let plan = LayerPlan::keep(&[0], 2).unwrap();
-        let steps = cross_entropies.iter().enumerate().map(|(place, &cross_entropy)| TaughtStep {
-            step: place + 1,
+        let steps = cross_entropies.iter().enumerate().map(|(index, &cross_entropy)| DistillStep {
+            step: index + 1,
             terms: LossTerms {
                 total: cross_entropy + 2.0 * 0.25,
                 cross_entropy: Some(cross_entropy),
@@ -239,24 +248,25 @@ mod tests {
             n_tokens: 100,
             tokens_per_second: 1234.2,
         });
-        let settings = CourseSettings { plan, n_steps: 12, learning_rate: 0.5, loss, seed: 0 };
+        let settings = DistillSettings { plan, n_steps: 12, learning_rate: 0.5, loss, seed: 0 };
         Record { steps: steps.collect(), ..Record::new(settings) }
     }
 
     #[test]
-    fn the_finding_says_how_the_loss_went_and_why() {
+    fn the_finding_has_the_change_of_the_loss_and_its_cause() {
         let falls = record(&[3.0, 2.0]).finding().unwrap();
         assert_eq!(
             falls,
-            "Over 2 of 12 steps the loss fell from 3.50 to 2.50; 100 % of that is Cross-entropy."
+            "Over 2 of 12 steps the loss fell from 3.50 to 2.50; cross-entropy accounts for 100 % of the \
+             drop."
         );
         let rises = record(&[2.0; 12]).finding().unwrap();
-        assert_eq!(rises, "Over 12 steps the loss did not fall: it went from 2.50 to 2.50.");
+        assert_eq!(rises, "Over 12 steps the loss did not fall; it changed from 2.50 to 2.50.");
         assert_eq!(record(&[1.0]).finding(), None);
     }
 
     #[test]
-    fn the_chart_shows_terms_as_they_count_and_leaves_out_what_is_off() {
+    fn the_chart_shows_weighted_terms_without_those_that_are_off() {
         let chart = record(&[3.0, 2.0]).chart().unwrap();
         let names: Vec<&str> = chart.series.iter().map(|series| series.name.as_str()).collect();
         assert_eq!(names, ["Cross-entropy", "Alignment"]);
@@ -264,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_course_is_drawn_with_few_points() {
+    fn a_long_run_is_drawn_with_few_points() {
         let record = record(&[2.0; 499]);
         let chart = record.chart().unwrap();
         let points = &chart.series[0].points;
@@ -273,16 +283,16 @@ mod tests {
     }
 
     #[test]
-    fn a_record_says_what_was_learnt_from() {
+    fn a_record_names_the_training_data() {
         let mut record = record(&[3.0]);
-        assert_eq!(record.learnt_from(), "Taught on the generated corpus.");
+        assert_eq!(record.trained_on(), "Trained on the generated corpus.");
         let names = vec!["a,b.txt".to_owned(), "c.txt".to_owned()];
         let (n_tokens, n_unknown, n_held_out) = (3000, 12, 300);
         record.texts = Some(TextsRead { names, n_tokens, n_unknown, n_held_out });
         record.held_out = vec![(0, 3.0), (12, 2.5)];
-        let told = record.learnt_from();
-        assert!(told.starts_with("Taught on a,b.txt, c.txt: 3"), "{told}");
-        assert!(told.contains("12 of them words") && told.ends_with("3.00 to 2.50."), "{told}");
+        let text = record.trained_on();
+        assert!(text.starts_with("Trained on a,b.txt, c.txt: 3"), "{text}");
+        assert!(text.contains("12 of them unknown") && text.ends_with("3.00 to 2.50."), "{text}");
         assert!(record.csv().ends_with(",\"a,b.txt, c.txt\"\n"), "{}", record.csv());
     }
 

@@ -1,9 +1,9 @@
-//! How the reader wants a student to be taught.
+//! The settings of a distillation run.
 
 use boomerang_core::corpus::course;
 use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::plan::{KeepRule, LayerPlan, PlanError};
-use boomerang_engine::teaching::messages::CourseSettings;
+use boomerang_engine::distillation::messages::DistillSettings;
 use leptos::prelude::*;
 
 use crate::browser::files::NamedFile;
@@ -13,9 +13,9 @@ pub const MOST_STEPS: usize = 500;
 pub const DEFAULT_STEPS: usize = 100;
 const LARGEST_RATE: f64 = 0.1;
 
-/// The controls, as they stand.
+/// The controls and their current values.
 #[derive(Clone, Copy)]
-pub struct Wishes {
+pub struct Settings {
     /// `None` for the plan of the family on the dial.
     pub plan: RwSignal<Option<LayerPlan>>,
     pub n_steps: RwSignal<usize>,
@@ -24,7 +24,7 @@ pub struct Wishes {
     pub kl: RwSignal<f64>,
     pub alignment: RwSignal<f64>,
     pub seed: RwSignal<u64>,
-    /// Files of text to learn from; none for the generated corpus.
+    /// Training texts; none for the generated corpus.
     pub texts: RwSignal<Vec<NamedFile>, LocalStorage>,
 }
 
@@ -51,19 +51,19 @@ impl Keep {
     }
 }
 
-/// The plan with one layer taken in or out; the first layer stays.
+/// The plan with one layer added or removed; the first layer stays.
 pub fn toggled(plan: &LayerPlan, layer: usize) -> LayerPlan {
     let mut kept = plan.kept();
     match kept.binary_search(&layer) {
-        Ok(place) => {
-            kept.remove(place);
+        Ok(index) => {
+            kept.remove(index);
         }
-        Err(place) => kept.insert(place, layer),
+        Err(index) => kept.insert(index, layer),
     }
     LayerPlan::keep(&kept, plan.n_teacher_layers()).unwrap_or_else(|_| plan.clone())
 }
 
-impl Wishes {
+impl Settings {
     pub fn new() -> Self {
         let loss = course::loss_weights();
         Self {
@@ -78,16 +78,16 @@ impl Wishes {
         }
     }
 
-    /// Takes a number of steps that was typed; one that means nothing changes nothing.
+    /// Sets the number of steps that was typed; an invalid one changes nothing.
     pub fn type_steps(self, typed: &str) {
         if let Ok(wanted) = typed.parse::<usize>() {
             self.n_steps.set(wanted.clamp(1, MOST_STEPS));
         }
-        // A number that did not change is still to be shown as it is.
+        // The field shows an unchanged number again.
         self.n_steps.notify();
     }
 
-    /// Takes a learning rate that was typed.
+    /// Sets the learning rate that was typed.
     pub fn type_learning_rate(self, typed: &str) {
         if let Some(wanted) = typed.parse::<f64>().ok().filter(|rate| rate.is_finite()) {
             self.learning_rate.set(wanted.clamp(0.0, LARGEST_RATE));
@@ -95,7 +95,7 @@ impl Wishes {
         self.learning_rate.notify();
     }
 
-    /// Takes a seed that was typed.
+    /// Sets the seed that was typed.
     pub fn type_seed(self, typed: &str) {
         if let Ok(wanted) = typed.parse::<u32>() {
             self.seed.set(wanted.into());
@@ -103,28 +103,28 @@ impl Wishes {
         self.seed.notify();
     }
 
-    /// Whether at least one term of the loss counts.
+    /// Whether at least one loss term has a weight above 0.
     pub fn has_term(self) -> bool {
         [self.cross_entropy, self.kl, self.alignment].iter().any(|weight| weight.get() > 0.0)
     }
 
-    /// On what a student is to be taught.
+    /// The training data.
     pub fn texts_in_words(self) -> String {
         self.texts.with(|texts| {
             let names: Vec<&str> = texts.iter().map(|(name, _)| name.as_str()).collect();
             match names[..] {
-                [] => "The student learns from the generated corpus of the page's own.".to_owned(),
+                [] => "The student is trained on the page's generated corpus.".to_owned(),
                 _ => format!(
-                    "The student learns from {}, which is read here and goes nowhere else.",
+                    "The student is trained on {}, which is read here and never uploaded.",
                     names.join(", ")
                 ),
             }
         })
     }
 
-    /// The wishes as they stand; `plan` is that of the family on the dial.
-    pub fn settings(self, plan: &LayerPlan) -> CourseSettings {
-        untrack(|| CourseSettings {
+    /// The settings of a run started now; `plan` is that of the family on the dial.
+    pub fn of_run(self, plan: &LayerPlan) -> DistillSettings {
+        untrack(|| DistillSettings {
             plan: self.plan.get().unwrap_or_else(|| plan.clone()),
             n_steps: self.n_steps.get(),
             learning_rate: self.learning_rate.get(),
@@ -139,7 +139,7 @@ impl Wishes {
     }
 }
 
-impl Default for Wishes {
+impl Default for Settings {
     fn default() -> Self {
         Self::new()
     }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn layers_go_in_and_out_but_the_first_stays() {
+    fn layers_are_added_and_removed_but_the_first_stays() {
         let plan = LayerPlan::keep(&[0, 4], 6).unwrap();
         assert_eq!(toggled(&plan, 2).kept(), [0, 2, 4]);
         assert_eq!(toggled(&plan, 4).kept(), [0]);
@@ -171,13 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn impossible_wishes_become_the_nearest_possible_ones() {
+    fn impossible_settings_become_the_nearest_possible_ones() {
         Owner::new().with(|| {
-            let wishes = Wishes::new();
-            wishes.type_steps("100000");
-            wishes.type_learning_rate("-1");
-            wishes.type_seed("x");
-            let settings = wishes.settings(&LayerPlan::keep(&[0], 2).unwrap());
+            let settings = Settings::new();
+            settings.type_steps("100000");
+            settings.type_learning_rate("-1");
+            settings.type_seed("x");
+            let settings = settings.of_run(&LayerPlan::keep(&[0], 2).unwrap());
             let found = (settings.n_steps, settings.learning_rate, settings.seed);
             assert_eq!(found, (MOST_STEPS, 0.0, 0));
         });

@@ -1,10 +1,10 @@
-//! One text: what was asked for, and what a member wrote.
+//! One text: what was requested, and what a member generated.
 
 pub mod record;
 
 use boomerang_core::generate::Sampling;
 use boomerang_core::plan::Patch;
-use boomerang_engine::messages::{Ending, Reply, RunReport};
+use boomerang_engine::messages::{Ending, RunReport, TextEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::family::MemberSize;
@@ -17,7 +17,9 @@ pub struct Run {
     pub size: MemberSize,
     pub prompt: String,
     pub sampling: Sampling,
-    /// Empty until the model has read it.
+    /// Whether it replaced a text that differed only in its sampling.
+    pub is_resampled: bool,
+    /// Empty until the model has encoded the prompt.
     pub prompt_tokens: Vec<u32>,
     pub pieces: Vec<Piece>,
     pub report: Option<RunReport>,
@@ -30,7 +32,7 @@ pub struct Piece {
     pub text: String,
 }
 
-/// What the reader asks for.
+/// What the user requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
     pub patch: Patch,
@@ -41,7 +43,7 @@ pub struct Task {
 }
 
 impl Run {
-    /// A text of which nothing is written yet.
+    /// A text before its first token.
     pub fn new(
         id: u32,
         patch: Patch,
@@ -49,36 +51,40 @@ impl Run {
         prompt: String,
         sampling: Sampling,
     ) -> Self {
-        let (prompt_tokens, pieces) = (Vec::new(), Vec::new());
-        Self { id, patch, size, prompt, sampling, prompt_tokens, pieces, report: None }
-    }
-
-    /// Takes in what the worker says of this text; of another, nothing.
-    pub fn hear(&mut self, reply: &Reply) {
-        match reply {
-            Reply::Started { id, prompt_tokens } if *id == self.id => {
-                self.prompt_tokens = prompt_tokens.clone();
-            }
-            Reply::Token { id, token, text } if *id == self.id => {
-                self.pieces.push(Piece { token: *token, text: text.clone() });
-            }
-            Reply::Done { id, text, report } if *id == self.id => {
-                if let Some(last) = self.pieces.last_mut() {
-                    last.text.push_str(text);
-                }
-                self.report = Some(*report);
-            }
-            _ => {}
+        Self {
+            id,
+            patch,
+            size,
+            prompt,
+            sampling,
+            is_resampled: false,
+            prompt_tokens: Vec::new(),
+            pieces: Vec::new(),
+            report: None,
         }
     }
 
-    /// Whether it is written to its end.
-    pub fn is_whole(&self) -> bool {
+    /// Updates the text with the worker's next event.
+    pub fn on_event(&mut self, event: TextEvent) {
+        match event {
+            TextEvent::Started { prompt_tokens } => self.prompt_tokens = prompt_tokens,
+            TextEvent::Token { token, text } => self.pieces.push(Piece { token, text }),
+            TextEvent::Done { text, report } => {
+                if let Some(last) = self.pieces.last_mut() {
+                    last.text.push_str(&text);
+                }
+                self.report = Some(report);
+            }
+        }
+    }
+
+    /// Whether it was generated to its end.
+    pub fn is_complete(&self) -> bool {
         self.report.is_some_and(|report| report.ending != Ending::Stopped)
     }
 
-    /// Whether the task is this text once more, with another draw.
-    pub fn differs_in_chance_alone(&self, task: &Task) -> bool {
+    /// Whether the task is this text again, with other sampling settings.
+    pub fn differs_only_in_sampling(&self, task: &Task) -> bool {
         self.patch == task.patch && self.prompt == task.prompt && self.sampling != task.sampling
     }
 
@@ -90,7 +96,7 @@ impl Run {
         self.pieces.iter().map(|piece| piece.text.as_str()).collect()
     }
 
-    /// Ids of the tokens written, joined by commas.
+    /// Ids of the generated tokens, joined by commas.
     pub fn token_ids(&self) -> String {
         let ids: Vec<String> = self.tokens().iter().map(u32::to_string).collect();
         ids.join(",")

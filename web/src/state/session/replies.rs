@@ -1,133 +1,151 @@
-//! What the engine answers, and who hears it.
+//! What the engine replies, and what becomes of it.
 
-use boomerang_engine::messages::Reply;
+use boomerang_engine::messages::{AnswerReply, FamilyReply, StoreReply, TextReply};
 use leptos::prelude::*;
 
-use super::{Progress, Session, Stage, Work};
+use super::{Download, Progress, QuestionHandlers, Session, Stage, TrialSlot, Work};
+use crate::browser::engine::EngineClient;
+use crate::browser::worker::WorkerFailure;
+use crate::state::request_status::RequestStatus;
 use crate::state::trial::Trial;
 
-impl Session {
-    pub(super) fn hear(self, reply: Reply) {
-        match reply {
-            Reply::Ready { .. } => {
-                self.ask_for_family();
-                self.stored.rest();
-                self.look_at_store();
-            }
-            Reply::Progress { bytes, total, path } => {
-                self.progress.set(Some(Progress { bytes, total, path }));
-            }
-            Reply::Arrived { path } => self.keep_in_mind(path),
-            Reply::Loaded => {
-                self.progress.set(None);
-                self.keep_for_offline();
-                self.look_at_store();
-            }
-            Reply::LoadFailed { notice } => {
-                self.progress.set(None);
-                if self.stage.with_untracked(|stage| *stage == Stage::Loading) {
-                    // It says nothing about the GPU, which another attempt may use.
-                    self.end(notice);
-                } else {
-                    self.gap.set(Some(notice));
-                    self.look_at_store();
-                }
-            }
-            reply @ (Reply::Stored { .. }
-            | Reply::Verified { .. }
-            | Reply::NotKept { .. }
-            | Reply::StoreFailed { .. }) => self.stored.hear(reply),
-            Reply::Failed { id: None, notice } => self.fail(notice),
-            reply => match self.work.get_untracked() {
-                Work::Run => self.hear_of_run(reply),
-                Work::Asked => self.hear_of_request(&reply),
-                // Nobody waits for it any more.
-                Work::Trial(place) if place.with_untracked(Option::is_none) => {
-                    let ends = matches!(
-                        reply,
-                        Reply::Done { .. } | Reply::Ended { .. } | Reply::Failed { .. }
-                    );
-                    if ends {
-                        self.stage.set(Stage::Ready);
-                    }
-                }
-                Work::Trial(place) => {
-                    let is_answered = place
-                        .try_update(|trial| trial.as_mut().is_some_and(|trial| trial.hear(reply)));
-                    if is_answered == Some(true) {
-                        self.go_on_with(place);
-                    }
-                }
-            },
+impl EngineClient for Session {
+    fn on_ready(&self) {
+        self.ask_for_family();
+        self.stored.end_keeper();
+        self.list_stored();
+    }
+
+    fn on_failure(&self, failure: WorkerFailure) {
+        match failure {
+            WorkerFailure::Dead(notice) => self.fail(notice),
+            // Not caused by the GPU, and not solved by the CPU.
+            WorkerFailure::WrongBuild(notice) => self.end(notice),
         }
     }
 
-    /// A file is here; the smallest size may be whole with it.
-    fn keep_in_mind(self, path: String) {
-        self.here.update(|here| {
-            here.insert(path);
+    fn on_family_reply(&self, reply: FamilyReply) {
+        match reply {
+            FamilyReply::Progress { bytes, total, path } => {
+                let progress = Progress { bytes, total, path };
+                self.activity.update(|activity| activity.set_progress(progress));
+            }
+            FamilyReply::FileLoaded { path } => self.on_file_loaded(path),
+            FamilyReply::Loaded => {
+                self.activity.update(|activity| activity.set_download(Download::Done));
+                self.keep_for_offline();
+                self.list_stored();
+            }
+            // Not caused by the GPU, which another attempt may use.
+            FamilyReply::LoadFailed { notice } if self.is_stage(&Stage::Loading) => {
+                self.end(notice);
+            }
+            FamilyReply::LoadFailed { notice } => {
+                let interrupted = Download::Interrupted(notice);
+                self.activity.update(|activity| activity.set_download(interrupted));
+                self.list_stored();
+            }
+        }
+    }
+
+    fn on_text_reply(&self, id: u32, reply: TextReply) {
+        match self.work_of(id) {
+            Some(Work::Text) => self.on_reply_to_run(reply),
+            Some(Work::Trial(slot)) => {
+                let is_last = reply.is_last();
+                self.on_reply_to_trial(slot, is_last, |trial| trial.on_text_reply(id, reply));
+            }
+            // The request was abandoned.
+            Some(Work::Question(_)) | None => {}
+        }
+    }
+
+    fn on_answer(&self, id: u32, reply: AnswerReply) {
+        match self.work_of(id) {
+            Some(Work::Question(handlers)) => self.on_reply_to_question(&handlers, reply),
+            Some(Work::Trial(slot)) => {
+                let is_last = reply.is_last();
+                self.on_reply_to_trial(slot, is_last, |trial| trial.on_answer(id, reply));
+            }
+            // The request was abandoned.
+            Some(Work::Text) | None => {}
+        }
+    }
+
+    fn on_store_reply(&self, reply: StoreReply) {
+        self.stored.on_reply(reply);
+    }
+}
+
+impl Session {
+    /// The work that waits for replies to this request; `None` for one that was replaced by another.
+    fn work_of(self, id: u32) -> Option<Work> {
+        let work = self.activity.with_untracked(|activity| activity.work().cloned());
+        work.filter(|_| id == self.last_id.get_value())
+    }
+
+    /// The smallest size may be complete with this file.
+    fn on_file_loaded(self, path: String) {
+        self.loaded_files.update(|loaded| {
+            loaded.insert(path);
         });
-        let is_loading = self.stage.with_untracked(|stage| *stage == Stage::Loading);
         let has_student = self.family.with_untracked(|family| {
             let family = family.as_ref()?;
-            Some(
-                self.here.with_untracked(|here| family.n_missing_bytes(&family.path()[0], here))
-                    == 0,
-            )
+            let missing = |loaded: &_| family.n_missing_bytes(&family.path()[0], loaded);
+            Some(self.loaded_files.with_untracked(missing) == 0)
         });
-        if is_loading && has_student == Some(true) {
-            self.stage.set(Stage::Ready);
-            let pending = self.pending.try_update_value(Option::take).flatten();
-            if let Some(act) = pending {
+        if self.is_stage(&Stage::Loading) && has_student == Some(true) {
+            let deferred = self.activity.try_update(|activity| activity.become_ready()).flatten();
+            if let Some(act) = deferred {
                 act();
             }
         }
     }
 
-    fn hear_of_run(self, reply: Reply) {
-        let id = match &reply {
-            Reply::Started { id, .. } | Reply::Token { id, .. } | Reply::Done { id, .. } => *id,
-            Reply::Failed { id: Some(id), .. } => *id,
-            _ => return,
-        };
-        // The last words of a text that gave way to another.
-        if self.run.with_untracked(|run| run.as_ref().is_some_and(|run| run.id != id)) {
-            return;
-        }
-        let is_done = matches!(reply, Reply::Done { .. } | Reply::Failed { .. });
-        if let Reply::Failed { notice, .. } = reply {
-            self.refusal.set(Some(notice));
-        } else {
-            self.run.update(|run| {
+    fn on_reply_to_run(self, reply: TextReply) {
+        let is_last = reply.is_last();
+        match reply {
+            TextReply::Failed { notice } => self.run_failure.set(Some(notice)),
+            TextReply::Event(event) => self.run.update(|run| {
                 if let Some(run) = run {
-                    run.hear(&reply);
+                    run.on_event(event);
                 }
-            });
+            }),
         }
-        if is_done {
-            self.stage.set(Stage::Ready);
-        }
-    }
-
-    fn hear_of_request(self, reply: &Reply) {
-        let is_over = matches!(reply, Reply::Ended { .. } | Reply::Failed { .. });
-        let hearer = self.hearer.get_value();
-        if is_over {
-            self.hearer.set_value(None);
-            self.stage.set(Stage::Ready);
-        }
-        if let Some(hear) = hearer {
-            hear(reply);
+        if is_last {
+            self.finish();
         }
     }
 
-    /// Asks for what a trial needs next; when that is nothing, it is over.
-    pub(super) fn go_on_with(self, place: RwSignal<Option<Trial>>) {
-        let id = self.next_id();
-        let request = place.try_update(|trial| trial.as_mut()?.next_request(id)).flatten();
-        match request {
-            Some(request) => self.ask(&request),
-            None => self.stage.set(Stage::Ready),
+    fn on_reply_to_trial(self, slot: TrialSlot, is_last: bool, take: impl FnOnce(&mut Trial)) {
+        self.trial(slot).update(|trial| {
+            if let Some(trial) = trial {
+                take(trial);
+            }
+        });
+        if is_last {
+            self.continue_trial(slot);
+        }
+    }
+
+    fn on_reply_to_question(self, handlers: &QuestionHandlers, reply: AnswerReply) {
+        let end = |status: RequestStatus| {
+            self.finish();
+            (handlers.on_end)(status);
+        };
+        match reply {
+            AnswerReply::Part(answer) => (handlers.on_answer)(answer),
+            AnswerReply::Ended { is_stopped: false } => end(RequestStatus::Done),
+            AnswerReply::Ended { is_stopped: true } => end(RequestStatus::Stopped),
+            AnswerReply::Failed { notice } => end(RequestStatus::Failed(notice)),
+        }
+    }
+
+    /// Ends a view's question that will not be answered.
+    pub(super) fn abandon_question(self, status: RequestStatus) {
+        let work = self.activity.with_untracked(|activity| activity.work().cloned());
+        if let Some(Work::Question(handlers)) = work {
+            (handlers.on_end)(status);
         }
     }
 }

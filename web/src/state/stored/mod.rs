@@ -1,46 +1,46 @@
-//! What this browser keeps of models: asked of the running engine, or of a worker of its own while
-//! no model is loaded.
+//! The models stored in this browser: requested from the running engine, or from a separate worker
+//! while no model is loaded.
 
 mod words;
 
 use boomerang_engine::fetch::{FetchError, Redirects, fetch_text};
-use boomerang_engine::messages::{Reply, Request, Space, StoredReport};
+use boomerang_engine::messages::{Request, StorageSpace, StoreReply, StoreRequest, StoredReport};
 use boomerang_engine::notice::Notice;
 use boomerang_engine::store::{is_kept_only, space, stored_manifest};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-pub use words::{Verification, badge, model_in_words, place_in_words, space_in_words};
+pub use words::{Verification, badge, model_in_words, space_in_words, storage_in_words};
 
 use crate::browser::backend::Backend;
-use crate::browser::engine::Engine;
-use crate::browser::worker::Silence;
+use crate::browser::engine::{Engine, EngineClient};
+use crate::browser::worker::WorkerFailure;
 use crate::state::session::Session;
 
-/// What is known of the store.
+/// The state of the store.
 #[derive(Clone, Copy)]
-pub struct Stored {
-    /// `None` until a worker has looked.
+pub struct StoredModels {
+    /// `None` until a worker has reported it.
     pub report: RwSignal<Option<StoredReport>>,
-    /// Of the model that was verified last.
+    /// Of the last verified model.
     pub verification: RwSignal<Option<Verification>>,
-    /// Why what arrives is not kept.
+    /// Why downloaded files are not stored.
     pub not_kept: RwSignal<Option<String>>,
-    /// What the store could not do.
+    /// Why the last change of the store failed.
     pub failure: RwSignal<Option<Notice>>,
-    /// As far as the browser says.
-    pub space: RwSignal<Option<Space>>,
-    /// Whether the browser clears nothing away by itself.
+    /// As far as the browser reports it.
+    pub space: RwSignal<Option<StorageSpace>>,
+    /// Whether the browser never evicts stored data.
     pub is_persisted: RwSignal<Option<bool>>,
-    /// Whether the manifest is the stored one, for want of a network.
+    /// Whether the manifest is the stored one, because the page is offline.
     pub is_offline: RwSignal<bool>,
     /// The worker that answers while no engine runs.
     keeper: StoredValue<Option<Engine>, LocalStorage>,
-    /// What to ask it once it listens; `None` from then on.
-    waiting: StoredValue<Option<Vec<Request>>>,
+    /// Requests until it listens; `None` from then on.
+    waiting: StoredValue<Option<Vec<StoreRequest>>>,
 }
 
-impl Stored {
+impl StoredModels {
     pub fn new() -> Self {
         Self {
             report: RwSignal::new(None),
@@ -55,13 +55,13 @@ impl Stored {
         }
     }
 
-    /// The manifest at an address, or the one that was stored of it when no server answers.
+    /// The manifest at an address, or the stored one when the server does not respond.
     ///
     /// # Errors
     /// Why it could not be fetched.
     pub async fn manifest(self, url: &str, redirects: Redirects) -> Result<String, FetchError> {
         if is_kept_only(url) {
-            let gone = || FetchError::NotKept { path: "the model of this address".to_owned() };
+            let gone = || FetchError::NotStored { path: "the model of this address".to_owned() };
             return stored_manifest(url).await.ok_or_else(gone);
         }
         let error = match fetch_text(url, redirects).await {
@@ -73,14 +73,14 @@ impl Stored {
         Ok(stored)
     }
 
-    /// Takes in what a worker says of the store.
-    pub fn hear(self, reply: Reply) {
+    /// Updates the state with a reply about the store.
+    pub fn on_reply(self, reply: StoreReply) {
         match reply {
-            Reply::Stored { report } => {
+            StoreReply::Listed { report } => {
                 self.report.set(Some(report));
                 self.ask_browser();
             }
-            Reply::Verified { fingerprint, path, state, n_done, n_files } => {
+            StoreReply::Verified { fingerprint, path, state, n_done, n_files } => {
                 let is_first = n_done == 1;
                 self.verification.update(|verification| {
                     let verification = verification.get_or_insert_default();
@@ -91,21 +91,20 @@ impl Stored {
                     verification.add(path, state);
                 });
             }
-            Reply::NotKept { why, space } => self.not_kept.set(Some(words::not_kept(&why, space))),
-            Reply::StoreFailed { notice } | Reply::Failed { id: None, notice } => {
-                self.failure.set(Some(notice));
+            StoreReply::NotKept { why, space } => {
+                self.not_kept.set(Some(words::not_kept(&why, space)));
             }
-            _ => {}
+            StoreReply::Failed { notice } => self.failure.set(Some(notice)),
         }
     }
 
-    /// Asks the browser to clear nothing away by itself.
+    /// Asks the browser not to evict stored data.
     pub fn persist(self) {
         spawn_local(async move { self.is_persisted.set(space::persist().await) });
     }
 
-    /// Ends the worker that only looks after the store.
-    pub fn rest(self) {
+    /// Terminates the worker that only manages the store.
+    pub fn end_keeper(self) {
         // Not at once: this may be called from one of its messages.
         spawn_local(async move { self.keeper.set_value(None) });
     }
@@ -117,16 +116,12 @@ impl Stored {
         });
     }
 
-    /// Asks the worker that only looks after the store, starting it if need be. It is the one for
-    /// the CPU, which is small and runs everywhere.
-    fn ask_keeper(self, request: Request) {
+    /// Asks the worker that only manages the store, starting it if necessary. It is the one for the
+    /// CPU, which is small and runs everywhere.
+    fn ask_keeper(self, request: StoreRequest) {
         if self.keeper.with_value(Option::is_none) {
             self.waiting.set_value(Some(Vec::new()));
-            let hear = move |heard: Result<(Reply, _), Silence>| match heard {
-                Ok((reply, _)) => self.hear_keeper(reply),
-                Err(silence) => self.failure.set(Some(silence.notice())),
-            };
-            match Engine::start(Backend::Cpu.script(), hear) {
+            match Engine::start(Backend::Cpu.script(), self) {
                 Ok(engine) => self.keeper.set_value(Some(engine)),
                 Err(notice) => self.failure.set(Some(notice)),
             }
@@ -139,59 +134,65 @@ impl Stored {
             None => Some(request),
         });
         if let Some(request) = request.flatten() {
-            self.send_to_keeper(&request);
+            self.send_to_keeper(request);
         }
     }
 
-    fn hear_keeper(self, reply: Reply) {
-        match reply {
-            Reply::Ready { .. } => {
-                let waiting = self.waiting.try_update_value(Option::take).flatten();
-                for request in waiting.unwrap_or_default() {
-                    self.send_to_keeper(&request);
-                }
-            }
-            reply => self.hear(reply),
-        }
-    }
-
-    fn send_to_keeper(self, request: &Request) {
+    fn send_to_keeper(self, request: StoreRequest) {
         self.keeper.with_value(|keeper| {
             if let Some(keeper) = keeper {
-                keeper.ask(request);
+                keeper.ask(&Request::Store(request));
             }
         });
     }
 }
 
-impl Default for Stored {
+/// The replies of the worker that only manages the store.
+impl EngineClient for StoredModels {
+    fn on_ready(&self) {
+        let waiting = self.waiting.try_update_value(Option::take).flatten();
+        for request in waiting.unwrap_or_default() {
+            self.send_to_keeper(request);
+        }
+    }
+
+    fn on_failure(&self, failure: WorkerFailure) {
+        self.failure.set(Some(failure.notice()));
+    }
+
+    fn on_store_reply(&self, reply: StoreReply) {
+        self.on_reply(reply);
+    }
+}
+
+impl Default for StoredModels {
     fn default() -> Self {
         Self::new()
     }
 }
 
 impl Session {
-    /// Has the store looked at, with or without a model.
-    pub fn look_at_store(self) {
-        self.ask_store(Request::Stored);
+    /// Lists the stored models.
+    pub fn list_stored(self) {
+        self.ask_store(StoreRequest::List);
     }
 
-    /// Has a model's stored files compared with their hashes.
+    /// Compares a model's stored files with their hashes.
     pub fn verify_stored(self, fingerprint: String) {
         let verification = Verification { fingerprint: fingerprint.clone(), ..Default::default() };
         self.stored.verification.set(Some(verification));
-        self.ask_store(Request::Verify { fingerprint });
+        self.ask_store(StoreRequest::Verify { fingerprint });
     }
 
-    /// Has a model deleted from the store; one that is loaded goes on writing.
+    /// Deletes a model from the store; if it is loaded, it can still generate.
     pub fn delete_stored(self, fingerprint: String) {
         self.stored.failure.set(None);
-        self.ask_store(Request::Delete { fingerprint });
+        self.ask_store(StoreRequest::Delete { fingerprint });
     }
 
-    fn ask_store(self, request: Request) {
+    fn ask_store(self, request: StoreRequest) {
         if self.has_engine() {
-            self.ask(&request);
+            self.ask(&Request::Store(request));
         } else {
             self.stored.ask_keeper(request);
         }

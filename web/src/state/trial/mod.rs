@@ -1,50 +1,52 @@
-//! Several members with one prompt: what each of them writes, and what it expects along the text of
-//! the teacher, or of the largest that has room here.
+//! Several members with one prompt: what each of them generates, and what it predicts along the text
+//! of the teacher, or of the largest member that fits in memory.
 //!
-//! A trial says which request comes next and takes in the replies; it sends and shows nothing.
+//! A trial provides the next request and is updated by the replies; it sends and shows nothing.
 
 pub mod sweep;
 
 use boomerang_core::plan::Patch;
-use boomerang_engine::messages::{Ending, Reply, Request, ToldGuess};
+use boomerang_engine::messages::{
+    Answer, AnswerReply, Ending, GuessedToken, ModelRequest, Question, TextEvent, TextReply,
+};
 use boomerang_engine::notice::Notice;
 
 use crate::family::{FamilyCard, MemberSize};
 use crate::state::run::{Run, Task};
 
-/// Members that are tried with the same prompt and the same draw.
+/// Members with the same prompt and the same random seed.
 ///
-/// Invariant: there is a part, and the last is the one with which the others are compared.
+/// Invariant: there is a member, and the last is the reference, with which the others are compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
     /// Smallest member first.
-    pub parts: Vec<Part>,
+    pub members: Vec<TrialMember>,
     pub state: TrialState,
-    /// `teacher`, or what stands for it where that has no room.
+    /// `teacher`, or what replaces it where it does not fit in memory.
     pub reference_name: &'static str,
     task: Task,
-    /// The request that is being answered.
+    /// Of the request that is being answered.
     id: u32,
 }
 
 /// One member in a trial.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Part {
+pub struct TrialMember {
     pub patch: Patch,
     pub size: MemberSize,
-    /// The reference takes part without being shown where it was not chosen.
+    /// The reference is included without being shown if it was not selected.
     pub is_shown: bool,
-    writes: bool,
+    generates: bool,
     pub run: Option<Run>,
-    /// What it expects along the reference's text, place by place; empty until it has said so.
-    pub guesses: Vec<ToldGuess>,
+    /// Its predictions along the reference's text, by position; empty until they are computed.
+    pub guesses: Vec<GuessedToken>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrialState {
-    Writing,
-    Guessing,
-    Whole,
+    Generating,
+    Predicting,
+    Done,
     Stopped,
     Failed(Notice),
 }
@@ -58,52 +60,60 @@ impl TrialState {
     }
 }
 
-/// How near a member comes to the reference along the reference's text.
+/// The agreement of a member with the reference along the reference's text.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Nearness {
-    pub n_places: usize,
-    /// Places at which both expect the same token.
+pub struct Agreement {
+    pub n_tokens: usize,
+    /// Tokens that both predict.
     pub n_agreeing: usize,
     /// Mean `KL(reference ‖ member)` of the next token, in nats.
     pub kl: f64,
 }
 
+/// The name of the reference when it is the teacher.
+const TEACHER: &str = "teacher";
+
 impl Trial {
-    /// The members at these stops of the dial write; then all read what the one at `last` wrote, the
-    /// largest that has room.
-    pub fn of_writers(family: &FamilyCard, stops: &[usize], last: usize, task: Task) -> Self {
+    /// The members at these stops of the dial generate; then all predict along the text of the one at
+    /// `last`, the largest that fits in memory.
+    pub fn comparison(family: &FamilyCard, stops: &[usize], last: usize, task: Task) -> Self {
         let mut all: Vec<usize> = stops.iter().copied().filter(|&stop| stop <= last).collect();
         all.push(last);
         all.sort_unstable();
         all.dedup();
-        let part = |&stop: &usize| Part::new(family, stop, stops.contains(&stop), true);
-        Self::new(family, all.iter().map(part).collect(), last, task)
+        let member = |&stop: &usize| TrialMember::new(family, stop, stops.contains(&stop), true);
+        Self::new(family, all.iter().map(member).collect(), last, task)
     }
 
-    /// Only the member at `last` writes, the largest that has room, and those at all stops up to it
-    /// read that.
-    pub fn of_readers(family: &FamilyCard, last: usize, task: Task) -> Self {
-        let parts = (0..=last).map(|stop| Part::new(family, stop, true, stop == last));
-        Self::new(family, parts.collect(), last, task)
+    /// Only the member at `last` generates, the largest that fits in memory, and those at all stops up to
+    /// it predict along its text.
+    pub fn sweep(family: &FamilyCard, last: usize, task: Task) -> Self {
+        let members = (0..=last).map(|stop| TrialMember::new(family, stop, true, stop == last));
+        Self::new(family, members.collect(), last, task)
     }
 
-    fn new(family: &FamilyCard, parts: Vec<Part>, last: usize, task: Task) -> Self {
+    fn new(family: &FamilyCard, members: Vec<TrialMember>, last: usize, task: Task) -> Self {
         let is_teacher = last == family.last_stop();
-        let reference_name = if is_teacher { "teacher" } else { "largest size here" };
-        Self { parts, state: TrialState::Writing, reference_name, task, id: 0 }
+        let reference_name = if is_teacher { TEACHER } else { "largest size that fits" };
+        Self { members, state: TrialState::Generating, reference_name, task, id: 0 }
     }
 
     pub fn is_running(&self) -> bool {
-        matches!(self.state, TrialState::Writing | TrialState::Guessing)
+        matches!(self.state, TrialState::Generating | TrialState::Predicting)
     }
 
     pub fn prompt(&self) -> &str {
         &self.task.prompt
     }
 
-    /// The part with which the others are compared.
-    pub fn reference(&self) -> &Part {
-        &self.parts[self.parts.len() - 1]
+    /// The member with which the others are compared.
+    pub fn reference(&self) -> &TrialMember {
+        &self.members[self.members.len() - 1]
+    }
+
+    /// Whether the reference is the teacher.
+    pub fn is_with_teacher(&self) -> bool {
+        self.reference_name == TEACHER
     }
 
     /// The tokens that the reference has added to the prompt so far.
@@ -111,92 +121,98 @@ impl Trial {
         self.reference().run.as_ref().map(Run::tokens).unwrap_or_default()
     }
 
-    /// What to ask the worker for next, under this number; `None` when nothing is left.
-    pub fn next_request(&mut self, id: u32) -> Option<Request> {
-        if self.state != TrialState::Writing {
+    /// The next request, to be sent with this id; `None` when nothing is left.
+    pub fn next_request(&mut self, id: u32) -> Option<ModelRequest> {
+        if self.state != TrialState::Generating {
             return None;
         }
         self.id = id;
-        // The reference first: the others are compared with it as they write.
-        let last = self.parts.len() - 1;
+        // The reference first: the others are compared with it as they generate.
+        let last = self.members.len() - 1;
         let order = [last].into_iter().chain(0..last);
-        let mut waiting = order.filter(|&place| {
-            let part = &self.parts[place];
-            part.writes && part.run.is_none()
+        let mut waiting = order.filter(|&index| {
+            let member = &self.members[index];
+            member.generates && member.run.is_none()
         });
-        if let Some(place) = waiting.next() {
+        if let Some(index) = waiting.next() {
             let Task { prompt, n_tokens, sampling, .. } = self.task.clone();
-            let part = &mut self.parts[place];
-            let patch = part.patch.clone();
-            part.run = Some(Run::new(id, patch.clone(), part.size, prompt.clone(), sampling));
-            return Some(Request::Generate { id, patch, prompt, n_tokens, sampling });
+            let member = &mut self.members[index];
+            let patch = member.patch.clone();
+            member.run = Some(Run::new(id, patch.clone(), member.size, prompt.clone(), sampling));
+            return Some(ModelRequest::Generate { patch, prompt, n_tokens, sampling });
         }
         let run = self.reference().run.as_ref()?;
         let from = run.prompt_tokens.len().checked_sub(1)?;
         let tokens = [run.prompt_tokens.clone(), run.tokens()].concat();
-        let patches = self.parts.iter().map(|part| part.patch.clone()).collect();
-        self.state = TrialState::Guessing;
-        Some(Request::Guess { id, patches, tokens, from })
+        let patches = self.members.iter().map(|member| member.patch.clone()).collect();
+        self.state = TrialState::Predicting;
+        Some(ModelRequest::Ask(Question::Guess { patches, tokens, from }))
     }
 
-    /// Takes in a reply; whether the request it belongs to is answered with it.
-    pub fn hear(&mut self, reply: Reply) -> bool {
+    /// Updates the trial with a reply to its request to generate.
+    pub fn on_text_reply(&mut self, id: u32, reply: TextReply) {
+        if id != self.id {
+            return;
+        }
         match reply {
-            Reply::Started { id, .. } | Reply::Token { id, .. } | Reply::Done { id, .. } => {
-                if id != self.id {
-                    return false;
-                }
-                let runs = self.parts.iter_mut().filter_map(|part| part.run.as_mut());
-                for run in runs.filter(|run| run.id == id) {
-                    run.hear(&reply);
-                }
-                let Reply::Done { report, .. } = reply else { return false };
-                if report.ending == Ending::Stopped {
+            TextReply::Failed { notice } => self.state = TrialState::Failed(notice),
+            TextReply::Event(event) => {
+                if let TextEvent::Done { report, .. } = &event
+                    && report.ending == Ending::Stopped
+                {
                     self.state = TrialState::Stopped;
                 }
-                true
-            }
-            Reply::Guessed { id, guesses } if id == self.id => {
-                if let Some(part) = self.parts.iter_mut().find(|part| part.guesses.is_empty()) {
-                    part.guesses = guesses;
+                let mut runs = self.members.iter_mut().filter_map(|member| member.run.as_mut());
+                if let Some(run) = runs.find(|run| run.id == id) {
+                    run.on_event(event);
                 }
-                false
             }
-            Reply::Ended { id, is_stopped } if id == self.id => {
-                self.state = if is_stopped { TrialState::Stopped } else { TrialState::Whole };
-                true
-            }
-            Reply::Failed { id: Some(id), notice } if id == self.id => {
-                self.state = TrialState::Failed(notice);
-                true
-            }
-            _ => false,
         }
     }
 
-    /// How near a part comes to the reference; `None` until both have guessed.
-    pub fn nearness(&self, part: &Part) -> Option<Nearness> {
+    /// Updates the trial with an answer to its question.
+    pub fn on_answer(&mut self, id: u32, reply: AnswerReply) {
+        if id != self.id {
+            return;
+        }
+        match reply {
+            AnswerReply::Part(answer) => {
+                let mut members = self.members.iter_mut();
+                if let Answer::Guesses(guesses) = answer
+                    && let Some(member) = members.find(|member| member.guesses.is_empty())
+                {
+                    member.guesses = guesses;
+                }
+            }
+            AnswerReply::Ended { is_stopped: true } => self.state = TrialState::Stopped,
+            AnswerReply::Ended { is_stopped: false } => self.state = TrialState::Done,
+            AnswerReply::Failed { notice } => self.state = TrialState::Failed(notice),
+        }
+    }
+
+    /// `None` until the predictions of both are computed.
+    pub fn agreement(&self, member: &TrialMember) -> Option<Agreement> {
         let expected = &self.reference().guesses;
-        let n_places = part.guesses.len();
-        if n_places == 0 || expected.len() != n_places {
+        let n_tokens = member.guesses.len();
+        if n_tokens == 0 || expected.len() != n_tokens {
             return None;
         }
-        let pairs = part.guesses.iter().zip(expected);
+        let pairs = member.guesses.iter().zip(expected);
         let n_agreeing = pairs.filter(|(own, other)| own.guess.token == other.guess.token).count();
-        let kl = part.guesses.iter().map(|told| told.guess.kl).sum::<f64>() / n_places as f64;
-        Some(Nearness { n_places, n_agreeing, kl })
+        let kl = member.guesses.iter().map(|it| it.guess.kl).sum::<f64>() / n_tokens as f64;
+        Some(Agreement { n_tokens, n_agreeing, kl })
     }
 }
 
-impl Part {
-    fn new(family: &FamilyCard, stop: usize, is_shown: bool, writes: bool) -> Self {
+impl TrialMember {
+    fn new(family: &FamilyCard, stop: usize, is_shown: bool, generates: bool) -> Self {
         let patch = family.path()[stop].clone();
         let size = family.size(&patch);
-        Self { patch, size, is_shown, writes, run: None, guesses: Vec::new() }
+        Self { patch, size, is_shown, generates, run: None, guesses: Vec::new() }
     }
 
-    /// Whether its text is being written.
-    pub fn is_writing(&self) -> bool {
+    /// Whether its text is being generated.
+    pub fn is_generating(&self) -> bool {
         self.run.as_ref().is_some_and(|run| run.report.is_none())
     }
 }

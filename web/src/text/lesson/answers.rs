@@ -1,4 +1,4 @@
-//! What a learner has answered: kept in the browser, handed in as a file.
+//! A learner's answers: saved in the browser, submitted as a file.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use serde_json::json;
 
 use super::Lesson;
 
-/// Answers by the number of their step, the first being 0.
+/// Answers by the index of their step.
 pub type Answers = BTreeMap<usize, String>;
 
-/// The answer sheet of a lesson, for whoever collects it.
+/// The answer sheet of a lesson, to be submitted.
 pub fn answer_sheet(lesson: &Lesson, name: &str, answers: &Answers) -> String {
     let asked = lesson.steps.iter().enumerate().filter_map(|(number, step)| {
         let question = step.question.as_ref()?;

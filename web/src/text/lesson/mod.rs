@@ -1,4 +1,4 @@
-//! Lessons: text beside the bench, step by step, with what is to be seen, done and answered.
+//! Lessons: text next to the bench, step by step, with settings and questions.
 
 mod answers;
 mod parse;
@@ -8,11 +8,11 @@ pub use parse::{LessonError, parse};
 
 use crate::text::controls::Control;
 
-/// A lesson, as its file tells it.
+/// A lesson, as its file defines it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lesson {
     pub title: String,
-    /// Paragraphs for whoever chooses among lessons.
+    /// Paragraphs for the list of lessons.
     pub about: Vec<String>,
     /// At least one.
     pub steps: Vec<Step>,
@@ -23,7 +23,7 @@ pub struct Lesson {
 pub struct Step {
     pub title: String,
     pub paragraphs: Vec<String>,
-    /// The state of the page, as the query of its address; what it leaves out stays as it is.
+    /// The state of the page, as the query of its address; what it does not contain stays.
     pub state: Option<String>,
     pub hidden: Vec<Control>,
     pub locked: Vec<Control>,
@@ -45,14 +45,14 @@ pub enum Kind {
     Choice(Vec<String>),
 }
 
-/// The lessons that come with the page, by the names in their addresses.
+/// The built-in lessons, by the names in their addresses.
 pub const BUILT_IN: [(&str, &str); 3] = [
     ("sizes", include_str!("../../../lessons/sizes.md")),
     ("layers", include_str!("../../../lessons/layers.md")),
     ("chance", include_str!("../../../lessons/chance.md")),
 ];
 
-/// The lesson of that name, if it comes with the page.
+/// The built-in lesson of that name.
 pub fn built_in(name: &str) -> Option<Lesson> {
     let (_, text) = BUILT_IN.into_iter().find(|(own, _)| *own == name)?;
     parse(text).ok()
@@ -64,12 +64,12 @@ mod tests {
     use crate::text::link::Link;
 
     #[test]
-    fn the_lessons_of_the_page_are_lessons() {
+    fn the_built_in_lessons_are_valid() {
         for (name, text) in BUILT_IN {
             let lesson = parse(text).unwrap_or_else(|error| panic!("{name}: {error}"));
             for step in &lesson.steps {
                 let link = Link::parse(step.state.as_deref().unwrap_or_default());
-                assert!(link.unread.is_empty(), "{name}, {}: {:?}", step.title, link.unread);
+                assert!(link.invalid.is_empty(), "{name}, {}: {:?}", step.title, link.invalid);
                 assert!(link.others.is_empty(), "{name}, {}: {:?}", step.title, link.others);
             }
         }

@@ -1,20 +1,20 @@
 //! A lesson's file: Markdown, with a few lines `key: value` below the heading of a step.
 //!
-//! Only what a card needs of Markdown is read: headings and paragraphs. All of it is shown as text.
+//! Only headings and paragraphs of Markdown are supported. All of it is shown as text.
 
 use thiserror::Error;
 
 use super::{Kind, Lesson, Question, Step};
 use crate::text::controls;
 
-/// Why a file is no lesson.
+/// Why a file is not a lesson.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum LessonError {
     #[error("the first line is {found:?}; expected the title, as in \"# Smaller models\"")]
     Title { found: String },
-    #[error("there is no step; expected at least one heading like \"## Turn the dial\"")]
+    #[error("no steps found; expected at least one heading like \"## Turn the dial\"")]
     Steps,
-    #[error("line {line}: {key}: {value:?} means nothing; expected {expected}")]
+    #[error("line {line}: {key}: invalid value {value:?}; expected {expected}")]
     Value { line: usize, key: &'static str, value: String, expected: &'static str },
     #[error("line {line}: \"expect\" without a \"question\" above it")]
     Expect { line: usize },
@@ -23,7 +23,7 @@ pub enum LessonError {
 const CONTROLS: &str = "some of dial, strip, curve, prompt, chance, output, share";
 
 /// # Errors
-/// [`LessonError`] names the line and what was expected there.
+/// [`LessonError`] with the line and what was expected there.
 pub fn parse(text: &str) -> Result<Lesson, LessonError> {
     let mut lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
     let first = lines.by_ref().find(|(_, line)| !line.is_empty());
@@ -32,7 +32,7 @@ pub fn parse(text: &str) -> Result<Lesson, LessonError> {
         first.strip_prefix("# ").ok_or_else(|| LessonError::Title { found: first.to_owned() })?;
 
     let (mut about, mut steps) = (Vec::new(), Vec::<Step>::new());
-    // Keys stand directly below a heading, before the first empty line.
+    // Keys are directly below a heading, before the first empty line.
     let mut is_below_heading = false;
     let mut is_in_paragraph = false;
     for (number, line) in lines {
@@ -68,7 +68,7 @@ pub fn parse(text: &str) -> Result<Lesson, LessonError> {
     Ok(Lesson { title: title.trim().to_owned(), about, steps })
 }
 
-/// Reads `key: value` into a step; false when the line is of another kind.
+/// Reads `key: value` into a step; false for any other line.
 fn read_key(step: &mut Step, line: &str, number: usize) -> Result<bool, LessonError> {
     let Some((key, value)) = line.split_once(':') else { return Ok(false) };
     let value = value.trim();
@@ -126,7 +126,7 @@ mod tests {
                           ## Two\nquestion: Yes?\nexpect: yes | no\nText at once.\n";
 
     #[test]
-    fn a_file_is_read_as_it_is_meant() {
+    fn a_lesson_is_parsed() {
         let lesson = parse(LESSON).unwrap();
         assert_eq!(
             (lesson.title.as_str(), lesson.about.join("|")),
@@ -146,17 +146,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told_with_its_line() {
+    fn errors_have_their_line() {
         assert!(matches!(parse("Sizes"), Err(LessonError::Title { .. })));
         assert_eq!(parse("# Sizes\ntext"), Err(LessonError::Steps));
         let error = parse("# Sizes\n## One\nlock: wheel").unwrap_err();
-        assert!(error.to_string().starts_with("line 3: lock: \"wheel\" means nothing"), "{error}");
+        assert!(error.to_string().starts_with("line 3: lock: invalid value \"wheel\""), "{error}");
         assert_eq!(parse("# S\n## One\nexpect: text"), Err(LessonError::Expect { line: 3 }));
     }
 
     proptest! {
         #[test]
-        fn no_file_breaks_the_reader(text in "(#{0,3} ?[a-z:|? ]{0,12}\n){0,8}") {
+        fn no_file_makes_the_parser_panic(text in "(#{0,3} ?[a-z:|? ]{0,12}\n){0,8}") {
             let _ = parse(&text);
         }
     }

@@ -1,4 +1,4 @@
-//! Links that come back as they went, and links that cannot.
+//! Links that survive a round trip, and invalid links.
 
 use proptest::option::of;
 use proptest::prelude::*;
@@ -26,10 +26,10 @@ fn a_prompt_can_be_read_in_the_address() {
 #[test]
 fn a_value_that_means_nothing_is_told() {
     let link = Link::parse("?k=seven&s=-1&t=NaN&b=012&h=<b>&n=0&p=a");
-    let keys: Vec<&str> = link.unread.iter().map(|(key, _)| key.as_str()).collect();
+    let keys: Vec<&str> = link.invalid.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(keys, ["k", "s", "t", "b", "h", "n"]);
     assert_eq!(link.prompt.as_deref(), Some("a"));
-    assert_eq!(link.complaints(&tiny()).len(), 6);
+    assert_eq!(link.problems(&tiny()).len(), 6);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn parameters_of_others_stay() {
 }
 
 #[test]
-fn a_broken_escape_stands_for_itself() {
+fn a_broken_escape_is_kept() {
     assert_eq!(Link::parse("p=100%&x=%zz").prompt.as_deref(), Some("100%"));
     assert_eq!(decode("%zz %+1 %4"), "%zz % 1 %4");
 }
@@ -49,8 +49,8 @@ fn a_stop_that_is_not_there_is_told_and_not_taken() {
     let family = tiny();
     let link = Link::parse("?k=9");
     assert_eq!(link.patch(&family), None);
-    assert!(link.complaints(&family)[0].contains("stop 9"), "{:?}", link.complaints(&family));
-    assert!(Link::parse("?k=1").complaints(&family).is_empty());
+    assert!(link.problems(&family)[0].contains("stop 9"), "{:?}", link.problems(&family));
+    assert!(Link::parse("?k=1").problems(&family).is_empty());
 }
 
 #[test]
@@ -59,17 +59,17 @@ fn blocks_of_another_family_are_not_taken() {
     assert_eq!(Link::parse("?b=0100").patch(&family).unwrap().layers(), [1]);
     let link = Link::parse("?b=01000");
     assert_eq!(link.patch(&family), None);
-    assert!(link.complaints(&family)[0].contains("5 blocks"));
+    assert!(link.problems(&family)[0].contains("5 blocks"));
 }
 
 #[test]
 fn a_link_of_another_model_says_so() {
     let family = tiny();
     let ours = Link { fingerprint: Some(family.fingerprint().to_owned()), ..Link::default() };
-    assert!(ours.is_of(&family) && ours.complaints(&family).is_empty());
+    assert!(ours.is_of(&family) && ours.problems(&family).is_empty());
     let theirs = Link::parse("?h=0123456789ab");
     assert!(!theirs.is_of(&family));
-    assert!(theirs.complaints(&family)[0].contains("another model"));
+    assert!(theirs.problems(&family)[0].contains("another model"));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn only_sizes_that_are_there_are_compared() {
     assert_eq!(Link::parse("?c=2-0-0").compared(&family), [0, 2]);
     let link = Link::parse("?c=2-7");
     assert_eq!(link.compared(&family), [0, 1, 2]);
-    assert!(link.complaints(&family)[0].contains('7'));
+    assert!(link.problems(&family)[0].contains('7'));
 }
 
 prop_compose! {
@@ -101,7 +101,7 @@ prop_compose! {
     ) -> Link {
         Link {
             bundle, order, stop, blocks, compared, prompt, n_tokens, seed, temperature, fingerprint, hidden,
-            locked, others, unread: Vec::new(),
+            locked, others, invalid: Vec::new(),
         }
     }
 }
@@ -115,7 +115,7 @@ proptest! {
     #[test]
     fn no_address_is_too_odd_to_read(query in ".*") {
         let link = Link::parse(&query);
-        let again = Link { unread: Vec::new(), ..link.clone() };
+        let again = Link { invalid: Vec::new(), ..link.clone() };
         prop_assert_eq!(Link::parse(&link.query()), again);
     }
 }

@@ -6,12 +6,12 @@ use super::{N_TOKENS, Native, PROMPT, ids};
 
 const TEMPERATURE: f64 = 1.5;
 
-/// What stop 1 writes, in native code.
+/// What stop 1 generates, in native code.
 fn expected(native: &Native, temperature: f64, seed: u64) -> Vec<u32> {
     native.tokens(&native.path()[1], Sampling::Random { temperature, seed })
 }
 
-/// The page with a drawn text of stop 1.
+/// The page with a sampled text of stop 1.
 async fn drawn(native: &Native, seed: u64) -> Page {
     let prompt = PROMPT.replace(' ', "+");
     let query = format!("explore/?k=1&s={seed}&t={TEMPERATURE}&n={N_TOKENS}&p={prompt}");
@@ -28,16 +28,16 @@ async fn wait_for(page: &Page, tokens: &[u32]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_text_that_stands_there_is_drawn_again_for_another_seed_and_temperature() {
+async fn the_current_text_is_sampled_again_for_another_seed_and_temperature() {
     let native = Native::open();
     let page = drawn(&native, 1).await;
     let report = page.text(".output-box .run-report").await;
-    assert!(!report.contains("drawn again"), "{report}");
+    assert!(!report.contains("resampled"), "{report}");
     for seed in [2, 3, 1] {
         page.set("#seed", &seed.to_string()).await;
         wait_for(&page, &expected(&native, TEMPERATURE, seed)).await;
         let report = page.text(".output-box .run-report").await;
-        assert!(report.contains("drawn again without running the model"), "{report}");
+        assert!(report.contains("resampled without running the model"), "{report}");
     }
     page.set("#temperature", "0.7").await;
     wait_for(&page, &expected(&native, 0.7, 1)).await;
@@ -45,7 +45,7 @@ async fn a_text_that_stands_there_is_drawn_again_for_another_seed_and_temperatur
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_last_wish_counts_where_several_come_quickly() {
+async fn the_last_of_several_quick_changes_counts() {
     let native = Native::open();
     let page = drawn(&native, 1).await;
     let script = "const field = document.querySelector('#seed'); \
@@ -58,7 +58,7 @@ async fn the_last_wish_counts_where_several_come_quickly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_prompt_is_not_written_before_the_reader_says_so() {
+async fn another_prompt_is_not_generated_before_the_user_asks() {
     let native = Native::open();
     let page = drawn(&native, 1).await;
     let before = page.attribute("#output", "data-token-ids").await;
