@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use boomerang_core::checkpoint::{Precision, model_to_bytes};
+use boomerang_core::checkpoint::{
+    Checkpoint, FingerprintsFile, ModelFingerprint, Precision, model_to_bytes,
+};
 use boomerang_core::config::ModelConfig;
 use boomerang_core::distill::Initialization;
 use boomerang_core::generate::Sampling;
@@ -186,6 +188,7 @@ async fn an_invalid_family_is_refused_with_the_reason() {
         (change("teacher/model.safetensors", &long), "own/teacher/model.safetensors"),
         (change("student/model.safetensors", b"version https://git-lfs"), "git lfs pull"),
         (change("teacher/model.safetensors", &good[4].1), "model.layers.4."),
+        (change("student/tokenizer.json", b"{\"model\": {}}"), "different tokenizers"),
     ];
     for (files, reason) in &cases {
         let words = bring(&page, folder.path(), files).await;
@@ -195,6 +198,35 @@ async fn an_invalid_family_is_refused_with_the_reason() {
     let path = folder.path().join("own.zip");
     fs::write(&path, b"PK no zip").unwrap();
     assert!(choose(&page, "#own-zip", &path).await.contains("not a zip"));
+    page.close().await;
+}
+
+/// The fingerprint of a safetensors file's weights.
+fn weights_fingerprint(file: &[u8]) -> String {
+    Checkpoint::parse([("x".to_owned(), file)]).unwrap().weights_fingerprint()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_student_of_another_teacher_is_refused_with_both_fingerprints() {
+    let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
+    let good = checkpoints(&family);
+    let (teacher, other) = (weights_fingerprint(&good[1].1), "0".repeat(64));
+    let made_from = |weights: &str| {
+        let teacher = ModelFingerprint { weights: weights.to_owned(), tokenizer: None };
+        let json = serde_json::to_vec(&FingerprintsFile::new(teacher)).unwrap();
+        let name = "own/run/student/fingerprints.json".to_owned();
+        [good.clone(), vec![(name, json)]].concat()
+    };
+    let page = Page::open(&[], "models/?device=cpu").await;
+    bring(&page, folder.path(), &made_from(&other)).await;
+    page.click("#own-take").await;
+    page.wait_for("#own .notice", "role", &["alert"]).await;
+    let words = page.text("#own").await;
+    assert!(words.contains(&other) && words.contains(&teacher), "{words}");
+
+    bring(&page, folder.path(), &made_from(&teacher)).await;
+    page.click("#own-take").await;
+    page.wait_until("return document.querySelector('#own-state a') !== null;", json!(true)).await;
     page.close().await;
 }
 

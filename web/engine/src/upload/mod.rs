@@ -4,6 +4,7 @@
 //! uploaded ones.
 
 mod archive;
+mod identity;
 mod packing;
 mod source;
 mod tree;
@@ -22,6 +23,7 @@ use crate::notice::{Notice, chain};
 use crate::throttle::Throttle;
 use crate::worker::{Worker, now_millis, post, post_with};
 use archive::BlobReader;
+use identity::TeacherIdentity;
 use source::Source;
 use tree::{ModelFolder, Tree, UNUSABLE, WHAT_TO_UPLOAD, Weights, folder_name};
 
@@ -32,7 +34,7 @@ const MOST_INDEX: u64 = 1 << 24;
 
 /// What was uploaded: inspected, but not copied.
 pub(crate) enum Upload {
-    Checkpoints { family: Box<CutFamily>, sources: Vec<Source> },
+    Checkpoints { family: Box<CutFamily>, sources: Vec<Source>, teacher: Option<TeacherIdentity> },
     Bundle { json: String, files: Vec<(String, Source)> },
 }
 
@@ -80,8 +82,8 @@ impl Worker {
         };
         let packed = match upload {
             Upload::Bundle { json, files } => packing::bundle(json, files, on_bytes).await,
-            Upload::Checkpoints { family, sources } => {
-                packing::checkpoints(&family, &sources, on_bytes).await
+            Upload::Checkpoints { family, sources, teacher } => {
+                packing::checkpoints(&family, &sources, teacher.as_ref(), on_bytes).await
             }
         };
         let (manifest, files) = packed.map_err(unusable)?;
@@ -164,6 +166,7 @@ async fn checkpoints(
     let sizes: Vec<usize> = configs.iter().map(ModelConfig::n_layers).collect();
     let n_layers = (plan.n_teacher_layers(), plan.n_student_layers());
     let (teacher, student) = tree::assign_roles(&paths, &sizes, plan_folder, n_layers)?;
+    identity::check_tokenizers(&sources, &models[teacher], &models[student]).await?;
     let teacher_weights = weights(&sources, &models[teacher]).await?;
     let student_weights = weights(&sources, &models[student]).await?;
     let tokenizer = models[teacher].tokenizer.or(models[student].tokenizer);
@@ -182,7 +185,9 @@ async fn checkpoints(
         },
     );
     let family = family.map_err(|error| chain(&error))?;
-    Ok(Upload::Checkpoints { family: Box::new(family), sources })
+    let folders = (&models[teacher], &models[student]);
+    let identity = TeacherIdentity::read(&sources, folders, &teacher_weights).await?;
+    Ok(Upload::Checkpoints { family: Box::new(family), sources, teacher: identity })
 }
 
 /// The headers of each weight file of a model.

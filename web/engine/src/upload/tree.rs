@@ -20,6 +20,8 @@ pub(super) struct ModelFolder {
     pub(super) generation: Option<usize>,
     pub(super) weights: Weights,
     pub(super) tokenizer: Option<usize>,
+    /// `fingerprints.json`.
+    pub(super) fingerprints: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +79,8 @@ pub(super) fn sort(names: &[String]) -> Result<Tree, Notice> {
         if let Some(weights) = one.or_else(index) {
             let generation = find(&path, "generation_config.json");
             let tokenizer = find(&path, "tokenizer.json");
-            models.push(ModelFolder { path, config, generation, weights, tokenizer });
+            let fingerprints = find(&path, "fingerprints.json");
+            models.push(ModelFolder { path, config, generation, weights, tokenizer, fingerprints });
         }
     }
     let plans = folders_with(PLAN);
@@ -155,7 +158,7 @@ mod tests {
         names.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    const FAMILY: [&str; 8] = [
+    const FAMILY: [&str; 9] = [
         "own/teacher/config.json",
         "own/teacher/model.safetensors",
         "own/teacher/tokenizer.json",
@@ -164,6 +167,7 @@ mod tests {
         "own/run/student/model-1.safetensors",
         "own/run/student/student_config.json",
         "own/teacher/generation_config.json",
+        "own/run/student/fingerprints.json",
     ];
 
     #[test]
@@ -173,6 +177,7 @@ mod tests {
         assert_eq!(paths, ["own/teacher/", "own/run/student/"]);
         assert_eq!([models[0].weights, models[1].weights], [Weights::One(1), Weights::Index(4)]);
         assert_eq!([models[0].generation, models[1].generation], [Some(7), None]);
+        assert_eq!([models[0].fingerprints, models[1].fingerprints], [None, Some(8)]);
         assert_eq!(plans, [("own/run/student/".to_owned(), 6)]);
     }
 

@@ -85,7 +85,7 @@ prop_compose! {
     fn links()(
         bundle in of(".*"),
         order in of(prop::sample::select(vec![
-            OrderChoice::First, OrderChoice::Last, OrderChoice::Unlike, OrderChoice::Bundle,
+            OrderChoice::First, OrderChoice::Last, OrderChoice::LeastSimilar, OrderChoice::Bundle,
         ])),
         stop in of(any::<usize>()),
         blocks in of(prop::collection::vec(any::<bool>(), 1..40)),
