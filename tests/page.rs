@@ -1,16 +1,16 @@
 /// Accessibility: what axe-core finds.
 mod axe;
-/// What goes wrong, and what the page makes of it.
+/// Failures, and how the page handles them.
 mod failures;
-/// What works before a weight is there.
+/// What works before any weights are loaded.
 mod first;
-/// The model as it arrives: what works before all of it is there.
+/// The model while it is loaded: what works before it is complete.
 mod growing;
-/// Inside one size, and this machine: what the page says is what native code computes.
+/// Inside one size, and this machine: the page shows what native code computes.
 mod lens;
 /// Lessons, and parts of the bench that are hidden or locked.
 mod lessons;
-/// The address of the page: what it says, and what it brings back.
+/// The address of the page: what it contains, and what it restores.
 mod links;
 /// A window that follows another.
 mod mirror;
@@ -18,15 +18,15 @@ mod mirror;
 mod narrow;
 /// A page whose server is gone.
 mod offline;
-/// Families of the reader's own, and those of other servers.
+/// Uploaded families, and those on other servers.
 mod own;
-/// Zips of the reader's: what comes out of them is what was packed.
+/// Uploaded zips: their files are checked.
 mod packed;
-/// A text that is drawn again with other chances.
-mod redrawn;
-/// What the browser keeps from one visit to the next.
+/// A text that is sampled again with other settings.
+mod resampled;
+/// What is stored in the browser between visits.
 mod storage;
-/// A student taught in the page.
+/// A student distilled in the page.
 mod teach;
 /// Several sizes with one prompt: side by side, and in one table.
 mod trials;
@@ -159,7 +159,7 @@ async fn on_a_software_gpu_student_and_teacher_give_the_tokens_of_native_code() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_software_gpu_is_not_chosen_by_itself() {
+async fn a_software_gpu_is_not_chosen_automatically() {
     let page = Page::open(&SOFTWARE_GPU, "explore/").await;
     page.ready().await;
     assert_eq!(page.attribute("main", "data-backend").await, "cpu");

@@ -1,15 +1,15 @@
-// Keeps the page for the time without a network. Weights are not kept here: the model's worker
-// keeps them, file by file, so that a download can go on where it ended.
+// Caches the page for offline use. Weights are not cached here: the model's worker stores them, file
+// by file, so that a download can be resumed.
 //
 // `cargo xtask page` fills in the build and its files; the page registers this with ?engine=… when
-// its model is here.
+// its model is loaded.
 
 const BUILD = "__BUILD__";
 const FILES = __FILES__;
 const CACHE = `boomerang-page-${BUILD}`;
 const ENGINE = new URL(self.location).searchParams.get("engine") ?? "cpu";
 
-/** Everything but the engine for the other kind of device, and what teaches. */
+/** Everything except the engine for the other kind of device, and the distillation. */
 function wanted() {
     return FILES.filter((file) => !file.includes("engine-") || file.includes(`engine-${ENGINE}`));
 }

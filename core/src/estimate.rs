@@ -48,6 +48,16 @@ impl Estimate {
         }
     }
 
+    /// Of a share in percent: `61.3 % ± 4.9`; without the error where it is unknown.
+    pub fn to_percent(self) -> String {
+        let Self { mean, stderr } = self.scaled(100.0);
+        if stderr.is_finite() {
+            format!("{mean:.1} % ± {stderr:.1}")
+        } else {
+            format!("{mean:.1} %")
+        }
+    }
+
     /// The same estimate in another unit, such as percent.
     pub fn scaled(self, factor: f64) -> Self {
         Self { mean: self.mean * factor, stderr: self.stderr * factor.abs() }
@@ -98,6 +108,8 @@ mod tests {
     fn an_unknown_error_is_not_shown() {
         assert_eq!(Estimate { mean: 0.5, stderr: 0.25 }.to_text(2), "0.50 ± 0.25");
         assert_eq!(Estimate { mean: 0.5, stderr: f64::NAN }.to_text(2), "0.50");
+        assert_eq!(Estimate { mean: 0.6125, stderr: 0.0489 }.to_percent(), "61.3 % ± 4.9");
+        assert_eq!(Estimate { mean: 0.5, stderr: f64::NAN }.to_percent(), "50.0 %");
     }
 
     #[test]

@@ -11,7 +11,7 @@ export async function load(name, [kind, ...values]) {
   return performance.now() - start;
 }
 
-/// Continues a prompt with the likeliest tokens: { tokens, firstMillis, restMillis }.
+/// Continues a prompt greedily: { tokens, firstMillis, restMillis }.
 export function decode(name, prompt, nTokens) {
   return engines.get(name).decode(prompt, nTokens);
 }
@@ -21,7 +21,7 @@ export function end(name) {
   engines.delete(name);
 }
 
-/// A worker, and who waits for what it says.
+/// A worker, and the listeners that wait for its messages.
 class Engine {
   constructor(script) {
     this.worker = new Worker(script, { type: "module" });
@@ -30,8 +30,8 @@ class Engine {
     this.worker.onerror = (event) => this.fail?.(new Error(event.message ?? "the worker did not load"));
   }
 
-  /// Resolves with the first thing but undefined that `hear` makes of a message.
-  until(hear) {
+  /// Resolves with the first result of `take` for a message that is not undefined.
+  until(take) {
     return new Promise((resolve, reject) => {
       const settle = (how, value) => {
         this.listeners.delete(listener);
@@ -39,8 +39,8 @@ class Engine {
       };
       const listener = (message) => {
         try {
-          const heard = hear(message);
-          if (heard !== undefined) settle(resolve, heard);
+          const taken = take(message);
+          if (taken !== undefined) settle(resolve, taken);
         } catch (error) {
           settle(reject, error);
         }
@@ -51,8 +51,8 @@ class Engine {
   }
 }
 
-/// The worker of the explorer. What is said to it and what it says is in web/engine/src/messages.rs,
-/// where a test holds on to the bytes that are written and read here.
+/// The worker of the explorer. Its protocol is in web/engine/src/messages/, where a test checks the
+/// bytes that are written and read here.
 class Boomerang extends Engine {
   constructor() {
     super("/engine/engine-cpu_loader.js");
@@ -61,23 +61,23 @@ class Boomerang extends Engine {
 
   async load(bundle, nStudentLayers) {
     this.patch = Array(nStudentLayers).fill(true);
-    await this.hear((reply) => reply.ready);
+    await this.receive((reply) => reply.ready);
     const url = new URL(`${bundle}manifest.json`, location.href).href;
     const manifest = await (await fetch(url)).text();
-    this.send(new Bytes().number(0).text(url).text(manifest).number(ALL_SIZES));
-    await this.hear((reply) => reply.loaded);
+    this.send(new Bytes().number(0).number(0).text(url).text(manifest).number(ALL_SIZES));
+    await this.receive((reply) => reply.loaded);
   }
 
   async decode(prompt, nTokens) {
     const id = ++this.nTexts;
     const text = prompt.map((token) => `t${token}`).join(" ");
     const tokens = [];
-    const answer = this.hear((reply) => {
+    const answer = this.receive((reply) => {
       if (reply.promptTokens) expect(prompt, reply.promptTokens);
       if (reply.token !== undefined) tokens.push(reply.token);
       return reply.report;
     });
-    const request = new Bytes().number(5).number(id).number(this.patch.length);
+    const request = new Bytes().number(1).number(id).number(0).number(this.patch.length);
     this.patch.forEach((isPatched) => request.number(Number(isPatched)));
     this.send(request.text(text).number(nTokens).number(0));
     return { tokens, ...(await answer) };
@@ -87,7 +87,7 @@ class Boomerang extends Engine {
     this.worker.postMessage([Uint8Array.from(request.list)]);
   }
 
-  hear(take) {
+  receive(take) {
     return this.until(([bytes]) => {
       const reply = read(new Reader(bytes));
       if (reply.failed) throw new Error(reply.failed.join(" "));
@@ -96,28 +96,38 @@ class Boomerang extends Engine {
   }
 }
 
-/// What of the worker's messages is needed here.
+/// The part of the worker's messages that is needed here.
 function read(bytes) {
   const kind = bytes.number();
   if (kind === 0) return { ready: true };
-  if (kind === 3) return { loaded: true };
-  if (kind === 4) return { failed: [bytes.text(), bytes.text(), bytes.text()] };
-  if (kind === 5) return { id: bytes.number(), promptTokens: bytes.numbers() };
-  if (kind === 6) return { id: bytes.number(), token: bytes.number() };
-  if (kind === 7) {
-    const [id, rest, nTokens, nReused] = [bytes.number(), bytes.text(), bytes.number(), bytes.number()];
-    if (nReused) return { id, failed: [`${nReused} of ${nTokens} tokens were not computed`] };
-    return { id, rest, report: { firstMillis: bytes.float(), restMillis: bytes.float() } };
-  }
-  if (kind === FAILED) {
-    const id = bytes.number() === 1 ? bytes.number() : undefined;
-    return { id, failed: [bytes.text(), bytes.text(), bytes.text()] };
-  }
+  if (kind === 1) return { failed: readNotice(bytes) };
+  if (kind === 2) return readFamily(bytes);
+  if (kind === 3) return readText(bytes);
   return {};
 }
 
-/// The last kind of message.
-const FAILED = 22;
+function readFamily(bytes) {
+  const kind = bytes.number();
+  if (kind === 2) return { loaded: true };
+  if (kind === 3) return { failed: readNotice(bytes) };
+  return {};
+}
+
+function readText(bytes) {
+  const [id, isFailure] = [bytes.number(), bytes.number()];
+  if (isFailure) return { id, failed: readNotice(bytes) };
+  const kind = bytes.number();
+  if (kind === 0) return { id, promptTokens: bytes.numbers() };
+  if (kind === 1) return { id, token: bytes.number() };
+  const [rest, nTokens, nReused] = [bytes.text(), bytes.number(), bytes.number()];
+  if (nReused) return { id, failed: [`${nReused} of ${nTokens} tokens were not computed`] };
+  return { id, rest, report: { firstMillis: bytes.float(), restMillis: bytes.float() } };
+}
+
+function readNotice(bytes) {
+  return [bytes.text(), bytes.text(), bytes.text()];
+}
+
 /// More than there are.
 const ALL_SIZES = 1 << 20;
 

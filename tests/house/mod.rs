@@ -184,7 +184,7 @@ fn every_module_is_on_the_map() {
 
 #[test]
 fn every_view_of_the_page_gets_a_folder_when_it_is_built() {
-    let places = text(root().join("web/src/place.rs"));
+    let places = text(root().join("web/src/browser/view.rs"));
     let finish = text(root().join("xtask/src/finish.rs"));
     let list = finish.split("const VIEWS").nth(1).and_then(|rest| rest.split(';').nth(1)).unwrap();
     let built: BTreeSet<&str> = list.split('"').skip(1).step_by(2).collect();

@@ -13,7 +13,7 @@ const WATCH_WORKERS: &str = "window.workers = []; const Own = window.Worker; \
                                  window.workers.push(worker); return worker; };";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn when_the_worker_dies_the_texts_stay_and_the_next_one_goes_on() {
+async fn when_the_worker_dies_the_texts_stay_and_the_next_one_takes_over() {
     let page = Page::open(&[], "explore/").await;
     page.wait_for("main", "data-state", &["offered"]).await;
     page.run(WATCH_WORKERS, Vec::new()).await;
@@ -39,7 +39,7 @@ async fn when_the_worker_dies_the_texts_stay_and_the_next_one_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_of_another_build_is_told_apart() {
+async fn a_worker_of_another_build_is_recognized() {
     let page = Page::open(&[], "explore/").await;
     page.wait_for("main", "data-state", &["offered"]).await;
     page.run(WATCH_WORKERS, Vec::new()).await;
@@ -54,13 +54,13 @@ async fn a_worker_of_another_build_is_told_apart() {
     page.close().await;
 }
 
-/// Has the page take the software GPU for a real one.
+/// Makes the page treat the software GPU as a real one.
 const REAL_GPU: &str = "const most = 2 ** 30; GPU.prototype.requestAdapter = async () => ({\
                             info: {vendor: 'acme'}, features: new Set(), \
                             limits: {maxStorageBufferBindingSize: most, maxBufferSize: most}});";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_missing_is_no_failure_of_the_gpu() {
+async fn a_missing_file_is_not_a_failure_of_the_gpu() {
     let folder = copied_bundle();
     let missing = "student/layer-00.safetensors";
     fs::remove_file(folder.path().join(missing)).unwrap();
@@ -76,7 +76,7 @@ async fn a_file_that_is_missing_is_no_failure_of_the_gpu() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bundle_that_is_none_is_told_on_every_view() {
+async fn an_invalid_bundle_is_reported_on_every_view() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(MANIFEST), "{\"format\": \"zip\", \"version\": 1}").unwrap();
     let page = Page::open_with(folder.path(), &[], "").await;

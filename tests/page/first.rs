@@ -10,7 +10,7 @@ use super::{Native, PROMPT, copied_bundle, ids, manifest};
 
 /// Addresses of everything that the page has fetched.
 const FETCHED: &str = "return performance.getEntriesByType('resource').map(e => e.name);";
-/// The same, to go on with.
+/// The same, to be continued.
 const FETCHED_NAMES: &str =
     "return performance.getEntriesByType('resource').map(e => new URL(e.name).pathname)";
 
@@ -19,7 +19,7 @@ async fn fetched(page: &Page) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_the_model_is_fetched_before_somebody_asks() {
+async fn nothing_of_the_model_is_fetched_before_it_is_requested() {
     let page = Page::open(&[], "").await;
     page.wait_for("main", "data-state", &["offered"]).await;
     page.wait_until("return document.querySelector('.recorded-text') !== null;", json!(true)).await;

@@ -27,7 +27,7 @@ fn copy(path: &str, folder: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sizes_that_are_here_write_while_the_rest_does_not_come() {
+async fn loaded_sizes_generate_while_the_rest_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let missing = bundle_without_its_end(folder.path());
     let page = Page::open_with(folder.path(), &[], "explore/").await;
@@ -41,7 +41,7 @@ async fn sizes_that_are_here_write_while_the_rest_does_not_come() {
     assert_eq!(tokens_at(&page, 0).await, expected[0]);
     assert_eq!(tokens_at(&page, last - 1).await, expected[last - 1]);
 
-    // The teacher lacks a layer, and the page says which.
+    // The teacher lacks a layer, and the page names it.
     assert_eq!(tokens_at(&page, last).await, Vec::<u32>::new());
     let refusal = page.text(".output-box .notice").await;
     assert!(refusal.contains(&missing), "{refusal}");
@@ -54,7 +54,7 @@ async fn sizes_that_are_here_write_while_the_rest_does_not_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_student_there_is_nothing_to_write_with() {
+async fn without_the_student_nothing_can_be_generated() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = manifest();
     let student = manifest.files_of(&Patch::none(&manifest.plan));

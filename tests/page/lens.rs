@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Native, PROMPT};
 
-/// What the layers of a member say along the prompt, in native code.
+/// The predictions of the layers of a member along the prompt, in native code.
 fn depths(native: &Native, patch: &Patch) -> Vec<Depth> {
     let alignment = native.family.plan().alignment_of(patch);
     let teacher = native.family.teacher().model();
@@ -36,12 +36,12 @@ async fn all(page: &Page, script: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_layer_says_in_the_page_what_it_says_in_native_code() {
+async fn every_layer_predicts_in_the_page_what_it_predicts_in_native_code() {
     let native = Native::open();
     let path = native.path();
     let page = Page::open(&[], &format!("lens/{}", query(1))).await;
     page.ready().await;
-    // The paragraph of the bundle is read by itself, and then the engine is free.
+    // The bundle's paragraph is scored automatically, and then the engine is free.
     let is_free = "return !document.querySelector('#lens').disabled && \
                    !document.querySelector('#paragraph-table').textContent.includes('…');";
     page.wait_until(is_free, json!(true)).await;
@@ -64,12 +64,12 @@ async fn every_layer_says_in_the_page_what_it_says_in_native_code() {
         ["text".to_owned()].into_iter().chain(layers.iter().map(ToString::to_string)).collect();
     assert_eq!(all(&page, names).await, expected);
     let finding = page.text("#lens-state").await;
-    assert!(finding.contains("the next word is settled"), "{finding}");
+    assert!(finding.contains("the prediction no longer changes"), "{finding}");
     page.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_paragraph_is_read_anew_when_a_block_is_pressed() {
+async fn a_paragraph_is_scored_again_when_a_block_is_clicked() {
     let native = Native::open();
     let path = native.path();
     let page = Page::open(&[], &format!("lens/{}", query(0))).await;
@@ -80,10 +80,10 @@ async fn a_paragraph_is_read_anew_when_a_block_is_pressed() {
                  .map(cell => cell.textContent);";
     let all_read = format!("{cells} return cells.every(cell => Number(cell) > 0);");
     page.wait_until(&all_read, json!(true)).await;
-    let told =
+    let numbers =
         |cells: Vec<String>| cells.iter().map(|it| it.parse().unwrap()).collect::<Vec<f64>>();
     let (student, teacher) = (&path[0], &path[path.len() - 1]);
-    let found = told(all(&page, &format!("{cells} return cells;")).await);
+    let found = numbers(all(&page, &format!("{cells} return cells;")).await);
     let expected = [student, student, teacher].map(|patch| nats(&native, patch, text));
     assert!(found.iter().zip(expected).all(|(one, other)| (one - other).abs() < 1e-3), "{found:?}");
 
@@ -108,7 +108,7 @@ async fn the_device_view_checks_measures_and_reports() {
         page.click("#check").await;
         page.wait_for("main", "data-state", &["ready"]).await;
         let finding = page.text("#check-state").await;
-        assert!(finding.starts_with(&format!("All {n_sizes} sizes write what")), "{finding}");
+        assert!(finding.starts_with(&format!("All {n_sizes} sizes generate what")), "{finding}");
     }
     if native.manifest.task.is_some() {
         page.wait_until(&is_enabled("#measure"), json!(true)).await;

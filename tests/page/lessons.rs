@@ -2,7 +2,7 @@ use boomerang_tests::browser::Page;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_sets_hides_and_locks_and_the_readers_state_comes_back() {
+async fn a_step_sets_hides_and_locks_and_the_users_state_is_restored() {
     let page = Page::open(&[], "explore/?k=4").await;
     page.wait_for("main", "data-state", &["offered"]).await;
     page.click("nav a[href='learn/']").await;
@@ -31,7 +31,7 @@ async fn a_step_sets_hides_and_locks_and_the_readers_state_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_no_lesson_is_refused_with_its_line() {
+async fn an_invalid_lesson_is_refused_with_its_line() {
     let page = Page::open(&[], "learn/").await;
     let choose = "const field = document.querySelector('input[type=file]'); \
                   const files = new DataTransfer(); \

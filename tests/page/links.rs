@@ -12,13 +12,13 @@ fn serve_demo() -> Server {
     serve(&root().join("assets/demo/bundle"))
 }
 
-/// A link to a text of twelve drawn tokens at stop 2, with or without the model's fingerprint.
+/// A link to a text of twelve sampled tokens at stop 2, with or without the model's fingerprint.
 fn drawn(fingerprint: &str) -> String {
     format!("explore/?k=2&p={}&n={N_TOKENS}&s=7&t=1.2&h={fingerprint}", PROMPT.replace(' ', "+"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_writes_the_same_text_again_once_the_model_is_there() {
+async fn a_link_generates_the_same_text_again_once_the_model_is_loaded() {
     let native = Native::open();
     let sampling = Sampling::Random { temperature: 1.2, seed: 7 };
     let expected = ids(&native.tokens(&native.path()[2], sampling));
@@ -30,7 +30,7 @@ async fn a_link_writes_the_same_text_again_once_the_model_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_of_another_model_says_so_and_waits() {
+async fn a_link_of_another_model_is_reported_and_waits() {
     let page = Page::open(&[], &drawn("0123456789ab")).await;
     page.ready().await;
     let notes = page.text("#link-notes").await;
@@ -90,7 +90,7 @@ async fn without_a_clipboard_the_link_can_be_copied_from_a_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_link_asks_for_in_vain_is_told() {
+async fn settings_of_a_link_that_cannot_be_applied_are_reported() {
     let page = Page::open(&[], "explore/?k=99&s=seven").await;
     page.ready().await;
     let notes = page.text("#link-notes").await;
@@ -99,7 +99,7 @@ async fn what_a_link_asks_for_in_vain_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_dial_patches_in_another_order_and_the_link_says_so() {
+async fn the_dial_patches_in_another_order_and_the_link_contains_it() {
     let page = Page::open(&[], "explore/?k=1").await;
     page.wait_for("main", "data-state", &["offered"]).await;
     let pressed = "return [...document.querySelectorAll('#layer-strip button')]\

@@ -2,7 +2,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use boomerang_core::checkpoint::{Precision, model_to_bytes};
+use boomerang_core::checkpoint::{
+    Checkpoint, FingerprintsFile, ModelFingerprint, Precision, model_to_bytes,
+};
 use boomerang_core::config::ModelConfig;
 use boomerang_core::distill::Initialization;
 use boomerang_core::generate::Sampling;
@@ -64,18 +66,18 @@ pub(super) fn checkpoints(family: &Family) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Brings a zip of these files; what the page says of it.
+/// Uploads a zip of these files; what the page shows.
 async fn bring(page: &Page, folder: &Path, files: &[(String, Vec<u8>)]) -> String {
     let path = folder.join("own.zip");
     fs::write(&path, zip(files)).unwrap();
     choose(page, "#own-zip", &path).await
 }
 
-/// Chooses something to bring; what the page says of it.
+/// Chooses files to upload; what the page shows.
 pub(super) async fn choose(page: &Page, field: &str, path: &Path) -> String {
-    let told = "#own-take, #own .notice";
+    let results = "#own-take, #own .notice";
     let forget = "document.querySelectorAll(arguments[0]).forEach(it => it.dataset.old = 'yes');";
-    page.run(forget, vec![json!(told)]).await;
+    page.run(forget, vec![json!(results)]).await;
     page.choose(field, path).await;
     let is_told = "return [...document.querySelectorAll('#own-take, #own .notice')]\
                    .some(it => !it.dataset.old);";
@@ -84,7 +86,7 @@ pub(super) async fn choose(page: &Page, field: &str, path: &Path) -> String {
 }
 
 async fn writes_as_native_code(page: &Page, family: &Family) {
-    // The bench is set up anew for a family, after the model is ready.
+    // The bench is created again for a family, after the model is ready.
     page.wait_until("return document.querySelector('#size-dial') !== null;", json!(true)).await;
     let prompt = tokenizer().encode(PROMPT, true).unwrap();
     for (stop, patch) in path(family).iter().enumerate() {
@@ -94,10 +96,10 @@ async fn writes_as_native_code(page: &Page, family: &Family) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_family_that_is_brought_as_a_zip_writes_here_and_on_the_next_visit() {
+async fn a_family_uploaded_as_a_zip_generates_now_and_on_the_next_visit() {
     let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
     let page = Page::open(&[], "models/?device=cpu").await;
-    // What is said later is read aloud only in an element that was there before.
+    // Later texts are read aloud only in an element that existed before.
     let mark = "document.querySelector('#own-state').dataset.first = 'yes';";
     page.run(mark, Vec::new()).await;
     let words = bring(&page, folder.path(), &checkpoints(&family)).await;
@@ -110,7 +112,7 @@ async fn a_family_that_is_brought_as_a_zip_writes_here_and_on_the_next_visit() {
     page.ready().await;
     writes_as_native_code(&page, &family).await;
 
-    // Nothing but the address is left of it now, and what the browser keeps.
+    // Only the address is left of it now, and what the browser has stored.
     let kept =
         "return new URLSearchParams(location.search).get('m')?.startsWith('kept:') ?? false;";
     page.wait_until(kept, json!(true)).await;
@@ -123,10 +125,10 @@ async fn a_family_that_is_brought_as_a_zip_writes_here_and_on_the_next_visit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_family_that_comes_while_another_arrives_takes_its_place_and_is_kept() {
+async fn a_family_uploaded_while_another_is_loading_replaces_it_and_is_stored() {
     let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
     let page = Page::open(&[], "explore/?device=cpu").await;
-    // Slow enough that the teacher's layers are still on their way.
+    // Slow enough that the teacher's layers are still being loaded.
     let slow = json!({"offline": false, "latency": 0, "downloadThroughput": 2_000_000,
         "uploadThroughput": -1});
     page.devtools("Network.enable", json!({})).await;
@@ -146,7 +148,7 @@ async fn a_family_that_comes_while_another_arrives_takes_its_place_and_is_kept()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folder_is_as_good_as_a_zip() {
+async fn a_folder_works_like_a_zip() {
     let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
     for (name, contents) in checkpoints(&family) {
         let path = folder.path().join(name);
@@ -156,7 +158,7 @@ async fn a_folder_is_as_good_as_a_zip() {
     let page = Page::open(&[], "models/?device=cpu").await;
     let mut own = folder.path().join("own");
     for name in ["own", ".own"] {
-        // Whoever chooses a folder means it, whatever its name.
+        // A chosen folder is used whatever its name.
         let renamed = folder.path().join(name);
         fs::rename(&own, &renamed).unwrap();
         own = renamed;
@@ -167,7 +169,7 @@ async fn a_folder_is_as_good_as_a_zip() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_family_is_refused_with_the_reason() {
+async fn an_invalid_family_is_refused_with_the_reason() {
     let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
     let good = checkpoints(&family);
     let change = |name: &str, contents: &[u8]| {
@@ -186,15 +188,45 @@ async fn what_is_no_family_is_refused_with_the_reason() {
         (change("teacher/model.safetensors", &long), "own/teacher/model.safetensors"),
         (change("student/model.safetensors", b"version https://git-lfs"), "git lfs pull"),
         (change("teacher/model.safetensors", &good[4].1), "model.layers.4."),
+        (change("student/tokenizer.json", b"{\"model\": {}}"), "different tokenizers"),
     ];
     for (files, reason) in &cases {
         let words = bring(&page, folder.path(), files).await;
-        assert!(words.contains(reason), "expected {reason:?}; the page says: {words}");
+        assert!(words.contains(reason), "expected {reason:?}; the page shows: {words}");
         assert!(!words.contains("Put it on the dial"));
     }
     let path = folder.path().join("own.zip");
     fs::write(&path, b"PK no zip").unwrap();
     assert!(choose(&page, "#own-zip", &path).await.contains("not a zip"));
+    page.close().await;
+}
+
+/// The fingerprint of a safetensors file's weights.
+fn weights_fingerprint(file: &[u8]) -> String {
+    Checkpoint::parse([("x".to_owned(), file)]).unwrap().weights_fingerprint()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_student_of_another_teacher_is_refused_with_both_fingerprints() {
+    let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
+    let good = checkpoints(&family);
+    let (teacher, other) = (weights_fingerprint(&good[1].1), "0".repeat(64));
+    let made_from = |weights: &str| {
+        let teacher = ModelFingerprint { weights: weights.to_owned(), tokenizer: None };
+        let json = serde_json::to_vec(&FingerprintsFile::new(teacher)).unwrap();
+        let name = "own/run/student/fingerprints.json".to_owned();
+        [good.clone(), vec![(name, json)]].concat()
+    };
+    let page = Page::open(&[], "models/?device=cpu").await;
+    bring(&page, folder.path(), &made_from(&other)).await;
+    page.click("#own-take").await;
+    page.wait_for("#own .notice", "role", &["alert"]).await;
+    let words = page.text("#own").await;
+    assert!(words.contains(&other) && words.contains(&teacher), "{words}");
+
+    bring(&page, folder.path(), &made_from(&teacher)).await;
+    page.click("#own-take").await;
+    page.wait_until("return document.querySelector('#own-state a') !== null;", json!(true)).await;
     page.close().await;
 }
 
@@ -212,7 +244,7 @@ fn bytes_in_memory(family: &Family, n_sizes: usize) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_has_no_room_is_said_before_anything_is_copied() {
+async fn what_does_not_fit_in_memory_is_reported_before_anything_is_copied() {
     let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
     let page = Page::open(&[], "models/?device=cpu").await;
     let machine_with = |gib: f64| {
@@ -223,14 +255,14 @@ async fn what_has_no_room_is_said_before_anything_is_copied() {
     };
     page.run(&machine_with(1e-6), Vec::new()).await;
     let words = bring(&page, folder.path(), &checkpoints(&family)).await;
-    assert!(words.contains("does not fit into this browser"), "{words}");
+    assert!(words.contains("does not fit in memory"), "{words}");
     assert!(!words.contains("Put it on the dial"));
 
     // Half of the memory is for weights: enough for all but the largest size.
     let bytes = bytes_in_memory(&family, 2) as f64;
     page.run(&machine_with(bytes / f64::from(1 << 29)), Vec::new()).await;
     let words = bring(&page, folder.path(), &checkpoints(&family)).await;
-    assert!(words.contains("room for the 2 smallest of 3 sizes"), "{words}");
+    assert!(words.contains("The 2 smallest of 3 sizes fit in memory"), "{words}");
     page.click("#own-take").await;
     page.wait_until("return document.querySelector('#own-state a') !== null;", json!(true)).await;
     page.click("#own-state a").await;
@@ -239,33 +271,33 @@ async fn what_has_no_room_is_said_before_anything_is_copied() {
     page.wait_for("#reach", "data-sizes", &["2"]).await;
     assert!(page.text("#tight").await.contains("2 smallest of 3 sizes"));
     page.set("#size-dial", "2").await;
-    assert_eq!(page.text("#generate").await, "6 layers have no room here");
+    assert_eq!(page.text("#generate").await, "6 layers do not fit in memory");
 
-    // What needs the teacher says so; all else is done with the sizes that have room.
+    // What needs the teacher is disabled; everything else uses the sizes that fit.
     page.click("nav a[href='lens/']").await;
-    let told = page.text("#lens-state").await;
-    assert!(told.contains("no room: 2 of 3 sizes have room here, up to 5 layers."), "{told}");
+    let text = page.text("#lens-state").await;
+    assert!(text.contains("fit in memory: 2 of 3 sizes fit in memory, up to 5 layers."), "{text}");
     assert_eq!(page.attribute("#lens", "disabled").await, "true");
     page.click("nav a[href='sweep/']").await;
     page.set("#prompt", PROMPT).await;
-    let told = page.text("#sweep-state").await;
-    assert!(told.contains("the largest of them stands for the teacher"), "{told}");
-    assert_eq!(page.text("#sweep").await, "Ask all 2 sizes");
+    let text = page.text("#sweep-state").await;
+    assert!(text.contains("the largest of them replaces the teacher"), "{text}");
+    assert_eq!(page.text("#sweep").await, "Run all 2 sizes");
     page.click("#sweep").await;
     page.wait_until("return document.querySelector('#sweep-table') !== null;", json!(true)).await;
     page.wait_for("main", "data-state", &["ready"]).await;
-    let told = page.text("#sweep-state").await;
-    assert!(told.contains("the largest size here expects"), "{told}");
+    let text = page.text("#sweep-state").await;
+    assert!(text.contains("the largest size that fits predicts"), "{text}");
     page.click("nav a[href='compare/']").await;
-    assert!(page.text("#compare-state").await.contains("2 of 3 sizes have room here"));
-    assert_eq!(page.text("#compare").await, "Write at 2 sizes");
+    assert!(page.text("#compare-state").await.contains("2 of 3 sizes fit in memory"));
+    assert_eq!(page.text("#compare").await, "Generate at 2 sizes");
     page.click("nav a[href='device/']").await;
     assert_eq!(page.text("#measure").await, "Measure 2 sizes");
     page.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_server_is_asked_only_when_the_reader_says_so() {
+async fn another_server_is_contacted_only_with_permission() {
     let elsewhere = serve(&root().join("assets/demo/bundle"));
     let passage = Passage::to(elsewhere.address());
     passage.spoil(Spoiled { is_open: true, ..Spoiled::default() });

@@ -8,7 +8,7 @@ use rawzip::{CompressionMethod, ZipArchiveWriter};
 
 use super::own::{checkpoints, choose, random_family};
 
-/// What belongs to a teacher is deflated, all else stored.
+/// Files of a teacher are deflated, all others stored.
 pub(super) fn zip(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut archive = ZipArchiveWriter::new(&mut bytes);
@@ -35,20 +35,20 @@ pub(super) fn zip(files: &[(String, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// Changes the sum that the directory of a zip gives for a file.
+/// Changes the checksum of a file in the directory of a zip.
 fn misstate(zip: &mut [u8], name: &str) {
     let found = zip.windows(name.len()).rposition(|bytes| bytes == name.as_bytes());
-    // The name stands behind the 46 bytes that every entry of a directory has, the sum within them.
+    // The name follows the 46 bytes of every entry of a directory, which contain the checksum.
     zip[found.unwrap() - 46 + 16] ^= 1;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_of_a_zip_that_is_not_what_was_packed_is_named() {
+async fn a_damaged_file_of_a_zip_is_named() {
     let (family, folder) = (random_family(), tempfile::tempdir().unwrap());
     let good = zip(&checkpoints(&family));
     let page = Page::open(&[], "models/?device=cpu").await;
     let path = folder.path().join("own.zip");
-    // What is only looked at is read to its end, too.
+    // Files that are only inspected are read to their end, too.
     let small = ["own/teacher/config.json", "own/run/student/student_config.json"];
     let large = ["own/teacher/model.safetensors", "own/run/student/model.safetensors"];
     for name in [small, large].concat() {

@@ -10,19 +10,19 @@ use serde_json::json;
 
 use super::{copied_bundle, manifest, native_tokens, tokens_at};
 
-const COMPLETE: &str = "kept in this browser: complete";
+const COMPLETE: &str = "stored in this browser: complete";
 
-/// A name that is not this machine's own, so that browsers do not trust plain http from it.
+/// A name other than localhost, so that browsers do not trust plain http from it.
 const LAN: &str = "--host-resolver-rules=MAP lan.test 127.0.0.1";
 
-/// Where files are kept.
+/// Where files are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     PrivateFiles,
     IndexedDb,
 }
 
-/// A page behind a passage that counts, opened so that it keeps files in this kind of place.
+/// A page behind a passage that counts, opened so that it stores files in this kind of storage.
 struct Visit {
     page: Page,
     passage: Passage,
@@ -46,7 +46,7 @@ impl Visit {
         Self { page, passage, _server: server }
     }
 
-    /// Asks for the model where the page waits to be asked, without waiting for it.
+    /// Requests the model if the page offers it, without waiting for it.
     async fn load(&self) {
         let script = "const m = document.querySelector('main'); \
                       return !!m && (m.dataset.state !== 'loading' || \
@@ -69,7 +69,7 @@ impl Visit {
         self.page.wait_until(&script, json!(true)).await;
     }
 
-    /// Shows what is stored, if it is not shown already.
+    /// Shows the stored models, if they are not shown already.
     async fn show_models(&self) {
         let is_here = "return document.querySelector('#models') !== null;";
         if self.page.run(is_here, Vec::new()).await != json!(true) {
@@ -79,7 +79,7 @@ impl Visit {
     }
 }
 
-/// A teacher layer, which comes late.
+/// A teacher layer, which is loaded late.
 fn late_file() -> BundleFile {
     manifest().files().last().unwrap().clone()
 }
@@ -104,7 +104,7 @@ fn cut(file: &BundleFile) -> Spoiled {
     Spoiled { cut: Some((file.path.clone(), 30_000)), ..Spoiled::default() }
 }
 
-async fn goes_on_where_it_was_cut(kind: Kind) {
+async fn resumes_where_it_was_cut(kind: Kind) {
     let file = late_file();
     let visit = Visit::first(kind, cut(&file)).await;
     cut_short(&visit, &file).await;
@@ -123,17 +123,17 @@ async fn goes_on_where_it_was_cut(kind: Kind) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_goes_on_where_it_was_cut() {
-    goes_on_where_it_was_cut(Kind::PrivateFiles).await;
+async fn a_download_resumes_where_it_was_cut() {
+    resumes_where_it_was_cut(Kind::PrivateFiles).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_download_over_plain_http_goes_on_where_it_was_cut() {
-    goes_on_where_it_was_cut(Kind::IndexedDb).await;
+async fn a_download_over_plain_http_resumes_where_it_was_cut() {
+    resumes_where_it_was_cut(Kind::IndexedDb).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn servers_without_parts_of_files_start_over() {
+async fn servers_without_ranges_restart() {
     for (ranges, n_requests) in [(Ranges::Ignored, 1), (Ranges::Refused, 2)] {
         let file = late_file();
         let visit = Visit::first(Kind::PrivateFiles, cut(&file)).await;
@@ -146,7 +146,7 @@ async fn servers_without_parts_of_files_start_over() {
     }
 }
 
-async fn second_visit_fetches_no_weights(kind: Kind, place: &str) {
+async fn second_visit_fetches_no_weights(kind: Kind, storage: &str) {
     let visit = Visit::first(kind, Spoiled::default()).await;
     assert_eq!(visit.load_all().await.len(), n_weights());
     visit.page.reload().await;
@@ -154,7 +154,7 @@ async fn second_visit_fetches_no_weights(kind: Kind, place: &str) {
     let expected = native_tokens();
     assert_eq!(tokens_at(&visit.page, 1).await, expected[1]);
     visit.show_models().await;
-    visit.wait_for_text("#stored-place", place).await;
+    visit.wait_for_text("#stored-place", storage).await;
     visit.page.close().await;
 }
 
@@ -217,7 +217,7 @@ async fn a_damaged_file_in_the_database_is_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_manifest_that_lies_about_a_length_costs_no_stored_file() {
+async fn a_manifest_with_a_wrong_length_deletes_no_stored_file() {
     let folder = copied_bundle();
     let visit = Visit::to(folder.path(), Kind::PrivateFiles, Spoiled::default()).await;
     visit.load_all().await;
@@ -232,7 +232,7 @@ async fn a_manifest_that_lies_about_a_length_costs_no_stored_file() {
         write(&manifest);
         visit.page.reload().await;
         visit.load().await;
-        let why = format!("has {bytes} bytes by its hash; the manifest says {lie}");
+        let why = format!("has {bytes} bytes by its hash; the manifest lists {lie}");
         visit.wait_for_text(".notice", &why).await;
         assert!(visit.passage.weights().is_empty());
     }
@@ -243,18 +243,18 @@ async fn a_manifest_that_lies_about_a_length_costs_no_stored_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_room_the_model_writes_and_is_not_kept() {
+async fn with_full_storage_the_model_generates_and_is_not_stored() {
     let visit = Visit::first(Kind::PrivateFiles, Spoiled::default()).await;
     let origin = visit.passage.url();
     let quota = json!({"origin": origin.trim_end_matches('/'), "quotaSize": 400_000});
-    // Some pages load by themselves.
+    // Some pages load automatically.
     visit.page.client.goto("about:blank").await.unwrap();
     let all = json!({"origin": origin.trim_end_matches('/'), "storageTypes": "all"});
     visit.page.devtools("Storage.clearDataForOrigin", all).await;
     visit.page.devtools("Storage.overrideQuotaForOrigin", quota).await;
     visit.page.go("explore/?device=cpu").await;
     visit.load().await;
-    visit.wait_for_text("#not-kept", "no more room for it (").await;
+    visit.wait_for_text("#not-kept", "storage is full (").await;
     visit.wait_for_text("#not-kept", " used of about ").await;
     visit.page.ready().await;
     let expected = native_tokens();
@@ -278,14 +278,14 @@ async fn a_stored_model_is_verified_and_deleted() {
     visit.wait_for_text(&words, "Complete").await;
     visit.page.click(&format!("{row} .verify")).await;
     let news = format!("{row} [role=status]");
-    visit.wait_for_text(&news, &format!("{} of {n} files right", n - 1)).await;
+    visit.wait_for_text(&news, &format!("{} of {n} files intact", n - 1)).await;
     visit.wait_for_text(&words, &format!("{} of {n} files", n - 1)).await;
 
-    // The second press means it.
+    // The second click confirms.
     visit.page.click(&format!("{row} .delete")).await;
-    visit.wait_for_text(&news, "Press again").await;
+    visit.wait_for_text(&news, "Click again").await;
     visit.page.click(&format!("{row} .delete")).await;
-    visit.wait_for_text("#models-state", "Nothing is stored").await;
+    visit.wait_for_text("#models-state", "No models are stored").await;
     let left = "const root = await navigator.storage.getDirectory(); let names = []; \
                 for await (const name of (await root.getDirectoryHandle('boomerang-models')).keys()) \
                 names.push(name); return names;";

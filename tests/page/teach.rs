@@ -1,4 +1,4 @@
-use boomerang_core::corpus::{Corpus, course};
+use boomerang_core::corpus::{Corpus, distill_recipe};
 use boomerang_core::distill::{Batch, Distiller, StepReport, TextRows};
 use boomerang_core::generate::Sampling;
 use boomerang_tests::browser::Page;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Native, tokens_at};
 
-const PLACE: &str = "#teaching";
+const PANEL: &str = "#teaching";
 
 /// What the page has as a file: a line for each step, its numbers by name.
 async fn steps(page: &Page) -> Vec<Vec<(String, f64)>> {
@@ -25,11 +25,15 @@ async fn steps(page: &Page) -> Vec<Vec<(String, f64)>> {
 
 const N_STEPS: usize = 3;
 
-/// The first steps of the student that the demo teaches, in native code.
+/// The first steps of the student that the demo distills, in native code.
 fn native_steps(native: &Native, lessons: impl Iterator<Item = Batch>) -> Vec<StepReport> {
     let teacher = native.family.teacher().clone();
     let student = teacher.prune(&native.manifest.plan).unwrap();
-    let settings = course::settings(course::loss_weights(), course::LEARNING_RATE, N_STEPS);
+    let settings = distill_recipe::settings(
+        distill_recipe::loss_weights(),
+        distill_recipe::LEARNING_RATE,
+        N_STEPS,
+    );
     let mut distiller = Distiller::new(teacher, student, settings, 0);
     lessons.take(N_STEPS).map(|batch| block_on(distiller.step(&[batch]))).collect()
 }
@@ -41,14 +45,14 @@ fn corpus() -> (Corpus, usize) {
     (Corpus::new(number("corpus_seed")), number("seq_len") as usize)
 }
 
-/// Teaches in the page, and compares each step with one in native code.
-async fn teach_as(page: &Page, native: &[StepReport]) {
+/// Distills in the page, and compares each step with one in native code.
+async fn distill_as(page: &Page, native: &[StepReport]) {
     page.set("#teach-steps", &N_STEPS.to_string()).await;
     page.click("#teach-start").await;
-    page.wait_for(PLACE, "data-state", &["ended"]).await;
-    let told = steps(page).await;
-    assert_eq!(told.len(), native.len());
-    for (told, native) in told.iter().zip(native) {
+    page.wait_for(PANEL, "data-state", &["ended"]).await;
+    let reported = steps(page).await;
+    assert_eq!(reported.len(), native.len());
+    for (step, native) in reported.iter().zip(native) {
         let terms = &native.terms;
         let expected = [
             ("loss", terms.total),
@@ -59,7 +63,7 @@ async fn teach_as(page: &Page, native: &[StepReport]) {
             ("tokens", native.n_tokens as f64),
         ];
         for (name, value) in expected {
-            let (_, found) = told.iter().find(|(own, _)| own == name).unwrap();
+            let (_, found) = step.iter().find(|(own, _)| own == name).unwrap();
             assert!((found - value).abs() < 1e-4, "{name}: {found} here, {value} in native code");
         }
     }
@@ -72,7 +76,7 @@ async fn open() -> Page {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_teaches_is_fetched_before_somebody_asks() {
+async fn the_distillation_is_not_fetched_before_it_is_started() {
     let page = open().await;
     let fetched = "return performance.getEntriesByType('resource').map(e => e.name).join();";
     let fetched = page.run(fetched, Vec::new()).await;
@@ -81,23 +85,23 @@ async fn nothing_that_teaches_is_fetched_before_somebody_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn steps_in_the_page_lose_what_steps_in_native_code_lose() {
+async fn steps_in_the_page_have_the_loss_of_steps_in_native_code() {
     let page = open().await;
     let (corpus, seq) = corpus();
-    teach_as(&page, &native_steps(&Native::open(), corpus.lessons(0, seq))).await;
+    distill_as(&page, &native_steps(&Native::open(), corpus.batches(0, seq))).await;
     let finding = page.text("#teach-state").await;
     assert!(finding.contains("Over 3 steps the loss"), "{finding}");
     page.close().await;
 }
 
-/// Some lines of the corpus, which the teacher knows all words of.
+/// Some lines of the corpus, without unknown words.
 fn lines(n_rows: usize) -> String {
     let (corpus, seq) = corpus();
     corpus.rows(99, seq).take(n_rows).map(|row| corpus.text(&row.tokens) + "\n").collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_student_learns_from_a_text_of_the_readers_own() {
+async fn a_student_is_distilled_on_the_users_own_text() {
     let page = open().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine.txt");
@@ -112,18 +116,18 @@ async fn a_student_learns_from_a_text_of_the_readers_own() {
     let end_token = native.family.teacher().model().config().end_tokens().first().copied();
     let tokens = native.tokenizer.encode(&text, true).unwrap();
     let (_, seq) = corpus();
-    let rows = TextRows::new(&[tokens], seq, end_token, course::TOKENS_PER_STEP).unwrap();
+    let rows = TextRows::new(&[tokens], seq, end_token, distill_recipe::TOKENS_PER_STEP).unwrap();
     let n_held_out = rows.n_held_out();
-    teach_as(&page, &native_steps(&native, rows.into_lessons(0))).await;
+    distill_as(&page, &native_steps(&native, rows.into_lessons(0))).await;
     let caption = page.text("#teaching figcaption").await;
-    assert!(caption.contains("Taught on mine.txt"), "{caption}");
+    assert!(caption.contains("Trained on mine.txt"), "{caption}");
     assert!(caption.contains(&format!("{n_held_out} are held out")), "{caption}");
-    assert!(caption.contains("does not learn from its loss went from"), "{caption}");
+    assert!(caption.contains("Held-out loss: from"), "{caption}");
     page.click("#teach-take").await;
     let on_dial = "return document.querySelector('#teach-told a') !== null;";
     page.wait_until(on_dial, json!(true)).await;
     let name = page.text(".foot").await;
-    assert!(name.contains("taught here on texts of your own"), "{name}");
+    assert!(name.contains("distilled here on your own texts"), "{name}");
 
     // And the generated corpus again.
     page.click("#teach-corpus").await;
@@ -132,7 +136,7 @@ async fn a_student_learns_from_a_text_of_the_readers_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_nothing_can_be_learnt_from_is_refused_with_numbers() {
+async fn unusable_texts_are_refused_with_numbers() {
     let page = open().await;
     let folder = tempfile::tempdir().unwrap();
     let large = vec![b'a'; 5 << 20];
@@ -150,7 +154,7 @@ async fn what_nothing_can_be_learnt_from_is_refused_with_numbers() {
         );
         page.wait_until(&told, json!(true)).await;
         page.click("#teach-start").await;
-        page.wait_for(PLACE, "data-state", &["failed"]).await;
+        page.wait_for(PANEL, "data-state", &["failed"]).await;
         let notice = page.text("#teaching .notice").await;
         assert!(notice.contains(expected), "{notice}");
     }
@@ -162,17 +166,17 @@ async fn step(page: &Page) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_student_of_few_layers_pauses_goes_on_and_comes_onto_the_dial() {
+async fn a_student_of_few_layers_pauses_resumes_and_is_put_on_the_dial() {
     let page = open().await;
     page.set("#keep-many", "2").await;
     page.click("#keep-first").await;
     assert!(page.text("#kept-told").await.starts_with("2 layers of 12"));
     page.set("#teach-steps", "500").await;
     page.click("#teach-start").await;
-    page.wait_for(PLACE, "data-state", &["teaching"]).await;
+    page.wait_for(PANEL, "data-state", &["teaching"]).await;
     page.wait_until("return document.querySelector('#teach-numbers') !== null;", json!(true)).await;
     page.click("#teach-pause").await;
-    page.wait_for(PLACE, "data-state", &["paused"]).await;
+    page.wait_for(PANEL, "data-state", &["paused"]).await;
     let held = step(&page).await;
     tokio::time::sleep(std::time::Duration::from_millis(700)).await;
     assert_eq!(step(&page).await, held, "a paused student takes no step");
@@ -184,9 +188,9 @@ async fn a_student_of_few_layers_pauses_goes_on_and_comes_onto_the_dial() {
     );
     page.wait_until(&on, json!(true)).await;
     page.click("#teach-stop").await;
-    page.wait_for(PLACE, "data-state", &["ended"]).await;
-    let told = steps(&page).await;
-    let losses: Vec<f64> = told.iter().map(|step| step[1].1).collect();
+    page.wait_for(PANEL, "data-state", &["ended"]).await;
+    let reported = steps(&page).await;
+    let losses: Vec<f64> = reported.iter().map(|step| step[1].1).collect();
     assert!(losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
     assert!(losses.last() < losses.first(), "{losses:?}");
 
@@ -196,11 +200,11 @@ async fn a_student_of_few_layers_pauses_goes_on_and_comes_onto_the_dial() {
     page.wait_for("main", "data-state", &["ready"]).await;
     page.click("nav a[href='explore/']").await;
     let name = page.text(".foot").await;
-    assert!(name.contains("Boomerang demo, taught here"), "{name}");
+    assert!(name.contains("Boomerang demo, distilled here"), "{name}");
     let stops = "return document.querySelector('#size-dial').max;";
     // Patching a block of one layer makes no larger member: two layers have two sizes.
     page.wait_until(stops, json!("1")).await;
-    assert!(!tokens_at(&page, 0).await.is_empty(), "the taught student writes");
+    assert!(!tokens_at(&page, 0).await.is_empty(), "the distilled student generates");
     let native = Native::open();
     let whole = native.path().pop().unwrap();
     assert_eq!(tokens_at(&page, 1).await, native.tokens(&whole, Sampling::Greedy));

@@ -1,4 +1,4 @@
-use boomerang_core::generate::{Along, Guess, Sampling};
+use boomerang_core::generate::{Guess, Sampling, TextComparison};
 use boomerang_core::plan::Patch;
 use boomerang_tests::block_on;
 use boomerang_tests::browser::Page;
@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use super::{N_TOKENS, Native, PROMPT, ids};
 
-/// What a member expects along the teacher's text, in native code.
+/// The predictions of a member along the teacher's text, in native code.
 fn guesses(native: &Native, patch: &Patch) -> Vec<Guess> {
     let prompt = native.prompt();
     let written = native.tokens(native.path().last().unwrap(), Sampling::Greedy);
     let text = [prompt.clone(), written].concat();
-    let along = Along::new(native.family.teacher().model(), &text, prompt.len() - 1).unwrap();
+    let along =
+        TextComparison::new(native.family.teacher().model(), &text, prompt.len() - 1).unwrap();
     block_on(along.guesses(&native.family.member(patch))).unwrap()
 }
 
@@ -29,7 +30,7 @@ async fn all(page: &Page, script: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sizes_side_by_side_write_and_are_compared_as_in_native_code() {
+async fn sizes_side_by_side_generate_and_are_compared_as_in_native_code() {
     let native = Native::open();
     let path = native.path();
     let (student, teacher) = (&path[0], &path[path.len() - 1]);
@@ -44,18 +45,18 @@ async fn sizes_side_by_side_write_and_are_compared_as_in_native_code() {
     let (own, others) = (guesses(&native, student), guesses(&native, teacher));
     let n_same = own.len() - n_differing(&own, &others);
     let agreement = page.text(".column .agreement").await;
-    assert_eq!(agreement, format!("at {n_same} of {} places", own.len()));
+    assert_eq!(agreement, format!("{n_same} of {} tokens", own.len()));
     let kl = own.iter().map(|guess| guess.kl).sum::<f64>() / own.len() as f64;
-    let told = page.text(".column .kl").await;
-    let told: f64 = told.split(' ').next().unwrap().parse().unwrap();
-    assert!((told - kl).abs() < 2e-4, "the page says {told}, native code {kl}");
+    let shown = page.text(".column .kl").await;
+    let shown: f64 = shown.split(' ').next().unwrap().parse().unwrap();
+    assert!((shown - kl).abs() < 2e-4, "the page shows {shown}, native code {kl}");
     let marks = page.run("return document.querySelectorAll('mark.differs').length;", Vec::new());
     assert_eq!(marks.await.as_u64().unwrap() > 0, expected[0] != expected[1]);
     page.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_marks_what_the_teacher_does_not_expect() {
+async fn a_sweep_marks_differences_from_the_teacher() {
     let native = Native::open();
     let all_guesses: Vec<Vec<Guess>> =
         native.path().iter().map(|patch| guesses(&native, patch)).collect();
@@ -76,14 +77,14 @@ async fn a_sweep_marks_what_the_teacher_does_not_expect() {
     let n_lines = all_guesses.iter().map(Vec::len).sum::<usize>() + 2;
     assert_eq!(page.run(file, Vec::new()).await, json!(n_lines));
     let finding = page.text("#sweep-state").await;
-    assert!(finding.contains("the teacher expects"), "{finding}");
+    assert!(finding.contains("the teacher predicts"), "{finding}");
     page.close().await;
 }
 
 const DONE: &str = "return document.querySelector('#compare-state').textContent.includes('Done');";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn side_by_side_can_be_stopped_and_the_page_goes_on() {
+async fn side_by_side_can_be_stopped_and_started_again() {
     let page = Page::open(&[], "compare/?n=60").await;
     page.ready().await;
     page.run(

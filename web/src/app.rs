@@ -1,21 +1,23 @@
-//! The page: its head, its views, its foot.
+//! The page: its header, its views, its footer.
 
 use leptos::prelude::*;
 
-use crate::address::{link_for_another_family, opened_link};
-use crate::backend::Backend;
-use crate::bench::{Bench, use_bench};
+use crate::browser::backend::Backend;
+use crate::browser::embedding::{is_embedded, is_following, report_height};
+use crate::browser::location::{link_for_another_family, opened_link};
+use crate::browser::route::Route;
+use crate::browser::view::View;
 use crate::components::keys::Keys;
-use crate::components::own_models::take_drops;
-use crate::mirror;
-use crate::own::Own;
-use crate::place::Place;
-use crate::route::Route;
-use crate::session::{Session, Stage};
-use crate::teaching::Teaching;
+use crate::components::upload_panel::accept_drops;
+use crate::state::bench::Bench;
+use crate::state::distillation::Distillation;
+use crate::state::mirror;
+use crate::state::session::{Session, Stage};
+use crate::state::upload::Upload;
 use crate::views::about::About;
 use crate::views::compare::CompareView;
 use crate::views::device::DeviceView;
+use crate::views::distill::DistillView;
 use crate::views::explore::Explore;
 use crate::views::learn::Learn;
 use crate::views::lens::LensView;
@@ -23,7 +25,6 @@ use crate::views::missing::Missing;
 use crate::views::models::ModelsView;
 use crate::views::start::Start;
 use crate::views::sweep::SweepView;
-use crate::views::teach::TeachView;
 
 #[component]
 pub fn App() -> impl IntoView {
@@ -31,8 +32,8 @@ pub fn App() -> impl IntoView {
     provide_context(session);
     let bench = RwSignal::new(None::<Bench>);
     provide_context(bench);
-    provide_context(Teaching::new(session));
-    provide_context(Own::new(session));
+    provide_context(Distillation::new(session));
+    provide_context(Upload::new(session));
     let route = Route::start();
     provide_context(route);
     view! { <Page session bench route/> }
@@ -40,11 +41,11 @@ pub fn App() -> impl IntoView {
 
 #[component]
 fn Page(session: Session, bench: RwSignal<Option<Bench>>, route: Route) -> impl IntoView {
-    let place = route.place;
-    keep_bench(session, bench, place);
+    let view = route.view;
+    update_bench(session, bench, view);
     Effect::new(move |before: Option<()>| {
-        document().set_title(place.get().title());
-        // The first view has what focus there is; a later one is announced by taking it.
+        document().set_title(view.get().title());
+        // A view after the first is announced by moving the focus to it.
         if before.is_some() {
             focus_main();
         }
@@ -57,59 +58,59 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>, route: Route) -> impl 
         }
     });
     on_cleanup(move || stop_on_escape.remove());
-    if mirror::is_embedded() {
-        mirror::tell_height();
+    if is_embedded() {
+        report_height();
     }
-    if !mirror::is_embedded() && !mirror::is_following() {
-        take_drops(expect_context(), move || route.go(Place::Models.path()));
+    if !is_embedded() && !is_following() {
+        accept_drops(expect_context(), move || route.go(View::Models.path()));
     }
     let skip = move |event: leptos::ev::MouseEvent| {
-        // Not by the address: every view has one of its own.
+        // Not by a fragment: the base of links is not the view's own address.
         event.prevent_default();
         focus_main();
     };
     view! {
         <a class="skip-link" href="#main" on:click=skip>"Skip to the content"</a>
-        {(!mirror::is_embedded()).then(|| view! { <Head place/> })}
+        {(!is_embedded()).then(|| view! { <Head view/> })}
         <main
             id="main"
             tabindex="-1"
             data-state=state
             data-backend=backend
-            data-kept=move || session.is_kept.get().to_string()
+            data-kept=move || session.is_offline_ready.get().to_string()
         >
-            // By key: a view that gives way to another leaves nothing behind, not even its elements.
-            <For each=move || [place.get()] key=|&place| place children=view_of/>
+            // By key: a replaced view leaves nothing behind, not even its elements.
+            <For each=move || [view.get()] key=|&view| view children=render/>
         </main>
-        {(!mirror::is_embedded()).then(|| view! { <Foot session/> })}
+        {(!is_embedded()).then(|| view! { <Foot session/> })}
         <Keys/>
     }
 }
 
-fn view_of(place: Place) -> AnyView {
-    match place {
-        Place::Start => view! { <Start/> }.into_any(),
-        Place::Explore => view! { <Explore/> }.into_any(),
-        Place::Compare => view! { <CompareView/> }.into_any(),
-        Place::Sweep => view! { <SweepView/> }.into_any(),
-        Place::Lens => view! { <LensView/> }.into_any(),
-        Place::Device => view! { <DeviceView/> }.into_any(),
-        Place::Models => view! { <ModelsView/> }.into_any(),
-        Place::Teach => view! { <TeachView/> }.into_any(),
-        Place::Learn => view! { <Learn/> }.into_any(),
-        Place::About => view! { <About/> }.into_any(),
-        Place::Missing => view! { <Missing/> }.into_any(),
+fn render(view: View) -> AnyView {
+    match view {
+        View::Start => view! { <Start/> }.into_any(),
+        View::Explore => view! { <Explore/> }.into_any(),
+        View::Compare => view! { <CompareView/> }.into_any(),
+        View::Sweep => view! { <SweepView/> }.into_any(),
+        View::Lens => view! { <LensView/> }.into_any(),
+        View::Device => view! { <DeviceView/> }.into_any(),
+        View::Models => view! { <ModelsView/> }.into_any(),
+        View::Distill => view! { <DistillView/> }.into_any(),
+        View::Learn => view! { <Learn/> }.into_any(),
+        View::About => view! { <About/> }.into_any(),
+        View::Missing => view! { <Missing/> }.into_any(),
     }
 }
 
-/// Sets up a bench for each family that comes, and clears away the one before.
-fn keep_bench(session: Session, bench: RwSignal<Option<Bench>>, view: RwSignal<Place>) {
+/// Creates a bench for each family, and disposes of the previous one.
+fn update_bench(session: Session, bench: RwSignal<Option<Bench>>, view: RwSignal<View>) {
     let page = Owner::current().unwrap_or_default();
-    let place = StoredValue::new_local(None::<Owner>);
+    let owner = StoredValue::new_local(None::<Owner>);
     Effect::new(move |_| {
         let Some(family) = session.family.get() else { return };
         let own = page.child();
-        let before = place.try_update_value(|place| place.replace(own.clone())).flatten();
+        let before = owner.try_update_value(|owner| owner.replace(own.clone())).flatten();
         let link = match bench.get_untracked() {
             None => opened_link(),
             Some(bench) if bench.is_of(&family) => bench.as_link(),
@@ -121,7 +122,7 @@ fn keep_bench(session: Session, bench: RwSignal<Option<Bench>>, view: RwSignal<P
             mirror::start(bench_now);
             bench.set(Some(bench_now));
         });
-        // Not before the views have let go of what was on it.
+        // Not before the views have released its state.
         if let Some(before) = before {
             request_animation_frame(move || before.cleanup());
         }
@@ -129,9 +130,9 @@ fn keep_bench(session: Session, bench: RwSignal<Option<Bench>>, view: RwSignal<P
 }
 
 #[component]
-fn Head(place: RwSignal<Place>) -> impl IntoView {
-    let link = move |it: Place| {
-        let current = move || (place.get() == it).then_some("page");
+fn Head(view: RwSignal<View>) -> impl IntoView {
+    let link = move |it: View| {
+        let current = move || (view.get() == it).then_some("page");
         view! {
             <li><a href=it.path() aria-current=current>{it.name()}</a></li>
         }
@@ -143,13 +144,13 @@ fn Head(place: RwSignal<Place>) -> impl IntoView {
                 "Boomerang"
             </a>
             <nav aria-label="Views">
-                <ul>{Place::ALL.into_iter().map(link).collect_view()}</ul>
+                <ul>{View::ALL.into_iter().map(link).collect_view()}</ul>
             </nav>
         </header>
     }
 }
 
-/// The way back: the arc of the icon.
+/// The arc of the icon.
 #[component]
 fn BrandMark() -> impl IntoView {
     view! {
@@ -169,9 +170,9 @@ fn Foot(session: Session) -> impl IntoView {
     };
     let where_it_runs = move || {
         session.choice.with(|choice| match choice.as_ref().map(|choice| choice.backend) {
-            Some(Backend::WebGpu) => "It runs on this machine's GPU; no text leaves it.",
-            Some(Backend::Cpu) => "It runs on this machine's CPU; no text leaves it.",
-            None => "It runs on this machine; no text leaves it.",
+            Some(Backend::WebGpu) => "It runs on this machine's GPU; no text is uploaded.",
+            Some(Backend::Cpu) => "It runs on this machine's CPU; no text is uploaded.",
+            None => "It runs on this machine; no text is uploaded.",
         })
     };
     view! {
@@ -186,16 +187,7 @@ fn Foot(session: Session) -> impl IntoView {
 fn focus_main() {
     if let Some(main) = document().get_element_by_id("main") {
         let main: web_sys::HtmlElement = wasm_bindgen::JsCast::unchecked_into(main);
-        // A page that cannot focus is read from its top as well.
+        // Without the focus the page works as well.
         let _ = main.focus();
     }
-}
-
-/// A view of something that needs a family: nothing until there is one.
-pub fn with_bench<V>(view: impl Fn(Bench) -> V + Send + 'static) -> impl IntoView
-where
-    V: IntoView + 'static,
-{
-    let bench = use_bench();
-    move || bench.get().map(&view)
 }

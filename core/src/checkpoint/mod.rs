@@ -10,6 +10,7 @@ mod fingerprint;
 mod finite;
 mod foreign;
 mod header;
+mod identity;
 mod member;
 mod names;
 mod precision;
@@ -32,6 +33,10 @@ pub(crate) use finite::{Range, Refusal};
 pub use finite::{ensure_finite, n_not_finite};
 pub(crate) use header::header_of;
 pub use header::{Header, StoredTensor};
+pub use identity::{
+    FingerprintsFile, IdentityError, ModelFingerprint, WeightsHasher, sample_ranges,
+    tokenizer_fingerprint,
+};
 pub use member::{MemberError, Parent};
 pub use names::{Names, Share, Storage, TensorLocation};
 pub use precision::{Precision, StoredAs};

@@ -72,6 +72,15 @@ impl LossTerm {
         }
     }
 
+    /// The name in a table or a chart.
+    pub fn short_name(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "cross-entropy",
+            Self::Kl => "KL",
+            Self::Alignment => "alignment",
+        }
+    }
+
     /// What the reference implementation calls the weight, where it has one.
     pub fn reference_name(self) -> Option<&'static str> {
         match self {

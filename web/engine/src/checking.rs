@@ -3,20 +3,20 @@
 use boomerang_core::bundle::RecordedText;
 use boomerang_core::generate::{Retraced, retrace};
 
-use crate::cast::{Cast, no_number, not_loaded, unread};
-use crate::messages::{CheckedMember, Reply};
+use crate::members::{ReadyMembers, not_finite, not_loaded, not_processed};
+use crate::messages::{Answer, CheckedMember};
 use crate::notice::Notice;
 use crate::turn::Turn;
-use crate::worker::{Worker, ended, post};
+use crate::worker::{Worker, answer, ended};
 
 impl Worker {
-    /// Lets members read what they wrote, and tells how far they are from it now.
+    /// Runs members along the texts recorded of them, and reports how much the results differ.
     pub(crate) async fn check(&self, id: u32, recorded: &[RecordedText]) -> Result<(), Notice> {
         let mut path = self.path()?;
-        // Larger members may have no room here.
+        // Larger members may not fit in memory.
         path.truncate(recorded.iter().map(|text| text.members.len()).max().unwrap_or(0));
-        let Some(cast) = self.cast(id, &path).await? else { return ended(id, true) };
-        let Cast { members, tokenizer, .. } = cast;
+        let Some(ready) = self.ready_members(id, &path).await? else { return ended(id, true) };
+        let ReadyMembers { members, tokenizer, .. } = ready;
         let turn = Turn::new()?;
         for text in recorded {
             for (member, record) in text.members.iter().enumerate() {
@@ -26,37 +26,37 @@ impl Worker {
                 }
                 let model = members.get(member).ok_or_else(not_loaded)?;
                 let retraced = retrace(model, &text.prompt_tokens, &record.tokens).await;
-                let retraced = retraced.map_err(unread)?;
-                let first_difference = first_difference(&retraced, &record.tokens);
-                let instead = first_difference.map(|place| retraced[place].likeliest);
+                let retraced = retraced.map_err(not_processed)?;
+                let first_mismatch = first_mismatch(&retraced, &record.tokens);
+                let instead = first_mismatch.map(|position| retraced[position].likeliest);
                 let instead = instead.map(|token| tokenizer.label(token)).transpose();
                 let check = CheckedMember {
                     member,
                     prompt: text.prompt.clone(),
                     n_layers: record.n_layers,
                     n_tokens: record.tokens.len(),
-                    first_difference,
-                    instead: instead.map_err(unread)?,
+                    first_mismatch,
+                    instead: instead.map_err(not_processed)?,
                     max_difference: max_difference(&retraced, &record.log_probs)
-                        .ok_or_else(no_number)?,
+                        .ok_or_else(not_finite)?,
                 };
-                post(&Reply::Checked { id, check });
+                answer(id, Answer::Check(check));
             }
         }
         ended(id, false)
     }
 }
 
-/// The first place at which the likeliest token is another one.
-fn first_difference(retraced: &[Retraced], tokens: &[u32]) -> Option<usize> {
-    retraced.iter().zip(tokens).position(|(place, token)| place.likeliest != *token)
+/// The first position at which the most likely token is another one.
+fn first_mismatch(retraced: &[Retraced], tokens: &[u32]) -> Option<usize> {
+    retraced.iter().zip(tokens).position(|(found, token)| found.likeliest != *token)
 }
 
-/// The largest difference of a token's log-probability, in nats; `None` where one is no number.
+/// The largest difference of a token's log-probability, in nats; `None` where one is not finite.
 fn max_difference(retraced: &[Retraced], log_probs: &[f32]) -> Option<f64> {
-    let places = retraced.iter().zip(log_probs);
+    let pairs = retraced.iter().zip(log_probs);
     let mut differences =
-        places.map(|(place, recorded)| (place.log_prob - f64::from(*recorded)).abs());
+        pairs.map(|(found, recorded)| (found.log_prob - f64::from(*recorded)).abs());
     differences.try_fold(0.0_f64, |largest, it| it.is_finite().then(|| largest.max(it)))
 }
 
@@ -64,20 +64,20 @@ fn max_difference(retraced: &[Retraced], log_probs: &[f32]) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn retraced(places: [(f64, u32); 3]) -> Vec<Retraced> {
-        places.map(|(log_prob, likeliest)| Retraced { log_prob, likeliest }).into()
+    fn retraced(tokens: [(f64, u32); 3]) -> Vec<Retraced> {
+        tokens.map(|(log_prob, likeliest)| Retraced { log_prob, likeliest }).into()
     }
 
     #[test]
-    fn the_first_of_several_differences_is_told() {
+    fn the_first_of_several_mismatches_is_reported() {
         let retraced = retraced([(-0.5, 4), (-0.25, 7), (-1.0, 9)]);
-        assert_eq!(first_difference(&retraced, &[4, 6, 8]), Some(1));
-        assert_eq!(first_difference(&retraced, &[4, 7, 9]), None);
+        assert_eq!(first_mismatch(&retraced, &[4, 6, 8]), Some(1));
+        assert_eq!(first_mismatch(&retraced, &[4, 7, 9]), None);
         assert_eq!(max_difference(&retraced, &[-0.5, -0.5, -0.875]), Some(0.25));
     }
 
     #[test]
-    fn a_device_that_gives_no_numbers_passes_no_check() {
+    fn a_device_that_returns_nan_passes_no_check() {
         let retraced = retraced([(-0.5, 4), (f64::NAN, 7), (-1.0, 9)]);
         assert_eq!(max_difference(&retraced, &[-0.5, -0.5, -0.875]), None);
     }

@@ -1,4 +1,4 @@
-//! Files of a server or of the reader, chunk by chunk, on the page and in the worker alike.
+//! Files from a server or from the user, chunk by chunk, on the page and in the worker alike.
 
 use js_sys::{Function, Promise, Reflect, Uint8Array};
 use thiserror::Error;
@@ -12,12 +12,12 @@ use web_sys::{
 /// Why a file could not be fetched.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FetchError {
-    #[error("no answer from the server for {url} ({reason})")]
+    #[error("no response from the server for {url} ({reason})")]
     NoAnswer { url: String, reason: String },
-    #[error("the server answered {status} for {url}")]
+    #[error("the server responded with status {status} for {url}")]
     Status { url: String, status: u16 },
-    #[error("the server sends the page on from {url}, and a link may not lead to another address")]
-    SentOn { url: String },
+    #[error("the server redirects from {url}, and a link may not lead to another address")]
+    Redirected { url: String },
     #[error("the server sent a web page instead of {url}")]
     WebPage { url: String },
     #[error("{url} is longer than the {expected} bytes that it should have")]
@@ -26,48 +26,48 @@ pub enum FetchError {
     NotText { url: String },
     #[error("{name} cannot be read ({reason})")]
     NotRead { name: String, reason: String },
-    #[error("{path} is not kept in this browser any more")]
-    NotKept { path: String },
+    #[error("{path} is no longer stored in this browser")]
+    NotStored { path: String },
 }
 
 /// Whether the browser may answer from its cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
     Cached,
-    /// Past the cache, for a file that came out damaged.
+    /// Bypassing the cache, for a file that was damaged.
     Reload,
 }
 
-/// Whether a server may send the page on to another address, which may be another server's.
+/// Whether a server may redirect to another address, which may be on another server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redirects {
     Followed,
     Refused,
 }
 
-/// A manifest can claim any size; what is really there decides.
+/// A manifest can claim any size; this much is reserved before bytes are received.
 pub(crate) const MAX_RESERVED: u64 = 1 << 28;
 
-/// The body of an answer, or a file of the reader's, as it arrives.
+/// The body of a response, or a file of the user's, as a stream.
 pub(crate) struct Body {
     url: String,
     reader: ReadableStreamDefaultReader,
-    /// Where in the file it begins.
+    /// The offset in the file at which it starts.
     pub(crate) start: u64,
-    is_own: bool,
+    is_local: bool,
 }
 
-/// What an answer to a request for a file from byte `asked` on begins with.
+/// Where the response to a request for a file from byte `asked` on starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
     At(u64),
-    /// What is here does not fit what the server has: the whole file has to be asked for.
-    Anew,
+    /// The stored bytes do not match the server's file: the complete file has to be requested.
+    Restart,
     Refused,
 }
 
 impl Body {
-    /// Asks for a file from its byte `from` on; the server may begin at 0 all the same.
+    /// Requests a file from its byte `from` on; the server may start at 0 all the same.
     pub(crate) async fn open(
         url: &str,
         from: u64,
@@ -80,43 +80,43 @@ impl Body {
             let status = response.status();
             let header = |name: &str| response.headers().get(name).ok().flatten();
             match start_of(status, header("content-range").as_deref(), asked) {
-                Start::Anew if asked > 0 => asked = 0,
-                Start::Anew | Start::Refused => {
+                Start::Restart if asked > 0 => asked = 0,
+                Start::Restart | Start::Refused => {
                     return Err(FetchError::Status { url: url.to_owned(), status });
                 }
                 Start::At(start) => {
-                    // Many servers answer with the start page where a file is missing.
+                    // Many servers respond with the start page where a file is missing.
                     if header("content-type").unwrap_or_default().starts_with("text/html") {
                         return Err(FetchError::WebPage { url: url.to_owned() });
                     }
-                    let no_body = || no_answer(url)(JsValue::from_str("an empty answer"));
+                    let no_body = || no_answer(url)(JsValue::from_str("an empty response"));
                     let body = response.body().ok_or_else(no_body)?;
                     let reader = body.get_reader().unchecked_into();
-                    return Ok(Self { url: url.to_owned(), reader, start, is_own: false });
+                    return Ok(Self { url: url.to_owned(), reader, start, is_local: false });
                 }
             }
         }
     }
 
-    /// A file of the reader's; `name` is for messages.
+    /// A file of the user's; `name` is for messages.
     pub(crate) fn of_blob(name: &str, blob: &Blob) -> Self {
         Self::of_stream(name, &blob.stream())
     }
 
     pub(crate) fn of_stream(name: &str, stream: &ReadableStream) -> Self {
         let reader = stream.get_reader().unchecked_into();
-        Self { url: name.to_owned(), reader, start: 0, is_own: true }
+        Self { url: name.to_owned(), reader, start: 0, is_local: true }
     }
 
-    /// Lets go of what has not arrived.
+    /// Cancels the rest.
     pub(crate) fn end(&self) {
-        // The stream ends with its reader; there is nothing left to learn from it.
+        // The stream ends with its reader; the result is not needed.
         let _ = self.reader.cancel();
     }
 
     fn broken(&self, error: &JsValue) -> FetchError {
         let (name, reason) = (self.url.clone(), reason(error));
-        match self.is_own {
+        match self.is_local {
             true => FetchError::NotRead { name, reason },
             false => FetchError::NoAnswer { url: name, reason },
         }
@@ -132,7 +132,7 @@ impl Body {
         Ok(Some(Reflect::get(&result, &"value".into()).map_err(broken)?.unchecked_into()))
     }
 
-    /// Appends what comes next to a file; false at its end.
+    /// Appends the next chunk to `bytes`; false at the end.
     pub(crate) async fn append_to(
         &self,
         bytes: &mut Vec<u8>,
@@ -150,12 +150,12 @@ impl Body {
     }
 }
 
-/// A whole small file, of `expected` bytes at most.
+/// A complete small file, of `expected` bytes at most.
 pub async fn fetch_bytes(url: &str, expected: u64) -> Result<Vec<u8>, FetchError> {
     fetch_bytes_from(url, expected, Freshness::Cached).await
 }
 
-/// A whole small file of the reader's, of `expected` bytes at most; `name` is for messages.
+/// A complete small file of the user's, of `expected` bytes at most; `name` is for messages.
 pub async fn read_blob(name: &str, blob: &Blob, expected: u64) -> Result<Vec<u8>, FetchError> {
     let mut bytes = Vec::new();
     let body = Body::of_blob(name, blob);
@@ -163,7 +163,7 @@ pub async fn read_blob(name: &str, blob: &Blob, expected: u64) -> Result<Vec<u8>
     Ok(bytes)
 }
 
-/// A whole small file, of `expected` bytes at most, past the browser's cache if need be.
+/// A complete small file, of `expected` bytes at most, bypassing the browser's cache if necessary.
 pub(crate) async fn fetch_bytes_from(
     url: &str,
     expected: u64,
@@ -185,14 +185,14 @@ pub async fn fetch_text(url: &str, redirects: Redirects) -> Result<String, Fetch
 }
 
 fn start_of(status: u16, content_range: Option<&str>, asked: u64) -> Start {
-    let goes_on = || {
+    let resumes = || {
         let range = content_range?.trim().strip_prefix("bytes")?.trim_start();
         let (first, _) = range.split_once('-')?;
         Some(asked > 0 && first.trim().parse::<u64>().ok()? == asked)
     };
     match status {
-        206 if goes_on() == Some(true) => Start::At(asked),
-        206 | 416 => Start::Anew,
+        206 if resumes() == Some(true) => Start::At(asked),
+        206 | 416 => Start::Restart,
         200..=299 => Start::At(0),
         _ => Start::Refused,
     }
@@ -206,7 +206,7 @@ async fn request(
 ) -> Result<Response, FetchError> {
     let options = RequestInit::new();
     if redirects == Redirects::Refused {
-        // `Error` would not be told apart from a server that does not answer.
+        // `Error` could not be distinguished from a server that does not respond.
         options.set_redirect(RequestRedirect::Manual);
     }
     if freshness == Freshness::Reload {
@@ -223,7 +223,7 @@ async fn request(
     let answer = ask().map_err(no_answer(url))?;
     let response: Response = JsFuture::from(answer).await.map_err(no_answer(url))?.unchecked_into();
     match response.type_() {
-        ResponseType::Opaqueredirect => Err(FetchError::SentOn { url: url.to_owned() }),
+        ResponseType::Opaqueredirect => Err(FetchError::Redirected { url: url.to_owned() }),
         _ => Ok(response),
     }
 }
@@ -239,7 +239,7 @@ fn start(url: &str, options: &RequestInit) -> Result<Promise, JsValue> {
     fetch.call2(&scope, &url.into(), options)?.dyn_into()
 }
 
-/// What a thrown value says.
+/// The message of a thrown value.
 pub fn reason(error: &JsValue) -> String {
     error.dyn_ref::<js_sys::Error>().map_or_else(
         || error.as_string().unwrap_or_else(|| "no reason given".to_owned()),
@@ -247,7 +247,7 @@ pub fn reason(error: &JsValue) -> String {
     )
 }
 
-/// A file that lies beside another, by its relative path.
+/// The address of a file next to another, by its relative path.
 pub fn beside(url: &str, path: &str) -> String {
     let end = url.split(['?', '#']).next().unwrap_or_default();
     let folder = end.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_lie_beside_the_manifest() {
+    fn files_are_next_to_the_manifest() {
         assert_eq!(
             beside("http://host/page/bundle/manifest.json?v=1", "a/b"),
             "http://host/page/bundle/a/b"
@@ -267,27 +267,27 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_goes_on_where_it_was_asked_to() {
+    fn a_response_resumes_at_the_requested_byte() {
         assert_eq!(start_of(206, Some("bytes 100-199/200"), 100), Start::At(100));
         assert_eq!(start_of(206, Some("bytes 100-199/*"), 100), Start::At(100));
         assert_eq!(start_of(206, Some(" bytes  7-8/9"), 7), Start::At(7));
     }
 
     #[test]
-    fn a_server_without_ranges_starts_over() {
+    fn a_server_without_ranges_restarts() {
         assert_eq!(start_of(200, None, 100), Start::At(0));
         assert_eq!(start_of(200, None, 0), Start::At(0));
     }
 
     #[test]
-    fn a_part_that_does_not_fit_is_not_gone_on_with() {
-        assert_eq!(start_of(416, Some("bytes */50"), 100), Start::Anew);
-        assert_eq!(start_of(206, Some("bytes 0-199/200"), 100), Start::Anew);
-        assert_eq!(start_of(206, Some("bytes 100"), 100), Start::Anew);
-        assert_eq!(start_of(206, Some("items 100-199/200"), 100), Start::Anew);
-        assert_eq!(start_of(206, None, 100), Start::Anew);
-        // Nothing was left out, so there is nothing to go on with.
-        assert_eq!(start_of(206, Some("bytes 0-9/10"), 0), Start::Anew);
+    fn a_range_that_does_not_match_is_not_resumed() {
+        assert_eq!(start_of(416, Some("bytes */50"), 100), Start::Restart);
+        assert_eq!(start_of(206, Some("bytes 0-199/200"), 100), Start::Restart);
+        assert_eq!(start_of(206, Some("bytes 100"), 100), Start::Restart);
+        assert_eq!(start_of(206, Some("items 100-199/200"), 100), Start::Restart);
+        assert_eq!(start_of(206, None, 100), Start::Restart);
+        // Nothing was skipped, so there is nothing to resume.
+        assert_eq!(start_of(206, Some("bytes 0-9/10"), 0), Start::Restart);
     }
 
     #[test]

@@ -1,26 +1,26 @@
 //! The model in a web worker, off the page's thread.
 //!
-//! [`worker`] loads a bundle and writes texts with the same `core` as the command line; what it and
-//! the page say to each other is in [`messages`]. [`teaching`] trains a student. Three programs are
-//! built from this crate, the model for the CPU and for WebGPU, and the teaching; the page links only
-//! the messages, the notices, the fetching and what [`store`] lets it read.
+//! [`worker`] loads a bundle and generates texts with the same `core` as the command line; its
+//! protocol with the page is in [`messages`]. [`distillation`] trains a student. Three programs are
+//! built from this crate: the model for the CPU, the model for WebGPU, and the distillation. The page
+//! links only the messages, the notices, the fetching and the part of [`store`] that reads.
 
-mod arrivals;
-mod arriving;
-mod cast;
+mod bundle;
 mod checking;
+pub mod distillation;
 pub mod fetch;
-mod keeping;
+mod generating;
 mod lens;
 mod loading;
 mod measuring;
+mod members;
 pub mod messages;
 pub mod notice;
-mod own;
-mod pace;
 pub mod parcel;
 pub mod store;
-pub mod teaching;
+mod storing;
+mod throttle;
 mod turn;
+mod upload;
+mod waiters;
 pub mod worker;
-mod writing;

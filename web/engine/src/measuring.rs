@@ -1,5 +1,5 @@
-//! How well members do: on a text that none of them has seen, and on questions, with the time and
-//! the memory that this machine needs.
+//! Measuring members: the loss on a held-out text, the accuracy on questions, and the time and memory
+//! that this machine needs.
 
 use boomerang_core::bundle::TaskFile;
 use boomerang_core::evaluate::{
@@ -9,28 +9,28 @@ use boomerang_core::generate::{Generation, Sampling};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::Patch;
 
-use crate::cast::{Cast, no_number, unread};
-use crate::messages::{MeasuredMember, Reply, TextScore};
+use crate::members::{ReadyMembers, not_finite, not_processed};
+use crate::messages::{Answer, MeasuredMember, TextScore};
 use crate::notice::{Notice, chain};
 use crate::turn::Turn;
-use crate::worker::{Worker, ended, now_millis, post};
+use crate::worker::{Worker, answer, ended, now_millis};
 
-/// Tokens that run at once, padding included: enough for a matrix product to be worth it, and few
-/// enough for a phone.
+/// Tokens per batch, padding included: enough for efficient matrix products, and few enough for a
+/// phone.
 const TOKENS_PER_BATCH: usize = 1024;
 
-/// Questions between two looks at whether the reader has had enough.
+/// Questions between two checks whether the user has stopped the request.
 const QUESTIONS_AT_ONCE: usize = 8;
 
-/// Tokens whose time is taken.
+/// Tokens that are timed.
 const N_TIMED: usize = 32;
 
 impl Worker {
-    /// Lets members read a text, and tells how well each of them expects it.
+    /// Reports how well each member predicts a text.
     pub(crate) async fn score(&self, id: u32, patches: &[Patch], text: &str) -> Result<(), Notice> {
-        let Some(cast) = self.cast(id, patches).await? else { return ended(id, true) };
-        let Cast { members, tokenizer, .. } = cast;
-        let tokens = tokenizer.encode(text, true).map_err(unread)?;
+        let Some(ready) = self.ready_members(id, patches).await? else { return ended(id, true) };
+        let ReadyMembers { members, tokenizer, .. } = ready;
+        let tokens = tokenizer.encode(text, true).map_err(not_processed)?;
         let doc = TextDoc::new(tokens, text.len());
         let turn = Turn::new()?;
         for member in &members {
@@ -41,37 +41,36 @@ impl Worker {
             let max_seq = member.config().max_seq;
             let texts = std::slice::from_ref(&doc);
             let examination =
-                Examination::new(texts, &[], Some(&tokenizer), max_seq).map_err(unasked)?;
+                Examination::new(texts, &[], Some(&tokenizer), max_seq).map_err(not_asked)?;
             let score = examine(&examination, member).await?;
             let found = score.perplexity.ok_or_else(|| {
-                let why = "a text of a single token leaves nothing to expect";
-                Notice::new("This text cannot be measured.", why, "Write some more.")
+                let why = "a text of a single token leaves nothing to predict";
+                Notice::new("This text cannot be measured.", why, "Enter a longer text.")
             })?;
             if !found.nats_per_token.is_finite() {
-                return Err(no_number());
+                return Err(not_finite());
             }
             let score = TextScore { nats: found.nats_per_token, n_tokens: found.n_tokens };
-            post(&Reply::Scored { id, score });
+            answer(id, Answer::Score(score));
         }
         ended(id, false)
     }
 
-    /// Lets members answer questions and continue a text, and tells how well and how fast.
+    /// Reports the accuracy of members on questions, and their decoding speed.
     ///
-    /// A question is answered by the likeliest of its choices, as `acc` of
-    /// [`Accuracy`](boomerang_core::evaluate::Accuracy) has it: that is what the curve of the bundle
-    /// shows.
+    /// The answer to a question is the most likely of its choices, as in `acc` of
+    /// [`Accuracy`](boomerang_core::evaluate::Accuracy), which the curve of the bundle shows.
     pub(crate) async fn measure(
         &self,
         id: u32,
         patches: &[Patch],
         task: &TaskFile,
     ) -> Result<(), Notice> {
-        let Some(cast) = self.cast(id, patches).await? else { return ended(id, true) };
-        let Cast { members, tokenizer, .. } = cast;
+        let Some(ready) = self.ready_members(id, patches).await? else { return ended(id, true) };
+        let ReadyMembers { members, tokenizer, .. } = ready;
         let first = task.questions.first();
         let prompt = first.map_or(&task.paragraph, |question| &question.context);
-        let prompt = tokenizer.encode(prompt, true).map_err(unread)?;
+        let prompt = tokenizer.encode(prompt, true).map_err(not_processed)?;
         let turn = Turn::new()?;
         for member in &members {
             let max_seq = member.config().max_seq;
@@ -79,7 +78,7 @@ impl Worker {
             let prompt = &prompt[..prompt.len().min(most)];
             let mut n_correct = 0;
             let mut millis = 0.0;
-            // On a GPU the first tokens wait for its programs to be compiled.
+            // On a GPU, shaders are compiled for the first tokens.
             let warm_up = self.decode(id, member, prompt, 1, &turn).await?;
             if warm_up.is_none() {
                 return ended(id, true);
@@ -89,8 +88,8 @@ impl Worker {
                 if self.is_stopped(id) {
                     return ended(id, true);
                 }
-                let examination =
-                    Examination::new(&[], questions, Some(&tokenizer), max_seq).map_err(unasked)?;
+                let examination = Examination::new(&[], questions, Some(&tokenizer), max_seq)
+                    .map_err(not_asked)?;
                 let start = now_millis();
                 n_correct += n_correct_of(&examine(&examination, member).await?);
                 millis += now_millis() - start;
@@ -104,15 +103,15 @@ impl Worker {
                 tokens_per_second,
                 heap_bytes: heap_bytes(),
             };
-            post(&Reply::Measured { id, measured });
+            answer(id, Answer::Measured(measured));
         }
         ended(id, false)
     }
 
-    /// Tokens per second after the first one; `None` when the reader has had enough.
+    /// Tokens per second after the first one; `None` when the request is stopped.
     ///
-    /// As many as asked for, or as fit the window: a text that has ended goes on, since every token
-    /// takes the same time.
+    /// It decodes the requested number of tokens, or as many as fit in the context window, past the end
+    /// of the text: every token takes the same time.
     async fn decode(
         &self,
         id: u32,
@@ -122,18 +121,18 @@ impl Worker {
         turn: &Turn,
     ) -> Result<Option<f64>, Notice> {
         let generation = Generation::new(member, prompt, n_tokens + 1, Sampling::Greedy);
-        let mut generation = generation.map_err(unread)?;
-        generation.next().await.map_err(unread)?;
+        let mut generation = generation.map_err(not_processed)?;
+        generation.next().await.map_err(not_processed)?;
         let start = now_millis();
         let mut n_done = 0_u32;
-        while generation.next().await.map_err(unread)?.is_some() {
+        while generation.next().await.map_err(not_processed)?.is_some() {
             n_done += 1;
             turn.end().await;
             if self.is_stopped(id) {
                 return Ok(None);
             }
         }
-        // A clock that browsers made coarse may not have moved.
+        // Browsers make the clock coarse; it may not have advanced.
         let millis = (now_millis() - start).max(0.01);
         Ok(Some(f64::from(n_done) * 1000.0 / millis))
     }
@@ -145,21 +144,21 @@ async fn examine(examination: &Examination, member: &LanguageModel) -> Result<Sc
     let lost = |error: ReadBackError| {
         Notice::new("The model cannot be measured.", chain(&error), "Reload the page.")
     };
-    scores.map_err(lost)?.pop().ok_or_else(no_number)
+    scores.map_err(lost)?.pop().ok_or_else(not_finite)
 }
 
-/// Over all tasks together; their accuracies are shares.
+/// Over all tasks; accuracies are fractions.
 fn n_correct_of(score: &Score) -> usize {
     let tasks = score.tasks.values();
     tasks.map(|task| (task.acc * task.n_questions as f64).round() as usize).sum()
 }
 
-fn unasked(error: ChoiceError) -> Notice {
-    let next = "The bundle's task has to be made again for this model.";
+fn not_asked(error: ChoiceError) -> Notice {
+    let next = "Create the bundle's task again for this model.";
     Notice::new("The questions cannot be asked.", chain(&error), next)
 }
 
-/// WebAssembly's memory as it is now; it never shrinks while the worker lives.
+/// The current size of WebAssembly's memory, which never shrinks while the worker runs.
 #[cfg(target_family = "wasm")]
 fn heap_bytes() -> u64 {
     use wasm_bindgen::JsCast;
@@ -184,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn right_answers_are_counted_over_all_tasks() {
+    fn correct_answers_are_counted_over_all_tasks() {
         let accuracy = |acc, n_questions| Accuracy {
             acc,
             acc_norm: 0.0,

@@ -1,8 +1,8 @@
-//! Something that went wrong, told to the reader.
+//! Errors as they are shown to the user.
 
 use serde::{Deserialize, Serialize};
 
-/// What happened, why, and what can be done.
+/// What happened, why, and what the user can do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     pub what: String,
@@ -26,7 +26,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     let mut source = error.source();
     while let Some(error) = source {
         let cause = error.to_string();
-        // A transparent error says the same as its source.
+        // A transparent error has the same message as its source.
         if !text.ends_with(&cause) {
             text = format!("{text}: {cause}");
         }

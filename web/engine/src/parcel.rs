@@ -1,7 +1,7 @@
 //! A message between page and worker: a value as bytes, and beside it files, which are not copied.
 //!
-//! The bytes are postcard's: reading them takes a fraction of the code that reading JSON takes, in
-//! the page and in each worker. Both come from one build, or say so with their first message.
+//! The bytes are postcard's: decoding them takes a fraction of the code that JSON takes, in the page
+//! and in each worker. The first message of a worker has the version, by which different builds are detected.
 
 use js_sys::{Array, Uint8Array};
 use serde::Serialize;
@@ -9,13 +9,13 @@ use serde::de::DeserializeOwned;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Blob;
 
-/// A worker's side of the conversation.
+/// The messages of a worker.
 pub trait FromWorker: DeserializeOwned {
-    /// What the page speaks; page and worker are cached as separate files, and this number tells two
-    /// builds apart.
+    /// The version that the page expects; page and worker are cached as separate files, and this number
+    /// distinguishes builds.
     const PROTOCOL: u32;
 
-    /// What the worker speaks, when it says so: the first variant of every build's messages.
+    /// The worker's version, if this is its first message: the first variant in every build.
     fn protocol(&self) -> Option<u32>;
 }
 
@@ -26,10 +26,10 @@ pub fn pack(message: &impl Serialize, files: &[Blob]) -> JsValue {
     std::iter::once(bytes).chain(files).collect::<Array>().into()
 }
 
-/// Message and files of a parcel; what is no file is left out.
+/// The message and the files of a parcel.
 ///
 /// # Errors
-/// The reason, when there is no such message in it.
+/// The reason, when it contains no such message.
 pub fn unpack<M: DeserializeOwned>(parcel: &JsValue) -> Result<(M, Vec<Blob>), String> {
     let list = parcel.dyn_ref::<Array>().cloned().unwrap_or_default();
     let bytes = list.get(0).dyn_into::<Uint8Array>().map(|bytes| bytes.to_vec());
@@ -40,14 +40,14 @@ pub fn unpack<M: DeserializeOwned>(parcel: &JsValue) -> Result<(M, Vec<Blob>), S
 
 /// A message's bytes.
 pub fn to_bytes(message: &impl Serialize) -> Vec<u8> {
-    // Messages are plain data, for which nothing can be missing.
+    // Messages are plain data, which can always be serialized.
     postcard::to_allocvec(message).unwrap_or_default()
 }
 
 /// The message of these bytes.
 ///
 /// # Errors
-/// The reason, when they are none.
+/// The reason, when they are invalid.
 pub fn from_bytes<M: DeserializeOwned>(bytes: &[u8]) -> Result<M, String> {
     postcard::from_bytes(bytes).map_err(|error| error.to_string())
 }

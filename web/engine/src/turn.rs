@@ -1,4 +1,4 @@
-//! Letting the worker's other messages be heard between two tokens.
+//! Yielding to the event loop, so that messages are received between two tokens.
 
 use js_sys::Promise;
 use wasm_bindgen::{JsCast, JsValue};
@@ -8,9 +8,9 @@ use web_sys::{MessageChannel, MessagePort};
 use crate::fetch::reason;
 use crate::notice::Notice;
 
-/// A way to wait until the event loop has come round.
+/// Waits for one turn of the event loop.
 ///
-/// A message to oneself: timers would wait for at least four milliseconds, which is a token's time.
+/// With a message to itself: timers wait for at least four milliseconds, the time of a token.
 pub(crate) struct Turn {
     here: MessagePort,
     there: MessagePort,
@@ -26,12 +26,12 @@ impl Turn {
     }
 
     pub(crate) async fn end(&self) {
-        let arrival = Promise::new(&mut |resolve, _reject| {
+        let event = Promise::new(&mut |resolve, _reject| {
             self.here.set_onmessage(Some(resolve.unchecked_ref()));
-            // A port that takes this message once takes it always.
+            // A port that accepts this message once accepts it always.
             let _ = self.there.post_message(&JsValue::NULL);
         });
-        // The promise has no way to be rejected.
-        let _ = JsFuture::from(arrival).await;
+        // The promise is never rejected.
+        let _ = JsFuture::from(event).await;
     }
 }

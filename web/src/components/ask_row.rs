@@ -1,32 +1,32 @@
-//! Asking the model for something: the button, the way to stop it, and how far it has come.
+//! A request to the model: the buttons to start and stop it, and its status.
 
 use boomerang_engine::notice::Notice;
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
-use crate::session::Session;
+use crate::state::session::Session;
 
 #[component]
 pub fn AskRow(
     session: Session,
-    /// Of the button; the other two have `-stop` and `-state` behind it.
+    /// Of the button; the other two have `-stop` and `-state` appended.
     id: &'static str,
     #[prop(into)] label: Signal<String>,
     can_start: Memo<bool>,
     is_running: Memo<bool>,
     on_start: impl Fn() + 'static,
     #[prop(into)] words: Signal<String>,
-    /// Whether the words only accompany what can be seen anyway.
+    /// Whether the status only repeats what is visible anyway.
     #[prop(optional)]
     is_quiet: bool,
-    /// Whether the teacher takes part, which not every browser has room for.
+    /// Whether the teacher is needed, which may not fit in memory.
     #[prop(optional)]
     needs_teacher: bool,
 ) -> impl IntoView {
-    let is_too_large = move || needs_teacher && !session.has_room_for_all();
-    let words = move || match session.room_in_words() {
-        Some(room) if is_too_large() => {
-            format!("The teacher takes part in this and has no room: {room}.")
+    let is_too_large = move || needs_teacher && !session.fits_all();
+    let words = move || match session.memory_summary() {
+        Some(summary) if is_too_large() => {
+            format!("The teacher is needed for this and does not fit in memory: {summary}.")
         }
         _ => words.get(),
     };
@@ -54,19 +54,20 @@ pub fn AskRow(
     }
 }
 
-/// What stands for the teacher, and why; nothing where the teacher has room.
-pub fn stand_in_words(session: Session) -> String {
-    let room = session.room_in_words();
-    room.map(|room| format!("{room}; the largest of them stands for the teacher."))
+/// What replaces the teacher, and why; empty if the teacher fits in memory.
+pub fn substitute_in_words(session: Session) -> String {
+    let summary = session.memory_summary();
+    summary
+        .map(|summary| format!("{summary}; the largest of them replaces the teacher."))
         .unwrap_or_default()
 }
 
-/// Why not all sizes are asked; nothing where they are.
-pub fn room_in_words(session: Session) -> String {
-    session.room_in_words().map(|room| format!("{room}.")).unwrap_or_default()
+/// Why not all sizes are used; empty if they are.
+pub fn memory_in_words(session: Session) -> String {
+    session.memory_summary().map(|summary| format!("{summary}.")).unwrap_or_default()
 }
 
-/// Why the model did not do what it was asked for; nothing where it did.
+/// Why the request failed; empty if it did not.
 #[component]
 pub fn Refusal(#[prop(into)] notice: Signal<Option<Notice>>) -> impl IntoView {
     move || notice.get().map(|notice| view! { <NoticeBox notice/> })

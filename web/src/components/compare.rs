@@ -1,17 +1,17 @@
-//! The same prompt and the same draw at two to four sizes, side by side.
+//! The same prompt and the same random seed at two to four sizes, side by side.
 
 use leptos::prelude::*;
 
-use super::ask_row::{AskRow, Refusal, stand_in_words};
+use super::ask_row::{AskRow, Refusal, substitute_in_words};
 use super::marked::Marked;
-use crate::dial::Dial;
-use crate::difference::{differing, parting, stretches};
-use crate::draft::Draft;
-use crate::format;
-use crate::link::MOST_COMPARED;
-use crate::run::Run;
-use crate::session::Session;
-use crate::trial::{Nearness, Part, Trial, TrialState};
+use crate::state::dial::Dial;
+use crate::state::draft::Draft;
+use crate::state::run::Run;
+use crate::state::session::{Session, TrialSlot};
+use crate::state::trial::{Agreement, Trial, TrialMember, TrialState};
+use crate::text::difference::{differing, divergence, stretches};
+use crate::text::format;
+use crate::text::link::MOST_COMPARED;
 
 #[component]
 pub fn Compare(
@@ -20,43 +20,44 @@ pub fn Compare(
     draft: Draft,
     /// Stops of the dial, ascending.
     compared: RwSignal<Vec<usize>>,
-    /// Where the prompt is typed.
+    /// The field for the prompt.
     children: Children,
 ) -> impl IntoView {
-    let place = session.comparison;
-    let last = Memo::new(move |_| dial.family.with_value(|family| session.last_roomy_stop(family)));
+    let trial = session.trial(TrialSlot::Comparison);
+    let last =
+        Memo::new(move |_| dial.family.with_value(|family| session.last_fitting_stop(family)));
     let n_chosen = Memo::new(move |_| {
         compared.with(|stops| stops.iter().filter(|&&stop| stop <= last.get()).count())
     });
-    let is_running = Memo::new(move |_| session.is_trying(place));
+    let is_running = Memo::new(move |_| session.is_trying(TrialSlot::Comparison));
     let can_start =
         Memo::new(move |_| session.can_ask() && draft.has_prompt() && n_chosen.get() >= 2);
     let start = move || {
         let stops = compared.get_untracked();
         let task = draft.task(dial);
-        session.try_out(place, move |family| {
-            Trial::of_writers(family, &stops, session.last_roomy_stop(family), task)
+        session.start_trial(TrialSlot::Comparison, move |family| {
+            Trial::comparison(family, &stops, session.last_fitting_stop(family), task)
         });
     };
     let columns = move || {
-        place.with(|trial| {
+        trial.with(|trial| {
             let trial = trial.as_ref()?;
-            let shown = trial.parts.iter().filter(|part| part.is_shown);
-            Some(shown.map(|part| column(trial, part)).collect_view())
+            let shown = trial.members.iter().filter(|member| member.is_shown);
+            Some(shown.map(|member| column(trial, member)).collect_view())
         })
     };
     let words = Memo::new(move |_| {
         let is_running = is_running.get();
-        place.with(|trial| trial.as_ref().map(|trial| state_in_words(trial, is_running)))
+        trial.with(|trial| trial.as_ref().map(|trial| state_in_words(trial, is_running)))
     });
-    let label = move || format!("Write at {}", format::count(n_chosen.get(), "size"));
+    let label = move || format!("Generate at {}", format::count(n_chosen.get(), "size"));
     let notice =
-        Signal::derive(move || place.with(|trial| trial.as_ref()?.state.notice().cloned()));
+        Signal::derive(move || trial.with(|trial| trial.as_ref()?.state.notice().cloned()));
     view! {
         <div class="panel-head">
             <h1 id="compare-heading">"Sizes side by side"</h1>
             <p class="quiet">
-                "One beginning, continued at two to four sizes, with the same draw of chance."
+                "One prompt, continued at two to four sizes, with the same random seed."
             </p>
         </div>
         {children()}
@@ -68,7 +69,7 @@ pub fn Compare(
             can_start
             is_running
             on_start=start
-            words=Signal::derive(move || words.get().unwrap_or_else(|| stand_in_words(session)))
+            words=Signal::derive(move || words.get().unwrap_or_else(|| substitute_in_words(session)))
             is_quiet=true
         />
         <div class="columns" id="columns" aria-busy=move || is_running.get().to_string()>
@@ -83,7 +84,7 @@ pub fn Compare(
 fn Sizes(
     dial: Dial,
     compared: RwSignal<Vec<usize>>,
-    /// The largest stop that has room.
+    /// The largest stop that fits in memory.
     last: Memo<usize>,
     /// Of those up to it.
     n_chosen: Memo<usize>,
@@ -95,7 +96,7 @@ fn Sizes(
     let size = move |(stop, n_layers): (usize, usize)| {
         let is_chosen = move || compared.with(|stops| stops.contains(&stop));
         let is_full = move || n_chosen.get() >= MOST_COMPARED;
-        let has_room = move || stop <= last.get();
+        let fits = move || stop <= last.get();
         let choose = move |_| {
             compared.update(|stops| match stops.iter().position(|&chosen| chosen == stop) {
                 Some(at) => {
@@ -118,7 +119,7 @@ fn Sizes(
                     type="checkbox"
                     value=stop.to_string()
                     prop:checked=is_chosen
-                    disabled=move || !is_chosen() && (!has_room() || is_full())
+                    disabled=move || !is_chosen() && (!fits() || is_full())
                     on:change=choose
                 />
                 <span>{n_layers}{name}</span>
@@ -136,79 +137,85 @@ fn Sizes(
 fn state_in_words(trial: &Trial, is_running: bool) -> String {
     let reference = trial.reference_name;
     match trial.state {
-        TrialState::Writing if is_running => format!("Writing, the {reference} first …"),
-        TrialState::Guessing if is_running => format!("All read the text of the {reference} …"),
-        TrialState::Whole => {
+        TrialState::Generating if is_running => format!("Generating, the {reference} first …"),
+        TrialState::Predicting if is_running => {
+            format!("Comparing predictions along the text of the {reference} …")
+        }
+        TrialState::Done => {
             format!("Done. Marked words are not in the text of the {reference}.")
         }
-        TrialState::Failed(_) => "Not written.".to_owned(),
-        TrialState::Writing | TrialState::Guessing | TrialState::Stopped => "Stopped.".to_owned(),
+        TrialState::Failed(_) => "Failed.".to_owned(),
+        TrialState::Generating | TrialState::Predicting | TrialState::Stopped => {
+            "Stopped.".to_owned()
+        }
     }
 }
 
-/// What one size wrote, and how near it comes to the reference.
-fn column(trial: &Trial, part: &Part) -> impl IntoView + use<> {
-    let is_reference = part.patch == trial.reference().patch;
+/// The text of one size, and its agreement with the reference.
+fn column(trial: &Trial, member: &TrialMember) -> impl IntoView + use<> {
+    let is_reference = member.patch == trial.reference().patch;
     let name = trial.reference_name;
-    let tokens = part.run.as_ref().map(Run::tokens).unwrap_or_default();
+    let tokens = member.run.as_ref().map(Run::tokens).unwrap_or_default();
     let reference = trial.reference_tokens();
     let differs = differing(&tokens, &reference);
-    let pieces = part.run.iter().flat_map(|run| &run.pieces).map(|piece| piece.text.as_str());
+    let pieces = member.run.iter().flat_map(|run| &run.pieces).map(|piece| piece.text.as_str());
     let stretches = stretches(pieces, &differs);
-    let token_ids = part.run.as_ref().map(Run::token_ids).unwrap_or_default();
-    let told_name = if is_reference { format!(" ({name})") } else { String::new() };
-    let is_written = part.run.is_some() && !part.is_writing();
-    let comparison = match (is_reference, is_written) {
+    let token_ids = member.run.as_ref().map(Run::token_ids).unwrap_or_default();
+    let role = if is_reference { format!(" ({name})") } else { String::new() };
+    let is_done = member.run.is_some() && !member.is_generating();
+    let comparison = match (is_reference, is_done) {
         (true, _) => Some("The others are compared with this text.".to_owned()),
-        (false, true) => Some(parting_in_words(&tokens, &reference, name)),
+        (false, true) => Some(divergence_in_words(&tokens, &reference, name)),
         (false, false) => None,
     };
-    let nearness = trial.nearness(part).filter(|_| !is_reference);
+    let agreement = trial.agreement(member).filter(|_| !is_reference);
     view! {
         <article
             class="column"
-            class:is-writing=part.is_writing()
-            data-layers=part.size.n_layers.to_string()
+            class:is-writing=member.is_generating()
+            data-layers=member.size.n_layers.to_string()
             data-token-ids=token_ids
         >
             <h2>
-                {format::count(part.size.n_layers, "layer")} {told_name}
-                <small>" " {format::params(part.size.n_params)} " parameters"</small>
+                {format::count(member.size.n_layers, "layer")} {role}
+                <small>" " {format::params(member.size.n_params)} " parameters"</small>
             </h2>
             <p class="column-text">
                 <span class="output-prompt">{trial.prompt().to_owned()}</span>
                 <Marked stretches/>
             </p>
             <p class="quiet">{comparison}</p>
-            {nearness.map(|nearness| view! { <NearnessWords nearness name/> })}
+            {agreement.map(|agreement| view! { <AgreementNumbers agreement name/> })}
         </article>
     }
 }
 
 /// `name` is the reference's.
-fn parting_in_words(tokens: &[u32], reference: &[u32], name: &str) -> String {
-    match parting(tokens, reference) {
-        None => format!("The same text as that of the {name}."),
-        Some(0) => format!("Parts from the {name} at once."),
-        Some(n_same) => format!("Parts from the {name} after {}.", format::count(n_same, "token")),
+fn divergence_in_words(tokens: &[u32], reference: &[u32], name: &str) -> String {
+    match divergence(tokens, reference) {
+        None => format!("Same text as the {name}."),
+        Some(0) => format!("Diverges from the {name} at the first token."),
+        Some(n_same) => {
+            format!("Diverges from the {name} after {}.", format::count(n_same, "token"))
+        }
     }
 }
 
 #[component]
-fn NearnessWords(nearness: Nearness, name: &'static str) -> impl IntoView {
-    let Nearness { n_places, n_agreeing, kl } = nearness;
+fn AgreementNumbers(agreement: Agreement, name: &'static str) -> impl IntoView {
+    let Agreement { n_tokens, n_agreeing, kl } = agreement;
     view! {
         <dl class="nearness">
             <div>
-                <dt>{format!("Expects the next token of the {name}")}</dt>
+                <dt>{format!("Top-1 agreement with the {name}")}</dt>
                 <dd class="agreement">
-                    {format!("at {n_agreeing} of {}", format::count(n_places, "place"))}
+                    {format!("{n_agreeing} of {}", format::count(n_tokens, "token"))}
                 </dd>
             </div>
             <div>
-                <dt>{format!("Distance from the {name}")}</dt>
+                <dt>{format!("KL divergence from the {name}")}</dt>
                 <dd class="kl">
-                    {format!("{kl:.4} nats")} <small>" (mean KL along its text)"</small>
+                    {format!("{kl:.4} nats")} <small>" (mean along its text)"</small>
                 </dd>
             </div>
         </dl>

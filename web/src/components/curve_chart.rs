@@ -8,11 +8,11 @@ use leptos::html;
 use leptos::prelude::*;
 
 use super::choice::Choice;
-use super::curve_marks::{HereMark, Room};
+use super::curve_marks::{CurrentMark, FittingRange};
 use super::curve_table::CurveTable;
 use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
 use super::width::width_of;
-use crate::dial::Dial;
+use crate::state::dial::Dial;
 
 /// Taller than this share of its width, a chart looks cramped.
 const HEIGHT_PER_WIDTH: f64 = 0.62;
@@ -23,7 +23,7 @@ const MARKER_RADIUS: f64 = 5.0;
 
 #[component]
 pub fn CurveChart(dial: Dial) -> impl IntoView {
-    let measures = [(Measure::Accuracy, "Accuracy"), (Measure::Nats, "Nats per token")];
+    let measures = [(Measure::Accuracy, "Accuracy"), (Measure::Nats, "nats/token")];
     let is_measured = |measure: Measure| {
         dial.family
             .with_value(|family| family.manifest().curve.chart(SizeAxis::Layers, measure).is_some())
@@ -33,7 +33,7 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
     let Some(&(first_measure, _)) = measures.first() else {
         return view! {
             <h2 id="curve-heading">"Size and quality"</h2>
-            <p class="quiet">"This bundle comes without measurements."</p>
+            <p class="quiet">"This bundle contains no measurements."</p>
         }
         .into_any();
     };
@@ -53,7 +53,7 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
     let figure = NodeRef::<html::Div>::new();
     let width = width_of(figure);
     let geometry = Memo::new(move |_| {
-        // A wide chart is drawn somewhat larger, text and all, and a narrow one is not drawn smaller.
+        // A wide chart is scaled up somewhat, with its text; a narrow one is not scaled down.
         let width = width.get() / (width.get() / WIDTH_AS_IS).clamp(1.0, LARGEST);
         let height = (width * HEIGHT_PER_WIDTH).clamp(320.0, 560.0);
         chart.with(|chart| chart.as_ref().map(|chart| Arc::new(chart.geometry(width, height))))
@@ -155,7 +155,7 @@ fn Drawing(
             aria-label=chart.title.clone()
             viewBox=format!("0 0 {} {}", geometry.width, geometry.height)
         >
-            <Room geometry=geometry.clone() dial size_axis/>
+            <FittingRange geometry=geometry.clone() dial size_axis/>
             {legend.collect_view()}
             {y_ticks.collect_view()}
             <path class="axis" d=format!("M{:.1} {:.1}H{:.1}", plot.left, plot.bottom, plot.right)></path>
@@ -167,7 +167,7 @@ fn Drawing(
             {reference}
             {series.collect_view()}
             {notes.collect_view()}
-            <HereMark geometry=geometry.clone() dial size_axis measure/>
+            <CurrentMark geometry=geometry.clone() dial size_axis measure/>
         </svg>
     }
 }

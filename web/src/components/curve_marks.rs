@@ -1,38 +1,42 @@
-//! What the curve says of this reader: which size is chosen, and which sizes have room here.
+//! Marks on the curve: the current size, and the sizes that fit in memory.
 
 use std::sync::Arc;
 
 use boomerang_core::chart::{Geometry, Here, Measure, SizeAxis};
 use leptos::prelude::*;
 
-use crate::backend::Backend;
-use crate::budget::Budget;
-use crate::dial::Dial;
+use crate::browser::backend::Backend;
+use crate::browser::budget::Budget;
 use crate::family::MemberSize;
-use crate::session::Session;
+use crate::state::dial::Dial;
+use crate::state::session::Session;
 
-/// The sizes that have room in this browser, when not all have.
+/// The sizes that fit in memory, when not all do.
 #[component]
-pub fn Room(geometry: Arc<Geometry>, dial: Dial, size_axis: RwSignal<SizeAxis>) -> impl IntoView {
+pub fn FittingRange(
+    geometry: Arc<Geometry>,
+    dial: Dial,
+    size_axis: RwSignal<SizeAxis>,
+) -> impl IntoView {
     let session: Session = expect_context();
     let backend =
         move || session.choice.with(|choice| choice.as_ref().map_or(Backend::Cpu, |it| it.backend));
     move || {
         let (largest, next) = dial.family.with_value(|family| {
             let n_sizes = Budget::of_browser(backend()).n_sizes(family);
-            let size = |place: usize| Some(family.size(family.measured_path().get(place)?));
+            let size = |index: usize| Some(family.size(family.measured_path().get(index)?));
             Some((size(n_sizes.checked_sub(1)?)?, size(n_sizes)?))
         })?;
-        let place = |size: MemberSize| {
+        let x_of = |size: MemberSize| {
             let x = size_axis.get().at(size.n_params, size.n_layers);
             geometry.place_here(Here { x, y: None }).0
         };
         let plot = geometry.plot;
-        let edge = (place(largest) + place(next)) / 2.0;
-        // The words stand inside where there is room for them, too.
+        let edge = (x_of(largest) + x_of(next)) / 2.0;
+        // The label is inside the range if it is wide enough.
         let (words_at, anchor) =
             if edge - plot.left > 180.0 { (edge - 6.0, "end") } else { (edge + 6.0, "start") };
-        let words = if anchor == "end" { "has room in this browser" } else { "← has room here" };
+        let words = if anchor == "end" { "fits in memory" } else { "← fits in memory" };
         Some(view! {
             <rect
                 class="room"
@@ -47,9 +51,9 @@ pub fn Room(geometry: Arc<Geometry>, dial: Dial, size_axis: RwSignal<SizeAxis>) 
     }
 }
 
-/// You are here: filled where it was measured, hollow and on the axis where it was not.
+/// The current size: filled if it was measured, else hollow and on the axis.
 #[component]
-pub fn HereMark(
+pub fn CurrentMark(
     geometry: Arc<Geometry>,
     dial: Dial,
     size_axis: RwSignal<SizeAxis>,
@@ -64,11 +68,11 @@ pub fn HereMark(
         Here { x, y: estimate.map(|estimate| estimate.mean) }
     });
     let is_measured = move || here.get().y.is_some();
-    let place = move || geometry.place_here(here.get());
-    let place = Memo::new(move |_| place());
-    let words = move || if is_measured() { "you are here" } else { "you are here, not measured" };
-    // The words stand on the side where there is room.
-    let is_right = move || place.get().0 > (plot.left + plot.right) / 2.0;
+    let position = move || geometry.place_here(here.get());
+    let position = Memo::new(move |_| position());
+    let words = move || if is_measured() { "current size" } else { "current size, not measured" };
+    // The label is on the side with more space.
+    let is_right = move || position.get().0 > (plot.left + plot.right) / 2.0;
     view! {
         <g
             id="here-mark"
@@ -76,7 +80,7 @@ pub fn HereMark(
             data-layers=move || dial.size.get().n_layers.to_string()
             class:is-unmeasured=move || !is_measured()
         >
-            <g class="here-x" style:transform=move || format!("translateX({:.1}px)", place.get().0)>
+            <g class="here-x" style:transform=move || format!("translateX({:.1}px)", position.get().0)>
                 <path class="here-line" d=format!("M0 {:.1}V{:.1}", plot.top - 18.0, plot.bottom)></path>
                 <text
                     class="here-words"
@@ -89,7 +93,7 @@ pub fn HereMark(
                 <circle
                     class="here-ring"
                     r="10"
-                    style:transform=move || format!("translateY({:.1}px)", place.get().1)
+                    style:transform=move || format!("translateY({:.1}px)", position.get().1)
                 ></circle>
             </g>
         </g>

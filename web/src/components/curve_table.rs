@@ -1,11 +1,11 @@
-//! The curve in numbers, for those who would rather read than look.
+//! The curve as a table.
 
-use boomerang_core::curve::{CurveStop, Estimate, Series};
-use boomerang_core::evaluate::plus_minus;
+use boomerang_core::curve::{CurveStop, Series};
+use boomerang_core::estimate::Estimate;
 use leptos::prelude::*;
 
-use crate::dial::Dial;
-use crate::format;
+use crate::state::dial::Dial;
+use crate::text::format;
 
 #[component]
 pub fn CurveTable(dial: Dial) -> impl IntoView {
@@ -24,7 +24,7 @@ pub fn CurveTable(dial: Dial) -> impl IntoView {
         };
         view! {
             <tr class:is-here=is_here aria-current=move || is_here().then_some("true")>
-                <th scope="row">{series.name()}</th>
+                <th scope="row">{name(series)}</th>
                 <td>{stop.n_layers}</td>
                 <td>{format::params(stop.n_params)}</td>
                 <td>{accuracy(stop.accuracy)}</td>
@@ -43,7 +43,7 @@ pub fn CurveTable(dial: Dial) -> impl IntoView {
                             <th scope="col">"Layers"</th>
                             <th scope="col">"Parameters"</th>
                             <th scope="col">"Accuracy"</th>
-                            <th scope="col">"Nats per token"</th>
+                            <th scope="col">"nats/token"</th>
                         </tr>
                     </thead>
                     <tbody>{rows.into_iter().map(row).collect_view()}</tbody>
@@ -53,16 +53,18 @@ pub fn CurveTable(dial: Dial) -> impl IntoView {
     }
 }
 
+fn name(series: Series) -> &'static str {
+    match series {
+        Series::Boomerang => "Boomerang",
+        Series::Naive => "Pruned, not distilled",
+        Series::Random => "Randomly initialized student",
+    }
+}
+
 fn accuracy(estimate: Option<Estimate>) -> String {
-    estimate.map_or_else(
-        || "–".to_owned(),
-        |Estimate { mean, stderr }| {
-            let error = stderr.is_finite().then(|| format!(" ± {:.1}", stderr * 100.0));
-            format!("{}{}", format::percent(mean), error.unwrap_or_default())
-        },
-    )
+    estimate.map_or_else(|| "–".to_owned(), Estimate::to_percent)
 }
 
 fn nats(estimate: Option<Estimate>) -> String {
-    estimate.map_or_else(|| "–".to_owned(), |Estimate { mean, stderr }| plus_minus(mean, stderr, 3))
+    estimate.map_or_else(|| "–".to_owned(), |estimate| estimate.to_text(3))
 }

@@ -1,5 +1,4 @@
-//! This machine: what it has, whether it computes what others do, how fast it is, and all of it as a
-//! report.
+//! This machine: its properties, whether it computes the recorded results, its speed, and a report.
 
 use boomerang_core::bundle::{Recordings, TaskFile};
 use leptos::html;
@@ -8,26 +7,27 @@ use leptos::task::spawn_local;
 
 use super::device_check::DeviceCheck;
 use super::device_speed::DeviceSpeed;
-use crate::address::copy;
-use crate::device::{DeviceState, Fact, Machine, Report, to_markdown};
-use crate::dial::Dial;
-use crate::session::Session;
+use crate::browser::clipboard::copy;
+use crate::browser::machine::{Fact, Machine};
+use crate::state::device::{DeviceState, Report, to_markdown};
+use crate::state::dial::Dial;
+use crate::state::session::Session;
 
 #[component]
 pub fn Device(
     session: Session,
     dial: Dial,
     state: DeviceState,
-    /// What members wrote when the bundle was made, once it is here.
+    /// What members generated when the bundle was made, once it is loaded.
     #[prop(into)]
     recordings: Signal<Option<Recordings>>,
-    /// The bundle's questions, once they are here.
+    /// The bundle's questions, once they are loaded.
     #[prop(into)]
     task: Signal<Option<TaskFile>>,
 ) -> impl IntoView {
     let machine = state.machine;
     if machine.with_untracked(Option::is_none) {
-        spawn_local(async move { machine.set(Some(Machine::look().await)) });
+        spawn_local(async move { machine.set(Some(Machine::detect().await)) });
     }
     let facts = Memo::new(move |_| {
         let choice = session.choice.get();
@@ -63,7 +63,7 @@ fn fact(fact: Fact) -> impl IntoView {
     }
 }
 
-/// All of it as a text to send to others.
+/// All results as text, to be copied.
 #[component]
 fn CopyReport(
     dial: Dial,
@@ -94,9 +94,9 @@ fn CopyReport(
                 outcome.set("Copied.");
                 return;
             }
-            outcome.set("This browser lets the page copy nothing; copy the text from the field.");
+            outcome.set("The clipboard is not available; copy the text from the field.");
             if let Some(field) = field.get_untracked() {
-                // A browser that does not focus still shows the text.
+                // Without the focus the text is still visible.
                 let _ = field.focus();
                 field.select();
             }
@@ -105,7 +105,7 @@ fn CopyReport(
     view! {
         <div class="panel-head">
             <h2 id="report-heading">"Report"</h2>
-            <p class="quiet">"All of the above as Markdown. It leaves this machine only as you send it."</p>
+            <p class="quiet">"All of the above as Markdown. It is not sent anywhere."</p>
         </div>
         <textarea
             id="report"

@@ -1,18 +1,18 @@
 //! Whether this machine computes what was recorded when the bundle was made.
 
 use boomerang_core::bundle::Recordings;
-use boomerang_engine::messages::{CheckedMember, Reply, Request};
+use boomerang_engine::messages::{Answer, CheckedMember, Question};
 use leptos::prelude::*;
 
-use super::ask_row::{AskRow, Refusal, room_in_words};
+use super::ask_row::{AskRow, Refusal, memory_in_words};
 use super::notice_box::NoticeBox;
-use crate::asked::Asked;
-use crate::backend::Backend;
-use crate::device::{DeviceState, check_finding, disagreement, small};
-use crate::dial::Dial;
+use crate::browser::backend::Backend;
 use crate::family::FamilyCard;
-use crate::format;
-use crate::session::Session;
+use crate::state::device::{DeviceState, check_finding, disagreement, small};
+use crate::state::dial::Dial;
+use crate::state::request_status::RequestStatus;
+use crate::state::session::Session;
+use crate::text::format;
 
 #[component]
 pub fn DeviceCheck(
@@ -21,11 +21,11 @@ pub fn DeviceCheck(
     state: DeviceState,
     recordings: Signal<Option<Recordings>>,
 ) -> impl IntoView {
-    let DeviceState { checks, checked, .. } = state;
+    let DeviceState { checks, check_status: status, .. } = state;
     let n_sizes = Memo::new(move |_| {
-        dial.family.with_value(|family| session.roomy(family.measured_path()).len())
+        dial.family.with_value(|family| session.fitting(family.measured_path()).len())
     });
-    let is_running = Memo::new(move |_| checked.with(|checked| checked.is_running(session)));
+    let is_running = Memo::new(move |_| status.with(|status| status.is_running(session)));
     let is_gpu = Memo::new(move |_| {
         let backend = session.choice.with(|choice| choice.as_ref().map(|choice| choice.backend));
         backend == Some(Backend::WebGpu)
@@ -39,36 +39,36 @@ pub fn DeviceCheck(
     let can_start = Memo::new(move |_| session.can_ask() && n_records.get() > 0);
     let start = move || {
         let Some(Recordings { mut texts }) = recordings.get_untracked() else { return };
-        let request = move |id, family: &FamilyCard| {
-            // Recorded in the order in which room is counted.
-            let n_sizes = session.roomy(family.measured_path()).len();
+        let question = move |family: &FamilyCard| {
+            // Recorded in the order in which memory is counted.
+            let n_sizes = session.fitting(family.measured_path()).len();
             texts.iter_mut().for_each(|text| text.members.truncate(n_sizes));
-            Request::Check { id, recorded: texts }
+            Question::Check { recorded: texts }
         };
-        let is_asked = session.consult(request, move |reply| {
-            if let Reply::Checked { check, .. } = reply {
-                checks.update(|checks| checks.push(check.clone()));
-            } else if let Some(after) = Asked::after(reply) {
-                checked.set(after);
+        let on_answer = move |answer| {
+            if let Answer::Check(check) = answer {
+                checks.update(|checks| checks.push(check));
             }
-        });
-        if is_asked {
+        };
+        if session.ask_model(question, on_answer, move |end| status.set(end)) {
             checks.set(Vec::new());
-            checked.set(Asked::Running);
+            status.set(RequestStatus::Running);
         }
     };
     let words = Memo::new(move |_| {
         let (n_records, is_running) = (n_records.get(), is_running.get());
         checks.with(|checks| {
-            checked.with(|checked| match checked {
-                Asked::NotYet if n_records == 0 => {
-                    "This bundle comes without recordings.".to_owned()
+            status.with(|status| match status {
+                RequestStatus::NotStarted if n_records == 0 => {
+                    "This bundle contains no recordings.".to_owned()
                 }
-                Asked::NotYet => room_in_words(session),
-                Asked::Running if is_running => format!("{} of {n_records} …", checks.len()),
-                Asked::Whole => check_finding(checks).unwrap_or_default(),
-                Asked::Failed(_) => "Not checked.".to_owned(),
-                Asked::Running | Asked::Stopped => "Stopped.".to_owned(),
+                RequestStatus::NotStarted => memory_in_words(session),
+                RequestStatus::Running if is_running => {
+                    format!("{} of {n_records} …", checks.len())
+                }
+                RequestStatus::Done => check_finding(checks).unwrap_or_default(),
+                RequestStatus::Failed(_) => "Not checked.".to_owned(),
+                RequestStatus::Running | RequestStatus::Stopped => "Stopped.".to_owned(),
             })
         })
     });
@@ -89,14 +89,14 @@ pub fn DeviceCheck(
             </NoticeBox>
         })
     };
-    let notice = Signal::derive(move || checked.with(|checked| checked.notice().cloned()));
+    let notice = Signal::derive(move || status.with(|status| status.notice().cloned()));
     let table = move || checks.with(|checks| (!checks.is_empty()).then(|| table(checks)));
     view! {
         <div class="panel-head">
             <h2 id="check-heading">"Check this device"</h2>
             <p class="quiet">
-                "Every size reads again what it wrote when the bundle was made; it should expect the \
-                 same tokens here."
+                "Every size is run along the text that it generated when the bundle was made; it should \
+                 predict the same tokens here."
             </p>
         </div>
         <AskRow
@@ -117,14 +117,14 @@ pub fn DeviceCheck(
 /// A row for each recorded member of each text.
 fn table(checks: &[CheckedMember]) -> impl IntoView + use<> {
     let row = |check: &CheckedMember| {
-        let differs = check.first_difference.is_some();
-        let place = check.first_difference.map(|place| format!("≠ token {}", place + 1));
+        let differs = check.first_mismatch.is_some();
+        let mismatch = check.first_mismatch.map(|index| format!("≠ token {}", index + 1));
         view! {
             <tr class:differs=differs>
                 <th scope="row">{check.prompt.clone()}</th>
                 <td>{check.n_layers}</td>
                 <td>{check.n_tokens}</td>
-                <td>{place.unwrap_or_else(|| "none".to_owned())}</td>
+                <td>{mismatch.unwrap_or_else(|| "none".to_owned())}</td>
                 <td>{small(check.max_difference)}</td>
             </tr>
         }
@@ -137,7 +137,7 @@ fn table(checks: &[CheckedMember]) -> impl IntoView + use<> {
                         <th scope="col">"Prompt"</th>
                         <th scope="col">"Layers"</th>
                         <th scope="col">"Tokens"</th>
-                        <th scope="col">"First other token"</th>
+                        <th scope="col">"First mismatch"</th>
                         <th scope="col">"Largest difference (nats)"</th>
                     </tr>
                 </thead>

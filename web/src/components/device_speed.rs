@@ -1,20 +1,22 @@
-//! How well and how fast all sizes are on this machine.
+//! Accuracy and speed of all sizes on this machine.
 
 use boomerang_core::bundle::TaskFile;
 use boomerang_core::chart::Chart;
-use boomerang_engine::messages::{Reply, Request};
+use boomerang_engine::messages::{Answer, Question};
 use leptos::html;
 use leptos::prelude::*;
 
-use super::ask_row::{AskRow, Refusal, room_in_words};
+use super::ask_row::{AskRow, Refusal, memory_in_words};
 use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
 use super::width::width_of;
-use crate::asked::Asked;
-use crate::device::{DeviceState, MeasuredSize, chart, csv, measured_finding, memory, share};
-use crate::dial::Dial;
 use crate::family::{FamilyCard, MemberSize};
-use crate::format;
-use crate::session::Session;
+use crate::state::device::{
+    DeviceState, MeasuredSize, chart, csv, measured_finding, memory, share,
+};
+use crate::state::dial::Dial;
+use crate::state::request_status::RequestStatus;
+use crate::state::session::Session;
+use crate::text::format;
 
 #[component]
 pub fn DeviceSpeed(
@@ -23,55 +25,55 @@ pub fn DeviceSpeed(
     state: DeviceState,
     task: Signal<Option<TaskFile>>,
 ) -> impl IntoView {
-    let DeviceState { sizes, measured, .. } = state;
+    let DeviceState { sizes, measure_status: status, .. } = state;
     let n_all = dial.family.with_value(|family| family.path().len());
     let n_sizes =
-        Memo::new(move |_| dial.family.with_value(|family| session.roomy(family.path()).len()));
-    let is_running = Memo::new(move |_| measured.with(|measured| measured.is_running(session)));
-    let brings_task = dial.family.with_value(|family| family.manifest().task.is_some());
+        Memo::new(move |_| dial.family.with_value(|family| session.fitting(family.path()).len()));
+    let is_running = Memo::new(move |_| status.with(|status| status.is_running(session)));
+    let includes_task = dial.family.with_value(|family| family.manifest().task.is_some());
     let has_task = Memo::new(move |_| task.with(Option::is_some));
     let can_start = Memo::new(move |_| session.can_ask() && has_task.get());
     let start = move || {
         let Some(task) = task.get_untracked() else { return };
-        // In the order of the dial, of which those that have room are the first.
-        let asked: Vec<MemberSize> = dial
+        // In the order of the dial; those that fit in memory are the first.
+        let requested: Vec<MemberSize> = dial
             .family
             .with_value(|family| family.path().iter().map(|patch| family.size(patch)).collect());
-        let request = move |id, family: &FamilyCard| Request::Measure {
-            id,
-            patches: session.roomy(family.path()),
+        let question = move |family: &FamilyCard| Question::Measure {
+            patches: session.fitting(family.path()),
             task,
         };
-        let is_asked = session.consult(request, move |reply| {
-            if let Reply::Measured { measured, .. } = reply {
-                let measured = *measured;
+        let on_answer = move |answer| {
+            if let Answer::Measured(measured) = answer {
                 sizes.update(|sizes| {
-                    if let Some(&size) = asked.get(sizes.len()) {
+                    if let Some(&size) = requested.get(sizes.len()) {
                         sizes.push(MeasuredSize { size, measured });
                     }
                 });
-            } else if let Some(after) = Asked::after(reply) {
-                measured.set(after);
             }
-        });
-        if is_asked {
+        };
+        if session.ask_model(question, on_answer, move |end| status.set(end)) {
             sizes.set(Vec::new());
-            measured.set(Asked::Running);
+            status.set(RequestStatus::Running);
         }
     };
     let words = Memo::new(move |_| {
         let (has_task, is_running) = (has_task.get(), is_running.get());
         sizes.with(|sizes| {
-            measured.with(|measured| match measured {
-                Asked::NotYet if !brings_task => "This bundle comes without questions.".to_owned(),
-                Asked::NotYet if !has_task => "Its questions are not here yet.".to_owned(),
-                Asked::NotYet => room_in_words(session),
-                Asked::Running if is_running => {
+            status.with(|status| match status {
+                RequestStatus::NotStarted if !includes_task => {
+                    "This bundle contains no questions.".to_owned()
+                }
+                RequestStatus::NotStarted if !has_task => {
+                    "The questions are not loaded yet.".to_owned()
+                }
+                RequestStatus::NotStarted => memory_in_words(session),
+                RequestStatus::Running if is_running => {
                     format!("{} of {} …", sizes.len(), format::count(n_sizes.get(), "size"))
                 }
-                Asked::Whole => measured_finding(sizes).unwrap_or_default(),
-                Asked::Failed(_) => "Not measured.".to_owned(),
-                Asked::Running | Asked::Stopped => "Stopped.".to_owned(),
+                RequestStatus::Done => measured_finding(sizes).unwrap_or_default(),
+                RequestStatus::Failed(_) => "Not measured.".to_owned(),
+                RequestStatus::Running | RequestStatus::Stopped => "Stopped.".to_owned(),
             })
         })
     });
@@ -80,14 +82,14 @@ pub fn DeviceSpeed(
             task.as_ref().map(|task| {
                 let n = format::count(task.questions.len(), "question");
                 format!(
-                    "{n} ({}), each with a few choices: the likeliest one counts. Then 32 tokens \
-                     of a text are timed.",
+                    "{n} ({}) with multiple choices, answered by the most likely choice; then 32 \
+                     tokens are generated and timed.",
                     task.name
                 )
             })
         })
     };
-    let notice = Signal::derive(move || measured.with(|measured| measured.notice().cloned()));
+    let notice = Signal::derive(move || status.with(|status| status.notice().cloned()));
     let table = move || sizes.with(|sizes| (!sizes.is_empty()).then(|| table(sizes)));
     view! {
         <div class="panel-head">
@@ -130,8 +132,8 @@ fn table(sizes: &[MeasuredSize]) -> impl IntoView + use<> {
                         <th scope="col">"Layers"</th>
                         <th scope="col">"Parameters"</th>
                         <th scope="col">"Accuracy ± standard error"</th>
-                        <th scope="col">"Tokens per second"</th>
-                        <th scope="col">"Milliseconds per token"</th>
+                        <th scope="col">"Tokens/s"</th>
+                        <th scope="col">"ms/token"</th>
                         <th scope="col">"Memory so far"</th>
                     </tr>
                 </thead>
@@ -139,8 +141,8 @@ fn table(sizes: &[MeasuredSize]) -> impl IntoView + use<> {
             </table>
         </div>
         <p class="quiet">
-            "Memory is that of the model's program after it has measured a size; browsers never take \
-             it back while the program runs. What a GPU holds is not in it."
+            "Memory is that of the model's program after measuring a size; it never shrinks while the \
+             program runs, and does not include GPU memory."
         </p>
     }
 }

@@ -1,4 +1,4 @@
-//! What the page has as files that the reader can keep.
+//! Files that the user can save.
 
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -9,10 +9,10 @@ pub(super) fn data_url(kind: &str, text: &str) -> String {
     format!("data:{kind};charset=utf-8,{}", js_sys::encode_uri_component(text))
 }
 
-/// Hands the reader a file that is made only when it is asked for.
+/// Saves a file that is created on request.
 pub(super) fn save(name: &str, address: &str) {
     let Ok(link) = document().create_element("a") else { return };
-    // An element that takes no attributes saves nothing, and says so nowhere.
+    // An element whose attributes cannot be set saves nothing.
     let _ = link.set_attribute("download", name);
     let _ = link.set_attribute("href", address);
     link.unchecked_into::<HtmlElement>().click();

@@ -1,61 +1,63 @@
-//! Where the model runs and why, and how much of it is here.
+//! Where the model runs and why, and how much of it is loaded.
 
 use std::collections::HashSet;
 
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
-use crate::backend::{Backend, BackendChoice};
-use crate::bundle_source;
-use crate::format;
-use crate::session::{Progress, Session, Stage};
-use crate::stored::badge;
+use crate::browser::backend::{Backend, BackendChoice};
+use crate::browser::bundle_source;
+use crate::state::session::{Progress, Session, Stage};
+use crate::state::stored::badge;
+use crate::text::format;
 
 #[component]
 pub fn EngineStatus(session: Session) -> impl IntoView {
     let backend = move || {
         session.choice.with(|choice| {
             let BackendChoice { backend, reason, .. } = choice.as_ref()?;
-            let place = match backend {
+            let device = match backend {
                 Backend::Cpu => "CPU",
                 Backend::WebGpu => "WebGPU",
             };
             Some(view! {
                 <p class="backend" id="backend">
-                    <span class="badge">{place}</span>
+                    <span class="badge">{device}</span>
                     " " {reason.clone()}
                 </p>
             })
         })
     };
-    // Chunks and tokens come often; what is shown here changes seldom.
-    let seldom = Memo::new(move |_| match session.stage.get() {
-        Stage::Loading | Stage::Ready | Stage::Generating => Stage::Ready,
-        other => other,
+    // The same for all stages in which an engine runs, so that it is not redrawn between them.
+    let stage = Memo::new(move |_| match session.stage.get() {
+        Stage::Loading | Stage::Ready | Stage::Busy(_) => None,
+        other => Some(other),
     });
-    let seldom = move || match seldom.get() {
-        Stage::Opening => view! { <p class="quiet">"Opening the bundle …"</p> }.into_any(),
-        Stage::Asking { origin } => view! { <Ask origin/> }.into_any(),
-        Stage::Offered => view! { <Offer session/> }.into_any(),
-        Stage::Failed(notice) => view! {
-            <NoticeBox notice>
-                <Ways session/>
-            </NoticeBox>
-        }
-        .into_any(),
-        Stage::Loading | Stage::Ready | Stage::Generating => ().into_any(),
+    let offer = move || match stage.get()? {
+        Stage::Opening => Some(view! { <p class="quiet">"Opening the bundle …"</p> }.into_any()),
+        Stage::AskingForServer { origin } => Some(view! { <AskForServer origin/> }.into_any()),
+        Stage::Offered => Some(view! { <Offer session/> }.into_any()),
+        Stage::Failed(notice) => Some(
+            view! {
+                <NoticeBox notice>
+                    <Retry session/>
+                </NoticeBox>
+            }
+            .into_any(),
+        ),
+        Stage::Loading | Stage::Ready | Stage::Busy(_) => None,
     };
     let progress = session.progress;
     let is_loading = Memo::new(move |_| progress.with(Option::is_some));
-    let gap = move || {
-        session.gap.get().map(|notice| {
+    let interruption = move || {
+        session.interruption.get().map(|notice| {
             view! {
                 <NoticeBox notice>
                     <p class="button-row">
                         <button id="load-rest" on:click=move |_| session.load_rest()>
                             "Load the rest"
                         </button>
-                        <span class="quiet">"Sizes that are here go on writing."</span>
+                        <span class="quiet">"Sizes that are already loaded still work."</span>
                     </p>
                 </NoticeBox>
             }
@@ -63,25 +65,25 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
     };
     view! {
         <div class="engine-status">
-            {seldom}
+            {offer}
             {backend}
             <Show when=move || is_loading.get()>
                 <Loading progress=Signal::derive(move || progress.get().unwrap_or_default())/>
             </Show>
-            <Kept session/>
+            <StoredStatus session/>
             {move || {
-                session.tight.get().map(|(_, words)| {
-                    view! { <p class="not-kept" role="status" id="tight">{words}</p> }
+                session.memory_limit.get().map(|limit| {
+                    view! { <p class="not-kept" role="status" id="tight">{limit.message}</p> }
                 })
             }}
-            {gap}
+            {interruption}
         </div>
     }
 }
 
-/// How much of the model this browser keeps; while files arrive the bar says more.
+/// How much of the model is stored in this browser; hidden while the progress bar is shown.
 #[component]
-fn Kept(session: Session) -> impl IntoView {
+fn StoredStatus(session: Session) -> impl IntoView {
     let stored = session.stored;
     let words = Memo::new(move |_| {
         if session.progress.with(Option::is_some) {
@@ -102,7 +104,7 @@ fn Kept(session: Session) -> impl IntoView {
     }
 }
 
-/// A byte-accurate bar.
+/// The progress bar, in bytes.
 #[component]
 fn Loading(progress: Signal<Progress>) -> impl IntoView {
     let words = move || {
@@ -126,24 +128,24 @@ fn Loading(progress: Signal<Progress>) -> impl IntoView {
     }
 }
 
-/// A link alone does not have another server asked.
+/// Another server is not contacted without the user's permission.
 #[component]
-fn Ask(origin: String) -> impl IntoView {
+fn AskForServer(origin: String) -> impl IntoView {
     let server = origin.clone();
     let fetch = move |_| {
         bundle_source::allow(&origin);
-        // A page that cannot be opened anew is still asking.
+        // If the browser refuses, the page still asks.
         let _ = window().location().reload();
     };
     view! {
         <div class="offer">
             <p>
-                "This address asks for a model on another server, " <strong>{server}</strong>
-                ". It learns your network address when the model is fetched; what you write stays \
-                 here."
+                "This link opens a model on another server, " <strong>{server}</strong>
+                ". That server sees your network address when the model is loaded; your prompts are \
+                 not sent."
             </p>
             <p class="button-row">
-                <button class="primary" id="ask-elsewhere" on:click=fetch>"Fetch from it"</button>
+                <button class="primary" id="ask-elsewhere" on:click=fetch>"Allow and load"</button>
                 <a id="not-elsewhere" href="./" rel="external">"Open the page's own model"</a>
             </p>
         </div>
@@ -158,30 +160,30 @@ fn Offer(session: Session) -> impl IntoView {
             (family.manifest().n_bytes(), family.n_missing_bytes(student, &HashSet::new()))
         })
     });
-    let is_here = move || {
-        let kept = session.n_bytes_kept.get();
-        match kept {
+    let stored = move || {
+        let n_stored = session.n_stored_bytes.get();
+        match n_stored {
             0 => String::new(),
-            kept if kept == all => ", kept in this browser".to_owned(),
-            kept => format!(", {} of it kept in this browser", format::bytes(kept)),
+            n_stored if n_stored == all => ", stored in this browser".to_owned(),
+            n_stored => format!(", {} of it stored in this browser", format::bytes(n_stored)),
         }
     };
     view! {
         <div class="offer">
             <p>
-                "Dial, curve and recorded texts work already. Your own words need the model; its \
-                 smallest size comes first and writes after " {format::bytes(first)} "."
+                "Dial, curve and recorded texts work without the model. Load the model to try your own \
+                 prompt; the smallest size is ready after " {format::bytes(first)} "."
             </p>
             <button class="primary" id="load" on:click=move |_| session.load()>
-                "Load the model (" {format::bytes(all)} {is_here} ")"
+                "Load the model (" {format::bytes(all)} {stored} ")"
             </button>
         </div>
     }
 }
 
-/// Ways on after a failure.
+/// What the user can do after a failure.
 #[component]
-fn Ways(session: Session) -> impl IntoView {
+fn Retry(session: Session) -> impl IntoView {
     let has_family = session.family.with_untracked(Option::is_some);
     let was_gpu = session.choice.with_untracked(|choice| {
         choice.as_ref().is_some_and(|choice| choice.backend == Backend::WebGpu)

@@ -1,4 +1,4 @@
-//! What this is, for someone who has never heard of it.
+//! An introduction for new visitors.
 
 use leptos::prelude::*;
 
@@ -11,14 +11,14 @@ pub fn Intro() -> impl IntoView {
             <div class="lede">
                 <p>
                     "A large model, the " <strong>"teacher"</strong>
-                    ", is cut down to a " <strong>"student"</strong>
+                    ", is pruned to a " <strong>"student"</strong>
                     " with fewer layers. The student is trained once, to imitate the teacher."
                 </p>
                 <p>
-                    "From then on, any student layer can give way to the teacher layers it stands \
-                    for, with no further training. Each exchange makes a model of another size. \
-                    Turn the dial, watch where it lands on the curve, and read what that size \
-                    writes. "
+                    "After that, any student layer can be replaced by the teacher layers it \
+                    corresponds to, without further training. Each combination is a model of \
+                    another size. Turn the dial, see where that size is on the curve, and read \
+                    what it generates. "
                     <a href="https://arxiv.org/abs/2510.05064">"The paper"</a>
                 </p>
             </div>

@@ -1,30 +1,30 @@
-//! Keys that work on every view, and the list of them.
+//! Keyboard shortcuts for every view, and the list of them.
 
 use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
-use crate::bench::use_bench;
-use crate::mirror::open_second_window;
+use crate::browser::embedding::open_second_window;
+use crate::state::bench::use_bench;
 
 const KEYS: [(&str, &str); 11] = [
     ("[  ]", "one size smaller, one size larger"),
-    ("← →", "the same, when the dial has the focus; Home and End for student and teacher"),
-    ("Page ↑ ↓", "three sizes at once, when the dial has the focus"),
-    ("Space", "exchange the block that has the focus"),
-    ("/", "to the beginning of the text"),
-    ("Ctrl Enter", "let it write"),
+    ("← →", "the same, when the dial has focus; Home and End for student and teacher"),
+    ("Page ↑ ↓", "three sizes at once, when the dial has focus"),
+    ("Space", "swap the block that has focus"),
+    ("/", "go to the prompt"),
+    ("Ctrl Enter", "generate"),
     ("Esc", "stop"),
-    ("Tab", "to the next control"),
-    ("b", "larger type, for a projector"),
-    ("w", "a second window that shows what this one does"),
-    ("?", "this list"),
+    ("Tab", "next control"),
+    ("b", "larger text, for a projector"),
+    ("w", "open a second window that shows what this one does"),
+    ("?", "show this list"),
 ];
 
-/// What a key does, wherever the focus is but in a field.
+/// What a key does, unless the focus is in a text field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+enum Shortcut {
     Smaller,
     Larger,
     Prompt,
@@ -33,14 +33,14 @@ enum Wish {
     Window,
 }
 
-fn wish(key: &str) -> Option<Wish> {
+fn shortcut(key: &str) -> Option<Shortcut> {
     match key {
-        "[" => Some(Wish::Smaller),
-        "]" => Some(Wish::Larger),
-        "/" => Some(Wish::Prompt),
-        "?" => Some(Wish::Help),
-        "b" => Some(Wish::Large),
-        "w" => Some(Wish::Window),
+        "[" => Some(Shortcut::Smaller),
+        "]" => Some(Shortcut::Larger),
+        "/" => Some(Shortcut::Prompt),
+        "?" => Some(Shortcut::Help),
+        "b" => Some(Shortcut::Large),
+        "w" => Some(Shortcut::Window),
         _ => None,
     }
 }
@@ -53,21 +53,21 @@ pub fn Keys() -> impl IntoView {
         if event.ctrl_key() || event.alt_key() || event.meta_key() || is_typing(&event) {
             return;
         }
-        let Some(wish) = wish(&event.key()) else { return };
+        let Some(shortcut) = shortcut(&event.key()) else { return };
         event.prevent_default();
-        match (wish, bench.get_untracked()) {
-            (Wish::Help, _) => {
+        match (shortcut, bench.get_untracked()) {
+            (Shortcut::Help, _) => {
                 if let Some(dialog) = dialog.get_untracked() {
-                    // Refused only while it is open already.
+                    // Fails only if it is open already.
                     let _ = dialog.show_modal();
                 }
             }
-            (Wish::Large, _) => toggle_large(),
-            (Wish::Window, _) => open_second_window(),
-            (Wish::Prompt, _) => focus("prompt"),
-            (Wish::Smaller, Some(bench)) => bench.dial.step(-1),
-            (Wish::Larger, Some(bench)) => bench.dial.step(1),
-            (Wish::Smaller | Wish::Larger, None) => {}
+            (Shortcut::Large, _) => toggle_large(),
+            (Shortcut::Window, _) => open_second_window(),
+            (Shortcut::Prompt, _) => focus("prompt"),
+            (Shortcut::Smaller, Some(bench)) => bench.dial.step(-1),
+            (Shortcut::Larger, Some(bench)) => bench.dial.step(1),
+            (Shortcut::Smaller | Shortcut::Larger, None) => {}
         }
     });
     on_cleanup(move || on_key.remove());
@@ -93,7 +93,7 @@ pub fn Keys() -> impl IntoView {
     }
 }
 
-/// Whether the key belongs to a text that is being typed.
+/// Whether the key is typed into a text field.
 fn is_typing(event: &leptos::ev::KeyboardEvent) -> bool {
     let target = event.target().and_then(|target| target.dyn_into::<HtmlElement>().ok());
     let Some(target) = target else { return false };
@@ -105,10 +105,10 @@ fn is_typing(event: &leptos::ev::KeyboardEvent) -> bool {
     }
 }
 
-/// Type for the last row of a lecture hall, and back.
+/// Toggles large text, for a lecture hall.
 fn toggle_large() {
     if let Some(root) = document().document_element() {
-        // Only a class name with a blank in it would be refused.
+        // Only invalid class names fail.
         let _ = root.class_list().toggle("is-large");
     }
 }
@@ -116,7 +116,7 @@ fn toggle_large() {
 fn focus(id: &str) {
     let element = document().get_element_by_id(id).and_then(|it| it.dyn_into::<HtmlElement>().ok());
     if let Some(element) = element {
-        // What cannot be focused stays where it is.
+        // Without the focus the page works as well.
         let _ = element.focus();
     }
 }

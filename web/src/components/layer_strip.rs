@@ -2,8 +2,8 @@
 
 use leptos::prelude::*;
 
-use crate::dial::Dial;
 use crate::family::Block;
+use crate::state::dial::Dial;
 
 #[component]
 pub fn LayerStrip(dial: Dial) -> impl IntoView {
@@ -13,7 +13,7 @@ pub fn LayerStrip(dial: Dial) -> impl IntoView {
     view! {
         <div class="strip-head">
             <p class="strip-hint" id="strip-hint">
-                "Press a block to exchange it: any set of them is a model."
+                "Click a block to swap it; every combination is a working model."
             </p>
             <ul class="strip-legend" aria-label="Patterns">
                 <li><span class="swatch student"></span>"student layer"</li>
@@ -30,8 +30,8 @@ pub fn LayerStrip(dial: Dial) -> impl IntoView {
         <div class="strip-foot">
             {has_similarity.then(|| view! {
                 <p class="quiet">
-                    "Under each block: how alike the student layer's output is to that of the \
-                    teacher layers it stands for (cosine, 1 is the same)."
+                    "Under each block: cosine similarity of the student layer's output with that of \
+                    the teacher layers it corresponds to (1 is identical)."
                 </p>
             })}
             <OffPath dial/>
@@ -39,7 +39,7 @@ pub fn LayerStrip(dial: Dial) -> impl IntoView {
     }
 }
 
-/// One block: a student layer, or the teacher layers in its place.
+/// One block: a student layer, or the teacher layers that replace it.
 #[component]
 fn BlockButton(block: Block, dial: Dial) -> impl IntoView {
     let Block { layer, teacher_layers, similarity } = block;
@@ -47,12 +47,12 @@ fn BlockButton(block: Block, dial: Dial) -> impl IntoView {
     let n_teacher_layers = teacher_layers.len();
     let (first, last) = (teacher_layers.start, teacher_layers.end - 1);
     let label = move || {
-        let stands_for = if first == last {
+        let teacher = if first == last {
             format!("teacher layer {first}")
         } else {
             format!("teacher layers {first} to {last}")
         };
-        format!("block {layer}: {stands_for} in place of student layer {layer}")
+        format!("block {layer}: {teacher} instead of student layer {layer}")
     };
     let cells = move || {
         if is_patched.get() {
@@ -103,7 +103,7 @@ fn Similarity(similarity: f64) -> impl IntoView {
     }
 }
 
-/// What to know about a set of blocks that the dial does not have.
+/// A note on combinations that are not on the dial.
 #[component]
 fn OffPath(dial: Dial) -> impl IntoView {
     let is_off_path = Memo::new(move |_| dial.stop.get().is_none());
@@ -112,8 +112,7 @@ fn OffPath(dial: Dial) -> impl IntoView {
         <div class="off-path" role="status">
             <Show when=move || is_off_path.get()>
                 <p>
-                    "This set of blocks is a model too, but not one of the dial's: nobody has \
-                    measured it. "
+                    "This combination is not on the dial, and was not measured. "
                     <button type="button" class="link" on:click=back>"Back to the dial"</button>
                 </p>
             </Show>

@@ -1,19 +1,19 @@
-//! Inside one size: what every layer would write next, and how well a paragraph is expected.
+//! Inside one size: the predictions of every layer, and how well it predicts a paragraph.
 
-use boomerang_engine::messages::{LensLayer, LensReport, Reply, Request};
+use boomerang_engine::messages::{Answer, LensLayer, LensReport, Question};
 use leptos::prelude::*;
 
 use super::ask_row::{AskRow, Refusal};
 use super::download::data_url;
 use super::paragraph::Paragraph;
-use crate::asked::Asked;
-use crate::dial::Dial;
-use crate::draft::Draft;
 use crate::family::FamilyCard;
-use crate::format;
-use crate::lens::{LensState, Look, csv, finding, settled};
-use crate::session::Session;
-use crate::sweep::visible;
+use crate::state::dial::Dial;
+use crate::state::draft::Draft;
+use crate::state::lens::{LensResult, LensState, csv, finding, settled};
+use crate::state::request_status::RequestStatus;
+use crate::state::session::Session;
+use crate::text::format;
+use crate::text::tokens::visible;
 
 #[component]
 pub fn Lens(
@@ -21,7 +21,7 @@ pub fn Lens(
     dial: Dial,
     draft: Draft,
     state: LensState,
-    /// The bundle's, once it is here.
+    /// The bundle's, once it is loaded.
     #[prop(into)]
     paragraph: Signal<Option<String>>,
 ) -> impl IntoView {
@@ -35,60 +35,61 @@ pub fn Lens(
     }
 }
 
-/// What every layer would write next.
+/// The predictions of every layer.
 #[component]
 fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl IntoView {
-    let LensState { look, asked, .. } = state;
-    // The last text, or the beginning of the next one.
+    let LensState { result, status, .. } = state;
+    // The last text, or else the prompt.
     let text = Memo::new(move |_| {
-        let written =
+        let generated =
             session.run.with(|run| run.as_ref().map(|run| run.prompt.clone() + &run.text()));
-        written.unwrap_or_else(|| draft.prompt.get())
+        generated.unwrap_or_else(|| draft.prompt.get())
     });
-    let is_running = Memo::new(move |_| asked.with(|asked| asked.is_running(session)));
+    let is_running = Memo::new(move |_| status.with(|status| status.is_running(session)));
     let can_start =
         Memo::new(move |_| session.can_ask() && text.with(|text| !text.trim().is_empty()));
     let start = move || {
         let (patch, text) = (dial.patch.get_untracked(), text.get_untracked());
         let n_layers = dial.size.get_untracked().n_layers;
-        let request = {
+        let question = {
             let patch = patch.clone();
-            move |id, _: &FamilyCard| Request::Lens { id, patch, text }
+            move |_: &FamilyCard| Question::Lens { patch, text }
         };
-        let is_asked = session.consult(request, move |reply| {
-            if let Reply::Lens { lens, .. } = reply {
-                let (patch, report) = (patch.clone(), lens.clone());
-                look.set(Some(Look { patch, n_layers, report }));
-            } else if let Some(after) = Asked::after(reply) {
-                asked.set(after);
+        let on_answer = move |answer| {
+            if let Answer::Lens(report) = answer {
+                result.set(Some(LensResult { patch: patch.clone(), n_layers, report }));
             }
-        });
-        if is_asked {
-            look.set(None);
-            asked.set(Asked::Running);
+        };
+        if session.ask_model(question, on_answer, move |end| status.set(end)) {
+            result.set(None);
+            status.set(RequestStatus::Running);
         }
     };
     let words = Memo::new(move |_| {
-        let found = look.with(|look| look.as_ref().map(|look| finding(&look.report)));
-        asked.with(|asked| match asked {
-            Asked::NotYet => String::new(),
-            Asked::Running if is_running.get() => "The size and its teacher read …".to_owned(),
-            Asked::Whole => found.unwrap_or_default(),
-            Asked::Failed(_) => "Nothing was read.".to_owned(),
-            Asked::Running | Asked::Stopped => "Stopped.".to_owned(),
+        let found = result.with(|result| result.as_ref().map(|result| finding(&result.report)));
+        status.with(|status| match status {
+            RequestStatus::NotStarted => String::new(),
+            RequestStatus::Running if is_running.get() => {
+                "Running the size and its teacher …".to_owned()
+            }
+            RequestStatus::Done => found.unwrap_or_default(),
+            RequestStatus::Failed(_) => "Failed.".to_owned(),
+            RequestStatus::Running | RequestStatus::Stopped => "Stopped.".to_owned(),
         })
     });
     let found = move || {
-        look.with(|look| look.as_ref().map(|look| view! { <Found look=look.clone() dial/> }))
+        result.with(|result| {
+            result.as_ref().map(|result| view! { <Found result=result.clone() dial/> })
+        })
     };
-    let notice = Signal::derive(move || asked.with(|asked| asked.notice().cloned()));
-    let label = move || format!("Look into {}", format::count(dial.size.get().n_layers, "layer"));
+    let notice = Signal::derive(move || status.with(|status| status.notice().cloned()));
+    let label = move || format!("Inspect {}", format::count(dial.size.get().n_layers, "layer"));
     view! {
         <div class="panel-head">
             <h2 id="lens-heading">"Inside one size"</h2>
             <p class="quiet">
-                "The size on the dial reads a text, and each of its layers says what it would write \
-                 next, were it the last one."
+                "The next token that each layer of the current size would predict if it were the last \
+                 layer (logit lens)."
             </p>
         </div>
         <p class="lens-text" id="lens-text">{text}</p>
@@ -107,17 +108,17 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
     }
 }
 
-/// The table and its file, with a word where it is not of the size on the dial.
+/// The table and its file, with a note if it is not for the size on the dial.
 #[component]
-fn Found(look: Look, dial: Dial) -> impl IntoView {
-    let Look { patch, n_layers, report } = look;
-    let is_other = Memo::new(move |_| dial.patch.with(|here| *here != patch));
+fn Found(result: LensResult, dial: Dial) -> impl IntoView {
+    let LensResult { patch, n_layers, report } = result;
+    let is_other = Memo::new(move |_| dial.patch.with(|now| *now != patch));
     let other = move || {
         is_other.get().then(|| {
             let layers = format::count(n_layers, "layer");
             view! {
                 <p class="quiet" id="lens-other">
-                    {format!("This is the size of {layers} that was asked; the dial stands elsewhere now.")}
+                    {format!("These are the results for {layers}; the dial was turned since.")}
                 </p>
             }
         })
@@ -130,33 +131,29 @@ fn Found(look: Look, dial: Dial) -> impl IntoView {
     }
 }
 
-/// Rows are layers in the order in which the text goes through them, columns the places of the text.
+/// Rows are layers in the order of the forward pass, columns the tokens of the text.
 fn table(report: &LensReport) -> impl IntoView + use<> {
-    let heads = report.places.iter().map(|text| view! { <th scope="col">{visible(text)}</th> });
+    let heads = report.tokens.iter().map(|text| view! { <th scope="col">{visible(text)}</th> });
     let settled = settled(report);
     let last = report.layers.len().saturating_sub(1);
     let rows = report.layers.iter().enumerate();
     let rows = rows.map(|(depth, layer)| row(depth, layer, &settled, depth == last)).collect_view();
-    let before = (report.n_before > 0).then(|| {
-        format!(
-            " The table begins after {} that were read too.",
-            format::count(report.n_before, "token")
-        )
-    });
+    let before = (report.n_before > 0)
+        .then(|| format!(" The first {} are not shown.", format::count(report.n_before, "token")));
     view! {
         <p class="quiet" id="lens-legend">
-            "Likeliest next token after each word, with its probability, from the text down to the \
-             last layer. "
+            "Most likely next token after each token, with its probability, from the embedding down \
+             to the last layer. "
             <span class="settled-sign">"="</span>
-            " marks what stays until the last layer. Alike: how near the layer's output is to the \
-             teacher's at the same depth (cosine, 1 is the same)." {before}
+            " marks predictions that no longer change. Similarity: cosine similarity of the layer's \
+             output with the teacher's at the same depth (1 is identical)." {before}
         </p>
-        <div class="table-scroll" tabindex="0" role="region" aria-label="What every layer would write">
+        <div class="table-scroll" tabindex="0" role="region" aria-label="Predictions of every layer">
             <table class="lens" id="lens-table" aria-describedby="lens-legend">
                 <thead>
                     <tr>
                         <th scope="col">"Layer"</th>
-                        <th scope="col">"Alike"</th>
+                        <th scope="col">"Similarity"</th>
                         {heads.collect_view()}
                     </tr>
                 </thead>
@@ -166,11 +163,11 @@ fn table(report: &LensReport) -> impl IntoView + use<> {
     }
 }
 
-/// `settled` is the depth at which each place no longer changes.
+/// `settled` is the depth from which each prediction no longer changes.
 fn row(depth: usize, layer: &LensLayer, settled: &[usize], is_last: bool) -> impl IntoView + use<> {
     let ids: Vec<String> = layer.guesses.iter().map(|guess| guess.token.to_string()).collect();
     let cells = layer.guesses.iter().zip(settled).map(|(guess, &at)| {
-        // In the last row it would stand everywhere.
+        // In the last row all are.
         let is_settled = at <= depth && !is_last;
         let sign = is_settled.then(|| view! { <span class="settled-sign">"= "</span> });
         view! {

@@ -1,29 +1,29 @@
-//! One step of a lesson: what to do, what to answer, and the way to the next.
+//! One step of a lesson: instructions, a question, and the navigation.
 
 use leptos::prelude::*;
 
 use super::download::{data_url, save};
-use crate::bench::{Bench, Limits};
-use crate::files::{keep, kept};
-use crate::lesson::{Answers, Kind, Lesson, Question, answer_sheet};
-use crate::link::Link;
+use crate::browser::files;
+use crate::state::bench::{Bench, Limits};
+use crate::text::lesson::{Answers, Kind, Lesson, Question, answer_sheet};
+use crate::text::link::Link;
 
 #[component]
 pub fn LessonCard(
     bench: Bench,
     lesson: Lesson,
     limits: RwSignal<Limits>,
-    /// When the reader goes to the other lessons.
+    /// When the user goes to the list of lessons.
     on_leave: impl Fn() + 'static,
 ) -> impl IntoView {
     let n_steps = lesson.steps.len();
-    let place = format!("boomerang answers: {}", lesson.title);
-    let remembered: Option<Answers> =
-        kept(&place).and_then(|text| serde_json::from_str(&text).ok());
-    let answers = RwSignal::new(remembered.unwrap_or_default());
+    let key = format!("boomerang answers: {}", lesson.title);
+    let saved: Option<Answers> =
+        files::saved(&key).and_then(|text| serde_json::from_str(&text).ok());
+    let answers = RwSignal::new(saved.unwrap_or_default());
     Effect::new(move |_| {
         let text = answers.with(serde_json::to_string);
-        keep(&place, &text.unwrap_or_default());
+        files::save(&key, &text.unwrap_or_default());
     });
     let at = RwSignal::new(0_usize);
     let lesson = StoredValue::new(lesson);
@@ -36,7 +36,7 @@ pub fn LessonCard(
     });
     let go = move |to: usize| at.set(to.min(n_steps - 1));
     let on_key = window_event_listener(leptos::ev::keydown, move |event| {
-        // Space belongs to whatever control has the focus.
+        // Space belongs to the control that has focus.
         let is_free = event.target().is_none_or(|target| {
             let tag = js_sys::Reflect::get(&target, &"tagName".into()).ok();
             tag.and_then(|tag| tag.as_string()).is_none_or(|tag| tag == "BODY" || tag == "MAIN")
@@ -144,7 +144,7 @@ fn Ask(number: usize, question: Question, answers: RwSignal<Answers>) -> impl In
     view! { <label class="ask">{question.text} {field}</label> }
 }
 
-/// The answers, to hand in: nothing is sent anywhere.
+/// The answers as a file; nothing is sent.
 #[component]
 fn Sheet(lesson: StoredValue<Lesson>, answers: RwSignal<Answers>) -> impl IntoView {
     let name = RwSignal::new(String::new());
@@ -165,18 +165,18 @@ fn Sheet(lesson: StoredValue<Lesson>, answers: RwSignal<Answers>) -> impl IntoVi
                 />
             </label>
             <p class="button-row">
-                <button type="button" id="save-answers" on:click=download>"Save the answers"</button>
+                <button type="button" id="save-answers" on:click=download>"Save answers"</button>
                 <button
                     type="button"
                     on:click=move |_| {
-                        // A browser that prints nothing says so itself.
+                        // A browser that cannot print shows that.
                         let _ = window().print();
                     }
                 >
                     "Print"
                 </button>
             </p>
-            <p class="quiet">"The answers stay in this browser until you hand in the file."</p>
+            <p class="quiet">"Your answers stay in this browser; submit the file yourself."</p>
         </div>
     }
 }

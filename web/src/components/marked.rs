@@ -1,8 +1,8 @@
-//! A text, with what is not the teacher's marked.
+//! A text with the differences from the teacher's marked.
 
 use leptos::prelude::*;
 
-use crate::difference::Stretch;
+use crate::text::difference::Stretch;
 
 #[component]
 pub fn Marked(stretches: Vec<Stretch>) -> impl IntoView {

@@ -1,4 +1,4 @@
-//! The parts of the page. A component draws; what it shows is decided above it.
+//! The parts of the views. A component draws; what it shows is decided in `state/`.
 
 pub mod ask_row;
 pub mod certainty;
@@ -10,6 +10,9 @@ pub mod curve_table;
 pub mod device;
 pub mod device_check;
 pub mod device_speed;
+pub mod distill;
+pub mod distill_chart;
+pub mod distill_settings;
 mod download;
 pub mod engine_status;
 pub mod intro;
@@ -22,7 +25,6 @@ pub mod models;
 pub mod notice_box;
 pub mod number_field;
 pub mod output;
-pub mod own_models;
 pub mod panels;
 pub mod paragraph;
 pub mod prompt_box;
@@ -33,7 +35,5 @@ pub mod share;
 pub mod size_dial;
 pub mod story;
 pub mod sweep;
-pub mod teach;
-pub mod teach_chart;
-pub mod teach_settings;
+pub mod upload_panel;
 mod width;

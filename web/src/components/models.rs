@@ -1,4 +1,4 @@
-//! What this browser keeps: models, where they are, and what can be done with them.
+//! Stored models: the list, and the kind of storage.
 
 use boomerang_core::bundle::MANIFEST;
 use boomerang_engine::messages::StoredModel;
@@ -6,16 +6,16 @@ use boomerang_engine::store::is_kept_only;
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
-use crate::bundle_source;
-use crate::place::Place;
-use crate::session::Session;
-use crate::stored::{model_in_words, place_in_words, space_in_words};
+use crate::browser::bundle_source;
+use crate::browser::view::View;
+use crate::state::session::Session;
+use crate::state::stored::{model_in_words, space_in_words, storage_in_words};
 
 #[component]
 pub fn Models(session: Session) -> impl IntoView {
     let stored = session.stored;
-    session.look_at_store();
-    on_cleanup(move || stored.rest());
+    session.list_stored();
+    on_cleanup(move || stored.end_keeper());
     // The fingerprint of a model whose deletion is to be confirmed.
     let doomed = RwSignal::new(None::<String>);
     let list = move || {
@@ -26,8 +26,8 @@ pub fn Models(session: Session) -> impl IntoView {
     };
     let state = move || {
         stored.report.with(|report| match report {
-            None => "Looking …",
-            Some(report) if report.models.is_empty() => "Nothing is stored.",
+            None => "Loading the list …",
+            Some(report) if report.models.is_empty() => "No models are stored.",
             Some(_) => "",
         })
     };
@@ -35,9 +35,9 @@ pub fn Models(session: Session) -> impl IntoView {
     view! {
         <section class="panel" id="models" aria-labelledby="models-heading">
             <div class="panel-head">
-                <h1 id="models-heading">"What is stored"</h1>
+                <h1 id="models-heading">"Stored models"</h1>
                 <p class="quiet">
-                    "Models that this browser keeps, so that the next visit fetches nothing twice."
+                    "Models that are stored in this browser, so that they are not downloaded again."
                 </p>
             </div>
             <p role="status" id="models-state">{state}</p>
@@ -53,11 +53,11 @@ fn Row(session: Session, model: StoredModel, doomed: RwSignal<Option<String>>) -
     let words = model_in_words(&model);
     let StoredModel { name, fingerprint, url, .. } = model;
     let address =
-        if is_kept_only(&url) { "brought from this machine".to_owned() } else { url.clone() };
+        if is_kept_only(&url) { "uploaded from this machine".to_owned() } else { url.clone() };
     let folder = url.strip_suffix(MANIFEST).unwrap_or(&url).to_owned();
     let open = move |_| {
-        // It may come without a network, and its server was asked before.
-        if let Err(notice) = bundle_source::open(&folder, Place::Explore) {
+        // It may be available offline, and its server was allowed before.
+        if let Err(notice) = bundle_source::open(&folder, View::Explore) {
             session.stored.failure.set(Some(notice));
         }
     };
@@ -73,9 +73,9 @@ fn Row(session: Session, model: StoredModel, doomed: RwSignal<Option<String>>) -
             doomed.set(Some(this.get_value()));
         }
     };
-    let news = move || {
+    let status = move || {
         if is_doomed.get() {
-            return Some("Press again to delete.".to_owned());
+            return Some("Click again to delete.".to_owned());
         }
         session.stored.verification.with(|verification| {
             let verification = verification.as_ref()?;
@@ -104,31 +104,31 @@ fn Row(session: Session, model: StoredModel, doomed: RwSignal<Option<String>>) -
                 >
                     {move || if is_doomed.get() { "Really delete" } else { "Delete" }}
                 </button>
-                <p class="quiet" role="status">{news}</p>
+                <p class="quiet" role="status">{status}</p>
             </div>
         </li>
     }
 }
 
-/// Where models are kept, how much room there is, and what the browser promises.
+/// The kind of storage, the quota, and persistence.
 #[component]
 fn Facts(session: Session) -> impl IntoView {
     let stored = session.stored;
     let is_secure = window().is_secure_context();
-    let place = move || stored.report.with(|report| report.as_ref().map(place_in_words));
+    let storage = move || stored.report.with(|report| report.as_ref().map(storage_in_words));
     let space = move || {
-        stored.space.get().map_or_else(|| "the browser does not say".to_owned(), space_in_words)
+        stored.space.get().map_or_else(|| "not reported by this browser".to_owned(), space_in_words)
     };
-    let promise = move || match stored.is_persisted.get() {
-        Some(true) => "kept until you delete it",
-        Some(false) => "cleared away when the disk is full or the page is not visited for long",
-        None if is_secure => "the browser does not say",
-        None => "none: browsers promise it only over https or on localhost",
+    let persistence = move || match stored.is_persisted.get() {
+        Some(true) => "stored until you delete it",
+        Some(false) => "may be deleted by the browser when disk space is low or after a long time",
+        None if is_secure => "not reported by this browser",
+        None => "not available: requires https or localhost",
     };
     let can_ask = move || stored.is_persisted.get() == Some(false);
     let connection =
         if is_secure { "secure: https or localhost" } else { "not secure: plain http" };
-    // A promise that was refused looks as before, so what was asked is remembered.
+    // A refusal leaves the state unchanged, so the request is remembered.
     let has_asked = RwSignal::new(false);
     let ask = move |_| {
         has_asked.set(true);
@@ -136,21 +136,21 @@ fn Facts(session: Session) -> impl IntoView {
     };
     let answer = move || {
         (has_asked.get() && can_ask())
-            .then_some("The browser has not promised it; a bookmark of this page may help.")
+            .then_some("The browser has refused; bookmarking this page may help.")
     };
     view! {
         <dl class="store-facts">
             <div>
-                <dt>"Kept in"</dt>
-                <dd id="stored-place">{place}</dd>
+                <dt>"Stored in"</dt>
+                <dd id="stored-place">{storage}</dd>
             </div>
             <div>
-                <dt>"Room"</dt>
+                <dt>"Quota"</dt>
                 <dd id="stored-space">{space}</dd>
             </div>
             <div>
-                <dt>"Promise"</dt>
-                <dd id="stored-promise">{promise}</dd>
+                <dt>"Persistence"</dt>
+                <dd id="stored-promise">{persistence}</dd>
             </div>
             <div>
                 <dt>"Connection"</dt>
@@ -159,7 +159,7 @@ fn Facts(session: Session) -> impl IntoView {
         </dl>
         <div class="button-row">
             <button type="button" id="keep-it" disabled=move || !can_ask() on:click=ask>
-                "Keep it"
+                "Ask the browser to keep it"
             </button>
             <p class="quiet" role="status">{answer}</p>
         </div>

@@ -1,4 +1,4 @@
-//! Something that went wrong, with what can be done about it.
+//! An error, with what the user can do about it.
 
 use boomerang_engine::notice::Notice;
 use leptos::prelude::*;
@@ -6,7 +6,7 @@ use leptos::prelude::*;
 #[component]
 pub fn NoticeBox(
     notice: Notice,
-    /// What the reader can press.
+    /// Buttons for it.
     #[prop(optional)]
     children: Option<Children>,
 ) -> impl IntoView {

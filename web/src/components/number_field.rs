@@ -1,4 +1,4 @@
-//! A number that is typed.
+//! A field for a number.
 
 use leptos::prelude::*;
 
@@ -10,7 +10,7 @@ pub fn NumberField(
     #[prop(optional, into)] max: Option<String>,
     #[prop(optional)] step: Option<&'static str>,
     #[prop(into)] value: Signal<String>,
-    /// What becomes of it is up to whoever takes it.
+    /// Called with the typed text.
     #[prop(into)]
     take: Callback<String>,
 ) -> impl IntoView {

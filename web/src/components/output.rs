@@ -1,23 +1,23 @@
-//! The text that is being written, and what other sizes wrote before.
+//! The text that is being generated, and earlier ones.
 
 use boomerang_engine::messages::{Ending, RunReport};
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
-use crate::format;
-use crate::run::Run;
-use crate::session::Session;
+use crate::state::run::Run;
+use crate::state::session::Session;
+use crate::text::format;
 
 #[component]
 pub fn Output(
     session: Session,
-    /// What can be done with a text that is written.
+    /// Actions on the generated text.
     children: Children,
 ) -> impl IntoView {
     let run = session.run;
     let token_ids = move || run.with(|run| run.as_ref().map(Run::token_ids).unwrap_or_default());
     let prompt = move || run.with(|run| run.as_ref().map(|run| run.prompt.clone()));
-    // A new text starts from an empty list; its tokens are never seen as another's.
+    // The keys include the text, so that its tokens are not reused for another.
     let pieces = move || {
         run.with(|run| {
             let run = run.as_ref()?;
@@ -28,11 +28,11 @@ pub fn Output(
     };
     let heading =
         move || run.with(|run| run.as_ref().map(|run| view! { <RunHeading run=run.clone()/> }));
-    let refusal = move || session.refusal.get().map(|notice| view! { <NoticeBox notice/> });
+    let refusal = move || session.run_failure.get().map(|notice| view! { <NoticeBox notice/> });
     view! {
-        <div class="output-box" aria-busy=move || session.is_writing().to_string()>
+        <div class="output-box" aria-busy=move || session.is_generating().to_string()>
             {heading}
-            <p id="output" data-token-ids=token_ids class:is-writing=move || session.is_writing()>
+            <p id="output" data-token-ids=token_ids class:is-writing=move || session.is_generating()>
                 <span class="output-prompt">{prompt}</span>
                 <For
                     each=pieces
@@ -48,7 +48,7 @@ pub fn Output(
     }
 }
 
-/// Which size this is, and how fast it was.
+/// The size and the speed.
 #[component]
 fn RunHeading(run: Run) -> impl IntoView {
     view! {
@@ -62,15 +62,15 @@ fn RunHeading(run: Run) -> impl IntoView {
 
 fn in_words(report: RunReport) -> String {
     let tokens = format::count(report.n_tokens, "token");
-    let drawn = match report.n_reused {
+    let resampled = match report.n_reused {
         0 => String::new(),
-        n if n == report.n_tokens => ", drawn again without running the model".to_owned(),
-        n => format!(", the first {n} drawn again without running the model"),
+        n if n == report.n_tokens => ", resampled without running the model".to_owned(),
+        n => format!(", the first {n} resampled without running the model"),
     };
     let speed = report
         .tokens_per_second()
-        .map_or_else(String::new, |per_second| format!(", {} a second", format::speed(per_second)));
-    // The first token also waits for the prompt, and on a GPU for its programs to be compiled.
+        .map_or_else(String::new, |per_second| format!(", {} tokens/s", format::speed(per_second)));
+    // The first token includes the prompt, and on a GPU the compilation of its shaders.
     let first = if report.n_tokens > report.n_reused && report.first_millis > 1000.0 {
         format!(", the first after {:.1} s", report.first_millis / 1000.0)
     } else {
@@ -78,14 +78,14 @@ fn in_words(report: RunReport) -> String {
     };
     let ending = match report.ending {
         Ending::Length => "",
-        Ending::Window => ", the window is full",
-        Ending::EndOfText => ", ended by itself",
+        Ending::Window => ", reached the context window",
+        Ending::EndOfText => ", reached end of text",
         Ending::Stopped => ", stopped",
     };
-    format!("{tokens}{drawn}{speed}{first}{ending}")
+    format!("{tokens}{resampled}{speed}{first}{ending}")
 }
 
-/// The text for screen readers: sentence by sentence, since a voice cannot follow single tokens.
+/// The text for screen readers: sentence by sentence, since single tokens are too fast.
 #[component]
 fn Spoken(session: Session) -> impl IntoView {
     let spoken = Memo::new(move |_| {
@@ -99,14 +99,14 @@ fn Spoken(session: Session) -> impl IntoView {
     view! { <p class="visually-hidden" role="status" aria-live="polite">{move || spoken.get()}</p> }
 }
 
-/// Bytes up to the last end of a sentence.
+/// Bytes up to the end of the last sentence.
 fn whole_sentences(text: &str) -> usize {
     let mut ends =
         text.char_indices().filter(|(_, character)| matches!(character, '.' | '!' | '?' | '\n'));
     ends.next_back().map_or(0, |(index, character)| index + character.len_utf8())
 }
 
-/// What was written before, mostly by other sizes.
+/// Earlier texts, mostly of other sizes.
 #[component]
 fn Earlier(session: Session) -> impl IntoView {
     let item = |run: Run| {
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_says_how_much_of_it_the_model_did_not_run_for() {
+    fn the_report_counts_resampled_tokens() {
         let report = RunReport {
             n_tokens: 5,
             n_reused: 2,
@@ -145,10 +145,10 @@ mod tests {
             rest_millis: 100.0,
             ending: Ending::Length,
         };
-        let words = "5 tokens, the first 2 drawn again without running the model, 20 a second";
+        let words = "5 tokens, the first 2 resampled without running the model, 20 tokens/s";
         assert_eq!(in_words(report), words);
-        let drawn = RunReport { n_reused: 5, first_millis: 0.0, rest_millis: 0.0, ..report };
-        assert_eq!(in_words(drawn), "5 tokens, drawn again without running the model");
+        let resampled = RunReport { n_reused: 5, first_millis: 0.0, rest_millis: 0.0, ..report };
+        assert_eq!(in_words(resampled), "5 tokens, resampled without running the model");
     }
 
     #[test]

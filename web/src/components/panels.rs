@@ -1,4 +1,4 @@
-//! The bench in its panels; a lesson or a link can hide or lock parts of it.
+//! The panels of the bench; a lesson or a link can hide or lock parts of it.
 
 use leptos::prelude::*;
 
@@ -10,14 +10,14 @@ use super::prompt_box::PromptBox;
 use super::recorded_text::RecordedText;
 use super::share::KeepRun;
 use super::size_dial::SizeDial;
-use crate::bench::{Bench, Limits};
-use crate::controls::Control;
+use crate::state::bench::{Bench, Limits};
+use crate::text::controls::Control;
 
 #[component]
 pub fn Panels(
     bench: Bench,
     limits: Signal<Limits>,
-    /// Beside a lesson's card.
+    /// Next to a lesson's card.
     #[prop(optional)]
     is_lesson: bool,
 ) -> impl IntoView {
@@ -65,7 +65,7 @@ pub fn Panels(
     }
 }
 
-/// A part of the bench: not there when it is hidden, without effect when it is locked.
+/// A part of the bench, hidden or locked according to the limits.
 #[component]
 pub(super) fn Part(control: Control, limits: Signal<Limits>, children: Children) -> impl IntoView {
     let is_hidden = move || limits.with(|limits| limits.hidden.contains(&control));

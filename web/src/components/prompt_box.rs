@@ -1,4 +1,4 @@
-//! The beginning of a text, and how it is to go on.
+//! The prompt, and the settings of the request.
 
 use leptos::prelude::*;
 
@@ -6,14 +6,14 @@ use super::choice::Choice;
 use super::number_field::NumberField;
 use super::panels::Part;
 use super::share::CopyLink;
-use crate::address::Address;
-use crate::bench::Limits;
-use crate::controls::Control;
-use crate::dial::Dial;
-use crate::draft::{Draft, Draw};
-use crate::format;
-use crate::mirror::is_following;
-use crate::session::Session;
+use crate::browser::embedding::is_following;
+use crate::state::address::Address;
+use crate::state::bench::Limits;
+use crate::state::dial::Dial;
+use crate::state::draft::{Draft, SamplingMode};
+use crate::state::session::Session;
+use crate::text::controls::Control;
+use crate::text::format;
 
 #[component]
 pub fn PromptBox(
@@ -28,33 +28,32 @@ pub fn PromptBox(
     let generate = move || session.generate(draft.task(dial));
     Effect::new(move |before: Option<boomerang_core::generate::Sampling>| {
         let sampling = draft.sampling();
-        let is_held = session.is_held();
+        let is_blocked = session.blocks_resampling();
         let before = before.filter(|&before| before != sampling && !is_following());
-        if before.is_some() && !is_held {
-            session.draw_again(untrack(|| draft.task(dial)));
+        if before.is_some() && !is_blocked {
+            session.resample(untrack(|| draft.task(dial)));
         }
-        // What has changed while a text was written is looked at again when that is done.
-        before.filter(|_| is_held).unwrap_or(sampling)
+        // A change during a request is applied when that is done.
+        before.filter(|_| is_blocked).unwrap_or(sampling)
     });
-    let has_room = Memo::new(move |_| dial.patch.with(|patch| session.has_room(patch)));
-    let can_generate =
-        Memo::new(move |_| session.can_ask() && draft.has_prompt() && has_room.get());
-    let is_generating = Memo::new(move |_| session.is_generating());
-    let with_layers = move || {
+    let fits = Memo::new(move |_| dial.patch.with(|patch| session.fits(patch)));
+    let can_generate = Memo::new(move |_| session.can_ask() && draft.has_prompt() && fits.get());
+    let is_busy = Memo::new(move |_| session.is_busy());
+    let label = move || {
         let layers = format::count(dial.size.get().n_layers, "layer");
-        if !has_room.get() {
-            return format!("{layers} have no room here");
+        if !fits.get() {
+            return format!("{layers} do not fit in memory");
         }
         match dial.patch.with(|patch| session.n_missing_bytes(patch)) {
             n_bytes if session.can_ask() && n_bytes > 0 => {
-                format!("Fetch {} and continue with {layers}", format::bytes(n_bytes))
+                format!("Load {} and generate with {layers}", format::bytes(n_bytes))
             }
-            _ => format!("Continue with {layers}"),
+            _ => format!("Generate with {layers}"),
         }
     };
     view! {
         <div class="panel-head">
-            <h2 id="prompt-heading">"Let it write"</h2>
+            <h2 id="prompt-heading">"Generate text"</h2>
         </div>
         <form
             class="prompt-form"
@@ -69,12 +68,12 @@ pub fn PromptBox(
             </Part>
             <div class="button-row">
                 <button type="submit" class="primary" id="generate" disabled=move || !can_generate.get()>
-                    {with_layers}
+                    {label}
                 </button>
                 <button
                     type="button"
                     id="stop"
-                    disabled=move || !is_generating.get()
+                    disabled=move || !is_busy.get()
                     on:click=move |_| session.stop()
                     aria-keyshortcuts="Escape"
                 >
@@ -83,7 +82,7 @@ pub fn PromptBox(
                 <span class="quiet key-hint">"Ctrl Enter, Esc"</span>
             </div>
             <div class="prompt-foot">
-                <Part control=Control::Chance limits>
+                <Part control=Control::Sampling limits>
                     <Sampling draft/>
                 </Part>
                 <Part control=Control::Share limits>
@@ -94,7 +93,7 @@ pub fn PromptBox(
     }
 }
 
-/// Where the beginning is typed.
+/// The field for the prompt.
 #[component]
 pub fn PromptField(
     draft: Draft,
@@ -109,7 +108,7 @@ pub fn PromptField(
         }
     };
     view! {
-        <label for="prompt">"Beginning of a text"</label>
+        <label for="prompt">"Prompt"</label>
         <textarea
             id="prompt"
             rows="2"
@@ -121,12 +120,12 @@ pub fn PromptField(
     }
 }
 
-/// How long the text becomes, and how its tokens are chosen.
+/// The length of the text, and how its tokens are chosen.
 #[component]
 pub fn Sampling(draft: Draft) -> impl IntoView {
     view! {
         <details class="sampling">
-            <summary>"Length and chance"</summary>
+            <summary>"Sampling"</summary>
             <div class="sampling-fields">
                 <NumberField
                     label="Tokens"
@@ -138,10 +137,10 @@ pub fn Sampling(draft: Draft) -> impl IntoView {
                 />
                 <Choice
                     legend="Next token"
-                    options=vec![(Draw::Likeliest, "Likeliest"), (Draw::Random, "Drawn")]
-                    chosen=draft.draw
+                    options=vec![(SamplingMode::Greedy, "Greedy"), (SamplingMode::Sample, "Sample")]
+                    chosen=draft.mode
                 />
-                <Show when=move || draft.draw.get() == Draw::Random>
+                <Show when=move || draft.mode.get() == SamplingMode::Sample>
                     <NumberField
                         label="Temperature"
                         id="temperature"
@@ -165,7 +164,7 @@ pub fn Sampling(draft: Draft) -> impl IntoView {
     }
 }
 
-/// Prompts to try.
+/// Example prompts.
 #[component]
 pub fn Examples(prompts: Vec<String>, prompt: RwSignal<String>) -> impl IntoView {
     let example = move |text: String| {
@@ -186,7 +185,7 @@ pub fn Examples(prompts: Vec<String>, prompt: RwSignal<String>) -> impl IntoView
     };
     (!prompts.is_empty()).then(|| {
         view! {
-            <ul class="examples" aria-label="Beginnings to try">
+            <ul class="examples" aria-label="Example prompts">
                 {prompts.into_iter().map(example).collect_view()}
             </ul>
         }

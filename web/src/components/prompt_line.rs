@@ -1,12 +1,12 @@
-//! The beginning of a text on views that do more with it than write.
+//! The prompt on views that do more than generate.
 
 use leptos::prelude::*;
 
 use super::prompt_box::{Examples, PromptField, Sampling};
 use super::share::CopyLink;
-use crate::address::Address;
-use crate::dial::Dial;
-use crate::draft::Draft;
+use crate::state::address::Address;
+use crate::state::dial::Dial;
+use crate::state::draft::Draft;
 
 #[component]
 pub fn PromptLine(dial: Dial, draft: Draft, address: Address) -> impl IntoView {

@@ -1,11 +1,11 @@
-//! What the chosen size wrote when the bundle was made: to be read before a weight is here.
+//! The recorded text of the current size, shown before any weights are loaded.
 
 use leptos::prelude::*;
 
 use super::marked::Marked;
-use crate::bench::Bench;
-use crate::format;
-use crate::recorded::{Shown, shown};
+use crate::state::bench::Bench;
+use crate::text::format;
+use crate::text::recorded::{Shown, shown};
 
 #[component]
 pub fn RecordedText(bench: Bench) -> impl IntoView {
@@ -13,7 +13,7 @@ pub fn RecordedText(bench: Bench) -> impl IntoView {
     let recorded = Memo::new(move |_| {
         let prompt = draft.prompt.get();
         let patch = dial.patch.get();
-        let stop = dial.family.with_value(|family| family.recorded_place(&patch))?;
+        let stop = dial.family.with_value(|family| family.recorded_index(&patch))?;
         session.recordings.with(|recordings| shown(recordings.as_ref()?, &prompt, stop))
     });
     let text = move || match recorded.get() {
@@ -30,18 +30,18 @@ pub fn RecordedText(bench: Bench) -> impl IntoView {
 
 #[component]
 fn Text(shown: Shown) -> impl IntoView {
-    let parted = match (shown.n_same, shown.n_tokens) {
-        (None, _) => "word for word the teacher's text".to_owned(),
-        (Some(0), _) => "parts from the teacher at once".to_owned(),
+    let difference = match (shown.n_same, shown.n_tokens) {
+        (None, _) => "identical to the teacher's text".to_owned(),
+        (Some(0), _) => "diverges from the teacher at the first token".to_owned(),
         (Some(n_same), _) => {
-            format!("parts from the teacher after {}", format::count(n_same, "token"))
+            format!("diverges from the teacher after {}", format::count(n_same, "token"))
         }
     };
     let layers = format::count(shown.n_layers, "layer");
     view! {
         <p class="run-heading">
-            <strong>{layers}</strong> ": " {parted}
-            <span class="badge recorded-badge" title="Written when the bundle was made">"recorded"</span>
+            <strong>{layers}</strong> ": " {difference}
+            <span class="badge recorded-badge" title="Generated when the bundle was made">"recorded"</span>
         </p>
         <p class="recorded-text">
             <span class="output-prompt">{shown.prompt}</span>
@@ -51,16 +51,16 @@ fn Text(shown: Shown) -> impl IntoView {
     }
 }
 
-/// Why there is nothing to read.
+/// Why no text is shown.
 fn why_not(bench: Bench) -> &'static str {
     let has_recordings = bench.session.recordings.with(Option::is_some);
     match (has_recordings, bench.dial.stop.get()) {
-        (false, _) => "This bundle comes without recorded texts: load the model to read some.",
+        (false, _) => "This bundle contains no recorded texts. Load the model to generate some.",
         (true, None) => {
-            "Nobody has recorded what this set of blocks writes: load the model and let it write."
+            "No text was recorded for this combination of blocks. Load the model to generate one."
         }
         (true, Some(_)) => {
-            "This beginning was not recorded: load the model, and it continues your own words."
+            "No text was recorded for this prompt. Load the model to try your own prompt."
         }
     }
 }

@@ -1,10 +1,10 @@
-//! A chart and its numbers as files.
+//! Buttons to save a chart and its numbers.
 
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 use super::download::{data_url, save};
-use crate::picture::png;
+use crate::browser::picture::png;
 
 /// Of a saved picture, in CSS pixels.
 pub const SAVED_WIDTH: f64 = 800.0;
@@ -14,7 +14,7 @@ pub const SAVED_HEIGHT: f64 = 500.0;
 pub fn Saves(
     /// Of the files, without their endings.
     name: &'static str,
-    /// Empty where there is no picture.
+    /// Empty if there is no picture.
     #[prop(into)]
     svg: Signal<String>,
     #[prop(into)] csv: Signal<String>,
@@ -40,7 +40,7 @@ pub fn Saves(
                 "Save as CSV"
             </a>
             <span role="status">
-                {move || has_failed.get().then_some("This browser draws no PNG; take the SVG.")}
+                {move || has_failed.get().then_some("This browser cannot create a PNG; save the SVG.")}
             </span>
         </p>
     }

@@ -1,19 +1,19 @@
-//! The dial: one stop for each size on the path, and the chosen size in numbers.
+//! The dial: one stop for each size on the path, and the numbers of the current size.
 
 use boomerang_core::plan::Patch;
 use leptos::prelude::*;
 
 use super::choice::Choice;
-use crate::dial::Dial;
-use crate::format;
-use crate::order::OrderChoice;
-use crate::session::Session;
+use crate::family::order::OrderChoice;
+use crate::state::dial::Dial;
+use crate::state::session::Session;
+use crate::text::format;
 
 #[component]
 pub fn SizeDial(
     session: Session,
     dial: Dial,
-    /// Without a choice of its order: a lesson's state is told by stops.
+    /// Without a choice of the order: lessons refer to stops.
     #[prop(optional)]
     is_fixed: bool,
 ) -> impl IntoView {
@@ -24,11 +24,11 @@ pub fn SizeDial(
         let layers = format::count(size.n_layers, "layer");
         format!("{layers}, {} parameters", format::params(size.n_params))
     };
-    // Asked for as the dial moves, so that it may be here when the reader lets go.
+    // Requested while the dial moves, so that it may be loaded when the user stops.
     Effect::new(move |_| {
         let patch = dial.patch.get();
         if untrack(|| session.n_missing_bytes(&patch)) > 0 {
-            session.want(patch);
+            session.prioritize(patch);
         }
     });
     let on_input = move |event| {
@@ -58,12 +58,12 @@ pub fn SizeDial(
             </div>
             <span class="dial-end" aria-hidden="true">"teacher"</span>
         </div>
-        <Reach session dial/>
+        <LoadedSizes session dial/>
         {(!is_fixed).then(|| view! { <Order session dial/> })}
     }
 }
 
-/// In which order the dial patches, where there is a choice.
+/// The order in which the dial patches, if there is a choice.
 #[component]
 fn Order(session: Session, dial: Dial) -> impl IntoView {
     let (choices, now) = dial.family.with_value(|family| {
@@ -84,13 +84,13 @@ fn Order(session: Session, dial: Dial) -> impl IntoView {
     (choices.len() > 1).then(|| {
         view! {
             <fieldset class="order-row" id="order" disabled=move || !session.can_ask()>
-                <Choice legend="Order of patching" options=choices chosen/>
+                <Choice legend="Patch order" options=choices chosen/>
             </fieldset>
         }
     })
 }
 
-/// A tick below each stop: a bar where the size is here, a dot where it is still to come.
+/// A tick below each stop: a bar if the size is loaded, else a dot.
 #[component]
 fn Stops(session: Session, dial: Dial) -> impl IntoView {
     let path = dial.family.with_value(|family| family.path().to_vec());
@@ -105,33 +105,33 @@ fn Stops(session: Session, dial: Dial) -> impl IntoView {
     }
 }
 
-/// How far the dial can be turned with what is here; always one line, so that nothing below it jumps.
+/// How many sizes are loaded; always one line, so that nothing below it moves.
 #[component]
-fn Reach(session: Session, dial: Dial) -> impl IntoView {
+fn LoadedSizes(session: Session, dial: Dial) -> impl IntoView {
     let n_sizes = dial.family.with_value(|family| family.path().len());
-    let n_here = Memo::new(move |_| {
+    let n_loaded = Memo::new(move |_| {
         let path = dial.family.with_value(|family| family.path().to_vec());
         path.iter().filter(|patch| session.n_missing_bytes(patch) == 0).count()
     });
     let words = move || {
-        let n_here = n_here.get();
-        let is_arriving = session.progress.with(Option::is_some);
-        let is_tight = session.tight.with(Option::is_some);
-        let rest = match (is_arriving, is_tight) {
-            (true, _) => "the others are on their way",
-            (false, true) => "the others have no room",
-            (false, false) => "the others are not",
+        let n_loaded = n_loaded.get();
+        let is_loading = session.progress.with(Option::is_some);
+        let is_limited = !session.fits_all();
+        let rest = match (is_loading, is_limited) {
+            (true, _) => "loading the others",
+            (false, true) => "the others do not fit in memory",
+            (false, false) => "the others are not loaded",
         };
-        match n_here {
-            0 => format!("None of {} is here yet.", format::count(n_sizes, "size")),
-            n_here if n_here < n_sizes => {
-                format!("{n_here} of {} here, {rest}.", format::count(n_sizes, "size"))
+        match n_loaded {
+            0 => "Model not loaded yet.".to_owned(),
+            n_loaded if n_loaded < n_sizes => {
+                format!("{n_loaded} of {} loaded, {rest}.", format::count(n_sizes, "size"))
             }
-            _ => format!("All {} are here.", format::count(n_sizes, "size")),
+            _ => format!("All {} loaded.", format::count(n_sizes, "size")),
         }
     };
     view! {
-        <p class="quiet reach" id="reach" data-sizes=move || n_here.get().to_string()>{words}</p>
+        <p class="quiet reach" id="reach" data-sizes=move || n_loaded.get().to_string()>{words}</p>
     }
 }
 

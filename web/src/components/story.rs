@@ -1,12 +1,12 @@
-//! The idea as a short film on the dial: teacher, student, and the sizes between them.
+//! The idea as a short animation on the dial: teacher, student, and the sizes between them.
 
 use std::time::Duration;
 
 use leptos::prelude::*;
 
-use crate::dial::Dial;
+use crate::state::dial::Dial;
 
-/// Where the dial stands, for how long, and what is to be understood.
+/// The position of the dial, for how long, and the caption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Scene {
     stop: usize,
@@ -14,12 +14,12 @@ struct Scene {
     words: &'static str,
 }
 
-const TEACHER: &str = "The teacher: every layer is its own.";
+const TEACHER: &str = "The teacher: the full model.";
 const STUDENT: &str = "The student: fewer layers, trained once to imitate the teacher.";
-const PATCHED: &str = "Teacher layers come back, one block after the other. Nothing is trained.";
-const BACK: &str = "And back at the teacher: every size between them is a model.";
+const PATCHED: &str = "Teacher layers return, one block after the other. Nothing is trained.";
+const BACK: &str = "Back at the teacher: every size in between is a working model.";
 
-/// Less than five seconds in all: what moves longer has to be stoppable by rule, and boring in fact.
+/// Less than five seconds in total: longer animations need a control to stop them (WCAG 2.2.2).
 fn scenes(last_stop: usize) -> Vec<Scene> {
     let scene = |stop, millis, words| Scene { stop, millis, words };
     let mut scenes = vec![scene(last_stop, 1100, TEACHER), scene(0, 1300, STUDENT)];
@@ -30,13 +30,13 @@ fn scenes(last_stop: usize) -> Vec<Scene> {
     scenes
 }
 
-/// Plays once by itself, unless the reader wants no motion, came by a link, or does something.
+/// Plays once automatically, unless the user prefers reduced motion, opened a link, or interacts.
 #[component]
 pub fn Story(
     dial: Dial,
-    /// Where the dial stands after the film.
+    /// The position of the dial afterwards.
     rest: usize,
-    plays_by_itself: bool,
+    autoplays: bool,
 ) -> impl IntoView {
     let words = RwSignal::new("");
     let timer = StoredValue::new(None::<TimeoutHandle>);
@@ -53,14 +53,14 @@ pub fn Story(
         is_playing.set(true);
         show(scenes(last_stop), 0, dial, words, timer, is_playing, rest);
     };
-    if plays_by_itself && !wants_stillness() {
+    if autoplays && !prefers_reduced_motion() {
         Effect::new(move |was_started: Option<()>| {
             if was_started.is_none() {
                 play();
             }
         });
     }
-    // Whoever touches the page wants to play, not to watch.
+    // Any interaction ends the animation.
     let stop_on_touch = window_event_listener(leptos::ev::pointerdown, move |_| end());
     let stop_on_key = window_event_listener(leptos::ev::keydown, move |_| end());
     on_cleanup(move || {
@@ -75,7 +75,7 @@ pub fn Story(
         <button
             type="button"
             class="link story-play"
-            // On "click", which comes after the pointer has gone down and ended the last showing.
+            // On "click", which follows the "pointerdown" that ends the animation.
             on:click=move |_| play()
         >
             {move || if is_playing.get() { "Playing …" } else { "Show the idea" }}
@@ -104,7 +104,7 @@ fn show(
     timer.set_value(handle.ok());
 }
 
-fn wants_stillness() -> bool {
+fn prefers_reduced_motion() -> bool {
     let query = window().match_media("(prefers-reduced-motion: reduce)");
     query.ok().flatten().is_some_and(|query| query.matches())
 }
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_film_is_short_and_shows_every_stop() {
+    fn the_animation_is_short_and_shows_every_stop() {
         for last_stop in [1, 2, 5, 30] {
             let scenes = scenes(last_stop);
             let millis: u64 = scenes.iter().map(|scene| scene.millis).sum();

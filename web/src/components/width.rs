@@ -1,4 +1,4 @@
-//! How wide an element is now.
+//! The current width of an element.
 
 use leptos::html::Div;
 use leptos::prelude::*;
@@ -6,7 +6,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
 use web_sys::ResizeObserver;
 
-/// Of a phone, until the element is there.
+/// That of a phone, until the element is rendered.
 const WIDTH_BEFORE: f64 = 320.0;
 
 /// The width of an element in whole pixels; never below 240.

@@ -1,6 +1,7 @@
-//! What the page can say of a family from its manifest alone: its sizes, the path through them,
-//! and what was measured.
+//! What the page knows of a family from its manifest alone: its sizes, the path through them, and the
+//! measurements.
 
+pub mod order;
 mod sizes;
 
 use std::collections::HashSet;
@@ -13,9 +14,9 @@ use boomerang_core::plan::Patch;
 
 pub use sizes::MemberSize;
 
-use crate::order::OrderChoice;
+use crate::family::order::OrderChoice;
 
-/// A family, seen from its manifest.
+/// A family, as its manifest describes it.
 ///
 /// Invariant: the path is not empty; it starts with the student and ends with the teacher.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ pub struct FamilyCard {
     fingerprint: String,
 }
 
-/// One student layer and the teacher layers that can take its place.
+/// One student layer and the teacher layers that can replace it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Block {
     pub layer: usize,
@@ -53,7 +54,7 @@ impl FamilyCard {
         Ok(Self { manifest, config, path, order, measured_path, measured, fingerprint })
     }
 
-    /// The same family in another order; as it is where it has none such.
+    /// The same family in another order, if it has that order.
     pub fn in_order(&self, choice: OrderChoice) -> Self {
         let order = choice.order(&self.manifest.order, &self.manifest.similarity);
         let order = order.filter(|order| *order != self.manifest.order);
@@ -63,7 +64,7 @@ impl FamilyCard {
         Self { path, order, ..self.clone() }
     }
 
-    /// Every size in the bundle's order, in which files come and room is counted.
+    /// Every size in the bundle's order, in which files are loaded and memory is counted.
     pub fn measured_path(&self) -> &[Patch] {
         &self.measured_path
     }
@@ -72,8 +73,8 @@ impl FamilyCard {
         self.order
     }
 
-    /// The place of a patch among those that were measured and recorded.
-    pub fn recorded_place(&self, patch: &Patch) -> Option<usize> {
+    /// The index of a patch among those that were measured and recorded.
+    pub fn recorded_index(&self, patch: &Patch) -> Option<usize> {
         self.measured_path.iter().position(|measured| measured == patch)
     }
 
@@ -81,12 +82,12 @@ impl FamilyCard {
         &self.manifest
     }
 
-    /// What tells this family from every other, see [`Manifest::fingerprint`].
+    /// Identifies this family, see [`Manifest::fingerprint`].
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    /// Tokens that fit into the model's window.
+    /// Tokens that fit in the model's context window.
     pub fn max_seq(&self) -> usize {
         self.config.max_seq
     }
@@ -114,7 +115,7 @@ impl FamilyCard {
 
     /// What was measured of this patch; only patches on the bundle's path were.
     pub fn score(&self, patch: &Patch) -> Option<&CurveStop> {
-        self.recorded_place(patch)?;
+        self.recorded_index(patch)?;
         let n_layers = self.manifest.plan.recipe(patch).layers.len();
         self.measured.iter().find(|stop| stop.n_layers == n_layers)
     }
@@ -125,10 +126,10 @@ impl FamilyCard {
         self.path.iter().position(has_size)
     }
 
-    /// Bytes of a member's files that are not among those that are here.
-    pub fn n_missing_bytes(&self, patch: &Patch, here: &HashSet<String>) -> u64 {
+    /// Bytes of a member's files that are not among the loaded ones.
+    pub fn n_missing_bytes(&self, patch: &Patch, loaded: &HashSet<String>) -> u64 {
         let files = self.manifest.files_of(patch);
-        files.into_iter().filter(|file| !here.contains(&file.path)).map(|file| file.bytes).sum()
+        files.into_iter().filter(|file| !loaded.contains(&file.path)).map(|file| file.bytes).sum()
     }
 
     pub fn blocks(&self) -> Vec<Block> {
@@ -231,7 +232,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_patch_off_the_path_lies_between_two_stops() {
+    fn a_patch_off_the_path_is_between_two_stops() {
         let family = family(true);
         let card = card(&family, Precision::F32);
         let off_path = Patch::of(&[0], family.plan()).unwrap();
@@ -241,19 +242,19 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn sizes_come_within_reach_in_the_order_of_the_files() {
+    fn sizes_become_complete_in_the_order_of_the_files() {
         let card = card(&family(false), Precision::F32);
-        let mut here = HashSet::new();
-        let mut within_reach = Vec::new();
+        let mut loaded = HashSet::new();
+        let mut n_complete = Vec::new();
         for file in card.manifest().files() {
-            here.insert(file.path.clone());
-            let is_here = |patch: &&Patch| card.n_missing_bytes(patch, &here) == 0;
-            within_reach.push(card.path().iter().filter(is_here).count());
+            loaded.insert(file.path.clone());
+            let is_complete = |patch: &&Patch| card.n_missing_bytes(patch, &loaded) == 0;
+            n_complete.push(card.path().iter().filter(is_complete).count());
         }
-        assert!(within_reach.is_sorted());
+        assert!(n_complete.is_sorted());
         // Tokenizer, both ends, four student layers, and the teacher's six.
-        assert_eq!(within_reach.len(), 13);
-        assert_eq!([within_reach[5], within_reach[12]], [1, 3]);
+        assert_eq!(n_complete.len(), 13);
+        assert_eq!([n_complete[5], n_complete[12]], [1, 3]);
     }
 
     #[test]
@@ -264,8 +265,8 @@ pub(crate) mod tests {
         assert_eq!(ends(&first), ends(&bundle));
         assert_ne!(first.path()[1], bundle.path()[1]);
         assert_eq!(first.fingerprint(), bundle.fingerprint());
-        assert_eq!(first.recorded_place(&first.path()[1]), None);
-        assert_eq!(first.recorded_place(&first.path()[2]), Some(2));
+        assert_eq!(first.recorded_index(&first.path()[1]), None);
+        assert_eq!(first.recorded_index(&first.path()[2]), Some(2));
         assert_eq!(first.in_order(OrderChoice::Bundle).path(), bundle.path());
     }
 

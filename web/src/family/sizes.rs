@@ -1,4 +1,4 @@
-//! How big members are: in parameters, in files, on a device.
+//! The sizes of members: in parameters, in files, on a device.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::FamilyCard;
 
-/// How big one member is.
+/// The size of one member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemberSize {
     pub n_layers: usize,
@@ -23,7 +23,7 @@ impl FamilyCard {
         MemberSize { n_layers: recipe.layers.len(), n_params, n_bytes: self.n_bytes(&recipe) }
     }
 
-    /// The largest matrix, in bytes on the device, where weights are 32 bits each.
+    /// The largest matrix, in bytes on the device, with 32 bits per weight.
     pub fn largest_tensor_bytes(&self) -> u64 {
         let rows = self.config.vocab.max(self.config.d_ff);
         (rows as u64).saturating_mul(self.config.d_model as u64).saturating_mul(4)
@@ -35,7 +35,7 @@ impl FamilyCard {
     }
 
     /// Bytes on the device for the smallest size of the bundle's path, for the two smallest together,
-    /// and so on, weights being 32 bits each; what sizes share counts once.
+    /// and so on, with 32 bits per weight; shared weights count once.
     pub fn bytes_of_each(&self) -> Vec<u64> {
         let Self { config, manifest, .. } = self;
         let mut seen = HashSet::new();
@@ -72,7 +72,7 @@ impl FamilyCard {
         recipe.embedding == recipe.head && self.manifest.of(recipe.head).tied
     }
 
-    /// Bytes of the layers' files, and of the ends' files as much as the member has of them.
+    /// Bytes of the layers' files, and the member's share of the ends' files.
     fn n_bytes(&self, recipe: &Recipe) -> u64 {
         let Self { config, manifest, .. } = self;
         let layers = recipe.layers.iter().filter_map(|source| {
@@ -88,16 +88,15 @@ impl FamilyCard {
         layers.map(|file| file.bytes).sum::<u64>() + ends.round() as u64
     }
 
-    /// Whether a patch needs nothing but what the `n_sizes` smallest sizes of the bundle's path are
-    /// made of.
+    /// Whether a patch needs only files of the `n_sizes` smallest sizes of the bundle's path.
     pub fn is_within(&self, patch: &Patch, n_sizes: usize) -> bool {
         let of = |patch: &Patch| self.manifest.files_of(patch);
-        let room: HashSet<&str> =
+        let available: HashSet<&str> =
             self.measured_path.iter().take(n_sizes).flat_map(of).map(|file| &*file.path).collect();
-        of(patch).iter().all(|file| room.contains(&*file.path))
+        of(patch).iter().all(|file| available.contains(&*file.path))
     }
 
-    /// Of a weight in its file.
+    /// Bits per weight in the files.
     pub fn bits_per_param(&self) -> u32 {
         let teacher = &self.manifest.teacher;
         let n_bytes: u64 =

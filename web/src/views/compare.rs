@@ -2,21 +2,21 @@
 
 use leptos::prelude::*;
 
-use crate::app::with_bench;
-use crate::bench::Bench;
 use crate::components::compare::Compare;
 use crate::components::engine_status::EngineStatus;
 use crate::components::prompt_line::PromptLine;
 use crate::components::share::LinkNotes;
-use crate::session::Session;
+use crate::state::bench::Bench;
+use crate::state::session::Session;
+use crate::views::with_bench;
 
 #[component]
 pub fn CompareView() -> impl IntoView {
     let session: Session = expect_context();
     let panel = |bench: Bench| {
-        let Bench { session, dial, draft, compared, address, complaints, .. } = bench;
+        let Bench { session, dial, draft, compared, address, link_problems, .. } = bench;
         view! {
-            <LinkNotes complaints=complaints.get_value()/>
+            <LinkNotes problems=link_problems.get_value()/>
             <section class="panel" aria-labelledby="compare-heading">
                 <Compare session dial draft compared>
                     <PromptLine dial draft address/>

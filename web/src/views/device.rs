@@ -1,12 +1,12 @@
-//! What this machine has, whether it computes rightly, and what it makes of the sizes.
+//! This machine: its properties, whether it computes correctly, and the speed of the sizes.
 
 use leptos::prelude::*;
 
-use crate::app::with_bench;
-use crate::bench::Bench;
 use crate::components::device::Device;
 use crate::components::engine_status::EngineStatus;
-use crate::session::Session;
+use crate::state::bench::Bench;
+use crate::state::session::Session;
+use crate::views::with_bench;
 
 #[component]
 pub fn DeviceView() -> impl IntoView {

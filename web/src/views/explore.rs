@@ -1,13 +1,13 @@
-//! The bench: dial, strip, curve, and one's own text.
+//! The bench: dial, strip, curve, and the user's own prompt.
 
 use leptos::prelude::*;
 
-use crate::app::with_bench;
-use crate::bench::Bench;
 use crate::components::engine_status::EngineStatus;
 use crate::components::panels::Panels;
 use crate::components::share::LinkNotes;
-use crate::session::Session;
+use crate::state::bench::Bench;
+use crate::state::session::Session;
+use crate::views::with_bench;
 
 #[component]
 pub fn Explore() -> impl IntoView {
@@ -15,7 +15,7 @@ pub fn Explore() -> impl IntoView {
     let panels = |bench: Bench| {
         let limits = bench.limits.get_value();
         view! {
-            <LinkNotes complaints=bench.complaints.get_value()/>
+            <LinkNotes problems=bench.link_problems.get_value()/>
             <Panels bench limits=Signal::stored(limits)/>
         }
     };

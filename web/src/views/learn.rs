@@ -1,19 +1,19 @@
-//! Lessons: which there are, and one of them beside the bench.
+//! Lessons: the list, and one of them next to the bench.
 
 use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
 
-use crate::address::LESSON;
-use crate::app::with_bench;
-use crate::bench::{Bench, Limits};
-use crate::bundle_source::query;
+use crate::browser::location::LESSON;
+use crate::browser::location::query;
+use crate::browser::route::Route;
 use crate::components::engine_status::EngineStatus;
 use crate::components::lesson_card::LessonCard;
 use crate::components::notice_box::NoticeBox;
 use crate::components::panels::Panels;
-use crate::lesson::{BUILT_IN, Lesson, built_in, parse};
-use crate::route::Route;
-use crate::session::Session;
+use crate::state::bench::{Bench, Limits};
+use crate::state::session::Session;
+use crate::text::lesson::{BUILT_IN, Lesson, built_in, parse};
+use crate::views::with_bench;
 
 #[component]
 pub fn Learn() -> impl IntoView {
@@ -35,7 +35,7 @@ pub fn Learn() -> impl IntoView {
     view! { {shown} }
 }
 
-/// What there is to learn.
+/// The list of lessons.
 #[component]
 fn Lessons(own: RwSignal<Option<Lesson>>) -> impl IntoView {
     let refusal = RwSignal::new(None::<Notice>);
@@ -45,7 +45,7 @@ fn Lessons(own: RwSignal<Option<Lesson>>) -> impl IntoView {
             <li>
                 <h2><a href=format!("learn/?l={name}")>{lesson.title}</a></h2>
                 {lesson.about.into_iter().map(|text| view! { <p>{text}</p> }).collect_view()}
-                <p class="quiet">{crate::format::count(lesson.steps.len(), "step")}</p>
+                <p class="quiet">{crate::text::format::count(lesson.steps.len(), "step")}</p>
             </li>
         })
     };
@@ -53,16 +53,16 @@ fn Lessons(own: RwSignal<Option<Lesson>>) -> impl IntoView {
         Ok(lesson) => own.set(Some(lesson)),
         Err(error) => {
             let next = "Correct the file and choose it again.";
-            refusal.set(Some(Notice::new("This is no lesson.", chain(&error), next)));
+            refusal.set(Some(Notice::new("This is not a lesson.", chain(&error), next)));
         }
     };
-    let on_file = move |event: leptos::ev::Event| crate::files::read_chosen(&event, open);
+    let on_file = move |event: leptos::ev::Event| crate::browser::files::read_chosen(&event, open);
     view! {
         <section class="panel prose" aria-labelledby="lessons-heading">
             <h1 id="lessons-heading">"Lessons"</h1>
             <ul class="lessons">{BUILT_IN.into_iter().map(entry).collect_view()}</ul>
             <label class="own-lesson">
-                "A lesson of your own, as a Markdown file: "
+                "Open your own lesson, a Markdown file: "
                 <input type="file" accept=".md,.txt,text/markdown,text/plain" on:change=on_file/>
             </label>
             {move || refusal.get().map(|notice| view! { <NoticeBox notice/> })}
@@ -70,7 +70,8 @@ fn Lessons(own: RwSignal<Option<Lesson>>) -> impl IntoView {
     }
 }
 
-/// A lesson's card and the bench as its step wants it; the reader's own state comes back after it.
+/// A lesson's card and the bench with the settings of its step; the user's own state is restored after
+/// it.
 #[component]
 fn Lecture(bench: Bench, lesson: Lesson, own: RwSignal<Option<Lesson>>) -> impl IntoView {
     let before = bench.state();

@@ -1,14 +1,14 @@
-//! Inside one size: what its layers would write, and how well a paragraph is expected.
+//! Inside one size: the predictions of its layers, and how well it predicts a paragraph.
 
 use leptos::prelude::*;
 
-use crate::app::with_bench;
-use crate::bench::Bench;
 use crate::components::engine_status::EngineStatus;
 use crate::components::layer_strip::LayerStrip;
 use crate::components::lens::Lens;
 use crate::components::size_dial::SizeDial;
-use crate::session::Session;
+use crate::state::bench::Bench;
+use crate::state::session::Session;
+use crate::views::with_bench;
 
 #[component]
 pub fn LensView() -> impl IntoView {

@@ -1,4 +1,4 @@
-//! An address that leads nowhere.
+//! An unknown address.
 
 use leptos::prelude::*;
 
@@ -6,10 +6,10 @@ use leptos::prelude::*;
 pub fn Missing() -> impl IntoView {
     view! {
         <section class="panel" aria-labelledby="missing-heading">
-            <h1 id="missing-heading">"There is no such page"</h1>
+            <h1 id="missing-heading">"Page not found"</h1>
             <p>
-                "The address may be from another version. " <a href="./">"To the idea"</a> ", or "
-                <a href="explore/">"to the sizes"</a> "."
+                "The address may be from another version. Go to " <a href="./">"the idea"</a> " or "
+                <a href="explore/">"the sizes"</a> "."
             </p>
         </section>
     }

@@ -1,18 +1,18 @@
-//! What this browser keeps.
+//! Stored models, and uploads.
 
 use leptos::prelude::*;
 
 use crate::components::models::Models;
-use crate::components::own_models::OwnModels;
-use crate::own::Own;
-use crate::session::Session;
+use crate::components::upload_panel::UploadPanel;
+use crate::state::session::Session;
+use crate::state::upload::Upload;
 
 #[component]
 pub fn ModelsView() -> impl IntoView {
     let session: Session = expect_context();
-    let own: Own = expect_context();
+    let upload: Upload = expect_context();
     view! {
         <Models session/>
-        <OwnModels own/>
+        <UploadPanel upload/>
     }
 }

@@ -1,9 +1,8 @@
-//! The idea in one minute, before any weight is here.
+//! The idea in one minute, before any weights are loaded.
 
 use leptos::prelude::*;
 
-use crate::app::with_bench;
-use crate::bench::Bench;
+use crate::browser::embedding::is_embedded;
 use crate::components::curve_chart::CurveChart;
 use crate::components::engine_status::EngineStatus;
 use crate::components::intro::Intro;
@@ -12,16 +11,19 @@ use crate::components::prompt_box::Examples;
 use crate::components::recorded_text::RecordedText;
 use crate::components::size_dial::SizeDial;
 use crate::components::story::Story;
-use crate::format;
-use crate::mirror::is_embedded;
-use crate::session::{Session, Stage};
+use crate::state::bench::Bench;
+use crate::state::session::{Session, Stage};
+use crate::text::format;
+use crate::views::with_bench;
 
 #[component]
 pub fn Start() -> impl IntoView {
     let session: Session = expect_context();
-    // What goes wrong is told here too; what only informs is not.
+    // Failures are shown here too; mere information is not.
     let has_failed = Memo::new(move |_| {
-        session.stage.with(|stage| matches!(stage, Stage::Failed(_) | Stage::Asking { .. }))
+        session
+            .stage
+            .with(|stage| matches!(stage, Stage::Failed(_) | Stage::AskingForServer { .. }))
     });
     view! {
         {(!is_embedded()).then(|| view! { <Intro/> })}
@@ -44,12 +46,12 @@ fn Idea(bench: Bench) -> impl IntoView {
                 <SizeDial session dial/>
                 <LayerStrip dial/>
                 <div class="story-row">
-                    <Story dial rest plays_by_itself=is_untouched/>
+                    <Story dial rest autoplays=is_untouched/>
                 </div>
             </section>
             <section class="panel write-panel" aria-labelledby="recorded-heading">
                 <div class="panel-head">
-                    <h2 id="recorded-heading">"What this size writes"</h2>
+                    <h2 id="recorded-heading">"Recorded output of this size"</h2>
                 </div>
                 <Examples prompts prompt=draft.prompt/>
                 <RecordedText bench/>
@@ -62,7 +64,7 @@ fn Idea(bench: Bench) -> impl IntoView {
     }
 }
 
-/// The way to one's own words, with what it costs.
+/// The link to the user's own prompts, with the size of the download.
 #[component]
 fn TryIt(bench: Bench) -> impl IntoView {
     let Bench { session, dial, .. } = bench;
@@ -84,10 +86,10 @@ fn TryIt(bench: Bench) -> impl IntoView {
     view! {
         <p class="try-it">
             <a class="button primary" id="try-it" href="explore/" on:click=load>
-                "Try it with your own words" {cost}
+                "Try your own prompt" {cost}
             </a>
             <span class="quiet">
-                "It runs in this browser; no text leaves it. The smallest size writes after "
+                "It runs in this browser; no text is uploaded. The smallest size is ready after "
                 {format::bytes(first)} "." {stored}
             </span>
         </p>

@@ -1,22 +1,22 @@
-//! All sizes along one text.
+//! The predictions of all sizes along one text.
 
 use leptos::prelude::*;
 
-use crate::app::with_bench;
-use crate::bench::Bench;
 use crate::components::engine_status::EngineStatus;
 use crate::components::prompt_line::PromptLine;
 use crate::components::share::LinkNotes;
 use crate::components::sweep::Sweep;
-use crate::session::Session;
+use crate::state::bench::Bench;
+use crate::state::session::Session;
+use crate::views::with_bench;
 
 #[component]
 pub fn SweepView() -> impl IntoView {
     let session: Session = expect_context();
     let panel = |bench: Bench| {
-        let Bench { session, dial, draft, address, complaints, .. } = bench;
+        let Bench { session, dial, draft, address, link_problems, .. } = bench;
         view! {
-            <LinkNotes complaints=complaints.get_value()/>
+            <LinkNotes problems=link_problems.get_value()/>
             <section class="panel" aria-labelledby="sweep-heading">
                 <Sweep session dial draft>
                     <PromptLine dial draft address/>

@@ -1,5 +1,5 @@
-//! The tables in IndexedDB, which every context has: what is stored, and files where there is no
-//! private file system.
+//! The tables in IndexedDB, which every context has: the list of what is stored, and files where there
+//! is no private file system.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use crate::fetch::reason;
 
 const NAME: &str = "boomerang-models";
 
-/// A change of the tables needs the next number, and a way from this one.
+/// A change of the tables needs the next number, and a migration from this one.
 const VERSION: u32 = 1;
 
-/// Some browsers have had an `open` that never answers.
+/// In some browsers `open` never completes.
 const PATIENCE_MILLIS: u32 = 4000;
 
 /// Records of bundles, as JSON, by fingerprint and address.
 pub(super) const BUNDLES: &str = "bundles";
-/// Files whose hash was right when they came: their bytes, by hash.
+/// Files whose hash was correct: their lengths, by hash.
 pub(super) const WHOLE: &str = "whole";
-/// Files that are kept here: how many bytes of them, by hash.
+/// Files stored in the database: how many bytes of them, by hash.
 pub(super) const LENGTHS: &str = "lengths";
 /// Pieces of files, by hash and offset.
 const CHUNKS: &str = "chunks";
@@ -40,18 +40,18 @@ pub(super) enum Change {
 
 impl Database {
     /// # Errors
-    /// Why there is none, for people.
+    /// Why it cannot be opened.
     pub(super) async fn open() -> Result<Self, String> {
-        let told = |error: JsValue| format!("IndexedDB does not open ({})", reason(&error));
-        let factory = scope().indexed_db().map_err(told)?;
+        let failed = |error: JsValue| format!("IndexedDB cannot be opened ({})", reason(&error));
+        let factory = scope().indexed_db().map_err(failed)?;
         let factory = factory.ok_or_else(|| "this browser has no IndexedDB".to_owned())?;
-        let request = factory.open(NAME, VERSION).map_err(told)?;
+        let request = factory.open(NAME, VERSION).map_err(failed)?;
         let upgrading: Request = request.clone().unchecked_into();
         let create = Closure::once_into_js(move || {
             if let Ok(base) = upgrading.result() {
                 let base: Base = base.unchecked_into();
                 for table in [BUNDLES, WHOLE, LENGTHS, CHUNKS] {
-                    // A table that is there already can stay.
+                    // An existing table can stay.
                     let _ = base.create_table(table);
                 }
             }
@@ -59,9 +59,9 @@ impl Database {
         request.on_upgrade(create.unchecked_ref());
         let opened = wasm_bindgen_futures::future_to_promise(request.answer());
         let first = Promise::race(&Array::of2(&opened, &timer(PATIENCE_MILLIS)));
-        let base = JsFuture::from(first).await.map_err(told)?;
+        let base = JsFuture::from(first).await.map_err(failed)?;
         if base.is_undefined() {
-            return Err("IndexedDB does not answer".to_owned());
+            return Err("IndexedDB does not respond".to_owned());
         }
         Ok(Self { base: base.unchecked_into() })
     }
@@ -82,7 +82,7 @@ impl Database {
 
     /// All rows of a table of numbers.
     pub(super) async fn numbers(&self, table: &str) -> Result<BTreeMap<String, u64>, JsValue> {
-        // One by one: to collect them would bring a sort into the page's program.
+        // One by one: collecting them would add a sort to the page's program.
         let mut numbers = BTreeMap::new();
         for (key, value) in self.rows(table).await? {
             numbers.insert(key, value.as_f64().unwrap_or_default() as u64);
@@ -103,15 +103,15 @@ impl Database {
         transaction.end().await
     }
 
-    /// Keeps a piece of a file that is whole up to it.
+    /// Stores a piece of a file that is complete up to it.
     pub(super) async fn write(&self, name: &str, bytes: &[u8], at: u64) -> Result<(), JsValue> {
         let end = (at + bytes.len() as u64) as f64;
-        let (key, value) = (place(name, at as f64), Uint8Array::from(bytes).into());
+        let (key, value) = (chunk_key(name, at as f64), Uint8Array::from(bytes).into());
         let length = Change::Put { table: LENGTHS, key: name.into(), value: end.into() };
         self.change(vec![Change::Put { table: CHUNKS, key, value }, length]).await
     }
 
-    /// Gives a file piece by piece, as far as its pieces follow each other.
+    /// Reads a file piece by piece, as far as its pieces are contiguous.
     pub(super) async fn read_file(
         &self,
         name: &str,
@@ -120,7 +120,7 @@ impl Database {
         let end = self.get(LENGTHS, &name.into()).await?.as_f64().unwrap_or_default();
         let mut at = 0.0;
         while at < end {
-            let piece = self.get(CHUNKS, &place(name, at)).await?;
+            let piece = self.get(CHUNKS, &chunk_key(name, at)).await?;
             let Some(piece) = piece.dyn_ref::<Uint8Array>() else { break };
             if piece.length() == 0 {
                 break;
@@ -132,7 +132,7 @@ impl Database {
     }
 
     pub(super) async fn remove_file(&self, name: &str) -> Result<(), JsValue> {
-        let pieces = between(&place(name, 0.0), &place(name, f64::INFINITY))?;
+        let pieces = between(&chunk_key(name, 0.0), &chunk_key(name, f64::INFINITY))?;
         let length = Change::Delete { table: LENGTHS, key: name.into() };
         self.change(vec![Change::Delete { table: CHUNKS, key: pieces }, length]).await
     }
@@ -143,6 +143,6 @@ impl Database {
 }
 
 /// The key of a piece.
-fn place(name: &str, at: f64) -> JsValue {
+fn chunk_key(name: &str, at: f64) -> JsValue {
     Array::of2(&name.into(), &at.into()).into()
 }

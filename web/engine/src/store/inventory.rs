@@ -1,4 +1,4 @@
-//! What is stored, worked out from the records of bundles and the files that are there.
+//! What is stored, from the records of bundles and the stored files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use wasm_bindgen::JsValue;
 use super::database::{BUNDLES, Database};
 use crate::messages::{FileState, StoredModel};
 
-/// A bundle that was loaded; its manifest says which files it needs.
+/// A bundle that was loaded; its manifest lists the files it needs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
     /// Of the manifest.
@@ -21,7 +21,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// A model at two addresses has two records, and two models at one address have, too.
+    /// A model at two addresses has two records, as have two models at one address.
     pub(super) fn key(&self, fingerprint: &str) -> String {
         format!("{fingerprint} {}", self.url)
     }
@@ -38,13 +38,13 @@ impl Record {
         self.parsed().map(|manifest| manifest.files().cloned().collect()).unwrap_or_default()
     }
 
-    /// `None` for a manifest of another version, whose files then count as nobody's.
+    /// `None` for a manifest of another version, whose files count as unused.
     fn parsed(&self) -> Option<Manifest> {
         Manifest::from_json(&self.manifest).ok()
     }
 }
 
-/// All records with their keys; one that cannot be read is left out.
+/// All records with their keys, except those that cannot be read.
 pub(super) async fn records(database: &Database) -> Result<Vec<(String, Record)>, JsValue> {
     let rows = database.rows(BUNDLES).await?.into_iter();
     let records = rows
@@ -52,8 +52,8 @@ pub(super) async fn records(database: &Database) -> Result<Vec<(String, Record)>
     Ok(records.collect())
 }
 
-/// The stored models, the one loaded last first. A file is here when it was found right (`whole`)
-/// and still has its length (`sizes`); other bytes of it are a part.
+/// The stored models, last loaded first. A file counts as stored when its hash was correct (`whole`)
+/// and it still has its length (`sizes`); else its bytes are partial.
 pub(super) fn models(
     mut records: Vec<Record>,
     whole: &BTreeMap<String, u64>,
@@ -71,21 +71,21 @@ pub(super) fn models(
             name: manifest.name.clone(),
             fingerprint,
             url: record.url,
-            n_files_here: 0,
+            n_stored_files: 0,
             n_files: 0,
-            bytes_here: 0,
+            n_stored_bytes: 0,
             n_bytes: manifest.n_bytes(),
-            bytes_in_parts: 0,
+            n_partial_bytes: 0,
         };
         for file in manifest.files() {
             let name = &file.sha256;
             let size = sizes.get(name).copied().unwrap_or(0);
             model.n_files += 1;
             if whole.contains_key(name) && size == file.bytes {
-                model.n_files_here += 1;
-                model.bytes_here += file.bytes;
+                model.n_stored_files += 1;
+                model.n_stored_bytes += file.bytes;
             } else {
-                model.bytes_in_parts += size;
+                model.n_partial_bytes += size;
             }
         }
         models.push(model);
@@ -93,18 +93,18 @@ pub(super) fn models(
     models
 }
 
-/// The length `known` of a file whose hash was right, where `file` lists that hash with another: a
-/// manifest that says so lies, whichever bytes it has.
-pub(super) fn other_length(known: u64, file: &BundleFile) -> Option<u64> {
+/// The `known` length of a file whose hash was correct, if `file` lists that hash with another length:
+/// such a manifest is wrong.
+pub(super) fn conflicting_length(known: u64, file: &BundleFile) -> Option<u64> {
     (known != file.bytes).then_some(known)
 }
 
-/// What a file is that is here with `n_bytes`; `is_right` when they have its hash.
-pub(super) fn state_of(n_bytes: u64, is_right: bool, file: &BundleFile) -> FileState {
-    if is_right && n_bytes == file.bytes {
-        FileState::Right
-    } else if is_right || n_bytes < file.bytes {
-        // One that is right is another model's, and has only its hash in common with what is listed.
+/// The state of a file of which `n_bytes` are stored; `is_intact` when they have its hash.
+pub(super) fn state_of(n_bytes: u64, is_intact: bool, file: &BundleFile) -> FileState {
+    if is_intact && n_bytes == file.bytes {
+        FileState::Intact
+    } else if is_intact || n_bytes < file.bytes {
+        // An intact one belongs to another model, and shares only its hash with the listed file.
         FileState::Missing
     } else {
         FileState::Damaged
@@ -121,7 +121,7 @@ pub(super) fn unlisted<'a>(
     names.filter(|name| !listed.contains(*name)).cloned().collect()
 }
 
-/// The manifest that was loaded last from an address.
+/// The last loaded manifest of an address.
 pub(super) fn newest(records: impl Iterator<Item = Record>, url: &str) -> Option<String> {
     let at_url = records.filter(|record| record.url == url);
     let newest = at_url.max_by(|one, other| one.at.total_cmp(&other.at));
@@ -138,8 +138,7 @@ mod tests {
         Record { url: url.to_owned(), at, manifest: DEMO.to_owned() }
     }
 
-    /// The demo with another tokenizer, which makes it another model with all but one file in
-    /// common.
+    /// The demo with another tokenizer: another model that shares all files but one.
     fn cousin() -> Record {
         let mut manifest = Manifest::from_json(DEMO).unwrap();
         manifest.tokenizer.sha256 = "0".repeat(64);
@@ -152,13 +151,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_counts_when_it_was_found_right_and_is_still_as_long() {
+    fn a_file_counts_when_its_hash_was_correct_and_its_length_is_unchanged() {
         let record = record("http://host/bundle/manifest.json", 1.0);
         let files = record.files();
         let all = sizes(&files);
         let count = |whole: &BTreeMap<String, u64>, sizes: &BTreeMap<String, u64>| {
             let models = models(vec![record.clone()], whole, sizes);
-            (models[0].n_files_here, models[0].bytes_here, models[0].bytes_in_parts)
+            (models[0].n_stored_files, models[0].n_stored_bytes, models[0].n_partial_bytes)
         };
         let n_bytes = files.iter().map(|file| file.bytes).sum::<u64>();
         assert_eq!(count(&all, &all), (files.len(), n_bytes, 0));
@@ -186,15 +185,15 @@ mod tests {
     }
 
     #[test]
-    fn a_right_file_is_not_damaged_by_a_manifest_that_lists_it_with_another_length() {
+    fn an_intact_file_survives_a_manifest_that_lists_another_length() {
         let file = &record("http://host/a", 1.0).files()[0];
         let n_bytes = file.bytes;
         let listed = |bytes| BundleFile { bytes, ..file.clone() };
-        assert_eq!(other_length(n_bytes, file), None);
-        assert_eq!(state_of(n_bytes, true, file), FileState::Right);
-        for lie in [0, n_bytes - 1, n_bytes + 1] {
-            assert_eq!(other_length(n_bytes, &listed(lie)), Some(n_bytes));
-            assert_eq!(state_of(n_bytes, true, &listed(lie)), FileState::Missing);
+        assert_eq!(conflicting_length(n_bytes, file), None);
+        assert_eq!(state_of(n_bytes, true, file), FileState::Intact);
+        for wrong in [0, n_bytes - 1, n_bytes + 1] {
+            assert_eq!(conflicting_length(n_bytes, &listed(wrong)), Some(n_bytes));
+            assert_eq!(state_of(n_bytes, true, &listed(wrong)), FileState::Missing);
         }
         assert_eq!(state_of(n_bytes - 1, false, file), FileState::Missing);
         assert_eq!(state_of(n_bytes, false, file), FileState::Damaged);
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_gives_the_manifest_that_was_loaded_last() {
+    fn an_address_gives_the_last_loaded_manifest() {
         let url = "http://host/cousin/manifest.json";
         let records = || [record(url, 0.5), cousin(), record("http://host/a", 9.0)].into_iter();
         assert_eq!(newest(records(), url), Some(cousin().manifest));

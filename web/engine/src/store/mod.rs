@@ -1,8 +1,8 @@
-//! The files of models, kept in the browser from one visit to the next.
+//! The files of models, stored in the browser between visits.
 //!
-//! A file is known by its SHA-256, so that two bundles share it and a changed one is another. Its
-//! bytes are written as they arrive and go to the private file system, else to IndexedDB; without
-//! either, nothing is kept. Nothing read from here is trusted: whoever reads it checks the hash.
+//! A file is identified by its SHA-256, so that two bundles share it and a changed one is another. Its
+//! bytes are written as they are downloaded, to the private file system or else to IndexedDB; without
+//! either, nothing is stored. Nothing read from here is trusted: its hash is checked.
 
 mod bindings;
 mod database;
@@ -26,21 +26,21 @@ use private_files::PrivateFiles;
 use writing::Writing;
 
 use crate::fetch::reason;
-use crate::messages::{FileState, Place, StoredModel, StoredReport};
+use crate::messages::{FileState, StorageKind, StoredModel, StoredReport};
 
-/// What is kept, and where.
+/// What is stored, and where.
 pub(crate) struct Store {
-    /// Says what is stored; without it nothing is kept.
+    /// Lists what is stored; without it nothing is.
     database: Option<Database>,
-    /// Where the bytes are; else they are in the database.
+    /// Where the bytes are; `None` if they are in the database.
     files: Option<PrivateFiles>,
-    /// Why they are not in a better place.
+    /// Why no better storage is used.
     why: Option<String>,
-    /// The file that is arriving.
+    /// The file that is being downloaded.
     writing: RefCell<Option<Writing>>,
-    /// The bundle that is arriving, by its fingerprint.
-    arriving: RefCell<String>,
-    /// Cleared when there is no room, or the reader has deleted what is arriving.
+    /// The fingerprint of the bundle that is being downloaded.
+    loading: RefCell<String>,
+    /// Cleared when the storage is full, or the user has deleted the bundle being downloaded.
     is_keeping: Cell<bool>,
 }
 
@@ -53,12 +53,12 @@ impl Store {
                 Ok(files) => (Some(database), Some(files), None),
             },
         };
-        let (writing, arriving, is_keeping) =
+        let (writing, loading, is_keeping) =
             (RefCell::default(), RefCell::default(), Cell::default());
-        Self { database, files, why, writing, arriving, is_keeping }
+        Self { database, files, why, writing, loading, is_keeping }
     }
 
-    /// Keeps the files of this bundle from now on, and clears away what belongs to none.
+    /// Stores the files of this bundle from now on, and deletes files that belong to none.
     pub(crate) async fn keep(
         &self,
         url: &str,
@@ -71,25 +71,25 @@ impl Store {
             Record { url: url.to_owned(), at: js_sys::Date::now(), manifest: json.to_owned() };
         let key = record.key(&fingerprint).into();
         let change = Change::Put { table: BUNDLES, key, value: record.to_json().into() };
-        *self.arriving.borrow_mut() = fingerprint;
+        *self.loading.borrow_mut() = fingerprint;
         self.is_keeping.set(true);
         let kept = async {
             database.change(vec![change]).await?;
-            self.clear_away().await
+            self.delete_unlisted().await
         };
         kept.await.map_err(|error: JsValue| self.give_up(&error))
     }
 
-    /// How long the file with this hash is, where that is not what `file` says: then no such file can
-    /// ever come, and the one that is here is not to be touched for it.
-    pub(crate) async fn other_length(&self, file: &BundleFile) -> Option<u64> {
+    /// The length of the file with this hash, if it is not the one that `file` lists: then no such file
+    /// can exist, and the stored one must not be deleted for it.
+    pub(crate) async fn conflicting_length(&self, file: &BundleFile) -> Option<u64> {
         let known = self.database.as_ref()?.get(WHOLE, &file.sha256.as_str().into()).await.ok()?;
-        inventory::other_length(known.as_f64()? as u64, file)
+        inventory::conflicting_length(known.as_f64()? as u64, file)
     }
 
-    /// What is here of a file, from its start; `heard` is told its bytes so far.
-    pub(crate) async fn read(&self, file: &BundleFile, mut heard: impl FnMut(u64)) -> Vec<u8> {
-        // Said by the manifest, so not reserved before it is known to be here.
+    /// The stored bytes of a file, from its start; `on_bytes` gets their number so far.
+    pub(crate) async fn read(&self, file: &BundleFile, mut on_bytes: impl FnMut(u64)) -> Vec<u8> {
+        // The manifest's length is only reserved once the file is known to be stored.
         let mut bytes = Vec::new();
         let mut each = |piece: &Uint8Array| {
             let start = bytes.len();
@@ -98,7 +98,7 @@ impl Store {
             }
             bytes.resize(start + piece.length() as usize, 0);
             piece.copy_to(&mut bytes[start..]);
-            heard(bytes.len() as u64);
+            on_bytes(bytes.len() as u64);
         };
         let is_read = self.pieces(&file.sha256, &mut each).await.is_ok();
         if !is_read || bytes.len() as u64 > file.bytes {
@@ -108,13 +108,13 @@ impl Store {
         bytes
     }
 
-    /// Its hash was right.
+    /// Marks a file whose hash was correct.
     pub(crate) async fn mark_whole(&self, file: &BundleFile) {
         if let Some(database) = &self.database
             && self.is_keeping.get()
         {
             let (key, value) = (file.sha256.as_str().into(), (file.bytes as f64).into());
-            // Without the mark it is only listed as a part, and checked and marked when it is read.
+            // Without the mark it is listed as partial, and checked and marked when it is read.
             let _ = database.change(vec![Change::Put { table: WHOLE, key, value }]).await;
         }
     }
@@ -123,7 +123,7 @@ impl Store {
         let Some(database) = &self.database else { return };
         self.writing.borrow_mut().take_if(|writing| writing.is_of(name));
         let mark = Change::Delete { table: WHOLE, key: name.into() };
-        // What cannot be removed is found damaged again by whoever reads it.
+        // A file that cannot be removed is found damaged again when it is read.
         let _ = database.change(vec![mark]).await;
         let _ = match &self.files {
             Some(files) => files.remove(name).await,
@@ -131,7 +131,7 @@ impl Store {
         };
     }
 
-    /// Compares a file with its hash, piece by piece, and drops it when it is damaged.
+    /// Compares a file with its hash, piece by piece, and deletes it if it is damaged.
     pub(crate) async fn check(&self, file: &BundleFile) -> FileState {
         let (mut hash, mut n_bytes) = (Sha256::new(), 0);
         let mut each = |piece: &Uint8Array| {
@@ -139,8 +139,8 @@ impl Store {
             n_bytes += u64::from(piece.length());
         };
         let is_read = self.pieces(&file.sha256, &mut each).await.is_ok();
-        let is_right = is_read && hex(&hash.finalize()) == file.sha256;
-        let state = inventory::state_of(n_bytes, is_right, file);
+        let is_intact = is_read && hex(&hash.finalize()) == file.sha256;
+        let state = inventory::state_of(n_bytes, is_intact, file);
         if state == FileState::Damaged {
             self.drop_file(&file.sha256).await;
         }
@@ -154,28 +154,28 @@ impl Store {
         record.map(|(_, record)| record.files()).unwrap_or_default()
     }
 
-    /// Forgets a model, and drops its files unless another uses them.
+    /// Deletes a model, and its files unless another model uses them.
     pub(crate) async fn delete(&self, fingerprint: &str) -> Result<(), JsValue> {
         let Some(database) = &self.database else { return Ok(()) };
-        let is_arriving = *self.arriving.borrow() == fingerprint;
-        if is_arriving {
+        let is_loading = *self.loading.borrow() == fingerprint;
+        if is_loading {
             self.writing.replace(None);
         }
-        // Deleting another makes room.
-        self.is_keeping.set(!is_arriving && !self.arriving.borrow().is_empty());
+        // Deleting another model frees space.
+        self.is_keeping.set(!is_loading && !self.loading.borrow().is_empty());
         let records = self.records().await?;
         let of_it = records.into_iter().filter(|(_, record)| record.is_of(fingerprint));
         let changes = of_it.map(|(key, _)| Change::Delete { table: BUNDLES, key: key.into() });
         database.change(changes.collect()).await?;
-        self.clear_away().await
+        self.delete_unlisted().await
     }
 
     pub(crate) async fn report(&self) -> StoredReport {
         match self.models().await {
-            Ok(models) => StoredReport { place: self.place(), why: self.why.clone(), models },
+            Ok(models) => StoredReport { storage: self.storage(), why: self.why.clone(), models },
             Err(error) => {
-                let (place, why) = (Place::Memory, Some(reason(&error)));
-                StoredReport { place, why, models: Vec::new() }
+                let (storage, why) = (StorageKind::Memory, Some(reason(&error)));
+                StoredReport { storage, why, models: Vec::new() }
             }
         }
     }
@@ -187,11 +187,11 @@ impl Store {
         Ok(inventory::models(records, &whole, &self.sizes().await?))
     }
 
-    fn place(&self) -> Place {
+    fn storage(&self) -> StorageKind {
         match (&self.database, &self.files) {
-            (Some(_), Some(_)) => Place::PrivateFiles,
-            (Some(_), None) => Place::IndexedDb,
-            (None, _) => Place::Memory,
+            (Some(_), Some(_)) => StorageKind::PrivateFiles,
+            (Some(_), None) => StorageKind::IndexedDb,
+            (None, _) => StorageKind::Memory,
         }
     }
 
@@ -218,8 +218,8 @@ impl Store {
         }
     }
 
-    /// Drops files that no stored manifest lists.
-    async fn clear_away(&self) -> Result<(), JsValue> {
+    /// Deletes files that no stored manifest lists.
+    async fn delete_unlisted(&self) -> Result<(), JsValue> {
         let (records, sizes) = (self.records().await?, self.sizes().await?);
         let records: Vec<Record> = records.into_iter().map(|(_, record)| record).collect();
         for name in inventory::unlisted(&records, sizes.keys()) {
@@ -228,19 +228,19 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps nothing more; says why.
+    /// Stores nothing more; returns the reason.
     fn give_up(&self, error: &JsValue) -> String {
         self.is_keeping.set(false);
         self.writing.replace(None);
         if error_name(error) == "QuotaExceededError" {
-            "this browser has no more room for it".to_owned()
+            "this browser's storage is full".to_owned()
         } else {
-            format!("this browser cannot write it down ({})", reason(error))
+            format!("this browser cannot store it ({})", reason(error))
         }
     }
 }
 
-/// Bytes of a model that this browser keeps in whole files, looked up without a worker.
+/// Bytes of a model that this browser stores as complete files, looked up without a worker.
 pub async fn n_bytes_kept(manifest: &Manifest) -> u64 {
     let Ok(database) = Database::open().await else { return 0 };
     let whole = database.numbers(WHOLE).await.unwrap_or_default();
@@ -248,7 +248,7 @@ pub async fn n_bytes_kept(manifest: &Manifest) -> u64 {
     manifest.files().filter(is_kept).map(|file| file.bytes).sum()
 }
 
-/// The address of a model that no server has: this browser keeps it, or nobody.
+/// The address of a model that is on no server, only stored in this browser.
 pub fn kept_address(fingerprint: &str) -> String {
     format!("{KEPT}{fingerprint}")
 }
@@ -259,7 +259,7 @@ pub fn is_kept_only(url: &str) -> bool {
 
 const KEPT: &str = "kept:";
 
-/// The manifest that was last stored for an address, for a page that has no network.
+/// The manifest that was last stored for an address, for a page that is offline.
 pub async fn stored_manifest(url: &str) -> Option<String> {
     let database = Database::open().await.ok()?;
     let records = inventory::records(&database).await.ok()?;

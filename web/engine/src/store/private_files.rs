@@ -29,7 +29,7 @@ pub(super) struct FileWriter {
 
 impl PrivateFiles {
     /// # Errors
-    /// Why there are none, for people.
+    /// Why they are not available.
     pub(super) async fn open() -> Result<Self, String> {
         if !scope().is_secure() {
             let why = "browsers offer their private file system only over https or on localhost";
@@ -37,7 +37,7 @@ impl PrivateFiles {
         }
         let lacks = || "this browser has no private file system for workers".to_owned();
         let manager = manager().ok_or_else(lacks)?;
-        // Only workers have them, but the page does not write.
+        // Only workers have them; the page does not write.
         if scope().sync_handles().is_undefined() {
             return Err(lacks());
         }
@@ -64,7 +64,7 @@ impl PrivateFiles {
         }
     }
 
-    /// Gives a file piece by piece; nothing when there is no such file.
+    /// Reads a file piece by piece; no pieces if it does not exist.
     pub(super) async fn read(
         &self,
         name: &str,
@@ -87,14 +87,14 @@ impl PrivateFiles {
         }
     }
 
-    /// Opens a file for writing and cuts off what is behind its first `start` bytes.
+    /// Opens a file for writing and truncates it to its first `start` bytes.
     pub(super) async fn write(&self, name: &str, start: u64) -> Result<FileWriter, JsValue> {
         let file = self.folder.file(name, &option("create", true));
         let file: FileHandle = given(file).await?;
         let mut n_tries = 0;
         let handle: SyncHandle = loop {
             match given(file.writable()).await {
-                // The worker of the page before a reload takes a moment to let go.
+                // The worker of the page before a reload takes a moment to release it.
                 Err(error) if is_locked(&error) && n_tries < 10 => {
                     n_tries += 1;
                     given::<JsValue>(Ok(timer(50))).await?;
@@ -119,20 +119,20 @@ impl FileWriter {
         if n_written as usize == bytes.len() {
             Ok(())
         } else {
-            Err(JsValue::from_str("the file took only a part of what was written"))
+            Err(JsValue::from_str("only a part was written to the file"))
         }
     }
 }
 
 impl Drop for FileWriter {
     fn drop(&mut self) {
-        // What is lost by a failed flush is found missing by the file's hash.
+        // Bytes lost by a failed flush are detected by the file's hash.
         let _ = self.handle.flush();
         self.handle.close();
     }
 }
 
-/// Whether somebody else is writing the file.
+/// Whether another context is writing the file.
 pub(super) fn is_locked(error: &JsValue) -> bool {
     matches!(error_name(error).as_str(), "NoModificationAllowedError" | "InvalidStateError")
 }

@@ -1,4 +1,4 @@
-//! A file as it arrives, written down at once so that a later visit can go on with it.
+//! Writing a file while it is downloaded, so that a later visit can resume it.
 
 use std::rc::Rc;
 
@@ -7,10 +7,10 @@ use boomerang_core::bundle::BundleFile;
 use super::Store;
 use super::private_files::{FileWriter, is_locked};
 
-/// Written to IndexedDB at once; a transaction for every chunk would take longer than the network.
+/// Written to IndexedDB in one transaction; one for every chunk would take longer than the network.
 const PIECE: usize = 1 << 20;
 
-/// The file that is arriving.
+/// The file that is being downloaded.
 pub(super) struct Writing {
     file: Rc<str>,
     /// How many bytes are written.
@@ -26,7 +26,7 @@ impl Writing {
 }
 
 impl Store {
-    /// Is about to receive a file, of which the first `start` bytes are here.
+    /// Prepares to receive a file of which the first `start` bytes are stored.
     pub(crate) async fn begin(&self, file: &BundleFile, start: usize) -> Result<(), String> {
         self.writing.replace(None);
         if !self.is_keeping.get() {
@@ -40,7 +40,7 @@ impl Store {
             None => None,
             Some(files) => match files.write(name, start as u64).await {
                 Ok(writer) => Some(writer),
-                // Another tab is keeping it.
+                // Another tab is storing it.
                 Err(error) if is_locked(&error) => return Ok(()),
                 Err(error) => return Err(self.give_up(&error)),
             },
@@ -50,10 +50,10 @@ impl Store {
         Ok(())
     }
 
-    /// Has received these bytes of the file from its start; more may follow.
+    /// Stores the bytes of the file received so far, from its start; more may follow.
     ///
     /// # Errors
-    /// Why nothing more is kept, once.
+    /// Why nothing more is stored, once.
     pub(crate) async fn receive(&self, bytes: &[u8], is_end: bool) -> Result<(), String> {
         let Some(mut writing) = self.writing.take() else { return Ok(()) };
         let in_pieces = writing.writer.is_none();
@@ -72,7 +72,7 @@ impl Store {
             }
             writing.at = end;
         }
-        // The reader may have deleted the bundle in the meantime.
+        // The user may have deleted the bundle meanwhile.
         if !is_end && self.is_keeping.get() {
             self.writing.replace(Some(writing));
         }
@@ -80,8 +80,8 @@ impl Store {
     }
 }
 
-/// Where the next write from `at` ends, of `len` bytes that have arrived; `None` while it waits for
-/// more. Files are written as they come, the database in pieces.
+/// Where the next write from `at` ends, of `len` bytes received; `None` while it waits for more. Files
+/// are written as received, the database in pieces.
 fn due(at: usize, len: usize, in_pieces: bool, is_end: bool) -> Option<usize> {
     match len.saturating_sub(at) {
         0 => None,
@@ -96,14 +96,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_written_as_they_come() {
+    fn files_are_written_as_received() {
         assert_eq!(due(10, 10, false, true), None);
         assert_eq!(due(10, 11, false, false), Some(11));
         assert_eq!(due(0, 3 * PIECE, false, false), Some(3 * PIECE));
     }
 
     #[test]
-    fn the_database_gets_whole_pieces_and_then_the_rest() {
+    fn the_database_gets_full_pieces_and_then_the_rest() {
         let len = PIECE + 7;
         assert_eq!(due(0, PIECE - 1, true, false), None);
         assert_eq!(due(0, len, true, false), Some(PIECE));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_goes_on_is_written_from_its_end() {
+    fn a_resumed_file_is_written_from_its_end() {
         assert_eq!(due(5, PIECE + 5, true, false), Some(PIECE + 5));
         assert_eq!(due(5, PIECE + 4, true, false), None);
     }

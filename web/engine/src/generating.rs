@@ -1,0 +1,189 @@
+//! Generating texts, and the predictions of members along a given text.
+
+use boomerang_core::generate::{
+    Certainty, GenerateError, Generation, ReplayCache, Sampling, TextComparison, TextStream,
+    certainties,
+};
+use boomerang_core::plan::Patch;
+use boomerang_core::tokenizer::TokenizerError;
+
+use crate::members::{ReadyMembers, not_loaded};
+use crate::messages::{
+    Answer, Ending, GuessedToken, LikelyToken, Reply, RunReport, TextEvent, TextReply,
+    TokenCertainty,
+};
+use crate::notice::{Notice, chain};
+use crate::turn::Turn;
+use crate::worker::{Worker, answer, ended, now_millis, post};
+
+/// As many alternatives as fit next to a token.
+const N_MOST_LIKELY: usize = 5;
+
+/// For the predictions along the last text: 55 positions of a vocabulary of 152 thousand tokens.
+const CACHED_BYTES: usize = 32 << 20;
+/// With keys and values; a text that takes more is not cached at all.
+const MOST_CACHED_BYTES: usize = 128 << 20;
+
+/// The last text, to be sampled again with other settings.
+pub(crate) struct LastText {
+    patch: Patch,
+    cache: ReplayCache,
+}
+
+impl Worker {
+    /// Continues a prompt and reports every token as it is chosen. When the last text had the same
+    /// member and prompt, the model runs only from the first token that is chosen differently.
+    pub(crate) async fn generate(
+        &self,
+        id: u32,
+        patch: &Patch,
+        prompt: &str,
+        n_tokens: usize,
+        sampling: Sampling,
+    ) -> Result<(), Notice> {
+        let Some(ready) = self.ready_members(id, std::slice::from_ref(patch)).await? else {
+            let report = RunReport {
+                n_tokens: 0,
+                n_reused: 0,
+                first_millis: 0.0,
+                rest_millis: 0.0,
+                ending: Ending::Stopped,
+            };
+            text_event(id, TextEvent::Done { text: String::new(), report });
+            return Ok(());
+        };
+        let ReadyMembers { members, tokenizer, end_tokens } = ready;
+        let member = &members[0];
+        let prompt_tokens = tokenizer.encode(prompt, true).map_err(not_encoded)?;
+        let n_adopted = self.n_adopted.get();
+        // Dropped before another text takes memory.
+        let last = self.last_text.take();
+        let last = last.filter(|it| it.patch == *patch && it.cache.prompt() == prompt_tokens);
+        let generation = match last {
+            Some(last) => Generation::replay(member, last.cache, n_tokens, sampling),
+            None => Generation::new(member, &prompt_tokens, n_tokens, sampling),
+        };
+        let mut generation = generation.map_err(impossible)?.keeping(CACHED_BYTES);
+        let mut stream = TextStream::new(&tokenizer, &prompt_tokens);
+        let fits_window = prompt_tokens.len() + n_tokens <= member.config().max_seq;
+        let turn = Turn::new()?;
+        text_event(id, TextEvent::Started { prompt_tokens });
+
+        let mut start = now_millis();
+        let mut first = start;
+        let mut last = start;
+        let mut n_done = 0;
+        let mut n_reused = 0;
+        let ending = loop {
+            turn.end().await;
+            if self.is_stopped(id) {
+                break Ending::Stopped;
+            }
+            let Some(token) = generation.next().await.map_err(impossible)? else {
+                break if fits_window { Ending::Length } else { Ending::Window };
+            };
+            if end_tokens.contains(&token) {
+                break Ending::EndOfText;
+            }
+            last = now_millis();
+            n_done += 1;
+            if generation.n_reused() == n_done {
+                // Reused predictions do not count towards the speed.
+                (n_reused, start, first) = (n_done, last, last);
+            } else if n_done == n_reused + 1 {
+                first = last;
+            }
+            let text = stream.push(token).map_err(not_encoded)?;
+            text_event(id, TextEvent::Token { token, text });
+        };
+        let rest = stream.finish().map_err(not_encoded)?;
+        let report = RunReport {
+            n_tokens: n_done,
+            n_reused,
+            first_millis: first - start,
+            rest_millis: last - first,
+            ending,
+        };
+        if self.n_adopted.get() == n_adopted {
+            let cache = generation.into_replay_cache();
+            let cache = cache.filter(|cache| cache.n_bytes() <= MOST_CACHED_BYTES);
+            let last_text = cache.map(|cache| LastText { patch: patch.clone(), cache });
+            self.last_text.replace(last_text);
+        }
+        text_event(id, TextEvent::Done { text: rest, report });
+        Ok(())
+    }
+
+    /// Runs members along a text, and reports the predictions of each, compared with the last one.
+    pub(crate) async fn guess(
+        &self,
+        id: u32,
+        patches: &[Patch],
+        tokens: &[u32],
+        from: usize,
+    ) -> Result<(), Notice> {
+        let Some(ready) = self.ready_members(id, patches).await? else {
+            return ended(id, true);
+        };
+        let ReadyMembers { members, tokenizer, .. } = ready;
+        let reference = members.last().ok_or_else(not_loaded)?;
+        let turn = Turn::new()?;
+        let comparison = TextComparison::new(reference, tokens, from).map_err(impossible)?;
+        for member in &members {
+            turn.end().await;
+            if self.is_stopped(id) {
+                return ended(id, true);
+            }
+            let guesses =
+                comparison.guesses(member).await.map_err(|error| impossible(error.into()))?;
+            let guesses = guesses.into_iter().map(|guess| {
+                Ok::<_, TokenizerError>(GuessedToken { guess, text: tokenizer.label(guess.token)? })
+            });
+            let guesses = guesses.collect::<Result<_, _>>().map_err(not_encoded)?;
+            answer(id, Answer::Guesses(guesses));
+        }
+        ended(id, false)
+    }
+
+    /// Reports the probability that a member gives to each token.
+    pub(crate) async fn certainty(
+        &self,
+        id: u32,
+        patch: &Patch,
+        tokens: &[u32],
+        from: usize,
+    ) -> Result<(), Notice> {
+        let Some(ready) = self.ready_members(id, std::slice::from_ref(patch)).await? else {
+            return ended(id, true);
+        };
+        let found = certainties(&ready.members[0], tokens, from, N_MOST_LIKELY).await;
+        let guess = |(token, probability): (u32, f64)| {
+            let text = ready.tokenizer.label(token)?;
+            Ok::<_, TokenizerError>(LikelyToken { token, text, probability })
+        };
+        let token = |Certainty { probability, likeliest }: Certainty| {
+            let most_likely = likeliest.into_iter().map(guess).collect::<Result<_, _>>()?;
+            Ok::<_, TokenizerError>(TokenCertainty { probability, most_likely })
+        };
+        let tokens = found.map_err(impossible)?.into_iter().map(token);
+        let tokens = tokens.collect::<Result<_, _>>().map_err(not_encoded)?;
+        answer(id, Answer::Certainties(tokens));
+        ended(id, false)
+    }
+}
+
+fn text_event(id: u32, event: TextEvent) {
+    post(&Reply::Text { id, reply: TextReply::Event(event) });
+}
+
+fn not_continued(why: String, next: &str) -> Notice {
+    Notice::new("This text cannot be continued.", why, next)
+}
+
+fn not_encoded(error: TokenizerError) -> Notice {
+    not_continued(chain(&error), "Try another prompt.")
+}
+
+fn impossible(error: GenerateError) -> Notice {
+    not_continued(chain(&error), "Try another prompt.")
+}

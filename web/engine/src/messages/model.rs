@@ -1,0 +1,215 @@
+//! Requests to members of the family, and their answers.
+
+use boomerang_core::bundle::{RecordedText, TaskFile};
+use boomerang_core::generate::{Guess, Sampling};
+use boomerang_core::plan::Patch;
+use serde::{Deserialize, Serialize};
+
+use crate::notice::Notice;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ModelRequest {
+    /// Continue a prompt.
+    Generate {
+        patch: Patch,
+        prompt: String,
+        n_tokens: usize,
+        sampling: Sampling,
+    },
+    Ask(Question),
+}
+
+/// What can be asked of members besides generating; each has its own kind of [`Answer`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Question {
+    /// The next token that each member predicts after position `from` and all later ones. The last
+    /// member is the one that all are compared with.
+    Guess { patches: Vec<Patch>, tokens: Vec<u32>, from: usize },
+    /// The probability that a member gives to each token from position `from` on.
+    Certainty { patch: Patch, tokens: Vec<u32>, from: usize },
+    /// The next token that each layer of a member predicts.
+    Lens { patch: Patch, text: String },
+    /// How well each member predicts a text.
+    Score { patches: Vec<Patch>, text: String },
+    /// Accuracy on the questions of a task, and decoding speed, of each member.
+    Measure { patches: Vec<Patch>, task: TaskFile },
+    /// Whether each member still computes what was recorded when the bundle was made.
+    Check { recorded: Vec<RecordedText> },
+}
+
+/// To a [`ModelRequest::Generate`]; the last one is [`TextEvent::Done`] or a failure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum TextReply {
+    Event(TextEvent),
+    Failed { notice: Notice },
+}
+
+/// A text as it is generated.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum TextEvent {
+    /// The prompt as tokens.
+    Started { prompt_tokens: Vec<u32> },
+    /// The text may be empty while a character is incomplete.
+    Token { token: u32, text: String },
+    /// With the rest of the text.
+    Done { text: String, report: RunReport },
+}
+
+impl TextReply {
+    /// Whether the request is answered with it.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Event(TextEvent::Done { .. }) | Self::Failed { .. })
+    }
+}
+
+/// The answers to a [`Question`], then its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum AnswerReply {
+    /// More may follow.
+    Part(Answer),
+    Ended {
+        is_stopped: bool,
+    },
+    Failed {
+        notice: Notice,
+    },
+}
+
+impl AnswerReply {
+    /// Whether the question is answered with it.
+    pub fn is_last(&self) -> bool {
+        !matches!(self, Self::Part(_))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Answer {
+    /// The predictions of the next member, position by position.
+    Guesses(Vec<GuessedToken>),
+    /// Position by position.
+    Certainties(Vec<TokenCertainty>),
+    Lens(LensReport),
+    /// How well the next member predicts the text.
+    Score(TextScore),
+    /// Of the next member.
+    Measured(MeasuredMember),
+    /// Of the next recorded member.
+    Check(CheckedMember),
+}
+
+/// A guess, with its token as text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GuessedToken {
+    pub guess: Guess,
+    pub text: String,
+}
+
+/// How certain a member was of one token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TokenCertainty {
+    /// In `0..=1`.
+    pub probability: f64,
+    /// The most likely tokens, most likely first.
+    pub most_likely: Vec<LikelyToken>,
+}
+
+/// The logit lens: the prediction of every layer, as if it were the last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LensReport {
+    /// Tokens at the start of a long text that were processed but are not reported.
+    pub n_before: usize,
+    /// The tokens after those, as text.
+    pub tokens: Vec<String>,
+    /// From the embedding to the last layer.
+    pub layers: Vec<LensLayer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LensLayer {
+    /// `text` for the embedding, else as in the strip: `S0`, `T3`.
+    pub name: String,
+    /// The most likely next token after each token.
+    pub guesses: Vec<LikelyToken>,
+    /// Mean cosine of its output with the teacher's at the same depth, from -1 to 1.
+    pub similarity: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LikelyToken {
+    pub token: u32,
+    pub text: String,
+    /// In `0..=1`.
+    pub probability: f64,
+}
+
+/// How well a member predicts a text.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextScore {
+    /// Mean over all tokens but the first, in nats.
+    pub nats: f64,
+    pub n_tokens: usize,
+}
+
+/// Accuracy and speed of a member on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredMember {
+    pub n_correct: usize,
+    pub n_questions: usize,
+    /// For all questions.
+    pub millis: f64,
+    /// Decoding of one text, without the prompt.
+    pub tokens_per_second: f64,
+    /// Memory of the worker's program after it; 0 where the browser does not report it.
+    pub heap_bytes: u64,
+}
+
+/// A member's results compared with what was recorded of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckedMember {
+    /// Its index in the recorded text.
+    pub member: usize,
+    pub prompt: String,
+    pub n_layers: usize,
+    pub n_tokens: usize,
+    /// The first position at which this machine's most likely token is not the recorded one.
+    pub first_mismatch: Option<usize>,
+    /// That most likely token, as text.
+    pub instead: Option<String>,
+    /// Largest difference of a recorded token's log-probability, in nats.
+    pub max_difference: f64,
+}
+
+/// How a text was generated.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    pub n_tokens: usize,
+    /// The first of these: sampled from cached predictions, which takes no time.
+    pub n_reused: usize,
+    /// To the first token that was computed, from the prompt or from the last reused one.
+    pub first_millis: f64,
+    /// From the first token that was computed to the last.
+    pub rest_millis: f64,
+    pub ending: Ending,
+}
+
+/// Why a text ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// It has the requested length.
+    Length,
+    /// The model's context window is full.
+    Window,
+    /// The model generated its end-of-text token.
+    EndOfText,
+    /// The user stopped it.
+    Stopped,
+}
+
+impl RunReport {
+    /// Of the computed tokens; `None` for a single one, whose time is that of the prompt.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let n_computed = self.n_tokens.saturating_sub(self.n_reused);
+        let is_timed = n_computed > 1 && self.rest_millis > 0.0;
+        is_timed.then(|| (n_computed - 1) as f64 * 1000.0 / self.rest_millis)
+    }
+}

@@ -1,0 +1,192 @@
+//! The draft of a request: the prompt, the length, and how tokens are chosen.
+
+use boomerang_core::generate::Sampling;
+use leptos::prelude::*;
+
+use crate::family::FamilyCard;
+use crate::state::dial::Dial;
+use crate::state::run::Task;
+use crate::text::link::Link;
+
+/// How the next token is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SamplingMode {
+    Greedy,
+    Sample,
+}
+
+const DEFAULT_LENGTH: usize = 48;
+const DEFAULT_TEMPERATURE: f64 = 0.8;
+const LOWEST_TEMPERATURE: f64 = 0.1;
+const HIGHEST_TEMPERATURE: f64 = 2.0;
+
+/// The controls and their current values.
+#[derive(Clone, Copy)]
+pub struct Draft {
+    pub prompt: RwSignal<String>,
+    pub n_tokens: RwSignal<usize>,
+    pub mode: RwSignal<SamplingMode>,
+    pub temperature: RwSignal<f64>,
+    pub seed: RwSignal<u64>,
+    defaults: StoredValue<Defaults>,
+}
+
+/// The values when neither the link nor the user has set any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Defaults {
+    prompt: String,
+    n_tokens: usize,
+    most_tokens: usize,
+}
+
+impl Draft {
+    /// With the settings of the link, else the defaults.
+    pub fn new(family: &FamilyCard, link: &Link) -> Self {
+        let most_tokens = family.max_seq();
+        let defaults = Defaults {
+            prompt: family.manifest().prompts.first().cloned().unwrap_or_default(),
+            n_tokens: DEFAULT_LENGTH.min(most_tokens),
+            most_tokens,
+        };
+        let prompt = link.prompt.clone().unwrap_or_else(|| defaults.prompt.clone());
+        let n_tokens = link.n_tokens.unwrap_or(defaults.n_tokens).clamp(1, most_tokens);
+        let mode = if link.seed.is_some() { SamplingMode::Sample } else { SamplingMode::Greedy };
+        let temperature = link.temperature.unwrap_or(DEFAULT_TEMPERATURE);
+        Self {
+            prompt: RwSignal::new(prompt),
+            n_tokens: RwSignal::new(n_tokens),
+            mode: RwSignal::new(mode),
+            temperature: RwSignal::new(possible(temperature)),
+            seed: RwSignal::new(link.seed.unwrap_or_default()),
+            defaults: StoredValue::new(defaults),
+        }
+    }
+
+    pub fn most_tokens(self) -> usize {
+        self.defaults.with_value(|defaults| defaults.most_tokens)
+    }
+
+    /// Sets the length that was typed; an invalid one changes nothing.
+    pub fn type_length(self, typed: &str) {
+        if let Ok(wanted) = typed.parse::<usize>() {
+            self.n_tokens.set(wanted.clamp(1, self.most_tokens()));
+        }
+        // The field shows an unchanged length again.
+        self.n_tokens.notify();
+    }
+
+    /// Sets the temperature that was typed.
+    pub fn type_temperature(self, typed: &str) {
+        if let Ok(wanted) = typed.parse::<f64>() {
+            self.temperature.set(possible(wanted));
+        }
+        self.temperature.notify();
+    }
+
+    /// Sets the seed that was typed.
+    pub fn type_seed(self, typed: &str) {
+        if let Ok(wanted) = typed.parse() {
+            self.seed.set(wanted);
+        }
+        self.seed.notify();
+    }
+
+    pub fn has_prompt(self) -> bool {
+        self.prompt.with(|prompt| !prompt.trim().is_empty())
+    }
+
+    pub fn sampling(self) -> Sampling {
+        match self.mode.get() {
+            SamplingMode::Greedy => Sampling::Greedy,
+            SamplingMode::Sample => {
+                Sampling::Random { temperature: self.temperature.get(), seed: self.seed.get() }
+            }
+        }
+    }
+
+    /// The request to the member on the dial.
+    pub fn task(self, dial: Dial) -> Task {
+        Task {
+            patch: dial.patch.get_untracked(),
+            size: dial.size.get_untracked(),
+            prompt: self.prompt.get_untracked(),
+            n_tokens: self.n_tokens.get_untracked(),
+            sampling: untrack(|| self.sampling()),
+        }
+    }
+
+    /// Applies a link; settings that it does not contain stay.
+    pub fn apply(self, link: &Link) {
+        if let Some(prompt) = &link.prompt {
+            self.prompt.set(prompt.clone());
+        }
+        if let Some(n_tokens) = link.n_tokens {
+            self.n_tokens.set(n_tokens.clamp(1, self.most_tokens()));
+        }
+        self.mode.set(if link.seed.is_some() {
+            SamplingMode::Sample
+        } else {
+            SamplingMode::Greedy
+        });
+        if let Some(seed) = link.seed {
+            self.seed.set(seed);
+        }
+        if let Some(temperature) = link.temperature {
+            self.temperature.set(possible(temperature));
+        }
+    }
+
+    /// Puts the settings that differ from the defaults into a link.
+    pub fn put_into(self, link: &mut Link) {
+        let is_sampled = self.mode.get() == SamplingMode::Sample;
+        let (seed, temperature) = (self.seed.get(), self.temperature.get());
+        self.defaults.with_value(|defaults| {
+            link.prompt = Some(self.prompt.get()).filter(|prompt| *prompt != defaults.prompt);
+            link.n_tokens = Some(self.n_tokens.get()).filter(|n| *n != defaults.n_tokens);
+        });
+        link.seed = is_sampled.then_some(seed);
+        link.temperature = Some(temperature).filter(|it| is_sampled && *it != DEFAULT_TEMPERATURE);
+    }
+}
+
+fn possible(temperature: f64) -> f64 {
+    temperature.clamp(LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE)
+}
+
+#[cfg(test)]
+mod tests {
+    use boomerang_core::checkpoint::Precision;
+
+    use super::*;
+    use crate::family::tests::{card, family};
+
+    /// The link of a draft that was opened by a link.
+    fn applied(query: &str) -> String {
+        let owner = Owner::new();
+        owner.with(|| {
+            let draft = Draft::new(&card(&family(true), Precision::F32), &Link::parse(query));
+            let mut link = Link::default();
+            draft.put_into(&mut link);
+            link.query()
+        })
+    }
+
+    #[test]
+    fn a_draft_returns_the_link_that_opened_it() {
+        for query in ["", "?p=a+b&n=3", "?s=0", "?p=c&s=7&t=1.5"] {
+            assert_eq!(applied(query), query);
+        }
+    }
+
+    #[test]
+    fn impossible_settings_become_the_nearest_possible_ones() {
+        assert_eq!(applied("?s=1&t=90"), "?s=1&t=2");
+        let most = card(&family(true), Precision::F32).max_seq();
+        assert_eq!(applied("?n=99999999"), format!("?n={most}"));
+    }
+
+    #[test]
+    fn a_temperature_without_a_seed_is_not_in_the_link() {
+        assert_eq!(applied("?t=1.5"), "");
+    }
+}

@@ -1,0 +1,104 @@
+//! One text: what was requested, and what a member generated.
+
+pub mod record;
+
+use boomerang_core::generate::Sampling;
+use boomerang_core::plan::Patch;
+use boomerang_engine::messages::{Ending, RunReport, TextEvent};
+use serde::{Deserialize, Serialize};
+
+use crate::family::MemberSize;
+
+/// One text, continued by one member.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    pub id: u32,
+    pub patch: Patch,
+    pub size: MemberSize,
+    pub prompt: String,
+    pub sampling: Sampling,
+    /// Whether it replaced a text that differed only in its sampling.
+    pub is_resampled: bool,
+    /// Empty until the model has encoded the prompt.
+    pub prompt_tokens: Vec<u32>,
+    pub pieces: Vec<Piece>,
+    pub report: Option<RunReport>,
+}
+
+/// One token and the text it completed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    pub token: u32,
+    pub text: String,
+}
+
+/// What the user requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    pub patch: Patch,
+    pub size: MemberSize,
+    pub prompt: String,
+    pub n_tokens: usize,
+    pub sampling: Sampling,
+}
+
+impl Run {
+    /// A text before its first token.
+    pub fn new(
+        id: u32,
+        patch: Patch,
+        size: MemberSize,
+        prompt: String,
+        sampling: Sampling,
+    ) -> Self {
+        Self {
+            id,
+            patch,
+            size,
+            prompt,
+            sampling,
+            is_resampled: false,
+            prompt_tokens: Vec::new(),
+            pieces: Vec::new(),
+            report: None,
+        }
+    }
+
+    /// Updates the text with the worker's next event.
+    pub fn on_event(&mut self, event: TextEvent) {
+        match event {
+            TextEvent::Started { prompt_tokens } => self.prompt_tokens = prompt_tokens,
+            TextEvent::Token { token, text } => self.pieces.push(Piece { token, text }),
+            TextEvent::Done { text, report } => {
+                if let Some(last) = self.pieces.last_mut() {
+                    last.text.push_str(&text);
+                }
+                self.report = Some(report);
+            }
+        }
+    }
+
+    /// Whether it was generated to its end.
+    pub fn is_complete(&self) -> bool {
+        self.report.is_some_and(|report| report.ending != Ending::Stopped)
+    }
+
+    /// Whether the task is this text again, with other sampling settings.
+    pub fn differs_only_in_sampling(&self, task: &Task) -> bool {
+        self.patch == task.patch && self.prompt == task.prompt && self.sampling != task.sampling
+    }
+
+    pub fn tokens(&self) -> Vec<u32> {
+        self.pieces.iter().map(|piece| piece.token).collect()
+    }
+
+    pub fn text(&self) -> String {
+        self.pieces.iter().map(|piece| piece.text.as_str()).collect()
+    }
+
+    /// Ids of the generated tokens, joined by commas.
+    pub fn token_ids(&self) -> String {
+        let ids: Vec<String> = self.tokens().iter().map(u32::to_string).collect();
+        ids.join(",")
+    }
+}

@@ -1,0 +1,157 @@
+//! What the page requests of the engine.
+
+use std::rc::Rc;
+
+use boomerang_core::plan::Patch;
+use boomerang_engine::messages::{Answer, FamilyRequest, ModelRequest, Question, Request};
+use leptos::prelude::*;
+
+use super::{QuestionHandlers, Session, Stage, TrialSlot, Work};
+use crate::family::FamilyCard;
+use crate::state::request_status::RequestStatus;
+use crate::state::run::{Run, Task};
+use crate::state::trial::Trial;
+
+/// Texts kept for comparison.
+const N_RUNS_KEPT: usize = 12;
+
+impl Session {
+    /// Loads what this member lacks before everything else.
+    pub fn prioritize(self, patch: Patch) {
+        if self.progress.with_untracked(Option::is_some) {
+            self.ask(&Request::Family(FamilyRequest::Prioritize { patch }));
+        }
+    }
+
+    /// Runs `act` with the model, which is loaded first if necessary. False, and nothing happens, while
+    /// the model is busy, loading or failed.
+    fn once_ready(self, act: impl FnOnce() + 'static) -> bool {
+        match self.stage.get_untracked() {
+            Stage::Ready => act(),
+            Stage::Offered => self.load_then(Some(Box::new(act))),
+            _ => return false,
+        }
+        true
+    }
+
+    pub fn generate(self, task: Task) {
+        self.once_ready(move || self.generate_now(task, false));
+    }
+
+    /// Whether a request is under way that is not replaced by a resampled text.
+    pub fn blocks_resampling(self) -> bool {
+        self.is_busy() && !(self.is_generating() && self.is_resampled())
+    }
+
+    /// Samples the current text again, if the task differs from it only in its sampling. A resampled
+    /// text that is being generated is replaced; one that is generated for the first time is not.
+    pub fn resample(self, task: Task) {
+        let is_resampling = untrack(|| self.is_generating()) && self.is_resampled();
+        let is_wanted = self.run.with_untracked(|run| {
+            run.as_ref().is_some_and(|run| {
+                (run.is_complete() || is_resampling) && run.differs_only_in_sampling(&task)
+            })
+        });
+        if !is_wanted {
+            return;
+        }
+        if is_resampling {
+            self.stop();
+            self.run.update_untracked(|run| *run = None);
+            self.generate_now(task, true);
+        } else if self.is_stage(&Stage::Ready) {
+            self.generate_now(task, true);
+        }
+    }
+
+    /// Whether the current text replaced another one that differed only in its sampling.
+    fn is_resampled(self) -> bool {
+        self.run.with_untracked(|run| run.as_ref().is_some_and(|run| run.is_resampled))
+    }
+
+    fn generate_now(self, task: Task, is_resampled: bool) {
+        let id = self.next_id();
+        // Of texts that are resampled again and again only the first is kept, so that others are, too.
+        let is_kept = |run: &Run| !(is_resampled && run.is_resampled);
+        if let Some(run) = self.run.get_untracked().filter(is_kept) {
+            self.earlier_runs.update(|runs| {
+                runs.insert(0, run);
+                runs.truncate(N_RUNS_KEPT);
+            });
+        }
+        let Task { patch, size, prompt, n_tokens, sampling } = task;
+        self.run_failure.set(None);
+        let run = Run::new(id, patch.clone(), size, prompt.clone(), sampling);
+        self.run.set(Some(Run { is_resampled, ..run }));
+        self.begin(Work::Text);
+        self.ask_model_now(id, ModelRequest::Generate { patch, prompt, n_tokens, sampling });
+    }
+
+    /// Starts a trial. It is set up once the model is loaded: only then is it known which sizes fit in
+    /// memory.
+    pub fn start_trial(self, slot: TrialSlot, trial: impl FnOnce(&FamilyCard) -> Trial + 'static) {
+        self.once_ready(move || {
+            let Some(family) = self.family.get_untracked() else { return };
+            self.trial(slot).set(Some(untrack(|| trial(&family))));
+            self.begin(Work::Trial(slot));
+            self.continue_trial(slot);
+        });
+    }
+
+    /// Requests what a trial needs next, or ends it when that is nothing.
+    pub(super) fn continue_trial(self, slot: TrialSlot) {
+        let id = self.next_id();
+        let next = |trial: &mut Option<Trial>| trial.as_mut()?.next_request(id);
+        match self.trial(slot).try_update(next).flatten() {
+            Some(request) => self.ask_model_now(id, request),
+            None => self.finish(),
+        }
+    }
+
+    /// Asks the model, which is loaded first if necessary. `on_answer` gets each part of the answer, then
+    /// `on_end` its end. False, and nothing is asked, while the model is busy, loading or failed.
+    pub fn ask_model(
+        self,
+        question: impl FnOnce(&FamilyCard) -> Question + 'static,
+        on_answer: impl Fn(Answer) + 'static,
+        on_end: impl Fn(RequestStatus) + 'static,
+    ) -> bool {
+        self.once_ready(move || {
+            let Some(family) = self.family.get_untracked() else { return };
+            let (on_answer, on_end) = (Rc::new(on_answer), Rc::new(on_end));
+            self.begin(Work::Question(QuestionHandlers { on_answer, on_end }));
+            let question = untrack(|| question(&family));
+            self.ask_model_now(self.next_id(), ModelRequest::Ask(question));
+        })
+    }
+
+    pub fn stop(self) {
+        if self.stage.with_untracked(Stage::is_busy) {
+            self.ask(&Request::Stop { id: self.last_id.get_value() });
+        }
+    }
+
+    fn begin(self, work: Work) {
+        self.activity.update(|activity| activity.begin(work));
+    }
+
+    pub(super) fn finish(self) {
+        self.activity.update(|activity| activity.finish());
+    }
+
+    fn ask_model_now(self, id: u32, request: ModelRequest) {
+        self.ask(&Request::Model { id, request });
+    }
+
+    pub(crate) fn has_engine(self) -> bool {
+        self.engine.with_value(Option::is_some)
+    }
+
+    pub(crate) fn ask(self, request: &Request) {
+        self.engine.with_value(|engine| {
+            if let Some(engine) = engine {
+                engine.ask(request);
+            }
+        });
+    }
+}

@@ -1,0 +1,300 @@
+//! The state of the page as the query of its address, and back.
+//!
+//! Keys are one letter, and defaults are omitted, so that links stay short. Parameters that are not the
+//! page's state are preserved.
+
+use boomerang_core::plan::Patch;
+
+use crate::family::FamilyCard;
+use crate::family::order::OrderChoice;
+use crate::text::controls::{self, Control};
+
+/// The settings in an address; those it does not contain have their defaults.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Link {
+    /// `m`: the folder of the bundle.
+    pub bundle: Option<String>,
+    /// `o`: the order in which the dial patches.
+    pub order: Option<OrderChoice>,
+    /// `k`: the stop of the dial, from 0 for the student.
+    pub stop: Option<usize>,
+    /// `b`: which blocks are the teacher's, first to last, for a combination that is not on the dial.
+    pub blocks: Option<Vec<bool>>,
+    /// `c`: the stops that are compared.
+    pub compared: Option<Vec<usize>>,
+    /// `p`: the prompt.
+    pub prompt: Option<String>,
+    /// `n`: how many tokens to generate.
+    pub n_tokens: Option<usize>,
+    /// `s`: the random seed for sampling; without it, decoding is greedy.
+    pub seed: Option<u64>,
+    /// `t`: the sampling temperature.
+    pub temperature: Option<f64>,
+    /// `h`: the fingerprint of the model that generated the text.
+    pub fingerprint: Option<String>,
+    /// `hide`: parts of the bench that are not shown.
+    pub hidden: Option<Vec<Control>>,
+    /// `lock`: parts of the bench that cannot be changed.
+    pub locked: Option<Vec<Control>>,
+    /// All other parameters.
+    pub others: Vec<(String, String)>,
+    /// Parameters of the state with an invalid value.
+    pub invalid: Vec<(String, String)>,
+}
+
+/// More do not fit side by side.
+pub const MOST_COMPARED: usize = 4;
+
+/// One key: how its value is written, and how it is read.
+struct Field {
+    key: &'static str,
+    print: fn(&Link) -> Option<String>,
+    /// `None` for an invalid value.
+    parse: fn(&mut Link, &str) -> Option<()>,
+}
+
+const FIELDS: [Field; 12] = [
+    Field {
+        key: "m",
+        print: |link| link.bundle.clone(),
+        parse: |link, value| read(&mut link.bundle, Some(value.to_owned())),
+    },
+    Field {
+        key: "o",
+        print: |link| link.order.map(|order| order.name().to_owned()),
+        parse: |link, value| read(&mut link.order, OrderChoice::from_name(value)),
+    },
+    Field {
+        key: "k",
+        print: |link| link.stop.map(|stop| stop.to_string()),
+        parse: |link, value| read(&mut link.stop, value.parse().ok()),
+    },
+    Field {
+        key: "b",
+        print: |link| link.blocks.as_deref().map(print_blocks),
+        parse: |link, value| read(&mut link.blocks, parse_blocks(value)),
+    },
+    Field {
+        key: "c",
+        print: |link| link.compared.as_deref().map(print_stops),
+        parse: |link, value| read(&mut link.compared, parse_stops(value)),
+    },
+    Field {
+        key: "p",
+        print: |link| link.prompt.clone(),
+        parse: |link, value| read(&mut link.prompt, Some(value.to_owned())),
+    },
+    Field {
+        key: "n",
+        print: |link| link.n_tokens.map(|n_tokens| n_tokens.to_string()),
+        parse: |link, value| read(&mut link.n_tokens, value.parse().ok().filter(|&n| n > 0)),
+    },
+    Field {
+        key: "s",
+        print: |link| link.seed.map(|seed| seed.to_string()),
+        parse: |link, value| read(&mut link.seed, value.parse().ok()),
+    },
+    Field {
+        key: "t",
+        print: |link| link.temperature.map(|temperature| temperature.to_string()),
+        parse: |link, value| read(&mut link.temperature, parse_temperature(value)),
+    },
+    Field {
+        key: "h",
+        print: |link| link.fingerprint.clone(),
+        parse: |link, value| read(&mut link.fingerprint, parse_fingerprint(value)),
+    },
+    Field {
+        key: "hide",
+        print: |link| link.hidden.as_deref().map(controls::print),
+        parse: |link, value| read(&mut link.hidden, controls::parse(value)),
+    },
+    Field {
+        key: "lock",
+        print: |link| link.locked.as_deref().map(controls::print),
+        parse: |link, value| read(&mut link.locked, controls::parse(value)),
+    },
+];
+
+impl Link {
+    /// Reads a query, with or without its question mark.
+    pub fn parse(query: &str) -> Self {
+        let mut link = Self::default();
+        let query = query.strip_prefix('?').unwrap_or(query);
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (key, value) = (decode(key), decode(value));
+            match FIELDS.iter().find(|field| field.key == key) {
+                Some(field) => {
+                    if (field.parse)(&mut link, &value).is_none() {
+                        link.invalid.push((key, value));
+                    }
+                }
+                None => link.others.push((key, value)),
+            }
+        }
+        link
+    }
+
+    /// With its question mark, or empty.
+    pub fn query(&self) -> String {
+        let others = self.others.iter().map(|(key, value)| (key.as_str(), value.clone()));
+        let own = FIELDS.iter().filter_map(|field| Some((field.key, (field.print)(self)?)));
+        let pairs: Vec<String> = others
+            .chain(own)
+            .map(|(key, value)| format!("{}={}", encode(key), encode(&value)))
+            .collect();
+        if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+    }
+
+    /// The requested member, if the family has it.
+    pub fn patch(&self, family: &FamilyCard) -> Option<Patch> {
+        if let Some(blocks) = &self.blocks {
+            let plan = &family.manifest().plan;
+            let patched = (0..blocks.len()).filter(|&layer| blocks[layer]).collect::<Vec<_>>();
+            let fits = blocks.len() == plan.n_student_layers();
+            return if fits { Patch::of(&patched, plan).ok() } else { None };
+        }
+        family.path().get(self.stop?).cloned()
+    }
+
+    /// The stops to compare: those of the link that the family has, or the default.
+    pub fn compared(&self, family: &FamilyCard) -> Vec<usize> {
+        let mut stops = self.compared.clone().unwrap_or_default();
+        stops.retain(|&stop| stop <= family.last_stop());
+        stops.sort_unstable();
+        stops.dedup();
+        stops.truncate(MOST_COMPARED);
+        if stops.len() < 2 { default_comparison(family) } else { stops }
+    }
+
+    /// Whether the text of the link was generated by this family.
+    pub fn is_of(&self, family: &FamilyCard) -> bool {
+        self.fingerprint.as_ref().is_some_and(|made_with| made_with == family.fingerprint())
+    }
+
+    /// The settings that could not be applied, a sentence each.
+    pub fn problems(&self, family: &FamilyCard) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (key, value) in &self.invalid {
+            problems.push(format!("{key}={value} is not valid and was ignored."));
+        }
+        let last_stop = family.last_stop();
+        let n_blocks = family.manifest().plan.n_student_layers();
+        if self.patch(family).is_none() {
+            if let Some(blocks) = &self.blocks {
+                let found = blocks.len();
+                problems.push(format!(
+                    "The link has {found} blocks, but this model has {n_blocks}; the dial is at its \
+                     default."
+                ));
+            } else if let Some(stop) = self.stop {
+                problems.push(format!(
+                    "The link has stop {stop} of the dial, but this model has 0 to {last_stop}; the \
+                     dial is at its default."
+                ));
+            }
+        }
+        let asked = self.compared.iter().flatten();
+        let not_there: Vec<String> =
+            asked.filter(|&&stop| stop > last_stop).map(usize::to_string).collect();
+        if !not_there.is_empty() {
+            let stops = not_there.join(", ");
+            problems
+                .push(format!("The link compares stops that this model does not have: {stops}."));
+        }
+        if let Some(made_with) = self.fingerprint.as_ref().filter(|_| !self.is_of(family)) {
+            problems.push(format!(
+                "The link was created with another model ({made_with}; this one is {}): its text may be \
+                 different here.",
+                family.fingerprint()
+            ));
+        }
+        problems
+    }
+}
+
+/// Both ends of the dial, and its middle.
+pub fn default_comparison(family: &FamilyCard) -> Vec<usize> {
+    let last = family.last_stop();
+    let mut stops = vec![0, last.div_ceil(2), last];
+    stops.dedup();
+    stops
+}
+
+fn read<T>(field: &mut Option<T>, value: Option<T>) -> Option<()> {
+    *field = Some(value?);
+    Some(())
+}
+
+fn print_blocks(blocks: &[bool]) -> String {
+    blocks.iter().map(|&is_patched| if is_patched { '1' } else { '0' }).collect()
+}
+
+fn parse_blocks(text: &str) -> Option<Vec<bool>> {
+    let flag = |digit| match digit {
+        '0' => Some(false),
+        '1' => Some(true),
+        _ => None,
+    };
+    text.chars().map(flag).collect::<Option<Vec<_>>>().filter(|blocks| !blocks.is_empty())
+}
+
+fn print_stops(stops: &[usize]) -> String {
+    stops.iter().map(usize::to_string).collect::<Vec<_>>().join("-")
+}
+
+fn parse_stops(text: &str) -> Option<Vec<usize>> {
+    text.split('-').map(|stop| stop.parse().ok()).collect()
+}
+
+fn parse_temperature(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|temperature| (0.0..=100.0).contains(temperature))
+}
+
+fn parse_fingerprint(text: &str) -> Option<String> {
+    let is_hash =
+        (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hash.then(|| text.to_owned())
+}
+
+/// As browsers encode a query, but without escaping characters that are valid in it.
+fn encode(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b' ' => encoded.push('+'),
+            byte if byte.is_ascii_alphanumeric() || b"-._~:/,!*".contains(&byte) => {
+                encoded.push(byte.into());
+            }
+            byte => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// A percent sign without an escape is kept; invalid UTF-8 becomes replacement characters.
+fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escaped = bytes.get(at + 1..at + 3).and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))
+        });
+        match (bytes[at], escaped) {
+            (b'%', Some(byte)) => {
+                decoded.push(byte);
+                at += 2;
+            }
+            (b'+', _) => decoded.push(b' '),
+            (byte, _) => decoded.push(byte),
+        }
+        at += 1;
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+#[cfg(test)]
+mod tests;
