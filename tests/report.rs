@@ -235,7 +235,7 @@ fn what_is_not_there_is_answered_with_what_is() {
     assert_eq!(sentence, "unknown metric \"f1\"; available: arc_easy:acc");
     fs::create_dir(dir.path().join("empty")).unwrap();
     let (sentence, code) = failure("report {dir}/empty --out {dir}/r", &paths);
-    assert!(sentence.ends_with("expected a folder that `boomerang eval` wrote"), "{sentence}");
+    assert!(sentence.ends_with("expected an output folder of `boomerang eval`"), "{sentence}");
     assert_eq!(code, 3);
 }
 

@@ -21,7 +21,7 @@ fn a_repository_without_weights_that_are_read_is_no_model() {
     let bench = Bench::new(&[(CONFIG, b"{}"), ("pytorch_model.bin", b"w")]);
     let (sentence, code) = bench.refusal(REPO);
     assert!(sentence.starts_with("owner/tiny has no model.safetensors on the Hub"), "{sentence}");
-    assert!(sentence.contains("pytorch_model.bin is not read"), "{sentence}");
+    assert!(sentence.contains("pytorch_model.bin is not supported"), "{sentence}");
     assert_eq!(code, 3);
 }
 
@@ -42,7 +42,7 @@ fn a_token_that_does_not_help_is_not_shown() {
     bench.server.change(|model| model.token = Some("hf_right".to_owned()));
     bench.set_token("hf_wrong");
     let error = bench.fetch(REPO).unwrap_err();
-    assert!(describe(&error).starts_with("the token from HF_TOKEN does not open owner/tiny"));
+    assert!(describe(&error).starts_with("the token from HF_TOKEN has no access to owner/tiny"));
     assert_eq!(code_of(&error), Exit::Network);
     assert!(!format!("{error:?} {:?}", bench.settings).contains("hf_wrong"));
 }

@@ -238,7 +238,7 @@ mod tests {
         ];
         assert_eq!(dataset.split("test").unwrap(), expected);
         let error = dataset.split("train").unwrap_err().to_string();
-        assert!(error.contains("no part \"train\"; data_files has test"), "{error}");
+        assert!(error.contains("no split \"train\"; data_files has test"), "{error}");
     }
 
     #[test]
