@@ -4,7 +4,11 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::config::ModelConfig;
+#[cfg(feature = "distill")]
+use super::loss::KlPositions;
 use crate::model::AttentionMask;
+#[cfg(feature = "distill")]
+use crate::model::backward::HeadRow;
 
 /// One row of a batch: tokens, and which of them belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,6 +181,26 @@ impl Batch {
     /// Tokens without padding.
     pub fn n_tokens(&self) -> usize {
         self.rows.iter().flat_map(|row| &row.segments).filter(|&&segment| segment != 0).count()
+    }
+
+    /// Which positions hold a token rather than padding, row by row.
+    #[cfg(feature = "distill")]
+    pub(super) fn token_flags(&self) -> Vec<bool> {
+        let segments = self.rows.iter().flat_map(|row| &row.segments);
+        segments.map(|&segment| segment != 0).collect()
+    }
+
+    /// What the head's losses need of each position, row by row.
+    #[cfg(feature = "distill")]
+    pub(super) fn head_rows(&self, positions: KlPositions) -> Vec<HeadRow> {
+        let tokens: Vec<u32> = self.rows.iter().flat_map(|row| row.tokens.clone()).collect();
+        let is_token = self.token_flags();
+        let row = |(index, has_label): (usize, bool)| HeadRow {
+            // The label of a position is the next token of its row.
+            label: has_label.then(|| tokens[index + 1]),
+            counts: positions == KlPositions::All || is_token[index],
+        };
+        self.has_label().enumerate().map(row).collect()
     }
 
     pub fn to_device(&self, device: &Device) -> BatchTensors {

@@ -1,15 +1,15 @@
 //! A student in training: one step against its frozen teacher.
 
-use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
-use super::batch::{Batch, BatchTensors};
-use super::loss::{self, KlPositions, LossTerm, LossTerms, LossWeights};
-use super::pending::{self, PendingTerms};
+use super::batch::Batch;
+use super::levers::Levers;
+use super::loss::{LossTerms, LossWeights};
+use super::micro_batch::{Imitated, backward, forward};
+use super::pending;
 use super::report::StepReport;
 use super::settings::DistillSettings;
 use super::update::{OptimizerStateError, Updater};
-use crate::model::LanguageModel;
 use crate::plan::Alignment;
 use crate::prune::{Student, Teacher};
 
@@ -20,6 +20,7 @@ pub struct Distiller {
     updater: Updater,
     weights: LossWeights,
     alignment: Alignment,
+    levers: Levers,
 }
 
 impl Distiller {
@@ -29,15 +30,22 @@ impl Distiller {
     pub fn new(teacher: Teacher, student: Student, settings: DistillSettings, step: usize) -> Self {
         let alignment = settings.alignment.unwrap_or_else(|| student.plan().alignment());
         let updater = Updater::new(student.model().clone(), settings.update, step);
-        Self { teacher, student, updater, weights: settings.loss, alignment }
+        let levers = Levers::default();
+        Self { teacher, student, updater, weights: settings.loss, alignment, levers }
     }
 
-    /// Goes on with the optimizer state of an earlier run.
+    /// With other levers; the result is the same.
+    #[must_use]
+    pub fn with_levers(self, levers: Levers) -> Self {
+        Self { levers, ..self }
+    }
+
+    /// Resumes from the optimizer state of an earlier run.
     ///
     /// # Errors
     /// [`OptimizerStateError`] for bytes that are no optimizer state.
     pub fn with_optimizer_state(mut self, bytes: Vec<u8>) -> Result<Self, OptimizerStateError> {
-        self.updater = self.updater.with_optimizer_state(bytes)?;
+        self.updater = self.updater.with_optimizer_state(&bytes)?;
         Ok(self)
     }
 
@@ -54,74 +62,35 @@ impl Distiller {
 
     /// The student as it is now, off the training graph.
     pub fn student(&self) -> Student {
-        self.student.with_model(self.updater.model().clone().without_gradients())
+        self.student.with_model(self.updater.model().clone())
     }
 
-    /// One step of the optimizer over the gradients of some micro-batches.
+    /// One optimizer step over the gradients of some micro-batches.
     ///
     /// Reads back from the device once, at the end, whatever the number of micro-batches.
     pub async fn step(&mut self, batches: &[Batch]) -> StepReport {
-        let device = self.teacher.model().device();
+        let mut gradients = self.updater.gradients();
         let mut pending = Vec::with_capacity(batches.len());
         for batch in batches {
-            let terms = self.loss(self.updater.model(), &batch.to_device(&device));
-            self.updater.accumulate(&terms.total);
-            pending.push(terms.detached());
+            let student = self.updater.model();
+            let imitated = Some(self.imitated());
+            let (weights, levers) = (&self.weights, &self.levers);
+            pending.push(backward(student, imitated, batch, weights, levers, &mut gradients));
         }
-        self.updater.finish(pending, batches).await
+        self.updater.finish(gradients, pending, batches).await
     }
 
     /// The loss of the student as it is now, without a step.
     pub async fn measure(&self, batch: &Batch) -> LossTerms {
-        let batch = batch.to_device(&self.device());
-        pending::read_alone(&self.loss(self.student().model(), &batch)).await
+        let (student, imitated) = (self.updater.model(), Some(self.imitated()));
+        pending::read_alone(&forward(student, imitated, batch, &self.weights, &self.levers)).await
     }
 
-    /// The loss terms of one micro-batch.
-    fn loss(&self, student: &LanguageModel, batch: &BatchTensors) -> PendingTerms {
-        let weights = &self.weights;
-        let student_states = student.hidden_states(batch.tokens.clone(), &batch.mask);
-        let teacher_states = self.teacher.model().hidden_states(batch.tokens.clone(), &batch.mask);
-
-        let student_logits = (weights.cross_entropy != 0.0 || weights.kl != 0.0)
-            .then(|| student.logits(last_rows(&student_states)));
-        let student_logits = || student_logits.clone().expect("computed above");
-        let parts = |term: LossTerm| match term {
-            LossTerm::CrossEntropy => {
-                let log_probs = log_softmax(student_logits(), 1);
-                let (targets, has_target) = (batch.targets.clone(), batch.has_target.clone());
-                vec![loss::cross_entropy(log_probs, targets, has_target, batch.n_targets)]
-            }
-            LossTerm::Kl => {
-                let teacher_logits = self.teacher.model().logits(last_rows(&teacher_states));
-                let (counts, n_rows) = match weights.kl_positions {
-                    KlPositions::Valid => (Some(batch.is_token.clone()), batch.n_tokens),
-                    KlPositions::All => (None, batch.is_token.dims()[0]),
-                };
-                let (student, temperature) = (student_logits(), weights.temperature);
-                vec![loss::kl_divergence(student, teacher_logits, temperature, counts, n_rows)]
-            }
-            LossTerm::Alignment => {
-                let pairs = self.alignment.as_slice().iter();
-                let part = |&(student, teacher): &(usize, usize)| {
-                    let (student, teacher) = (&student_states[student], &teacher_states[teacher]);
-                    let is_token = batch.is_token.clone();
-                    loss::alignment_loss(student.clone(), teacher.clone(), is_token, batch.n_tokens)
-                };
-                pairs.map(part).collect()
-            }
-        };
-        PendingTerms::weigh(weights.terms().map(|term| (term, parts(term))).collect(), weights)
+    fn imitated(&self) -> Imitated<'_> {
+        Imitated { teacher: self.teacher.model(), pairs: self.alignment.as_slice() }
     }
 
     pub fn device(&self) -> Device {
         self.teacher.model().device()
     }
-}
-
-/// The last hidden state, `[batch, seq, d_model]` -> `[batch * seq, d_model]`.
-pub(super) fn last_rows(states: &[Tensor<3>]) -> Tensor<2> {
-    let last = states.last().expect("a model has at least its embedding state").clone();
-    let [batch, seq, d_model] = last.dims();
-    last.reshape([batch * seq, d_model])
 }

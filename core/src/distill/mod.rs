@@ -8,8 +8,13 @@
 mod batch;
 #[cfg(feature = "distill")]
 mod distiller;
+#[cfg(feature = "distill")]
+mod head;
+mod levers;
 pub mod loss;
 mod memory;
+#[cfg(feature = "distill")]
+mod micro_batch;
 #[cfg(feature = "distill")]
 mod pending;
 #[cfg(feature = "distill")]
@@ -25,6 +30,7 @@ mod update;
 pub use batch::{Batch, BatchTensors, Labels, Layout, Row};
 #[cfg(feature = "distill")]
 pub use distiller::Distiller;
+pub use levers::Levers;
 pub use loss::LossTerms;
 pub use memory::step_bytes;
 #[cfg(feature = "distill")]

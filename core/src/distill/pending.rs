@@ -29,13 +29,6 @@ impl PendingTerms {
         Self { total, parts }
     }
 
-    /// Frees the graph, whose memory would otherwise be held until the report is read.
-    pub(super) fn detached(self) -> Self {
-        let inner = |parts: Vec<Tensor<1>>| parts.into_iter().map(Tensor::inner).collect();
-        let parts = self.parts.into_iter().map(|(term, parts)| (term, inner(parts)));
-        Self { total: self.total.inner(), parts: parts.collect() }
-    }
-
     fn scalars(&self) -> Vec<Tensor<1>> {
         let parts = self.parts.iter().flat_map(|(_, parts)| parts);
         [&self.total].into_iter().chain(parts).cloned().collect()

@@ -1,14 +1,13 @@
 //! Training a small teacher from scratch: the same step with cross-entropy alone.
 
-use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, TensorData};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::batch::Batch;
-use super::distiller::last_rows;
-use super::loss::{self, LossTerm, LossWeights};
-use super::pending::PendingTerms;
+use super::levers::Levers;
+use super::loss::LossWeights;
+use super::micro_batch::backward;
 use super::report::StepReport;
 use super::settings::UpdateSettings;
 use super::update::Updater;
@@ -33,26 +32,19 @@ impl Pretrainer {
 
     /// The model as it is now, off the training graph.
     pub fn model(&self) -> LanguageModel {
-        self.updater.model().clone().without_gradients()
+        self.updater.model().clone()
     }
 
     /// One step of the optimizer over the gradients of some micro-batches.
     pub async fn step(&mut self, batches: &[Batch]) -> StepReport {
-        let device = self.updater.model().device().inner();
         let weights = LossWeights { kl: 0.0, alignment: 0.0, ..LossWeights::default() };
+        let mut gradients = self.updater.gradients();
         let mut pending = Vec::with_capacity(batches.len());
         for batch in batches {
-            let batch = batch.to_device(&device);
-            let states = self.updater.model().hidden_states(batch.tokens.clone(), &batch.mask);
-            let log_probs = log_softmax(self.updater.model().logits(last_rows(&states)), 1);
-            let cross_entropy =
-                loss::cross_entropy(log_probs, batch.targets, batch.has_target, batch.n_targets);
-            let terms =
-                PendingTerms::weigh(vec![(LossTerm::CrossEntropy, vec![cross_entropy])], &weights);
-            self.updater.accumulate(&terms.total);
-            pending.push(terms.detached());
+            let (model, levers) = (self.updater.model(), Levers::default());
+            pending.push(backward(model, None, batch, &weights, &levers, &mut gradients));
         }
-        self.updater.finish(pending, batches).await
+        self.updater.finish(gradients, pending, batches).await
     }
 }
 

@@ -1,8 +1,12 @@
-//! From the losses of some micro-batches to new weights: accumulate, clip, AdamW.
+//! From gradients to new weights: clip, then AdamW (arXiv:1711.05101).
 
-use burn::module::{Module, ModuleVisitor, Param, ParamGroup};
-use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
-use burn::tensor::{Bytes, Tensor};
+use std::collections::HashSet;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::{Tensor, TensorData};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
 use thiserror::Error;
 
 use super::batch::Batch;
@@ -11,7 +15,8 @@ use super::report::StepReport;
 use super::settings::{DecayRule, Part, Reduction, UpdateSettings};
 use crate::architecture::{Architecture, UndecayedNorms};
 use crate::model::LanguageModel;
-use crate::model::graph::make_trainable;
+use crate::model::backward::{AdamW, Gradients, adamw, sum_of_squares};
+use crate::model::ids::with_own_ids;
 use crate::model::parameters::{Parameter, for_each};
 
 /// The optimizer state of another run, or of none.
@@ -21,10 +26,12 @@ pub struct OptimizerStateError(String);
 
 /// A model in training, with its optimizer.
 pub(crate) struct Updater {
-    model: LanguageModel,
-    optimizer: ModuleOptimizer,
-    accumulator: GradientsAccumulator<LanguageModel>,
-    n_accumulated: usize,
+    /// `None` only while a step changes it.
+    model: Option<LanguageModel>,
+    /// First and second moments of the gradients, by parameter.
+    moments: [GradientsParams; 2],
+    frozen: HashSet<ParamId>,
+    undecayed: HashSet<ParamId>,
     settings: UpdateSettings,
     step: usize,
 }
@@ -32,105 +39,134 @@ pub(crate) struct Updater {
 impl Updater {
     /// Training starts at `step`; the weights of `model` are not changed, training works on its own.
     pub(crate) fn new(model: LanguageModel, settings: UpdateSettings, step: usize) -> Self {
-        let frozen = settings.frozen.clone();
-        let model = make_trainable(model, |path| !frozen.iter().any(|part| part.contains(path)));
-        let adamw = |weight_decay| {
-            AdamWConfig::new()
-                .with_beta_1(settings.beta_1)
-                .with_beta_2(settings.beta_2)
-                .with_epsilon(settings.epsilon)
-                .with_weight_decay(weight_decay)
-                .build()
-        };
-        let mut undecayed = Vec::new();
+        let model = with_own_ids(model);
+        let (mut frozen, mut undecayed) = (HashSet::new(), HashSet::new());
         let architecture = model.config().architecture;
         for_each(&model, |parameter, tensor| {
+            if settings.frozen.iter().any(|part| part.contains(&parameter.path)) {
+                frozen.insert(tensor.id());
+            }
             if !settings.decay_rule.decays(parameter, architecture) {
-                undecayed.push(tensor.id());
+                undecayed.insert(tensor.id());
             }
         });
-        let optimizer = ModuleOptimizer::from(adamw(settings.weight_decay)).with_group(
-            ParamGroup::from_ids(undecayed),
-            adamw(0.0),
-            None,
-        );
-        let accumulator = GradientsAccumulator::new();
-        Self { model, optimizer, accumulator, n_accumulated: 0, settings, step }
+        let moments = [(); 2].map(|()| GradientsParams::new());
+        let model = Some(model);
+        Self { model, moments, frozen, undecayed, settings, step }
     }
 
     pub(crate) fn model(&self) -> &LanguageModel {
-        &self.model
+        self.model.as_ref().expect("the model is taken out for the length of a step only")
     }
 
     pub(crate) fn step(&self) -> usize {
         self.step
     }
 
-    fn learning_rate(&self) -> f64 {
-        self.settings.schedule.at(self.step)
+    /// Where the gradients of a step are added up.
+    pub(super) fn gradients(&self) -> Gradients {
+        Gradients::new(self.frozen.clone())
     }
 
-    /// Adds the gradient of one micro-batch's loss.
-    pub(crate) fn accumulate(&mut self, loss: &Tensor<1>) {
-        let gradients = GradientsParams::from_grads(loss.backward(), &self.model);
-        self.accumulator.accumulate(&self.model, gradients);
-        self.n_accumulated += 1;
-    }
-
-    /// Ends a step over these micro-batches: the weights change by what was accumulated, and what was
+    /// Ends a step over these micro-batches: the weights change by their gradients, and what is
     /// pending is read back from the device, all at once.
     pub(super) async fn finish(
         &mut self,
+        gradients: Gradients,
         pending: Vec<PendingTerms>,
         batches: &[Batch],
     ) -> StepReport {
-        let learning_rate = self.learning_rate();
-        let grad_norm = self.apply();
+        let learning_rate = self.settings.schedule.at(self.step);
+        let grad_norm = self.apply(gradients, learning_rate, batches.len());
         let n_tokens = batches.iter().map(Batch::n_tokens).sum();
         pending::read(pending, grad_norm, self.settings.reduction, learning_rate, n_tokens).await
     }
 
-    /// Changes the weights by what was accumulated. Returns the norm of the reduced gradient before
-    /// clipping, `[1]`, still on the device.
-    fn apply(&mut self) -> Tensor<1> {
-        let learning_rate = self.learning_rate();
-        let mut gradients = self.accumulator.grads();
+    /// Changes the weights. Returns the global norm of the reduced gradient before clipping, `[1]`,
+    /// still on the device.
+    fn apply(
+        &mut self,
+        mut gradients: Gradients,
+        learning_rate: f64,
+        n_micro_batches: usize,
+    ) -> Tensor<1> {
         let scale = match self.settings.reduction {
-            Reduction::Mean => 1.0 / self.n_accumulated.max(1) as f64,
+            Reduction::Mean => 1.0 / n_micro_batches.max(1) as f64,
             Reduction::Sum => 1.0,
         };
-        let norm = gradient_norm(&self.model, &gradients) * scale;
+        let mut squares = SumOfSquares { gradients: &mut gradients, sum: None };
+        self.model().visit(&mut squares);
+        let none = || Tensor::zeros([1], &self.model().device());
+        let norm = squares.sum.unwrap_or_else(none).sqrt() * scale;
         let clip = (norm.clone() + NORM_FLOOR).recip() * self.settings.clip;
-        let factor = clip.clamp_max(1.0) * scale;
-        self.model.visit(&mut Scale { gradients: &mut gradients, factor });
-        // burn's optimizer takes the model by value; clones share their tensors.
-        self.model = self.optimizer.step(learning_rate, self.model.clone(), gradients);
         self.step += 1;
-        self.n_accumulated = 0;
+        let settings = &self.settings;
+        let correction = |beta: f32| 1.0 - f64::from(beta).powi(self.step as i32);
+        let mut update = Update {
+            adamw: AdamW {
+                learning_rate: learning_rate as f32,
+                beta_1: settings.beta_1,
+                beta_2: settings.beta_2,
+                epsilon: settings.epsilon,
+                weight_decay: settings.weight_decay,
+                gradient_scale: 1.0,
+                corrections: [settings.beta_1, settings.beta_2].map(|b| correction(b) as f32),
+            },
+            factor: clip.clamp_max(1.0) * scale,
+            gradients: &mut gradients,
+            moments: &mut self.moments,
+            undecayed: &self.undecayed,
+        };
+        // The only owner of its tensors gives them up to be changed in place.
+        self.model = self.model.take().map(|model| model.map(&mut update));
         norm
     }
 
-    /// The moments of every parameter, to go on from later.
+    /// The moments of every parameter, as safetensors, to resume from.
     ///
     /// # Errors
     /// [`OptimizerStateError`] when they cannot be laid out.
     pub(crate) fn optimizer_state(&self) -> Result<Vec<u8>, OptimizerStateError> {
-        let bytes = self.optimizer.into_bytes();
-        Ok(bytes.map_err(|error| OptimizerStateError(error.to_string()))?.to_vec())
+        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        let mut collect = Collect { path: Vec::new(), moments: &self.moments, found: &mut tensors };
+        self.model().visit(&mut collect);
+        let views = tensors.iter().map(|(name, shape, bytes)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+            view.map(|view| (name.clone(), view))
+        });
+        let views = views.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
+        safetensors::serialize(views, None).map_err(unreadable)
     }
 
     /// # Errors
-    /// [`OptimizerStateError`] for bytes that are no optimizer state.
+    /// [`OptimizerStateError`] for bytes that are not the optimizer state of such a model.
     pub(crate) fn with_optimizer_state(
         mut self,
-        bytes: Vec<u8>,
+        bytes: &[u8],
     ) -> Result<Self, OptimizerStateError> {
-        self.optimizer = self
-            .optimizer
-            .from_bytes(Bytes::from_bytes_vec(bytes))
-            .map_err(|error| OptimizerStateError(error.to_string()))?;
+        let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
+        let mut restore = Restore {
+            path: Vec::new(),
+            file: &file,
+            moments: [(); 2].map(|()| GradientsParams::new()),
+            n_found: 0,
+            error: None,
+        };
+        self.model().visit(&mut restore);
+        if let Some(error) = restore.error {
+            return Err(error);
+        }
+        if restore.n_found != file.len() {
+            let other = file.len() - restore.n_found;
+            return Err(unreadable(format!("{other} of its tensors belong to another model")));
+        }
+        self.moments = restore.moments;
         Ok(self)
     }
+}
+
+fn unreadable(error: impl ToString) -> OptimizerStateError {
+    OptimizerStateError(error.to_string())
 }
 
 /// Added to the norm before dividing by it, as torch does.
@@ -168,23 +204,17 @@ impl Part {
     }
 }
 
-/// The Euclidean norm of all gradients together, `[1]`.
-fn gradient_norm(model: &LanguageModel, gradients: &GradientsParams) -> Tensor<1> {
-    let mut squares = SumOfSquares { gradients, sum: None };
-    model.visit(&mut squares);
-    let none = || Tensor::zeros([1], &model.device().inner());
-    squares.sum.unwrap_or_else(none).sqrt()
-}
-
 struct SumOfSquares<'a> {
-    gradients: &'a GradientsParams,
+    gradients: &'a mut Gradients,
+    /// `[1]`
     sum: Option<Tensor<1>>,
 }
 
 impl ModuleVisitor for SumOfSquares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
-        let squares = gradient.square().sum();
+        let Some(gradient) = self.gradients.take(param) else { return };
+        let (squares, gradient) = sum_of_squares(gradient);
+        self.gradients.put(param, gradient);
         self.sum = Some(match self.sum.take() {
             Some(sum) => sum + squares,
             None => squares,
@@ -192,14 +222,95 @@ impl ModuleVisitor for SumOfSquares<'_> {
     }
 }
 
-struct Scale<'a> {
-    gradients: &'a mut GradientsParams,
+struct Update<'a> {
+    adamw: AdamW,
+    /// Mean over micro-batches and clipping, `[1]`.
     factor: Tensor<1>,
+    gradients: &'a mut Gradients,
+    moments: &'a mut [GradientsParams; 2],
+    undecayed: &'a HashSet<ParamId>,
 }
 
-impl ModuleVisitor for Scale<'_> {
+impl ModuleMapper for Update<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(gradient) = self.gradients.take(&param) else { return param };
+        let id = param.id;
+        let decay = if self.undecayed.contains(&id) { 0.0 } else { self.adamw.weight_decay };
+        let settings = AdamW { weight_decay: decay, ..self.adamw };
+        let moments = self.moments.each_mut().map(|moments| {
+            moments.remove::<D>(id).unwrap_or_else(|| gradient.zeros_like())
+        });
+        let weights = param.into_value();
+        let (weights, [m, v]) = adamw(settings, &self.factor, weights, moments, &gradient);
+        self.moments[0].register(id, m);
+        self.moments[1].register(id, v);
+        Param::initialized(id, weights)
+    }
+}
+
+/// The names of a parameter's moments.
+fn names(path: &[String]) -> [String; 2] {
+    let path = path.join(".");
+    [format!("m.{path}"), format!("v.{path}")]
+}
+
+struct Collect<'a> {
+    path: Vec<String>,
+    moments: &'a [GradientsParams; 2],
+    found: &'a mut Vec<(String, Vec<usize>, Vec<u8>)>,
+}
+
+impl ModuleVisitor for Collect<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(gradient) = self.gradients.remove::<D>(param.id) else { return };
-        self.gradients.register(param.id, gradient * self.factor.clone().unsqueeze());
+        for (name, moments) in names(&self.path).into_iter().zip(self.moments) {
+            let Some(moment) = moments.get::<D>(param.id) else { continue };
+            #[allow(clippy::disallowed_methods, reason = "saving reads back from native devices")]
+            let data = moment.to_data();
+            let values = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
+            self.found.push((name, param.dims().to_vec(), values));
+        }
+    }
+}
+
+struct Restore<'a> {
+    path: Vec<String>,
+    file: &'a SafeTensors<'a>,
+    moments: [GradientsParams; 2],
+    n_found: usize,
+    error: Option<OptimizerStateError>,
+}
+
+impl ModuleVisitor for Restore<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        for (name, moments) in names(&self.path).into_iter().zip(&mut self.moments) {
+            // A frozen parameter has none.
+            let Ok(view) = self.file.tensor(&name) else { continue };
+            if view.dtype() != Dtype::F32 || view.shape() != param.dims() {
+                let (found, expected) = (view.shape(), param.dims());
+                let message = format!("{name} has shape {found:?}; expected {expected:?}");
+                self.error.get_or_insert(OptimizerStateError(message));
+                continue;
+            }
+            let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            let data = TensorData::new(values.collect::<Vec<f32>>(), param.dims());
+            moments.register(param.id, Tensor::<D>::from_data(data, &param.val().device()));
+            self.n_found += 1;
+        }
     }
 }

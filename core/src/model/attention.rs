@@ -19,19 +19,19 @@ use crate::config::ModelConfig;
 /// Self-attention of one layer.
 #[derive(Module, Debug)]
 pub(crate) struct Attention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    query_norm: Option<Norm>,
-    key_norm: Option<Norm>,
-    n_heads: usize,
-    n_kv_heads: usize,
-    d_head: usize,
-    scale: f64,
-    softcap: Option<f64>,
+    pub(super) query: Linear,
+    pub(super) key: Linear,
+    pub(super) value: Linear,
+    pub(super) output: Linear,
+    pub(super) query_norm: Option<Norm>,
+    pub(super) key_norm: Option<Norm>,
+    pub(super) n_heads: usize,
+    pub(super) n_kv_heads: usize,
+    pub(super) d_head: usize,
+    pub(super) scale: f64,
+    pub(super) softcap: Option<f64>,
     /// Queries and keys are normalised before they are split into heads.
-    norms_all_heads: bool,
+    pub(super) norms_all_heads: bool,
 }
 
 impl Attention {

@@ -14,12 +14,12 @@ use crate::config::{Activation, ModelConfig};
 #[derive(Module, Debug)]
 pub(super) struct InputEmbedding {
     pub(super) tokens: Embedding,
-    positions: Option<Embedding>,
+    pub(super) positions: Option<Embedding>,
     /// One vector for each kind of text; a text here is of kind 0.
-    token_types: Option<Embedding>,
-    norm: Option<Norm>,
+    pub(super) token_types: Option<Embedding>,
+    pub(super) norm: Option<Norm>,
     /// Vectors of tokens are multiplied by this.
-    scale: Option<f64>,
+    pub(super) scale: Option<f64>,
 }
 
 /// Where the tokens of each row stand in their texts.
@@ -47,6 +47,16 @@ impl InputEmbedding {
 
     /// Shapes: `[batch, seq]` -> `[batch, seq, d_model]`
     pub(super) fn forward(&self, tokens: Tensor<2, Int>, at: &Positions<'_>) -> Tensor<3> {
+        normalize(self.norm.as_ref(), self.summed(tokens, at))
+    }
+
+    /// What the norm reads, of texts that begin with their rows.
+    #[cfg(feature = "distill")]
+    pub(super) fn before_norm(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        self.summed(tokens, &Positions::From(0))
+    }
+
+    fn summed(&self, tokens: Tensor<2, Int>, at: &Positions<'_>) -> Tensor<3> {
         let [_, seq] = tokens.dims();
         let mut x = self.tokens.forward(tokens);
         if let Some(scale) = self.scale {
@@ -61,7 +71,7 @@ impl InputEmbedding {
                 Positions::At(places) => positions.forward(places.clone()),
             };
         }
-        normalize(self.norm.as_ref(), x)
+        x
     }
 
     /// As [`InputEmbedding::forward`], of one token.

@@ -19,17 +19,17 @@ use crate::config::{LayerKind, ModelConfig};
 /// What it does differently from its neighbours, it carries along as its [`LayerKind`].
 #[derive(Module, Debug)]
 pub struct DecoderLayer {
-    attention_norm: Option<Norm>,
-    attention: Attention,
-    attention_post_norm: Option<Norm>,
-    attention_sum_norm: Option<Norm>,
-    mlp_norm: Option<Norm>,
-    mlp: Mlp,
-    mlp_post_norm: Option<Norm>,
-    mlp_sum_norm: Option<Norm>,
-    parallel: bool,
+    pub(super) attention_norm: Option<Norm>,
+    pub(super) attention: Attention,
+    pub(super) attention_post_norm: Option<Norm>,
+    pub(super) attention_sum_norm: Option<Norm>,
+    pub(super) mlp_norm: Option<Norm>,
+    pub(super) mlp: Mlp,
+    pub(super) mlp_post_norm: Option<Norm>,
+    pub(super) mlp_sum_norm: Option<Norm>,
+    pub(super) parallel: bool,
     #[module(skip)]
-    kind: LayerKind,
+    pub(super) kind: LayerKind,
 }
 
 impl DecoderLayer {

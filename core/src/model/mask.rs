@@ -9,12 +9,27 @@ pub struct AttentionMask {
     bias: Tensor<4>,
     /// Where each token stands in its text, `[batch, seq]`; `None` when that is its place in the row.
     depths: Option<Tensor<2, Int>>,
+    /// Whether a query may see keys after it.
+    #[cfg_attr(not(feature = "distill"), allow(dead_code, reason = "training asks"))]
+    sees_future: bool,
 }
 
 /// Finite, so that a row without any visible key becomes uniform instead of NaN.
 const HIDDEN: f32 = f32::MIN;
 
 impl AttentionMask {
+    /// `[batch or 1, 1, query, key]`: what is added to scores.
+    #[cfg(feature = "distill")]
+    pub(super) fn bias(&self) -> &Tensor<4> {
+        &self.bias
+    }
+
+    /// Whether a query may see keys after it.
+    #[cfg(feature = "distill")]
+    pub(super) fn sees_future(&self) -> bool {
+        self.sees_future
+    }
+
     /// Each of `seq` new positions sees itself and everything before it, `past` positions of a
     /// cache included.
     pub fn causal(seq: usize, past: usize, device: &Device) -> Self {
@@ -52,7 +67,7 @@ impl AttentionMask {
     pub fn both_ways(valid: Tensor<2, Int>) -> Self {
         let [batch, seq] = valid.dims();
         let padding = valid.reshape([batch, 1, 1, seq]).equal_scalar(0);
-        Self::where_hidden(padding.expand([batch, 1, seq, seq]))
+        Self { sees_future: true, ..Self::where_hidden(padding.expand([batch, 1, seq, seq])) }
     }
 
     /// Each token sees itself and what comes before it in its text, in rows of texts that share their
@@ -88,13 +103,13 @@ impl AttentionMask {
         let key = positions(0, n_keys, &device).reshape([1, 1, 1, n_keys]);
         let last_hidden = query.reshape([1, 1, n_queries, 1]) - window as i64;
         let hidden = key.lower_equal(last_hidden).expand(self.bias.dims());
-        Self { bias: self.bias.clone().mask_fill(hidden, HIDDEN), depths: None }
+        Self { bias: self.bias.clone().mask_fill(hidden, HIDDEN), depths: None, sees_future: self.sees_future }
     }
 
     fn where_hidden(hidden: Tensor<4, Bool>) -> Self {
         let shape = hidden.dims();
         let bias = Tensor::zeros(shape, &hidden.device()).mask_fill(hidden, HIDDEN);
-        Self { bias, depths: None }
+        Self { bias, depths: None, sees_future: false }
     }
 
     /// Shapes: `scores` and the result are `[batch, heads, query, key]`.

@@ -1,7 +1,12 @@
 //! The feed-forward network, gated (SwiGLU, arXiv:2002.05202) or plain.
 
+#[cfg(feature = "distill")]
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
+#[cfg(feature = "distill")]
+use burn::tensor::activation::sigmoid;
 use burn::tensor::activation::{gelu, gelu_approximate, relu, silu};
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -13,11 +18,11 @@ use crate::config::{Activation, ModelConfig};
 /// `down(act(gate(x)) * up(x))`, or `down(act(up(x)))` without a gate.
 #[derive(Module, Debug)]
 pub(crate) struct Mlp {
-    gate: Option<Linear>,
-    up: Linear,
-    down: Linear,
+    pub(super) gate: Option<Linear>,
+    pub(super) up: Linear,
+    pub(super) down: Linear,
     #[module(skip)]
-    activation: Activation,
+    pub(super) activation: Activation,
 }
 
 impl Mlp {
@@ -67,6 +72,33 @@ impl Activation {
             Self::GeluTanh => gelu_approximate(x),
             Self::Relu => relu(x),
         }
+    }
+
+    /// Its value and its derivative.
+    #[cfg(feature = "distill")]
+    pub(super) fn with_slope(self, x: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        let value = self.apply(x.clone());
+        let slope = match self {
+            Self::Silu => {
+                let sigmoid = sigmoid(x.clone());
+                sigmoid.clone() + value.clone() * (-sigmoid + 1.0)
+            }
+            Self::Gelu => {
+                let below = (x.clone() * FRAC_1_SQRT_2).erf() * 0.5 + 0.5;
+                let density = (x.clone().square() * -0.5).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
+                below + x * density
+            }
+            Self::GeluTanh => {
+                const CUBIC: f64 = 0.044_715;
+                let root = FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
+                let squared = x.clone().square();
+                let tanh = ((squared.clone() * CUBIC + 1.0) * x.clone() * root).tanh();
+                let inner = (squared * (3.0 * CUBIC) + 1.0) * root;
+                (tanh.clone() + 1.0) * 0.5 + x * (-tanh.square() + 1.0) * inner * 0.5
+            }
+            Self::Relu => x.greater_scalar(0.0).float(),
+        };
+        (value, slope)
     }
 
     /// As [`Activation::apply`]: burn's own, so that both paths have the same approximations.

@@ -4,12 +4,14 @@
 //! that.
 
 mod attention;
+#[cfg(feature = "distill")]
+pub(crate) mod backward;
 mod cache;
 mod context;
 mod decode;
 mod ends;
 #[cfg(feature = "distill")]
-pub(crate) mod graph;
+pub(crate) mod ids;
 mod layer;
 mod linear;
 mod mask;
@@ -161,13 +163,7 @@ impl LanguageModel {
     }
 
     pub fn device(&self) -> Device {
-        self.embedding.tokens.weight.device().inner()
-    }
-
-    /// The same weights, off the training graph.
-    #[cfg(feature = "distill")]
-    pub(crate) fn without_gradients(self) -> Self {
-        graph::off_graph(self)
+        self.embedding.tokens.weight.device()
     }
 
     /// What layers of this model need for a text of `seq` positions, on the model's device.

@@ -12,11 +12,11 @@ use crate::config::ModelConfig;
 /// A norm over the last dimension; [`NormKind`] says which.
 #[derive(Module, Debug)]
 pub(crate) struct Norm {
-    gamma: Param<Tensor<1>>,
-    beta: Option<Param<Tensor<1>>>,
-    epsilon: f64,
+    pub(super) gamma: Param<Tensor<1>>,
+    pub(super) beta: Option<Param<Tensor<1>>>,
+    pub(super) epsilon: f64,
     #[module(skip)]
-    kind: NormKind,
+    pub(super) kind: NormKind,
 }
 
 impl Norm {

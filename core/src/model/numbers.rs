@@ -27,11 +27,14 @@ impl ModuleVisitor for Search {
 
 #[cfg(feature = "flex")]
 pub(super) use on_flex::numbers;
+#[cfg(all(feature = "flex", feature = "distill"))]
+pub(super) use on_flex::change;
 
 #[cfg(feature = "flex")]
 mod on_flex {
     use burn::backend::{
-        BackendTensor, BackendTypes, DispatchAutodiffContext, DispatchTensorKind, Flex,
+        BackendTensor, BackendTypes, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind,
+        Flex,
     };
     use burn::tensor::{DType, Tensor};
 
@@ -52,6 +55,30 @@ mod on_flex {
                 (tensor.dtype() == DType::F32).then_some(Numbers(tensor))
             }
             _ => None,
+        }
+    }
+
+    /// Changes the numbers of a tensor in place, or in a copy where others share them; the tensor
+    /// itself as an error where they are not found.
+    #[cfg(feature = "distill")]
+    pub(in crate::model) fn change<const D: usize>(
+        tensor: Tensor<D>,
+        act: impl FnOnce(&mut [f32]),
+    ) -> Result<Tensor<D>, Tensor<D>> {
+        if !numbers(&tensor).is_some_and(|numbers| numbers.get().is_some()) {
+            return Err(tensor);
+        }
+        let DispatchTensor { kind, autodiff } = tensor.into_dispatch();
+        #[allow(unreachable_patterns, reason = "there may be no other backend")]
+        match kind {
+            DispatchTensorKind::Flex(BackendTensor::Float(mut tensor)) => {
+                if let Some((start, end)) = tensor.layout().contiguous_offsets() {
+                    act(&mut tensor.storage_mut::<f32>()[start..end]);
+                }
+                let kind = DispatchTensorKind::Flex(BackendTensor::Float(tensor));
+                Ok(Tensor::from_dispatch(DispatchTensor { kind, autodiff }))
+            }
+            kind => Err(Tensor::from_dispatch(DispatchTensor { kind, autodiff })),
         }
     }
 
@@ -78,6 +105,8 @@ mod on_flex {
 
 #[cfg(not(feature = "flex"))]
 pub(super) use elsewhere::numbers;
+#[cfg(all(not(feature = "flex"), feature = "distill"))]
+pub(super) use elsewhere::change;
 
 #[cfg(not(feature = "flex"))]
 mod elsewhere {
@@ -88,6 +117,14 @@ mod elsewhere {
 
     pub(in crate::model) fn numbers<const D: usize>(_tensor: &Tensor<D>) -> Option<Numbers> {
         None
+    }
+
+    #[cfg(feature = "distill")]
+    pub(in crate::model) fn change<const D: usize>(
+        tensor: Tensor<D>,
+        _act: impl FnOnce(&mut [f32]),
+    ) -> Result<Tensor<D>, Tensor<D>> {
+        Err(tensor)
     }
 
     impl Numbers {

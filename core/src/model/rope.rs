@@ -69,6 +69,18 @@ impl RotaryTable {
         x * self.cos.clone() + turned * self.sin.clone()
     }
 
+    /// The inverse of [`RotaryTable::rotate`] but for its scale, which is applied again: the gradient.
+    #[cfg(feature = "distill")]
+    pub(super) fn rotate_back(&self, x: Tensor<4>) -> Tensor<4> {
+        Self { cos: self.cos.clone(), sin: -self.sin.clone() }.rotate(x)
+    }
+
+    /// Cosines and sines, `[batch or 1, 1, seq, d_rotated]`.
+    #[cfg(feature = "distill")]
+    pub(super) fn tables(&self) -> [&Tensor<4>; 2] {
+        [&self.cos, &self.sin]
+    }
+
     /// As [`RotaryTable::rotate`], of the heads of one position, in place.
     pub(super) fn rotate_heads(&self, heads: &mut [f32], d_head: usize, position: usize) {
         let d_rotated = self.cos.dims()[3];

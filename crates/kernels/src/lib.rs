@@ -4,6 +4,10 @@
 //! It has only loops that the compiler vectorizes. None of them is inlined: in a caller that is
 //! compiled for size they would be, too.
 
+mod blocks;
+mod exp;
+pub mod train;
+
 /// Streams in which a matrix is read: several are faster than one.
 const N_STREAMS: usize = 4;
 

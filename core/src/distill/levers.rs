@@ -1,0 +1,20 @@
+//! What a step of training trades for memory.
+
+/// How a step is computed; its result is the same for all of them, but for rounding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Levers {
+    /// Recompute a layer from its input when its turn in the backward pass comes, instead of keeping
+    /// what it needs from the forward pass.
+    pub recomputes: bool,
+    /// Positions whose logits exist at a time.
+    pub head_chunk: usize,
+    /// Queries whose attention scores exist at a time.
+    pub query_block: usize,
+}
+
+impl Default for Levers {
+    /// The least memory.
+    fn default() -> Self {
+        Self { recomputes: true, head_chunk: 128, query_block: 256 }
+    }
+}

@@ -1,0 +1,54 @@
+//! Gradients by parameter, summed over micro-batches.
+
+use std::collections::HashSet;
+
+use burn::module::{Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::Tensor;
+
+use super::ops::add;
+
+/// The gradients of a model's parameters, on its device.
+#[derive(Default)]
+pub(crate) struct Gradients {
+    sums: GradientsParams,
+    frozen: HashSet<ParamId>,
+}
+
+impl Gradients {
+    /// None yet; those of `frozen` parameters are never computed.
+    pub(crate) fn new(frozen: HashSet<ParamId>) -> Self {
+        Self { sums: GradientsParams::new(), frozen }
+    }
+
+    /// Whether the gradient of a parameter is of any use.
+    pub(crate) fn wants<const D: usize>(&self, param: &Param<Tensor<D>>) -> bool {
+        !self.frozen.contains(&param.id)
+    }
+
+    /// Adds to the gradient of a parameter, unless it is frozen.
+    pub(crate) fn add<const D: usize>(
+        &mut self,
+        param: &Param<Tensor<D>>,
+        gradient: impl FnOnce() -> Tensor<D>,
+    ) {
+        if self.wants(param) {
+            let gradient = gradient();
+            let sum = match self.sums.remove::<D>(param.id) {
+                Some(sum) => add(sum, &gradient),
+                None => gradient,
+            };
+            self.sums.register(param.id, sum);
+        }
+    }
+
+    /// Takes the gradient of a parameter out; `None` where it has none.
+    pub(crate) fn take<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Option<Tensor<D>> {
+        self.sums.remove(param.id)
+    }
+
+    /// Puts back what [`Gradients::take`] took.
+    pub(crate) fn put<const D: usize>(&mut self, param: &Param<Tensor<D>>, gradient: Tensor<D>) {
+        self.sums.register(param.id, gradient);
+    }
+}

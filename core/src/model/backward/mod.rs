@@ -1,0 +1,114 @@
+//! Gradients without a graph.
+//!
+//! Each part of a model has a `forward_keeping`, which computes as `forward` does and keeps what its
+//! `backward` needs, and a `backward`, which takes the gradient with respect to the output, adds those
+//! of its parameters to [`Gradients`] and returns that with respect to the input. So memory is known
+//! beforehand, and a layer can be recomputed from its input when its turn comes.
+//!
+//! Hidden states are rows here, `[batch * seq, d_model]`. Tests compare every architecture's gradients
+//! with those of burn's automatic differentiation.
+
+mod attention;
+mod ends;
+mod gradients;
+mod layer;
+mod mlp;
+mod ops;
+mod step;
+
+pub(crate) use gradients::Gradients;
+pub(crate) use layer::KeptLayer;
+pub(crate) use step::{AdamW, HeadRow, adamw, cosine_distance, head_loss, sum_of_squares};
+
+use burn::tensor::{Int, Tensor};
+
+use super::mask::AttentionMask;
+use super::{Context, LanguageModel};
+
+/// What all layers of a pass over some rows need.
+pub(crate) struct Pass {
+    pub(crate) context: Context,
+    /// Rows of the batch.
+    pub(crate) batch: usize,
+    /// Positions of each.
+    pub(crate) seq: usize,
+    /// Queries that are computed together: their scores are `[batch, heads, queries, seq]`.
+    pub(crate) query_block: usize,
+}
+
+impl Pass {
+    pub(crate) fn new(
+        model: &LanguageModel,
+        [batch, seq]: [usize; 2],
+        mask: &AttentionMask,
+        query_block: usize,
+    ) -> Self {
+        Self { context: model.context(seq, mask), batch, seq, query_block: query_block.max(1) }
+    }
+}
+
+impl LanguageModel {
+    /// The rows before the first layer. Shapes: `[batch, seq]` -> `[batch * seq, d_model]`
+    pub(crate) fn embed_rows(&self, tokens: &Tensor<2, Int>) -> Tensor<2> {
+        let [batch, seq] = tokens.dims();
+        self.embed(tokens.clone(), 0).reshape([batch * seq, self.config.d_model])
+    }
+
+    /// Adds the gradients of everything before the first layer, from that of its rows.
+    pub(crate) fn embed_backward(
+        &self,
+        tokens: &Tensor<2, Int>,
+        gradient: Tensor<2>,
+        gradients: &mut Gradients,
+    ) {
+        self.embedding.backward(tokens, gradient, gradients);
+    }
+
+    /// The final norm of rows.
+    pub(crate) fn normalize_rows(&self, x: &Tensor<2>) -> Tensor<2> {
+        match &self.norm {
+            Some(norm) => ops::norm(norm, x),
+            None => x.clone(),
+        }
+    }
+
+    /// The gradient with respect to the input of the final norm.
+    pub(crate) fn normalize_backward(
+        &self,
+        x: &Tensor<2>,
+        gradient: Tensor<2>,
+        gradients: &mut Gradients,
+    ) -> Tensor<2> {
+        match &self.norm {
+            Some(norm) => ops::norm_backward(norm, x, gradient, gradients),
+            None => gradient,
+        }
+    }
+}
+
+impl LanguageModel {
+    /// Logits of normalized rows. Shapes: `[rows, d_model]` -> `[rows, vocab]`
+    ///
+    /// # Panics
+    /// For a masked language model, whose head is more than a matrix.
+    pub(crate) fn head_logits(&self, states: &Tensor<2>) -> Tensor<2> {
+        assert!(self.transform.is_none(), "masked language models are not distilled");
+        self.logits(states.clone())
+    }
+
+    /// Adds the gradient of the head's matrix; returns that of the states. `logits` are those that
+    /// [`LanguageModel::head_logits`] gave, where a softcap has changed them.
+    pub(crate) fn head_backward(
+        &self,
+        states: &Tensor<2>,
+        gradient: Tensor<2>,
+        gradients: &mut Gradients,
+    ) -> Tensor<2> {
+        let param = match &self.head {
+            Some(head) => &head.weight,
+            None => &self.embedding.tokens.weight,
+        };
+        gradients.add(param, || gradient.clone().transpose().matmul(states.clone()));
+        gradient.matmul(param.val())
+    }
+}

@@ -1,0 +1,234 @@
+//! The steps between products of matrices: in one go on the numbers of burn's CPU backend, composed of
+//! burn's operations on any other device.
+
+use boomerang_kernels::train as kernels;
+use burn::nn::Linear;
+use burn::tensor::{Tensor, TensorData};
+
+use super::super::norm::Norm;
+use super::super::numbers::{change, numbers};
+use super::super::rope::RotaryTable;
+use super::Gradients;
+use crate::architecture::NormKind;
+use crate::config::Activation;
+
+/// `x + y`; the numbers of `x` are changed where nobody else has them.
+pub(crate) fn add<const D: usize>(x: Tensor<D>, y: &Tensor<D>) -> Tensor<D> {
+    let Some(other) = numbers(y) else { return x + y.clone() };
+    let Some(other) = other.get() else { return x + y.clone() };
+    change(x, |x| kernels::add(x, other)).unwrap_or_else(|x| x + y.clone())
+}
+
+/// Shapes: `[rows, d_input]` -> `[rows, d_output]`
+pub(super) fn linear(layer: &Linear, x: &Tensor<2>) -> Tensor<2> {
+    layer.forward(x.clone())
+}
+
+/// The gradient with respect to `x`; `None` when nobody `wants` it.
+pub(super) fn linear_backward(
+    layer: &Linear,
+    x: &Tensor<2>,
+    gradient: &Tensor<2>,
+    gradients: &mut Gradients,
+) -> Tensor<2> {
+    gradients.add(&layer.weight, || x.clone().transpose().matmul(gradient.clone()));
+    if let Some(bias) = &layer.bias {
+        gradients.add(bias, || gradient.clone().sum_dim(0).squeeze_dim(0));
+    }
+    gradient.clone().matmul(layer.weight.val().transpose())
+}
+
+/// Shapes: `[rows, size]` in and out.
+pub(super) fn norm(norm: &Norm, x: &Tensor<2>) -> Tensor<2> {
+    fused_norm(norm, x).unwrap_or_else(|| norm.forward(x.clone()))
+}
+
+fn fused_norm(norm: &Norm, x: &Tensor<2>) -> Option<Tensor<2>> {
+    let (input, scale) = (numbers(x)?, numbers(&norm.scale())?);
+    let (input, scale) = (input.get()?, scale.get()?);
+    let beta = match &norm.beta {
+        Some(beta) => Some(numbers(&beta.val())?),
+        None => None,
+    };
+    let beta = match &beta {
+        Some(beta) => Some(beta.get()?),
+        None => None,
+    };
+    let mut y = vec![0.0; input.len()];
+    kernels::norm(norm.shape(), input, scale, beta, &mut y);
+    Some(like(x, y))
+}
+
+/// The gradient with respect to `x`. Shapes: all `[rows, size]`.
+pub(super) fn norm_backward(
+    norm: &Norm,
+    x: &Tensor<2>,
+    gradient: Tensor<2>,
+    gradients: &mut Gradients,
+) -> Tensor<2> {
+    let [dx, dgamma, dbeta] = fused_norm_backward(norm, x, &gradient)
+        .unwrap_or_else(|| composed_norm_backward(norm, x, gradient));
+    gradients.add(&norm.gamma, || dgamma.squeeze_dim(0));
+    if let Some(beta) = &norm.beta {
+        gradients.add(beta, || dbeta.squeeze_dim(0));
+    }
+    dx
+}
+
+fn fused_norm_backward(norm: &Norm, x: &Tensor<2>, gradient: &Tensor<2>) -> Option<[Tensor<2>; 3]> {
+    let (input, scale, given) = (numbers(x)?, numbers(&norm.scale())?, numbers(gradient)?);
+    let (input, scale, given) = (input.get()?, scale.get()?, given.get()?);
+    let mut dx = vec![0.0; input.len()];
+    let sums = kernels::norm_backward(norm.shape(), input, scale, given, &mut dx);
+    let [dgamma, dbeta] = sums.map(|sum| {
+        let shape = [1, sum.len()];
+        Tensor::from_data(TensorData::new(sum, shape), &x.device())
+    });
+    Some([like(x, dx), dgamma, dbeta])
+}
+
+fn composed_norm_backward(norm: &Norm, x: &Tensor<2>, gradient: Tensor<2>) -> [Tensor<2>; 3] {
+    let shape = norm.shape();
+    let centered = match shape.centers {
+        true => x.clone() - x.clone().mean_dim(1),
+        false => x.clone(),
+    };
+    let inverse = (centered.clone().square().mean_dim(1) + shape.epsilon).sqrt().recip();
+    let normalized = centered * inverse.clone();
+    let dgamma = (gradient.clone() * normalized.clone()).sum_dim(0);
+    let dbeta = gradient.clone().sum_dim(0);
+    let scaled = gradient * norm.scale().unsqueeze();
+    let along = (scaled.clone() * normalized.clone()).mean_dim(1);
+    let mut dx = scaled.clone() - normalized * along;
+    if shape.centers {
+        dx = dx - scaled.mean_dim(1);
+    }
+    [dx * inverse, dgamma, dbeta]
+}
+
+/// `activation(gate) * up`, or `activation(gate)`.
+pub(super) fn gated(activation: Activation, gate: &Tensor<2>, up: Option<&Tensor<2>>) -> Tensor<2> {
+    fused_gated(activation, gate, up).unwrap_or_else(|| {
+        let active = activation.apply(gate.clone());
+        match up {
+            Some(up) => active * up.clone(),
+            None => active,
+        }
+    })
+}
+
+fn fused_gated(
+    activation: Activation,
+    gate: &Tensor<2>,
+    up: Option<&Tensor<2>>,
+) -> Option<Tensor<2>> {
+    let of_gate = numbers(gate)?;
+    let of_up = match up {
+        Some(up) => Some(numbers(up)?),
+        None => None,
+    };
+    let of_up = match &of_up {
+        Some(up) => Some(up.get()?),
+        None => None,
+    };
+    let of_gate = of_gate.get()?;
+    let mut y = vec![0.0; of_gate.len()];
+    kernels::gated(kernel_of(activation), of_gate, of_up, &mut y);
+    Some(like(gate, y))
+}
+
+/// The gradients with respect to gate and up.
+pub(super) fn gated_backward(
+    activation: Activation,
+    gate: &Tensor<2>,
+    up: Option<&Tensor<2>>,
+    gradient: Tensor<2>,
+) -> (Tensor<2>, Option<Tensor<2>>) {
+    if let Some(found) = fused_gated_backward(activation, gate, up, &gradient) {
+        return found;
+    }
+    let (value, slope) = activation.with_slope(gate.clone());
+    match up {
+        Some(up) => {
+            (gradient.clone() * up.clone() * slope, Some(gradient * value))
+        }
+        None => (gradient * slope, None),
+    }
+}
+
+fn fused_gated_backward(
+    activation: Activation,
+    gate: &Tensor<2>,
+    up: Option<&Tensor<2>>,
+    gradient: &Tensor<2>,
+) -> Option<(Tensor<2>, Option<Tensor<2>>)> {
+    let (of_gate, given) = (numbers(gate)?, numbers(gradient)?);
+    let mut dgate = given.get()?.to_vec();
+    let mut dup = match up {
+        Some(up) => Some(numbers(up)?.get()?.to_vec()),
+        None => None,
+    };
+    kernels::gated_backward(kernel_of(activation), of_gate.get()?, dup.as_deref_mut(), &mut dgate);
+    Some((like(gate, dgate), dup.map(|dup| like(gate, dup))))
+}
+
+fn kernel_of(activation: Activation) -> kernels::Activation {
+    match activation {
+        Activation::Silu => kernels::Activation::Silu,
+        Activation::Gelu => kernels::Activation::Gelu,
+        Activation::GeluTanh => kernels::Activation::GeluTanh,
+        Activation::Relu => kernels::Activation::Relu,
+    }
+}
+
+/// The heads of rows, rotated, or rotated back with a `sign` of -1.
+///
+/// Shapes: `x` and the result are `[batch * seq, heads * d_head]`.
+pub(super) fn rotate(
+    rope: &RotaryTable,
+    x: Tensor<2>,
+    [batch, seq, d_head]: [usize; 3],
+    sign: f32,
+) -> Tensor<2> {
+    let [n_rows, width] = x.dims();
+    let [cos, sin] = rope.tables();
+    let is_shared = cos.dims()[0] == 1;
+    let fused = |x: Tensor<2>| {
+        let (Some(cos_numbers), Some(sin_numbers)) = (numbers(cos), numbers(sin)) else {
+            return Err(x);
+        };
+        let (Some(of_cos), Some(of_sin)) = (cos_numbers.get(), sin_numbers.get()) else {
+            return Err(x);
+        };
+        let widths = [width, d_head, cos.dims()[3]];
+        let position = |row: usize| if is_shared { row % seq } else { row };
+        change(x, |x| kernels::rotate_rows(x, widths, [of_cos, of_sin], position, sign))
+    };
+    fused(x).unwrap_or_else(|x| {
+        let heads = x.reshape([batch, seq, width / d_head, d_head]).swap_dims(1, 2);
+        let turned = if sign < 0.0 { rope.rotate_back(heads) } else { rope.rotate(heads) };
+        turned.swap_dims(1, 2).reshape([n_rows, width])
+    })
+}
+
+/// A tensor of the same shape on the same device.
+pub(super) fn like<const D: usize>(x: &Tensor<D>, values: Vec<f32>) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, x.dims()), &x.device())
+}
+
+impl Norm {
+    /// What normalized numbers are multiplied by, `[size]`.
+    fn scale(&self) -> Tensor<1> {
+        match self.kind {
+            NormKind::RmsAroundOne => self.gamma.val() + 1.0,
+            NormKind::Rms | NormKind::Layer => self.gamma.val(),
+        }
+    }
+
+    fn shape(&self) -> kernels::NormShape {
+        kernels::NormShape {
+            epsilon: self.epsilon as f32,
+            centers: self.kind == NormKind::Layer,
+        }
+    }
+}
