@@ -73,7 +73,7 @@ pub(super) fn Part(control: Control, limits: Signal<Limits>, children: Children)
     view! {
         <div class="part" data-part=control.name() hidden=is_hidden>
             <Show when=move || is_locked.get()>
-                <p class="quiet locked">"Locked here"</p>
+                <p class="quiet locked">"Locked"</p>
             </Show>
             <div class="part" inert=move || is_locked.get()>
                 {children()}
