@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+mod allocator;
 pub mod args;
 pub mod cli;
 mod cli_examples;
@@ -27,6 +28,7 @@ pub use cli::{Cli, Command};
 
 /// Runs the command of this process's arguments, and prints the error if it fails.
 pub fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     logger::install();
     let outcome = match Cli::try_parse() {
         Ok(cli) => run(cli),

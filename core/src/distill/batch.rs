@@ -3,9 +3,9 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::config::ModelConfig;
 #[cfg(feature = "distill")]
 use super::loss::KlPositions;
+use crate::config::ModelConfig;
 use crate::model::AttentionMask;
 #[cfg(feature = "distill")]
 use crate::model::backward::HeadRow;

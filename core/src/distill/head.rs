@@ -48,7 +48,8 @@ pub(super) fn head_backward(
     for start in (0..n_rows).step_by(chunk.max(1)) {
         let len = chunk.max(1).min(n_rows - start);
         let own = states.clone().narrow(0, start, len);
-        let teacher = teacher.map(|(model, states)| model.logits(states.clone().narrow(0, start, len)));
+        let teacher =
+            teacher.map(|(model, states)| model.logits(states.clone().narrow(0, start, len)));
         let of_rows = &rows.rows[start..start + len];
         let logits = student.head_logits(&own);
         let capped = student.config().logit_softcap.map(|cap| (cap, logits.clone()));
@@ -96,8 +97,9 @@ fn losses(
     );
     let (student, teacher) = match fused {
         Ok((sums, gradient)) => {
-            let [cross_entropy, kl] = sums
-                .map(|sum| Tensor::<2>::from_data(TensorData::new(vec![sum as f32], [1, 1]), &device));
+            let [cross_entropy, kl] = sums.map(|sum| {
+                Tensor::<2>::from_data(TensorData::new(vec![sum as f32], [1, 1]), &device)
+            });
             return [cross_entropy, kl, gradient];
         }
         Err(given) => given,
@@ -125,8 +127,7 @@ fn losses(
         let of_teacher = softmax(teacher / temperature, 1);
         let divergence = (of_teacher.clone() * (other - own.clone())).sum_dim(1);
         kl = (divergence * counts.clone()).sum().reshape([1, 1]) * (temperature * temperature);
-        gradient = gradient
-            + (own.exp() - of_teacher) * counts * (of_rows_weight * temperature);
+        gradient = gradient + (own.exp() - of_teacher) * counts * (of_rows_weight * temperature);
     }
     [cross_entropy, kl, gradient]
 }

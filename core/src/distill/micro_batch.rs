@@ -56,7 +56,14 @@ pub(super) fn backward(
     let states = student.normalize_rows(&x);
 
     let mut parts: Vec<(LossTerm, Vec<Tensor<1>>)> = Vec::new();
-    let mut gradient = head(student, &states, imitated.as_ref(), batch, (weights, levers), (&mut parts, gradients));
+    let mut gradient = head(
+        student,
+        &states,
+        imitated.as_ref(),
+        batch,
+        (weights, levers),
+        (&mut parts, gradients),
+    );
     let aligning = Aligning::new(weights, imitated.as_ref(), batch, &tensors);
     let mut distances = Vec::new();
     gradient = aligning.add(student.n_layers(), &states, gradient, &mut distances);
@@ -187,8 +194,7 @@ impl<'a> Aligning<'a> {
             let teacher = self.teacher.and_then(|states| states.aligned[other].as_ref());
             let (true, Some(teacher)) = (own == state, teacher) else { continue };
             let counts = &self.is_token;
-            let (sum, changed) =
-                cosine_distance(student, teacher, counts, self.weight, gradient);
+            let (sum, changed) = cosine_distance(student, teacher, counts, self.weight, gradient);
             gradient = changed;
             distances.push((number, sum / self.n_tokens as f64));
         }

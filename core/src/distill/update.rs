@@ -237,9 +237,10 @@ impl ModuleMapper for Update<'_> {
         let id = param.id;
         let decay = if self.undecayed.contains(&id) { 0.0 } else { self.adamw.weight_decay };
         let settings = AdamW { weight_decay: decay, ..self.adamw };
-        let moments = self.moments.each_mut().map(|moments| {
-            moments.remove::<D>(id).unwrap_or_else(|| gradient.zeros_like())
-        });
+        let moments = self
+            .moments
+            .each_mut()
+            .map(|moments| moments.remove::<D>(id).unwrap_or_else(|| gradient.zeros_like()));
         let weights = param.into_value();
         let (weights, [m, v]) = adamw(settings, &self.factor, weights, moments, &gradient);
         self.moments[0].register(id, m);
@@ -307,7 +308,8 @@ impl ModuleVisitor for Restore<'_> {
                 self.error.get_or_insert(OptimizerStateError(message));
                 continue;
             }
-            let values = view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+            let values =
+                view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
             let data = TensorData::new(values.collect::<Vec<f32>>(), param.dims());
             moments.register(param.id, Tensor::<D>::from_data(data, &param.val().device()));
             self.n_found += 1;

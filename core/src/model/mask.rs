@@ -103,7 +103,11 @@ impl AttentionMask {
         let key = positions(0, n_keys, &device).reshape([1, 1, 1, n_keys]);
         let last_hidden = query.reshape([1, 1, n_queries, 1]) - window as i64;
         let hidden = key.lower_equal(last_hidden).expand(self.bias.dims());
-        Self { bias: self.bias.clone().mask_fill(hidden, HIDDEN), depths: None, sees_future: self.sees_future }
+        Self {
+            bias: self.bias.clone().mask_fill(hidden, HIDDEN),
+            depths: None,
+            sees_future: self.sees_future,
+        }
     }
 
     fn where_hidden(hidden: Tensor<4, Bool>) -> Self {

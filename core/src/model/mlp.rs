@@ -85,7 +85,8 @@ impl Activation {
             }
             Self::Gelu => {
                 let below = (x.clone() * FRAC_1_SQRT_2).erf() * 0.5 + 0.5;
-                let density = (x.clone().square() * -0.5).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
+                let density =
+                    (x.clone().square() * -0.5).exp() * (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
                 below + x * density
             }
             Self::GeluTanh => {

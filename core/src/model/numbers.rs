@@ -25,10 +25,10 @@ impl ModuleVisitor for Search {
     }
 }
 
-#[cfg(feature = "flex")]
-pub(super) use on_flex::numbers;
 #[cfg(all(feature = "flex", feature = "distill"))]
 pub(super) use on_flex::change;
+#[cfg(feature = "flex")]
+pub(super) use on_flex::numbers;
 
 #[cfg(feature = "flex")]
 mod on_flex {
@@ -103,10 +103,10 @@ mod on_flex {
     }
 }
 
-#[cfg(not(feature = "flex"))]
-pub(super) use elsewhere::numbers;
 #[cfg(all(not(feature = "flex"), feature = "distill"))]
 pub(super) use elsewhere::change;
+#[cfg(not(feature = "flex"))]
+pub(super) use elsewhere::numbers;
 
 #[cfg(not(feature = "flex"))]
 mod elsewhere {

@@ -19,8 +19,8 @@ pub(crate) fn exp(x: f32) -> f32 {
     sum = sum * rest + 1.398_2e-3;
     sum = sum * rest + 8.333_452e-3;
     sum = sum * rest + 4.166_579_6e-2;
-    sum = sum * rest + 1.666_666_5e-1;
-    sum = sum * rest + 5.000_000_1e-1;
+    sum = sum * rest + 0.166_666_65;
+    sum = sum * rest + 0.5;
     let power = sum * rest * rest + rest + 1.0;
     let scale = f32::from_bits(((whole as i32 + 127) as u32) << 23);
     if x < -87.3 { 0.0 } else { power * scale }

@@ -37,8 +37,7 @@ impl DecoderLayer {
         let attended = through(self.attention_post_norm.as_ref(), &attended_before);
         let kept = |norm: &Option<Norm>, x: &Tensor<2>| norm.is_some().then(|| x.clone());
         if self.parallel {
-            let (fed_before, mlp) =
-                self.mlp.forward_keeping(through(self.mlp_norm.as_ref(), &x));
+            let (fed_before, mlp) = self.mlp.forward_keeping(through(self.mlp_norm.as_ref(), &x));
             let fed = through(self.mlp_post_norm.as_ref(), &fed_before);
             let y = add(add(attended, &x), &fed);
             let kept = KeptLayer {
@@ -55,8 +54,7 @@ impl DecoderLayer {
         }
         let attention_sum = add(attended, &x);
         let between = through(self.attention_sum_norm.as_ref(), &attention_sum);
-        let (fed_before, mlp) =
-            self.mlp.forward_keeping(through(self.mlp_norm.as_ref(), &between));
+        let (fed_before, mlp) = self.mlp.forward_keeping(through(self.mlp_norm.as_ref(), &between));
         let fed = through(self.mlp_post_norm.as_ref(), &fed_before);
         let mlp_sum = add(fed, &between);
         let y = through(self.mlp_sum_norm.as_ref(), &mlp_sum);
@@ -88,8 +86,7 @@ impl DecoderLayer {
         let of_normalized = self.mlp.backward(mlp, &of_fed, gradients);
         drop(of_fed);
         let of_attended = if self.parallel {
-            let by_mlp =
-                back(self.mlp_norm.as_ref(), Some(x.clone()), of_normalized, gradients);
+            let by_mlp = back(self.mlp_norm.as_ref(), Some(x.clone()), of_normalized, gradients);
             let of_attended = of_sum.clone();
             return self.attention_backward(
                 (x, attention, attended),
@@ -115,15 +112,9 @@ impl DecoderLayer {
         pass: &Pass,
         gradients: &mut Gradients,
     ) -> Tensor<2> {
-        let of_attended =
-            back(self.attention_post_norm.as_ref(), attended, of_attended, gradients);
-        let of_normalized = self.attention.backward(
-            attention,
-            &of_attended,
-            pass,
-            self.positions(pass),
-            gradients,
-        );
+        let of_attended = back(self.attention_post_norm.as_ref(), attended, of_attended, gradients);
+        let of_normalized =
+            self.attention.backward(attention, &of_attended, pass, self.positions(pass), gradients);
         let by_attention = back(self.attention_norm.as_ref(), Some(x), of_normalized, gradients);
         add(direct, &by_attention)
     }

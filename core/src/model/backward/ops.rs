@@ -149,9 +149,7 @@ pub(super) fn gated_backward(
     }
     let (value, slope) = activation.with_slope(gate.clone());
     match up {
-        Some(up) => {
-            (gradient.clone() * up.clone() * slope, Some(gradient * value))
-        }
+        Some(up) => (gradient.clone() * up.clone() * slope, Some(gradient * value)),
         None => (gradient * slope, None),
     }
 }
@@ -226,9 +224,6 @@ impl Norm {
     }
 
     fn shape(&self) -> kernels::NormShape {
-        kernels::NormShape {
-            epsilon: self.epsilon as f32,
-            centers: self.kind == NormKind::Layer,
-        }
+        kernels::NormShape { epsilon: self.epsilon as f32, centers: self.kind == NormKind::Layer }
     }
 }

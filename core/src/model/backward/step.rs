@@ -114,7 +114,9 @@ pub(crate) fn adamw<const D: usize>(
         let changed = change(weights, |weights| {
             m = m.take().and_then(|m| {
                 let changed = change(m, |m| {
-                    v = v.take().and_then(|v| change(v, |v| settings.step(weights, m, v, gradient)).ok());
+                    v = v
+                        .take()
+                        .and_then(|v| change(v, |v| settings.step(weights, m, v, gradient)).ok());
                 });
                 changed.ok()
             });
@@ -128,8 +130,7 @@ pub(crate) fn adamw<const D: usize>(
     let m = m * beta_1 + gradient.clone() * (1.0 - beta_1);
     let v = v * beta_2 + gradient.square() * (1.0 - beta_2);
     let [of_m, of_v] = settings.corrections.map(f64::from);
-    let (learning_rate, epsilon) =
-        (f64::from(settings.learning_rate), f64::from(settings.epsilon));
+    let (learning_rate, epsilon) = (f64::from(settings.learning_rate), f64::from(settings.epsilon));
     let update = (m.clone() / of_m) / ((v.clone() / of_v).sqrt() + epsilon);
     let kept = 1.0 - learning_rate * f64::from(settings.weight_decay);
     (weights * kept - update * learning_rate, [m, v])
