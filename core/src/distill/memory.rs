@@ -1,41 +1,62 @@
 //! How much memory a step of training takes on a device that computes in f32.
 //!
-//! An estimate from sizes alone, within a fifth of what was measured on the CPU: good enough to refuse
-//! what cannot fit before anything is allocated.
+//! Counted from sizes alone, buffer by buffer, so that what cannot fit is refused before anything is
+//! allocated, and [`Levers`] can be chosen.
 
+use super::Levers;
 use crate::config::ModelConfig;
 
-/// Numbers that autodiff keeps of a layer, in multiples of what they are as large as.
-const KEPT_STATES: u64 = 10;
-const KEPT_INNER_STATES: u64 = 4;
-const KEPT_SCORES: u64 = 3;
-
-/// Logits of the student with their softmax, logarithm and gradient, and those of the teacher.
-const KEPT_LOGITS: u64 = 4;
-const KEPT_TEACHER_LOGITS: u64 = 3;
-
 /// Weights, their gradients, and the two moments of AdamW.
-const KEPT_WEIGHTS: u64 = 4;
+const PER_PARAMETER: u64 = 4;
+
+/// Rows as wide as the model that a layer keeps for its backward pass: its input, queries, what the
+/// output matrix reads, the sum in between, and what the norms gave.
+const KEPT_STATES: u64 = 6;
+/// Rows as wide as the inner layer: before the activation, and what that is multiplied by.
+const KEPT_INNER_STATES: u64 = 2;
+/// Rows that exist only while a layer's turn in the backward pass lasts.
+const PASSING_STATES: u64 = 4;
+const PASSING_INNER_STATES: u64 = 4;
+/// Scores of a block of queries, their weights, and the gradient of these.
+const SCORES: u64 = 3;
 
 /// Bytes of a step: weights, gradients and optimizer of `model`, the weights of the `teacher`, and what
-/// a micro-batch of `n_sequences` times `seq` tokens keeps for the backward pass.
+/// a micro-batch of `n_sequences` times `seq` tokens needs with these levers.
 pub fn step_bytes(
     model: &ModelConfig,
     teacher: Option<&ModelConfig>,
-    n_sequences: usize,
-    seq: usize,
+    [n_sequences, seq]: [usize; 2],
+    levers: &Levers,
 ) -> u64 {
-    let n_tokens = (n_sequences as u64).saturating_mul(seq as u64);
-    let scores = (model.n_heads as u64).saturating_mul(seq as u64);
-    let a_layer = (KEPT_STATES * model.d_model as u64)
-        .saturating_add(KEPT_INNER_STATES * model.d_ff as u64)
-        .saturating_add(scores.saturating_mul(KEPT_SCORES));
-    let logits = KEPT_LOGITS + if teacher.is_some() { KEPT_TEACHER_LOGITS } else { 0 };
-    let a_token =
-        a_layer.saturating_mul(model.n_layers() as u64).saturating_add(logits * model.vocab as u64);
-    let weights = (KEPT_WEIGHTS.saturating_mul(model.n_params()))
+    let (n_sequences, seq) = (n_sequences as u64, seq as u64);
+    let n_tokens = n_sequences.saturating_mul(seq);
+    let [width, inner, layers, vocab] =
+        [model.d_model, model.d_ff, model.n_layers(), model.vocab].map(|size| size as u64);
+    let of_weights = PER_PARAMETER
+        .saturating_mul(model.n_params())
         .saturating_add(teacher.map_or(0, ModelConfig::n_params));
-    let n_numbers = n_tokens.saturating_mul(a_token).saturating_add(weights);
+    let keys = 2 * (model.n_kv_heads * model.d_head) as u64;
+    let kept = KEPT_STATES * width + KEPT_INNER_STATES * inner + keys;
+    let passing = PASSING_STATES * width + PASSING_INNER_STATES * inner;
+    let n_kept = if levers.recomputes { 1 } else { layers };
+    // The input of each layer, and the states of the teacher that they are aligned with.
+    let states = (layers + 1) * width * if teacher.is_some() { 2 } else { 1 };
+    let a_token = kept.saturating_mul(n_kept).saturating_add(passing + states);
+    let n_queries = (levers.query_block as u64).min(seq);
+    let scores = SCORES
+        .saturating_mul(n_sequences.saturating_mul(model.n_heads as u64))
+        .saturating_mul(n_queries)
+        .saturating_mul(seq);
+    let masks = n_tokens.saturating_mul(seq).saturating_mul(1 + u64::from(teacher.is_some()));
+    let n_rows = (levers.head_chunk as u64).min(n_tokens);
+    let logits = n_rows * vocab * if teacher.is_some() { 2 } else { 1 };
+    // The gradient of the head's matrix by one chunk, beside the sum so far.
+    let of_chunk = vocab * width;
+    let n_numbers = n_tokens
+        .saturating_mul(a_token)
+        .saturating_add(of_weights)
+        .saturating_add(scores.saturating_add(masks))
+        .saturating_add(logits.saturating_add(of_chunk));
     n_numbers.saturating_mul(size_of::<f32>() as u64)
 }
 
@@ -53,15 +74,33 @@ mod tests {
         ModelConfig::from_json(&config.to_string()).unwrap()
     }
 
+    fn gigabytes(levers: Levers) -> f64 {
+        step_bytes(&config(16), Some(&config(30)), [1, 1024], &levers) as f64 / 1e9
+    }
+
     #[test]
     fn a_step_takes_about_what_was_measured() {
-        // 5.5 GB, 30 layers to 17, one sequence of 1,024 tokens.
-        let estimate = step_bytes(&config(17), Some(&config(30)), 1, 1024) as f64;
-        assert!((0.8..1.2).contains(&(estimate / 5.5e9)), "{estimate}");
+        // Resident memory during steps, 30 layers to 16, one sequence of 1,024 tokens.
+        let levers = Levers { recomputes: true, head_chunk: 128, query_block: 256 };
+        let estimate = gigabytes(levers);
+        assert!((0.9..1.1).contains(&(estimate / 2.22)), "{estimate}");
+    }
+
+    #[test]
+    fn each_lever_takes_less() {
+        let all = gigabytes(Levers { recomputes: false, head_chunk: 1024, query_block: 1024 });
+        for less in [
+            Levers { recomputes: true, head_chunk: 1024, query_block: 1024 },
+            Levers { recomputes: false, head_chunk: 128, query_block: 1024 },
+            Levers { recomputes: false, head_chunk: 1024, query_block: 128 },
+        ] {
+            assert!(gigabytes(less) < all, "{less:?}");
+        }
     }
 
     #[test]
     fn no_size_overflows() {
-        assert_eq!(step_bytes(&config(17), None, usize::MAX, usize::MAX), u64::MAX);
+        let many = step_bytes(&config(17), None, [usize::MAX, usize::MAX], &Levers::default());
+        assert_eq!(many, u64::MAX);
     }
 }

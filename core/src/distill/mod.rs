@@ -8,6 +8,8 @@
 mod batch;
 #[cfg(feature = "distill")]
 mod distiller;
+#[cfg(all(test, feature = "flex"))]
+mod gradient_tests;
 #[cfg(feature = "distill")]
 mod head;
 mod levers;

@@ -17,7 +17,7 @@ mod linear;
 mod mask;
 mod mlp;
 mod norm;
-mod numbers;
+pub(crate) mod numbers;
 pub mod parameters;
 mod rope;
 

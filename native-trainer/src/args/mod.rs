@@ -3,6 +3,7 @@
 mod dtype;
 mod family;
 mod keep;
+mod levers;
 mod loss;
 pub mod numbers;
 mod output;
@@ -13,6 +14,7 @@ use clap::{Args, ValueEnum};
 pub use dtype::{Dtype, parse_dtype};
 pub use family::{FamilyArgs, OrderChoice, parse_order};
 pub use keep::KeepArgs;
+pub use levers::{LeverArgs, Recompute};
 pub use loss::LossArgs;
 pub use output::{OutputArgs, OverwriteArgs};
 pub use tasks::TaskArgs;

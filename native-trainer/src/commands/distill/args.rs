@@ -7,7 +7,7 @@ use boomerang_core::distill::{DistillSettings, Layout, Part, Reduction, Schedule
 use boomerang_core::prune::Student;
 
 use crate::args::numbers::{count, non_negative_f32, positive, sequence_length};
-use crate::args::{DeviceArgs, KeepArgs, LossArgs, OverwriteArgs, Preset};
+use crate::args::{DeviceArgs, KeepArgs, LeverArgs, LossArgs, OverwriteArgs, Preset};
 use crate::exit::Exit;
 
 /// Train a student to imitate its teacher
@@ -98,6 +98,9 @@ pub struct DistillArgs {
     /// Positions that the KL term covers [default: valid; all with --preset paper]
     #[arg(long, value_enum)]
     pub kl_positions: Option<KlChoice>,
+
+    #[command(flatten)]
+    pub levers: LeverArgs,
 
     /// Save a checkpoint every N steps
     #[arg(value_parser = count, long, default_value_t = 50)]

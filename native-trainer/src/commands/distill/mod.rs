@@ -8,7 +8,9 @@ pub use args::{DistillArgs, InitChoice};
 use anyhow::Context as _;
 use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::{Checkpoint, Precision, model_to_bytes};
-use boomerang_core::distill::{DistillSettings, Distiller, Initialization, Labels, step_bytes};
+use boomerang_core::distill::{
+    DistillSettings, Distiller, Initialization, Labels, Levers, step_bytes,
+};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::prune::{Family, Student, StudentConfig, Teacher};
 use serde_json::{Value, json};
@@ -46,9 +48,14 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
             config.max_seq
         )));
     }
-    if device.device == device::cpu() {
-        let n_bytes = step_bytes(student.model().config(), Some(config), args.rows, seq);
-        device::require_memory("a step", n_bytes, "lower --batch-size or --seq-len")?;
+    let of_student = student.model().config();
+    let n_bytes = |levers: &Levers| step_bytes(of_student, Some(config), [args.rows, seq], levers);
+    // How much of a GPU's memory is free is not known before it is full.
+    let memory = (device.device == device::cpu()).then(device::Memory::of_this_machine).flatten();
+    let levers = args.levers.choose(memory, n_bytes);
+    if memory.is_some() {
+        let advice = "lower --batch-size or --seq-len, or add --recompute always";
+        device::require_memory("a step", n_bytes(&levers), advice)?;
     }
     let layout = args.layout();
     let tokenizer = teacher_folder.tokenizer()?;
@@ -84,7 +91,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     if labels != Labels::All {
         record["labels"] = json!(labels);
     }
-    let (run, state, mut distiller) = if args.resume {
+    let (run, state, distiller) = if args.resume {
         resume(args, &record, &family, settings)?
     } else {
         let run = RunFolder::create(&args.out, &record, args.overwrite.force)?;
@@ -92,6 +99,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         (run, State { step: 0, n_tokens: 0 }, distiller)
     };
 
+    let mut distiller = distiller.with_levers(levers);
     let loop_settings = LoopSettings {
         total_steps: args.steps,
         micro_batches: args.micro_batches,
