@@ -25,6 +25,9 @@ impl Background {
         let file = || File::create(&output).with_context(|| output.display().to_string());
         let (stdout, stderr) = (file()?, File::options().append(true).open(&output)?);
         println!("$ {shown}    (in the background; its output follows when it has ended)");
+        // Programs that it starts belong to its group, and end with it.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(command, 0);
         let child = command
             .stdin(Stdio::null())
             .stdout(stdout)
@@ -49,6 +52,11 @@ impl Background {
 impl Drop for Background {
     fn drop(&mut self) {
         // It may have ended; then there is nothing to end.
+        #[cfg(unix)]
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let group = format!("-{}", self.child.id());
+            let _ = Command::new("kill").args(["--", &group]).status();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

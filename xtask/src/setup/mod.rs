@@ -29,7 +29,6 @@ pub(crate) struct PageTools {
 
 /// Tools that the tests need besides cargo.
 pub(crate) struct TestTools {
-    pub(crate) page: PageTools,
     pub(crate) browser: Browser,
     /// The script of axe-core, if it could be installed
     pub(crate) axe: Option<PathBuf>,
@@ -52,8 +51,8 @@ pub(crate) fn for_tests(workspace: &Workspace) -> Result<TestTools> {
         println!("{error:#}\nSkipping the tests with axe-core.");
     });
     let axe = axe.ok();
-    let page = for_page(workspace)?;
-    Ok(TestTools { page, browser, axe })
+    for_page(workspace)?;
+    Ok(TestTools { browser, axe })
 }
 
 /// Prints what was found.

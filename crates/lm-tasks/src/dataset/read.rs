@@ -13,8 +13,7 @@ use boomerang_files as files;
 /// Names the file, and the line if there is one.
 pub(super) fn documents(path: &Path) -> Result<Vec<Value>> {
     let is_table = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"));
-    let documents = if is_table { parquet::documents(path) } else { json(path) };
-    documents
+    if is_table { parquet::documents(path) } else { json(path) }
 }
 
 fn json(path: &Path) -> Result<Vec<Value>> {

@@ -196,7 +196,7 @@ impl Ignoring {
             match &**key {
                 "metric" | "aggregation" | "higher_is_better" => {}
                 "hf_evaluate" => {
-                    ensure!(!flag()?, "hf_evaluate asks for a metric of another package; omit it")
+                    ensure!(!flag()?, "hf_evaluate asks for a metric of another package; omit it");
                 }
                 "ignore_case" => ignoring.case = flag()?,
                 "ignore_punctuation" => ignoring.punctuation = flag()?,

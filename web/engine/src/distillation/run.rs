@@ -242,7 +242,7 @@ mod tests {
     use std::path::Path;
 
     use boomerang_core::bundle::BundleLoader;
-    use boomerang_core::distill::loss::{LossTerm, LossWeights};
+    use boomerang_core::distill::loss::LossWeights;
     use boomerang_core::plan::Patch;
     use burn::tensor::Device;
     use futures_lite::future::block_on;

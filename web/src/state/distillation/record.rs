@@ -180,6 +180,8 @@ fn stretch(steps: &[DistillStep]) -> Option<StepRange> {
 
 #[cfg(test)]
 mod tests {
+    use boomerang_core::distill::LossTerms;
+    use boomerang_core::distill::loss::LossWeights;
     use boomerang_core::plan::LayerPlan;
 
     use super::*;
