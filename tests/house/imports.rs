@@ -66,6 +66,15 @@ fn the_trainers_folders_import_in_one_direction() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// The page's folders, each importing only those before it, and itself.
+const PAGE: [&str; 8] = ["family", "text", "browser", "state", "components", "views", "app", "lib"];
+
+#[test]
+fn the_pages_folders_import_in_one_direction() {
+    let wrong = wrong_imports(&root().join("web/src"), &PAGE);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn no_command_imports_another() {
     let commands = root().join("native-trainer/src/commands");

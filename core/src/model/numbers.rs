@@ -37,9 +37,10 @@ pub(super) use on_flex::numbers;
 
 #[cfg(feature = "flex")]
 mod on_flex {
+    #[cfg(feature = "distill")]
+    use burn::backend::DispatchTensor;
     use burn::backend::{
-        BackendTensor, BackendTypes, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind,
-        Flex,
+        BackendTensor, BackendTypes, DispatchAutodiffContext, DispatchTensorKind, Flex,
     };
     use burn::tensor::{DType, Tensor};
 
@@ -122,7 +123,7 @@ mod elsewhere {
     use burn::tensor::Tensor;
 
     /// Never found.
-    pub(in crate::model) enum Numbers {}
+    pub(in crate::model) struct Numbers;
 
     pub(in crate::model) fn numbers<const D: usize>(_tensor: &Tensor<D>) -> Option<Numbers> {
         None
@@ -138,11 +139,11 @@ mod elsewhere {
 
     impl Numbers {
         pub(in crate::model) fn get(&self) -> Option<&[f32]> {
-            match *self {}
+            None
         }
 
         pub(in crate::model) fn block(&self, _index: usize) -> Option<&[f32]> {
-            match *self {}
+            None
         }
     }
 }

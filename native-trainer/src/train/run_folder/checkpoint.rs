@@ -17,7 +17,7 @@ use crate::files::{self, OutputFolder, Overwrite};
 use crate::progress::note;
 
 const MODEL: &str = "model.safetensors";
-const OPTIMIZER: &str = "optimizer.burnpack";
+const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 
 /// `state.json`.

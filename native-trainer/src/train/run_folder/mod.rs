@@ -3,7 +3,7 @@
 //! ```text
 //! settings.json            everything that decides the result
 //! metrics.jsonl            one line per step
-//! checkpoints/step-000050/ model.safetensors, optimizer.burnpack, metrics.jsonl, state.json
+//! checkpoints/step-000050/ model.safetensors, optimizer.safetensors, metrics.jsonl, state.json
 //! student/                 the finished student, a Hugging Face folder
 //! .lock                    held by the process that writes here
 //! ```

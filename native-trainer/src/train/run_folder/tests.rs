@@ -59,7 +59,7 @@ fn the_newest_checkpoint_is_found_and_old_ones_go() {
 
 #[test]
 fn a_truncated_checkpoint_is_replaced_by_the_one_before() {
-    for name in ["model.safetensors", "optimizer.burnpack", "metrics.jsonl", "state.json"] {
+    for name in ["model.safetensors", "optimizer.safetensors", "metrics.jsonl", "state.json"] {
         let folder = tempfile::tempdir().unwrap();
         let run = ten_steps(folder.path());
         let path = run.checkpoints().join("step-000010").join(name);
