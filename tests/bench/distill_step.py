@@ -71,8 +71,8 @@ def run_torch(folder, steps, threads):
         started = time.perf_counter()
         ids = torch.tensor([rows[step]])
         with torch.no_grad():
-            expected = teacher(ids, output_hidden_states=True)
-        found = student(ids, output_hidden_states=True)
+            expected = teacher(ids, output_hidden_states=True, use_cache=False)
+        found = student(ids, output_hidden_states=True, use_cache=False)
         ce = F.cross_entropy(found.logits[0, :-1], ids[0, 1:])
         log_probs = [F.log_softmax(it.logits[0], -1) for it in (found, expected)]
         kl = F.kl_div(*log_probs, log_target=True, reduction="sum") / ids.shape[1]
@@ -99,13 +99,16 @@ def run_boomerang(program, folder, steps, seq, more):
         "--out", f"{folder}/run", "--force", "--steps", str(steps), "--batch-size", "1",
         "--seq-len", str(seq), "--keep-first", "2", "--keep-last", "1", "--device", "cpu",
     ]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    subprocess.run(command + more, check=True, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    peak = max(before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    with open(f"{folder}/log", "w+") as log:
+        process = subprocess.Popen(command + more, stdout=log, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            log.seek(0)
+            sys.exit(log.read())
     lines = [json.loads(line) for line in open(f"{folder}/run/metrics.jsonl")]
     seconds = [seq / line["tokens_per_second"] for line in lines]
     first = [lines[0][key] for key in ("ce", "kl", "cosine")]
-    return {"seconds": seconds, "first": first, "peak": peak / 1e6}
+    return {"seconds": seconds, "first": first, "peak": usage.ru_maxrss / 1e6}
 
 
 def main():
@@ -126,7 +129,7 @@ def main():
         for _ in range(args.rounds):
             ours = run_boomerang(args.boomerang, folder, args.steps, args.seq_len, more)
             command = [sys.executable, __file__, "--torch", folder, "--steps", str(args.steps)]
-            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             theirs = json.loads(output.splitlines()[-1])
             for own, other in zip(ours["first"], theirs["first"]):
                 assert abs(own - other) < 1e-5 * max(1, abs(other)), (ours, theirs)

@@ -25,8 +25,8 @@ const BROTLI_WINDOW: u32 = 24;
 /// Refusing unknown configs, tensors and texts by name adds 3 kB to the page, about 20 kB to the
 /// models (keys of every family, unused tensors) and 53 kB to the teaching (these, and the parser
 /// of documents that it shares with the commands).
-/// Checking by fingerprints that uploaded models belong together takes 10 kB more of the model for the CPU,
-/// requests split by who answers them 4 kB of the page.
+/// Checking by fingerprints that uploaded models belong together takes 10 kB more of the model for
+/// the CPU, requests split by who answers them 4 kB of the page.
 const PARTS: [(&str, &str, u64); 4] = [
     ("the page", "boomerang-web", 424),
     ("the model for the CPU", "engine-cpu", 990),
@@ -127,7 +127,7 @@ mod tests {
         fs::write(folder.path().join("boomerang-web-1.wasm"), random).unwrap();
         let refusal = weigh(folder.path()).unwrap_err().to_string();
         assert!(
-            refusal.contains("the page has") && refusal.contains("limit of 416 kB"),
+            refusal.contains("the page has") && refusal.contains("above its limit"),
             "{refusal}"
         );
     }
