@@ -42,7 +42,7 @@ async fn an_invalid_lesson_is_refused_with_its_line() {
         .await;
     page.run(choose, vec![json!("# Mine\n\n## One\nlock: wheel\n")]).await;
     page.wait_until("return document.querySelector('.notice') !== null;", json!(true)).await;
-    assert!(page.text(".notice").await.contains("line 4: lock: \"wheel\""));
+    assert!(page.text(".notice").await.contains("line 4: lock: invalid value \"wheel\""));
     page.run(choose, vec![json!("# Mine\n\n## One\nstate: ?k=5\n\nLook.\n")]).await;
     let dial = "return document.querySelector('#size-dial')?.value;";
     page.wait_until(dial, json!("5")).await;
