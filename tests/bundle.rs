@@ -127,7 +127,7 @@ fn the_committed_curve_shows_the_phenomenon() {
         assert!(ours.nats.unwrap().mean < naive.nats.unwrap().mean, "better than naive pruning");
     }
     let random = stops(Series::Random);
-    // Next to the teacher the one block that is left changes little, whatever its weights.
+    // Next to the teacher the two layers that are left change little, whatever their weights.
     let intermediate = &random[..random.len() - 2];
     let best = intermediate.iter().map(|stop| accuracy(stop).mean).fold(0.0, f64::max);
     assert!(best < accuracy(student).mean, "a random student stays below a distilled one");
