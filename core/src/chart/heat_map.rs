@@ -18,7 +18,7 @@ pub struct HeatMap {
     pub value_label: String,
     pub columns: Vec<String>,
     pub rows: Vec<String>,
-    /// One row per row name and one column per column name; `None` where there is no value.
+    /// One row per row name and one column per column name; `None` for a missing value.
     pub cells: Vec<Vec<Option<f64>>>,
     /// Row and column of the outlined cells.
     pub marked: Vec<(usize, usize)>,

@@ -11,7 +11,7 @@ use super::decode::softcap_of_one;
 use super::linear::{linear, linear_of_one};
 use super::mask::AttentionMask;
 use super::norm::{Norm, normalize, normalize_rows};
-use super::numbers::numbers;
+use super::numbers::stored;
 use super::rope::RotaryTable;
 use crate::architecture::QueryKeyNorm;
 use crate::config::ModelConfig;
@@ -148,7 +148,7 @@ impl Attention {
         let (len, d_head) = (key.dims()[2], self.d_head);
         let first_seen = window.map_or(0, |window| len.saturating_sub(window)) * d_head;
         let n_groups = self.n_heads / self.n_kv_heads;
-        let (keys, values) = (numbers(key).expect(IN_MEMORY), numbers(value).expect(IN_MEMORY));
+        let (keys, values) = (stored(key).expect(IN_MEMORY), stored(value).expect(IN_MEMORY));
         let mut mixed = vec![0.0; query.len()];
         let mut weights = vec![0.0; len - first_seen / d_head];
         let heads = query.chunks_exact(d_head).zip(mixed.chunks_exact_mut(d_head));

@@ -11,6 +11,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::LanguageModel;
 use super::cache::KvCache;
 use super::linear::add;
+use super::norm::normalize_rows;
 use super::numbers::numbers;
 
 impl LanguageModel {
@@ -23,9 +24,7 @@ impl LanguageModel {
             x = layer.forward_of_one(x, rope, position, layer_cache);
         }
         cache.len += 1;
-        if let Some(norm) = &self.norm {
-            norm.forward_of_rows(&mut x);
-        }
+        normalize_rows(self.norm.as_ref(), &mut x);
         let mut logits = vec![0.0; self.config.vocab];
         read(&self.head_weight(), |weight| kernels::times_columns(&x, weight, &mut logits));
         if let Some(cap) = self.config.logit_softcap {
@@ -40,8 +39,7 @@ impl LanguageModel {
 /// # Panics
 /// When they are not in this program's memory, which making the cache has ruled out.
 pub(super) fn read<const D: usize, T>(tensor: &Tensor<D>, act: impl FnOnce(&[f32]) -> T) -> T {
-    let numbers = numbers(tensor);
-    act(numbers.as_ref().and_then(|it| it.get()).expect("weights in memory, in row-major order"))
+    act(&numbers(tensor).expect("weights in memory, in row-major order"))
 }
 
 /// As [`super::attention::softcap`].

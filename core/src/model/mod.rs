@@ -229,8 +229,8 @@ impl LanguageModel {
     /// numbers themselves where the cache was made for it (`decode.rs`).
     ///
     /// # Panics
-    /// When there is no token, the cache is too small for them or was made for another stack, or the
-    /// model predicts masked tokens and does not continue texts.
+    /// If `tokens` is empty, if the cache is too small for them or was made for another stack, or if
+    /// the model predicts masked tokens and does not continue texts.
     pub fn next_logits(&self, tokens: &[u32], cache: &mut KvCache) -> Tensor<2> {
         let seq = tokens.len();
         assert!(!self.config.is_masked(), "a masked language model does not continue texts");

@@ -72,7 +72,7 @@ impl Norm {
     }
 }
 
-/// `x` itself where there is no norm.
+/// `x` unchanged without a norm.
 pub(super) fn normalize<const D: usize>(norm: Option<&Norm>, x: Tensor<D>) -> Tensor<D> {
     match norm {
         Some(norm) => norm.forward(x),

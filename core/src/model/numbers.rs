@@ -26,17 +26,19 @@ struct Search {
 
 impl ModuleVisitor for Search {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.all_found &= numbers(&param.val()).is_some_and(|it| it.get().is_some());
+        self.all_found &= numbers(&param.val()).is_some();
     }
 }
 
 #[cfg(all(feature = "flex", feature = "distill"))]
 pub(super) use on_flex::change;
 #[cfg(feature = "flex")]
-pub(super) use on_flex::numbers;
+pub(super) use on_flex::{Numbers, numbers, stored};
 
 #[cfg(feature = "flex")]
 mod on_flex {
+    use std::ops::{Deref, Range};
+
     #[cfg(feature = "distill")]
     use burn::backend::DispatchTensor;
     use burn::backend::{
@@ -46,11 +48,32 @@ mod on_flex {
 
     type FlexTensor = <Flex as BackendTypes>::FloatTensorPrimitive;
 
-    /// A tensor of f32 in this program's memory; cloning one copies no numbers.
-    pub(in crate::model) struct Numbers(FlexTensor);
+    /// A tensor of f32 in this program's memory, in any order; cloning one copies no numbers.
+    pub(in crate::model) struct Stored(FlexTensor);
+
+    /// All numbers of a tensor, in row-major order.
+    pub(in crate::model) struct Numbers {
+        stored: Stored,
+        place: Range<usize>,
+    }
+
+    /// `None` as for [`stored`], and for a tensor in another order than row-major.
+    pub(in crate::model) fn numbers<const D: usize>(tensor: &Tensor<D>) -> Option<Numbers> {
+        let stored = stored(tensor)?;
+        let (start, end) = stored.0.layout().contiguous_offsets()?;
+        Some(Numbers { stored, place: start..end })
+    }
+
+    impl Deref for Numbers {
+        type Target = [f32];
+
+        fn deref(&self) -> &[f32] {
+            &self.stored.0.storage::<f32>()[self.place.clone()]
+        }
+    }
 
     /// `None` for a tensor on another device, on the training graph, or of another number format.
-    pub(in crate::model) fn numbers<const D: usize>(tensor: &Tensor<D>) -> Option<Numbers> {
+    pub(in crate::model) fn stored<const D: usize>(tensor: &Tensor<D>) -> Option<Stored> {
         #[cfg(test)]
         if super::testing::composes() {
             return None;
@@ -62,7 +85,7 @@ mod on_flex {
         #[allow(unreachable_patterns, reason = "there may be no other backend")]
         match tensor.kind {
             DispatchTensorKind::Flex(BackendTensor::Float(tensor)) => {
-                (tensor.dtype() == DType::F32).then_some(Numbers(tensor))
+                (tensor.dtype() == DType::F32).then_some(Stored(tensor))
             }
             _ => None,
         }
@@ -75,7 +98,7 @@ mod on_flex {
         tensor: Tensor<D>,
         act: impl FnOnce(&mut [f32]),
     ) -> Result<Tensor<D>, Tensor<D>> {
-        if numbers(&tensor).is_none_or(|numbers| numbers.get().is_none()) {
+        if numbers(&tensor).is_none() {
             return Err(tensor);
         }
         let DispatchTensor { kind, autodiff } = tensor.into_dispatch();
@@ -92,13 +115,7 @@ mod on_flex {
         }
     }
 
-    impl Numbers {
-        /// All of them in row-major order; `None` when they are stored in another one.
-        pub(in crate::model) fn get(&self) -> Option<&[f32]> {
-            let (start, end) = self.0.layout().contiguous_offsets()?;
-            self.0.storage::<f32>().get(start..end)
-        }
-
+    impl Stored {
         /// Those at one index of the second of four dimensions, where the first has length 1.
         pub(in crate::model) fn block(&self, index: usize) -> Option<&[f32]> {
             let layout = self.0.layout();
@@ -116,16 +133,25 @@ mod on_flex {
 #[cfg(all(not(feature = "flex"), feature = "distill"))]
 pub(super) use elsewhere::change;
 #[cfg(not(feature = "flex"))]
-pub(super) use elsewhere::numbers;
+pub(super) use elsewhere::{Numbers, numbers, stored};
 
 #[cfg(not(feature = "flex"))]
 mod elsewhere {
+    use std::ops::Deref;
+
     use burn::tensor::Tensor;
 
     /// Never found.
-    pub(in crate::model) struct Numbers;
+    pub(in crate::model) enum Stored {}
+
+    /// Never found.
+    pub(in crate::model) enum Numbers {}
 
     pub(in crate::model) fn numbers<const D: usize>(_tensor: &Tensor<D>) -> Option<Numbers> {
+        None
+    }
+
+    pub(in crate::model) fn stored<const D: usize>(_tensor: &Tensor<D>) -> Option<Stored> {
         None
     }
 
@@ -137,15 +163,26 @@ mod elsewhere {
         Err(tensor)
     }
 
-    impl Numbers {
-        pub(in crate::model) fn get(&self) -> Option<&[f32]> {
-            None
-        }
+    impl Deref for Numbers {
+        type Target = [f32];
 
-        pub(in crate::model) fn block(&self, _index: usize) -> Option<&[f32]> {
-            None
+        fn deref(&self) -> &[f32] {
+            match *self {}
         }
     }
+
+    impl Stored {
+        pub(in crate::model) fn block(&self, _index: usize) -> Option<&[f32]> {
+            match *self {}
+        }
+    }
+}
+
+/// The numbers of a tensor that a model may do without: `Some(None)` where it does, `None` where they
+/// are not found.
+#[cfg(feature = "distill")]
+pub(super) fn numbers_of<const D: usize>(tensor: Option<&Tensor<D>>) -> Option<Option<Numbers>> {
+    tensor.map_or(Some(None), |tensor| numbers(tensor).map(Some))
 }
 
 /// Hides all numbers, so that tests compare both ways of computing.

@@ -5,11 +5,12 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 
 use super::super::attention::{Attention, softcap};
+use super::super::linear::linear;
 use super::super::mask::AttentionMask;
 use super::super::norm::Norm;
-use super::super::numbers::{change, numbers};
+use super::super::numbers::{change, numbers, numbers_of};
 use super::super::rope::RotaryTable;
-use super::ops::{add, linear, linear_backward, norm, norm_backward, rotate};
+use super::ops::{add, linear_backward, norm, norm_backward, rotate};
 use super::{Gradients, Pass};
 
 /// What [`Attention::backward`] needs.
@@ -41,13 +42,12 @@ impl Attention {
         pass: &Pass,
         positions: Positions<'_>,
     ) -> (Tensor<2>, KeptAttention) {
-        let (query, query_before) =
-            self.prepared(linear(&self.query, &x), self.query_norm.as_ref(), pass, positions);
-        let (key, key_before) =
-            self.prepared(linear(&self.key, &x), self.key_norm.as_ref(), pass, positions);
-        let value = linear(&self.value, &x);
+        let [query, key, value] =
+            [&self.query, &self.key, &self.value].map(|layer| linear(layer, x.clone()));
+        let (query, query_before) = self.prepared(query, self.query_norm.as_ref(), pass, positions);
+        let (key, key_before) = self.prepared(key, self.key_norm.as_ref(), pass, positions);
         let mixed = self.attend(&query, &key, &value, pass, positions.mask);
-        let y = linear(&self.output, &mixed);
+        let y = linear(&self.output, mixed.clone());
         let unnormalized = [query_before, key_before];
         (y, KeptAttention { x, unnormalized, query, key, value, mixed })
     }
@@ -61,7 +61,7 @@ impl Attention {
         positions: Positions<'_>,
     ) -> (Tensor<2>, Option<Tensor<2>>) {
         let (x, before) = match by {
-            Some(by) => (self.through_norm(x.clone(), |rows| norm(by, &rows)), Some(x)),
+            Some(by) => (norm(by, &self.norm_rows(x.clone())).reshape(x.dims()), Some(x)),
             None => (x, None),
         };
         let x = match positions.rope {
@@ -71,13 +71,13 @@ impl Attention {
         (x, before)
     }
 
-    /// Calls `act` with rows as wide as the norm of queries and keys.
-    fn through_norm(&self, x: Tensor<2>, act: impl FnOnce(Tensor<2>) -> Tensor<2>) -> Tensor<2> {
-        let [rows, width] = x.dims();
+    /// Queries or keys in rows as wide as their norm.
+    fn norm_rows(&self, x: Tensor<2>) -> Tensor<2> {
         if self.norms_all_heads {
-            return act(x);
+            return x;
         }
-        act(x.reshape([rows * width / self.d_head, self.d_head])).reshape([rows, width])
+        let [rows, width] = x.dims();
+        x.reshape([rows * width / self.d_head, self.d_head])
     }
 
     pub(super) fn backward(
@@ -102,12 +102,9 @@ impl Attention {
             };
             match (by, input) {
                 (Some(by), Some(input)) => {
-                    let [rows, width] = input.dims();
-                    let input = match self.norms_all_heads {
-                        true => input,
-                        false => input.reshape([rows * width / self.d_head, self.d_head]),
-                    };
-                    self.through_norm(of, |of| norm_backward(by, &input, of, gradients))
+                    let shape = input.dims();
+                    let [input, of] = [input, of].map(|rows| self.norm_rows(rows));
+                    norm_backward(by, &input, of, gradients).reshape(shape)
                 }
                 _ => of,
             }
@@ -217,7 +214,7 @@ impl Attention {
         [of_query, of_key, of_value]
     }
 
-    /// Scores as shares of their sum, `[batch, n_kv_heads, groups * queries, keys]` in and out.
+    /// Softmax of the masked scores, `[batch, n_kv_heads, groups * queries, keys]` in and out.
     fn weights(
         &self,
         scores: Tensor<4>,
@@ -230,12 +227,11 @@ impl Attention {
         let shape = self.score_shape(n_keys);
         let fused = |scores: Tensor<4>| {
             let Some(of_bias) = numbers(bias) else { return Err(scores) };
-            let Some(of_bias) = of_bias.get() else { return Err(scores) };
             let bias_of = |row: usize| {
                 let batch = if n_masks == 1 { 0 } else { row / (kv_heads * rows) };
                 (batch * n_queries + start + row % len) * all_keys
             };
-            change(scores, |scores| kernels::weights(shape, scores, of_bias, bias_of))
+            change(scores, |scores| kernels::weights(shape, scores, &of_bias, bias_of))
         };
         fused(scores).unwrap_or_else(|scores| {
             let [batch, kv_heads, rows, n_keys] = scores.dims();
@@ -255,24 +251,11 @@ impl Attention {
     ) -> Tensor<4> {
         let shape = self.score_shape(weights.dims()[3]);
         let fused = |gradient: Tensor<4>| {
-            let of_scores = scores.as_ref().map(numbers);
-            let (Some(of_weights), Some(of_scores)) = (
-                numbers(&weights),
-                match of_scores {
-                    Some(Some(scores)) => Some(Some(scores)),
-                    Some(None) => None,
-                    None => Some(None),
-                },
-            ) else {
-                return Err(gradient);
-            };
-            let of_scores = of_scores.as_ref().and_then(|scores| scores.get());
-            match (of_weights.get(), of_scores.is_some() == scores.is_some()) {
-                (Some(of_weights), true) => change(gradient, |gradient| {
-                    kernels::weights_backward(shape, of_weights, of_scores, gradient);
-                }),
-                _ => Err(gradient),
-            }
+            let found = (numbers(&weights), numbers_of(scores.as_ref()));
+            let (Some(of_weights), Some(of_scores)) = found else { return Err(gradient) };
+            change(gradient, |gradient| {
+                kernels::weights_backward(shape, &of_weights, of_scores.as_deref(), gradient);
+            })
         };
         fused(gradient).unwrap_or_else(|gradient| {
             let along = (weights.clone() * gradient.clone()).sum_dim(3);

@@ -2,9 +2,10 @@
 
 use burn::tensor::Tensor;
 
+use super::super::linear::linear;
 use super::super::mlp::Mlp;
 use super::Gradients;
-use super::ops::{add, gated, gated_backward, linear, linear_backward};
+use super::ops::{add, gated, gated_backward, linear_backward};
 
 /// What [`Mlp::backward`] needs. All rows.
 pub(super) struct KeptMlp {
@@ -19,12 +20,12 @@ pub(super) struct KeptMlp {
 impl Mlp {
     /// Shapes: `x` and the result are `[rows, d_model]`.
     pub(super) fn forward_keeping(&self, x: Tensor<2>) -> (Tensor<2>, KeptMlp) {
-        let up = linear(&self.up, &x);
+        let up = linear(&self.up, x.clone());
         let (gate, up) = match &self.gate {
-            Some(gate) => (linear(gate, &x), Some(up)),
+            Some(gate) => (linear(gate, x.clone()), Some(up)),
             None => (up, None),
         };
-        let y = linear(&self.down, &gated(self.activation, &gate, up.as_ref()));
+        let y = linear(&self.down, gated(self.activation, &gate, up.as_ref()));
         (y, KeptMlp { x, gate, up })
     }
 

@@ -71,10 +71,7 @@ impl LanguageModel {
 
     /// The final norm of rows.
     pub(crate) fn normalize_rows(&self, x: &Tensor<2>) -> Tensor<2> {
-        match &self.norm {
-            Some(norm) => ops::norm(norm, x),
-            None => x.clone(),
-        }
+        ops::normalize(self.norm.as_ref(), x)
     }
 
     /// The gradient with respect to the input of the final norm.
@@ -84,14 +81,9 @@ impl LanguageModel {
         gradient: Tensor<2>,
         gradients: &mut Gradients,
     ) -> Tensor<2> {
-        match &self.norm {
-            Some(norm) => ops::norm_backward(norm, x, gradient, gradients),
-            None => gradient,
-        }
+        ops::normalize_backward(self.norm.as_ref(), Some(x.clone()), gradient, gradients)
     }
-}
 
-impl LanguageModel {
     /// Logits of normalized rows. Shapes: `[rows, d_model]` -> `[rows, vocab]`
     ///
     /// # Panics
@@ -101,8 +93,8 @@ impl LanguageModel {
         self.logits(states.clone())
     }
 
-    /// Adds the gradient of the head's matrix; returns that of the states. `logits` are those that
-    /// [`LanguageModel::head_logits`] gave, where a softcap has changed them.
+    /// Adds the gradient of the head's matrix; returns that of the states. `gradient` is that of the
+    /// logits before a softcap.
     pub(crate) fn head_backward(
         &self,
         states: &Tensor<2>,

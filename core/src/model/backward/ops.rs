@@ -2,11 +2,12 @@
 //! burn's operations on any other device.
 
 use boomerang_kernels::train as kernels;
+use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{Tensor, TensorData};
 
 use super::super::norm::Norm;
-use super::super::numbers::{change, numbers};
+use super::super::numbers::{change, numbers, numbers_of};
 use super::super::rope::RotaryTable;
 use super::Gradients;
 use crate::architecture::NormKind;
@@ -15,16 +16,10 @@ use crate::config::Activation;
 /// `x + y`; the numbers of `x` are changed where nobody else has them.
 pub(crate) fn add<const D: usize>(x: Tensor<D>, y: &Tensor<D>) -> Tensor<D> {
     let Some(other) = numbers(y) else { return x + y.clone() };
-    let Some(other) = other.get() else { return x + y.clone() };
-    change(x, |x| kernels::add(x, other)).unwrap_or_else(|x| x + y.clone())
+    change(x, |x| kernels::add(x, &other)).unwrap_or_else(|x| x + y.clone())
 }
 
-/// Shapes: `[rows, d_input]` -> `[rows, d_output]`
-pub(super) fn linear(layer: &Linear, x: &Tensor<2>) -> Tensor<2> {
-    layer.forward(x.clone())
-}
-
-/// The gradient with respect to `x`; `None` when nobody `wants` it.
+/// The gradient with respect to `x`. Shapes: `x` is `[rows, d_input]`, `gradient` `[rows, d_output]`.
 pub(super) fn linear_backward(
     layer: &Linear,
     x: &Tensor<2>,
@@ -45,18 +40,31 @@ pub(super) fn norm(norm: &Norm, x: &Tensor<2>) -> Tensor<2> {
 
 fn fused_norm(norm: &Norm, x: &Tensor<2>) -> Option<Tensor<2>> {
     let (input, scale) = (numbers(x)?, numbers(&norm.scale())?);
-    let (input, scale) = (input.get()?, scale.get()?);
-    let beta = match &norm.beta {
-        Some(beta) => Some(numbers(&beta.val())?),
-        None => None,
-    };
-    let beta = match &beta {
-        Some(beta) => Some(beta.get()?),
-        None => None,
-    };
+    let beta = numbers_of(norm.beta.as_ref().map(Param::val).as_ref())?;
     let mut y = vec![0.0; input.len()];
-    kernels::norm(norm.shape(), input, scale, beta, &mut y);
+    kernels::norm(norm.shape(), &input, &scale, beta.as_deref(), &mut y);
     Some(like(x, y))
+}
+
+/// [`norm`] if there is one, else `x`.
+pub(super) fn normalize(by: Option<&Norm>, x: &Tensor<2>) -> Tensor<2> {
+    match by {
+        Some(by) => norm(by, x),
+        None => x.clone(),
+    }
+}
+
+/// The gradient with respect to the `input` of [`normalize`], which is kept only for a norm.
+pub(super) fn normalize_backward(
+    by: Option<&Norm>,
+    input: Option<Tensor<2>>,
+    gradient: Tensor<2>,
+    gradients: &mut Gradients,
+) -> Tensor<2> {
+    match (by, input) {
+        (Some(by), Some(input)) => norm_backward(by, &input, gradient, gradients),
+        _ => gradient,
+    }
 }
 
 /// The gradient with respect to `x`. Shapes: all `[rows, size]`.
@@ -77,9 +85,8 @@ pub(super) fn norm_backward(
 
 fn fused_norm_backward(norm: &Norm, x: &Tensor<2>, gradient: &Tensor<2>) -> Option<[Tensor<2>; 3]> {
     let (input, scale, given) = (numbers(x)?, numbers(&norm.scale())?, numbers(gradient)?);
-    let (input, scale, given) = (input.get()?, scale.get()?, given.get()?);
     let mut dx = vec![0.0; input.len()];
-    let sums = kernels::norm_backward(norm.shape(), input, scale, given, &mut dx);
+    let sums = kernels::norm_backward(norm.shape(), &input, &scale, &given, &mut dx);
     let [dgamma, dbeta] = sums.map(|sum| {
         let shape = [1, sum.len()];
         Tensor::from_data(TensorData::new(sum, shape), &x.device())
@@ -122,18 +129,9 @@ fn fused_gated(
     gate: &Tensor<2>,
     up: Option<&Tensor<2>>,
 ) -> Option<Tensor<2>> {
-    let of_gate = numbers(gate)?;
-    let of_up = match up {
-        Some(up) => Some(numbers(up)?),
-        None => None,
-    };
-    let of_up = match &of_up {
-        Some(up) => Some(up.get()?),
-        None => None,
-    };
-    let of_gate = of_gate.get()?;
+    let (of_gate, of_up) = (numbers(gate)?, numbers_of(up)?);
     let mut y = vec![0.0; of_gate.len()];
-    kernels::gated(kernel_of(activation), of_gate, of_up, &mut y);
+    kernels::gated(kernel_of(activation), &of_gate, of_up.as_deref(), &mut y);
     Some(like(gate, y))
 }
 
@@ -160,13 +158,10 @@ fn fused_gated_backward(
     up: Option<&Tensor<2>>,
     gradient: &Tensor<2>,
 ) -> Option<(Tensor<2>, Option<Tensor<2>>)> {
-    let (of_gate, given) = (numbers(gate)?, numbers(gradient)?);
-    let mut dgate = given.get()?.to_vec();
-    let mut dup = match up {
-        Some(up) => Some(numbers(up)?.get()?.to_vec()),
-        None => None,
-    };
-    kernels::gated_backward(kernel_of(activation), of_gate.get()?, dup.as_deref_mut(), &mut dgate);
+    let of_gate = numbers(gate)?;
+    let mut dgate = numbers(gradient)?.to_vec();
+    let mut dup = numbers_of(up)?.map(|up| up.to_vec());
+    kernels::gated_backward(kernel_of(activation), &of_gate, dup.as_deref_mut(), &mut dgate);
     Some((like(gate, dgate), dup.map(|dup| like(gate, dup))))
 }
 
@@ -192,15 +187,10 @@ pub(super) fn rotate(
     let [cos, sin] = rope.tables();
     let is_shared = cos.dims()[0] == 1;
     let fused = |x: Tensor<2>| {
-        let (Some(cos_numbers), Some(sin_numbers)) = (numbers(cos), numbers(sin)) else {
-            return Err(x);
-        };
-        let (Some(of_cos), Some(of_sin)) = (cos_numbers.get(), sin_numbers.get()) else {
-            return Err(x);
-        };
+        let (Some(of_cos), Some(of_sin)) = (numbers(cos), numbers(sin)) else { return Err(x) };
         let widths = [width, d_head, cos.dims()[3]];
         let position = |row: usize| if is_shared { row % seq } else { row };
-        change(x, |x| kernels::rotate_rows(x, widths, [of_cos, of_sin], position, sign))
+        change(x, |x| kernels::rotate_rows(x, widths, [&*of_cos, &*of_sin], position, sign))
     };
     fused(x).unwrap_or_else(|x| {
         let heads = x.reshape([batch, seq, width / d_head, d_head]).swap_dims(1, 2);

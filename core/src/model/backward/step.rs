@@ -3,7 +3,7 @@
 use boomerang_kernels::train as kernels;
 use burn::tensor::{Tensor, TensorData};
 
-use super::super::numbers::{change, numbers};
+use super::super::numbers::{change, numbers, numbers_of};
 
 pub(crate) use kernels::{AdamW, HeadRow};
 
@@ -18,8 +18,7 @@ pub(crate) fn head_loss(
     student: Tensor<2>,
     teacher: Option<Tensor<2>>,
 ) -> Result<([f64; 2], Tensor<2>), (Tensor<2>, Option<Tensor<2>>)> {
-    let is_found = |x: &Tensor<2>| numbers(x).is_some_and(|numbers| numbers.get().is_some());
-    if !is_found(&student) || !teacher.as_ref().is_none_or(is_found) {
+    if numbers(&student).is_none() || numbers_of(teacher.as_ref()).is_none() {
         return Err((student, teacher));
     }
     let loss = kernels::HeadLoss {
@@ -60,11 +59,10 @@ pub(crate) fn cosine_distance(
         let (Some(own), Some(other)) = (numbers(student), numbers(teacher)) else {
             return Err(gradient);
         };
-        let (Some(own), Some(other)) = (own.get(), other.get()) else { return Err(gradient) };
         let mut sum = 0.0;
         let changed = change(gradient, |gradient| {
             let weight = weight as f32;
-            sum = kernels::cosine_distance(width, weight, counts, own, other, gradient);
+            sum = kernels::cosine_distance(width, weight, counts, &own, &other, gradient);
         });
         changed.map(|changed| (Tensor::from_data([sum as f32], &device), changed))
     };
@@ -101,13 +99,9 @@ pub(crate) fn adamw<const D: usize>(
     [m, v]: [Tensor<D>; 2],
     gradient: &Tensor<D>,
 ) -> (Tensor<D>, [Tensor<D>; 2]) {
-    let is_found = |x: &Tensor<D>| numbers(x).is_some_and(|numbers| numbers.get().is_some());
-    let of_factor = numbers(factor);
-    let of_factor = of_factor.as_ref().and_then(|factor| factor.get()?.first().copied());
-    let of_gradient = numbers(gradient);
-    let of_gradient = of_gradient.as_ref().and_then(|gradient| gradient.get());
-    if let (Some(gradient_scale), Some(gradient)) = (of_factor, of_gradient)
-        && [&weights, &m, &v].into_iter().all(is_found)
+    let of_factor = numbers(factor).and_then(|factor| factor.first().copied());
+    if let (Some(gradient_scale), Some(gradient)) = (of_factor, numbers(gradient))
+        && [&weights, &m, &v].into_iter().all(|x| numbers(x).is_some())
     {
         let settings = AdamW { gradient_scale, ..settings };
         let (mut m, mut v) = (Some(m), Some(v));
@@ -116,7 +110,7 @@ pub(crate) fn adamw<const D: usize>(
                 let changed = change(m, |m| {
                     v = v
                         .take()
-                        .and_then(|v| change(v, |v| settings.step(weights, m, v, gradient)).ok());
+                        .and_then(|v| change(v, |v| settings.step(weights, m, v, &gradient)).ok());
                 });
                 changed.ok()
             });
