@@ -60,7 +60,7 @@ impl Distiller {
         self.updater.step()
     }
 
-    /// The student as it is now, off the training graph.
+    /// The student as it is now.
     pub fn student(&self) -> Student {
         self.student.with_model(self.updater.model().clone())
     }

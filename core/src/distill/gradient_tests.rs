@@ -12,7 +12,7 @@ use futures_lite::future::block_on;
 
 use super::levers::Levers;
 use super::loss::{self, KlPositions, LossTerm, LossTerms, LossWeights};
-use super::micro_batch::{Imitated, backward};
+use super::micro_batch::{Imitated, backward, forward};
 use super::{Batch, Initialization, Layout, Row, pending};
 use crate::config::ModelConfig;
 use crate::model::LanguageModel;
@@ -206,6 +206,19 @@ fn gradients_are_those_of_the_graph_for_every_architecture_and_lever() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_measured_loss_is_that_of_a_step() {
+    for (name, config) in CONFIGS.into_iter().chain([QWEN3]) {
+        let models = models(config);
+        let batch = batch(models.student.config().vocab);
+        let levers = Levers { head_chunk: 3, ..Levers::default() };
+        let imitated = Imitated { teacher: &models.teacher, pairs: &models.pairs };
+        let measured = forward(&models.student, Some(imitated), &batch, &WEIGHTS, &levers);
+        let measured = block_on(pending::read_alone(&measured));
+        assert_eq!(measured, found(&models, &batch, &levers).0, "{name}");
     }
 }
 

@@ -13,7 +13,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 
 use super::loss::{KlPositions, LossWeights};
 use crate::model::LanguageModel;
-use crate::model::backward::{Gradients, HeadRow};
+use crate::model::backward::{HeadRow, head_loss};
 
 /// What the losses of a micro-batch need, on the host.
 pub(super) struct HeadRows {
@@ -23,28 +23,20 @@ pub(super) struct HeadRows {
     pub(super) n_rows: usize,
 }
 
-/// Sums over rows, each `[1]`, and the gradient of the states, `[rows, d_model]`.
-pub(super) struct HeadGradient {
-    pub(super) cross_entropy: Tensor<1>,
-    pub(super) kl: Tensor<1>,
-    pub(super) of_states: Tensor<2>,
-}
-
-/// The losses of normalized states and their gradients. `teacher` is the teacher with its states;
-/// without one there is no KL divergence.
-pub(super) fn head_backward(
+/// Cross-entropy and KL divergence of normalized states, summed over rows, each `[1]`. `teacher` is the
+/// teacher with its states; without one there is no KL divergence. `backward` is called chunk by chunk,
+/// with the states and the gradient of their logits.
+pub(super) fn head_losses(
     student: &LanguageModel,
     states: &Tensor<2>,
     teacher: Option<(&LanguageModel, &Tensor<2>)>,
     rows: &HeadRows,
     weights: &LossWeights,
     chunk: usize,
-    gradients: &mut Gradients,
-) -> HeadGradient {
-    let [n_rows, d_model] = states.dims();
-    let device = states.device();
-    let mut of_states = Vec::new();
-    let mut sums: Option<[Tensor<1>; 2]> = None;
+    mut backward: impl FnMut(&Tensor<2>, Tensor<2>),
+) -> [Tensor<1>; 2] {
+    let [n_rows, _] = states.dims();
+    let mut sums = [(); 2].map(|()| Tensor::zeros([1], &states.device()));
     for start in (0..n_rows).step_by(chunk.max(1)) {
         let len = chunk.max(1).min(n_rows - start);
         let own = states.clone().narrow(0, start, len);
@@ -59,23 +51,11 @@ pub(super) fn head_backward(
             Some((cap, logits)) => of_logits * (-(logits / cap).square() + 1.0),
             None => of_logits,
         };
-        of_states.push(student.head_backward(&own, of_logits, gradients));
-        let found = [cross_entropy.reshape([1]), kl.reshape([1])];
-        sums = Some(match sums {
-            None => found,
-            Some([a, b]) => {
-                let [c, d] = found;
-                [a + c, b + d]
-            }
-        });
+        backward(&own, of_logits);
+        let [cross_entropy_sum, kl_sum] = sums;
+        sums = [cross_entropy_sum + cross_entropy.reshape([1]), kl_sum + kl.reshape([1])];
     }
-    let none = || [(); 2].map(|()| Tensor::zeros([1], &device));
-    let [cross_entropy, kl] = sums.unwrap_or_else(none);
-    let of_states = match of_states.is_empty() {
-        true => Tensor::zeros([0, d_model], &device),
-        false => Tensor::cat(of_states, 0),
-    };
-    HeadGradient { cross_entropy, kl, of_states }
+    sums
 }
 
 /// Cross-entropy and KL divergence summed over rows, `[1, 1]`, and the gradient of the logits.
@@ -89,12 +69,8 @@ fn losses(
     let of_labels = weights.cross_entropy / rows.n_labels.max(1) as f64;
     let of_rows_weight = weights.kl / rows.n_rows.max(1) as f64;
     let device = student.device();
-    let fused = crate::model::backward::head_loss(
-        [of_labels, of_rows_weight, weights.temperature],
-        of_rows,
-        student,
-        teacher,
-    );
+    let fused =
+        head_loss([of_labels, of_rows_weight, weights.temperature], of_rows, student, teacher);
     let (student, teacher) = match fused {
         Ok((sums, gradient)) => {
             let [cross_entropy, kl] = sums.map(|sum| {

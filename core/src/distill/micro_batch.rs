@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::batch::{Batch, BatchTensors};
-use super::head::{HeadRows, head_backward};
+use super::head::{HeadRows, head_losses};
 use super::levers::Levers;
 use super::loss::{LossTerm, LossWeights};
 use super::pending::PendingTerms;
@@ -26,7 +26,12 @@ struct TeacherStates {
     last: Tensor<2>,
 }
 
-/// Adds the gradients of a micro-batch; gives its loss terms.
+/// The teacher of a micro-batch and its states.
+type Teaching<'a> = (Imitated<'a>, TeacherStates);
+/// Each term that is on, with its parts.
+type Parts = Vec<(LossTerm, Vec<Tensor<1>>)>;
+
+/// Adds the gradients of a micro-batch; returns its loss terms.
 pub(super) fn backward(
     student: &LanguageModel,
     imitated: Option<Imitated<'_>>,
@@ -37,10 +42,7 @@ pub(super) fn backward(
 ) -> PendingTerms {
     let tensors = batch.to_device(&student.device());
     let pass = pass_of(student, &tensors, levers);
-    let imitated = imitated.map(|imitated| {
-        let states = teacher_states(&imitated, &tensors, levers);
-        (imitated, states)
-    });
+    let teaching = imitated.map(|it| (it, teacher_states(&it, &tensors, levers)));
 
     // Forward, keeping the input of each layer, and with the lever off all that it needs to go back.
     let (mut inputs, mut kept) = (Vec::new(), Vec::new());
@@ -55,16 +57,16 @@ pub(super) fn backward(
     }
     let states = student.normalize_rows(&x);
 
-    let mut parts: Vec<(LossTerm, Vec<Tensor<1>>)> = Vec::new();
-    let mut gradient = head(
-        student,
-        &states,
-        imitated.as_ref(),
-        batch,
-        (weights, levers),
-        (&mut parts, gradients),
-    );
-    let aligning = Aligning::new(weights, imitated.as_ref(), batch, &tensors);
+    let mut parts = Parts::new();
+    let mut of_states = Vec::new();
+    head(student, &states, teaching.as_ref(), batch, (weights, levers), &mut parts, |own, of| {
+        of_states.push(student.head_backward(own, of, gradients));
+    });
+    let mut gradient = match of_states.is_empty() {
+        true => states.zeros_like(),
+        false => Tensor::cat(of_states, 0),
+    };
+    let aligning = Aligning::new(weights, teaching.as_ref(), batch, &tensors);
     let mut distances = Vec::new();
     gradient = aligning.add(student.n_layers(), &states, gradient, &mut distances);
     gradient = student.normalize_backward(&x, gradient, gradients);
@@ -79,15 +81,10 @@ pub(super) fn backward(
         gradient = aligning.add(index, &input, gradient, &mut distances);
     }
     student.embed_backward(&tensors.tokens, gradient, gradients);
-    if !distances.is_empty() {
-        distances.sort_by_key(|(pair, _)| *pair);
-        let distances = distances.into_iter().map(|(_, distance)| distance);
-        parts.push((LossTerm::Alignment, distances.collect()));
-    }
-    PendingTerms::weigh(parts, weights)
+    weigh(parts, distances, weights)
 }
 
-/// The loss terms of the student as it is, and nothing more.
+/// The loss terms of the student as it is, without gradients.
 pub(super) fn forward(
     student: &LanguageModel,
     imitated: Option<Imitated<'_>>,
@@ -95,8 +92,39 @@ pub(super) fn forward(
     weights: &LossWeights,
     levers: &Levers,
 ) -> PendingTerms {
-    // A backward pass whose gradients nobody takes costs twice as much, and is the same arithmetic.
-    backward(student, imitated, batch, weights, levers, &mut Gradients::default())
+    let tensors = batch.to_device(&student.device());
+    let pass = pass_of(student, &tensors, levers);
+    let teaching = imitated.map(|it| (it, teacher_states(&it, &tensors, levers)));
+    let aligning = Aligning::new(weights, teaching.as_ref(), batch, &tensors);
+    let mut distances = Vec::new();
+    let mut align = |state: usize, x: &Tensor<2>| {
+        aligning.add(state, x, x.zeros_like(), &mut distances);
+    };
+    let mut x = student.embed_rows(&tensors.tokens);
+    for (index, layer) in student.layers().iter().enumerate() {
+        align(index, &x);
+        x = layer.forward_rows(x, &pass);
+    }
+    let states = student.normalize_rows(&x);
+    align(student.n_layers(), &states);
+    let mut parts = Parts::new();
+    let options = (weights, levers);
+    head(student, &states, teaching.as_ref(), batch, options, &mut parts, |_, _| ());
+    weigh(parts, distances, weights)
+}
+
+/// All terms; `distances` are those of alignment, by number of the pair.
+fn weigh(
+    mut parts: Parts,
+    mut distances: Vec<(usize, Tensor<1>)>,
+    weights: &LossWeights,
+) -> PendingTerms {
+    if !distances.is_empty() {
+        distances.sort_by_key(|(pair, _)| *pair);
+        let distances = distances.into_iter().map(|(_, distance)| distance);
+        parts.push((LossTerm::Alignment, distances.collect()));
+    }
+    PendingTerms::weigh(parts, weights)
 }
 
 fn pass_of(model: &LanguageModel, tensors: &BatchTensors, levers: &Levers) -> Pass {
@@ -122,32 +150,32 @@ fn teacher_states(
     TeacherStates { aligned, last }
 }
 
-/// The gradient of the normalized states by the terms that read logits.
+/// Adds the terms that read logits; `backward` is that of [`head_losses`].
 fn head(
     student: &LanguageModel,
     states: &Tensor<2>,
-    imitated: Option<&(Imitated<'_>, TeacherStates)>,
+    teaching: Option<&Teaching<'_>>,
     batch: &Batch,
     (weights, levers): (&LossWeights, &Levers),
-    (parts, gradients): (&mut Vec<(LossTerm, Vec<Tensor<1>>)>, &mut Gradients),
-) -> Tensor<2> {
+    parts: &mut Parts,
+    backward: impl FnMut(&Tensor<2>, Tensor<2>),
+) {
     let with = |term: LossTerm| term.weight(weights) != 0.0;
     if !with(LossTerm::CrossEntropy) && !with(LossTerm::Kl) {
-        return states.zeros_like();
+        return;
     }
     let rows = HeadRows::of(batch, weights.kl_positions);
-    let teacher = imitated.filter(|_| with(LossTerm::Kl));
+    let teacher = teaching.filter(|_| with(LossTerm::Kl));
     let teacher = teacher.map(|(imitated, states)| (imitated.teacher, &states.last));
-    let found =
-        head_backward(student, states, teacher, &rows, weights, levers.head_chunk, gradients);
+    let [cross_entropy, kl] =
+        head_losses(student, states, teacher, &rows, weights, levers.head_chunk, backward);
     if with(LossTerm::CrossEntropy) {
-        let mean = found.cross_entropy / rows.n_labels.max(1) as f64;
+        let mean = cross_entropy / rows.n_labels.max(1) as f64;
         parts.push((LossTerm::CrossEntropy, vec![mean]));
     }
     if teacher.is_some() {
-        parts.push((LossTerm::Kl, vec![found.kl / rows.n_rows.max(1) as f64]));
+        parts.push((LossTerm::Kl, vec![kl / rows.n_rows.max(1) as f64]));
     }
-    found.of_states
 }
 
 /// The alignment of states with those of the teacher.
@@ -163,18 +191,18 @@ struct Aligning<'a> {
 impl<'a> Aligning<'a> {
     fn new(
         weights: &LossWeights,
-        imitated: Option<&'a (Imitated<'a>, TeacherStates)>,
+        teaching: Option<&'a Teaching<'a>>,
         batch: &Batch,
         tensors: &BatchTensors,
     ) -> Self {
-        let pairs = match imitated {
+        let pairs = match teaching {
             Some((imitated, _)) if weights.alignment != 0.0 => imitated.pairs,
             _ => &[],
         };
         let n_tokens = tensors.n_tokens.max(1);
         Self {
             pairs,
-            teacher: imitated.map(|(_, states)| states),
+            teacher: teaching.map(|(_, states)| states),
             weight: weights.alignment / (pairs.len().max(1) * n_tokens) as f64,
             is_token: batch.token_flags(),
             n_tokens,

@@ -30,7 +30,7 @@ impl Pretrainer {
         self.updater.step()
     }
 
-    /// The model as it is now, off the training graph.
+    /// The model as it is now.
     pub fn model(&self) -> LanguageModel {
         self.updater.model().clone()
     }
