@@ -84,11 +84,11 @@ fn certainty_is_that_of_the_guesses_at_the_same_places() {
     let guesses = guesses(teacher, teacher, 0);
     assert_eq!(certain.len(), text().len() - 1);
     for ((certainty, guess), token) in certain.iter().zip(&guesses).zip(&text()[1..]) {
-        let (likeliest, probability) = certainty.likeliest[0];
-        assert_eq!(likeliest, guess.token);
+        let (most_likely, probability) = certainty.most_likely[0];
+        assert_eq!(most_likely, guess.token);
         assert!((probability - guess.probability).abs() < 1e-5);
         assert!(certainty.probability <= probability + 1e-9);
-        let is_likeliest = likeliest == *token;
-        assert_eq!(is_likeliest, (certainty.probability - probability).abs() < 1e-12);
+        let is_most_likely = most_likely == *token;
+        assert_eq!(is_most_likely, (certainty.probability - probability).abs() < 1e-12);
     }
 }

@@ -13,11 +13,11 @@ pub struct Certainty {
     /// Probability of the actual token, in `0..=1`.
     pub probability: f64,
     /// The most likely tokens with their probabilities, in descending order.
-    pub likeliest: Vec<(u32, f64)>,
+    pub most_likely: Vec<(u32, f64)>,
 }
 
 /// The probabilities that `model` assigns to every token of `text` from position `from` on, in one
-/// forward pass, together with the `n_likeliest` most likely tokens at each position. `from` is at
+/// forward pass, together with the `n_most_likely` most likely tokens at each position. `from` is at
 /// least 1, since the first token is not predicted.
 ///
 /// # Errors
@@ -26,7 +26,7 @@ pub async fn certainties(
     model: &LanguageModel,
     text: &[u32],
     from: usize,
-    n_likeliest: usize,
+    n_most_likely: usize,
 ) -> Result<Vec<Certainty>, GenerateError> {
     // Including the last token, which is only a target.
     check_vocabulary(model, text)?;
@@ -46,7 +46,7 @@ pub async fn certainties(
         let rows = data.chunks_exact(model.config().vocab).zip(&chosen[start..start + n_here]);
         certainties.extend(rows.map(|(row, &token)| Certainty {
             probability: row[token as usize],
-            likeliest: likeliest(row, n_likeliest),
+            most_likely: most_likely(row, n_most_likely),
         }));
     }
     Ok(certainties)
@@ -54,7 +54,7 @@ pub async fn certainties(
 
 /// The `n` largest probabilities of a row with their token ids, in descending order; ties by token
 /// id.
-fn likeliest(row: &[f64], n: usize) -> Vec<(u32, f64)> {
+fn most_likely(row: &[f64], n: usize) -> Vec<(u32, f64)> {
     let mut best: Vec<(u32, f64)> = Vec::with_capacity(n + 1);
     for (token, &probability) in row.iter().enumerate() {
         let rank = best.partition_point(|&(_, other)| other >= probability);
@@ -72,8 +72,8 @@ mod tests {
 
     #[test]
     fn the_most_likely_come_first_and_ties_by_token_id() {
-        assert_eq!(likeliest(&[0.1, 0.4, 0.1, 0.4], 3), [(1, 0.4), (3, 0.4), (0, 0.1)]);
-        assert_eq!(likeliest(&[0.1], 3).len(), 1);
-        assert!(likeliest(&[0.1], 0).is_empty());
+        assert_eq!(most_likely(&[0.1, 0.4, 0.1, 0.4], 3), [(1, 0.4), (3, 0.4), (0, 0.1)]);
+        assert_eq!(most_likely(&[0.1], 3).len(), 1);
+        assert!(most_likely(&[0.1], 0).is_empty());
     }
 }

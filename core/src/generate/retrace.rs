@@ -18,7 +18,7 @@ pub struct Retraced {
     /// Log-probability of the recorded token, in nats; at most 0.
     pub log_prob: f64,
     /// The most likely token at this position.
-    pub likeliest: u32,
+    pub most_likely: u32,
 }
 
 /// Predictions for each of `tokens`, which were generated after `prompt`.
@@ -41,19 +41,19 @@ pub async fn retrace(
     let targets = TensorData::new(targets, [n_positions, 1]);
     let targets = Tensor::<2, Int>::from_data(targets, &model.device());
 
-    let (mut log_probs, mut likeliest) = (Vec::new(), Vec::new());
+    let (mut log_probs, mut most_likely) = (Vec::new(), Vec::new());
     for start in (0..n_positions).step_by(POSITIONS_AT_ONCE) {
         let n_here = POSITIONS_AT_ONCE.min(n_positions - start);
         // [n_here, vocab]
         let found = log_softmax(model.logits(states.clone().narrow(0, start, n_here)), 1);
-        likeliest.push(found.clone().argmax(1));
+        most_likely.push(found.clone().argmax(1));
         log_probs.push(found.gather(1, targets.clone().narrow(0, start, n_here)));
     }
     let log_probs = read_finite(Tensor::cat(log_probs, 0), "the log-probabilities").await?;
-    let likeliest =
-        Tensor::cat(likeliest, 0).into_data_async().await.map_err(ReadBackError::new)?;
-    let retraced = log_probs.into_iter().map(f64::from).zip(likeliest.iter::<u32>());
-    Ok(retraced.map(|(log_prob, likeliest)| Retraced { log_prob, likeliest }).collect())
+    let most_likely =
+        Tensor::cat(most_likely, 0).into_data_async().await.map_err(ReadBackError::new)?;
+    let retraced = log_probs.into_iter().map(f64::from).zip(most_likely.iter::<u32>());
+    Ok(retraced.map(|(log_prob, most_likely)| Retraced { log_prob, most_likely }).collect())
 }
 
 #[cfg(test)]
@@ -87,8 +87,8 @@ mod tests {
             tokens.push(token);
         }
         let retraced = block_on(retrace(&model, &PROMPT, &tokens)).unwrap();
-        let likeliest: Vec<u32> = retraced.iter().map(|token| token.likeliest).collect();
-        assert_eq!(likeliest, tokens);
+        let most_likely: Vec<u32> = retraced.iter().map(|token| token.most_likely).collect();
+        assert_eq!(most_likely, tokens);
     }
 
     #[test]

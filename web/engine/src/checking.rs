@@ -28,7 +28,7 @@ impl Worker {
                 let retraced = retrace(model, &text.prompt_tokens, &record.tokens).await;
                 let retraced = retraced.map_err(not_processed)?;
                 let first_mismatch = first_mismatch(&retraced, &record.tokens);
-                let instead = first_mismatch.map(|position| retraced[position].likeliest);
+                let instead = first_mismatch.map(|position| retraced[position].most_likely);
                 let instead = instead.map(|token| tokenizer.label(token)).transpose();
                 let check = CheckedMember {
                     member,
@@ -49,7 +49,7 @@ impl Worker {
 
 /// The first position at which the most likely token is another one.
 fn first_mismatch(retraced: &[Retraced], tokens: &[u32]) -> Option<usize> {
-    retraced.iter().zip(tokens).position(|(found, token)| found.likeliest != *token)
+    retraced.iter().zip(tokens).position(|(found, token)| found.most_likely != *token)
 }
 
 /// The largest difference of a token's log-probability, in nats; `None` where one is not finite.
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     fn retraced(tokens: [(f64, u32); 3]) -> Vec<Retraced> {
-        tokens.map(|(log_prob, likeliest)| Retraced { log_prob, likeliest }).into()
+        tokens.map(|(log_prob, most_likely)| Retraced { log_prob, most_likely }).into()
     }
 
     #[test]

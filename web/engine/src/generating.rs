@@ -161,8 +161,8 @@ impl Worker {
             let text = ready.tokenizer.label(token)?;
             Ok::<_, TokenizerError>(LikelyToken { token, text, probability })
         };
-        let token = |Certainty { probability, likeliest }: Certainty| {
-            let most_likely = likeliest.into_iter().map(guess).collect::<Result<_, _>>()?;
+        let token = |Certainty { probability, most_likely }: Certainty| {
+            let most_likely = most_likely.into_iter().map(guess).collect::<Result<_, _>>()?;
             Ok::<_, TokenizerError>(TokenCertainty { probability, most_likely })
         };
         let tokens = found.map_err(impossible)?.into_iter().map(token);
