@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-/// The folders of `web/src/browser/view.rs`; `tests/house.rs` compares them.
+/// The folders of `web/src/browser/view.rs`; `tests/house/mod.rs` compares them.
 const VIEWS: [&str; 9] =
     ["explore", "compare", "sweep", "lens", "device", "models", "teach", "learn", "about"];
 
