@@ -13,6 +13,7 @@ mod header;
 mod identity;
 mod member;
 mod names;
+mod output;
 mod precision;
 mod read;
 mod stored;
@@ -20,6 +21,7 @@ mod used;
 mod write;
 
 use std::collections::BTreeMap;
+use std::io;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
@@ -39,9 +41,10 @@ pub use identity::{
 };
 pub use member::{MemberError, Parent};
 pub use names::{Names, Share, Storage, TensorLocation};
+pub(crate) use output::{OutputTensor, write_tensors};
 pub use precision::{Precision, StoredAs};
 pub(crate) use read::transpose;
-pub use write::{layer_to_bytes, model_to_bytes, tensors_to_bytes};
+pub use write::{layer_to_bytes, model_to_bytes, tensors_to_bytes, write_model};
 
 /// The tensors of a model, borrowed from the bytes of its files.
 #[derive(Debug)]
@@ -134,6 +137,8 @@ pub enum CheckpointError {
     OtherHead { name: String },
     #[error("writing safetensors failed")]
     Write(#[source] SafeTensorError),
+    #[error("writing the weights failed")]
+    Output(#[source] io::Error),
     #[error("invalid model.safetensors.index.json: {0}")]
     Index(String),
 }

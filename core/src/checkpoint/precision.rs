@@ -1,6 +1,7 @@
 //! Number formats of written weights.
 
 use std::fmt;
+use std::io::Write;
 
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -82,17 +83,25 @@ impl Precision {
         Err(refusal.error(name))
     }
 
-    /// The values of the tensor `name` in this format.
+    /// Writes the values of the tensor `name` in this format, a piece at a time.
     ///
     /// # Errors
     /// [`CheckpointError::NotFinite`], or [`CheckpointError::TooLarge`] for a value that overflows
-    /// this format.
-    pub(crate) fn encode(self, name: &str, values: &[f32]) -> Result<Vec<u8>, CheckpointError> {
-        let bytes = self.bytes(values);
-        if n_not_finite(self.dtype(), &bytes) == 0 {
-            return Ok(bytes);
+    /// this format; [`CheckpointError::Output`] if `out` cannot be written.
+    pub(crate) fn write(
+        self,
+        name: &str,
+        values: &[f32],
+        out: &mut dyn Write,
+    ) -> Result<(), CheckpointError> {
+        for piece in values.chunks(PIECE) {
+            let bytes = self.bytes(piece);
+            if n_not_finite(self.dtype(), &bytes) > 0 {
+                return Err(self.refusal().of(name, values));
+            }
+            out.write_all(&bytes).map_err(CheckpointError::Output)?;
         }
-        Err(self.refusal().of(name, values))
+        Ok(())
     }
 
     fn refusal(self) -> Refusal {
@@ -118,7 +127,7 @@ impl Precision {
     }
 }
 
-/// Bytes per counting step; whole values of any type.
+/// Bytes per counting step, whole values of any type; values per step of writing.
 const PIECE: usize = 1 << 20;
 
 /// Number format of a model's weights.
@@ -156,8 +165,10 @@ mod tests {
 
     #[test]
     fn a_value_too_large_for_a_format_is_refused_with_its_size() {
-        let sentence =
-            |precision: Precision, values: &[f32]| precision.encode("t", values).unwrap_err();
+        let write = |precision: Precision, values: &[f32]| {
+            precision.write("t", values, &mut std::io::sink())
+        };
+        let sentence = |precision, values| write(precision, values).unwrap_err();
         assert_eq!(
             sentence(Precision::F16, &[1.0, -1e5, 65520.0]).to_string(),
             "tensor \"t\" holds 2 values too large for f16 (of 3): up to 1e5; the largest f16 \
@@ -165,15 +176,15 @@ mod tests {
         );
         let error = sentence(Precision::Bf16, &[f32::MAX]).to_string();
         assert!(error.contains("1 value too large for bf16"), "{error}");
-        assert!(Precision::F16.encode("t", &[65504.0, -65504.0]).is_ok());
-        assert!(Precision::F32.encode("t", &[f32::MAX]).is_ok());
+        assert!(write(Precision::F16, &[65504.0, -65504.0]).is_ok());
+        assert!(write(Precision::F32, &[f32::MAX]).is_ok());
     }
 
     #[test]
     fn no_format_holds_a_value_that_is_nan_or_infinite() {
         for precision in [Precision::F32, Precision::F16, Precision::Bf16] {
             for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-                let error = precision.encode("t", &[0.0, wrong]).unwrap_err();
+                let error = precision.write("t", &[0.0, wrong], &mut std::io::sink()).unwrap_err();
                 assert!(matches!(error, CheckpointError::NotFinite { n_not_finite: 1, .. }));
             }
         }

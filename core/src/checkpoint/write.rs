@@ -1,16 +1,22 @@
 //! Models and layers as safetensors bytes, under Hugging Face's names.
 
 use std::collections::HashMap;
+use std::io::Write;
 
 use burn::module::Module;
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::SafeTensorError;
+use safetensors::tensor::Dtype;
 
 use super::eight_bits::{self, scales_name, scales_shape};
+use super::output::{OutputTensor, tensors_in_memory, write_tensors};
 use super::read::transpose;
 use super::{CheckpointError, Names, Precision, Share, Storage, StoredAs, TensorLocation};
 use crate::config::ModelConfig;
-use crate::model::parameters::for_each;
+use crate::model::parameters::{AnyTensor, for_each};
 use crate::model::{DecoderLayer, LanguageModel};
+
+/// transformers rejects files without this entry.
+const FORMAT: Option<(&str, &str)> = Some(("format", "pt"));
 
 /// The weights of a model as the bytes of a `model.safetensors`.
 ///
@@ -21,7 +27,20 @@ pub fn model_to_bytes(
     model: &LanguageModel,
     stored_as: impl Into<StoredAs>,
 ) -> Result<Vec<u8>, CheckpointError> {
-    module_to_bytes(model, model.config(), stored_as.into())
+    let tensors = module_tensors(model, model.config(), stored_as.into())?;
+    tensors_in_memory(tensors, FORMAT)
+}
+
+/// Writes the weights of a model as a `model.safetensors`, one tensor after another in memory.
+///
+/// # Errors
+/// As [`model_to_bytes`]; [`CheckpointError::Output`] if `out` cannot be written.
+pub fn write_model(
+    model: &LanguageModel,
+    stored_as: impl Into<StoredAs>,
+    out: &mut dyn Write,
+) -> Result<(), CheckpointError> {
+    write_tensors(module_tensors(model, model.config(), stored_as.into())?, FORMAT, out)
 }
 
 /// The weights of a single layer, with tensor names relative to the layer.
@@ -33,16 +52,16 @@ pub fn layer_to_bytes(
     config: &ModelConfig,
     stored_as: impl Into<StoredAs>,
 ) -> Result<Vec<u8>, CheckpointError> {
-    module_to_bytes(layer, config, stored_as.into())
+    tensors_in_memory(module_tensors(layer, config, stored_as.into())?, FORMAT)
 }
 
-fn module_to_bytes<M: Module>(
-    module: &M,
+fn module_tensors<'m, M: Module>(
+    module: &'m M,
     config: &ModelConfig,
     stored_as: StoredAs,
-) -> Result<Vec<u8>, CheckpointError> {
+) -> Result<Vec<OutputTensor<'m>>, CheckpointError> {
     let names = Names::of(config);
-    let mut tensors = Vec::new();
+    let mut tensors: Vec<ModelTensor> = Vec::new();
     // Fused tensors: the index in `tensors` by name.
     let mut shared = HashMap::<String, usize>::new();
     let mut unnamed = None;
@@ -52,35 +71,110 @@ fn module_to_bytes<M: Module>(
             let shape = location.stored_shape(&parameter.shape)?;
             Some((location, shape))
         });
-        let Some((TensorLocation { name, storage, .. }, stored_shape)) = stored else {
+        let Some((TensorLocation { name, storage, .. }, shape)) = stored else {
             unnamed.get_or_insert_with(|| parameter.path.clone());
             return;
         };
-        let values: Vec<f32> = tensor.to_data().iter::<f32>().collect();
-        let values = match (storage.transposed, parameter.shape.as_slice()) {
-            (true, &[n_inputs, n_outputs]) => transpose(&values, n_inputs, n_outputs),
-            _ => values,
-        };
-        let stored_as = of_parameter(stored_as, &parameter.path, &stored_shape);
-        if storage.share == Share::WHOLE {
-            tensors.push((stored_as, (name, stored_shape, values)));
-            return;
-        }
+        let stored_as = of_parameter(stored_as, &parameter.path, &shape);
+        let part = Part { parameter: tensor.shared(), shape: parameter.shape.clone(), storage };
         let index = *shared.entry(name.clone()).or_insert_with(|| {
-            let empty = vec![0.0; stored_shape.iter().product()];
-            tensors.push((stored_as, (name, stored_shape.clone(), empty)));
+            tensors.push(ModelTensor { name, shape, stored_as, parts: Vec::new() });
             tensors.len() - 1
         });
-        fill_share(&mut tensors[index].1.2, &stored_shape, storage, &values);
+        tensors[index].parts.push(part);
     });
-    match unnamed {
-        Some(path) => Err(CheckpointError::Unnamed { path }),
-        None => {
-            let tensors = tensors.into_iter().map(|(stored_as, tensor)| encode(tensor, stored_as));
-            // transformers rejects files without this entry.
-            to_file(tensors, ("format", "pt"))
+    if let Some(path) = unnamed {
+        return Err(CheckpointError::Unnamed { path });
+    }
+    let outputs = tensors.into_iter().map(ModelTensor::outputs);
+    Ok(outputs.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// A tensor of a model's file.
+struct ModelTensor {
+    name: String,
+    shape: Vec<usize>,
+    stored_as: StoredAs,
+    parts: Vec<Part>,
+}
+
+/// A parameter, and its place in a tensor.
+struct Part {
+    parameter: Box<dyn AnyTensor>,
+    shape: Vec<usize>,
+    storage: Storage,
+}
+
+impl ModelTensor {
+    /// As it is written; an 8-bit tensor is followed by its scales.
+    fn outputs<'a>(self) -> Result<Vec<OutputTensor<'a>>, CheckpointError> {
+        match self.stored_as {
+            StoredAs::Floats(precision) => {
+                let (name, dtype, shape) =
+                    (self.name.clone(), precision.dtype(), self.shape.clone());
+                let write: Box<dyn FnOnce(&mut dyn Write) -> _> = Box::new(move |out| {
+                    self.with_values(|values| precision.write(&self.name, values, out))
+                });
+                Ok(vec![OutputTensor { name, dtype, shape, write }])
+            }
+            StoredAs::Q8_0 => {
+                let n_columns = self.shape.last().copied().unwrap_or(1);
+                let name = &self.name;
+                let [codes, scales] = self.with_values(|values| {
+                    eight_bits::encode(name, values, n_columns).map(<[_; 2]>::from)
+                })?;
+                let scales =
+                    (scales_name(name), Precision::F16.dtype(), scales_shape(&self.shape), scales);
+                let codes = (self.name, Dtype::I8, self.shape, codes);
+                Ok([codes, scales].map(ready).into())
+            }
         }
     }
+
+    /// Calls `act` with the stored values, in row-major order.
+    fn with_values<T>(&self, act: impl FnOnce(&[f32]) -> T) -> T {
+        if let [part] = &*self.parts
+            && part.storage.share == Share::WHOLE
+            && !part.is_transposed()
+        {
+            return read(&*part.parameter, act);
+        }
+        let mut stored = vec![0.0; self.shape.iter().product()];
+        for part in &self.parts {
+            let mut place = |values: &[f32]| match part.storage.share == Share::WHOLE {
+                true => stored.copy_from_slice(values),
+                false => fill_share(&mut stored, &self.shape, part.storage, values),
+            };
+            read(&*part.parameter, |values| match *part.shape.as_slice() {
+                [n_inputs, n_outputs] if part.is_transposed() => {
+                    place(&transpose(values, n_inputs, n_outputs));
+                }
+                _ => place(values),
+            });
+        }
+        act(&stored)
+    }
+}
+
+impl Part {
+    fn is_transposed(&self) -> bool {
+        self.storage.transposed && self.shape.len() == 2
+    }
+}
+
+fn read<T>(parameter: &dyn AnyTensor, act: impl FnOnce(&[f32]) -> T) -> T {
+    let (mut act, mut outcome) = (Some(act), None);
+    parameter.read(&mut |values| outcome = act.take().map(|act| act(values)));
+    outcome.expect("a tensor is read once")
+}
+
+/// A tensor whose bytes are there.
+fn ready<'a>(
+    (name, dtype, shape, bytes): (String, Dtype, Vec<usize>, Vec<u8>),
+) -> OutputTensor<'a> {
+    let write: Box<dyn FnOnce(&mut dyn Write) -> _> =
+        Box::new(move |out| out.write_all(&bytes).map_err(CheckpointError::Output));
+    OutputTensor { name, dtype, shape, write }
 }
 
 /// Copies a parameter's values into its share of a fused tensor.
@@ -113,15 +207,21 @@ pub fn tensors_to_bytes(
     tensors: Vec<NamedTensor>,
     precision: Precision,
 ) -> Result<Vec<u8>, CheckpointError> {
-    let tensors = tensors.into_iter().map(|tensor| encode(tensor, precision.into()));
-    to_file(tensors, ("boomerang.version", env!("CARGO_PKG_VERSION")))
+    let tensors = tensors.into_iter().map(|(name, shape, values)| {
+        if shape.iter().product::<usize>() != values.len() {
+            return Err(CheckpointError::Write(SafeTensorError::TensorInvalidInfo));
+        }
+        let of_error = name.clone();
+        let write: Box<dyn FnOnce(&mut dyn Write) -> _> =
+            Box::new(move |out| precision.write(&of_error, &values, out));
+        Ok(OutputTensor { name, dtype: precision.dtype(), shape, write })
+    });
+    let entry = ("boomerang.version", env!("CARGO_PKG_VERSION"));
+    tensors_in_memory(tensors.collect::<Result<_, _>>()?, Some(entry))
 }
 
 /// Name, shape and values.
 type NamedTensor = (String, Vec<usize>, Vec<f32>);
-
-/// Name, type, shape and bytes.
-type EncodedTensor = (String, Dtype, Vec<usize>, Vec<u8>);
 
 /// The format of one parameter in a file stored as `stored_as`.
 fn of_parameter(stored_as: StoredAs, path: &str, stored_shape: &[usize]) -> StoredAs {
@@ -130,41 +230,4 @@ fn of_parameter(stored_as: StoredAs, path: &str, stored_shape: &[usize]) -> Stor
         StoredAs::Q8_0 if !is_matrix => Precision::F32.into(),
         stored_as => stored_as,
     }
-}
-
-/// Encodes a tensor; an 8-bit one is followed by its scales.
-fn encode(
-    (name, shape, values): NamedTensor,
-    stored_as: StoredAs,
-) -> Result<Vec<EncodedTensor>, CheckpointError> {
-    match stored_as {
-        StoredAs::Floats(precision) => {
-            let bytes = precision.encode(&name, &values)?;
-            Ok(vec![(name, precision.dtype(), shape, bytes)])
-        }
-        StoredAs::Q8_0 => {
-            let n_columns = shape.last().copied().unwrap_or(1);
-            let (codes, scales) = eight_bits::encode(&name, &values, n_columns)?;
-            let scales = (scales_name(&name), Precision::F16.dtype(), scales_shape(&shape), scales);
-            Ok(vec![(name, Dtype::I8, shape, codes), scales])
-        }
-    }
-}
-
-/// `entry` is the only metadata: the order of several entries would not be deterministic.
-fn to_file(
-    tensors: impl Iterator<Item = Result<Vec<EncodedTensor>, CheckpointError>>,
-    entry: (&str, &str),
-) -> Result<Vec<u8>, CheckpointError> {
-    let tensors: Vec<EncodedTensor> =
-        tensors.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
-    let views = tensors
-        .iter()
-        .map(|(name, dtype, shape, bytes)| {
-            Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?))
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(CheckpointError::Write)?;
-    let metadata = HashMap::from([(entry.0.to_owned(), entry.1.to_owned())]);
-    safetensors::serialize(views, Some(metadata)).map_err(CheckpointError::Write)
 }

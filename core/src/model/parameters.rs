@@ -6,6 +6,8 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use super::numbers::numbers;
+
 /// Which parameter is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
@@ -41,6 +43,10 @@ pub fn for_each<M: Module>(module: &M, visit: impl FnMut(&Parameter, &dyn AnyTen
 pub trait AnyTensor {
     /// Row-major values, read back from the device; blocks, so not for WebGPU in a browser.
     fn to_data(&self) -> TensorData;
+    /// Calls `act` with the row-major values; those in this program's memory are not copied.
+    fn read(&self, act: &mut dyn FnMut(&[f32]));
+    /// The same tensor; copies no values.
+    fn shared(&self) -> Box<dyn AnyTensor>;
     fn id(&self) -> ParamId;
 }
 
@@ -116,6 +122,17 @@ impl<F: FnMut(&Parameter, &dyn AnyTensor)> ModuleVisitor for Each<F> {
 impl<const D: usize> AnyTensor for Param<Tensor<D>> {
     fn to_data(&self) -> TensorData {
         self.val().inner().to_data()
+    }
+
+    fn read(&self, act: &mut dyn FnMut(&[f32])) {
+        if let Some(values) = numbers(&self.val()) {
+            return act(&values);
+        }
+        act(&self.to_data().iter::<f32>().collect::<Vec<f32>>());
+    }
+
+    fn shared(&self) -> Box<dyn AnyTensor> {
+        Box::new(self.clone())
     }
 
     fn id(&self) -> ParamId {

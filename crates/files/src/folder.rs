@@ -1,6 +1,7 @@
 //! An output folder that appears only when it is complete.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Context as _, FileError, Result};
@@ -8,7 +9,7 @@ use crate::inputs::refuse_inputs;
 use crate::mark::{MARK, Mark, refuse_foreign_folder};
 use crate::partial::{OLD, PartialFolder, clean};
 use crate::read::{create_parent, parent};
-use crate::write::{Overwrite, exists, sync_folder, write_atomic};
+use crate::write::{Overwrite, exists, sync_folder, write_atomic, write_atomic_with};
 
 /// A folder that a command fills under a hidden name beside the final one.
 ///
@@ -44,6 +45,19 @@ impl OutputFolder {
     /// When it cannot be written.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         write_atomic(&self.path().join(name), bytes, Overwrite::Allowed)
+            .with_context(|| format!("{} is unchanged", self.target.display()))
+    }
+
+    /// As [`OutputFolder::write`], for contents that are never in memory as a whole.
+    ///
+    /// # Errors
+    /// As [`OutputFolder::write`], and whatever `write` fails with.
+    pub fn write_with(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<()> {
+        write_atomic_with(&self.path().join(name), Overwrite::Allowed, write)
             .with_context(|| format!("{} is unchanged", self.target.display()))
     }
 

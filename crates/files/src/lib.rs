@@ -25,7 +25,7 @@ pub use mark::{
 };
 pub use partial::clean;
 pub use read::{
-    Mapped, describe_folder, map, parent, read, read_if_present, read_own, read_own_text,
+    Mapped, describe_folder, map, map_own, parent, read, read_if_present, read_own, read_own_text,
     read_text, shown,
 };
 pub use write::{OutputFile, Overwrite, write_atomic, write_atomic_with};

@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Context as _, FileError, Result};
 use crate::partial::is_partial;
-use crate::read::map_quietly;
+use crate::read::map_own;
 use crate::write::{Overwrite, write_atomic};
 
 /// The name of the list in a folder.
@@ -182,7 +182,7 @@ fn is_marked(path: &Path) -> bool {
         return false;
     }
     // Not recorded as an input: a file that is checked here is an output.
-    let Ok(mapped) = map_quietly(path) else { return false };
+    let Ok(mapped) = map_own(path) else { return false };
     let bytes: &[u8] = &mapped;
     if let Ok(gguf) = Gguf::parse(bytes) {
         return gguf.metadata.get("boomerang.version").is_some();

@@ -68,11 +68,14 @@ impl Deref for Mapped {
 /// Names the path and the reason.
 pub fn map(path: &Path) -> Result<Mapped> {
     note_input(path);
-    map_quietly(path)
+    map_own(path)
 }
 
-/// As [`map`], for a file that is not an input.
-pub(crate) fn map_quietly(path: &Path) -> Result<Mapped> {
+/// As [`map`], for a file that is not an input but belongs to the output.
+///
+/// # Errors
+/// As [`map`].
+pub fn map_own(path: &Path) -> Result<Mapped> {
     let file = File::open(path).map_err(|error| unreadable(path, error))?;
     let metadata = file.metadata().map_err(|error| unreadable(path, error))?;
     if metadata.is_dir() {

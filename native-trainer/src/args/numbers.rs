@@ -64,6 +64,40 @@ pub fn sequence_length(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| expected("a whole number of at least 2", text))
 }
 
+/// `1.1B`, `350M`, `2GB`, `1.5GiB`, `123456`.
+///
+/// # Errors
+/// Shows what an amount looks like.
+pub fn parse_amount(text: &str) -> Result<u64, String> {
+    let expected = || format!("invalid amount {text:?}; expected e.g. 350M, 1.1B, 1.2GB or 1.5GiB");
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.parse().map_err(|_| expected())?;
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "b" | "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        "kib" => 1024.0,
+        "mib" => 1024.0 * 1024.0,
+        "gib" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(expected()),
+    };
+    Ok((number * factor) as u64)
+}
+
+/// A number of bytes above 0.
+///
+/// # Errors
+/// Shows what an amount looks like.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    match parse_amount(text)? {
+        0 => Err("expected more than 0 bytes".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
 fn finite(text: &str) -> Option<f64> {
     text.trim().parse::<f64>().ok().filter(|number| number.is_finite())
 }
@@ -91,5 +125,13 @@ mod tests {
         assert!(positive("0").is_err() && count("0").is_err() && sequence_length("1").is_err());
         assert_eq!((share("1"), number("-2"), sequence_length("2")), (Ok(1.0), Ok(-2.0), Ok(2)));
         assert!(non_negative_f32("1e39").is_err());
+    }
+
+    #[test]
+    fn amounts_have_the_usual_units() {
+        assert_eq!(parse_amount("1.5B"), Ok(1_500_000_000));
+        assert_eq!(parse_amount("2GiB"), Ok(2_147_483_648));
+        assert_eq!(parse_amount("70"), Ok(70));
+        assert!(parse_amount("many").is_err() && parse_amount("1.2XB").is_err());
     }
 }

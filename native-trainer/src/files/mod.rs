@@ -19,8 +19,9 @@ mod weights;
 
 pub use boomerang_files::{
     Mapped, OutputFile, OutputFolder, Overwrite, YAML_MARK, clean, forget_inputs, is_bookkeeping,
-    map, mark_as_ours, note_input, read, read_own, read_own_text, read_text, refuse_foreign_folder,
-    refuse_inputs, refuse_unmarked, remove_output, shown, write_atomic, write_atomic_with,
+    map, map_own, mark_as_ours, note_input, read, read_own, read_own_text, read_text,
+    refuse_foreign_folder, refuse_inputs, refuse_unmarked, remove_output, shown, write_atomic,
+    write_atomic_with,
 };
 use boomerang_files::{describe_folder, parent, read_if_present};
 pub use fingerprint::{ModelFingerprint, write_fingerprints};
@@ -29,4 +30,4 @@ pub use kinds::require_next_token;
 pub use markers::{eos_token, markers};
 pub use model::ModelFolder;
 pub use recipe::{RECIPE, RecipeFile, member};
-pub use stream::{Sources, WeightsFormat, write_weights};
+pub use stream::{Hashed, Sources, WeightsFormat, write_weights};

@@ -17,9 +17,10 @@ use burn::tensor::Device;
 use super::kinds::{
     has_slow_tokenizer, no_tokenizer, refuse_file_of_other_kind, refuse_other_kinds,
 };
-use super::recipe::{Parents, RecipeFile};
+use super::recipe::RecipeFile;
 use super::stream::Sources;
-use super::{Mapped, note_input, read_if_present, read_text, weights};
+use super::weights::{self, Weights};
+use super::{Mapped, note_input, read_if_present, read_text};
 use crate::exit::Exit;
 use crate::progress::{Download, note};
 use boomerang_core::checkpoint::files::{CONFIG, GENERATION_CONFIG, STUDENT_CONFIG, TOKENIZER};
@@ -30,13 +31,6 @@ pub struct ModelFolder {
     path: PathBuf,
     config: ModelConfig,
     weights: Weights,
-}
-
-enum Weights {
-    /// Names and bytes.
-    Files(Vec<(String, Mapped)>),
-    /// A recipe's: the weights are the parents'.
-    Parents(Parents),
 }
 
 impl ModelFolder {
@@ -139,13 +133,7 @@ impl ModelFolder {
 
     /// Releases the memory of weights that have been read.
     pub(super) fn release(&self, bytes: &[u8]) {
-        match &self.weights {
-            Weights::Files(files) => files.iter().for_each(|(_, mapped)| mapped.release(bytes)),
-            Weights::Parents(parents) => {
-                parents.teacher.release(bytes);
-                parents.student.release(bytes);
-            }
-        }
+        self.weights.release(bytes);
     }
 
     /// # Errors
@@ -183,6 +171,11 @@ impl ModelFolder {
                 .with_context(|| self.path.display().to_string());
         }
         Ok(plan)
+    }
+
+    /// The weight files that are mapped, with their paths.
+    pub(super) fn weight_files(&self) -> Vec<(PathBuf, &Mapped)> {
+        self.weights.files(&self.path)
     }
 
     /// The folder with the files beside weights and config; a recipe's is its teacher's.
@@ -259,14 +252,7 @@ fn hub_id(path: &Path) -> Option<HubId> {
 
 impl Sources for ModelFolder {
     fn find(&self, bytes: &[u8]) -> Option<(&File, u64)> {
-        match &self.weights {
-            Weights::Files(files) => {
-                files.iter().find_map(|(_, mapped)| Some((mapped.file(), mapped.offset_of(bytes)?)))
-            }
-            Weights::Parents(parents) => {
-                parents.teacher.find(bytes).or_else(|| parents.student.find(bytes))
-            }
-        }
+        self.weights.find(bytes)
     }
 }
 

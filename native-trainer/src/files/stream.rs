@@ -87,9 +87,9 @@ pub fn write_weights(
 }
 
 /// Hashes what is written.
-struct Hashed<'a> {
-    out: &'a mut dyn Write,
-    hasher: &'a mut Sha256,
+pub struct Hashed<'a> {
+    pub out: &'a mut dyn Write,
+    pub hasher: &'a mut Sha256,
 }
 
 impl Write for Hashed<'_> {

@@ -1,15 +1,63 @@
 //! The files that hold a model's weights: one, or those that an index names.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use boomerang_core::checkpoint::shard_names;
 
+use super::recipe::Parents;
+use super::stream::Sources as _;
 use super::{Mapped, describe_folder, map, read_text};
 use crate::exit::{Exit, OrExit};
 use boomerang_core::checkpoint::files::{INDEX, WEIGHTS};
 use boomerang_hub::HubId;
+
+/// Where the weights of a model are.
+pub(super) enum Weights {
+    /// Names and bytes.
+    Files(Vec<(String, Mapped)>),
+    /// A recipe's: the weights are the parents'.
+    Parents(Parents),
+}
+
+impl Weights {
+    /// Releases the memory of weights that have been read.
+    pub(super) fn release(&self, bytes: &[u8]) {
+        match self {
+            Self::Files(files) => files.iter().for_each(|(_, mapped)| mapped.release(bytes)),
+            Self::Parents(parents) => {
+                parents.teacher.release(bytes);
+                parents.student.release(bytes);
+            }
+        }
+    }
+
+    /// The files of the model in `folder`, with their paths.
+    pub(super) fn files(&self, folder: &Path) -> Vec<(PathBuf, &Mapped)> {
+        match self {
+            Self::Files(files) => {
+                files.iter().map(|(name, mapped)| (folder.join(name), mapped)).collect()
+            }
+            Self::Parents(parents) => {
+                let both = [&parents.teacher, &parents.student];
+                both.into_iter().flat_map(|parent| parent.weight_files()).collect()
+            }
+        }
+    }
+
+    /// The file of these mapped bytes, and their offset in it.
+    pub(super) fn find(&self, bytes: &[u8]) -> Option<(&File, u64)> {
+        match self {
+            Self::Files(files) => {
+                files.iter().find_map(|(_, mapped)| Some((mapped.file(), mapped.offset_of(bytes)?)))
+            }
+            Self::Parents(parents) => {
+                parents.teacher.find(bytes).or_else(|| parents.student.find(bytes))
+            }
+        }
+    }
+}
 
 /// Maps the weights in `folder`: file names and bytes, in the order of the names.
 ///

@@ -20,10 +20,10 @@ pub struct ChoiceArgs {
     #[arg(long, value_delimiter = ',')]
     pub patched: Option<Vec<usize>>,
     /// The largest size with at most this many parameters, e.g. 1.1B
-    #[arg(long, value_parser = parse_amount, value_name = "N")]
+    #[arg(long, value_parser = crate::args::numbers::parse_amount, value_name = "N")]
     pub params: Option<u64>,
     /// The largest size with at most this many bytes of weights, e.g. 1.2GB
-    #[arg(long, value_parser = parse_amount, value_name = "N")]
+    #[arg(long, value_parser = crate::args::numbers::parse_amount, value_name = "N")]
     pub bytes: Option<u64>,
     /// All sizes of the order
     #[arg(long)]
@@ -78,52 +78,5 @@ impl ChoiceArgs {
         let chosen = budget.choose(sizes)?;
         let sentence = budget.sentence(&chosen);
         Ok((vec![chosen.best], Some(sentence)))
-    }
-}
-
-/// `1.1B`, `350M`, `2GB`, `1.5GiB`, `123456`.
-///
-/// # Errors
-/// Shows what an amount looks like.
-pub fn parse_amount(text: &str) -> Result<u64, String> {
-    let expected = || format!("invalid amount {text:?}; expected e.g. 350M, 1.1B, 1.2GB or 1.5GiB");
-    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: f64 = number.parse().map_err(|_| expected())?;
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "" => 1.0,
-        "k" | "kb" => 1e3,
-        "m" | "mb" => 1e6,
-        "b" | "g" | "gb" => 1e9,
-        "t" | "tb" => 1e12,
-        "kib" => 1024.0,
-        "mib" => 1024.0 * 1024.0,
-        "gib" => 1024.0 * 1024.0 * 1024.0,
-        _ => return Err(expected()),
-    };
-    Ok((number * factor) as u64)
-}
-
-/// A number of bytes, for `--shard-size`.
-///
-/// # Errors
-/// Shows what an amount looks like.
-pub fn parse_bytes(text: &str) -> Result<u64, String> {
-    match parse_amount(text)? {
-        0 => Err("expected more than 0 bytes".to_owned()),
-        bytes => Ok(bytes),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn amounts_have_the_usual_units() {
-        assert_eq!(parse_amount("1.5B"), Ok(1_500_000_000));
-        assert_eq!(parse_amount("2GiB"), Ok(2_147_483_648));
-        assert_eq!(parse_amount("70"), Ok(70));
-        assert!(parse_amount("many").is_err() && parse_amount("1.2XB").is_err());
     }
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use boomerang_core::plan::PatchOrder;
 
+use crate::args::numbers::parse_amount;
 use crate::args::numbers::{count, sequence_length};
 use crate::args::{DeviceArgs, FamilyArgs, parse_order};
 use crate::args::{OverwriteArgs, TaskArgs};
 use crate::measure::calibration::CalibrationArgs;
 use crate::measure::members::Sizes;
-use crate::sizes::parse_amount;
 
 /// Evaluate every size of a family
 #[derive(Clone, Debug, clap::Args)]

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::args::numbers::non_negative;
+use crate::args::numbers::parse_bytes;
 use crate::args::{DeviceArgs, Dtype, FamilyArgs, OverwriteArgs, parse_dtype};
 use crate::measure::calibration::CalibrationArgs;
 use crate::progress::print;
-use crate::sizes::{CacheSize, ChoiceArgs, Head, Size, parse_bytes};
+use crate::sizes::{CacheSize, ChoiceArgs, Head, Size};
 
 /// Write sizes of a family as standalone models
 #[derive(Clone, Debug, clap::Args)]

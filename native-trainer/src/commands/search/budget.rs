@@ -10,12 +10,11 @@ use serde_json::{Value, json};
 
 use crate::args::FamilyArgs;
 use crate::args::numbers::non_negative;
+use crate::args::numbers::parse_amount;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
 use crate::progress::print;
-use crate::sizes::{
-    Budget, CacheSize, Head, Size, choose_heads, compare, head_name, parse_amount, size_of,
-};
+use crate::sizes::{Budget, CacheSize, Head, Size, choose_heads, compare, head_name, size_of};
 
 /// How large the member that is looked for may be.
 #[derive(Clone, Debug, clap::Args)]

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use boomerang_core::bundle::hex;
+use boomerang_core::checkpoint::CheckpointError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{KEPT_CHECKPOINTS, METRICS, RunFolder, Saved, State};
+use super::{KEPT_CHECKPOINTS, METRICS, RunFolder, Saved, Snapshot, State};
 use crate::exit::{Exit, OrExit as _, describe};
-use crate::files::{self, OutputFolder, Overwrite};
+use crate::files::{self, Hashed, Mapped, OutputFolder, Overwrite};
 use crate::progress::note;
 
 const MODEL: &str = "model.safetensors";
@@ -34,23 +35,21 @@ impl RunFolder {
     /// Saves a checkpoint, then removes old ones.
     ///
     /// # Errors
-    /// When a file cannot be written; older checkpoints are untouched then.
-    pub fn save(&self, saved: &Saved) -> anyhow::Result<PathBuf> {
-        let target = self.checkpoints().join(format!("step-{:06}", saved.state.step));
+    /// When a value is not finite or a file cannot be written; older checkpoints are untouched then.
+    pub fn save(&self, state: State, snapshot: &dyn Snapshot) -> anyhow::Result<PathBuf> {
+        let target = self.checkpoints().join(format!("step-{:06}", state.step));
         let folder = OutputFolder::create(&target, true)?;
-        folder.write(MODEL, &saved.model)?;
-        folder.write(OPTIMIZER, &saved.optimizer)?;
+        let model = write_part(&folder, MODEL, |out| snapshot.write_model(out))?;
+        let optimizer = write_part(&folder, OPTIMIZER, |out| snapshot.write_optimizer(out))?;
         // A metrics file that is damaged later is restored from here.
         let metrics = match fs::read(self.path.join(METRICS)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             outcome => outcome.with_context(|| format!("reading {METRICS}"))?,
         };
         folder.write(METRICS, &metrics)?;
-        let hashes = [(MODEL, &saved.model), (OPTIMIZER, &saved.optimizer), (METRICS, &metrics)];
-        let state = StateFile {
-            state: saved.state,
-            sha256: hashes.map(|(name, bytes)| (name.to_owned(), sha256(bytes))).into(),
-        };
+        let hashes = [(MODEL, model), (OPTIMIZER, optimizer), (METRICS, sha256(&metrics))];
+        let sha256 = hashes.map(|(name, hash)| (name.to_owned(), hash)).into();
+        let state = StateFile { state, sha256 };
         folder.write(STATE, format!("{}\n", serde_json::to_string(&state)?).as_bytes())?;
         folder.commit()?;
         let names = self.checkpoint_names();
@@ -98,9 +97,9 @@ impl RunFolder {
         let path = folder.join(STATE);
         let file: StateFile = serde_json::from_str(&files::read_own_text(&path)?)
             .with_context(|| path.display().to_string())?;
-        let read = |name: &str| -> anyhow::Result<Vec<u8>> {
+        let read = |name: &str| -> anyhow::Result<Mapped> {
             let path = folder.join(name);
-            let bytes = files::read_own(&path)?;
+            let bytes = files::map_own(&path)?;
             let expected = file.sha256.get(name);
             if expected.is_some_and(|expected| *expected != sha256(&bytes)) {
                 bail!("{} is damaged: its SHA-256 differs from that in {STATE}", path.display());
@@ -168,4 +167,27 @@ pub fn append_line(file: &mut File, value: &Value) -> anyhow::Result<()> {
 
 fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// Writes a file of a checkpoint; returns its SHA-256.
+fn write_part(
+    folder: &OutputFolder,
+    name: &str,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), CheckpointError>,
+) -> anyhow::Result<String> {
+    let (mut hasher, mut refusal) = (Sha256::new(), None);
+    let written = folder.write_with(name, |out| {
+        let mut out = Hashed { out, hasher: &mut hasher };
+        write(&mut out).map_err(|error| match error {
+            CheckpointError::Output(error) => error,
+            other => {
+                refusal = Some(other);
+                ErrorKind::InvalidData.into()
+            }
+        })
+    });
+    match refusal {
+        Some(refusal) => Err(refusal).or_exit(Exit::Diverged),
+        None => Ok(written.map(|()| hex(&hasher.finalize()))?),
+    }
 }

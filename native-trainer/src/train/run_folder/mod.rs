@@ -18,15 +18,16 @@ mod settings;
 mod tests;
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use boomerang_core::checkpoint::CheckpointError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{self, Overwrite};
+use crate::files::{self, Mapped, Overwrite};
 use crate::progress::note;
 pub use checkpoint::append_line;
 use lock::{LOCK, RunLock};
@@ -47,12 +48,27 @@ pub struct State {
     pub n_tokens: usize,
 }
 
-/// Everything that is needed to resume.
+/// Everything that is needed to resume, from the files of a checkpoint.
 pub struct Saved {
     pub state: State,
     /// Weights, f32 safetensors.
-    pub model: Vec<u8>,
-    pub optimizer: Vec<u8>,
+    pub model: Mapped,
+    pub optimizer: Mapped,
+}
+
+/// What a checkpoint is written from.
+pub trait Snapshot {
+    /// Writes the weights, f32 safetensors.
+    ///
+    /// # Errors
+    /// When a weight is not finite, or `out` cannot be written.
+    fn write_model(&self, out: &mut dyn Write) -> Result<(), CheckpointError>;
+
+    /// Writes the optimizer state, safetensors.
+    ///
+    /// # Errors
+    /// As [`Snapshot::write_model`].
+    fn write_optimizer(&self, out: &mut dyn Write) -> Result<(), CheckpointError>;
 }
 
 const SETTINGS: &str = "settings.json";

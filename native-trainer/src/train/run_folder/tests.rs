@@ -5,8 +5,21 @@ use serde_json::json;
 use super::*;
 use crate::exit::{code_of, describe};
 
-fn state(step: usize) -> Saved {
-    Saved { state: State { step, n_tokens: 0 }, model: vec![1], optimizer: vec![2] }
+/// Two bytes for two files.
+struct Bytes;
+
+impl Snapshot for Bytes {
+    fn write_model(&self, out: &mut dyn Write) -> Result<(), CheckpointError> {
+        out.write_all(&[1]).map_err(CheckpointError::Output)
+    }
+
+    fn write_optimizer(&self, out: &mut dyn Write) -> Result<(), CheckpointError> {
+        out.write_all(&[2]).map_err(CheckpointError::Output)
+    }
+}
+
+fn save(run: &RunFolder, step: usize) {
+    run.save(State { step, n_tokens: 0 }, &Bytes).unwrap();
 }
 
 fn created(path: &Path) -> RunFolder {
@@ -20,7 +33,7 @@ fn ten_steps(path: &Path) -> RunFolder {
     for step in 1..=10 {
         append_line(&mut metrics, &json!({"step": step})).unwrap();
         if step % 5 == 0 {
-            run.save(&state(step)).unwrap();
+            save(&run, step);
         }
     }
     run
@@ -51,7 +64,7 @@ fn the_newest_checkpoint_is_found_and_old_ones_go() {
     let folder = tempfile::tempdir().unwrap();
     let run = created(folder.path());
     for step in [5, 10, 15] {
-        run.save(&state(step)).unwrap();
+        save(&run, step);
     }
     assert_eq!(run.newest().unwrap().unwrap().state.step, 15);
     assert_eq!(run.checkpoint_names(), ["step-000010", "step-000015"]);
