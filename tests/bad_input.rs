@@ -86,7 +86,12 @@ fn a_micro_batch_that_cannot_fit_is_refused_with_the_bytes_it_needs() {
     let distill = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --seq-len 64 \
                    --rows 20000000 --out {dir}/run --device cpu";
     let (message, code) = answer(spoil, distill);
-    assert!(message.contains("GB of memory") && message.contains("--batch-size"), "{message}");
+    assert!(
+        message.contains("a step needs about")
+            && message.contains("--batch-size")
+            && message.contains("--seq-len 64 ("),
+        "{message}"
+    );
     assert_eq!(code, 4);
 }
 

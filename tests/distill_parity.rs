@@ -1,13 +1,16 @@
+use std::sync::Arc;
+
 use boomerang_core::checkpoint::{Checkpoint, Precision, model_to_bytes};
 use boomerang_core::distill::loss::{KlPositions, LossWeights};
 use boomerang_core::distill::{
-    Batch, Decay, DecayRule, DistillSettings, Distiller, Labels, Layout, Reduction, Row, Schedule,
-    UpdateSettings,
+    Batch, Decay, DecayRule, DistillSettings, Distiller, Labels, Layout, Levers, Reduction, Row,
+    Schedule, TeacherSource, UpdateSettings,
 };
 use boomerang_core::plan::{Alignment, KeepRule, LayerPlan};
 use boomerang_core::prune::Teacher;
 use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::files::ModelFolder;
+use boomerang_native_trainer::train::teacher::streamed_teacher;
 use boomerang_tests::commands::{boomerang, failure};
 use boomerang_tests::{block_on, fixture_tensor, fixtures, read, read_json};
 use serde_json::Value;
@@ -49,12 +52,31 @@ fn settings(fixture: &Value) -> DistillSettings {
     }
 }
 
-fn six_steps(name: &str) -> (Distiller, Vec<boomerang_core::distill::StepReport>, Value) {
+/// Every combination of the levers.
+fn all_levers() -> Vec<Levers> {
+    let levers = |bits: usize| {
+        let is_on = |bit: usize| bits >> bit & 1 == 1;
+        let all = Levers {
+            recomputes: is_on(0),
+            streams_teacher: is_on(1),
+            optimizer_on_host: is_on(2),
+            ..Levers::default()
+        };
+        let small = Levers { head_chunk: 3, query_block: 2, micro_batches_per_pass: 2, ..all };
+        if is_on(3) { small } else { all }
+    };
+    (0..16).map(levers).collect()
+}
+
+fn six_steps(
+    name: &str,
+    levers: Levers,
+) -> (Distiller, Vec<boomerang_core::distill::StepReport>, Value) {
     let folder = fixtures().join("distill").join(name);
     let fixture = read_json(folder.join("settings.json"));
     let teachers = fixtures().join("distill/teachers");
-    let teacher = ModelFolder::open(&teachers.join(fixture["teacher"].as_str().unwrap())).unwrap();
-    let teacher: Teacher = teacher.teacher(&cpu()).unwrap();
+    let opened = ModelFolder::open(&teachers.join(fixture["teacher"].as_str().unwrap())).unwrap();
+    let teacher: Teacher = opened.teacher(&cpu()).unwrap();
     let rule = KeepRule {
         first: number(&fixture["keep_first"]),
         last: number(&fixture["keep_last"]),
@@ -71,7 +93,15 @@ fn six_steps(name: &str) -> (Distiller, Vec<boomerang_core::distill::StepReport>
     assert_eq!(reference, map("reference"), "{name}: the reference's alignment");
 
     let student = teacher.prune(&plan).unwrap();
-    let mut distiller = Distiller::new(teacher, student, settings(&fixture), 0);
+    let source = if levers.streams_teacher {
+        let ends = opened.ends(&cpu()).unwrap();
+        streamed_teacher(&Arc::new(opened), ends, &cpu()).unwrap()
+    } else {
+        TeacherSource::from(teacher)
+    };
+    let distiller = Distiller::new(source, student, settings(&fixture), 0).with_levers(levers);
+    let mut distiller =
+        if levers.optimizer_on_host { distiller.with_optimizer_on(cpu()) } else { distiller };
     let data = String::from_utf8(read(folder.join("data.jsonl"))).unwrap();
     let rows: Vec<Row> = data
         .lines()
@@ -97,7 +127,7 @@ fn six_steps(name: &str) -> (Distiller, Vec<boomerang_core::distill::StepReport>
     assert_eq!(batches.iter().map(Batch::n_labels).collect::<Vec<_>>(), n_targets, "{name}");
     let reports = batches
         .chunks(number(&fixture["n_micro_batches"]))
-        .map(|batches| block_on(distiller.step(batches)))
+        .map(|batches| block_on(distiller.step(batches)).unwrap())
         .collect();
     (distiller, reports, expected)
 }
@@ -109,11 +139,17 @@ fn close(what: &str, found: f64, expected: &Value) {
 }
 
 fn agrees(name: &str) {
-    let (distiller, reports, expected) = six_steps(name);
+    for levers in all_levers() {
+        agrees_with(name, levers);
+    }
+}
+
+fn agrees_with(name: &str, levers: Levers) {
+    let (distiller, reports, expected) = six_steps(name, levers);
     for (step, (report, expected)) in
         reports.iter().zip(expected["steps"].as_array().unwrap()).enumerate()
     {
-        let what = |term: &str| format!("{name}, step {step}: {term}");
+        let what = |term: &str| format!("{name}, step {step}: {term}, with {levers:?}");
         assert!((report.learning_rate - expected["lr"].as_f64().unwrap()).abs() < 1e-12);
         close(&what("grad_norm"), report.grad_norm, &expected["grad_norm"]);
         let micro_batches = expected["micro_batches"].as_array().unwrap();
@@ -130,7 +166,10 @@ fn agrees(name: &str) {
         }
     }
     let difference = weight_difference(&distiller, name);
-    assert!(difference <= WEIGHT_TOLERANCE, "{name}: weights differ by {difference}");
+    assert!(
+        difference <= WEIGHT_TOLERANCE,
+        "{name}: weights differ by {difference}, with {levers:?}"
+    );
 }
 
 /// The largest difference of any weight from those in the fixture.
@@ -165,7 +204,7 @@ fn averaged_gradients_agree_under_a_loose_clip() {
 
 #[test]
 fn summing_and_averaging_are_told_apart() {
-    let (distiller, _, _) = six_steps("mean-loose-clip");
+    let (distiller, _, _) = six_steps("mean-loose-clip", Levers::default());
     assert!(weight_difference(&distiller, "paper-sum-loose-clip") > 100.0 * WEIGHT_TOLERANCE);
 }
 

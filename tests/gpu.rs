@@ -1,14 +1,19 @@
 //! These tests need an adapter; a software one (llvmpipe) will do, and `cargo xtask test` installs
 //! it. Without any they fail, saying so: the GPU path is half of what Boomerang is.
 
+use std::sync::Arc;
+
 use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::distill::{
-    Batch, DistillSettings, Distiller, Schedule, StepReport, UpdateSettings,
+    Batch, DistillSettings, Distiller, Levers, Schedule, StepReport, TeacherSource, UpdateSettings,
 };
 use boomerang_core::evaluate::{PrefixTree, Request, Stack, answer};
 use boomerang_core::generate::{Generation, Sampling};
 use boomerang_core::plan::PatchOrder;
 use boomerang_native_trainer::device::{DeviceChoice, choose, cpu};
+use boomerang_native_trainer::files::ModelFolder;
+use boomerang_native_trainer::train::teacher::streamed_teacher;
+use boomerang_tests::commands::write_model;
 use boomerang_tests::{block_on, relative_difference, tiny_batch, tiny_family, values};
 use burn::tensor::{Device, Tensor};
 
@@ -16,7 +21,7 @@ fn gpu() -> Device {
     choose(DeviceChoice::Wgpu).expect("a GPU adapter, if only a software one").device
 }
 
-fn distill(device: &Device) -> Vec<StepReport> {
+fn distill(device: &Device, levers: Levers) -> Vec<StepReport> {
     let family = tiny_family(device);
     let settings = DistillSettings {
         loss: LossWeights::default(),
@@ -24,14 +29,43 @@ fn distill(device: &Device) -> Vec<StepReport> {
         alignment: None,
     };
     let student = family.teacher().prune(family.plan()).unwrap();
-    let mut distiller = Distiller::new(family.teacher().clone(), student, settings, 0);
+    let teacher = family.teacher().model().clone();
+    let dir = tempfile::tempdir().unwrap();
+    write_model(&teacher, dir.path());
+    let folder = Arc::new(ModelFolder::open(dir.path()).unwrap());
+    let source = match levers.streams_teacher {
+        true => streamed_teacher(&folder, folder.ends(device).unwrap(), device).unwrap(),
+        false => TeacherSource::from(family.teacher().clone()),
+    };
+    let distiller = Distiller::new(source, student, settings, 0).with_levers(levers);
+    let mut distiller = match levers.optimizer_on_host {
+        true => distiller.with_optimizer_on(cpu()),
+        false => distiller,
+    };
     let batches: [Batch; 2] = [tiny_batch(2, 12), tiny_batch(3, 9)];
-    (0..6).map(|_| block_on(distiller.step(&batches))).collect()
+    (0..6).map(|_| block_on(distiller.step(&batches)).unwrap()).collect()
 }
 
 #[test]
 fn a_distillation_on_the_gpu_agrees_with_the_cpu() {
-    let (on_gpu, on_cpu) = (distill(&gpu()), distill(&cpu()));
+    agrees_with_the_cpu(Levers::default());
+}
+
+#[test]
+fn so_it_does_with_every_lever_on() {
+    agrees_with_the_cpu(Levers {
+        recomputes: true,
+        head_chunk: 5,
+        query_block: 5,
+        streams_teacher: true,
+        optimizer_on_host: true,
+        micro_batches_per_pass: 2,
+    });
+}
+
+/// To within 1e-3 of each loss and gradient norm.
+fn agrees_with_the_cpu(levers: Levers) {
+    let (on_gpu, on_cpu) = (distill(&gpu(), levers), distill(&cpu(), Levers::default()));
     assert!(on_cpu[5].terms.total < on_cpu[0].terms.total, "it has to learn something");
     for (gpu, cpu) in on_gpu.iter().zip(&on_cpu) {
         let close = |found: f64, expected: f64| (found - expected).abs() < 1e-3 * expected.max(1.0);

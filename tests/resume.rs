@@ -20,11 +20,22 @@ fn student(dir: &Path, run: &str) -> Vec<u8> {
 
 #[test]
 fn twenty_steps_equal_ten_and_a_resume_and_ten() {
+    twenty_steps_are_ten_and_ten("");
+}
+
+#[test]
+fn so_they_do_with_every_lever_on() {
+    twenty_steps_are_ten_and_ten(
+        "--recompute always --teacher-weights streamed --optimizer host --head-chunk 3 --query-block 5",
+    );
+}
+
+fn twenty_steps_are_ten_and_ten(levers: &str) {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];
     prepare(dir.path());
-    boomerang(&format!("{SETTINGS} --steps 20 --out {{dir}}/whole"), &paths).unwrap();
-    let halves = format!("{SETTINGS} --steps 20 --out {{dir}}/halves");
+    boomerang(&format!("{SETTINGS} {levers} --steps 20 --out {{dir}}/whole"), &paths).unwrap();
+    let halves = format!("{SETTINGS} {levers} --steps 20 --out {{dir}}/halves");
     boomerang(&format!("{halves} --stop-after 10"), &paths).unwrap();
     boomerang(&format!("{halves} --resume"), &paths).unwrap();
     assert!(student(dir.path(), "whole") == student(dir.path(), "halves"));
@@ -39,6 +50,36 @@ fn twenty_steps_equal_ten_and_a_resume_and_ten() {
     };
     assert_eq!(without_speed("whole"), without_speed("halves"));
     assert_eq!(without_speed("whole").len(), 20);
+}
+
+#[test]
+fn a_dry_run_writes_nothing_and_a_probe_takes_its_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let run = |more: &str| {
+        let line = format!("{SETTINGS} --steps 20 --out {{dir}}/run --dry-run {more}");
+        boomerang(&line, &[("dir", dir.path())])
+    };
+    run("").unwrap();
+    run("--probe 3").unwrap();
+    assert!(!dir.path().join("run").exists());
+    // Without --dry-run there is nothing to probe.
+    let line = format!("{SETTINGS} --steps 20 --out {{dir}}/run --probe 3");
+    assert!(boomerang(&line, &[("dir", dir.path())]).is_err());
+}
+
+#[test]
+fn a_budget_below_what_a_step_takes_is_refused_with_ways_out() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let line = format!("{SETTINGS} --out {{dir}}/run --memory 100MB");
+    let (sentence, code) = failure(&line, &[("dir", dir.path())]);
+    assert!(sentence.contains("--memory allows 0.10 GB"), "{sentence}");
+    for way in ["--freeze embedding", "--keep-every", "--memory 1GB"] {
+        assert!(sentence.contains(way), "{way}: {sentence}");
+    }
+    assert_eq!(code, 4);
+    assert!(!dir.path().join("run").exists());
 }
 
 #[test]

@@ -23,8 +23,9 @@ fn from_a_teacher_to_a_curve() {
         alignment: None,
     };
     let mut distiller = Distiller::new(teacher.clone(), student, settings, 0);
-    let losses: Vec<f64> =
-        (0..20).map(|_| block_on(distiller.step(&[tiny_batch(4, 16)])).terms.total).collect();
+    let losses: Vec<f64> = (0..20)
+        .map(|_| block_on(distiller.step(&[tiny_batch(4, 16)])).unwrap().terms.total)
+        .collect();
     assert!(losses[19] < losses[0]);
 
     // ... and every size between them measured.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::config::ModelConfig;
-use crate::model::LanguageModel;
+use crate::model::{DecoderLayer, LanguageModel};
 use crate::plan::{LayerPlan, LayerSource, PlanError};
 
 /// The full pretrained model. The student imitates it and copies its layers; it is never modified.
@@ -75,10 +75,29 @@ impl Student {
         Ok(Self { model, plan })
     }
 
-    /// The same plan with the weights after another training step.
+    /// The student of a teacher that is not in memory: its embedding, final norm and head (`ends`), and
+    /// the layers that the plan keeps.
+    ///
+    /// # Errors
+    /// As [`Student::new`].
+    pub fn of_parts(
+        ends: &LanguageModel,
+        layers: Vec<DecoderLayer>,
+        plan: LayerPlan,
+    ) -> Result<Self, FamilyError> {
+        Self::new(ends.with_layers(layers), plan)
+    }
+
+    /// A student of this plan, with the weights that training gave it.
     #[cfg(feature = "distill")]
-    pub(crate) fn with_model(&self, model: LanguageModel) -> Self {
-        Self { model, plan: self.plan.clone() }
+    pub(crate) fn trained(model: LanguageModel, plan: &LayerPlan) -> Self {
+        Self { model, plan: plan.clone() }
+    }
+
+    /// Gives up the plan.
+    #[cfg(feature = "distill")]
+    pub(crate) fn into_model(self) -> LanguageModel {
+        self.model
     }
 
     pub fn model(&self) -> &LanguageModel {
@@ -134,7 +153,7 @@ impl Family {
     }
 
     /// The layer at this source.
-    pub(crate) fn layer(&self, source: LayerSource) -> &crate::model::DecoderLayer {
+    pub(crate) fn layer(&self, source: LayerSource) -> &DecoderLayer {
         match source {
             LayerSource::Student(layer) => &self.student.model.layers()[layer],
             LayerSource::Teacher(layer) => &self.teacher.model.layers()[layer],

@@ -35,7 +35,7 @@ fn native_steps(native: &Native, lessons: impl Iterator<Item = Batch>) -> Vec<St
         N_STEPS,
     );
     let mut distiller = Distiller::new(teacher, student, settings, 0);
-    lessons.take(N_STEPS).map(|batch| block_on(distiller.step(&[batch]))).collect()
+    lessons.take(N_STEPS).map(|batch| block_on(distiller.step(&[batch])).unwrap()).collect()
 }
 
 /// The corpus of the embedded teacher, and the length of its rows.

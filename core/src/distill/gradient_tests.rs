@@ -13,13 +13,15 @@ use futures_lite::future::block_on;
 use super::levers::Levers;
 use super::loss::{self, KlPositions, LossTerm, LossTerms, LossWeights};
 use super::micro_batch::{Imitated, backward, forward};
-use super::{Batch, Initialization, Layout, Row, pending};
+use super::teacher::TeacherSource;
+use super::{Batch, BatchTensors, Initialization, Layout, Row, pending};
 use crate::config::ModelConfig;
 use crate::model::LanguageModel;
 use crate::model::backward::Gradients;
 use crate::model::ids::with_own_ids;
 use crate::model::numbers::testing::composed;
 use crate::plan::LayerPlan;
+use crate::prune::Teacher;
 
 macro_rules! configs {
     ($($name:literal),+ $(,)?) => {
@@ -171,10 +173,20 @@ impl ModuleVisitor for Comparison<'_> {
     }
 }
 
+fn imitated<'a>(models: &'a Models, tensors: &BatchTensors, levers: &Levers) -> Imitated<'a> {
+    let source = TeacherSource::from(Teacher::new(models.teacher.clone()));
+    let aligned: Vec<usize> = models.pairs.iter().map(|pair| pair.1).collect();
+    let states = source.states(std::slice::from_ref(tensors), &aligned, levers);
+    let states = states.unwrap().pop().unwrap();
+    Imitated { head: &models.teacher, states, pairs: &models.pairs }
+}
+
 fn found(models: &Models, batch: &Batch, levers: &Levers) -> (LossTerms, Gradients) {
     let mut gradients = Gradients::default();
-    let imitated = Imitated { teacher: &models.teacher, pairs: &models.pairs };
-    let terms = backward(&models.student, Some(imitated), batch, &WEIGHTS, levers, &mut gradients);
+    let tensors = batch.to_device(&Device::flex());
+    let imitated = imitated(models, &tensors, levers);
+    let batch = (batch, &tensors);
+    let terms = backward(&models.student, Some(&imitated), batch, &WEIGHTS, levers, &mut gradients);
     (block_on(pending::read_alone(&terms)), gradients)
 }
 
@@ -189,7 +201,7 @@ fn gradients_are_those_of_the_graph_for_every_architecture_and_lever() {
         let loss = f64::from(loss.inner().into_scalar::<f32>());
         for recomputes in [false, true] {
             for (head_chunk, query_block) in [(1000, 1000), (3, 3), (16, 1)] {
-                let levers = Levers { recomputes, head_chunk, query_block };
+                let levers = Levers { recomputes, head_chunk, query_block, ..Levers::default() };
                 let fused = found(&models, &batch, &levers);
                 let as_on_a_gpu = composed(|| found(&models, &batch, &levers));
                 for (terms, mut gradients) in [fused, as_on_a_gpu] {
@@ -215,8 +227,10 @@ fn a_measured_loss_is_that_of_a_step() {
         let models = models(config);
         let batch = batch(models.student.config().vocab);
         let levers = Levers { head_chunk: 3, ..Levers::default() };
-        let imitated = Imitated { teacher: &models.teacher, pairs: &models.pairs };
-        let measured = forward(&models.student, Some(imitated), &batch, &WEIGHTS, &levers);
+        let tensors = batch.to_device(&Device::flex());
+        let imitated = imitated(&models, &tensors, &levers);
+        let of_batch = (&batch, &tensors);
+        let measured = forward(&models.student, Some(&imitated), of_batch, &WEIGHTS, &levers);
         let measured = block_on(pending::read_alone(&measured));
         assert_eq!(measured, found(&models, &batch, &levers).0, "{name}");
     }
@@ -227,11 +241,12 @@ fn a_term_of_weight_0_is_not_computed() {
     let models = models(QWEN3.1);
     let batch = batch(models.student.config().vocab);
     let weights = LossWeights { cross_entropy: 0.0, kl: 0.0, ..WEIGHTS };
-    let imitated = Imitated { teacher: &models.teacher, pairs: &models.pairs };
-    let mut gradients = Gradients::default();
-    let levers = Levers::default();
+    let (mut gradients, levers) = (Gradients::default(), Levers::default());
+    let tensors = batch.to_device(&Device::flex());
+    let imitated = imitated(&models, &tensors, &levers);
+    let batch = (&batch, &tensors);
     let terms =
-        backward(&models.student, Some(imitated), &batch, &weights, &levers, &mut gradients);
+        backward(&models.student, Some(&imitated), batch, &weights, &levers, &mut gradients);
     let terms = block_on(pending::read_alone(&terms));
     assert_eq!((terms.cross_entropy, terms.kl), (None, None));
     assert!(LossTerm::Alignment.value(&terms).is_some());

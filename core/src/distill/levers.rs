@@ -10,11 +10,27 @@ pub struct Levers {
     pub head_chunk: usize,
     /// Queries whose attention scores exist at a time.
     pub query_block: usize,
+    /// Read the teacher's layers from their file when a pass needs them. It is for the caller to make
+    /// such a teacher.
+    pub streams_teacher: bool,
+    /// Keep the moments of AdamW in this program's memory, and update the weights there. It is for the
+    /// caller to say so to the [`Distiller`](super::Distiller).
+    pub optimizer_on_host: bool,
+    /// Micro-batches that share a pass over the teacher's layers: the fewer passes, the more often a
+    /// streamed layer is used, and the more aligned states exist at a time.
+    pub micro_batches_per_pass: usize,
 }
 
 impl Default for Levers {
     /// The least time; memory for what each layer keeps, but not for its logits or scores.
     fn default() -> Self {
-        Self { recomputes: false, head_chunk: 256, query_block: 256 }
+        Self {
+            recomputes: false,
+            head_chunk: 256,
+            query_block: 256,
+            streams_teacher: false,
+            optimizer_on_host: false,
+            micro_batches_per_pass: 1,
+        }
     }
 }

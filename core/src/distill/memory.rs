@@ -1,63 +1,187 @@
-//! How much memory a step of training takes on a device that computes in f32.
+//! How much memory a step of training takes on a device that computes in f32, and how much arithmetic.
 //!
 //! Counted from sizes alone, buffer by buffer, so that what cannot fit is refused before anything is
 //! allocated, and [`Levers`] can be chosen.
 
-use super::Levers;
+use super::{Levers, Part};
+use crate::architecture::{MlpKind, QueryKeyNorm};
 use crate::config::ModelConfig;
 
-/// Weights, their gradients, and the two moments of AdamW.
-const PER_PARAMETER: u64 = 4;
+/// The models and batches of a step.
+#[derive(Clone, Copy, Debug)]
+pub struct StepShape<'a> {
+    pub student: &'a ModelConfig,
+    /// `None`: text alone.
+    pub teacher: Option<&'a ModelConfig>,
+    /// Parts that are not trained.
+    pub frozen: &'a [Part],
+    /// Sequences of a micro-batch.
+    pub n_sequences: usize,
+    /// Positions of each.
+    pub seq: usize,
+}
 
-/// Rows as wide as the model that a layer keeps for its backward pass: its input, queries, what the
-/// output matrix reads, the sum in between, and what the norms gave.
-const KEPT_STATES: u64 = 6;
-/// Rows as wide as the inner layer: before the activation, and what that is multiplied by.
-const KEPT_INNER_STATES: u64 = 2;
-/// Rows that exist only while a layer's turn in the backward pass lasts.
-const PASSING_STATES: u64 = 4;
-const PASSING_INNER_STATES: u64 = 4;
-/// Scores of a block of queries, their weights, and the gradient of these.
-const SCORES: u64 = 3;
+/// The buffers of a step, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepMemory {
+    pub weights: u64,
+    pub gradients: u64,
+    /// First and second moments of the gradients.
+    pub optimizer: u64,
+    /// Whether those are in the memory of the host.
+    pub optimizer_on_host: bool,
+    /// The teacher's weights: all, or its ends and two layers, one in use and one being read.
+    pub teacher: u64,
+    /// Between layers: the student's, and the teacher's that they are aligned with.
+    pub states: u64,
+    /// What layers keep for the backward pass, and the one whose turn it is needs.
+    pub activations: u64,
+    /// Scores of a block of queries, and masks.
+    pub attention: u64,
+    /// Of a chunk of positions, both models'.
+    pub logits: u64,
+}
 
-/// Bytes of a step: weights, gradients and optimizer of `model`, the weights of the `teacher`, and what
-/// a micro-batch of `n_sequences` times `seq` tokens needs with these levers.
-pub fn step_bytes(
-    model: &ModelConfig,
-    teacher: Option<&ModelConfig>,
-    [n_sequences, seq]: [usize; 2],
-    levers: &Levers,
-) -> u64 {
-    let (n_sequences, seq) = (n_sequences as u64, seq as u64);
-    let n_tokens = n_sequences.saturating_mul(seq);
-    let [width, inner, layers, vocab] =
-        [model.d_model, model.d_ff, model.n_layers(), model.vocab].map(|size| size as u64);
-    let of_weights = PER_PARAMETER
-        .saturating_mul(model.n_params())
-        .saturating_add(teacher.map_or(0, ModelConfig::n_params));
-    let keys = 2 * (model.n_kv_heads * model.d_head) as u64;
-    let kept = KEPT_STATES * width + KEPT_INNER_STATES * inner + keys;
-    let passing = PASSING_STATES * width + PASSING_INNER_STATES * inner;
-    let n_kept = if levers.recomputes { 1 } else { layers };
-    // The input of each layer, and the states of the teacher that they are aligned with.
-    let states = (layers + 1) * width * if teacher.is_some() { 2 } else { 1 };
-    let a_token = kept.saturating_mul(n_kept).saturating_add(passing + states);
-    let n_queries = (levers.query_block as u64).min(seq);
-    let scores = SCORES
-        .saturating_mul(n_sequences.saturating_mul(model.n_heads as u64))
-        .saturating_mul(n_queries)
-        .saturating_mul(seq);
-    let masks = n_tokens.saturating_mul(seq).saturating_mul(1 + u64::from(teacher.is_some()));
-    let n_rows = (levers.head_chunk as u64).min(n_tokens);
-    let logits = n_rows * vocab * if teacher.is_some() { 2 } else { 1 };
-    // The gradient of the head's matrix by one chunk, beside the sum so far.
-    let of_chunk = vocab * width;
-    let n_numbers = n_tokens
-        .saturating_mul(a_token)
-        .saturating_add(of_weights)
-        .saturating_add(scores.saturating_add(masks))
-        .saturating_add(logits.saturating_add(of_chunk));
-    n_numbers.saturating_mul(size_of::<f32>() as u64)
+impl StepMemory {
+    /// The name of the optimizer's buffer.
+    pub const OPTIMIZER: &'static str = "optimizer";
+
+    /// Of a step of this shape with these levers.
+    pub fn of(shape: &StepShape<'_>, levers: &Levers) -> Self {
+        let student = shape.student;
+        let n_tokens = (shape.n_sequences as u64).saturating_mul(shape.seq as u64);
+        let of_student = Sizes::of(student);
+        let trained = of_student.params.saturating_sub(frozen_params(student, shape.frozen));
+        let n_layers = student.n_layers() as u64;
+        let n_kept = if levers.recomputes { 1 } else { n_layers };
+        let kept = of_student.kept.saturating_mul(n_kept).saturating_add(of_student.passing);
+        // Inputs of layers, the last output, its norm and gradient.
+        let mut states = (n_layers + 4) * of_student.width;
+        if let Some(teacher) = shape.teacher {
+            let n_together = levers.micro_batches_per_pass as u64;
+            // As many as the student has, and the one that goes on.
+            states += (n_layers + 2).saturating_mul(n_together) * teacher.d_model as u64;
+        }
+        let n_masks = n_windows(student) + shape.teacher.map_or(0, n_windows);
+        let n_queries = (levers.query_block as u64).min(shape.seq as u64);
+        let masks = n_masks.saturating_mul(shape.seq as u64);
+        let scores = of_student.n_scores.saturating_mul(n_queries).saturating_add(masks);
+        let n_rows = (levers.head_chunk as u64).min(n_tokens);
+        let n_logits = if shape.teacher.is_some() { 2 } else { 1 };
+        let bytes = |n_numbers: u64| n_numbers.saturating_mul(size_of::<f32>() as u64);
+        Self {
+            weights: bytes(of_student.params),
+            gradients: bytes(trained),
+            optimizer: bytes(trained.saturating_mul(2)),
+            optimizer_on_host: levers.optimizer_on_host,
+            teacher: bytes(shape.teacher.map_or(0, |teacher| resident_params(teacher, levers))),
+            states: bytes(n_tokens.saturating_mul(states)),
+            activations: bytes(n_tokens.saturating_mul(kept)),
+            attention: bytes(n_tokens.saturating_mul(scores)),
+            logits: bytes(n_rows.saturating_mul(n_logits * student.vocab as u64)),
+        }
+    }
+
+    /// Each buffer with its name.
+    pub fn buffers(&self) -> [(&'static str, u64); 8] {
+        [
+            ("weights", self.weights),
+            ("gradients", self.gradients),
+            (Self::OPTIMIZER, self.optimizer),
+            ("teacher", self.teacher),
+            ("states between layers", self.states),
+            ("activations", self.activations),
+            ("attention", self.attention),
+            ("logits", self.logits),
+        ]
+    }
+
+    /// All buffers on the device together, the peak.
+    pub fn total(&self) -> u64 {
+        let all = self.buffers().into_iter();
+        let on_device = all.filter(|(name, _)| !self.optimizer_on_host || *name != Self::OPTIMIZER);
+        on_device.fold(0, |sum, (_, n_bytes)| sum.saturating_add(n_bytes))
+    }
+}
+
+/// Floating-point operations of a step for each token: products of matrices, forwards and backwards.
+pub fn step_flops(shape: &StepShape<'_>, levers: &Levers) -> u64 {
+    let forward = |config: &ModelConfig| {
+        let matrices = config.n_layer_params();
+        // Scores and their products with the values; a causal query sees half of the keys.
+        let attention = (config.n_heads * config.d_head * shape.seq) as u64;
+        let layers = config.n_layers() as u64 * (matrices + attention);
+        [2 * layers, 2 * (config.vocab * config.d_model) as u64]
+    };
+    let [layers, head] = forward(shape.student);
+    let n_passes = if levers.recomputes { 4 } else { 3 };
+    let teacher: u64 = shape.teacher.map_or(0, |teacher| forward(teacher).iter().sum());
+    n_passes * layers + 3 * head + teacher
+}
+
+/// Numbers per token, unless said otherwise.
+struct Sizes {
+    /// Of the whole model.
+    params: u64,
+    /// Of a state.
+    width: u64,
+    /// That a layer keeps besides its input.
+    kept: u64,
+    /// That exist only while a layer's turn in the backward pass lasts.
+    passing: u64,
+    /// Scores by query and key, their weights and the gradient of these.
+    n_scores: u64,
+}
+
+impl Sizes {
+    fn of(config: &ModelConfig) -> Self {
+        let traits = config.traits();
+        let [width, inner] = [config.d_model, config.d_ff].map(|size| size as u64);
+        let [query, key] = [config.n_heads, config.n_kv_heads].map(|n| (n * config.d_head) as u64);
+        let before_norm = match traits.query_key_norm {
+            QueryKeyNorm::None => 0,
+            QueryKeyNorm::Head | QueryKeyNorm::All => query + key,
+        };
+        let n_inner = match traits.mlp {
+            MlpKind::Gated => 2,
+            MlpKind::Plain => 1,
+        };
+        let norms = traits.norm;
+        let n_after = 2 * (u64::from(norms.after) + u64::from(norms.after_sum));
+        // Normalized inputs of both parts, the sum between them; queries, keys, values, what they give.
+        let kept = (3 + n_after) * width + before_norm + 2 * query + 2 * key + n_inner * inner;
+        // The larger of the gradients of both parts.
+        let passing = (3 * inner + 3 * width).max(4 * query + 4 * key + 3 * width);
+        Self {
+            params: config.n_params(),
+            width,
+            kept,
+            passing,
+            n_scores: 2 * config.n_heads as u64,
+        }
+    }
+}
+
+fn frozen_params(config: &ModelConfig, frozen: &[Part]) -> u64 {
+    let matrix = (config.vocab * config.d_model) as u64;
+    // A tied head is the embedding.
+    let n_matrices = frozen.iter().filter(|part| **part == Part::Embedding || !config.tied).count();
+    matrix * n_matrices as u64
+}
+
+fn resident_params(teacher: &ModelConfig, levers: &Levers) -> u64 {
+    match levers.streams_teacher {
+        true => teacher.n_params_of(2.min(teacher.n_layers()), teacher.tied),
+        false => teacher.n_params(),
+    }
+}
+
+/// Masks of a pass, each as large as the scores of one head.
+fn n_windows(config: &ModelConfig) -> u64 {
+    let mut windows: Vec<_> = config.layers.iter().map(|kind| kind.window).collect();
+    windows.sort_unstable();
+    windows.dedup();
+    windows.len() as u64
 }
 
 #[cfg(test)]
@@ -74,33 +198,84 @@ mod tests {
         ModelConfig::from_json(&config.to_string()).unwrap()
     }
 
-    fn gigabytes(levers: Levers) -> f64 {
-        step_bytes(&config(16), Some(&config(30)), [1, 1024], &levers) as f64 / 1e9
+    fn memory(levers: Levers) -> StepMemory {
+        let (student, teacher) = (config(16), config(30));
+        let shape = StepShape {
+            student: &student,
+            teacher: Some(&teacher),
+            frozen: &[],
+            n_sequences: 1,
+            seq: 1024,
+        };
+        StepMemory::of(&shape, &levers)
     }
 
-    #[test]
-    fn a_step_takes_about_what_was_measured() {
-        // Resident memory during steps, 30 layers to 16, one sequence of 1,024 tokens.
-        let levers = Levers { recomputes: true, head_chunk: 128, query_block: 256 };
-        let estimate = gigabytes(levers);
-        assert!((0.9..1.1).contains(&(estimate / 2.22)), "{estimate}");
-    }
+    const ALL: Levers = Levers {
+        recomputes: false,
+        head_chunk: 1024,
+        query_block: 1024,
+        streams_teacher: false,
+        optimizer_on_host: false,
+        micro_batches_per_pass: 4,
+    };
 
     #[test]
     fn each_lever_takes_less() {
-        let all = gigabytes(Levers { recomputes: false, head_chunk: 1024, query_block: 1024 });
+        let all = memory(ALL);
         for less in [
-            Levers { recomputes: true, head_chunk: 1024, query_block: 1024 },
-            Levers { recomputes: false, head_chunk: 128, query_block: 1024 },
-            Levers { recomputes: false, head_chunk: 1024, query_block: 128 },
+            Levers { recomputes: true, ..ALL },
+            Levers { head_chunk: 128, ..ALL },
+            Levers { query_block: 128, ..ALL },
+            Levers { streams_teacher: true, ..ALL },
+            Levers { micro_batches_per_pass: 1, ..ALL },
+            Levers { optimizer_on_host: true, ..ALL },
         ] {
-            assert!(gigabytes(less) < all, "{less:?}");
+            assert!(memory(less).total() < all.total(), "{less:?}");
         }
     }
 
     #[test]
+    fn frozen_parts_have_neither_gradient_nor_moments() {
+        let (student, matrix) = (config(16), 49152 * 576 * 4);
+        let shape = |frozen| StepShape {
+            student: &student,
+            teacher: None,
+            frozen,
+            n_sequences: 1,
+            seq: 64,
+        };
+        let [all, frozen, head] = [&[][..], &[Part::Embedding], &[Part::Head]]
+            .map(|frozen| StepMemory::of(&shape(frozen), &Levers::default()));
+        assert_eq!(all.gradients - frozen.gradients, matrix);
+        assert_eq!(all.optimizer - frozen.optimizer, 2 * matrix);
+        // A tied head is the embedding, which is trained.
+        assert_eq!(head, all);
+    }
+
+    #[test]
+    fn the_arithmetic_of_a_step_is_that_of_its_matrices() {
+        let (student, teacher) = (config(16), config(30));
+        let shape =
+            |teacher| StepShape { student: &student, teacher, frozen: &[], n_sequences: 1, seq: 1 };
+        // A query and a key of 576 numbers, without attention to speak of.
+        let layer = student.n_layer_params() + 576;
+        let (head, levers) = (49152 * 576, Levers::default());
+        let alone = step_flops(&shape(None), &levers);
+        assert_eq!(alone, 6 * (16 * layer + head));
+        let both = step_flops(&shape(Some(&teacher)), &levers);
+        assert_eq!(both - alone, 2 * (30 * layer + head));
+    }
+
+    #[test]
     fn no_size_overflows() {
-        let many = step_bytes(&config(17), None, [usize::MAX, usize::MAX], &Levers::default());
-        assert_eq!(many, u64::MAX);
+        let student = config(17);
+        let shape = StepShape {
+            student: &student,
+            teacher: None,
+            frozen: &[],
+            n_sequences: usize::MAX,
+            seq: usize::MAX,
+        };
+        assert_eq!(StepMemory::of(&shape, &Levers::default()).total(), u64::MAX);
     }
 }

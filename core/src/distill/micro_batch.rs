@@ -7,42 +7,33 @@ use super::head::{HeadRows, head_losses};
 use super::levers::Levers;
 use super::loss::{LossTerm, LossWeights};
 use super::pending::PendingTerms;
+use super::teacher::TeacherStates;
 use crate::model::LanguageModel;
 use crate::model::backward::{Gradients, KeptLayer, Pass, cosine_distance};
 
-/// The teacher of a micro-batch, and the pairs of states to align.
-#[derive(Clone, Copy)]
+/// What a micro-batch imitates.
 pub(super) struct Imitated<'a> {
-    pub(super) teacher: &'a LanguageModel,
-    /// Student state, teacher state.
+    /// The teacher, for its head.
+    pub(super) head: &'a LanguageModel,
+    pub(super) states: TeacherStates,
+    /// The states to align: student's, teacher's.
     pub(super) pairs: &'a [(usize, usize)],
 }
 
-/// The states of a teacher that a micro-batch needs.
-struct TeacherStates {
-    /// By number of the state; `None` for those that are not aligned.
-    aligned: Vec<Option<Tensor<2>>>,
-    /// After the final norm, for the KL divergence.
-    last: Tensor<2>,
-}
-
-/// The teacher of a micro-batch and its states.
-type Teaching<'a> = (Imitated<'a>, TeacherStates);
 /// Each term that is on, with its parts.
 type Parts = Vec<(LossTerm, Vec<Tensor<1>>)>;
 
 /// Adds the gradients of a micro-batch; returns its loss terms.
 pub(super) fn backward(
     student: &LanguageModel,
-    imitated: Option<Imitated<'_>>,
-    batch: &Batch,
+    imitated: Option<&Imitated<'_>>,
+    (batch, tensors): (&Batch, &BatchTensors),
     weights: &LossWeights,
     levers: &Levers,
     gradients: &mut Gradients,
 ) -> PendingTerms {
-    let tensors = batch.to_device(&student.device());
-    let pass = pass_of(student, &tensors, levers);
-    let teaching = imitated.map(|it| (it, teacher_states(&it, &tensors, levers)));
+    let pass =
+        Pass::new(student.config(), tensors.tokens.dims(), &tensors.mask, levers.query_block);
 
     // Forward, keeping the input of each layer, and with the lever off all that it needs to go back.
     let (mut inputs, mut kept) = (Vec::new(), Vec::new());
@@ -59,14 +50,14 @@ pub(super) fn backward(
 
     let mut parts = Parts::new();
     let mut of_states = Vec::new();
-    head(student, &states, teaching.as_ref(), batch, (weights, levers), &mut parts, |own, of| {
+    head(student, &states, imitated, batch, (weights, levers), &mut parts, |own, of| {
         of_states.push(student.head_backward(own, of, gradients));
     });
     let mut gradient = match of_states.is_empty() {
         true => states.zeros_like(),
         false => Tensor::cat(of_states, 0),
     };
-    let aligning = Aligning::new(weights, teaching.as_ref(), batch, &tensors);
+    let aligning = Aligning::new(weights, imitated, batch, tensors);
     let mut distances = Vec::new();
     gradient = aligning.add(student.n_layers(), &states, gradient, &mut distances);
     gradient = student.normalize_backward(&x, gradient, gradients);
@@ -87,15 +78,14 @@ pub(super) fn backward(
 /// The loss terms of the student as it is, without gradients.
 pub(super) fn forward(
     student: &LanguageModel,
-    imitated: Option<Imitated<'_>>,
-    batch: &Batch,
+    imitated: Option<&Imitated<'_>>,
+    (batch, tensors): (&Batch, &BatchTensors),
     weights: &LossWeights,
     levers: &Levers,
 ) -> PendingTerms {
-    let tensors = batch.to_device(&student.device());
-    let pass = pass_of(student, &tensors, levers);
-    let teaching = imitated.map(|it| (it, teacher_states(&it, &tensors, levers)));
-    let aligning = Aligning::new(weights, teaching.as_ref(), batch, &tensors);
+    let pass =
+        Pass::new(student.config(), tensors.tokens.dims(), &tensors.mask, levers.query_block);
+    let aligning = Aligning::new(weights, imitated, batch, tensors);
     let mut distances = Vec::new();
     let mut align = |state: usize, x: &Tensor<2>| {
         aligning.add(state, x, x.zeros_like(), &mut distances);
@@ -109,7 +99,7 @@ pub(super) fn forward(
     align(student.n_layers(), &states);
     let mut parts = Parts::new();
     let options = (weights, levers);
-    head(student, &states, teaching.as_ref(), batch, options, &mut parts, |_, _| ());
+    head(student, &states, imitated, batch, options, &mut parts, |_, _| ());
     weigh(parts, distances, weights)
 }
 
@@ -127,34 +117,11 @@ fn weigh(
     PendingTerms::weigh(parts, weights)
 }
 
-fn pass_of(model: &LanguageModel, tensors: &BatchTensors, levers: &Levers) -> Pass {
-    Pass::new(model, tensors.tokens.dims(), &tensors.mask, levers.query_block)
-}
-
-fn teacher_states(
-    imitated: &Imitated<'_>,
-    tensors: &BatchTensors,
-    levers: &Levers,
-) -> TeacherStates {
-    let teacher = imitated.teacher;
-    let pass = pass_of(teacher, tensors, levers);
-    let is_aligned = |state: usize| imitated.pairs.iter().any(|pair| pair.1 == state);
-    let mut aligned = vec![None; teacher.n_layers() + 1];
-    let mut x = teacher.embed_rows(&tensors.tokens);
-    for (index, layer) in teacher.layers().iter().enumerate() {
-        aligned[index] = is_aligned(index).then(|| x.clone());
-        x = layer.forward_rows(x, &pass);
-    }
-    let last = teacher.normalize_rows(&x);
-    aligned[teacher.n_layers()] = is_aligned(teacher.n_layers()).then(|| last.clone());
-    TeacherStates { aligned, last }
-}
-
 /// Adds the terms that read logits; `backward` is that of [`head_losses`].
 fn head(
     student: &LanguageModel,
     states: &Tensor<2>,
-    teaching: Option<&Teaching<'_>>,
+    imitated: Option<&Imitated<'_>>,
     batch: &Batch,
     (weights, levers): (&LossWeights, &Levers),
     parts: &mut Parts,
@@ -165,8 +132,8 @@ fn head(
         return;
     }
     let rows = HeadRows::of(batch, weights.kl_positions);
-    let teacher = teaching.filter(|_| with(LossTerm::Kl));
-    let teacher = teacher.map(|(imitated, states)| (imitated.teacher, &states.last));
+    let teacher = imitated.filter(|_| with(LossTerm::Kl));
+    let teacher = teacher.map(|imitated| (imitated.head, &imitated.states.last));
     let [cross_entropy, kl] =
         head_losses(student, states, teacher, &rows, weights, levers.head_chunk, backward);
     if with(LossTerm::CrossEntropy) {
@@ -191,18 +158,18 @@ struct Aligning<'a> {
 impl<'a> Aligning<'a> {
     fn new(
         weights: &LossWeights,
-        teaching: Option<&'a Teaching<'a>>,
+        imitated: Option<&'a Imitated<'a>>,
         batch: &Batch,
         tensors: &BatchTensors,
     ) -> Self {
-        let pairs = match teaching {
-            Some((imitated, _)) if weights.alignment != 0.0 => imitated.pairs,
+        let pairs = match imitated {
+            Some(imitated) if weights.alignment != 0.0 => imitated.pairs,
             _ => &[],
         };
         let n_tokens = tensors.n_tokens.max(1);
         Self {
             pairs,
-            teacher: teaching.map(|(_, states)| states),
+            teacher: imitated.map(|imitated| &imitated.states),
             weight: weights.alignment / (pairs.len().max(1) * n_tokens) as f64,
             is_token: batch.token_flags(),
             n_tokens,

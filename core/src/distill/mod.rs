@@ -18,6 +18,8 @@ mod memory;
 #[cfg(feature = "distill")]
 mod micro_batch;
 #[cfg(feature = "distill")]
+mod moments;
+#[cfg(feature = "distill")]
 mod pending;
 #[cfg(feature = "distill")]
 mod pretrain;
@@ -25,6 +27,8 @@ mod report;
 mod rows;
 mod schedule;
 mod settings;
+#[cfg(feature = "distill")]
+mod teacher;
 mod texts;
 #[cfg(feature = "distill")]
 mod update;
@@ -34,13 +38,15 @@ pub use batch::{Batch, BatchTensors, Labels, Layout, Row};
 pub use distiller::Distiller;
 pub use levers::Levers;
 pub use loss::LossTerms;
-pub use memory::step_bytes;
+pub use memory::{StepMemory, StepShape, step_flops};
+#[cfg(feature = "distill")]
+pub use moments::OptimizerStateError;
 #[cfg(feature = "distill")]
 pub use pretrain::{Initialization, Pretrainer};
 pub use report::StepReport;
 pub use rows::Rows;
 pub use schedule::{Decay, Schedule};
 pub use settings::{DecayRule, DistillSettings, Part, Reduction, UpdateSettings};
-pub use texts::{Packer, TextRows, TooShort};
 #[cfg(feature = "distill")]
-pub use update::OptimizerStateError;
+pub use teacher::{TeacherError, TeacherSource};
+pub use texts::{Packer, TextRows, TooShort};

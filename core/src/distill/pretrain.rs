@@ -42,6 +42,7 @@ impl Pretrainer {
         let mut pending = Vec::with_capacity(batches.len());
         for batch in batches {
             let (model, levers) = (self.updater.model(), Levers::default());
+            let batch = (batch, &batch.to_device(&model.device()));
             pending.push(backward(model, None, batch, &weights, &levers, &mut gradients));
         }
         self.updater.finish(gradients, pending, batches).await

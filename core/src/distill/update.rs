@@ -1,35 +1,28 @@
 //! From gradients to new weights: clip, then AdamW (arXiv:1711.05101).
 
 use std::collections::HashSet;
+use std::io::Write;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::optim::GradientsParams;
-use burn::tensor::{Tensor, TensorData};
-use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
-use thiserror::Error;
+use burn::tensor::{Device, Tensor};
 
 use super::batch::Batch;
+use super::moments::{Moments, OptimizerStateError, moved};
 use super::pending::{self, PendingTerms};
 use super::report::StepReport;
 use super::settings::{DecayRule, Part, Reduction, UpdateSettings};
 use crate::architecture::{Architecture, UndecayedNorms};
+use crate::checkpoint::CheckpointError;
 use crate::model::LanguageModel;
 use crate::model::backward::{AdamW, Gradients, adamw, sum_of_squares};
 use crate::model::ids::with_own_ids;
 use crate::model::parameters::{Parameter, for_each};
 
-/// The optimizer state of another run, or of none.
-#[derive(Debug, Error)]
-#[error("the optimizer state cannot be read: {0}")]
-pub struct OptimizerStateError(String);
-
 /// A model in training, with its optimizer.
 pub(crate) struct Updater {
     /// `None` only while a step changes it.
     model: Option<LanguageModel>,
-    /// First and second moments of the gradients, by parameter.
-    moments: [GradientsParams; 2],
+    moments: Moments,
     frozen: HashSet<ParamId>,
     undecayed: HashSet<ParamId>,
     settings: UpdateSettings,
@@ -50,7 +43,7 @@ impl Updater {
                 undecayed.insert(tensor.id());
             }
         });
-        let moments = [(); 2].map(|()| GradientsParams::new());
+        let moments = Moments::default();
         let model = Some(model);
         Self { model, moments, frozen, undecayed, settings, step }
     }
@@ -122,20 +115,14 @@ impl Updater {
         norm
     }
 
-    /// The moments of every parameter, as safetensors, to resume from.
+    /// Writes the moments of every parameter as safetensors, to resume from, one of them in memory at a
+    /// time.
     ///
     /// # Errors
-    /// [`OptimizerStateError`] when they cannot be laid out.
-    pub(crate) fn optimizer_state(&self) -> Result<Vec<u8>, OptimizerStateError> {
-        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-        let mut collect = Collect { path: Vec::new(), moments: &self.moments, found: &mut tensors };
-        self.model().visit(&mut collect);
-        let views = tensors.iter().map(|(name, shape, bytes)| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-            view.map(|view| (name.clone(), view))
-        });
-        let views = views.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-        safetensors::serialize(views, None).map_err(unreadable)
+    /// [`CheckpointError::NotFinite`] names a moment that is not finite; [`CheckpointError::Output`] if
+    /// `out` cannot be written.
+    pub(crate) fn write_optimizer_state(&self, out: &mut dyn Write) -> Result<(), CheckpointError> {
+        self.moments.write(self.model(), out)
     }
 
     /// # Errors
@@ -144,29 +131,17 @@ impl Updater {
         mut self,
         bytes: &[u8],
     ) -> Result<Self, OptimizerStateError> {
-        let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
-        let mut restore = Restore {
-            path: Vec::new(),
-            file: &file,
-            moments: [(); 2].map(|()| GradientsParams::new()),
-            n_found: 0,
-            error: None,
-        };
-        self.model().visit(&mut restore);
-        if let Some(error) = restore.error {
-            return Err(error);
-        }
-        if restore.n_found != file.len() {
-            let other = file.len() - restore.n_found;
-            return Err(unreadable(format!("{other} of its tensors belong to another model")));
-        }
-        self.moments = restore.moments;
+        let model = self.model.as_ref().expect("no step is being taken");
+        self.moments.restore(model, bytes)?;
         Ok(self)
     }
-}
 
-fn unreadable(error: impl ToString) -> OptimizerStateError {
-    OptimizerStateError(error.to_string())
+    /// Keeps the moments on `device`, and updates the weights there. The result is the same, but for
+    /// rounding.
+    pub(crate) fn with_optimizer_on(mut self, device: Device) -> Self {
+        self.moments = self.moments.on(device);
+        self
+    }
 }
 
 /// Added to the norm before dividing by it, as torch does.
@@ -227,7 +202,7 @@ struct Update<'a> {
     /// Mean over micro-batches and clipping, `[1]`.
     factor: Tensor<1>,
     gradients: &'a mut Gradients,
-    moments: &'a mut [GradientsParams; 2],
+    moments: &'a mut Moments,
     undecayed: &'a HashSet<ParamId>,
 }
 
@@ -237,82 +212,14 @@ impl ModuleMapper for Update<'_> {
         let id = param.id;
         let decay = if self.undecayed.contains(&id) { 0.0 } else { self.adamw.weight_decay };
         let settings = AdamW { weight_decay: decay, ..self.adamw };
-        let moments = self
-            .moments
-            .each_mut()
-            .map(|moments| moments.remove::<D>(id).unwrap_or_else(|| gradient.zeros_like()));
         let weights = param.into_value();
-        let (weights, [m, v]) = adamw(settings, &self.factor, weights, moments, &gradient);
-        self.moments[0].register(id, m);
-        self.moments[1].register(id, v);
-        Param::initialized(id, weights)
-    }
-}
-
-/// The names of a parameter's moments.
-fn names(path: &[String]) -> [String; 2] {
-    let path = path.join(".");
-    [format!("m.{path}"), format!("v.{path}")]
-}
-
-struct Collect<'a> {
-    path: Vec<String>,
-    moments: &'a [GradientsParams; 2],
-    found: &'a mut Vec<(String, Vec<usize>, Vec<u8>)>,
-}
-
-impl ModuleVisitor for Collect<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        for (name, moments) in names(&self.path).into_iter().zip(self.moments) {
-            let Some(moment) = moments.get::<D>(param.id) else { continue };
-            #[allow(clippy::disallowed_methods, reason = "saving reads back from native devices")]
-            let data = moment.to_data();
-            let values = data.iter::<f32>().flat_map(f32::to_le_bytes).collect();
-            self.found.push((name, param.dims().to_vec(), values));
-        }
-    }
-}
-
-struct Restore<'a> {
-    path: Vec<String>,
-    file: &'a SafeTensors<'a>,
-    moments: [GradientsParams; 2],
-    n_found: usize,
-    error: Option<OptimizerStateError>,
-}
-
-impl ModuleVisitor for Restore<'_> {
-    fn enter_module(&mut self, name: &str, _container: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        for (name, moments) in names(&self.path).into_iter().zip(&mut self.moments) {
-            // A frozen parameter has none.
-            let Ok(view) = self.file.tensor(&name) else { continue };
-            if view.dtype() != Dtype::F32 || view.shape() != param.dims() {
-                let (found, expected) = (view.shape(), param.dims());
-                let message = format!("{name} has shape {found:?}; expected {expected:?}");
-                self.error.get_or_insert(OptimizerStateError(message));
-                continue;
-            }
-            let values =
-                view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
-            let data = TensorData::new(values.collect::<Vec<f32>>(), param.dims());
-            moments.register(param.id, Tensor::<D>::from_data(data, &param.val().device()));
-            self.n_found += 1;
-        }
+        let device = weights.device();
+        let there = self.moments.device().unwrap_or_else(|| device.clone());
+        let (weights, gradient) = (moved(weights, &there), moved(gradient, &there));
+        let factor = moved(self.factor.clone(), &there);
+        let moments = self.moments.take(id, &gradient);
+        let (weights, moments) = adamw(settings, &factor, weights, moments, &gradient);
+        self.moments.put(id, moments);
+        Param::initialized(id, moved(weights, &device))
     }
 }

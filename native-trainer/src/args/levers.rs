@@ -3,17 +3,29 @@
 use boomerang_core::distill::Levers;
 use clap::{Args, ValueEnum};
 
-use super::numbers::count;
-use crate::device::Memory;
-use crate::progress::note;
+use super::numbers::{count, parse_bytes};
 
 /// Levers between memory and time; the result is the same for all of them, but for rounding.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct LeverArgs {
+    /// Memory that training may take, e.g. 24GB; `auto` settings are chosen to fit [default: what is
+    /// free; unknown on a GPU]
+    #[arg(long, value_parser = parse_bytes, value_name = "SIZE")]
+    pub memory: Option<u64>,
     /// Recompute each layer in the backward pass instead of keeping its intermediate results: less
     /// memory, about a fifth more time
     #[arg(long, value_enum, default_value_t = Recompute::Auto)]
     pub recompute: Recompute,
+    /// Where the teacher's layers are: in memory, or read from their file for every pass
+    #[arg(long, value_enum, default_value_t = TeacherWeights::Auto)]
+    pub teacher_weights: TeacherWeights,
+    /// Where the moments of AdamW are, and the weights are updated
+    #[arg(long, value_enum, default_value_t = OptimizerPlace::Auto)]
+    pub optimizer: OptimizerPlace,
+    /// Micro-batches that share a pass over the layers of a streamed teacher [default: as many as
+    /// keep 1 GB of its states]
+    #[arg(value_parser = count, long, value_name = "N")]
+    pub micro_batches_per_pass: Option<usize>,
     /// Positions whose logits are computed together
     #[arg(value_parser = count, long, default_value_t = Levers::default().head_chunk, value_name = "N")]
     pub head_chunk: usize,
@@ -30,33 +42,115 @@ pub enum Recompute {
     Never,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TeacherWeights {
+    /// Streamed if memory would be short otherwise
+    Auto,
+    /// All layers in memory
+    Resident,
+    /// One layer in memory, the next being read
+    Streamed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OptimizerPlace {
+    /// In the host's memory if a GPU's would be short otherwise
+    Auto,
+    /// With the weights
+    Device,
+    /// In the host's memory: gradients and weights are moved there and back in every step
+    Host,
+}
+
+/// What levers are chosen for.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    /// Bytes that may be taken; `None` where that is not known.
+    pub available: Option<u64>,
+    /// Reading the teacher for every pass costs a CPU less than recomputing layers, and a GPU more.
+    pub is_gpu: bool,
+    pub n_micro_batches: usize,
+}
+
+/// Levers, and what a step takes with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    pub levers: Levers,
+    pub n_bytes: u64,
+    /// What a step would take without those that `auto` has chosen.
+    pub otherwise: u64,
+}
+
+/// States of a streamed teacher that wait for their micro-batches, in bytes.
+const WAITING_STATES: u64 = 1_000_000_000;
+
 impl LeverArgs {
-    /// The levers; `n_bytes` is what a step takes with given ones. Reports what `auto` has chosen, on a
-    /// device whose free memory is known (`memory`); on others it is the least memory.
-    pub fn choose(&self, memory: Option<Memory>, n_bytes: impl Fn(&Levers) -> u64) -> Levers {
-        let levers = |recomputes| Levers {
+    /// The cheapest levers whose step fits, else those with the least memory; `n_bytes` is what a step
+    /// takes with given ones. Where the available memory is not known, layers are recomputed.
+    pub fn choose(&self, demand: Demand, n_bytes: impl Fn(&Levers) -> u64) -> Chosen {
+        let both = [false, true];
+        let mut candidates = Vec::new();
+        for (on_host, recomputes) in both.into_iter().flat_map(|it| both.map(|other| (it, other))) {
+            let streamed =
+                both.map(|streams| self.levers([on_host, recomputes, streams], demand, &n_bytes));
+            candidates.extend(streamed.into_iter().filter(|levers| self.allows(levers, demand)));
+        }
+        if demand.is_gpu {
+            candidates.sort_by_key(|levers| {
+                (levers.optimizer_on_host, levers.streams_teacher, levers.recomputes)
+            });
+        }
+        let otherwise = candidates.first().map_or(0, &n_bytes);
+        let fits = |levers: &&Levers| match demand.available {
+            Some(available) => n_bytes(levers) <= available,
+            None => levers.recomputes || self.recompute == Recompute::Never,
+        };
+        let least = candidates.iter().min_by_key(|levers| n_bytes(levers));
+        let levers = candidates.iter().find(fits).or(least).copied().unwrap_or_default();
+        Chosen { levers, n_bytes: n_bytes(&levers), otherwise }
+    }
+
+    /// Whether nothing else was asked for.
+    fn allows(&self, levers: &Levers, demand: Demand) -> bool {
+        let recompute = if levers.recomputes { Recompute::Always } else { Recompute::Never };
+        let teacher = if levers.streams_teacher {
+            TeacherWeights::Streamed
+        } else {
+            TeacherWeights::Resident
+        };
+        let optimizer =
+            if levers.optimizer_on_host { OptimizerPlace::Host } else { OptimizerPlace::Device };
+        // On the CPU both places are one.
+        let is_of_use = demand.is_gpu || !levers.optimizer_on_host;
+        (self.recompute == Recompute::Auto || self.recompute == recompute)
+            && (self.teacher_weights == TeacherWeights::Auto || self.teacher_weights == teacher)
+            && (self.optimizer == optimizer || self.optimizer == OptimizerPlace::Auto && is_of_use)
+    }
+
+    fn levers(
+        &self,
+        [optimizer_on_host, recomputes, streams_teacher]: [bool; 3],
+        demand: Demand,
+        n_bytes: &impl Fn(&Levers) -> u64,
+    ) -> Levers {
+        let with = |micro_batches_per_pass| Levers {
             recomputes,
             head_chunk: self.head_chunk,
             query_block: self.query_block,
+            streams_teacher,
+            optimizer_on_host,
+            micro_batches_per_pass,
         };
-        match self.recompute {
-            Recompute::Always => levers(true),
-            Recompute::Never => levers(false),
-            Recompute::Auto => {
-                let needed = n_bytes(&levers(false));
-                let fits = memory.is_some_and(|memory| needed <= memory.free_bytes / 5 * 4);
-                let chosen = levers(!fits);
-                if !fits {
-                    note(&format!(
-                        "layers are recomputed in the backward pass: a step needs about {:.1} GB \
-                         instead of {:.1} GB",
-                        n_bytes(&chosen) as f64 / 1e9,
-                        needed as f64 / 1e9
-                    ));
-                }
-                chosen
-            }
-        }
+        // The states of a teacher in memory need not wait.
+        let wanted = if streams_teacher { self.micro_batches_per_pass } else { Some(1) };
+        with(wanted.unwrap_or_else(|| {
+            let of_one = n_bytes(&with(2)).saturating_sub(n_bytes(&with(1)));
+            let left = demand.available.map_or(WAITING_STATES, |available| {
+                available.saturating_sub(n_bytes(&with(1))).min(WAITING_STATES)
+            });
+            let n_more = usize::try_from(left / of_one.max(1)).unwrap_or(usize::MAX);
+            n_more.saturating_add(1).min(demand.n_micro_batches.max(1))
+        }))
     }
 }
 
@@ -64,16 +158,83 @@ impl LeverArgs {
 mod tests {
     use super::*;
 
-    fn chosen(recompute: Recompute, free_bytes: Option<u64>) -> bool {
-        let args = LeverArgs { recompute, head_chunk: 1, query_block: 1 };
-        let memory = free_bytes.map(|free_bytes| Memory { total_bytes: 0, free_bytes });
-        args.choose(memory, |levers| if levers.recomputes { 50 } else { 100 }).recomputes
+    const AUTO: LeverArgs = LeverArgs {
+        memory: None,
+        recompute: Recompute::Auto,
+        teacher_weights: TeacherWeights::Auto,
+        optimizer: OptimizerPlace::Auto,
+        micro_batches_per_pass: None,
+        head_chunk: 1,
+        query_block: 1,
+    };
+
+    /// 100 bytes for activations or 50 without, 30 for the teacher or 10, 20 for the optimizer or none,
+    /// and those of states.
+    fn n_bytes(levers: &Levers) -> u64 {
+        let activations = if levers.recomputes { 50 } else { 100 };
+        let teacher = if levers.streams_teacher { 10 } else { 30 };
+        let optimizer = if levers.optimizer_on_host { 0 } else { 20 };
+        activations + teacher + optimizer + 400_000_000 * (levers.micro_batches_per_pass as u64 - 1)
+    }
+
+    /// Layers recomputed, teacher streamed, optimizer on the host.
+    fn chosen(args: LeverArgs, available: Option<u64>, is_gpu: bool) -> [bool; 3] {
+        let demand = Demand { available, is_gpu, n_micro_batches: 1 };
+        let levers = args.choose(demand, n_bytes).levers;
+        [levers.recomputes, levers.streams_teacher, levers.optimizer_on_host]
     }
 
     #[test]
-    fn layers_are_recomputed_where_memory_would_be_short() {
-        assert!(chosen(Recompute::Auto, Some(124)) && chosen(Recompute::Auto, None));
-        assert!(!chosen(Recompute::Auto, Some(125)));
-        assert!(chosen(Recompute::Always, Some(1000)) && !chosen(Recompute::Never, Some(1)));
+    fn the_cheapest_levers_that_fit_are_chosen() {
+        let [no, yes] = [false, true];
+        for (available, cpu, gpu) in [
+            (150, [no, no, no], [no, no, no]),
+            (149, [no, yes, no], [yes, no, no]),
+            (129, [yes, no, no], [yes, no, no]),
+            (99, [yes, yes, no], [yes, yes, no]),
+            (79, [yes, yes, no], [yes, yes, yes]),
+            // Nothing fits.
+            (1, [yes, yes, no], [yes, yes, yes]),
+        ] {
+            assert_eq!(chosen(AUTO, Some(available), false), cpu, "{available}");
+            assert_eq!(chosen(AUTO, Some(available), true), gpu, "{available}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_not_changed() {
+        let never = LeverArgs { recompute: Recompute::Never, ..AUTO };
+        assert_eq!(chosen(never, Some(1), true), [false, true, true]);
+        let resident = LeverArgs { teacher_weights: TeacherWeights::Resident, ..AUTO };
+        assert_eq!(chosen(resident, Some(1), false), [true, false, false]);
+        let all = LeverArgs {
+            recompute: Recompute::Always,
+            teacher_weights: TeacherWeights::Streamed,
+            optimizer: OptimizerPlace::Host,
+            ..AUTO
+        };
+        assert_eq!(chosen(all, Some(1000), false), [true; 3]);
+    }
+
+    #[test]
+    fn layers_are_recomputed_where_memory_is_not_known() {
+        assert_eq!(chosen(AUTO, None, true), [true, false, false]);
+        let never = LeverArgs { recompute: Recompute::Never, ..AUTO };
+        assert_eq!(chosen(never, None, true), [false, false, false]);
+    }
+
+    #[test]
+    fn as_many_micro_batches_share_a_pass_as_keep_few_states() {
+        let streamed = LeverArgs { teacher_weights: TeacherWeights::Streamed, ..AUTO };
+        let together = |args: LeverArgs, available, n_micro_batches| {
+            let demand = Demand { available: Some(available), is_gpu: false, n_micro_batches };
+            args.choose(demand, n_bytes).levers.micro_batches_per_pass
+        };
+        let much = 10_000_000_000;
+        assert_eq!([together(streamed, much, 16), together(streamed, much, 2)], [3, 2]);
+        assert_eq!([together(streamed, 500_000_000, 16), together(streamed, 1, 16)], [2, 1]);
+        let asked = LeverArgs { micro_batches_per_pass: Some(5), ..streamed };
+        assert_eq!(together(asked, 1, 16), 5);
+        assert_eq!(together(AUTO, much, 16), 1);
     }
 }

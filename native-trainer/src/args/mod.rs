@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 pub use dtype::{Dtype, parse_dtype};
 pub use family::{FamilyArgs, OrderChoice, parse_order};
 pub use keep::KeepArgs;
-pub use levers::{LeverArgs, Recompute};
+pub use levers::{Chosen, Demand, LeverArgs, Recompute, TeacherWeights};
 pub use loss::LossArgs;
 pub use output::{OutputArgs, OverwriteArgs};
 pub use tasks::TaskArgs;

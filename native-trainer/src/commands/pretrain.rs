@@ -6,8 +6,8 @@ use boomerang_core::checkpoint::{Precision, model_to_bytes};
 use boomerang_core::config::ModelConfig;
 use boomerang_core::corpus::Corpus;
 use boomerang_core::distill::{
-    Batch, Decay, DecayRule, Initialization, Layout, Levers, Pretrainer, Row, Schedule,
-    UpdateSettings, step_bytes,
+    Batch, Decay, DecayRule, Initialization, Layout, Levers, Pretrainer, Row, Schedule, StepMemory,
+    StepShape, UpdateSettings,
 };
 use boomerang_core::model::LanguageModel;
 use futures_lite::future::block_on;
@@ -83,7 +83,14 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     let config = config(args, &corpus)?;
     let out = args.output.folder()?;
     if device.device == device::cpu() {
-        let n_bytes = step_bytes(&config, None, [args.rows, args.seq_len], &Levers::default());
+        let shape = StepShape {
+            student: &config,
+            teacher: None,
+            frozen: &[],
+            n_sequences: args.rows,
+            seq: args.seq_len,
+        };
+        let n_bytes = StepMemory::of(&shape, &Levers::default()).total();
         device::require_memory(
             "a step",
             n_bytes,

@@ -20,13 +20,24 @@ impl Memory {
 
     /// Reads Linux's `/proc/meminfo`.
     fn parse(text: &str) -> Option<Self> {
-        let bytes = |key: &str| {
-            let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim();
-            let n_kibibytes: u64 = value.strip_suffix("kB")?.trim().parse().ok()?;
-            n_kibibytes.checked_mul(1024)
-        };
-        Some(Self { total_bytes: bytes("MemTotal:")?, free_bytes: bytes("MemAvailable:")? })
+        Some(Self {
+            total_bytes: kibibytes(text, "MemTotal:")?,
+            free_bytes: kibibytes(text, "MemAvailable:")?,
+        })
     }
+}
+
+/// The most memory that this program has had, in bytes; `None` where the system does not tell.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    kibibytes(&status, "VmHWM:")
+}
+
+/// The value of a line such as `MemTotal:  1024 kB`, in bytes.
+fn kibibytes(text: &str, key: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim();
+    let n_kibibytes: u64 = value.strip_suffix("kB")?.trim().parse().ok()?;
+    n_kibibytes.checked_mul(1024)
 }
 
 /// Refuses work that needs clearly more memory than is free; an estimate may be a fifth too high.

@@ -10,7 +10,7 @@ mod memory;
 use burn::tensor::Device;
 
 pub use adapters::{Adapter, AdapterKind, Api, Limits, adapters};
-pub use memory::{Memory, require_memory};
+pub use memory::{Memory, peak_memory, require_memory};
 
 use crate::exit::Exit;
 

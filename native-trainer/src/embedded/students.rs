@@ -60,7 +60,7 @@ impl DistillRun {
         let student = self.start(embedded)?;
         let mut distiller = Distiller::new(embedded.teacher.clone(), student, settings, 0);
         for batch in embedded.corpus.batches(self.seed, embedded.made.seq_len).take(self.steps) {
-            let report = block_on(distiller.step(&[batch]));
+            let report = block_on(distiller.step(&[batch]))?;
             if !report.is_finite() {
                 return Err(Exit::Diverged.error("the loss is NaN or infinite"));
             }

@@ -3,3 +3,4 @@
 pub mod data;
 pub mod run;
 pub mod run_folder;
+pub mod teacher;

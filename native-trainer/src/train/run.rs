@@ -1,20 +1,21 @@
 //! The training loop: steps, logging, checkpoints, and how it stops.
 
 use std::fs::File;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Context as _;
-use boomerang_core::checkpoint::{Precision, model_to_bytes};
+use boomerang_core::checkpoint::{CheckpointError, Precision, write_model};
 use boomerang_core::distill::loss::LossTerm;
-use boomerang_core::distill::{Distiller, Rows, StepReport};
+use boomerang_core::distill::{Distiller, Rows, StepReport, TeacherError};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
-use crate::exit::{Exit, OrExit as _};
+use crate::exit::{Exit, OrExit as _, code_of};
 use crate::progress::{Progress, note};
-use crate::train::run_folder::{RunFolder, Saved, State, append_line};
+use crate::train::run_folder::{RunFolder, Snapshot, State, append_line};
 
 /// The size of a run.
 #[derive(Clone, Copy, Debug)]
@@ -105,7 +106,10 @@ pub fn train(
         let batches: Vec<_> = (0..settings.micro_batches)
             .map(|micro| rows.batch(step * rows_per_step + micro * settings.rows, settings.rows))
             .collect();
-        let report = block_on(distiller.step(&batches));
+        let report = match block_on(distiller.step(&batches)) {
+            Ok(report) => report,
+            Err(error) => return Err(save_before(error, distiller, n_tokens, run)),
+        };
         if !report.is_finite() {
             return Err(diverged(&report, step, run)).or_exit(Exit::Diverged);
         }
@@ -128,16 +132,37 @@ pub fn train(
 }
 
 fn save(distiller: &Distiller, n_tokens: usize, run: &RunFolder) -> anyhow::Result<()> {
-    let saved = Saved {
-        state: State { step: distiller.n_steps(), n_tokens },
-        // The weights after the last step have not been used for a loss yet, so they may be NaN.
-        model: model_to_bytes(distiller.student().model(), Precision::F32)
-            .with_context(|| format!("after step {}; {}", distiller.n_steps(), advice(run)))
-            .or_exit(Exit::Diverged)?,
-        optimizer: distiller.optimizer_state()?,
-    };
-    run.save(&saved).context("saving a checkpoint")?;
-    Ok(())
+    let state = State { step: distiller.n_steps(), n_tokens };
+    // The weights after the last step have not been used for a loss yet, so they may be NaN.
+    run.save(state, distiller).map(|_| ()).map_err(|error| match code_of(&error) {
+        Exit::Diverged => error.context(format!("after step {}; {}", state.step, advice(run))),
+        _ => error.context("saving a checkpoint"),
+    })
+}
+
+/// The student of before a step that failed for want of its teacher is kept.
+fn save_before(
+    error: TeacherError,
+    distiller: &Distiller,
+    n_tokens: usize,
+    run: &RunFolder,
+) -> anyhow::Error {
+    let step = distiller.n_steps();
+    match save(distiller, n_tokens, run) {
+        Ok(()) => anyhow::Error::from(error)
+            .context(format!("the run is saved after step {step}; resume it with --resume")),
+        Err(of_saving) => of_saving.context(error.to_string()),
+    }
+}
+
+impl Snapshot for Distiller {
+    fn write_model(&self, out: &mut dyn Write) -> Result<(), CheckpointError> {
+        write_model(self.student().model(), Precision::F32, out)
+    }
+
+    fn write_optimizer(&self, out: &mut dyn Write) -> Result<(), CheckpointError> {
+        self.write_optimizer_state(out)
+    }
 }
 
 fn log(

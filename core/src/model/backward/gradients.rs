@@ -6,7 +6,7 @@ use burn::module::{Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-use super::ops::add;
+use super::ops::{add, add_product};
 
 /// The gradients of a model's parameters, on its device.
 #[derive(Default)]
@@ -40,6 +40,21 @@ impl Gradients {
             };
             self.sums.register(param.id, sum);
         }
+    }
+
+    /// Adds `xᵀ · y` to the gradient of a parameter, unless it is frozen: into the sum itself where its
+    /// numbers are found, so that no product as large as the parameter exists beside it.
+    ///
+    /// Shapes: `x` is `[rows, n]` and `y` `[rows, m]` for a parameter of `[n, m]`.
+    pub(crate) fn add_product(&mut self, param: &Param<Tensor<2>>, x: &Tensor<2>, y: &Tensor<2>) {
+        if !self.wants(param) {
+            return;
+        }
+        let sum = match self.sums.remove::<2>(param.id) {
+            Some(sum) => add_product(sum, x, y),
+            None => x.clone().transpose().matmul(y.clone()),
+        };
+        self.sums.register(param.id, sum);
     }
 
     /// Takes the gradient of a parameter out; `None` where it has none.

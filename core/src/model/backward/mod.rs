@@ -29,6 +29,7 @@ use burn::tensor::{Int, Tensor};
 
 use super::mask::AttentionMask;
 use super::{Context, LanguageModel};
+use crate::config::ModelConfig;
 
 /// What all layers of a pass over some rows need.
 pub(crate) struct Pass {
@@ -42,13 +43,15 @@ pub(crate) struct Pass {
 }
 
 impl Pass {
+    /// A pass of layers of `config`'s kinds, on the device of the mask.
     pub(crate) fn new(
-        model: &LanguageModel,
+        config: &ModelConfig,
         [batch, seq]: [usize; 2],
         mask: &AttentionMask,
         query_block: usize,
     ) -> Self {
-        Self { context: model.context(seq, mask), batch, seq, query_block: query_block.max(1) }
+        let context = Context::new(config, seq, mask, &mask.bias().device());
+        Self { context, batch, seq, query_block: query_block.max(1) }
     }
 }
 
@@ -105,7 +108,7 @@ impl LanguageModel {
             Some(head) => &head.weight,
             None => &self.embedding.tokens.weight,
         };
-        gradients.add(param, || gradient.clone().transpose().matmul(states.clone()));
+        gradients.add_product(param, &gradient, states);
         gradient.matmul(param.val())
     }
 }

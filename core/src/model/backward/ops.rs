@@ -19,6 +19,20 @@ pub(crate) fn add<const D: usize>(x: Tensor<D>, y: &Tensor<D>) -> Tensor<D> {
     change(x, |x| kernels::add(x, &other)).unwrap_or_else(|x| x + y.clone())
 }
 
+/// `sum + xᵀ · y`. Shapes: `[n, m]`, `[rows, n]` and `[rows, m]`.
+pub(super) fn add_product(sum: Tensor<2>, x: &Tensor<2>, y: &Tensor<2>) -> Tensor<2> {
+    let product = || x.clone().transpose().matmul(y.clone());
+    let (Some(of_x), Some(of_y)) = (numbers(x), numbers(y)) else { return sum + product() };
+    let (shape, mut is_added) = (sum.dims(), false);
+    let sum = change(sum, |sum| {
+        is_added = kernels::add_transposed_product(sum, &of_x, &of_y, shape);
+    });
+    match sum {
+        Ok(sum) if is_added => sum,
+        Ok(sum) | Err(sum) => add(sum, &product()),
+    }
+}
+
 /// The gradient with respect to `x`. Shapes: `x` is `[rows, d_input]`, `gradient` `[rows, d_output]`.
 pub(super) fn linear_backward(
     layer: &Linear,
@@ -26,7 +40,7 @@ pub(super) fn linear_backward(
     gradient: &Tensor<2>,
     gradients: &mut Gradients,
 ) -> Tensor<2> {
-    gradients.add(&layer.weight, || x.clone().transpose().matmul(gradient.clone()));
+    gradients.add_product(&layer.weight, x, gradient);
     if let Some(bias) = &layer.bias {
         gradients.add(bias, || gradient.clone().sum_dim(0).squeeze_dim(0));
     }

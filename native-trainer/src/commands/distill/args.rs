@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use boomerang_core::distill::loss::{KlPositions, LossTerm, LossWeights};
 use boomerang_core::distill::{DistillSettings, Layout, Part, Reduction, Schedule, UpdateSettings};
-use boomerang_core::prune::Student;
+use boomerang_core::plan::LayerPlan;
 
 use crate::args::numbers::{count, non_negative_f32, positive, sequence_length};
 use crate::args::{DeviceArgs, KeepArgs, LeverArgs, LossArgs, OverwriteArgs, Preset};
@@ -101,6 +101,14 @@ pub struct DistillArgs {
 
     #[command(flatten)]
     pub levers: LeverArgs,
+
+    /// Print parameters, memory by kind of buffer, disk and arithmetic of the run, and stop before
+    /// anything is read or written
+    #[arg(long, conflicts_with_all = ["resume", "force"])]
+    pub dry_run: bool,
+    /// With --dry-run: take this many steps in memory, and predict the time of the run
+    #[arg(value_parser = count, long, requires = "dry_run", value_name = "STEPS")]
+    pub probe: Option<usize>,
 
     /// Save a checkpoint every N steps
     #[arg(value_parser = count, long, default_value_t = 50)]
@@ -201,7 +209,7 @@ impl DistillArgs {
     }
 
     /// What decides the result, besides models and data.
-    pub(super) fn settings(&self, student: &Student) -> DistillSettings {
+    pub(super) fn settings(&self, plan: &LayerPlan) -> DistillSettings {
         let is_paper = self.preset == Preset::Paper;
         let kl_positions = match (self.kl_positions, is_paper) {
             (Some(KlChoice::All), _) | (None, true) => KlPositions::All,
@@ -213,7 +221,6 @@ impl DistillArgs {
         };
         let mut schedule = Schedule::cosine(self.lr, self.steps);
         schedule.warmup_steps = self.warmup.unwrap_or(schedule.warmup_steps);
-        let plan = student.plan();
         // The reference derives its pairs from the rule, so a list of layers has only the plan's
         // own.
         let alignment = (is_paper && self.keep.keep.is_empty()).then(|| {

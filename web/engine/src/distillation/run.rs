@@ -2,10 +2,12 @@
 
 use boomerang_core::bundle::{BundleError, Manifest, StudentContents, student_files};
 use boomerang_core::checkpoint::Precision;
-use boomerang_core::config::ConfigError;
+use boomerang_core::config::{ConfigError, ModelConfig};
 use boomerang_core::corpus::{Corpus, distill_recipe};
 use boomerang_core::distill::loss::LossTerm;
-use boomerang_core::distill::{Batch, Distiller, StepReport, TextRows, TooShort};
+use boomerang_core::distill::{
+    Batch, Distiller, Levers, StepMemory, StepReport, StepShape, TeacherError, TextRows, TooShort,
+};
 use boomerang_core::evaluate::ReadBackError;
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::{Family, FamilyError, Teacher};
@@ -58,6 +60,8 @@ pub enum DistillRunError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
+    Teacher(#[from] TeacherError),
+    #[error(transparent)]
     ReadBack(#[from] ReadBackError),
     #[error("the metadata of the embedded teacher cannot be read: {0}")]
     Made(#[from] serde_json::Error),
@@ -82,23 +86,24 @@ const ON_OWN_TEXTS: &str = " on your own texts";
 
 /// What a program with 32-bit addresses has, without its code and files being loaded.
 const MOST_BYTES: u64 = (4 << 30) - (384 << 20);
-/// Weight, gradient and the two moments of the optimizer, four bytes each.
-const BYTES_PER_TRAINED: u64 = 16;
-/// Logits of both models, their logarithms, and the gradients of both.
-const N_LOGITS: u64 = 8;
 
 /// Checks, before anything is fetched, that a student of this plan can be distilled in a browser.
 ///
 /// # Errors
-/// [`DistillRunError::Memory`], by the weights and the logits of a step; other activations count less.
+/// [`DistillRunError::Memory`], by the buffers of a step.
 pub fn check_memory(manifest: &Manifest, plan: &LayerPlan) -> Result<(), DistillRunError> {
     let config = manifest.config()?;
-    let n_trained = config.n_params_of(plan.n_student_layers(), manifest.student.tied);
-    let n_teacher = config.n_params_of(plan.n_teacher_layers(), manifest.teacher.tied);
-    let n_logits = distill_recipe::TOKENS_PER_STEP as u64 * config.vocab as u64;
-    let parts = [(n_teacher, 4), (n_trained, BYTES_PER_TRAINED), (n_logits, 4 * N_LOGITS)];
-    let add = |sum: u64, (n, n_bytes): (u64, u64)| sum.saturating_add(n.saturating_mul(n_bytes));
-    let needed = parts.into_iter().fold(0, add);
+    let tied = |config: ModelConfig, tied| config.with_layers(config.layers.clone(), tied);
+    let student = tied(config.keeping(&plan.kept()), manifest.student.tied);
+    let teacher = tied(config, manifest.teacher.tied);
+    let shape = StepShape {
+        student: &student,
+        teacher: Some(&teacher),
+        frozen: &[],
+        n_sequences: 1,
+        seq: distill_recipe::TOKENS_PER_STEP,
+    };
+    let needed = StepMemory::of(&shape, &Levers::default()).total();
     if needed > MOST_BYTES {
         return Err(DistillRunError::Memory { needed, most: MOST_BYTES });
     }
@@ -185,8 +190,11 @@ impl DistillRun {
     }
 
     /// The current loss of the student on the held-out sequences.
-    pub async fn held_out_loss(&self) -> f64 {
-        self.distiller.measure(&self.held_out).await.total
+    ///
+    /// # Errors
+    /// [`DistillRunError::Teacher`], which a teacher in memory never gives.
+    pub async fn held_out_loss(&self) -> Result<f64, DistillRunError> {
+        Ok(self.distiller.measure(&self.held_out).await?.total)
     }
 
     pub fn is_done(&self) -> bool {
@@ -201,7 +209,7 @@ impl DistillRun {
     /// [`DistillRunError::Diverged`], after which the student is unusable.
     pub async fn step(&mut self) -> Result<StepReport, DistillRunError> {
         let batches: Vec<Batch> = self.batches.by_ref().take(1).collect();
-        let report = self.distiller.step(&batches).await;
+        let report = self.distiller.step(&batches).await?;
         let step = self.distiller.n_steps();
         if report.is_finite() { Ok(report) } else { Err(DistillRunError::Diverged { step }) }
     }
@@ -287,8 +295,7 @@ mod tests {
         let mut manifest = manifest();
         let plan = manifest.plan.clone();
         assert!(check_memory(&manifest, &plan).is_ok());
-        // The logits of a step alone.
-        manifest.config["vocab_size"] = 200_000.into();
+        manifest.config["vocab_size"] = 4_000_000.into();
         let refused = check_memory(&manifest, &plan).unwrap_err();
         assert!(matches!(refused, DistillRunError::Memory { .. }));
         assert!(refused.to_string().contains("at most 3.9 GB"), "{refused}");
@@ -324,11 +331,11 @@ mod tests {
         let settings = settings(&[0, 6], distill_recipe::loss_weights());
         let mut run = DistillRun::on(&lines, teacher(&manifest), &settings).unwrap();
         assert!(run.n_held_out() > 0);
-        let before = block_on(run.held_out_loss());
+        let before = block_on(run.held_out_loss()).unwrap();
         while !run.is_done() {
             block_on(run.step()).unwrap();
         }
-        let after = block_on(run.held_out_loss());
+        let after = block_on(run.held_out_loss()).unwrap();
         assert!(after < before, "from {before} to {after}");
 
         let (_, text) = block_on(run.files(&manifest)).unwrap().pop().unwrap();

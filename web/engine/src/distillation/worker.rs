@@ -163,9 +163,8 @@ impl Trainer {
 }
 
 async fn report_held_out(run: &DistillRun) {
-    let loss = run.held_out_loss().await;
     // NaN means that the student diverged, which its next step reports.
-    if loss.is_finite() {
+    if let Some(loss) = run.held_out_loss().await.ok().filter(|loss| loss.is_finite()) {
         post(&Reply::HeldOut { step: run.n_steps_done(), loss }, &[]);
     }
 }

@@ -1,0 +1,142 @@
+//! `boomerang distill --dry-run`: what a run takes, before it is started.
+
+use std::time::{Duration, Instant};
+
+use boomerang_core::checkpoint::{Precision, write_model};
+use boomerang_core::distill::{DistillSettings, Rows, StepMemory, StepShape, step_flops};
+use futures_lite::future::block_on;
+
+use super::DistillArgs;
+use super::fit::{Fit, PROGRAM, described, gigabytes};
+use super::models::{Models, distiller};
+use crate::device::{ChosenDevice, peak_memory};
+use crate::exit::Exit;
+use crate::progress::print;
+
+/// Prints what follows from sizes alone.
+pub(super) fn report(args: &DistillArgs, shape: &StepShape<'_>, fit: &Fit, device: &ChosenDevice) {
+    let levers = &fit.chosen.levers;
+    let memory = StepMemory::of(shape, levers);
+    let config = shape.teacher.unwrap_or(shape.student);
+    let millions = |n: u64| format!("{:.1} M parameters", n as f64 / 1e6);
+    let (of_student, trained) = (shape.student.n_params(), memory.gradients / 4);
+    print(&format!("teacher      {} layers, {}", config.n_layers(), millions(config.n_params())));
+    print(&format!(
+        "student      {} layers, {}, {:.1} M of them trained",
+        shape.student.n_layers(),
+        millions(of_student),
+        trained as f64 / 1e6
+    ));
+    let n_tokens = (args.micro_batches * args.rows * shape.seq) as u64;
+    print(&format!(
+        "step         {} × {} × {} = {n_tokens} tokens",
+        args.micro_batches, args.rows, shape.seq
+    ));
+    print(&format!("settings     {}", described(levers)));
+    print("");
+    print(&format!("memory on {}", device.description));
+    for (name, n_bytes) in memory.buffers().into_iter().chain([("program", PROGRAM)]) {
+        let is_elsewhere = memory.optimizer_on_host && name == StepMemory::OPTIMIZER;
+        let place = if is_elsewhere { "  in the host's memory" } else { "" };
+        print(&format!("  {name:<24}{:>10}{place}", gigabytes(n_bytes)));
+    }
+    let available = match fit.available {
+        Some(available) if fit.chosen.n_bytes <= available => {
+            format!("fits into {}", gigabytes(available))
+        }
+        Some(available) => format!("DOES NOT FIT into {}", gigabytes(available)),
+        None => "what is free on a GPU is not known; name it with --memory".to_owned(),
+    };
+    print(&format!("  {:<24}{:>10}  {available}", "peak", gigabytes(fit.chosen.n_bytes)));
+    print("");
+    // Two are kept while the next is written.
+    let checkpoint = memory.weights + memory.optimizer;
+    print(&format!(
+        "disk         {}: checkpoints of {}, two of them kept while a third is written, and the \
+         student of {}",
+        gigabytes(3 * checkpoint + memory.weights),
+        gigabytes(checkpoint),
+        gigabytes(memory.weights)
+    ));
+    let flops = step_flops(shape, levers);
+    print(&format!(
+        "arithmetic   {:.2} GFLOP a token, {:.2} TFLOP a step, {:.3e} FLOP the run of {} steps",
+        flops as f64 / 1e9,
+        flops as f64 * n_tokens as f64 / 1e12,
+        flops as f64 * n_tokens as f64 * args.steps as f64,
+        args.steps
+    ));
+    if args.probe.is_none() {
+        print("time         not measured; --probe 10 takes ten steps in memory");
+    }
+}
+
+/// Takes some steps without writing, and prints what the run will take.
+///
+/// # Errors
+/// When weights cannot be read, or the loss is not finite.
+pub(super) fn probe(
+    args: &DistillArgs,
+    n_steps: usize,
+    (models, shape): (&Models, &StepShape<'_>),
+    fit: &Fit,
+    settings: DistillSettings,
+    rows: &Rows,
+    device: &ChosenDevice,
+) -> anyhow::Result<()> {
+    let levers = fit.chosen.levers;
+    let (teacher, student) = models.read(args, &levers, &device.device)?;
+    let mut distiller = distiller(teacher, student, settings, 0, levers);
+    let mut seconds = Vec::new();
+    for step in 0..n_steps {
+        let started = Instant::now();
+        let batches: Vec<_> = (0..args.micro_batches)
+            .map(|micro| rows.batch((step * args.micro_batches + micro) * args.rows, args.rows))
+            .collect();
+        if !block_on(distiller.step(&batches))?.is_finite() {
+            return Err(
+                Exit::Diverged.error(format!("the loss is not finite at step {}", step + 1))
+            );
+        }
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    let started = Instant::now();
+    write_model(distiller.student().model(), Precision::F32, &mut std::io::sink())?;
+    distiller.write_optimizer_state(&mut std::io::sink())?;
+    let saving = started.elapsed().as_secs_f64();
+    // The first step makes the moments, and kernels of a GPU.
+    let mut settled = if seconds.len() > 1 { seconds[1..].to_vec() } else { seconds };
+    settled.sort_by(f64::total_cmp);
+    let median = settled[settled.len() / 2];
+    let n_saved = args.steps.div_ceil(args.save_every);
+    let total = median * args.steps as f64 + saving * n_saved as f64;
+    let n_tokens = (args.micro_batches * args.rows * shape.seq) as f64;
+    let flops = step_flops(shape, &levers) as f64 * n_tokens / median;
+    print(&format!(
+        "time         {} for {} steps: {median:.2} s each ({:.2} to {:.2} in {} steps), {saving:.1} s for \
+         each of {n_saved} checkpoints, without the disk",
+        duration(total),
+        args.steps,
+        settled[0],
+        settled[settled.len() - 1],
+        settled.len()
+    ));
+    print(&format!("speed        {:.0} tokens/s, {:.0} GFLOP/s", n_tokens / median, flops / 1e9));
+    if let Some(peak) = peak_memory() {
+        print(&format!(
+            "measured     peak of {}, {:.2} of the prediction",
+            gigabytes(peak),
+            peak as f64 / fit.chosen.n_bytes as f64
+        ));
+    }
+    Ok(())
+}
+
+fn duration(seconds: f64) -> String {
+    let minutes = Duration::from_secs_f64(seconds).as_secs() / 60;
+    match minutes {
+        0..2 => format!("{seconds:.0} s"),
+        2..120 => format!("{minutes} min"),
+        _ => format!("{} h {} min", minutes / 60, minutes % 60),
+    }
+}

@@ -1,0 +1,128 @@
+//! Whether a step fits into memory, and with which levers.
+
+use boomerang_core::distill::{Levers, Part, StepMemory, StepShape};
+
+use super::DistillArgs;
+use crate::args::{Chosen, Demand};
+use crate::device::{self, ChosenDevice, Memory};
+use crate::exit::Exit;
+use crate::progress::note;
+
+/// The memory that a run may take, and the levers that were chosen for it.
+pub(super) struct Fit {
+    /// `None` where it is not known.
+    pub(super) available: Option<u64>,
+    /// Whether `--memory` named it.
+    is_named: bool,
+    pub(super) chosen: Chosen,
+}
+
+/// The program with its tokenizer, and the rows of a step.
+pub(super) const PROGRAM: u64 = 100_000_000;
+
+/// What a step and the program take together, in bytes.
+fn n_bytes(shape: &StepShape<'_>, levers: &Levers) -> u64 {
+    StepMemory::of(shape, levers).total().saturating_add(PROGRAM)
+}
+
+impl Fit {
+    pub(super) fn of(args: &DistillArgs, shape: &StepShape<'_>, device: &ChosenDevice) -> Self {
+        let is_gpu = device.device != device::cpu();
+        // How much of a GPU's memory is free is not known before it is full.
+        let free = || Memory::of_this_machine().filter(|_| !is_gpu).map(|memory| memory.free_bytes);
+        let available = args.levers.memory.or_else(free);
+        let demand = Demand { available, is_gpu, n_micro_batches: args.micro_batches };
+        let chosen = args.levers.choose(demand, |levers| n_bytes(shape, levers));
+        Self { available, is_named: args.levers.memory.is_some(), chosen }
+    }
+
+    /// Says which levers `auto` has chosen where memory would be short without them.
+    pub(super) fn note_choice(&self) {
+        let Chosen { levers, n_bytes, otherwise } = self.chosen;
+        if n_bytes < otherwise {
+            note(&format!(
+                "{}: a step needs about {} instead of {}",
+                described(&levers),
+                gigabytes(n_bytes),
+                gigabytes(otherwise)
+            ));
+        }
+    }
+
+    /// # Errors
+    /// When the step does not fit with any levers: names three ways out.
+    pub(super) fn refuse_what_does_not_fit(
+        &self,
+        args: &DistillArgs,
+        shape: &StepShape<'_>,
+    ) -> anyhow::Result<()> {
+        let needed = self.chosen.n_bytes;
+        let Some(available) = self.available.filter(|&available| needed > available) else {
+            return Ok(());
+        };
+        let there_are = if self.is_named { "--memory allows" } else { "there are" };
+        let mut ways = Vec::new();
+        ways.extend(smaller_batch(shape, &self.chosen.levers, available));
+        let frozen = [shape.frozen, &[Part::Embedding]].concat();
+        let of_frozen = n_bytes(&StepShape { frozen: &frozen, ..*shape }, &self.chosen.levers);
+        if !shape.frozen.contains(&Part::Embedding) {
+            ways.push(format!("--freeze embedding ({})", gigabytes(of_frozen)));
+        }
+        if args.student.is_none() {
+            ways.push("fewer layers (--keep-every)".to_owned());
+        }
+        let or_else = match self.is_named {
+            true => format!("--memory {:.0}GB", (needed as f64 / 1e9).ceil()),
+            false => format!(
+                "a machine with {} free; --memory {:.0}GB tries it here",
+                gigabytes(needed),
+                (needed as f64 / 1e9).ceil()
+            ),
+        };
+        Err(Exit::OutOfMemory.error(format!(
+            "a step needs about {}, {there_are} {}: {}, or {or_else}",
+            gigabytes(needed),
+            gigabytes(available),
+            ways.join(", or ")
+        )))
+    }
+}
+
+/// The largest batch that fits: fewer sequences, then shorter ones.
+fn smaller_batch(shape: &StepShape<'_>, levers: &Levers, available: u64) -> Option<String> {
+    /// Shorter sequences teach a language model little.
+    const SHORTEST: usize = 64;
+    let mut smaller = *shape;
+    while n_bytes(&smaller, levers) > available {
+        if smaller.n_sequences > 1 {
+            smaller.n_sequences /= 2;
+        } else if smaller.seq / 2 >= SHORTEST {
+            smaller.seq /= 2;
+        } else {
+            return None;
+        }
+    }
+    let needed = gigabytes(n_bytes(&smaller, levers));
+    Some(format!("--batch-size {} --seq-len {} ({needed})", smaller.n_sequences, smaller.seq))
+}
+
+/// In words.
+pub(super) fn described(levers: &Levers) -> String {
+    let teacher = match (levers.streams_teacher, levers.micro_batches_per_pass) {
+        (false, _) => "the teacher in memory".to_owned(),
+        (true, 1) => "the teacher streamed from its file for every micro-batch".to_owned(),
+        (true, n) => format!("the teacher streamed from its file for every {n} micro-batches"),
+    };
+    let layers = match levers.recomputes {
+        true => "layers recomputed in the backward pass",
+        false => "activations kept",
+    };
+    let optimizer =
+        if levers.optimizer_on_host { ", the optimizer in the host's memory" } else { "" };
+    format!("{layers}, {teacher}{optimizer}")
+}
+
+pub(super) fn gigabytes(n_bytes: u64) -> String {
+    let gigabytes = n_bytes as f64 / 1e9;
+    if gigabytes < 10.0 { format!("{gigabytes:.2} GB") } else { format!("{gigabytes:.1} GB") }
+}
