@@ -84,7 +84,7 @@ fn rows_beyond_the_teachers_window_are_refused() {
 fn a_micro_batch_that_cannot_fit_is_refused_with_the_bytes_it_needs() {
     let spoil = |dir: &Path| write_ids(&dir.join("data.jsonl"), 3, 16);
     let distill = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --seq-len 64 \
-                   --rows 20000000 --out {dir}/run --device cpu";
+                   --rows 20000000000 --out {dir}/run --device cpu";
     let (message, code) = answer(spoil, distill);
     assert!(
         message.contains("a step needs about")

@@ -62,7 +62,13 @@ fn all_levers() -> Vec<Levers> {
             optimizer_on_host: is_on(2),
             ..Levers::default()
         };
-        let small = Levers { head_chunk: 3, query_block: 2, micro_batches_per_pass: 2, ..all };
+        let small = Levers {
+            head_chunk: 3,
+            query_block: 2,
+            sequences_per_part: 1,
+            parts_per_pass: 2,
+            ..all
+        };
         if is_on(3) { small } else { all }
     };
     (0..16).map(levers).collect()

@@ -59,7 +59,8 @@ fn so_it_does_with_every_lever_on() {
         query_block: 5,
         streams_teacher: true,
         optimizer_on_host: true,
-        micro_batches_per_pass: 2,
+        sequences_per_part: 1,
+        parts_per_pass: 2,
     });
 }
 

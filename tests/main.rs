@@ -65,6 +65,8 @@ mod page;
 mod parity;
 /// What members wrote and are asked goes with a bundle, and is what they write.
 mod recordings;
+/// Several devices take the steps of one.
+mod replicas;
 /// Measurements as one page that asks for nothing, with names that cannot leave their place.
 mod report;
 /// A run that is stopped and resumed ends in the same bytes.

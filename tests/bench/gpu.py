@@ -25,7 +25,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(__file__))
-from memory import LLAMA, QWEN3, in_a_process
+from memory import LLAMA, QWEN3, in_a_process, write_ids
 
 TINY = dict(
     vocab_size=512, hidden_size=64, intermediate_size=128, num_hidden_layers=6, num_attention_heads=4,
@@ -87,6 +87,7 @@ def against_the_cpu(args):
     folder = f"{args.out}/small"
     in_a_process(folder, {**LLAMA, **TINY} if args.smoke else {**LLAMA, "num_hidden_layers": 8})
     seq = 32 if args.smoke else 256
+    write_ids(folder, seq)
     gpu, cpu = (distill(args, folder, f"{folder}/{it}", it, 20, seq) for it in (args.device, "cpu"))
     worst = {
         key: max(abs(g[key] - c[key]) / max(1.0, abs(c[key])) for g, c in zip(gpu, cpu))
@@ -111,6 +112,7 @@ def large(args):
     folder, steps = f"{args.out}/qwen3-0.6b", 10 if args.smoke else 200
     in_a_process(folder, {**QWEN3, **TINY} if args.smoke else QWEN3)
     seq = 64 if args.smoke else 2048
+    write_ids(folder, seq)
     plan = boomerang(
         args, "distill", "--teacher", f"{folder}/teacher", "--data", f"{folder}/data.jsonl",
         "--out", f"{folder}/run", "--device", args.device, "--batch-size", 1, "--seq-len", seq, "--dry-run",

@@ -13,6 +13,7 @@ import argparse
 import json
 import math
 import os
+import random
 import re
 import subprocess
 import sys
@@ -81,7 +82,7 @@ SCALE = [
 
 
 def make(folder, config):
-    """A teacher with random weights in bf16, and rows of random ids."""
+    """A teacher with random weights in bf16."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -90,15 +91,21 @@ def make(folder, config):
     known = {key: value for key, value in config.items() if key != "model_type"}
     config = AutoConfig.for_model(config["model_type"], **known)
     AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(f"{folder}/teacher")
-    generator = torch.Generator().manual_seed(1)
+
+
+def write_ids(folder, seq):
+    """Rows of random ids."""
+    vocab = json.load(open(f"{folder}/teacher/config.json"))["vocab_size"]
+    generator = random.Random(1)
     with open(f"{folder}/data.jsonl", "w") as file:
         for _ in range(16):
-            ids = torch.randint(0, config.vocab_size, (2048,), generator=generator).tolist()
+            ids = [generator.randrange(vocab) for _ in range(seq)]
             file.write(json.dumps({"input_ids": ids}) + "\n")
 
 
 def probe(program, folder, flags, steps):
     """Predicted and measured peak in GB, and seconds of a step."""
+    write_ids(folder, int(re.search(r"--seq-len (\d+)", flags).group(1)))
     command = [
         program, "distill", "--teacher", f"{folder}/teacher", "--data", f"{folder}/data.jsonl",
         "--out", f"{folder}/run", "--device", "cpu", "--dry-run", "--probe", str(steps), *flags.split(),

@@ -144,6 +144,12 @@ impl Batch {
         Self { rows, layout, labels }
     }
 
+    /// Other rows of the same layout and as many positions.
+    #[cfg(feature = "distill")]
+    pub(super) fn with_rows(&self, rows: Vec<Row>) -> Self {
+        Self { rows, ..*self }
+    }
+
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }

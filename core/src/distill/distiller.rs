@@ -3,13 +3,16 @@
 use std::io::Write;
 
 use burn::tensor::Device;
+use thiserror::Error;
 
 use super::batch::{Batch, BatchTensors};
 use super::levers::Levers;
 use super::loss::{LossTerms, LossWeights};
 use super::micro_batch::{Imitated, backward, forward};
 use super::moments::OptimizerStateError;
-use super::pending;
+use super::part::Part;
+use super::peers::{PeerError, Peers};
+use super::pending::{self, PendingTerms};
 use super::report::StepReport;
 use super::settings::DistillSettings;
 use super::teacher::{TeacherError, TeacherSource};
@@ -17,6 +20,15 @@ use super::update::Updater;
 use crate::checkpoint::CheckpointError;
 use crate::plan::{Alignment, LayerPlan};
 use crate::prune::Student;
+
+/// Why a step was not taken.
+#[derive(Debug, Error)]
+pub enum StepError {
+    #[error(transparent)]
+    Teacher(#[from] TeacherError),
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+}
 
 /// A student in training and the teacher it imitates.
 pub struct Distiller {
@@ -49,6 +61,21 @@ impl Distiller {
     #[must_use]
     pub fn with_levers(self, levers: Levers) -> Self {
         Self { levers, ..self }
+    }
+
+    /// Takes every step together with other replicas. All are given all micro-batches of a step, at
+    /// least as many as there are replicas, and each takes its share.
+    #[must_use]
+    pub fn with_peers(mut self, peers: Box<dyn Peers>) -> Self {
+        self.updater = self.updater.with_peers(peers);
+        self
+    }
+
+    /// Leaves the other replicas, which then cannot go on.
+    #[must_use]
+    pub fn without_peers(mut self) -> Self {
+        self.updater.leave_peers();
+        self
     }
 
     /// Keeps the moments of AdamW on another device, where the weights are updated, too: a step moves
@@ -87,47 +114,68 @@ impl Distiller {
         Student::trained(self.updater.model().clone(), &self.plan)
     }
 
+    /// Whether all replicas go on; each says whether it wants to.
+    ///
+    /// # Errors
+    /// [`StepError::Peer`] when another replica has stopped.
+    pub fn agree(&mut self, goes_on: bool) -> Result<bool, StepError> {
+        Ok(self.updater.agree(goes_on)?)
+    }
+
     /// One optimizer step over the gradients of some micro-batches.
     ///
     /// Reads back from the device once, at the end, whatever the number of micro-batches.
     ///
     /// # Errors
-    /// [`TeacherError`] when a layer of a streamed teacher cannot be read; the student is unchanged.
-    pub async fn step(&mut self, batches: &[Batch]) -> Result<StepReport, TeacherError> {
+    /// [`StepError`] when a layer of a streamed teacher cannot be read, and the student is unchanged, or
+    /// when another replica has stopped.
+    pub async fn step(&mut self, batches: &[Batch]) -> Result<StepReport, StepError> {
         let mut gradients = self.updater.gradients();
-        let mut pending = Vec::with_capacity(batches.len());
+        let share = self.updater.share(batches);
+        let mut pending = Vec::new();
         let (student, weights, levers) = (self.updater.model(), &self.weights, &self.levers);
-        for together in batches.chunks(levers.micro_batches_per_pass.max(1)) {
+        let parts = Part::all(&share, weights, levers.sequences_per_part);
+        for together in parts.chunks(levers.parts_per_pass.max(1)) {
             let tensors = self.to_device(together);
             let mut imitated = self.imitated(&tensors)?.into_iter();
-            for (batch, tensors) in together.iter().zip(&tensors) {
-                let (imitated, batch) = (imitated.next(), (batch, tensors));
-                let imitated = imitated.as_ref();
-                pending.push(backward(student, imitated, batch, weights, levers, &mut gradients));
+            for (part, tensors) in together.iter().zip(&tensors) {
+                let (imitated, at) = (imitated.next(), part.micro_batch);
+                let (imitated, part) = (imitated.as_ref(), (part, tensors));
+                let terms = backward(student, imitated, part, weights, levers, &mut gradients);
+                pending.push((at, terms));
             }
         }
-        Ok(self.updater.finish(gradients, pending, batches).await)
+        let pending = PendingTerms::of_micro_batches(pending);
+        Ok(self.updater.finish(gradients, pending, batches).await?)
     }
 
     /// The loss of the student as it is now, without a step.
     ///
     /// # Errors
-    /// As [`Distiller::step`].
+    /// [`TeacherError`] as for [`Distiller::step`].
     pub async fn measure(&self, batch: &Batch) -> Result<LossTerms, TeacherError> {
-        let tensors = self.to_device(std::slice::from_ref(batch));
-        let imitated = self.imitated(&tensors)?.pop();
-        let (student, batch) = (self.updater.model(), (batch, &tensors[0]));
-        let terms = forward(student, imitated.as_ref(), batch, &self.weights, &self.levers);
-        Ok(pending::read_alone(&terms).await)
+        let (student, weights, levers) = (self.updater.model(), &self.weights, &self.levers);
+        let parts = Part::all(std::slice::from_ref(batch), weights, levers.sequences_per_part);
+        let mut pending = Vec::new();
+        for together in parts.chunks(levers.parts_per_pass.max(1)) {
+            let tensors = self.to_device(together);
+            let mut imitated = self.imitated(&tensors)?.into_iter();
+            for part in together.iter().zip(&tensors) {
+                let imitated = imitated.next();
+                pending.push((0, forward(student, imitated.as_ref(), part, weights, levers)));
+            }
+        }
+        let pending = PendingTerms::of_micro_batches(pending);
+        Ok(pending::read_alone(&pending[0]).await)
     }
 
-    fn to_device(&self, batches: &[Batch]) -> Vec<BatchTensors> {
+    fn to_device(&self, parts: &[Part]) -> Vec<BatchTensors> {
         let device = self.device();
-        batches.iter().map(|batch| batch.to_device(&device)).collect()
+        parts.iter().map(|part| part.batch.to_device(&device)).collect()
     }
 
-    /// What each micro-batch imitates; nothing where no loss term reads the teacher.
-    fn imitated(&self, batches: &[BatchTensors]) -> Result<Vec<Imitated<'_>>, TeacherError> {
+    /// What each part imitates; nothing where no loss term reads the teacher.
+    fn imitated(&self, parts: &[BatchTensors]) -> Result<Vec<Imitated<'_>>, TeacherError> {
         if self.weights.kl == 0.0 && self.weights.alignment == 0.0 {
             return Ok(Vec::new());
         }
@@ -136,7 +184,7 @@ impl Distiller {
             true => Vec::new(),
             false => pairs.iter().map(|&(_, teacher)| teacher).collect(),
         };
-        let states = self.teacher.states(batches, &aligned, &self.levers)?;
+        let states = self.teacher.states(parts, &aligned, &self.levers)?;
         let head = self.teacher.ends();
         Ok(states.into_iter().map(|states| Imitated { head, states, pairs }).collect())
     }

@@ -13,6 +13,7 @@ use futures_lite::future::block_on;
 use super::levers::Levers;
 use super::loss::{self, KlPositions, LossTerm, LossTerms, LossWeights};
 use super::micro_batch::{Imitated, backward, forward};
+use super::part::Part;
 use super::teacher::TeacherSource;
 use super::{Batch, BatchTensors, Initialization, Layout, Row, pending};
 use crate::config::ModelConfig;
@@ -181,12 +182,17 @@ fn imitated<'a>(models: &'a Models, tensors: &BatchTensors, levers: &Levers) -> 
     Imitated { head: &models.teacher, states, pairs: &models.pairs }
 }
 
+fn whole(batch: &Batch, weights: &LossWeights) -> Part {
+    Part::all(std::slice::from_ref(batch), weights, usize::MAX).remove(0)
+}
+
 fn found(models: &Models, batch: &Batch, levers: &Levers) -> (LossTerms, Gradients) {
     let mut gradients = Gradients::default();
     let tensors = batch.to_device(&Device::flex());
     let imitated = imitated(models, &tensors, levers);
-    let batch = (batch, &tensors);
-    let terms = backward(&models.student, Some(&imitated), batch, &WEIGHTS, levers, &mut gradients);
+    let part = whole(batch, &WEIGHTS);
+    let part = (&part, &tensors);
+    let terms = backward(&models.student, Some(&imitated), part, &WEIGHTS, levers, &mut gradients);
     (block_on(pending::read_alone(&terms)), gradients)
 }
 
@@ -229,7 +235,8 @@ fn a_measured_loss_is_that_of_a_step() {
         let levers = Levers { head_chunk: 3, ..Levers::default() };
         let tensors = batch.to_device(&Device::flex());
         let imitated = imitated(&models, &tensors, &levers);
-        let of_batch = (&batch, &tensors);
+        let part = whole(&batch, &WEIGHTS);
+        let of_batch = (&part, &tensors);
         let measured = forward(&models.student, Some(&imitated), of_batch, &WEIGHTS, &levers);
         let measured = block_on(pending::read_alone(&measured));
         assert_eq!(measured, found(&models, &batch, &levers).0, "{name}");
@@ -244,9 +251,9 @@ fn a_term_of_weight_0_is_not_computed() {
     let (mut gradients, levers) = (Gradients::default(), Levers::default());
     let tensors = batch.to_device(&Device::flex());
     let imitated = imitated(&models, &tensors, &levers);
-    let batch = (&batch, &tensors);
-    let terms =
-        backward(&models.student, Some(&imitated), batch, &weights, &levers, &mut gradients);
+    let part = whole(&batch, &weights);
+    let part = (&part, &tensors);
+    let terms = backward(&models.student, Some(&imitated), part, &weights, &levers, &mut gradients);
     let terms = block_on(pending::read_alone(&terms));
     assert_eq!((terms.cross_entropy, terms.kl), (None, None));
     assert!(LossTerm::Alignment.value(&terms).is_some());

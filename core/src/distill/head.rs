@@ -12,6 +12,7 @@ use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::loss::{KlPositions, LossWeights};
+use super::part::Counts;
 use crate::model::LanguageModel;
 use crate::model::backward::{HeadRow, head_loss};
 
@@ -109,6 +110,11 @@ fn losses(
 }
 
 impl HeadRows {
+    /// With the counts of the micro-batch that they are a part of.
+    pub(super) fn counted_as(self, counts: Counts) -> Self {
+        Self { n_labels: counts.n_labels, n_rows: counts.n_rows, ..self }
+    }
+
     /// Of a batch on the host.
     pub(super) fn of(batch: &super::Batch, positions: KlPositions) -> Self {
         let rows = batch.head_rows(positions);

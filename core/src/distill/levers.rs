@@ -16,9 +16,11 @@ pub struct Levers {
     /// Keep the moments of AdamW in this program's memory, and update the weights there. It is for the
     /// caller to say so to the [`Distiller`](super::Distiller).
     pub optimizer_on_host: bool,
-    /// Micro-batches that share a pass over the teacher's layers: the fewer passes, the more often a
-    /// streamed layer is used, and the more aligned states exist at a time.
-    pub micro_batches_per_pass: usize,
+    /// Sequences of a micro-batch that are computed together, as a part of it.
+    pub sequences_per_part: usize,
+    /// Parts that share a pass over the teacher's layers: the fewer passes, the more often a streamed
+    /// layer is used, and the more aligned states exist at a time.
+    pub parts_per_pass: usize,
 }
 
 impl Default for Levers {
@@ -30,7 +32,8 @@ impl Default for Levers {
             query_block: 256,
             streams_teacher: false,
             optimizer_on_host: false,
-            micro_batches_per_pass: 1,
+            sequences_per_part: usize::MAX,
+            parts_per_pass: 1,
         }
     }
 }

@@ -19,6 +19,9 @@ pub struct StepShape<'a> {
     pub n_sequences: usize,
     /// Positions of each.
     pub seq: usize,
+    /// Whether burn's operations compose the losses, as on a GPU: one after another, each with numbers of
+    /// its own. On the CPU they change logits and gradients in place.
+    pub composes: bool,
 }
 
 /// The buffers of a step, in bytes.
@@ -38,9 +41,12 @@ pub struct StepMemory {
     pub activations: u64,
     /// Scores of a block of queries, and masks.
     pub attention: u64,
-    /// Of a chunk of positions, both models'.
+    /// Of a chunk of positions, both models', and what the losses make of them.
     pub logits: u64,
 }
+
+/// Logits of both models, their logarithms and probabilities, and the gradient in parts.
+const COMPOSED_LOGITS: u64 = 8;
 
 impl StepMemory {
     /// The name of the optimizer's buffer.
@@ -49,7 +55,8 @@ impl StepMemory {
     /// Of a step of this shape with these levers.
     pub fn of(shape: &StepShape<'_>, levers: &Levers) -> Self {
         let student = shape.student;
-        let n_tokens = (shape.n_sequences as u64).saturating_mul(shape.seq as u64);
+        let n_sequences = levers.sequences_per_part.clamp(1, shape.n_sequences.max(1));
+        let n_tokens = (n_sequences as u64).saturating_mul(shape.seq as u64);
         let of_student = Sizes::of(student);
         let trained = of_student.params.saturating_sub(frozen_params(student, shape.frozen));
         let n_layers = student.n_layers() as u64;
@@ -58,7 +65,7 @@ impl StepMemory {
         // Inputs of layers, the last output, its norm and gradient.
         let mut states = (n_layers + 4) * of_student.width;
         if let Some(teacher) = shape.teacher {
-            let n_together = levers.micro_batches_per_pass as u64;
+            let n_together = levers.parts_per_pass as u64;
             // As many as the student has, and the one that goes on.
             states += (n_layers + 2).saturating_mul(n_together) * teacher.d_model as u64;
         }
@@ -67,7 +74,13 @@ impl StepMemory {
         let masks = n_masks.saturating_mul(shape.seq as u64);
         let scores = of_student.n_scores.saturating_mul(n_queries).saturating_add(masks);
         let n_rows = (levers.head_chunk as u64).min(n_tokens);
-        let n_logits = if shape.teacher.is_some() { 2 } else { 1 };
+        let n_logits = match (shape.composes, shape.teacher.is_some()) {
+            (true, true) => COMPOSED_LOGITS,
+            (true, false) => COMPOSED_LOGITS / 2,
+            (false, has_teacher) => 1 + u64::from(has_teacher),
+        };
+        // The gradient of the head by one chunk, beside the sum so far.
+        let of_chunk = (student.vocab * student.d_model) as u64 * u64::from(shape.composes);
         let bytes = |n_numbers: u64| n_numbers.saturating_mul(size_of::<f32>() as u64);
         Self {
             weights: bytes(of_student.params),
@@ -78,7 +91,9 @@ impl StepMemory {
             states: bytes(n_tokens.saturating_mul(states)),
             activations: bytes(n_tokens.saturating_mul(kept)),
             attention: bytes(n_tokens.saturating_mul(scores)),
-            logits: bytes(n_rows.saturating_mul(n_logits * student.vocab as u64)),
+            logits: bytes(
+                n_rows.saturating_mul(n_logits * student.vocab as u64).saturating_add(of_chunk),
+            ),
         }
     }
 
@@ -204,8 +219,9 @@ mod tests {
             student: &student,
             teacher: Some(&teacher),
             frozen: &[],
-            n_sequences: 1,
+            n_sequences: 4,
             seq: 1024,
+            composes: false,
         };
         StepMemory::of(&shape, &levers)
     }
@@ -216,7 +232,8 @@ mod tests {
         query_block: 1024,
         streams_teacher: false,
         optimizer_on_host: false,
-        micro_batches_per_pass: 4,
+        sequences_per_part: 4,
+        parts_per_pass: 4,
     };
 
     #[test]
@@ -227,7 +244,8 @@ mod tests {
             Levers { head_chunk: 128, ..ALL },
             Levers { query_block: 128, ..ALL },
             Levers { streams_teacher: true, ..ALL },
-            Levers { micro_batches_per_pass: 1, ..ALL },
+            Levers { parts_per_pass: 1, ..ALL },
+            Levers { sequences_per_part: 1, ..ALL },
             Levers { optimizer_on_host: true, ..ALL },
         ] {
             assert!(memory(less).total() < all.total(), "{less:?}");
@@ -243,6 +261,7 @@ mod tests {
             frozen,
             n_sequences: 1,
             seq: 64,
+            composes: false,
         };
         let [all, frozen, head] = [&[][..], &[Part::Embedding], &[Part::Head]]
             .map(|frozen| StepMemory::of(&shape(frozen), &Levers::default()));
@@ -255,8 +274,14 @@ mod tests {
     #[test]
     fn the_arithmetic_of_a_step_is_that_of_its_matrices() {
         let (student, teacher) = (config(16), config(30));
-        let shape =
-            |teacher| StepShape { student: &student, teacher, frozen: &[], n_sequences: 1, seq: 1 };
+        let shape = |teacher| StepShape {
+            student: &student,
+            teacher,
+            frozen: &[],
+            n_sequences: 1,
+            seq: 1,
+            composes: false,
+        };
         // A query and a key of 576 numbers, without attention to speak of.
         let layer = student.n_layer_params() + 576;
         let (head, levers) = (49152 * 576, Levers::default());
@@ -275,6 +300,7 @@ mod tests {
             frozen: &[],
             n_sequences: usize::MAX,
             seq: usize::MAX,
+            composes: true,
         };
         assert_eq!(StepMemory::of(&shape, &Levers::default()).total(), u64::MAX);
     }

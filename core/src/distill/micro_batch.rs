@@ -2,10 +2,11 @@
 
 use burn::tensor::Tensor;
 
-use super::batch::{Batch, BatchTensors};
+use super::batch::BatchTensors;
 use super::head::{HeadRows, head_losses};
 use super::levers::Levers;
 use super::loss::{LossTerm, LossWeights};
+use super::part::Part;
 use super::pending::PendingTerms;
 use super::teacher::TeacherStates;
 use crate::model::LanguageModel;
@@ -27,7 +28,7 @@ type Parts = Vec<(LossTerm, Vec<Tensor<1>>)>;
 pub(super) fn backward(
     student: &LanguageModel,
     imitated: Option<&Imitated<'_>>,
-    (batch, tensors): (&Batch, &BatchTensors),
+    (part, tensors): (&Part, &BatchTensors),
     weights: &LossWeights,
     levers: &Levers,
     gradients: &mut Gradients,
@@ -50,14 +51,14 @@ pub(super) fn backward(
 
     let mut parts = Parts::new();
     let mut of_states = Vec::new();
-    head(student, &states, imitated, batch, (weights, levers), &mut parts, |own, of| {
+    head(student, &states, imitated, part, (weights, levers), &mut parts, |own, of| {
         of_states.push(student.head_backward(own, of, gradients));
     });
     let mut gradient = match of_states.is_empty() {
         true => states.zeros_like(),
         false => Tensor::cat(of_states, 0),
     };
-    let aligning = Aligning::new(weights, imitated, batch, tensors);
+    let aligning = Aligning::new(weights, imitated, part);
     let mut distances = Vec::new();
     gradient = aligning.add(student.n_layers(), &states, gradient, &mut distances);
     gradient = student.normalize_backward(&x, gradient, gradients);
@@ -79,13 +80,13 @@ pub(super) fn backward(
 pub(super) fn forward(
     student: &LanguageModel,
     imitated: Option<&Imitated<'_>>,
-    (batch, tensors): (&Batch, &BatchTensors),
+    (part, tensors): (&Part, &BatchTensors),
     weights: &LossWeights,
     levers: &Levers,
 ) -> PendingTerms {
     let pass =
         Pass::new(student.config(), tensors.tokens.dims(), &tensors.mask, levers.query_block);
-    let aligning = Aligning::new(weights, imitated, batch, tensors);
+    let aligning = Aligning::new(weights, imitated, part);
     let mut distances = Vec::new();
     let mut align = |state: usize, x: &Tensor<2>| {
         aligning.add(state, x, x.zeros_like(), &mut distances);
@@ -99,7 +100,7 @@ pub(super) fn forward(
     align(student.n_layers(), &states);
     let mut parts = Parts::new();
     let options = (weights, levers);
-    head(student, &states, imitated, batch, options, &mut parts, |_, _| ());
+    head(student, &states, imitated, part, options, &mut parts, |_, _| ());
     weigh(parts, distances, weights)
 }
 
@@ -122,7 +123,7 @@ fn head(
     student: &LanguageModel,
     states: &Tensor<2>,
     imitated: Option<&Imitated<'_>>,
-    batch: &Batch,
+    part: &Part,
     (weights, levers): (&LossWeights, &Levers),
     parts: &mut Parts,
     backward: impl FnMut(&Tensor<2>, Tensor<2>),
@@ -131,7 +132,7 @@ fn head(
     if !with(LossTerm::CrossEntropy) && !with(LossTerm::Kl) {
         return;
     }
-    let rows = HeadRows::of(batch, weights.kl_positions);
+    let rows = HeadRows::of(&part.batch, weights.kl_positions).counted_as(part.counts);
     let teacher = imitated.filter(|_| with(LossTerm::Kl));
     let teacher = teacher.map(|imitated| (imitated.head, &imitated.states.last));
     let [cross_entropy, kl] =
@@ -156,22 +157,17 @@ struct Aligning<'a> {
 }
 
 impl<'a> Aligning<'a> {
-    fn new(
-        weights: &LossWeights,
-        imitated: Option<&'a Imitated<'a>>,
-        batch: &Batch,
-        tensors: &BatchTensors,
-    ) -> Self {
+    fn new(weights: &LossWeights, imitated: Option<&'a Imitated<'a>>, part: &Part) -> Self {
         let pairs = match imitated {
             Some(imitated) if weights.alignment != 0.0 => imitated.pairs,
             _ => &[],
         };
-        let n_tokens = tensors.n_tokens.max(1);
+        let n_tokens = part.counts.n_tokens.max(1);
         Self {
             pairs,
             teacher: imitated.map(|imitated| &imitated.states),
             weight: weights.alignment / (pairs.len().max(1) * n_tokens) as f64,
-            is_token: batch.token_flags(),
+            is_token: part.batch.token_flags(),
             n_tokens,
         }
     }

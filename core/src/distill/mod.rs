@@ -20,6 +20,10 @@ mod micro_batch;
 #[cfg(feature = "distill")]
 mod moments;
 #[cfg(feature = "distill")]
+mod part;
+#[cfg(feature = "distill")]
+mod peers;
+#[cfg(feature = "distill")]
 mod pending;
 #[cfg(feature = "distill")]
 mod pretrain;
@@ -35,12 +39,14 @@ mod update;
 
 pub use batch::{Batch, BatchTensors, Labels, Layout, Row};
 #[cfg(feature = "distill")]
-pub use distiller::Distiller;
+pub use distiller::{Distiller, StepError};
 pub use levers::Levers;
 pub use loss::LossTerms;
 pub use memory::{StepMemory, StepShape, step_flops};
 #[cfg(feature = "distill")]
 pub use moments::OptimizerStateError;
+#[cfg(feature = "distill")]
+pub use peers::{PeerError, Peers};
 #[cfg(feature = "distill")]
 pub use pretrain::{Initialization, Pretrainer};
 pub use report::StepReport;

@@ -8,6 +8,7 @@ use super::batch::Batch;
 use super::levers::Levers;
 use super::loss::LossWeights;
 use super::micro_batch::backward;
+use super::part::Part;
 use super::report::StepReport;
 use super::settings::UpdateSettings;
 use super::update::Updater;
@@ -40,12 +41,14 @@ impl Pretrainer {
         let weights = LossWeights { kl: 0.0, alignment: 0.0, ..LossWeights::default() };
         let mut gradients = self.updater.gradients();
         let mut pending = Vec::with_capacity(batches.len());
-        for batch in batches {
-            let (model, levers) = (self.updater.model(), Levers::default());
-            let batch = (batch, &batch.to_device(&model.device()));
-            pending.push(backward(model, None, batch, &weights, &levers, &mut gradients));
+        let levers = Levers::default();
+        for part in &Part::all(batches, &weights, levers.sequences_per_part) {
+            let model = self.updater.model();
+            let part = (part, &part.batch.to_device(&model.device()));
+            pending.push(backward(model, None, part, &weights, &levers, &mut gradients));
         }
-        self.updater.finish(gradients, pending, batches).await
+        let report = self.updater.finish(gradients, pending, batches).await;
+        report.expect("a single replica waits for no other")
     }
 }
 

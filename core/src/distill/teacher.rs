@@ -139,10 +139,10 @@ mod tests {
             .collect()
     }
 
-    fn two_steps(source: TeacherSource, micro_batches_per_pass: usize) -> Vec<StepReport> {
+    fn two_steps(source: TeacherSource, parts_per_pass: usize) -> Vec<StepReport> {
         let student = teacher().prune(&LayerPlan::keep(&[0, 3], 4).unwrap()).unwrap();
         let settings = settings();
-        let levers = Levers { micro_batches_per_pass, ..Levers::default() };
+        let levers = Levers { parts_per_pass, ..Levers::default() };
         let mut distiller = Distiller::new(source, student, settings, 0).with_levers(levers);
         (0..2).map(|_| block_on(distiller.step(&batches())).unwrap()).collect()
     }
@@ -162,10 +162,10 @@ mod tests {
     #[test]
     fn a_streamed_teacher_gives_the_steps_of_one_in_memory() {
         let expected = two_steps(teacher().into(), 1);
-        for micro_batches_per_pass in [1, 2, 3] {
+        for parts_per_pass in [1, 2, 3] {
             let layers = teacher().model().layers().to_vec();
             let source = streamed(move |number| Ok(layers[number].clone()));
-            assert_eq!(two_steps(source, micro_batches_per_pass), expected);
+            assert_eq!(two_steps(source, parts_per_pass), expected);
         }
     }
 

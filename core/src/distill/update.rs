@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::batch::Batch;
 use super::moments::{Moments, OptimizerStateError, moved};
+use super::peers::{PeerError, Peers, sum_gradients};
 use super::pending::{self, PendingTerms};
 use super::report::StepReport;
 use super::settings::{DecayRule, Part, Reduction, UpdateSettings};
@@ -27,6 +28,8 @@ pub(crate) struct Updater {
     undecayed: HashSet<ParamId>,
     settings: UpdateSettings,
     step: usize,
+    /// The other replicas, if there are any.
+    peers: Option<Box<dyn Peers>>,
 }
 
 impl Updater {
@@ -45,7 +48,7 @@ impl Updater {
         });
         let moments = Moments::default();
         let model = Some(model);
-        Self { model, moments, frozen, undecayed, settings, step }
+        Self { model, moments, frozen, undecayed, settings, step, peers: None }
     }
 
     pub(crate) fn model(&self) -> &LanguageModel {
@@ -61,18 +64,43 @@ impl Updater {
         Gradients::new(self.frozen.clone())
     }
 
-    /// Ends a step over these micro-batches: the weights change by their gradients, and what is
-    /// pending is read back from the device, all at once.
+    /// Whether all replicas go on.
+    pub(super) fn agree(&mut self, goes_on: bool) -> Result<bool, PeerError> {
+        let Some(peers) = &mut self.peers else { return Ok(goes_on) };
+        let mut n_that_stop = [f32::from(u8::from(!goes_on))];
+        peers.sum(&mut n_that_stop)?;
+        Ok(n_that_stop[0] == 0.0)
+    }
+
+    /// The micro-batches of a step that are for this replica.
+    pub(super) fn share(&self, batches: &[Batch]) -> Vec<Batch> {
+        let (rank, n_ranks) =
+            self.peers.as_ref().map_or((0, 1), |peers| (peers.rank(), peers.n_ranks()));
+        batches.iter().skip(rank).step_by(n_ranks.max(1)).cloned().collect()
+    }
+
+    /// Ends a step over these micro-batches, of which those of this replica are `pending`: the weights
+    /// change by their gradients, and what is pending is read back from the device, all at once.
+    ///
+    /// # Errors
+    /// [`PeerError`] when another replica has stopped.
     pub(super) async fn finish(
         &mut self,
-        gradients: Gradients,
+        mut gradients: Gradients,
         pending: Vec<PendingTerms>,
         batches: &[Batch],
-    ) -> StepReport {
+    ) -> Result<StepReport, PeerError> {
+        if let (Some(peers), Some(model)) = (&mut self.peers, &self.model) {
+            sum_gradients(model, &mut gradients, peers.as_mut())?;
+        }
         let learning_rate = self.settings.schedule.at(self.step);
         let grad_norm = self.apply(gradients, learning_rate, batches.len());
         let n_tokens = batches.iter().map(Batch::n_tokens).sum();
-        pending::read(pending, grad_norm, self.settings.reduction, learning_rate, n_tokens).await
+        let peers = self.peers.as_deref_mut();
+        let (micro_batches, grad_norm) =
+            pending::read(pending, grad_norm, peers, batches.len()).await?;
+        let terms = pending::reduce(&micro_batches, self.settings.reduction);
+        Ok(StepReport { terms, micro_batches, grad_norm, learning_rate, n_tokens })
     }
 
     /// Changes the weights. Returns the global norm of the reduced gradient before clipping, `[1]`,
@@ -134,6 +162,17 @@ impl Updater {
         let model = self.model.as_ref().expect("no step is being taken");
         self.moments.restore(model, bytes)?;
         Ok(self)
+    }
+
+    /// Takes steps together with other replicas.
+    pub(crate) fn with_peers(mut self, peers: Box<dyn Peers>) -> Self {
+        self.peers = Some(peers);
+        self
+    }
+
+    /// Takes steps alone from now on.
+    pub(crate) fn leave_peers(&mut self) {
+        self.peers = None;
     }
 
     /// Keeps the moments on `device`, and updates the weights there. The result is the same, but for

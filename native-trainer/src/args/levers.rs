@@ -1,5 +1,7 @@
 //! What a step of training trades for memory.
 
+use std::cmp::Reverse;
+
 use boomerang_core::distill::Levers;
 use clap::{Args, ValueEnum};
 
@@ -22,10 +24,14 @@ pub struct LeverArgs {
     /// Where the moments of AdamW are, and the weights are updated
     #[arg(long, value_enum, default_value_t = OptimizerPlace::Auto)]
     pub optimizer: OptimizerPlace,
-    /// Micro-batches that share a pass over the layers of a streamed teacher [default: as many as
-    /// keep 1 GB of its states]
+    /// Sequences of a micro-batch that are computed together, with the same result [default: 1,024
+    /// tokens on the CPU; on a GPU all, or 1 if memory would be short otherwise]
     #[arg(value_parser = count, long, value_name = "N")]
-    pub micro_batches_per_pass: Option<usize>,
+    pub sequences_per_part: Option<usize>,
+    /// Parts of micro-batches that share a pass over the layers of a streamed teacher [default: as
+    /// many as keep 1 GB of its states]
+    #[arg(value_parser = count, long, value_name = "N")]
+    pub parts_per_pass: Option<usize>,
     /// Positions whose logits are computed together
     #[arg(value_parser = count, long, default_value_t = Levers::default().head_chunk, value_name = "N")]
     pub head_chunk: usize,
@@ -70,6 +76,10 @@ pub struct Demand {
     /// Reading the teacher for every pass costs a CPU less than recomputing layers, and a GPU more.
     pub is_gpu: bool,
     pub n_micro_batches: usize,
+    /// Of a micro-batch.
+    pub n_sequences: usize,
+    /// Positions of each.
+    pub seq: usize,
 }
 
 /// Levers, and what a step takes with them.
@@ -81,25 +91,29 @@ pub struct Chosen {
     pub otherwise: u64,
 }
 
-/// States of a streamed teacher that wait for their micro-batches, in bytes.
+/// Tokens that keep the cores of a CPU busy; more of them need more memory and save no time.
+const CPU_TOKENS: usize = 1024;
+
+/// States of a streamed teacher that wait for their part of a micro-batch, in bytes.
 const WAITING_STATES: u64 = 1_000_000_000;
 
 impl LeverArgs {
     /// The cheapest levers whose step fits, else those with the least memory; `n_bytes` is what a step
     /// takes with given ones. Where the available memory is not known, layers are recomputed.
     pub fn choose(&self, demand: Demand, n_bytes: impl Fn(&Levers) -> u64) -> Chosen {
-        let both = [false, true];
-        let mut candidates = Vec::new();
-        for (on_host, recomputes) in both.into_iter().flat_map(|it| both.map(|other| (it, other))) {
-            let streamed =
-                both.map(|streams| self.levers([on_host, recomputes, streams], demand, &n_bytes));
-            candidates.extend(streamed.into_iter().filter(|levers| self.allows(levers, demand)));
-        }
-        if demand.is_gpu {
-            candidates.sort_by_key(|levers| {
-                (levers.optimizer_on_host, levers.streams_teacher, levers.recomputes)
-            });
-        }
+        let mut candidates: Vec<Levers> = (0..16)
+            .map(|bits| [8, 4, 2, 1].map(|bit| bits & bit > 0))
+            .map(|choice| self.levers(choice, demand, &n_bytes))
+            .filter(|levers| self.allows(levers, demand))
+            .collect();
+        // In order of what they cost.
+        candidates.sort_by_key(|levers| {
+            let [first, second] = match demand.is_gpu {
+                true => [levers.streams_teacher, levers.recomputes],
+                false => [levers.recomputes, levers.streams_teacher],
+            };
+            (levers.optimizer_on_host, first, second, Reverse(levers.sequences_per_part))
+        });
         let otherwise = candidates.first().map_or(0, &n_bytes);
         let fits = |levers: &&Levers| match demand.available {
             Some(available) => n_bytes(levers) <= available,
@@ -129,27 +143,34 @@ impl LeverArgs {
 
     fn levers(
         &self,
-        [optimizer_on_host, recomputes, streams_teacher]: [bool; 3],
+        [optimizer_on_host, recomputes, streams_teacher, splits]: [bool; 4],
         demand: Demand,
         n_bytes: &impl Fn(&Levers) -> u64,
     ) -> Levers {
-        let with = |micro_batches_per_pass| Levers {
+        let Demand { available, is_gpu, n_micro_batches, n_sequences, seq } = demand;
+        let usual = if is_gpu { n_sequences } else { (CPU_TOKENS / seq.max(1)).min(n_sequences) };
+        let together = if splits { 1 } else { usual.max(1) };
+        let sequences_per_part =
+            self.sequences_per_part.unwrap_or(together).min(n_sequences.max(1));
+        let with = |parts_per_pass| Levers {
             recomputes,
             head_chunk: self.head_chunk,
             query_block: self.query_block,
             streams_teacher,
             optimizer_on_host,
-            micro_batches_per_pass,
+            sequences_per_part,
+            parts_per_pass,
         };
         // The states of a teacher in memory need not wait.
-        let wanted = if streams_teacher { self.micro_batches_per_pass } else { Some(1) };
+        let wanted = if streams_teacher { self.parts_per_pass } else { Some(1) };
         with(wanted.unwrap_or_else(|| {
             let of_one = n_bytes(&with(2)).saturating_sub(n_bytes(&with(1)));
-            let left = demand.available.map_or(WAITING_STATES, |available| {
+            let left = available.map_or(WAITING_STATES, |available| {
                 available.saturating_sub(n_bytes(&with(1))).min(WAITING_STATES)
             });
             let n_more = usize::try_from(left / of_one.max(1)).unwrap_or(usize::MAX);
-            n_more.saturating_add(1).min(demand.n_micro_batches.max(1))
+            let n_parts = n_micro_batches.saturating_mul(n_sequences.div_ceil(sequences_per_part));
+            n_more.saturating_add(1).min(n_parts.max(1))
         }))
     }
 }
@@ -163,7 +184,8 @@ mod tests {
         recompute: Recompute::Auto,
         teacher_weights: TeacherWeights::Auto,
         optimizer: OptimizerPlace::Auto,
-        micro_batches_per_pass: None,
+        sequences_per_part: None,
+        parts_per_pass: None,
         head_chunk: 1,
         query_block: 1,
     };
@@ -174,12 +196,12 @@ mod tests {
         let activations = if levers.recomputes { 50 } else { 100 };
         let teacher = if levers.streams_teacher { 10 } else { 30 };
         let optimizer = if levers.optimizer_on_host { 0 } else { 20 };
-        activations + teacher + optimizer + 400_000_000 * (levers.micro_batches_per_pass as u64 - 1)
+        activations + teacher + optimizer + 400_000_000 * (levers.parts_per_pass as u64 - 1)
     }
 
     /// Layers recomputed, teacher streamed, optimizer on the host.
     fn chosen(args: LeverArgs, available: Option<u64>, is_gpu: bool) -> [bool; 3] {
-        let demand = Demand { available, is_gpu, n_micro_batches: 1 };
+        let demand = Demand { available, is_gpu, n_micro_batches: 1, n_sequences: 1, seq: 64 };
         let levers = args.choose(demand, n_bytes).levers;
         [levers.recomputes, levers.streams_teacher, levers.optimizer_on_host]
     }
@@ -224,17 +246,37 @@ mod tests {
     }
 
     #[test]
-    fn as_many_micro_batches_share_a_pass_as_keep_few_states() {
+    fn as_many_parts_share_a_pass_as_keep_few_states() {
         let streamed = LeverArgs { teacher_weights: TeacherWeights::Streamed, ..AUTO };
         let together = |args: LeverArgs, available, n_micro_batches| {
-            let demand = Demand { available: Some(available), is_gpu: false, n_micro_batches };
-            args.choose(demand, n_bytes).levers.micro_batches_per_pass
+            let available = Some(available);
+            let demand =
+                Demand { available, is_gpu: false, n_micro_batches, n_sequences: 1, seq: 64 };
+            args.choose(demand, n_bytes).levers.parts_per_pass
         };
         let much = 10_000_000_000;
         assert_eq!([together(streamed, much, 16), together(streamed, much, 2)], [3, 2]);
         assert_eq!([together(streamed, 500_000_000, 16), together(streamed, 1, 16)], [2, 1]);
-        let asked = LeverArgs { micro_batches_per_pass: Some(5), ..streamed };
+        let asked = LeverArgs { parts_per_pass: Some(5), ..streamed };
         assert_eq!(together(asked, 1, 16), 5);
         assert_eq!(together(AUTO, much, 16), 1);
+    }
+
+    #[test]
+    fn a_micro_batch_is_computed_in_parts() {
+        let per_part = |args: LeverArgs, is_gpu, seq| {
+            let demand = Demand {
+                available: Some(1 << 40),
+                is_gpu,
+                n_micro_batches: 1,
+                n_sequences: 8,
+                seq,
+            };
+            args.choose(demand, n_bytes).levers.sequences_per_part
+        };
+        assert_eq!([256, 1024, 4096].map(|seq| per_part(AUTO, false, seq)), [4, 1, 1]);
+        assert_eq!([256, 4096].map(|seq| per_part(AUTO, true, seq)), [8, 8]);
+        let asked = LeverArgs { sequences_per_part: Some(3), ..AUTO };
+        assert_eq!([false, true].map(|is_gpu| per_part(asked, is_gpu, 256)), [3, 3]);
     }
 }

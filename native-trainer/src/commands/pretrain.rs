@@ -89,6 +89,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
             frozen: &[],
             n_sequences: args.rows,
             seq: args.seq_len,
+            composes: false,
         };
         let n_bytes = StepMemory::of(&shape, &Levers::default()).total();
         device::require_memory(

@@ -1,6 +1,6 @@
 //! Adapters and devices through wgpu.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::wgpu::{WgpuBackend, wgpu};
 use burn::tensor::{Device, DeviceKind};
@@ -78,10 +78,18 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
 
 /// Opens the adapter; the name returned is that of the adapter in use.
 ///
-/// burn's runtime starts once per process, so a second call returns the device of the first.
+/// burn's runtime starts once per adapter, so a second call returns the device of the first.
 pub(super) fn open(adapter: &Adapter) -> Result<(Device, String), String> {
-    static OPENED: OnceLock<Result<(Device, String), String>> = OnceLock::new();
-    OPENED.get_or_init(|| start(adapter)).clone()
+    type Opened = Vec<((AdapterKind, Api, usize), Result<(Device, String), String>)>;
+    static OPENED: Mutex<Opened> = Mutex::new(Vec::new());
+    let key = (adapter.kind, adapter.api, adapter.index);
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, device)) = opened.iter().find(|(other, _)| *other == key) {
+        return device.clone();
+    }
+    let device = start(adapter);
+    opened.push((key, device.clone()));
+    device
 }
 
 fn start(adapter: &Adapter) -> Result<(Device, String), String> {

@@ -68,7 +68,7 @@ pub fn choose(choice: DeviceChoice) -> anyhow::Result<ChosenDevice> {
     let Decision { target, reason } = decide(choice, listed(choice))?;
     match target {
         Target::Cpu => Ok(on_cpu(reason)),
-        Target::Cuda => open_cuda(reason),
+        Target::Cuda => open_cuda(0, reason),
         Target::Adapter(adapter) => match open_adapter(adapter) {
             Ok((device, description)) => Ok(ChosenDevice { device, description, reason }),
             Err(fault) if choice == DeviceChoice::Auto => {
@@ -77,6 +77,38 @@ pub fn choose(choice: DeviceChoice) -> anyhow::Result<ChosenDevice> {
             Err(fault) => Err(Exit::Usage.error(format!("{adapter} cannot be opened: {fault}"))),
         },
     }
+}
+
+/// Opens as many devices of the chosen kind; on the CPU all of them are the CPU.
+///
+/// # Errors
+/// As [`choose`], and when there are not as many.
+pub fn choose_several(choice: DeviceChoice, n: usize) -> anyhow::Result<Vec<ChosenDevice>> {
+    let first = choose(choice)?;
+    if n == 1 || first.device == cpu() {
+        return Ok(vec![first; n]);
+    }
+    let Decision { target, reason } = decide(choice, listed(choice))?;
+    let Target::Adapter(best) = target else {
+        return (0..n).map(|index| open_cuda(index, reason.clone())).collect();
+    };
+    let alike: Vec<&Adapter> = listed(choice)
+        .iter()
+        .filter(|adapter| (adapter.kind, adapter.api) == (best.kind, best.api))
+        .collect();
+    if alike.len() < n {
+        return Err(Exit::Usage.error(format!(
+            "--devices {n}: there are {} like {best}; lower --devices",
+            alike.len()
+        )));
+    }
+    let open = |adapter: &&Adapter| match open_adapter(adapter) {
+        Ok((device, description)) => {
+            Ok(ChosenDevice { device, description, reason: reason.clone() })
+        }
+        Err(fault) => Err(Exit::Usage.error(format!("{adapter} cannot be opened: {fault}"))),
+    };
+    alike[..n].iter().map(open).collect()
 }
 
 /// Loading every driver takes a moment, so it is skipped where the choice needs none.
@@ -144,19 +176,22 @@ fn open_adapter(_: &Adapter) -> Result<(Device, String), String> {
 }
 
 #[cfg(feature = "cuda")]
-fn open_cuda(reason: String) -> anyhow::Result<ChosenDevice> {
+fn open_cuda(index: usize, reason: String) -> anyhow::Result<ChosenDevice> {
     use burn::tensor::DeviceType;
-    if Device::enumerate(DeviceType::Cuda).is_empty() {
-        return Err(Exit::Usage
-            .error("--device cuda: no NVIDIA GPU found; check that `nvidia-smi` lists one"));
+    let n_found = Device::enumerate(DeviceType::Cuda).len();
+    if n_found <= index {
+        return Err(Exit::Usage.error(format!(
+            "--device cuda: found {n_found} of {} NVIDIA GPUs; check what `nvidia-smi` lists",
+            index + 1
+        )));
     }
-    let device = Device::cuda(0_usize);
+    let device = Device::cuda(index);
     let name = device.identity().map_or_else(|| "NVIDIA GPU".to_owned(), |found| found.name);
     Ok(ChosenDevice { device, description: format!("{name} (CUDA)"), reason })
 }
 
 #[cfg(not(feature = "cuda"))]
-fn open_cuda(_: String) -> anyhow::Result<ChosenDevice> {
+fn open_cuda(_: usize, _: String) -> anyhow::Result<ChosenDevice> {
     Err(Exit::Usage.error("--device cuda: built without CUDA"))
 }
 

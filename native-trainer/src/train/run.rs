@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use boomerang_core::checkpoint::{CheckpointError, Precision, write_model};
 use boomerang_core::distill::loss::LossTerm;
-use boomerang_core::distill::{Distiller, Rows, StepReport, TeacherError};
+use boomerang_core::distill::{Batch, Distiller, Rows, StepError, StepReport};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
@@ -28,6 +28,15 @@ pub struct LoopSettings {
     pub save_every: usize,
     /// Save and stop after this many steps in total.
     pub stop_after: Option<usize>,
+}
+
+impl LoopSettings {
+    /// The micro-batches of the step after `n_steps`.
+    pub fn micro_batches_of(&self, rows: &Rows, n_steps: usize) -> Vec<Batch> {
+        let first = n_steps * self.micro_batches;
+        let all = first..first + self.micro_batches;
+        all.map(|number| rows.batch(number * self.rows, self.rows)).collect()
+    }
 }
 
 /// How a loop ended.
@@ -87,25 +96,27 @@ pub fn train(
     mut n_tokens: usize,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Ending> {
-    let rows_per_step = settings.micro_batches * settings.rows;
     let mut metrics = run.metrics(distiller.n_steps())?;
     let mut progress = Progress::new("distill", settings.total_steps);
     let mut saved_at = distiller.n_steps();
     let ending = loop {
         let step = distiller.n_steps();
-        if step >= settings.total_steps {
-            break Ending::Finished;
+        let asked = settings.stop_after.is_some_and(|last| step >= last);
+        let ending = if step >= settings.total_steps {
+            Some(Ending::Finished)
+        } else if asked || run.take_signal("STOP") {
+            Some(Ending::Paused { interrupted: false })
+        } else {
+            interrupt.is_asked().then_some(Ending::Paused { interrupted: true })
+        };
+        let goes_on = distiller.agree(ending.is_none());
+        if let Some(ending) = ending {
+            // That another replica has stopped by itself no longer matters.
+            break ending;
         }
-        if settings.stop_after.is_some_and(|last| step >= last) || run.take_signal("STOP") {
-            break Ending::Paused { interrupted: false };
-        }
-        if interrupt.is_asked() {
-            break Ending::Paused { interrupted: true };
-        }
+        goes_on?;
         let started = Instant::now();
-        let batches: Vec<_> = (0..settings.micro_batches)
-            .map(|micro| rows.batch(step * rows_per_step + micro * settings.rows, settings.rows))
-            .collect();
+        let batches = settings.micro_batches_of(rows, step);
         let report = match block_on(distiller.step(&batches)) {
             Ok(report) => report,
             Err(error) => return Err(save_before(error, distiller, n_tokens, run)),
@@ -142,7 +153,7 @@ fn save(distiller: &Distiller, n_tokens: usize, run: &RunFolder) -> anyhow::Resu
 
 /// The student of before a step that failed for want of its teacher is kept.
 fn save_before(
-    error: TeacherError,
+    error: StepError,
     distiller: &Distiller,
     n_tokens: usize,
     run: &RunFolder,

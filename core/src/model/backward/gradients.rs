@@ -62,6 +62,11 @@ impl Gradients {
         self.sums.remove(param.id)
     }
 
+    /// Whether a parameter has a gradient.
+    pub(crate) fn has<const D: usize>(&self, param: &Param<Tensor<D>>) -> bool {
+        self.sums.get::<D>(param.id).is_some()
+    }
+
     /// Puts back what [`Gradients::take`] took.
     pub(crate) fn put<const D: usize>(&mut self, param: &Param<Tensor<D>>, gradient: Tensor<D>) {
         self.sums.register(param.id, gradient);

@@ -123,6 +123,10 @@ pub struct DistillArgs {
     /// another teacher
     #[arg(long)]
     pub allow_mismatch: bool,
+    /// Devices of this kind that share the micro-batches of every step, each with a student and a
+    /// teacher of its own
+    #[arg(value_parser = count, long, default_value_t = 1, value_name = "N")]
+    pub devices: usize,
     #[command(flatten)]
     pub overwrite: OverwriteArgs,
     #[command(flatten)]
@@ -189,6 +193,12 @@ impl DistillArgs {
             return Err(Exit::Usage.error(format!(
                 "all loss weights are 0; set one of {} above 0",
                 flags.join(", ")
+            )));
+        }
+        if self.devices > self.micro_batches {
+            return Err(Exit::Usage.error(format!(
+                "--devices {} share the micro-batches of a step, and there are {}; raise --micro-batches",
+                self.devices, self.micro_batches
             )));
         }
         Ok(())

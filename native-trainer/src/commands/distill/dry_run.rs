@@ -7,7 +7,7 @@ use boomerang_core::distill::{DistillSettings, Rows, StepMemory, StepShape, step
 use futures_lite::future::block_on;
 
 use super::DistillArgs;
-use super::fit::{Fit, PROGRAM, described, gigabytes};
+use super::fit::{Fit, described, gigabytes, program};
 use super::models::{Models, distiller};
 use crate::device::{ChosenDevice, peak_memory};
 use crate::exit::Exit;
@@ -35,7 +35,9 @@ pub(super) fn report(args: &DistillArgs, shape: &StepShape<'_>, fit: &Fit, devic
     print(&format!("settings     {}", described(levers)));
     print("");
     print(&format!("memory on {}", device.description));
-    for (name, n_bytes) in memory.buffers().into_iter().chain([("program", PROGRAM)]) {
+    for (name, n_bytes) in
+        memory.buffers().into_iter().chain([("program and rows", program(args, shape))])
+    {
         let is_elsewhere = memory.optimizer_on_host && name == StepMemory::OPTIMIZER;
         let place = if is_elsewhere { "  in the host's memory" } else { "" };
         print(&format!("  {name:<24}{:>10}{place}", gigabytes(n_bytes)));

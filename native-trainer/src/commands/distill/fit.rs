@@ -17,12 +17,18 @@ pub(super) struct Fit {
     pub(super) chosen: Chosen,
 }
 
-/// The program with its tokenizer, and the rows of a step.
-pub(super) const PROGRAM: u64 = 100_000_000;
+/// What a step takes with the program, in bytes.
+fn n_bytes(args: &DistillArgs, shape: &StepShape<'_>, levers: &Levers) -> u64 {
+    StepMemory::of(shape, levers).total().saturating_add(program(args, shape))
+}
 
-/// What a step and the program take together, in bytes.
-fn n_bytes(shape: &StepShape<'_>, levers: &Levers) -> u64 {
-    StepMemory::of(shape, levers).total().saturating_add(PROGRAM)
+/// The program with its tokenizer, and the rows of a step on the host, in bytes.
+pub(super) fn program(args: &DistillArgs, shape: &StepShape<'_>) -> u64 {
+    const PROGRAM: u64 = 100_000_000;
+    /// Id and document of a token, once for the step and once for the part that is computed.
+    const PER_TOKEN: u64 = 16;
+    let sizes = [args.micro_batches, shape.n_sequences, shape.seq].map(|size| size as u64);
+    sizes.into_iter().fold(PER_TOKEN, u64::saturating_mul).saturating_add(PROGRAM)
 }
 
 impl Fit {
@@ -31,8 +37,18 @@ impl Fit {
         // How much of a GPU's memory is free is not known before it is full.
         let free = || Memory::of_this_machine().filter(|_| !is_gpu).map(|memory| memory.free_bytes);
         let available = args.levers.memory.or_else(free);
-        let demand = Demand { available, is_gpu, n_micro_batches: args.micro_batches };
-        let chosen = args.levers.choose(demand, |levers| n_bytes(shape, levers));
+        let demand = Demand {
+            available,
+            is_gpu,
+            n_micro_batches: args.micro_batches,
+            n_sequences: shape.n_sequences,
+            seq: shape.seq,
+        };
+        // On the CPU all replicas share its memory.
+        let n_replicas = if is_gpu { 1 } else { args.devices as u64 };
+        let chosen = args
+            .levers
+            .choose(demand, |levers| n_bytes(args, shape, levers).saturating_mul(n_replicas));
         Self { available, is_named: args.levers.memory.is_some(), chosen }
     }
 
@@ -62,9 +78,10 @@ impl Fit {
         };
         let there_are = if self.is_named { "--memory allows" } else { "there are" };
         let mut ways = Vec::new();
-        ways.extend(smaller_batch(shape, &self.chosen.levers, available));
+        ways.extend(smaller_batch(args, shape, &self.chosen.levers, available));
         let frozen = [shape.frozen, &[Part::Embedding]].concat();
-        let of_frozen = n_bytes(&StepShape { frozen: &frozen, ..*shape }, &self.chosen.levers);
+        let of_frozen =
+            n_bytes(args, &StepShape { frozen: &frozen, ..*shape }, &self.chosen.levers);
         if !shape.frozen.contains(&Part::Embedding) {
             ways.push(format!("--freeze embedding ({})", gigabytes(of_frozen)));
         }
@@ -89,11 +106,16 @@ impl Fit {
 }
 
 /// The largest batch that fits: fewer sequences, then shorter ones.
-fn smaller_batch(shape: &StepShape<'_>, levers: &Levers, available: u64) -> Option<String> {
+fn smaller_batch(
+    args: &DistillArgs,
+    shape: &StepShape<'_>,
+    levers: &Levers,
+    available: u64,
+) -> Option<String> {
     /// Shorter sequences teach a language model little.
     const SHORTEST: usize = 64;
     let mut smaller = *shape;
-    while n_bytes(&smaller, levers) > available {
+    while n_bytes(args, &smaller, levers) > available {
         if smaller.n_sequences > 1 {
             smaller.n_sequences /= 2;
         } else if smaller.seq / 2 >= SHORTEST {
@@ -102,16 +124,16 @@ fn smaller_batch(shape: &StepShape<'_>, levers: &Levers, available: u64) -> Opti
             return None;
         }
     }
-    let needed = gigabytes(n_bytes(&smaller, levers));
+    let needed = gigabytes(n_bytes(args, &smaller, levers));
     Some(format!("--batch-size {} --seq-len {} ({needed})", smaller.n_sequences, smaller.seq))
 }
 
 /// In words.
 pub(super) fn described(levers: &Levers) -> String {
-    let teacher = match (levers.streams_teacher, levers.micro_batches_per_pass) {
+    let teacher = match (levers.streams_teacher, levers.parts_per_pass) {
         (false, _) => "the teacher in memory".to_owned(),
-        (true, 1) => "the teacher streamed from its file for every micro-batch".to_owned(),
-        (true, n) => format!("the teacher streamed from its file for every {n} micro-batches"),
+        (true, 1) => "the teacher streamed from its file for every part".to_owned(),
+        (true, n) => format!("the teacher streamed from its file for every {n} parts"),
     };
     let layers = match levers.recomputes {
         true => "layers recomputed in the backward pass",
@@ -119,7 +141,11 @@ pub(super) fn described(levers: &Levers) -> String {
     };
     let optimizer =
         if levers.optimizer_on_host { ", the optimizer in the host's memory" } else { "" };
-    format!("{layers}, {teacher}{optimizer}")
+    let parts = match levers.sequences_per_part {
+        1 => "1 sequence at a time".to_owned(),
+        n => format!("{n} sequences at a time"),
+    };
+    format!("{parts}, {layers}, {teacher}{optimizer}")
 }
 
 pub(super) fn gigabytes(n_bytes: u64) -> String {

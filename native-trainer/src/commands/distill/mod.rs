@@ -5,6 +5,7 @@ mod dry_run;
 mod fit;
 mod labels;
 mod models;
+mod start;
 
 pub use args::{DistillArgs, InitChoice};
 
@@ -12,14 +13,14 @@ use std::io::{self, Write};
 
 use anyhow::Context as _;
 use boomerang_core::bundle::hex;
-use boomerang_core::checkpoint::{Checkpoint, Precision, write_model};
-use boomerang_core::distill::{DistillSettings, Distiller, Labels, Levers};
+use boomerang_core::checkpoint::{Precision, write_model};
+use boomerang_core::distill::{Labels, StepShape};
 use boomerang_core::prune::{Student, StudentConfig};
-use burn::tensor::Device;
 use fit::Fit;
-use models::{Models, distiller};
+use models::Models;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use start::Start;
 
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
@@ -27,12 +28,15 @@ use crate::files::{self, ModelFolder, OutputFolder, shown, write_fingerprints};
 use crate::progress::{note, print};
 use crate::train::data::{Packing, read_rows};
 use crate::train::run::{Ending, Interrupt, LoopSettings, train};
-use crate::train::run_folder::{RunFolder, State};
+use crate::train::run_folder::{RunFolder, Saved};
 
 pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     args.check()?;
-    let device = device::choose(args.device.device)?;
-    note(&format!("device: {} ({})", device.description, device.reason));
+    let devices = device::choose_several(args.device.device, args.devices)?;
+    let device = &devices[0];
+    for device in &devices {
+        note(&format!("device: {} ({})", device.description, device.reason));
+    }
     let models = Models::open(args)?;
     let teacher_folder = &*models.teacher;
     let config = teacher_folder.config();
@@ -45,10 +49,10 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         )));
     }
     let frozen = settings.update.frozen.clone();
-    let shape = models.shape(args, &frozen, seq);
-    let fit = Fit::of(args, &shape, &device);
+    let shape = models.shape(args, &frozen, seq, &device.device);
+    let fit = Fit::of(args, &shape, device);
     if args.dry_run {
-        dry_run::report(args, &shape, &fit, &device);
+        dry_run::report(args, &shape, &fit, device);
     }
     if args.dry_run && args.probe.is_none() {
         return Ok(());
@@ -69,8 +73,20 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         .or_exit(Exit::Unusable)?
         .labelled(labels);
     labels::check(args, &rows)?;
+    // Rows of ids are sequences as they are.
+    let longest = rows.rows().iter().map(|row| row.tokens.len()).max().unwrap_or(seq);
+    let (shape, fit) = match longest > seq {
+        false => (shape, fit),
+        true => {
+            note(&format!("sequences of input_ids are longer than --seq-len {seq}: {longest}"));
+            let shape = StepShape { seq: longest, ..shape };
+            let fit = Fit::of(args, &shape, device);
+            fit.refuse_what_does_not_fit(args, &shape)?;
+            (shape, fit)
+        }
+    };
     if let Some(n_steps) = args.probe {
-        return dry_run::probe(args, n_steps, (&models, &shape), &fit, settings, &rows, &device);
+        return dry_run::probe(args, n_steps, (&models, &shape), &fit, settings, &rows, device);
     }
 
     let mut record = json!({
@@ -93,14 +109,12 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         record["labels"] = json!(labels);
     }
     let levers = fit.chosen.levers;
-    let (run, state, mut distiller) = if args.resume {
-        resume(args, &record, &models, settings, &levers, &device.device)?
-    } else {
-        let run = RunFolder::create(&args.out, &record, args.overwrite.force)?;
-        let (teacher, student) = models.read(args, &levers, &device.device)?;
-        let distiller = distiller(teacher, student, settings, 0, levers);
-        (run, State { step: 0, n_tokens: 0 }, distiller)
+    let (run, saved) = match args.resume {
+        true => resume(args, &record)?,
+        false => (RunFolder::create(&args.out, &record, args.overwrite.force)?, None),
     };
+    let start = Start { args, models: &models, settings, levers, saved };
+    let state = start.state();
     let loop_settings = LoopSettings {
         total_steps: args.steps,
         micro_batches: args.micro_batches,
@@ -109,7 +123,9 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         stop_after: args.stop_after,
     };
     let interrupt = Interrupt::listen()?;
-    let ending = train(&mut distiller, &rows, loop_settings, &run, state.n_tokens, &interrupt)?;
+    let (ending, distiller) = start.on_all(&devices, &rows, loop_settings, |distiller| {
+        train(distiller, &rows, loop_settings, &run, state.n_tokens, &interrupt)
+    })?;
     match ending {
         Ending::Finished => write_student(&run, &distiller.student(), teacher_folder),
         Ending::Paused { interrupted } => {
@@ -139,32 +155,15 @@ fn fingerprints(args: &DistillArgs, teacher: &ModelFolder) -> anyhow::Result<Val
     }))
 }
 
-fn resume(
-    args: &DistillArgs,
-    record: &Value,
-    models: &Models,
-    settings: DistillSettings,
-    levers: &Levers,
-    device: &Device,
-) -> anyhow::Result<(RunFolder, State, Distiller)> {
+/// The run to continue, and its newest checkpoint.
+fn resume(args: &DistillArgs, record: &Value) -> anyhow::Result<(RunFolder, Option<Saved>)> {
     let run = RunFolder::resume(&args.out, record, args.allow_mismatch)?;
-    let Some(saved) = run.newest()? else {
-        note("the run has no checkpoint yet: starting at step 0");
-        let (teacher, student) = models.read(args, levers, device)?;
-        let distiller = distiller(teacher, student, settings, 0, *levers);
-        return Ok((run, State { step: 0, n_tokens: 0 }, distiller));
-    };
-    let name = "the checkpoint's model.safetensors".to_owned();
-    let model = Checkpoint::parse([(name, &*saved.model)])
-        .and_then(|weights| weights.read_model(&models.of_student, device))
-        .or_exit(Exit::Unusable)?;
-    let student = Student::new(model, models.plan.clone())?;
-    let teacher = models.read_teacher(levers, device)?;
-    let distiller = distiller(teacher, student, settings, saved.state.step, *levers)
-        .with_optimizer_state(&saved.optimizer)
-        .or_exit(Exit::Unusable)?;
-    note(&format!("resuming after step {}", saved.state.step));
-    Ok((run, saved.state, distiller))
+    let saved = run.newest()?;
+    match &saved {
+        None => note("the run has no checkpoint yet: starting at step 0"),
+        Some(saved) => note(&format!("resuming after step {}", saved.state.step)),
+    }
+    Ok((run, saved))
 }
 
 /// The finished student, in f32, as the reference implementation saves it.

@@ -57,6 +57,7 @@ impl Models {
         args: &DistillArgs,
         frozen: &'a [Part],
         seq: usize,
+        device: &Device,
     ) -> StepShape<'a> {
         StepShape {
             student: &self.of_student,
@@ -64,6 +65,7 @@ impl Models {
             frozen,
             n_sequences: args.rows,
             seq,
+            composes: *device != device::cpu(),
         }
     }
 

@@ -6,7 +6,7 @@ use boomerang_core::config::{ConfigError, ModelConfig};
 use boomerang_core::corpus::{Corpus, distill_recipe};
 use boomerang_core::distill::loss::LossTerm;
 use boomerang_core::distill::{
-    Batch, Distiller, Levers, StepMemory, StepReport, StepShape, TeacherError, TextRows, TooShort,
+    Batch, Distiller, Levers, StepError, StepMemory, StepReport, StepShape, TextRows, TooShort,
 };
 use boomerang_core::evaluate::ReadBackError;
 use boomerang_core::plan::LayerPlan;
@@ -60,7 +60,7 @@ pub enum DistillRunError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
-    Teacher(#[from] TeacherError),
+    Step(#[from] StepError),
     #[error(transparent)]
     ReadBack(#[from] ReadBackError),
     #[error("the metadata of the embedded teacher cannot be read: {0}")]
@@ -102,6 +102,7 @@ pub fn check_memory(manifest: &Manifest, plan: &LayerPlan) -> Result<(), Distill
         frozen: &[],
         n_sequences: 1,
         seq: distill_recipe::TOKENS_PER_STEP,
+        composes: true,
     };
     let needed = StepMemory::of(&shape, &Levers::default()).total();
     if needed > MOST_BYTES {
@@ -192,9 +193,10 @@ impl DistillRun {
     /// The current loss of the student on the held-out sequences.
     ///
     /// # Errors
-    /// [`DistillRunError::Teacher`], which a teacher in memory never gives.
+    /// [`DistillRunError::Step`], which a teacher in memory never gives.
     pub async fn held_out_loss(&self) -> Result<f64, DistillRunError> {
-        Ok(self.distiller.measure(&self.held_out).await?.total)
+        let measured = self.distiller.measure(&self.held_out).await;
+        Ok(measured.map_err(StepError::from)?.total)
     }
 
     pub fn is_done(&self) -> bool {

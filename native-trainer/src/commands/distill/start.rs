@@ -1,0 +1,106 @@
+//! The students of a run at its start, one on each device, and their steps.
+
+use std::thread;
+
+use boomerang_core::checkpoint::Checkpoint;
+use boomerang_core::distill::{DistillSettings, Distiller, Levers, Rows, StepError};
+use boomerang_core::prune::Student;
+use burn::tensor::Device;
+
+use super::DistillArgs;
+use super::models::{Models, distiller};
+use crate::device::ChosenDevice;
+use crate::exit::{Exit, OrExit as _};
+use crate::train::replicas::{ThreadPeer, follow};
+use crate::train::run::{Ending, LoopSettings};
+use crate::train::run_folder::{Saved, State};
+
+/// What a student starts from.
+pub(super) struct Start<'a> {
+    pub(super) args: &'a DistillArgs,
+    pub(super) models: &'a Models,
+    pub(super) settings: DistillSettings,
+    pub(super) levers: Levers,
+    /// The checkpoint to resume from.
+    pub(super) saved: Option<Saved>,
+}
+
+impl Start<'_> {
+    /// The progress at the start.
+    pub(super) fn state(&self) -> State {
+        self.saved.as_ref().map_or(State { step: 0, n_tokens: 0 }, |saved| saved.state)
+    }
+
+    /// Runs `train` with the student on the first device, while replicas on the others take its steps;
+    /// returns what it gave, with the student.
+    ///
+    /// # Errors
+    /// When weights cannot be read, and those of `train` and of the replicas.
+    pub(super) fn on_all(
+        &self,
+        devices: &[ChosenDevice],
+        rows: &Rows,
+        settings: LoopSettings,
+        train: impl FnOnce(&mut Distiller) -> anyhow::Result<Ending>,
+    ) -> anyhow::Result<(Ending, Distiller)> {
+        if let [device] = devices {
+            let mut distiller = self.distiller(&device.device)?;
+            return Ok((train(&mut distiller)?, distiller));
+        }
+        thread::scope(|scope| {
+            let mut peers = ThreadPeer::all(devices.len()).into_iter().zip(devices);
+            let first = peers.next();
+            let others: Vec<_> = peers
+                .map(|(peer, device)| {
+                    scope.spawn(move || {
+                        let replica = self.distiller(&device.device)?;
+                        follow(&mut replica.with_peers(Box::new(peer)), rows, settings)
+                    })
+                })
+                .collect();
+            let outcome = first.map(|(peer, device)| {
+                let distiller = self.distiller(&device.device)?;
+                let mut distiller = distiller.with_peers(Box::new(peer));
+                let ending = train(&mut distiller)?;
+                // Ends the others, which would wait for its next step.
+                Ok((ending, distiller.without_peers()))
+            });
+            // The replica that has failed by itself knows why; the others only that it has.
+            let of_others = others.into_iter().map(|other| {
+                other.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a replica has stopped")))
+            });
+            let failure = of_others.filter_map(Result::err).find(|error| !is_of_a_peer(error));
+            match (outcome, failure) {
+                (Some(Err(error)), Some(failure)) if is_of_a_peer(&error) => {
+                    Err(failure.context(error))
+                }
+                (Some(outcome), _) => outcome,
+                (None, _) => Err(anyhow::anyhow!("no device to train on")),
+            }
+        })
+    }
+
+    fn distiller(&self, device: &Device) -> anyhow::Result<Distiller> {
+        let Self { args, models, settings, levers, saved } = self;
+        let settings = settings.clone();
+        let Some(saved) = saved else {
+            let (teacher, student) = models.read(args, levers, device)?;
+            return Ok(distiller(teacher, student, settings, 0, *levers));
+        };
+        let name = "the checkpoint's model.safetensors".to_owned();
+        let model = Checkpoint::parse([(name, &*saved.model)])
+            .and_then(|weights| weights.read_model(&models.of_student, device))
+            .or_exit(Exit::Unusable)?;
+        let student = Student::new(model, models.plan.clone())?;
+        let teacher = models.read_teacher(levers, device)?;
+        distiller(teacher, student, settings, saved.state.step, *levers)
+            .with_optimizer_state(&saved.optimizer)
+            .or_exit(Exit::Unusable)
+    }
+}
+
+/// Whether an error only says that another replica has stopped.
+fn is_of_a_peer(error: &anyhow::Error) -> bool {
+    let is_peers = |error: &StepError| matches!(error, StepError::Peer(_));
+    error.chain().any(|cause| cause.downcast_ref::<StepError>().is_some_and(is_peers))
+}
