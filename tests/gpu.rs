@@ -3,13 +3,17 @@
 
 use std::sync::Arc;
 
+use boomerang_core::config::ModelConfig;
 use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::distill::{
-    Batch, DistillSettings, Distiller, Levers, Schedule, StepReport, TeacherSource, UpdateSettings,
+    Batch, DistillSettings, Distiller, Initialization, Layout, Levers, Row, Schedule, StepReport,
+    TeacherSource, UpdateSettings,
 };
 use boomerang_core::evaluate::{PrefixTree, Request, Stack, answer};
-use boomerang_core::generate::{Generation, Sampling};
-use boomerang_core::plan::PatchOrder;
+use boomerang_core::generate::{Generation, Sampling, certainties, retrace};
+use boomerang_core::model::LanguageModel;
+use boomerang_core::plan::{LayerPlan, PatchOrder};
+use boomerang_core::prune::Teacher;
 use boomerang_native_trainer::device::{DeviceChoice, choose, cpu};
 use boomerang_native_trainer::files::ModelFolder;
 use boomerang_native_trainer::train::teacher::streamed_teacher;
@@ -116,4 +120,65 @@ fn two_tensors_read_one_after_the_other_keep_their_values() {
     let first = Tensor::<1>::from_data([1.0, 2.0], &device);
     let second = Tensor::<1>::from_data([3.0, 4.0], &device);
     assert_eq!((values(first), values(second)), (vec![1.0, 2.0], vec![3.0, 4.0]));
+}
+
+/// Above the number of threads that work on a row together.
+const VOCAB: usize = 512;
+
+/// A model of three layers.
+fn model(device: &Device) -> LanguageModel {
+    let config = serde_json::json!({
+        "model_type": "llama", "vocab_size": VOCAB, "hidden_size": 64, "intermediate_size": 128,
+        "num_hidden_layers": 3, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "tie_word_embeddings": true,
+    });
+    let config = ModelConfig::from_json(&config.to_string()).unwrap();
+    LanguageModel::random(&config, Initialization::HuggingFace, 1, device)
+}
+
+fn tokens(n: usize) -> Vec<u32> {
+    (0..n).map(|index| ((index * 97 + 13) % VOCAB) as u32).collect()
+}
+
+/// With a vocabulary of 31 they agreed, while the cross-entropy of larger ones was another one.
+#[test]
+fn losses_of_a_step_over_a_large_vocabulary_are_those_of_the_cpu() {
+    let losses = |device: &Device| {
+        let teacher = Teacher::new(model(device));
+        let student = teacher.prune(&LayerPlan::keep(&[0, 2], 3).unwrap()).unwrap();
+        let update = UpdateSettings::new(Schedule::cosine(3e-3, 6));
+        let settings = DistillSettings { loss: LossWeights::default(), update, alignment: None };
+        let mut distiller = Distiller::new(teacher, student, settings, 0);
+        let row = Row::new(tokens(33), vec![1; 33]);
+        let batch = Batch::new(vec![row], Layout::Packed);
+        let measured = block_on(distiller.measure(&batch)).unwrap();
+        let stepped = block_on(distiller.step(&[batch])).unwrap().terms;
+        let terms = [measured, stepped];
+        terms.iter().flat_map(|it| [it.cross_entropy, it.kl]).flatten().map(|x| x as f32).collect()
+    };
+    let [found, expected]: [Vec<f32>; 2] = [losses(&gpu()), losses(&cpu())];
+    let difference = relative_difference(&found, &expected);
+    assert!(difference < 1e-4, "{found:?} instead of {expected:?}");
+}
+
+#[test]
+fn what_is_read_from_the_logits_of_a_large_vocabulary_is_that_of_the_cpu() {
+    let read = |device: &Device| {
+        let model = model(device);
+        let text = tokens(40);
+        let plan = LayerPlan::keep(&[0, 2], 3).unwrap();
+        let stack = Stack::new(&plan.recipe(&PatchOrder::Last.path(&plan).unwrap()[0]), 0, 0);
+        let request = Request::new(text.clone(), 1..40).unwrap();
+        let tree = PrefixTree::new(&[stack]);
+        let answers = block_on(answer(&[&model], &tree, &[request])).unwrap();
+        let retraced = block_on(retrace(&model, &text[..7], &text[7..])).unwrap();
+        let certain = block_on(certainties(&model, &text, 1, 3)).unwrap();
+        let mut found = vec![answers[0][0].log_likelihood as f32];
+        found.extend(retraced.iter().map(|at| at.log_prob as f32));
+        found.extend(certain.iter().map(|at| at.probability as f32));
+        found
+    };
+    let [found, expected] = [read(&gpu()), read(&cpu())];
+    let difference = relative_difference(&found, &expected);
+    assert!(difference < 1e-4, "{found:?} instead of {expected:?}");
 }

@@ -16,6 +16,8 @@ const PARAMETERS: &str = "rope_parameters";
 const ORIGINAL: &str = "original_max_position_embeddings";
 const FULL: &str = "full_attention";
 const SLIDING: &str = "sliding_attention";
+/// Keys that say nothing about a scaling.
+const OF_ANY_KIND: [&str; 3] = ["rope_theta", "partial_rotary_factor", ORIGINAL];
 
 /// The rotary embeddings of a model: none for learned positions, two if windowed layers have
 /// another base.
@@ -189,7 +191,13 @@ impl Reader<'_> {
         {
             return Err(two_readings(&format!("{source}'s rope_type and type"), older, newer));
         }
-        let kind = newer.or(older).map_or(Some("default"), Value::as_str);
+        // Without a name there is no scaling, and nothing that would be of one: transformers 4 refuses
+        // such a key, and transformers 5 ignores it.
+        let is_unscaled = || parameters.keys().all(|key| OF_ANY_KIND.contains(&key.as_str()));
+        let kind = match newer.or(older) {
+            Some(kind) => kind.as_str(),
+            None => is_unscaled().then_some("default"),
+        };
         let kind = kind.filter(|kind| self.traits.rope_types.contains(kind));
         kind.ok_or_else(|| ConfigError::RopeType {
             key: source,

@@ -251,6 +251,17 @@ fn the_error_for_an_unknown_architecture_lists_the_supported_ones() {
 }
 
 #[test]
+fn a_scaling_without_a_name_is_refused() {
+    for key in ["rope_scaling", "rope_parameters"] {
+        let nameless = with(&[(key, serde_json::json!({"factor": 2.0}))]);
+        assert!(refusal(&nameless).contains("factor"), "{}", refusal(&nameless));
+    }
+    let unscaled = serde_json::json!({"rope_theta": 1e6});
+    let unscaled = with(&[("rope_parameters", unscaled), ("rope_theta", Value::Null)]);
+    assert!(ModelConfig::from_json(&unscaled).is_ok());
+}
+
+#[test]
 fn a_rope_that_is_not_implemented_is_refused() {
     let yarn = with(&[("rope_scaling", serde_json::json!({"rope_type": "yarn", "factor": 8.0}))]);
     assert!(matches!(

@@ -90,10 +90,10 @@ fn losses(
     let labels: Vec<i64> = of_rows.iter().map(|row| i64::from(row.label.unwrap_or(0))).collect();
     let labels = Tensor::<2, Int>::from_data(TensorData::new(labels, [n, 1]), &device);
     let log_probs = log_softmax(student.clone(), 1);
-    let picked = log_probs.clone().gather(1, labels.clone());
-    let cross_entropy = -(picked * has_label.clone()).sum().reshape([1, 1]);
     let zeros = Tensor::<2>::zeros(student.dims(), &device);
     let onehot = zeros.scatter(1, labels, has_label.clone(), burn::tensor::IndexingUpdateOp::Add);
+    // Not by `gather`: on GPUs it reads the logarithms after `exp` has taken their place.
+    let cross_entropy = -(log_probs.clone() * onehot.clone()).sum().reshape([1, 1]);
     let mut gradient = (log_probs.exp() * has_label - onehot) * of_labels;
     let mut kl = Tensor::zeros([1, 1], &device);
     if let Some(teacher) = teacher {

@@ -29,7 +29,7 @@ impl Default for Levers {
         Self {
             recomputes: false,
             head_chunk: 256,
-            query_block: 256,
+            query_block: 128,
             streams_teacher: false,
             optimizer_on_host: false,
             sequences_per_part: usize::MAX,
