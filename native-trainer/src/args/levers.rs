@@ -29,7 +29,7 @@ pub struct LeverArgs {
     #[arg(value_parser = count, long, value_name = "N")]
     pub sequences_per_part: Option<usize>,
     /// Parts of micro-batches that share a pass over the layers of a streamed teacher [default: as
-    /// many as keep 1 GB of its states]
+    /// many as keep 0.25 GB of its states, on a GPU 1 GB]
     #[arg(value_parser = count, long, value_name = "N")]
     pub parts_per_pass: Option<usize>,
     /// Positions whose logits are computed together
@@ -94,8 +94,9 @@ pub struct Chosen {
 /// Tokens that keep the cores of a CPU busy; more of them need more memory and save no time.
 const CPU_TOKENS: usize = 1024;
 
-/// States of a streamed teacher that wait for their part of a micro-batch, in bytes.
-const WAITING_STATES: u64 = 1_000_000_000;
+/// States of a streamed teacher that wait for their part of a micro-batch, in bytes: a pass costs a GPU
+/// more than it costs a CPU.
+const WAITING_STATES: [u64; 2] = [250_000_000, 1_000_000_000];
 
 impl LeverArgs {
     /// The cheapest levers whose step fits, else those with the least memory; `n_bytes` is what a step
@@ -165,8 +166,9 @@ impl LeverArgs {
         let wanted = if streams_teacher { self.parts_per_pass } else { Some(1) };
         with(wanted.unwrap_or_else(|| {
             let of_one = n_bytes(&with(2)).saturating_sub(n_bytes(&with(1)));
-            let left = available.map_or(WAITING_STATES, |available| {
-                available.saturating_sub(n_bytes(&with(1))).min(WAITING_STATES)
+            let waiting = WAITING_STATES[usize::from(is_gpu)];
+            let left = available.map_or(waiting, |available| {
+                available.saturating_sub(n_bytes(&with(1))).min(waiting)
             });
             let n_more = usize::try_from(left / of_one.max(1)).unwrap_or(usize::MAX);
             let n_parts = n_micro_batches.saturating_mul(n_sequences.div_ceil(sequences_per_part));
@@ -251,7 +253,7 @@ mod tests {
         let together = |args: LeverArgs, available, n_micro_batches| {
             let available = Some(available);
             let demand =
-                Demand { available, is_gpu: false, n_micro_batches, n_sequences: 1, seq: 64 };
+                Demand { available, is_gpu: true, n_micro_batches, n_sequences: 1, seq: 64 };
             args.choose(demand, n_bytes).levers.parts_per_pass
         };
         let much = 10_000_000_000;
