@@ -170,6 +170,7 @@ mod tests {
             for n_ranks in [2, 3] {
                 let replicas = Threads::new(n_ranks).into_iter().map(|peers| {
                     let replica = distiller(reduction).with_peers(Box::new(peers));
+                    #[allow(clippy::disallowed_methods, reason = "a test may have threads")]
                     thread::spawn(|| three_steps(replica))
                 });
                 let replicas: Vec<_> = replicas.collect();

@@ -46,7 +46,7 @@ pub(super) fn report(args: &DistillArgs, shape: &StepShape<'_>, fit: &Fit, devic
         Some(available) if fit.chosen.n_bytes <= available => {
             format!("fits into {}", gigabytes(available))
         }
-        Some(available) => format!("DOES NOT FIT into {}", gigabytes(available)),
+        Some(available) => format!("does not fit into {}", gigabytes(available)),
         None => "what is free on a GPU is not known; name it with --memory".to_owned(),
     };
     print(&format!("  {:<24}{:>10}  {available}", "peak", gigabytes(fit.chosen.n_bytes)));
