@@ -30,4 +30,4 @@ pub use kinds::require_next_token;
 pub use markers::{eos_token, markers};
 pub use model::ModelFolder;
 pub use recipe::{RECIPE, RecipeFile, member};
-pub use stream::{Hashed, Sources, WeightsFormat, write_weights};
+pub use stream::{Sources, WeightsFormat, write_hashed, write_weights};

@@ -6,13 +6,13 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use boomerang_core::bundle::hex;
-use boomerang_core::checkpoint::{Checkpoint, Precision, ensure_finite};
+use boomerang_core::checkpoint::{Checkpoint, CheckpointError, Precision, ensure_finite};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Overwrite, write_atomic, write_atomic_with};
+use super::{OutputFolder, Overwrite, write_atomic, write_atomic_with};
 use boomerang_core::checkpoint::files::{INDEX, WEIGHTS};
 
 /// How weights are written.
@@ -86,10 +86,36 @@ pub fn write_weights(
     Ok(hashes)
 }
 
+/// Writes a file of tensors into a folder; returns its SHA-256.
+///
+/// # Errors
+/// A [`CheckpointError`] when a tensor is refused, and an error of the file when it cannot be written.
+pub fn write_hashed(
+    folder: &OutputFolder,
+    name: &str,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), CheckpointError>,
+) -> anyhow::Result<String> {
+    let (mut hasher, mut refusal) = (Sha256::new(), None);
+    let written = folder.write_with(name, |out| {
+        let mut out = Hashed { out, hasher: &mut hasher };
+        write(&mut out).map_err(|error| match error {
+            CheckpointError::Output(error) => error,
+            other => {
+                refusal = Some(other);
+                io::ErrorKind::InvalidData.into()
+            }
+        })
+    });
+    match refusal {
+        Some(refusal) => Err(refusal.into()),
+        None => Ok(written.map(|()| hex(&hasher.finalize()))?),
+    }
+}
+
 /// Hashes what is written.
-pub struct Hashed<'a> {
-    pub out: &'a mut dyn Write,
-    pub hasher: &'a mut Sha256,
+struct Hashed<'a> {
+    out: &'a mut dyn Write,
+    hasher: &'a mut Sha256,
 }
 
 impl Write for Hashed<'_> {

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{KEPT_CHECKPOINTS, METRICS, RunFolder, Saved, Snapshot, State};
 use crate::exit::{Exit, OrExit as _, describe};
-use crate::files::{self, Hashed, Mapped, OutputFolder, Overwrite};
+use crate::files::{self, Mapped, OutputFolder, Overwrite, write_hashed};
 use crate::progress::note;
 
 const MODEL: &str = "model.safetensors";
@@ -175,19 +175,9 @@ fn write_part(
     name: &str,
     write: impl FnOnce(&mut dyn Write) -> Result<(), CheckpointError>,
 ) -> anyhow::Result<String> {
-    let (mut hasher, mut refusal) = (Sha256::new(), None);
-    let written = folder.write_with(name, |out| {
-        let mut out = Hashed { out, hasher: &mut hasher };
-        write(&mut out).map_err(|error| match error {
-            CheckpointError::Output(error) => error,
-            other => {
-                refusal = Some(other);
-                ErrorKind::InvalidData.into()
-            }
-        })
-    });
-    match refusal {
-        Some(refusal) => Err(refusal).or_exit(Exit::Diverged),
-        None => Ok(written.map(|()| hex(&hasher.finalize()))?),
-    }
+    // What training has made is refused for one reason: it diverged.
+    write_hashed(folder, name, write).or_else(|error| match error.is::<CheckpointError>() {
+        true => Err(error).or_exit(Exit::Diverged),
+        false => Err(error),
+    })
 }
