@@ -1,18 +1,12 @@
 use std::path::Path;
 
-use boomerang_native_trainer::device::cpu;
-use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
-use boomerang_tests::{read, tiny_config, tiny_model};
+use boomerang_tests::commands::{boomerang, failure, write_distillation};
+use boomerang_tests::read;
 use serde_json::Value;
 
 const SETTINGS: &str = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --seq-len 16 \
                         --batch-size 2 --micro-batches 3 --lr 1e-2 --steps 6 --save-every 2 \
                         --device cpu";
-
-fn prepare(dir: &Path) {
-    write_model(&tiny_model(&tiny_config(), 1, &cpu()), &dir.join("teacher"));
-    write_ids(&dir.join("data.jsonl"), 11, 16);
-}
 
 fn losses(dir: &Path, run: &str) -> Vec<[f64; 3]> {
     let text = String::from_utf8(read(dir.join(run).join("metrics.jsonl"))).unwrap();
@@ -27,7 +21,7 @@ fn losses(dir: &Path, run: &str) -> Vec<[f64; 3]> {
 fn two_devices_take_the_steps_of_one_and_can_be_resumed_on_one() {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];
-    prepare(dir.path());
+    write_distillation(dir.path());
     boomerang(&format!("{SETTINGS} --out {{dir}}/one"), &paths).unwrap();
     boomerang(&format!("{SETTINGS} --out {{dir}}/two --devices 2"), &paths).unwrap();
     let halves = format!("{SETTINGS} --out {{dir}}/halves");
@@ -47,7 +41,7 @@ fn two_devices_take_the_steps_of_one_and_can_be_resumed_on_one() {
 #[test]
 fn more_devices_than_micro_batches_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    prepare(dir.path());
+    write_distillation(dir.path());
     let line = format!("{SETTINGS} --out {{dir}}/run --devices 4");
     let (sentence, code) = failure(&line, &[("dir", dir.path())]);
     assert!(sentence.contains("--devices 4") && sentence.contains("--micro-batches"), "{sentence}");
@@ -57,7 +51,7 @@ fn more_devices_than_micro_batches_are_refused() {
 #[test]
 fn a_run_that_diverges_ends_on_all_devices() {
     let dir = tempfile::tempdir().unwrap();
-    prepare(dir.path());
+    write_distillation(dir.path());
     let line = format!("{SETTINGS} --out {{dir}}/run --devices 2 --lr 1e30 --clip 1e30");
     let (sentence, _) = failure(&line.replace("--lr 1e-2 ", ""), &[("dir", dir.path())]);
     assert!(sentence.contains("NaN or infinite"), "{sentence}");

@@ -3,16 +3,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use boomerang_native_trainer::device::cpu;
-use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
+use boomerang_tests::commands::{boomerang, failure, write_distillation, write_ids, write_model};
 use boomerang_tests::{read, tiny_config, tiny_model};
 
 const SETTINGS: &str = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --seq-len 16 \
                         --rows 2 --micro-batches 2 --lr 1e-2 --save-every 4 --device cpu";
-
-fn prepare(dir: &Path) {
-    write_model(&tiny_model(&tiny_config(), 1, &cpu()), &dir.join("teacher"));
-    write_ids(&dir.join("data.jsonl"), 11, 16);
-}
 
 fn student(dir: &Path, run: &str) -> Vec<u8> {
     read(dir.join(run).join("student/model.safetensors"))
@@ -33,7 +28,7 @@ fn so_they_do_with_every_lever_on() {
 fn twenty_steps_are_ten_and_ten(levers: &str) {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];
-    prepare(dir.path());
+    write_distillation(dir.path());
     boomerang(&format!("{SETTINGS} {levers} --steps 20 --out {{dir}}/whole"), &paths).unwrap();
     let halves = format!("{SETTINGS} {levers} --steps 20 --out {{dir}}/halves");
     boomerang(&format!("{halves} --stop-after 10"), &paths).unwrap();
@@ -55,7 +50,7 @@ fn twenty_steps_are_ten_and_ten(levers: &str) {
 #[test]
 fn a_dry_run_writes_nothing_and_a_probe_takes_its_steps() {
     let dir = tempfile::tempdir().unwrap();
-    prepare(dir.path());
+    write_distillation(dir.path());
     let run = |more: &str| {
         let line = format!("{SETTINGS} --steps 20 --out {{dir}}/run --dry-run {more}");
         boomerang(&line, &[("dir", dir.path())])
@@ -71,7 +66,7 @@ fn a_dry_run_writes_nothing_and_a_probe_takes_its_steps() {
 #[test]
 fn a_budget_below_what_a_step_takes_is_refused_with_ways_out() {
     let dir = tempfile::tempdir().unwrap();
-    prepare(dir.path());
+    write_distillation(dir.path());
     let line = format!("{SETTINGS} --out {{dir}}/run --memory 100MB");
     let (sentence, code) = failure(&line, &[("dir", dir.path())]);
     assert!(sentence.contains("--memory allows 0.10 GB"), "{sentence}");
@@ -86,7 +81,7 @@ fn a_budget_below_what_a_step_takes_is_refused_with_ways_out() {
 fn a_resume_with_other_settings_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];
-    prepare(dir.path());
+    write_distillation(dir.path());
     let run = format!("{SETTINGS} --steps 8 --out {{dir}}/run");
     boomerang(&format!("{run} --stop-after 4"), &paths).unwrap();
     let (message, code) = failure(&format!("{run} --resume --kl-weight 0.5"), &paths);
@@ -99,7 +94,7 @@ fn a_resume_with_other_contents_under_the_same_names_is_refused() {
     for change in ["teacher", "data.jsonl"] {
         let dir = tempfile::tempdir().unwrap();
         let paths = [("dir", dir.path())];
-        prepare(dir.path());
+        write_distillation(dir.path());
         let run = format!("{SETTINGS} --steps 8 --out {{dir}}/run");
         boomerang(&format!("{run} --stop-after 4"), &paths).unwrap();
         match change {
@@ -123,7 +118,7 @@ const DIVERGING: &str = "--lr 1e30 --warmup 1";
 fn a_run_that_diverged_after_a_checkpoint_is_resumed_from_it_with_a_smaller_rate() {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];
-    prepare(dir.path());
+    write_distillation(dir.path());
     let run = format!("{SETTINGS} --steps 12 --out {{dir}}/run");
     boomerang(&format!("{run} --stop-after 4"), &paths).unwrap();
     let diverging = format!("{run} {DIVERGING} --save-every 100 --resume --allow-mismatch");
@@ -137,7 +132,7 @@ fn a_run_that_diverged_after_a_checkpoint_is_resumed_from_it_with_a_smaller_rate
 fn a_run_that_diverged_before_a_checkpoint_is_started_over() {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];
-    prepare(dir.path());
+    write_distillation(dir.path());
     let run = format!("{SETTINGS} --steps 12 --out {{dir}}/run");
     let diverging = format!("{run} {DIVERGING} --save-every 100");
     let (message, code) = failure(&diverging.replace("--lr 1e-2 --save-every 4", ""), &paths);
@@ -150,7 +145,7 @@ fn a_run_that_diverged_before_a_checkpoint_is_started_over() {
 fn a_run_that_exists_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];
-    prepare(dir.path());
+    write_distillation(dir.path());
     let run = format!("{SETTINGS} --steps 2 --out {{dir}}/run");
     boomerang(&run, &paths).unwrap();
     let before = student(dir.path(), "run");
@@ -164,7 +159,7 @@ fn a_run_that_exists_is_not_overwritten() {
 fn a_run_that_was_killed_goes_on_to_the_same_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];
-    prepare(dir.path());
+    write_distillation(dir.path());
     boomerang(&format!("{SETTINGS} --steps 400 --out {{dir}}/whole"), &paths).unwrap();
 
     let line = format!("{SETTINGS} --steps 400 --out {{dir}}/killed");

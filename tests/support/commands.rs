@@ -9,7 +9,7 @@ use boomerang_native_trainer::device::cpu;
 use boomerang_native_trainer::{Cli, exit, run};
 use clap::Parser as _;
 
-use crate::tiny_family;
+use crate::{tiny_config, tiny_family, tiny_model};
 
 /// Runs `boomerang` with the words of `line`; `{name}` stands for a path.
 ///
@@ -30,6 +30,12 @@ pub fn failure(line: &str, paths: &[(&str, &Path)]) -> (String, u8) {
         Ok(()) => panic!("`boomerang {line}` succeeded"),
         Err(error) => (exit::describe(&error), exit::code_of(&error).code()),
     }
+}
+
+/// What a short distillation reads, in `dir`: the folder `teacher` and rows of ids in `data.jsonl`.
+pub fn write_distillation(dir: &Path) {
+    write_model(&tiny_model(&tiny_config(), 1, &cpu()), &dir.join("teacher"));
+    write_ids(&dir.join("data.jsonl"), 11, 16);
 }
 
 /// A model as a folder that commands read.

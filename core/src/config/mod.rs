@@ -255,6 +255,14 @@ impl ModelConfig {
         Self { layers, tied, json, ..self.clone() }
     }
 
+    /// The windows that occur, each once; `None` for layers without one.
+    pub(crate) fn windows(&self) -> Vec<Option<usize>> {
+        let mut windows: Vec<Option<usize>> = self.layers.iter().map(|kind| kind.window).collect();
+        windows.sort_unstable();
+        windows.dedup();
+        windows
+    }
+
     /// The same model with only these layers.
     ///
     /// # Panics

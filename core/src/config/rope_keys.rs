@@ -191,8 +191,8 @@ impl Reader<'_> {
         {
             return Err(two_readings(&format!("{source}'s rope_type and type"), older, newer));
         }
-        // Without a name there is no scaling, and nothing that would be of one: transformers 4 refuses
-        // such a key, and transformers 5 ignores it.
+        // Without `rope_type` the embeddings are not scaled. Where a scaling's parameters stand without
+        // it, transformers 4 raises an error and transformers 5 ignores them.
         let is_unscaled = || parameters.keys().all(|key| OF_ANY_KIND.contains(&key.as_str()));
         let kind = match newer.or(older) {
             Some(kind) => kind.as_str(),

@@ -132,20 +132,10 @@ impl Distiller {
     pub async fn step(&mut self, batches: &[Batch]) -> Result<StepReport, StepError> {
         let mut gradients = self.updater.gradients();
         let share = self.updater.share(batches);
-        let mut pending = Vec::new();
         let (student, weights, levers) = (self.updater.model(), &self.weights, &self.levers);
-        let parts = Part::all(&share, weights, levers.sequences_per_part);
-        for together in parts.chunks(levers.parts_per_pass.max(1)) {
-            let tensors = self.to_device(together);
-            let mut imitated = self.imitated(&tensors)?.into_iter();
-            for (part, tensors) in together.iter().zip(&tensors) {
-                let (imitated, at) = (imitated.next(), part.micro_batch);
-                let (imitated, part) = (imitated.as_ref(), (part, tensors));
-                let terms = backward(student, imitated, part, weights, levers, &mut gradients);
-                pending.push((at, terms));
-            }
-        }
-        let pending = PendingTerms::of_micro_batches(pending);
+        let pending = self.pass(&share, |imitated, part| {
+            backward(student, imitated, part, weights, levers, &mut gradients)
+        })?;
         Ok(self.updater.finish(gradients, pending, batches).await?)
     }
 
@@ -155,18 +145,29 @@ impl Distiller {
     /// [`TeacherError`] as for [`Distiller::step`].
     pub async fn measure(&self, batch: &Batch) -> Result<LossTerms, TeacherError> {
         let (student, weights, levers) = (self.updater.model(), &self.weights, &self.levers);
-        let parts = Part::all(std::slice::from_ref(batch), weights, levers.sequences_per_part);
+        let pending = self.pass(std::slice::from_ref(batch), |imitated, part| {
+            forward(student, imitated, part, weights, levers)
+        })?;
+        Ok(pending::read_alone(&pending[0]).await)
+    }
+
+    /// The terms of each micro-batch, from what `terms` gives for its parts.
+    fn pass(
+        &self,
+        batches: &[Batch],
+        mut terms: impl FnMut(Option<&Imitated<'_>>, (&Part, &BatchTensors)) -> PendingTerms,
+    ) -> Result<Vec<PendingTerms>, TeacherError> {
+        let parts = Part::all(batches, &self.weights, self.levers.sequences_per_part);
         let mut pending = Vec::new();
-        for together in parts.chunks(levers.parts_per_pass.max(1)) {
+        for together in parts.chunks(self.levers.parts_per_pass.max(1)) {
             let tensors = self.to_device(together);
             let mut imitated = self.imitated(&tensors)?.into_iter();
-            for part in together.iter().zip(&tensors) {
+            for (part, tensors) in together.iter().zip(&tensors) {
                 let imitated = imitated.next();
-                pending.push((0, forward(student, imitated.as_ref(), part, weights, levers)));
+                pending.push((part.micro_batch, terms(imitated.as_ref(), (part, tensors))));
             }
         }
-        let pending = PendingTerms::of_micro_batches(pending);
-        Ok(pending::read_alone(&pending[0]).await)
+        Ok(PendingTerms::of_micro_batches(pending))
     }
 
     fn to_device(&self, parts: &[Part]) -> Vec<BatchTensors> {

@@ -15,6 +15,7 @@ use super::loss::{self, KlPositions, LossTerm, LossTerms, LossWeights};
 use super::micro_batch::{Imitated, backward, forward};
 use super::part::Part;
 use super::teacher::TeacherSource;
+use super::testing::qwen3;
 use super::{Batch, BatchTensors, Initialization, Layout, Row, pending};
 use crate::config::ModelConfig;
 use crate::model::LanguageModel;
@@ -53,12 +54,10 @@ const CONFIGS: [(&str, &str); 17] = configs!(
     "smollm3",
 );
 
-const QWEN3: (&str, &str) = (
-    "qwen3",
-    r#"{"model_type": "qwen3", "vocab_size": 31, "hidden_size": 16, "intermediate_size": 24,
-    "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
-    "max_position_embeddings": 64, "tie_word_embeddings": true}"#,
-);
+fn every_config() -> impl Iterator<Item = (&'static str, String)> {
+    let of_fixtures = CONFIGS.map(|(name, config)| (name, config.to_owned()));
+    of_fixtures.into_iter().chain([("qwen3", qwen3(true))])
+}
 
 const WEIGHTS: LossWeights = LossWeights {
     cross_entropy: 0.7,
@@ -198,8 +197,8 @@ fn found(models: &Models, batch: &Batch, levers: &Levers) -> (LossTerms, Gradien
 
 #[test]
 fn gradients_are_those_of_the_graph_for_every_architecture_and_lever() {
-    for (name, config) in CONFIGS.into_iter().chain([QWEN3]) {
-        let models = models(config);
+    for (name, config) in every_config() {
+        let models = models(&config);
         let batch = batch(models.student.config().vocab);
         let on_graph = models.student.clone().map(&mut OntoGraph);
         let loss = loss_on_graph(&models, &on_graph, &batch);
@@ -229,8 +228,8 @@ fn gradients_are_those_of_the_graph_for_every_architecture_and_lever() {
 
 #[test]
 fn a_measured_loss_is_that_of_a_step() {
-    for (name, config) in CONFIGS.into_iter().chain([QWEN3]) {
-        let models = models(config);
+    for (name, config) in every_config() {
+        let models = models(&config);
         let batch = batch(models.student.config().vocab);
         let levers = Levers { head_chunk: 3, ..Levers::default() };
         let tensors = batch.to_device(&Device::flex());
@@ -245,7 +244,7 @@ fn a_measured_loss_is_that_of_a_step() {
 
 #[test]
 fn a_term_of_weight_0_is_not_computed() {
-    let models = models(QWEN3.1);
+    let models = models(&qwen3(true));
     let batch = batch(models.student.config().vocab);
     let weights = LossWeights { cross_entropy: 0.0, kl: 0.0, ..WEIGHTS };
     let (mut gradients, levers) = (Gradients::default(), Levers::default());

@@ -45,13 +45,19 @@ pub struct StepMemory {
     pub logits: u64,
 }
 
+/// One kind of buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    pub name: &'static str,
+    pub n_bytes: u64,
+    /// In the memory of the host, not of the device.
+    pub on_host: bool,
+}
+
 /// Logits of both models, their logarithms and probabilities, and the gradient in parts.
 const COMPOSED_LOGITS: u64 = 8;
 
 impl StepMemory {
-    /// The name of the optimizer's buffer.
-    pub const OPTIMIZER: &'static str = "optimizer";
-
     /// Of a step of this shape with these levers.
     pub fn of(shape: &StepShape<'_>, levers: &Levers) -> Self {
         let student = shape.student;
@@ -66,10 +72,12 @@ impl StepMemory {
         let mut states = (n_layers + 4) * of_student.width;
         if let Some(teacher) = shape.teacher {
             let n_together = levers.parts_per_pass as u64;
-            // As many as the student has, and the one that goes on.
+            // One aligned state for each of the student, and the input of the next teacher layer.
             states += (n_layers + 2).saturating_mul(n_together) * teacher.d_model as u64;
         }
-        let n_masks = n_windows(student) + shape.teacher.map_or(0, n_windows);
+        // One for each window, as large as the scores of one head.
+        let n_masks = |config: &ModelConfig| config.windows().len() as u64;
+        let n_masks = n_masks(student) + shape.teacher.map_or(0, n_masks);
         let n_queries = (levers.query_block as u64).min(shape.seq as u64);
         let masks = n_masks.saturating_mul(shape.seq as u64);
         let scores = of_student.n_scores.saturating_mul(n_queries).saturating_add(masks);
@@ -97,25 +105,25 @@ impl StepMemory {
         }
     }
 
-    /// Each buffer with its name.
-    pub fn buffers(&self) -> [(&'static str, u64); 8] {
+    /// Each kind of buffer.
+    pub fn buffers(&self) -> [Buffer; 8] {
+        let on_device = |name, n_bytes| Buffer { name, n_bytes, on_host: false };
         [
-            ("weights", self.weights),
-            ("gradients", self.gradients),
-            (Self::OPTIMIZER, self.optimizer),
-            ("teacher", self.teacher),
-            ("states between layers", self.states),
-            ("activations", self.activations),
-            ("attention", self.attention),
-            ("logits", self.logits),
+            on_device("weights", self.weights),
+            on_device("gradients", self.gradients),
+            Buffer { on_host: self.optimizer_on_host, ..on_device("optimizer", self.optimizer) },
+            on_device("teacher", self.teacher),
+            on_device("states between layers", self.states),
+            on_device("activations", self.activations),
+            on_device("attention", self.attention),
+            on_device("logits", self.logits),
         ]
     }
 
     /// All buffers on the device together, the peak.
     pub fn total(&self) -> u64 {
-        let all = self.buffers().into_iter();
-        let on_device = all.filter(|(name, _)| !self.optimizer_on_host || *name != Self::OPTIMIZER);
-        on_device.fold(0, |sum, (_, n_bytes)| sum.saturating_add(n_bytes))
+        let on_device = self.buffers().into_iter().filter(|buffer| !buffer.on_host);
+        on_device.fold(0, |sum, buffer| sum.saturating_add(buffer.n_bytes))
     }
 }
 
@@ -189,14 +197,6 @@ fn resident_params(teacher: &ModelConfig, levers: &Levers) -> u64 {
         true => teacher.n_params_of(2.min(teacher.n_layers()), teacher.tied),
         false => teacher.n_params(),
     }
-}
-
-/// Masks of a pass, each as large as the scores of one head.
-fn n_windows(config: &ModelConfig) -> u64 {
-    let mut windows: Vec<_> = config.layers.iter().map(|kind| kind.window).collect();
-    windows.sort_unstable();
-    windows.dedup();
-    windows.len() as u64
 }
 
 #[cfg(test)]

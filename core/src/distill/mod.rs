@@ -33,6 +33,9 @@ mod schedule;
 mod settings;
 #[cfg(feature = "distill")]
 mod teacher;
+#[cfg(test)]
+#[cfg(all(feature = "distill", feature = "flex"))]
+mod testing;
 mod texts;
 #[cfg(feature = "distill")]
 mod update;
@@ -42,7 +45,7 @@ pub use batch::{Batch, BatchTensors, Labels, Layout, Row};
 pub use distiller::{Distiller, StepError};
 pub use levers::Levers;
 pub use loss::LossTerms;
-pub use memory::{StepMemory, StepShape, step_flops};
+pub use memory::{Buffer, StepMemory, StepShape, step_flops};
 #[cfg(feature = "distill")]
 pub use moments::OptimizerStateError;
 #[cfg(feature = "distill")]

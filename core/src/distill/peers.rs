@@ -88,19 +88,14 @@ mod tests {
     use std::sync::{Arc, Barrier, Mutex};
     use std::thread;
 
-    use burn::tensor::Device;
     use futures_lite::future::block_on;
 
-    use super::super::loss::LossWeights;
     use super::super::{
-        Batch, DistillSettings, Distiller, Initialization, Layout, Reduction, Row, Schedule,
-        StepReport, UpdateSettings,
+        Batch, Distiller, Layout, Reduction, Row, Schedule, StepReport, UpdateSettings, testing,
     };
     use super::*;
     use crate::checkpoint::{Precision, model_to_bytes};
-    use crate::config::ModelConfig;
     use crate::plan::LayerPlan;
-    use crate::prune::Teacher;
 
     /// Threads of this test.
     struct Threads {
@@ -140,16 +135,10 @@ mod tests {
     }
 
     fn distiller(reduction: Reduction) -> Distiller {
-        let config = r#"{"model_type": "qwen3", "vocab_size": 31, "hidden_size": 16,
-            "intermediate_size": 24, "num_hidden_layers": 4, "num_attention_heads": 4,
-            "num_key_value_heads": 2, "head_dim": 6, "max_position_embeddings": 64}"#;
-        let config = ModelConfig::from_json(config).unwrap();
-        let start = Initialization::HuggingFace;
-        let teacher = Teacher::new(LanguageModel::random(&config, start, 1, &Device::flex()));
+        let teacher = testing::teacher(&testing::qwen3(false));
         let student = teacher.prune(&LayerPlan::keep(&[0, 3], 4).unwrap()).unwrap();
         let update = UpdateSettings { reduction, ..UpdateSettings::new(Schedule::cosine(1e-2, 3)) };
-        let settings = DistillSettings { loss: LossWeights::default(), update, alignment: None };
-        Distiller::new(teacher, student, settings, 0)
+        Distiller::new(teacher, student, testing::settings(update), 0)
     }
 
     /// Three steps over as many micro-batches, of different lengths.

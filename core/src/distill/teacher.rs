@@ -114,22 +114,14 @@ mod tests {
     use burn::tensor::Device;
     use futures_lite::future::block_on;
 
-    use super::super::loss::LossWeights;
     use super::super::{
-        Batch, DistillSettings, Distiller, Initialization, Layout, Row, Schedule, StepReport,
-        UpdateSettings,
+        Batch, Distiller, Layout, Row, Schedule, StepReport, UpdateSettings, testing,
     };
     use super::*;
     use crate::plan::LayerPlan;
 
     fn teacher() -> Teacher {
-        let config = r#"{"model_type": "qwen3", "vocab_size": 31, "hidden_size": 16,
-            "intermediate_size": 24, "num_hidden_layers": 4, "num_attention_heads": 4,
-            "num_key_value_heads": 2, "head_dim": 6, "max_position_embeddings": 64,
-            "tie_word_embeddings": true}"#;
-        let config = ModelConfig::from_json(config).unwrap();
-        let start = Initialization::HuggingFace;
-        Teacher::new(LanguageModel::random(&config, start, 1, &Device::flex()))
+        testing::teacher(&testing::qwen3(true))
     }
 
     fn batches() -> Vec<Batch> {
@@ -141,15 +133,10 @@ mod tests {
 
     fn two_steps(source: TeacherSource, parts_per_pass: usize) -> Vec<StepReport> {
         let student = teacher().prune(&LayerPlan::keep(&[0, 3], 4).unwrap()).unwrap();
-        let settings = settings();
+        let settings = testing::settings(UpdateSettings::new(Schedule::cosine(1e-2, 2)));
         let levers = Levers { parts_per_pass, ..Levers::default() };
         let mut distiller = Distiller::new(source, student, settings, 0).with_levers(levers);
         (0..2).map(|_| block_on(distiller.step(&batches())).unwrap()).collect()
-    }
-
-    fn settings() -> DistillSettings {
-        let update = UpdateSettings::new(Schedule::cosine(1e-2, 2));
-        DistillSettings { loss: LossWeights::default(), update, alignment: None }
     }
 
     fn streamed(

@@ -24,7 +24,7 @@ impl Context {
     /// Serves every stack of layers of `config`'s kinds.
     pub fn new(config: &ModelConfig, seq: usize, mask: &AttentionMask, device: &Device) -> Self {
         let rope = tables(&config.rotary, seq, device);
-        let masks = windows(config).into_iter().map(|window| {
+        let masks = config.windows().into_iter().map(|window| {
             (window, Some(window.map_or_else(|| mask.clone(), |window| mask.windowed(window))))
         });
         Self { rope, masks: masks.collect(), positions: None }
@@ -52,7 +52,7 @@ impl Context {
         device: &Device,
     ) -> Self {
         let rope = rope.iter().map(|table| table.slice(past, seq)).collect();
-        let masks = windows(config).into_iter().map(|window| {
+        let masks = config.windows().into_iter().map(|window| {
             let hides_past = window.is_some_and(|window| past + seq > window);
             // A single new position sees everything, up to its window.
             let mask = (seq > 1 || hides_past).then(|| AttentionMask::causal(seq, past, device));
@@ -83,12 +83,4 @@ impl Context {
 /// One table for each of a model's rotations, for positions `0..seq`.
 pub(super) fn tables(rotary: &[Rotary], seq: usize, device: &Device) -> Vec<RotaryTable> {
     rotary.iter().map(|rotary| RotaryTable::new(rotary, 0, seq, device)).collect()
-}
-
-/// The windows that occur, each once.
-fn windows(config: &ModelConfig) -> Vec<Option<usize>> {
-    let mut windows: Vec<Option<usize>> = config.layers.iter().map(|kind| kind.window).collect();
-    windows.sort_unstable();
-    windows.dedup();
-    windows
 }

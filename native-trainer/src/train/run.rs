@@ -111,7 +111,7 @@ pub fn train(
         };
         let goes_on = distiller.agree(ending.is_none());
         if let Some(ending) = ending {
-            // That another replica has stopped by itself no longer matters.
+            // The run ends here, so an error of another replica is ignored.
             break ending;
         }
         goes_on?;

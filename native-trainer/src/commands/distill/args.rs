@@ -9,6 +9,7 @@ use boomerang_core::plan::LayerPlan;
 use crate::args::numbers::{count, non_negative_f32, positive, sequence_length};
 use crate::args::{DeviceArgs, KeepArgs, LeverArgs, LossArgs, OverwriteArgs, Preset};
 use crate::exit::Exit;
+use crate::train::run::LoopSettings;
 
 /// Train a student to imitate its teacher
 #[derive(Clone, Debug, clap::Args)]
@@ -202,6 +203,17 @@ impl DistillArgs {
             )));
         }
         Ok(())
+    }
+
+    /// The size of the run.
+    pub(super) fn loop_settings(&self) -> LoopSettings {
+        LoopSettings {
+            total_steps: self.steps,
+            micro_batches: self.micro_batches,
+            rows: self.rows,
+            save_every: self.save_every,
+            stop_after: self.stop_after,
+        }
     }
 
     /// How documents become sequences.

@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use boomerang_core::checkpoint::{Precision, write_model};
-use boomerang_core::distill::{DistillSettings, Rows, StepMemory, StepShape, step_flops};
+use boomerang_core::distill::{Distiller, Rows, StepMemory, StepShape, step_flops};
 use futures_lite::future::block_on;
 
 use super::DistillArgs;
 use super::fit::{Fit, described, gigabytes, program};
-use super::models::{Models, distiller};
 use crate::device::{ChosenDevice, peak_memory};
 use crate::exit::Exit;
 use crate::progress::print;
+use crate::train::run::LoopSettings;
 
 /// Prints what follows from sizes alone.
 pub(super) fn report(args: &DistillArgs, shape: &StepShape<'_>, fit: &Fit, device: &ChosenDevice) {
@@ -35,13 +35,14 @@ pub(super) fn report(args: &DistillArgs, shape: &StepShape<'_>, fit: &Fit, devic
     print(&format!("settings     {}", described(levers)));
     print("");
     print(&format!("memory on {}", device.description));
-    for (name, n_bytes) in
-        memory.buffers().into_iter().chain([("program and rows", program(args, shape))])
-    {
-        let is_elsewhere = memory.optimizer_on_host && name == StepMemory::OPTIMIZER;
-        let place = if is_elsewhere { "  in the host's memory" } else { "" };
+    let line = |name: &str, n_bytes: u64, place: &str| {
         print(&format!("  {name:<24}{:>10}{place}", gigabytes(n_bytes)));
+    };
+    for buffer in memory.buffers() {
+        let place = if buffer.on_host { "  in the host's memory" } else { "" };
+        line(buffer.name, buffer.n_bytes, place);
     }
+    line("program and rows", program(args, shape), "");
     let available = match fit.available {
         Some(available) if fit.chosen.n_bytes <= available => {
             format!("fits into {}", gigabytes(available))
@@ -49,7 +50,7 @@ pub(super) fn report(args: &DistillArgs, shape: &StepShape<'_>, fit: &Fit, devic
         Some(available) => format!("does not fit into {}", gigabytes(available)),
         None => "what is free on a GPU is not known; name it with --memory".to_owned(),
     };
-    print(&format!("  {:<24}{:>10}  {available}", "peak", gigabytes(fit.chosen.n_bytes)));
+    line("peak", fit.chosen.n_bytes, &format!("  {available}"));
     print("");
     // Two are kept while the next is written.
     let checkpoint = memory.weights + memory.optimizer;
@@ -76,25 +77,19 @@ pub(super) fn report(args: &DistillArgs, shape: &StepShape<'_>, fit: &Fit, devic
 /// Takes some steps without writing, and prints what the run will take.
 ///
 /// # Errors
-/// When weights cannot be read, or the loss is not finite.
+/// When the teacher cannot be read, or the loss is not finite.
 pub(super) fn probe(
-    args: &DistillArgs,
+    mut distiller: Distiller,
     n_steps: usize,
-    (models, shape): (&Models, &StepShape<'_>),
-    fit: &Fit,
-    settings: DistillSettings,
     rows: &Rows,
-    device: &ChosenDevice,
+    settings: LoopSettings,
+    shape: &StepShape<'_>,
+    fit: &Fit,
 ) -> anyhow::Result<()> {
-    let levers = fit.chosen.levers;
-    let (teacher, student) = models.read(args, &levers, &device.device)?;
-    let mut distiller = distiller(teacher, student, settings, 0, levers);
     let mut seconds = Vec::new();
     for step in 0..n_steps {
         let started = Instant::now();
-        let batches: Vec<_> = (0..args.micro_batches)
-            .map(|micro| rows.batch((step * args.micro_batches + micro) * args.rows, args.rows))
-            .collect();
+        let batches = settings.micro_batches_of(rows, step);
         if !block_on(distiller.step(&batches))?.is_finite() {
             return Err(
                 Exit::Diverged.error(format!("the loss is not finite at step {}", step + 1))
@@ -110,15 +105,15 @@ pub(super) fn probe(
     let mut settled = if seconds.len() > 1 { seconds[1..].to_vec() } else { seconds };
     settled.sort_by(f64::total_cmp);
     let median = settled[settled.len() / 2];
-    let n_saved = args.steps.div_ceil(args.save_every);
-    let total = median * args.steps as f64 + saving * n_saved as f64;
-    let n_tokens = (args.micro_batches * args.rows * shape.seq) as f64;
-    let flops = step_flops(shape, &levers) as f64 * n_tokens / median;
+    let n_saved = settings.total_steps.div_ceil(settings.save_every);
+    let total = median * settings.total_steps as f64 + saving * n_saved as f64;
+    let n_tokens = (settings.micro_batches * settings.rows * shape.seq) as f64;
+    let flops = step_flops(shape, &fit.chosen.levers) as f64 * n_tokens / median;
     print(&format!(
         "time         {} for {} steps: {median:.2} s each ({:.2} to {:.2} in {} steps), {saving:.1} s for \
          each of {n_saved} checkpoints, without the disk",
         duration(total),
-        args.steps,
+        settings.total_steps,
         settled[0],
         settled[settled.len() - 1],
         settled.len()

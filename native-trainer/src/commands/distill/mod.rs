@@ -9,8 +9,6 @@ mod start;
 
 pub use args::{DistillArgs, InitChoice};
 
-use std::io::{self, Write};
-
 use anyhow::Context as _;
 use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::{Precision, write_model};
@@ -24,10 +22,10 @@ use start::Start;
 
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{self, ModelFolder, OutputFolder, shown, write_fingerprints};
+use crate::files::{self, ModelFolder, OutputFolder, shown, write_fingerprints, write_hashed};
 use crate::progress::{note, print};
 use crate::train::data::{Packing, read_rows};
-use crate::train::run::{Ending, Interrupt, LoopSettings, train};
+use crate::train::run::{Ending, Interrupt, train};
 use crate::train::run_folder::{RunFolder, Saved};
 
 pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
@@ -85,8 +83,12 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
             (shape, fit)
         }
     };
+    let levers = fit.chosen.levers;
+    let loop_settings = args.loop_settings();
     if let Some(n_steps) = args.probe {
-        return dry_run::probe(args, n_steps, (&models, &shape), &fit, settings, &rows, device);
+        let start = Start { args, models: &models, settings, levers, saved: None };
+        let distiller = start.distiller(&device.device)?;
+        return dry_run::probe(distiller, n_steps, &rows, loop_settings, &shape, &fit);
     }
 
     let mut record = json!({
@@ -108,20 +110,12 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     if labels != Labels::All {
         record["labels"] = json!(labels);
     }
-    let levers = fit.chosen.levers;
     let (run, saved) = match args.resume {
         true => resume(args, &record)?,
         false => (RunFolder::create(&args.out, &record, args.overwrite.force)?, None),
     };
     let start = Start { args, models: &models, settings, levers, saved };
     let state = start.state();
-    let loop_settings = LoopSettings {
-        total_steps: args.steps,
-        micro_batches: args.micro_batches,
-        rows: args.rows,
-        save_every: args.save_every,
-        stop_after: args.stop_after,
-    };
     let interrupt = Interrupt::listen()?;
     let (ending, distiller) = start.on_all(&devices, &rows, loop_settings, |distiller| {
         train(distiller, &rows, loop_settings, &run, state.n_tokens, &interrupt)
@@ -171,10 +165,9 @@ fn write_student(run: &RunFolder, student: &Student, teacher: &ModelFolder) -> a
     let out = OutputFolder::create(&run.student(), true)?;
     out.write("student_config.json", StudentConfig::of(student.plan()).to_json().as_bytes())?;
     write_fingerprints(&out, &teacher.fingerprint()?)?;
-    let write = |out: &mut dyn Write| {
-        write_model(student.model(), Precision::F32, out).map_err(io::Error::other)
-    };
-    out.write_with("model.safetensors", write)?;
+    write_hashed(&out, "model.safetensors", |out| {
+        write_model(student.model(), Precision::F32, out)
+    })?;
     teacher.describe_in(&out, student.model().config())?;
     out.commit().context("writing the student")?;
     print(&format!("student written to {}", run.student().display()));

@@ -65,7 +65,7 @@ impl Start<'_> {
                 // Ends the others, which would wait for its next step.
                 Ok((ending, distiller.without_peers()))
             });
-            // The replica that has failed by itself knows why; the others only that it has.
+            // Only the replica that failed reports the cause; the others report that it stopped.
             let of_others = others.into_iter().map(|other| {
                 other.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a replica has stopped")))
             });
@@ -80,7 +80,11 @@ impl Start<'_> {
         })
     }
 
-    fn distiller(&self, device: &Device) -> anyhow::Result<Distiller> {
+    /// The student on a device, with its teacher.
+    ///
+    /// # Errors
+    /// When weights or a checkpoint cannot be read.
+    pub(super) fn distiller(&self, device: &Device) -> anyhow::Result<Distiller> {
         let Self { args, models, settings, levers, saved } = self;
         let settings = settings.clone();
         let Some(saved) = saved else {
