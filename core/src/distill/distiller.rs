@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use thiserror::Error;
 
 use super::batch::{Batch, BatchTensors};
-use super::levers::Levers;
+use super::levers::{Levers, MixedPrecision};
 use super::loss::{LossTerms, LossWeights};
 use super::micro_batch::{Imitated, backward, forward};
 use super::moments::OptimizerStateError;
@@ -14,7 +14,7 @@ use super::part::Part;
 use super::peers::{PeerError, Peers};
 use super::pending::{self, PendingTerms};
 use super::report::StepReport;
-use super::settings::DistillSettings;
+use super::settings::{DistillSettings, Reduction};
 use super::teacher::{TeacherError, TeacherSource};
 use super::update::Updater;
 use crate::checkpoint::CheckpointError;
@@ -57,9 +57,12 @@ impl Distiller {
         Self { teacher, plan, updater, weights, alignment, levers }
     }
 
-    /// With other levers; the result is the same.
+    /// With other levers; the result is the same. Call it before an optimizer state is restored.
     #[must_use]
-    pub fn with_levers(self, levers: Levers) -> Self {
+    pub fn with_levers(mut self, levers: Levers) -> Self {
+        if levers.mixed_precision == MixedPrecision::F16 {
+            self.updater = self.updater.with_loss_scale();
+        }
         Self { levers, ..self }
     }
 
@@ -124,19 +127,41 @@ impl Distiller {
 
     /// One optimizer step over the gradients of some micro-batches.
     ///
-    /// Reads back from the device once, at the end, whatever the number of micro-batches.
+    /// Reads back from the device once, whatever the number of micro-batches. Where the gradient is not
+    /// finite in f16, the step is computed anew with a smaller loss scale.
     ///
     /// # Errors
     /// [`StepError`] when a layer of a streamed teacher cannot be read, and the student is unchanged, or
     /// when another replica has stopped.
     pub async fn step(&mut self, batches: &[Batch]) -> Result<StepReport, StepError> {
-        let mut gradients = self.updater.gradients();
+        self.step_if(batches, |_| true).await
+    }
+
+    /// As [`Distiller::step`], but the weights stay as they are unless the caller accepts the losses; the
+    /// step counts all the same.
+    ///
+    /// # Errors
+    /// As [`Distiller::step`].
+    pub async fn step_if(
+        &mut self,
+        batches: &[Batch],
+        mut accepts: impl FnMut(&StepReport) -> bool,
+    ) -> Result<StepReport, StepError> {
         let share = self.updater.share(batches);
-        let (student, weights, levers) = (self.updater.model(), &self.weights, &self.levers);
-        let pending = self.pass(&share, |imitated, part| {
-            backward(student, imitated, part, weights, levers, &mut gradients)
-        })?;
-        Ok(self.updater.finish(gradients, pending, batches).await?)
+        loop {
+            let mut gradients = self.updater.gradients();
+            let (student, weights, levers) = (self.updater.model(), &self.weights, &self.levers);
+            let scale = self.updater.loss_scale();
+            let pending = self.pass(&share, |imitated, part| {
+                backward(student, imitated, part, weights, scale, levers, &mut gradients)
+            })?;
+            if let Some(report) =
+                self.updater.finish(gradients, pending, batches, &mut accepts).await?
+            {
+                return Ok(report);
+            }
+            // In f16 the gradient overflowed; the loss scale is smaller now.
+        }
     }
 
     /// The loss of the student as it is now, without a step.
@@ -149,6 +174,18 @@ impl Distiller {
             forward(student, imitated, part, weights, levers)
         })?;
         Ok(pending::read_alone(&pending[0]).await)
+    }
+
+    /// The mean of the losses of some batches, without a step.
+    ///
+    /// # Errors
+    /// [`TeacherError`] as for [`Distiller::step`].
+    pub async fn measure_all(&self, batches: &[Batch]) -> Result<LossTerms, TeacherError> {
+        let mut terms = Vec::with_capacity(batches.len());
+        for batch in batches {
+            terms.push(self.measure(batch).await?);
+        }
+        Ok(pending::reduce(&terms, Reduction::Mean))
     }
 
     /// The terms of each micro-batch, from what `terms` gives for its parts.

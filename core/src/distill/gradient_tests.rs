@@ -10,7 +10,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
 use futures_lite::future::block_on;
 
-use super::levers::Levers;
+use super::levers::{Levers, MixedPrecision};
 use super::loss::{self, KlPositions, LossTerm, LossTerms, LossWeights};
 use super::micro_batch::{Imitated, backward, forward};
 use super::part::Part;
@@ -34,7 +34,7 @@ macro_rules! configs {
 }
 
 /// Every decoder among the fixtures, and one with norms of queries and keys.
-const CONFIGS: [(&str, &str); 17] = configs!(
+const CONFIGS: [(&str, &str); 18] = configs!(
     "gemma2",
     "gemma3",
     "gpt-neox",
@@ -48,6 +48,7 @@ const CONFIGS: [(&str, &str); 17] = configs!(
     "mistral",
     "mistral-listed",
     "olmo2",
+    "olmo3",
     "phi3",
     "phi3-long",
     "qwen2-windows",
@@ -144,6 +145,10 @@ struct Comparison<'a> {
     path: Vec<String>,
     expected: &'a GradientsParams,
     found: &'a mut Gradients,
+    /// Of the largest number of a tensor.
+    tolerance: f32,
+    /// The largest difference found.
+    largest: f32,
     n_compared: usize,
 }
 
@@ -165,9 +170,15 @@ impl ModuleVisitor for Comparison<'_> {
             (values(self.expected.get::<D>(param.id)), values(self.found.take(param)));
         let largest = expected.iter().fold(1e-6_f32, |largest, x| largest.max(x.abs()));
         for (expected, found) in expected.iter().zip(found) {
+            let found = found / SCALE as f32;
             let difference = (expected - found).abs() / largest;
+            self.largest = self.largest.max(difference);
             let path = self.path.join(".");
-            assert!(difference < 1e-3, "{}: {path}: {found} instead of {expected}", self.name);
+            assert!(
+                difference < self.tolerance,
+                "{}: {path}: {found} instead of {expected}",
+                self.name
+            );
         }
         self.n_compared += 1;
     }
@@ -185,13 +196,17 @@ fn whole(batch: &Batch, weights: &LossWeights) -> Part {
     Part::all(std::slice::from_ref(batch), weights, usize::MAX).remove(0)
 }
 
+/// What gradients are multiplied by.
+const SCALE: f64 = 64.0;
+
 fn found(models: &Models, batch: &Batch, levers: &Levers) -> (LossTerms, Gradients) {
     let mut gradients = Gradients::default();
     let tensors = batch.to_device(&Device::flex());
     let imitated = imitated(models, &tensors, levers);
     let part = whole(batch, &WEIGHTS);
     let part = (&part, &tensors);
-    let terms = backward(&models.student, Some(&imitated), part, &WEIGHTS, levers, &mut gradients);
+    let imitated = Some(&imitated);
+    let terms = backward(&models.student, imitated, part, &WEIGHTS, SCALE, levers, &mut gradients);
     (block_on(pending::read_alone(&terms)), gradients)
 }
 
@@ -216,6 +231,8 @@ fn gradients_are_those_of_the_graph_for_every_architecture_and_lever() {
                         path: Vec::new(),
                         expected: &expected,
                         found: &mut gradients,
+                        tolerance: 1e-3,
+                        largest: 0.0,
                         n_compared: 0,
                     };
                     models.student.visit(&mut comparison);
@@ -252,8 +269,36 @@ fn a_term_of_weight_0_is_not_computed() {
     let imitated = imitated(&models, &tensors, &levers);
     let part = whole(&batch, &weights);
     let part = (&part, &tensors);
-    let terms = backward(&models.student, Some(&imitated), part, &weights, &levers, &mut gradients);
+    let imitated = Some(&imitated);
+    let terms = backward(&models.student, imitated, part, &weights, 1.0, &levers, &mut gradients);
     let terms = block_on(pending::read_alone(&terms));
     assert_eq!((terms.cross_entropy, terms.kl), (None, None));
     assert!(LossTerm::Alignment.value(&terms).is_some());
+}
+
+#[test]
+fn half_precision_gives_the_same_gradients_up_to_its_rounding() {
+    let models = models(&qwen3(true));
+    let batch = batch(models.student.config().vocab);
+    let on_graph = models.student.clone().map(&mut OntoGraph);
+    let loss = loss_on_graph(&models, &on_graph, &batch);
+    let expected = GradientsParams::from_grads(loss.backward(), &on_graph);
+    for (mixed_precision, [least, most]) in
+        [(MixedPrecision::F16, [1e-5, 1e-2]), (MixedPrecision::Bf16, [1e-4, 6e-2])]
+    {
+        let levers = Levers { mixed_precision, ..Levers::default() };
+        let (_, mut gradients) = found(&models, &batch, &levers);
+        let mut comparison = Comparison {
+            name: "qwen3",
+            path: Vec::new(),
+            expected: &expected,
+            found: &mut gradients,
+            tolerance: most,
+            largest: 0.0,
+            n_compared: 0,
+        };
+        models.student.visit(&mut comparison);
+        // That of f32 would be none.
+        assert!(comparison.largest > least, "{mixed_precision:?}: {}", comparison.largest);
+    }
 }

@@ -11,6 +11,7 @@
 use burn::tensor::activation::{log_softmax, softmax};
 use burn::tensor::{Int, Tensor, TensorData};
 
+use super::levers::Levers;
 use super::loss::{KlPositions, LossWeights};
 use super::part::Counts;
 use crate::model::LanguageModel;
@@ -33,18 +34,19 @@ pub(super) fn head_losses(
     teacher: Option<(&LanguageModel, &Tensor<2>)>,
     rows: &HeadRows,
     weights: &LossWeights,
-    chunk: usize,
+    levers: &Levers,
     mut backward: impl FnMut(&Tensor<2>, Tensor<2>),
 ) -> [Tensor<1>; 2] {
     let [n_rows, _] = states.dims();
+    let (chunk, dtype) = (levers.head_chunk.max(1), levers.mixed_precision.dtype());
     let mut sums = [(); 2].map(|()| Tensor::zeros([1], &states.device()));
-    for start in (0..n_rows).step_by(chunk.max(1)) {
-        let len = chunk.max(1).min(n_rows - start);
+    for start in (0..n_rows).step_by(chunk) {
+        let len = chunk.min(n_rows - start);
         let own = states.clone().narrow(0, start, len);
-        let teacher =
-            teacher.map(|(model, states)| model.logits(states.clone().narrow(0, start, len)));
+        let teacher = teacher
+            .map(|(model, states)| model.head_logits(&states.clone().narrow(0, start, len), dtype));
         let of_rows = &rows.rows[start..start + len];
-        let logits = student.head_logits(&own);
+        let logits = student.head_logits(&own, dtype);
         let capped = student.config().logit_softcap.map(|cap| (cap, logits.clone()));
         let [cross_entropy, kl, of_logits] = losses(logits, teacher, of_rows, rows, weights);
         let of_logits = match capped {

@@ -135,6 +135,17 @@ impl LossWeights {
     pub fn terms(&self) -> impl Iterator<Item = LossTerm> {
         LossTerm::ALL.into_iter().filter(|term| term.weight(self) != 0.0)
     }
+
+    /// The weights of a loss that is `factor` times as large.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        Self {
+            cross_entropy: self.cross_entropy * factor,
+            kl: self.kl * factor,
+            alignment: self.alignment * factor,
+            ..self
+        }
+    }
 }
 
 impl Default for LossWeights {

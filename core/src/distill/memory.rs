@@ -3,7 +3,7 @@
 //! Counted from sizes alone, buffer by buffer, so that what cannot fit is refused before anything is
 //! allocated, and [`Levers`] can be chosen.
 
-use super::{Levers, Part};
+use super::{Levers, MixedPrecision, Part};
 use crate::architecture::{MlpKind, QueryKeyNorm};
 use crate::config::ModelConfig;
 
@@ -89,6 +89,16 @@ impl StepMemory {
         };
         // The gradient of the head by one chunk, beside the sum so far.
         let of_chunk = (student.vocab * student.d_model) as u64 * u64::from(shape.composes);
+        // Both operands of the largest product and its result, rounded to half as many bytes.
+        let is_half = u64::from(levers.mixed_precision != MixedPrecision::Off);
+        let inner = student.d_ff as u64;
+        let of_layer = is_half
+            * (n_tokens
+                .saturating_mul(2 * inner + of_student.width)
+                .saturating_add(inner * of_student.width))
+            / 2;
+        let vocab = student.vocab as u64;
+        let of_head = is_half * (vocab.saturating_mul(n_rows + of_student.width)) / 2;
         let bytes = |n_numbers: u64| n_numbers.saturating_mul(size_of::<f32>() as u64);
         Self {
             weights: bytes(of_student.params),
@@ -97,10 +107,10 @@ impl StepMemory {
             optimizer_on_host: levers.optimizer_on_host,
             teacher: bytes(shape.teacher.map_or(0, |teacher| resident_params(teacher, levers))),
             states: bytes(n_tokens.saturating_mul(states)),
-            activations: bytes(n_tokens.saturating_mul(kept)),
+            activations: bytes(n_tokens.saturating_mul(kept).saturating_add(of_layer)),
             attention: bytes(n_tokens.saturating_mul(scores)),
             logits: bytes(
-                n_rows.saturating_mul(n_logits * student.vocab as u64).saturating_add(of_chunk),
+                n_rows.saturating_mul(n_logits * vocab).saturating_add(of_chunk + of_head),
             ),
         }
     }
@@ -234,6 +244,7 @@ mod tests {
         optimizer_on_host: false,
         sequences_per_part: 4,
         parts_per_pass: 4,
+        mixed_precision: MixedPrecision::Off,
     };
 
     #[test]

@@ -24,17 +24,18 @@ pub(super) struct Imitated<'a> {
 /// Each term that is on, with its parts.
 type Parts = Vec<(LossTerm, Vec<Tensor<1>>)>;
 
-/// Adds the gradients of a micro-batch; returns its loss terms.
+/// Adds the gradients of a micro-batch, times `scale`; returns its loss terms.
 pub(super) fn backward(
     student: &LanguageModel,
     imitated: Option<&Imitated<'_>>,
     (part, tensors): (&Part, &BatchTensors),
     weights: &LossWeights,
+    scale: f64,
     levers: &Levers,
     gradients: &mut Gradients,
 ) -> PendingTerms {
-    let pass =
-        Pass::new(student.config(), tensors.tokens.dims(), &tensors.mask, levers.query_block);
+    let of_gradients = weights.times(scale);
+    let pass = pass(student, tensors, levers);
 
     // Forward, keeping the input of each layer, and with the lever off all that it needs to go back.
     let (mut inputs, mut kept) = (Vec::new(), Vec::new());
@@ -51,14 +52,14 @@ pub(super) fn backward(
 
     let mut parts = Parts::new();
     let mut of_states = Vec::new();
-    head(student, &states, imitated, part, (weights, levers), &mut parts, |own, of| {
-        of_states.push(student.head_backward(own, of, gradients));
+    head(student, &states, imitated, part, (&of_gradients, levers), &mut parts, |own, of| {
+        of_states.push(student.head_backward(own, of, pass.dtype, gradients));
     });
     let mut gradient = match of_states.is_empty() {
         true => states.zeros_like(),
         false => Tensor::cat(of_states, 0),
     };
-    let aligning = Aligning::new(weights, imitated, part);
+    let aligning = Aligning::new(&of_gradients, imitated, part);
     let mut distances = Vec::new();
     gradient = aligning.add(student.n_layers(), &states, gradient, &mut distances);
     gradient = student.normalize_backward(&x, gradient, gradients);
@@ -84,8 +85,7 @@ pub(super) fn forward(
     weights: &LossWeights,
     levers: &Levers,
 ) -> PendingTerms {
-    let pass =
-        Pass::new(student.config(), tensors.tokens.dims(), &tensors.mask, levers.query_block);
+    let pass = pass(student, tensors, levers);
     let aligning = Aligning::new(weights, imitated, part);
     let mut distances = Vec::new();
     let mut align = |state: usize, x: &Tensor<2>| {
@@ -102,6 +102,11 @@ pub(super) fn forward(
     let options = (weights, levers);
     head(student, &states, imitated, part, options, &mut parts, |_, _| ());
     weigh(parts, distances, weights)
+}
+
+fn pass(student: &LanguageModel, tensors: &BatchTensors, levers: &Levers) -> Pass {
+    let dtype = levers.mixed_precision.dtype();
+    Pass::new(student.config(), tensors.tokens.dims(), &tensors.mask, levers.query_block, dtype)
 }
 
 /// All terms; `distances` are those of alignment, by number of the pair.
@@ -136,7 +141,7 @@ fn head(
     let teacher = imitated.filter(|_| with(LossTerm::Kl));
     let teacher = teacher.map(|imitated| (imitated.head, &imitated.states.last));
     let [cross_entropy, kl] =
-        head_losses(student, states, teacher, &rows, weights, levers.head_chunk, backward);
+        head_losses(student, states, teacher, &rows, weights, levers, backward);
     if with(LossTerm::CrossEntropy) {
         let mean = cross_entropy / rows.n_labels.max(1) as f64;
         parts.push((LossTerm::CrossEntropy, vec![mean]));

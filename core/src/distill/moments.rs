@@ -58,21 +58,30 @@ impl Moments {
     pub(super) fn write(
         &self,
         model: &LanguageModel,
+        loss_scale: Option<[f32; 2]>,
         out: &mut dyn Write,
     ) -> Result<(), CheckpointError> {
         let mut collect =
             Collect { path: Vec::new(), moments: &self.of_gradients, found: Vec::new() };
         model.visit(&mut collect);
+        collect.found.extend(loss_scale.map(|numbers| OutputTensor {
+            name: LOSS_SCALE.to_owned(),
+            dtype: Precision::F32.dtype(),
+            shape: vec![numbers.len()],
+            write: Box::new(move |out| Precision::F32.write(LOSS_SCALE, &numbers, out)),
+        }));
         write_tensors(collect.found, None, out)
     }
 
+    /// Returns the loss scale, where the state has one.
+    ///
     /// # Errors
     /// [`OptimizerStateError`] for bytes that are not the optimizer state of such a model.
     pub(super) fn restore(
         &mut self,
         model: &LanguageModel,
         bytes: &[u8],
-    ) -> Result<(), OptimizerStateError> {
+    ) -> Result<Option<[f32; 2]>, OptimizerStateError> {
         let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
         let mut restore = Restore {
             path: Vec::new(),
@@ -86,12 +95,18 @@ impl Moments {
         if let Some(error) = restore.error {
             return Err(error);
         }
-        if restore.n_found != file.len() {
-            let other = file.len() - restore.n_found;
+        let loss_scale = file.tensor(LOSS_SCALE).ok();
+        let n_expected = restore.n_found + usize::from(loss_scale.is_some());
+        if n_expected != file.len() {
+            let other = file.len() - n_expected;
             return Err(unreadable(format!("{other} of its tensors belong to another model")));
         }
+        let loss_scale = loss_scale.map(|view| match f32s(view.data()).collect::<Vec<_>>()[..] {
+            [value, n_steps] if value.is_finite() && value >= 1.0 => Ok([value, n_steps]),
+            ref found => Err(unreadable(format!("{LOSS_SCALE} is {found:?}"))),
+        });
         self.of_gradients = restore.moments;
-        Ok(())
+        loss_scale.transpose()
     }
 }
 
@@ -107,6 +122,13 @@ pub(super) fn moved<const D: usize>(x: Tensor<D>, device: &Device) -> Tensor<D> 
 
 fn unreadable(error: impl ToString) -> OptimizerStateError {
     OptimizerStateError(error.to_string())
+}
+
+/// Its tensor, beside those of moments.
+const LOSS_SCALE: &str = "loss_scale";
+
+fn f32s(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes))
 }
 
 /// The names of a parameter's moments.
@@ -175,9 +197,7 @@ impl ModuleVisitor for Restore<'_> {
                 self.error.get_or_insert(OptimizerStateError(message));
                 continue;
             }
-            let values =
-                view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
-            let data = TensorData::new(values.collect::<Vec<f32>>(), param.dims());
+            let data = TensorData::new(f32s(view.data()).collect::<Vec<f32>>(), param.dims());
             let device = self.device.clone().unwrap_or_else(|| param.val().device());
             moments.register(param.id, Tensor::<D>::from_data(data, &device));
             self.n_found += 1;

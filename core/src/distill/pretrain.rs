@@ -45,10 +45,11 @@ impl Pretrainer {
         for part in &Part::all(batches, &weights, levers.sequences_per_part) {
             let model = self.updater.model();
             let part = (part, &part.batch.to_device(&model.device()));
-            pending.push(backward(model, None, part, &weights, &levers, &mut gradients));
+            pending.push(backward(model, None, part, &weights, 1.0, &levers, &mut gradients));
         }
-        let report = self.updater.finish(gradients, pending, batches).await;
-        report.expect("a single replica waits for no other")
+        let report = self.updater.finish(gradients, pending, batches, &mut |_| true).await;
+        let report = report.expect("a single replica waits for no other");
+        report.expect("in f32 every step is taken")
     }
 }
 

@@ -15,10 +15,12 @@ pub struct StepReport {
     pub learning_rate: f64,
     /// Tokens seen in this step, without padding.
     pub n_tokens: usize,
+    /// Whether the weights were changed; never by a loss or gradient that is not finite.
+    pub is_taken: bool,
 }
 
 impl StepReport {
-    /// Whether the weights can still be trusted after this step.
+    /// Whether loss and gradient are finite.
     pub fn is_finite(&self) -> bool {
         self.terms.total.is_finite() && self.grad_norm.is_finite()
     }

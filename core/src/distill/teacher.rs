@@ -82,8 +82,9 @@ impl TeacherSource {
         let (model, n_layers) = (&self.model, self.config.n_layers());
         let is_aligned = |state: usize| aligned.contains(&state);
         let begin = |tensors: &BatchTensors| {
-            let pass =
-                Pass::new(&self.config, tensors.tokens.dims(), &tensors.mask, levers.query_block);
+            let dims = tensors.tokens.dims();
+            let dtype = levers.mixed_precision.dtype();
+            let pass = Pass::new(&self.config, dims, &tensors.mask, levers.query_block, dtype);
             (pass, model.embed_rows(&tensors.tokens), vec![None; n_layers + 1])
         };
         let mut walks: Vec<(Pass, Tensor<2>, Vec<Option<Tensor<2>>>)> =

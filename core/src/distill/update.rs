@@ -7,6 +7,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor};
 
 use super::batch::Batch;
+use super::loss_scale::LossScale;
 use super::moments::{Moments, OptimizerStateError, moved};
 use super::peers::{PeerError, Peers, sum_gradients};
 use super::pending::{self, PendingTerms};
@@ -30,6 +31,8 @@ pub(crate) struct Updater {
     step: usize,
     /// The other replicas, if there are any.
     peers: Option<Box<dyn Peers>>,
+    /// What losses are multiplied by, where gradients are f16 on their way.
+    loss_scale: Option<LossScale>,
 }
 
 impl Updater {
@@ -48,7 +51,7 @@ impl Updater {
         });
         let moments = Moments::default();
         let model = Some(model);
-        Self { model, moments, frozen, undecayed, settings, step, peers: None }
+        Self { model, moments, frozen, undecayed, settings, step, peers: None, loss_scale: None }
     }
 
     pub(crate) fn model(&self) -> &LanguageModel {
@@ -80,7 +83,9 @@ impl Updater {
     }
 
     /// Ends a step over these micro-batches, of which those of this replica are `pending`: the weights
-    /// change by their gradients, and what is pending is read back from the device, all at once.
+    /// change by their gradients unless these are not finite or the report is not accepted. What is
+    /// pending is read back from the device before, all at once. `None` where the gradient overflowed by
+    /// the loss scale, which is smaller then; nothing has changed.
     ///
     /// # Errors
     /// [`PeerError`] when another replica has stopped.
@@ -89,38 +94,62 @@ impl Updater {
         mut gradients: Gradients,
         pending: Vec<PendingTerms>,
         batches: &[Batch],
-    ) -> Result<StepReport, PeerError> {
+        accepts: &mut dyn FnMut(&StepReport) -> bool,
+    ) -> Result<Option<StepReport>, PeerError> {
         if let (Some(peers), Some(model)) = (&mut self.peers, &self.model) {
             sum_gradients(model, &mut gradients, peers.as_mut())?;
         }
         let learning_rate = self.settings.schedule.at(self.step);
-        let grad_norm = self.apply(gradients, learning_rate, batches.len());
+        let factor = match self.settings.reduction {
+            Reduction::Mean => 1.0 / batches.len().max(1) as f64,
+            Reduction::Sum => 1.0,
+        } / self.loss_scale();
+        let norm = self.norm(&mut gradients) * factor;
         let n_tokens = batches.iter().map(Batch::n_tokens).sum();
         let peers = self.peers.as_deref_mut();
         let (micro_batches, grad_norm) =
-            pending::read(pending, grad_norm, peers, batches.len()).await?;
+            pending::read(pending, norm.clone(), peers, batches.len()).await?;
+        if let Some(scale) = &mut self.loss_scale {
+            if grad_norm.is_finite() {
+                scale.keep();
+            } else if scale.lower() {
+                return Ok(None);
+            }
+        }
         let terms = pending::reduce(&micro_batches, self.settings.reduction);
-        Ok(StepReport { terms, micro_batches, grad_norm, learning_rate, n_tokens })
+        let mut report = StepReport {
+            terms,
+            micro_batches,
+            grad_norm,
+            learning_rate,
+            n_tokens,
+            is_taken: false,
+        };
+        report.is_taken = report.is_finite() && accepts(&report);
+        self.step += 1;
+        if report.is_taken {
+            self.apply(gradients, &norm, factor, learning_rate);
+        }
+        Ok(Some(report))
     }
 
-    /// Changes the weights. Returns the global norm of the reduced gradient before clipping, `[1]`,
-    /// still on the device.
+    /// The global norm of gradients, `[1]`, on the device.
+    fn norm(&self, gradients: &mut Gradients) -> Tensor<1> {
+        let mut squares = SumOfSquares { gradients, sum: None };
+        self.model().visit(&mut squares);
+        squares.sum.unwrap_or_else(|| Tensor::zeros([1], &self.model().device())).sqrt()
+    }
+
+    /// Changes the weights by gradients that are multiplied by `factor`; `norm` is what their norm is
+    /// then, before clipping.
     fn apply(
         &mut self,
         mut gradients: Gradients,
+        norm: &Tensor<1>,
+        factor: f64,
         learning_rate: f64,
-        n_micro_batches: usize,
-    ) -> Tensor<1> {
-        let scale = match self.settings.reduction {
-            Reduction::Mean => 1.0 / n_micro_batches.max(1) as f64,
-            Reduction::Sum => 1.0,
-        };
-        let mut squares = SumOfSquares { gradients: &mut gradients, sum: None };
-        self.model().visit(&mut squares);
-        let none = || Tensor::zeros([1], &self.model().device());
-        let norm = squares.sum.unwrap_or_else(none).sqrt() * scale;
+    ) {
         let clip = (norm.clone() + NORM_FLOOR).recip() * self.settings.clip;
-        self.step += 1;
         let settings = &self.settings;
         let correction = |beta: f32| 1.0 - f64::from(beta).powi(self.step as i32);
         let mut update = Update {
@@ -133,14 +162,13 @@ impl Updater {
                 gradient_scale: 1.0,
                 corrections: [settings.beta_1, settings.beta_2].map(|b| correction(b) as f32),
             },
-            factor: clip.clamp_max(1.0) * scale,
+            factor: clip.clamp_max(1.0) * factor,
             gradients: &mut gradients,
             moments: &mut self.moments,
             undecayed: &self.undecayed,
         };
         // The only owner of its tensors gives them up to be changed in place.
         self.model = self.model.take().map(|model| model.map(&mut update));
-        norm
     }
 
     /// Writes the moments of every parameter as safetensors, to resume from, one of them in memory at a
@@ -150,7 +178,7 @@ impl Updater {
     /// [`CheckpointError::NotFinite`] names a moment that is not finite; [`CheckpointError::Output`] if
     /// `out` cannot be written.
     pub(crate) fn write_optimizer_state(&self, out: &mut dyn Write) -> Result<(), CheckpointError> {
-        self.moments.write(self.model(), out)
+        self.moments.write(self.model(), self.loss_scale.map(LossScale::to_numbers), out)
     }
 
     /// # Errors
@@ -160,8 +188,22 @@ impl Updater {
         bytes: &[u8],
     ) -> Result<Self, OptimizerStateError> {
         let model = self.model.as_ref().expect("no step is being taken");
-        self.moments.restore(model, bytes)?;
+        let scale = self.moments.restore(model, bytes)?;
+        if let (Some(own), Some(numbers)) = (&mut self.loss_scale, scale) {
+            *own = LossScale::from_numbers(numbers);
+        }
         Ok(self)
+    }
+
+    /// What losses are multiplied by before their gradients are taken.
+    pub(super) fn loss_scale(&self) -> f64 {
+        self.loss_scale.map_or(1.0, |scale| scale.value())
+    }
+
+    /// Scales losses for gradients that are f16 on their way.
+    pub(super) fn with_loss_scale(mut self) -> Self {
+        self.loss_scale = Some(LossScale::default());
+        self
     }
 
     /// Takes steps together with other replicas.

@@ -5,12 +5,11 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 
 use super::super::attention::{Attention, softcap};
-use super::super::linear::linear;
 use super::super::mask::AttentionMask;
 use super::super::norm::Norm;
 use super::super::numbers::{change, numbers, numbers_of};
 use super::super::rope::RotaryTable;
-use super::ops::{add, linear_backward, norm, norm_backward, rotate};
+use super::ops::{add, linear, linear_backward, norm, norm_backward, product, rotate};
 use super::{Gradients, Pass};
 
 /// What [`Attention::backward`] needs.
@@ -43,11 +42,11 @@ impl Attention {
         positions: Positions<'_>,
     ) -> (Tensor<2>, KeptAttention) {
         let [query, key, value] =
-            [&self.query, &self.key, &self.value].map(|layer| linear(layer, x.clone()));
+            [&self.query, &self.key, &self.value].map(|layer| linear(layer, x.clone(), pass.dtype));
         let (query, query_before) = self.prepared(query, self.query_norm.as_ref(), pass, positions);
         let (key, key_before) = self.prepared(key, self.key_norm.as_ref(), pass, positions);
         let mixed = self.attend(&query, &key, &value, pass, positions.mask);
-        let y = linear(&self.output, mixed.clone());
+        let y = linear(&self.output, mixed.clone(), pass.dtype);
         let unnormalized = [query_before, key_before];
         (y, KeptAttention { x, unnormalized, query, key, value, mixed })
     }
@@ -90,7 +89,7 @@ impl Attention {
     ) -> Tensor<2> {
         let KeptAttention { x, unnormalized: [query_before, key_before], query, key, value, mixed } =
             kept;
-        let of_mixed = linear_backward(&self.output, &mixed, gradient, gradients);
+        let of_mixed = linear_backward(&self.output, &mixed, gradient, pass.dtype, gradients);
         drop(mixed);
         let [of_query, of_key, of_value] =
             self.attend_backward([&query, &key, &value], of_mixed, pass, positions.mask);
@@ -111,9 +110,9 @@ impl Attention {
         };
         let of_query = before(of_query, self.query_norm.as_ref(), query_before);
         let of_key = before(of_key, self.key_norm.as_ref(), key_before);
-        let by_query = linear_backward(&self.query, &x, &of_query, gradients);
-        let by_key = linear_backward(&self.key, &x, &of_key, gradients);
-        let by_value = linear_backward(&self.value, &x, &of_value, gradients);
+        let by_query = linear_backward(&self.query, &x, &of_query, pass.dtype, gradients);
+        let by_key = linear_backward(&self.key, &x, &of_key, pass.dtype, gradients);
+        let by_value = linear_backward(&self.value, &x, &of_value, pass.dtype, gradients);
         add(add(by_query, &by_key), &by_value)
     }
 
@@ -159,9 +158,11 @@ impl Attention {
         let (key, value) = (self.grouped(key, pass, all), self.grouped(value, pass, all));
         let blocks = self.blocks(pass, mask).into_iter().map(|[start, len, n_keys]| {
             let query = self.grouped(query, pass, [start, len]);
-            let scores = query.matmul(key.clone().narrow(2, 0, n_keys).transpose());
+            let keys = key.clone().narrow(2, 0, n_keys);
+            let scores = product(query, keys.transpose(), pass.dtype);
             let weights = self.weights(scores, [start, len], mask);
-            self.ungrouped(weights.matmul(value.clone().narrow(2, 0, n_keys)), pass, len)
+            let values = value.clone().narrow(2, 0, n_keys);
+            self.ungrouped(product(weights, values, pass.dtype), pass, len)
         });
         let mixed = Tensor::cat(blocks.collect(), 1);
         let width = self.n_heads * self.d_head;
@@ -185,14 +186,15 @@ impl Attention {
             let of_mixed = self.grouped(&of_mixed, pass, [start, len]);
             let keys = key.clone().narrow(2, 0, n_keys);
             let values = value.clone().narrow(2, 0, n_keys);
-            let scores = query.clone().matmul(keys.clone().transpose());
+            let scores = product(query.clone(), keys.clone().transpose(), pass.dtype);
             let kept = self.softcap.is_some().then(|| scores.clone());
             let weights = self.weights(scores, [start, len], mask);
-            let of_value = weights.clone().transpose().matmul(of_mixed.clone());
-            let of_weights = of_mixed.matmul(values.transpose());
+            let of_value = product(weights.clone().transpose(), of_mixed.clone(), pass.dtype);
+            let of_weights = product(of_mixed, values.transpose(), pass.dtype);
             let of_scores = self.weights_backward(weights, kept, of_weights);
-            of_query.push(self.ungrouped(of_scores.clone().matmul(keys), pass, len));
-            let of_key = of_scores.transpose().matmul(query);
+            let by_keys = product(of_scores.clone(), keys, pass.dtype);
+            of_query.push(self.ungrouped(by_keys, pass, len));
+            let of_key = product(of_scores.transpose(), query, pass.dtype);
             sums = Some(match sums {
                 None => [of_key, of_value],
                 Some([key_sum, value_sum]) => {

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use burn::module::{Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
-use super::ops::{add, add_product};
+use super::ops::{add, add_product, product};
 
 /// The gradients of a model's parameters, on its device.
 #[derive(Default)]
@@ -43,16 +43,23 @@ impl Gradients {
     }
 
     /// Adds `xᵀ · y` to the gradient of a parameter, unless it is frozen: into the sum itself where its
-    /// numbers are found, so that no product as large as the parameter exists beside it.
+    /// numbers are found, so that no product as large as the parameter exists beside it. The product is
+    /// one of numbers in `dtype`.
     ///
     /// Shapes: `x` is `[rows, n]` and `y` `[rows, m]` for a parameter of `[n, m]`.
-    pub(crate) fn add_product(&mut self, param: &Param<Tensor<2>>, x: &Tensor<2>, y: &Tensor<2>) {
+    pub(crate) fn add_product(
+        &mut self,
+        param: &Param<Tensor<2>>,
+        x: &Tensor<2>,
+        y: &Tensor<2>,
+        dtype: DType,
+    ) {
         if !self.wants(param) {
             return;
         }
         let sum = match self.sums.remove::<2>(param.id) {
-            Some(sum) => add_product(sum, x, y),
-            None => x.clone().transpose().matmul(y.clone()),
+            Some(sum) => add_product(sum, x, y, dtype),
+            None => product(x.clone().transpose(), y.clone(), dtype),
         };
         self.sums.register(param.id, sum);
     }

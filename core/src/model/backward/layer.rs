@@ -38,7 +38,7 @@ impl DecoderLayer {
         let between = normalize(self.attention_sum_norm.as_ref(), &attention_sum);
         let mlp_input = if self.parallel { &x } else { &between };
         let (fed_before, mlp) =
-            self.mlp.forward_keeping(normalize(self.mlp_norm.as_ref(), mlp_input));
+            self.mlp.forward_keeping(normalize(self.mlp_norm.as_ref(), mlp_input), pass.dtype);
         let fed = normalize(self.mlp_post_norm.as_ref(), &fed_before);
         let mlp_sum = add(fed, &between);
         let y = normalize(self.mlp_sum_norm.as_ref(), &mlp_sum);
@@ -69,7 +69,7 @@ impl DecoderLayer {
         let of_sum = normalize_backward(self.mlp_sum_norm.as_ref(), mlp_sum, gradient, gradients);
         let of_fed =
             normalize_backward(self.mlp_post_norm.as_ref(), fed, of_sum.clone(), gradients);
-        let of_normalized = self.mlp.backward(mlp, &of_fed, gradients);
+        let of_normalized = self.mlp.backward(mlp, &of_fed, pass.dtype, gradients);
         drop(of_fed);
         let by_mlp =
             normalize_backward(self.mlp_norm.as_ref(), mlp_input, of_normalized, gradients);

@@ -25,8 +25,9 @@ pub(crate) use gradients::Gradients;
 pub(crate) use layer::KeptLayer;
 pub(crate) use step::{AdamW, HeadRow, adamw, cosine_distance, head_loss, sum_of_squares};
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 
+use super::attention::softcap;
 use super::mask::AttentionMask;
 use super::{Context, LanguageModel};
 use crate::config::ModelConfig;
@@ -40,6 +41,8 @@ pub(crate) struct Pass {
     pub(crate) seq: usize,
     /// Queries that are computed together: their scores are `[batch, heads, queries, seq]`.
     pub(crate) query_block: usize,
+    /// Of the numbers that products of matrices read; all others are f32.
+    pub(crate) dtype: DType,
 }
 
 impl Pass {
@@ -49,9 +52,10 @@ impl Pass {
         [batch, seq]: [usize; 2],
         mask: &AttentionMask,
         query_block: usize,
+        dtype: DType,
     ) -> Self {
         let context = Context::new(config, seq, mask, &mask.bias().device());
-        Self { context, batch, seq, query_block: query_block.max(1) }
+        Self { context, batch, seq, query_block: query_block.max(1), dtype }
     }
 }
 
@@ -91,9 +95,10 @@ impl LanguageModel {
     ///
     /// # Panics
     /// For a masked language model, whose head is more than a matrix.
-    pub(crate) fn head_logits(&self, states: &Tensor<2>) -> Tensor<2> {
+    pub(crate) fn head_logits(&self, states: &Tensor<2>, dtype: DType) -> Tensor<2> {
         assert!(self.transform.is_none(), "masked language models are not distilled");
-        self.logits(states.clone())
+        let logits = ops::product(states.clone(), self.head_weight().transpose(), dtype);
+        softcap(self.config.logit_softcap, logits)
     }
 
     /// Adds the gradient of the head's matrix; returns that of the states. `gradient` is that of the
@@ -102,13 +107,14 @@ impl LanguageModel {
         &self,
         states: &Tensor<2>,
         gradient: Tensor<2>,
+        dtype: DType,
         gradients: &mut Gradients,
     ) -> Tensor<2> {
         let param = match &self.head {
             Some(head) => &head.weight,
             None => &self.embedding.tokens.weight,
         };
-        gradients.add_product(param, &gradient, states);
-        gradient.matmul(param.val())
+        gradients.add_product(param, &gradient, states, dtype);
+        ops::product(gradient, param.val(), dtype)
     }
 }

@@ -4,8 +4,9 @@
 use boomerang_kernels::train as kernels;
 use burn::module::Param;
 use burn::nn::Linear;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 
+use super::super::linear::linear as exact_linear;
 use super::super::norm::Norm;
 use super::super::numbers::{change, numbers, numbers_of};
 use super::super::rope::RotaryTable;
@@ -19,9 +20,20 @@ pub(crate) fn add<const D: usize>(x: Tensor<D>, y: &Tensor<D>) -> Tensor<D> {
     change(x, |x| kernels::add(x, &other)).unwrap_or_else(|x| x + y.clone())
 }
 
+/// `a · b` of numbers rounded to `dtype`, in f32. Shapes: `[.., n, m]` and `[.., m, k]`
+pub(crate) fn product<const D: usize>(a: Tensor<D>, b: Tensor<D>, dtype: DType) -> Tensor<D> {
+    if dtype == DType::F32 {
+        return a.matmul(b);
+    }
+    a.cast(dtype).matmul(b.cast(dtype)).cast(DType::F32)
+}
+
 /// `sum + xᵀ · y`. Shapes: `[n, m]`, `[rows, n]` and `[rows, m]`.
-pub(super) fn add_product(sum: Tensor<2>, x: &Tensor<2>, y: &Tensor<2>) -> Tensor<2> {
-    let product = || x.clone().transpose().matmul(y.clone());
+pub(super) fn add_product(sum: Tensor<2>, x: &Tensor<2>, y: &Tensor<2>, dtype: DType) -> Tensor<2> {
+    let product = || product(x.clone().transpose(), y.clone(), dtype);
+    if dtype != DType::F32 {
+        return add(sum, &product());
+    }
     let (Some(of_x), Some(of_y)) = (numbers(x), numbers(y)) else { return sum + product() };
     let (shape, mut is_added) = (sum.dims(), false);
     let sum = change(sum, |sum| {
@@ -33,18 +45,31 @@ pub(super) fn add_product(sum: Tensor<2>, x: &Tensor<2>, y: &Tensor<2>) -> Tenso
     }
 }
 
+/// The linear map of rows. Shapes: `[rows, d_input]` -> `[rows, d_output]`
+pub(super) fn linear(layer: &Linear, x: Tensor<2>, dtype: DType) -> Tensor<2> {
+    if dtype == DType::F32 {
+        return exact_linear(layer, x);
+    }
+    let y = product(x, layer.weight.val(), dtype);
+    match &layer.bias {
+        Some(bias) => y + bias.val().unsqueeze(),
+        None => y,
+    }
+}
+
 /// The gradient with respect to `x`. Shapes: `x` is `[rows, d_input]`, `gradient` `[rows, d_output]`.
 pub(super) fn linear_backward(
     layer: &Linear,
     x: &Tensor<2>,
     gradient: &Tensor<2>,
+    dtype: DType,
     gradients: &mut Gradients,
 ) -> Tensor<2> {
-    gradients.add_product(&layer.weight, x, gradient);
+    gradients.add_product(&layer.weight, x, gradient, dtype);
     if let Some(bias) = &layer.bias {
         gradients.add(bias, || gradient.clone().sum_dim(0).squeeze_dim(0));
     }
-    gradient.clone().matmul(layer.weight.val().transpose())
+    product(gradient.clone(), layer.weight.val().transpose(), dtype)
 }
 
 /// Shapes: `[rows, size]` in and out.
