@@ -14,17 +14,23 @@ mod gradient_tests;
 mod head;
 mod levers;
 pub mod loss;
+#[cfg(feature = "distill")]
+mod loss_scale;
 mod memory;
 #[cfg(feature = "distill")]
 mod micro_batch;
+#[cfg(all(feature = "distill", feature = "flex"))]
+mod mixed_tests;
 #[cfg(feature = "distill")]
 mod moments;
+mod order;
 #[cfg(feature = "distill")]
 mod part;
 #[cfg(feature = "distill")]
 mod peers;
 #[cfg(feature = "distill")]
 mod pending;
+mod prepared;
 #[cfg(feature = "distill")]
 mod pretrain;
 mod report;
@@ -43,17 +49,18 @@ mod update;
 pub use batch::{Batch, BatchTensors, Labels, Layout, Row};
 #[cfg(feature = "distill")]
 pub use distiller::{Distiller, StepError};
-pub use levers::Levers;
+pub use levers::{Levers, MixedPrecision};
 pub use loss::LossTerms;
 pub use memory::{Buffer, StepMemory, StepShape, step_flops};
 #[cfg(feature = "distill")]
 pub use moments::OptimizerStateError;
 #[cfg(feature = "distill")]
 pub use peers::{PeerError, Peers};
+pub use prepared::{PreparedRows, RowShape, Shard, TokenWidth};
 #[cfg(feature = "distill")]
 pub use pretrain::{Initialization, Pretrainer};
 pub use report::StepReport;
-pub use rows::Rows;
+pub use rows::{RowError, RowSource, Rows};
 pub use schedule::{Decay, Schedule};
 pub use settings::{DecayRule, DistillSettings, Part, Reduction, UpdateSettings};
 #[cfg(feature = "distill")]

@@ -31,6 +31,8 @@ pub struct TooShort {
     pub needed: usize,
 }
 
+const IN_MEMORY: &str = "rows in memory can be read";
+
 /// Of how many rows one is held out.
 const ONE_OF: usize = 10;
 
@@ -41,11 +43,23 @@ impl Packer {
     }
 
     pub fn add(&mut self, document: &[u32]) {
+        self.add_marked(document, None);
+    }
+
+    /// Adds a document of which only some tokens are labels; the token that ends it is one if the one
+    /// before it is.
+    pub fn add_marked(&mut self, document: &[u32], is_label: Option<&[bool]>) {
         let mut segment = self.open.segments.last().map_or(1, |last| last + 1);
-        for &token in document.iter().chain(&self.end_token) {
+        for (index, &token) in document.iter().chain(&self.end_token).enumerate() {
             if self.open.tokens.len() == self.seq {
                 self.rows.push(std::mem::replace(&mut self.open, empty()));
                 segment = 1;
+            }
+            let is_label = is_label.map(|flags| flags.get(index).or(flags.last()) == Some(&true));
+            if is_label.is_some() || self.open.is_label.is_some() {
+                let n_tokens = self.open.tokens.len();
+                let flags = self.open.is_label.get_or_insert_with(|| vec![true; n_tokens]);
+                flags.push(is_label.unwrap_or(true));
             }
             self.open.tokens.push(token);
             self.open.segments.push(segment);
@@ -62,6 +76,9 @@ impl Packer {
         if self.open.tokens.len() > 1 {
             self.open.tokens.resize(self.seq, self.end_token.unwrap_or(0));
             self.open.segments.resize(self.seq, 0);
+            if let Some(flags) = &mut self.open.is_label {
+                flags.resize(self.seq, false);
+            }
             self.rows.push(self.open);
         }
         self.rows
@@ -98,7 +115,7 @@ impl TextRows {
     }
 
     pub fn held_out(&self) -> Batch {
-        self.held_out.batch(0, self.held_out.len())
+        self.held_out.batch(0, self.held_out.len()).expect(IN_MEMORY)
     }
 
     /// Without padding.
@@ -110,7 +127,9 @@ impl TextRows {
     pub fn into_lessons(self, seed: u64) -> impl Iterator<Item = Batch> {
         let Self { learnt, n_rows_per_step, .. } = self;
         let rows = learnt.shuffled(seed);
-        (0..).step_by(n_rows_per_step).map(move |start| rows.batch(start, n_rows_per_step))
+        (0..)
+            .step_by(n_rows_per_step)
+            .map(move |start| rows.batch(start, n_rows_per_step).expect(IN_MEMORY))
     }
 }
 
@@ -130,6 +149,19 @@ mod tests {
         assert_eq!(rows[0].segments, [1, 1, 1, 2]);
         assert_eq!(rows[1].tokens, [4, 5, 9, 9]);
         assert_eq!(rows[1].segments, [1, 1, 1, 0]);
+    }
+
+    #[test]
+    fn tokens_that_are_no_labels_stay_so() {
+        let mut packer = Packer::new(4, Some(9));
+        packer.add(&[1, 2]);
+        packer.add_marked(&[3, 4], Some(&[false, true]));
+        packer.add_marked(&[5], Some(&[false]));
+        let rows = packer.into_rows();
+        assert_eq!(rows[0].tokens, [1, 2, 9, 3]);
+        assert_eq!(rows[0].is_label, Some(vec![true, true, true, false]));
+        assert_eq!(rows[1].tokens, [4, 9, 5, 9]);
+        assert_eq!(rows[1].is_label, Some(vec![true, true, false, false]));
     }
 
     /// Different tokens, in rows of 4, 8 to a step.
