@@ -53,9 +53,30 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, special: bool) -> Result<Vec<u32>, TokenizerError> {
         let encoding = self
             .inner
-            .encode(text, special)
+            // Without offsets, which take a third of the time.
+            .encode_fast(text, special)
             .map_err(|error| TokenizerError::Encode(error.to_string()))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// As [`Tokenizer::encode`], with the byte at which each token begins; `None` for special tokens that
+    /// are added.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Encode`].
+    pub fn encode_with_starts(
+        &self,
+        text: &str,
+        special: bool,
+    ) -> Result<(Vec<u32>, Vec<Option<usize>>), TokenizerError> {
+        let encoding = self
+            .inner
+            .encode(text, special)
+            .map_err(|error| TokenizerError::Encode(error.to_string()))?;
+        let added = encoding.get_special_tokens_mask().iter().map(|&flag| flag == 1);
+        let starts = encoding.get_offsets().iter().zip(added);
+        let starts = starts.map(|(&(start, _), added)| (!added).then_some(start)).collect();
+        Ok((encoding.get_ids().to_vec(), starts))
     }
 
     /// As [`Tokenizer::encode`] with special tokens, together with a mask of the special ones.

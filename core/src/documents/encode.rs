@@ -1,6 +1,6 @@
 //! Tokenizes documents and checks that the model has all tokens.
 
-use super::{Content, Document, DocumentError, Location, Problem, TokenRow};
+use super::{Content, Document, DocumentError, Location, MarkedText, Problem, TokenRow};
 use crate::tokenizer::Tokenizer;
 
 /// Tokenizes a text, with special tokens.
@@ -24,6 +24,34 @@ pub fn encode(
             last: vocab.saturating_sub(1),
         })),
     }
+}
+
+/// Tokenizes a text of which only parts are labels: the tokens that begin within them.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_marked(
+    marked: &MarkedText,
+    from: &Location,
+    tokenizer: Option<&Tokenizer>,
+    vocab: usize,
+) -> Result<TokenRow, DocumentError> {
+    let tokenizer = tokenizer.ok_or_else(|| from.error(Problem::NoTokenizer))?;
+    let encoded = tokenizer.encode_with_starts(&marked.text, marked.special);
+    let (ids, starts) =
+        encoded.map_err(|error| from.error(Problem::Tokenizer(error.to_string())))?;
+    if let Some(index) = outside(&ids, vocab) {
+        return Err(from.error(Problem::OutsideVocabulary {
+            token: ids[index],
+            index: None,
+            last: vocab.saturating_sub(1),
+        }));
+    }
+    let is_label = |start: Option<usize>| {
+        start.is_some_and(|start| marked.responses.iter().any(|range| range.contains(&start)))
+    };
+    let is_label = starts.into_iter().map(is_label).collect();
+    Ok(TokenRow { n_tokens: ids.len(), ids, is_label: Some(is_label) })
 }
 
 impl TokenRow {
@@ -67,6 +95,8 @@ impl Document {
                 let ids = encode(&text, &self.from, tokenizer, vocab)?;
                 Ok(TokenRow { n_tokens: ids.len(), ids, is_label: None })
             }
+            Content::Completion(text) => encode_marked(&text, &self.from, tokenizer, vocab),
+            Content::Conversation(_) => Err(self.from.error(Problem::NoTemplate)),
             Content::Tokens(row) => {
                 row.check_vocabulary(&self.from, vocab)?;
                 Ok(row)

@@ -3,8 +3,9 @@
 //! The format is determined by the file extension, in upper or lower case: a `.txt`, `.text` or
 //! `.md` file is one document, or one per line if the caller asks for that; a `.jsonl` or `.ndjson`
 //! file has one document per line, and a `.json` file is a list of documents or a sequence of them.
-//! A document is an object with either `text`, or `input_ids` with an optional `attention_mask` and
-//! `labels`. Other keys are ignored.
+//! A document is an object with one of `text`; `input_ids` with an optional `attention_mask` and
+//! `labels`; `messages` with optional `tools`; and `prompt` with `completion`, both strings or both
+//! lists of messages. Of the last two only responses are labels. Other keys are ignored.
 //!
 //! Accepted silently: a byte order mark, Windows line endings, blank lines, `NaN` and `Infinity` in
 //! ignored keys. Unpaired surrogates become U+FFFD and are counted. Documents without tokens are
@@ -21,29 +22,55 @@ mod record;
 mod tests;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
-pub use encode::encode;
+pub use encode::{encode, encode_marked};
 pub use json::{Json, JsonValue};
 pub use problem::{DocumentError, Problem};
-pub use read::{Format, read, records};
+pub use read::{Format, read, read_line, records};
 pub use record::{TokenRow, document};
 
 /// A text or a row of token ids, and its location.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Document {
     pub content: Content,
     pub from: Location,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Content {
     Text(String),
     Tokens(TokenRow),
+    /// A text that is to be continued, and how.
+    Completion(MarkedText),
+    /// A conversation, for the chat template of a tokenizer.
+    Conversation(Conversation),
+}
+
+/// A text of which only parts are to be learnt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkedText {
+    pub text: String,
+    /// Ranges of bytes.
+    pub responses: Vec<Range<usize>>,
+    /// Whether the tokenizer's special tokens are to be added; a chat template has written them.
+    pub special: bool,
+}
+
+/// Messages of a conversation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conversation {
+    /// Objects with `role` and `content`.
+    pub messages: Vec<Json>,
+    /// From this message on, what the assistant says is to be learnt.
+    pub n_prompt: usize,
+    /// Functions that the assistant may call.
+    pub tools: Option<Json>,
 }
 
 /// The documents of a file; at least one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Documents {
     pub documents: Vec<Document>,
     /// Number of unpaired surrogates, replaced by U+FFFD.

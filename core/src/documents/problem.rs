@@ -32,10 +32,18 @@ pub enum Problem {
     NotAnObject(&'static str),
     #[error("the key {0:?} occurs twice")]
     Twice(&'static str),
-    #[error("expected \"text\", or \"input_ids\"; found {0}")]
+    #[error("expected \"text\", \"messages\", \"prompt\" or \"input_ids\"; found {0}")]
     NoText(String),
-    #[error("found both \"text\" and \"input_ids\" in one document; remove one of them")]
-    Both,
+    #[error("found both {0:?} and {1:?} in one document; remove one of them")]
+    Several(&'static str, &'static str),
+    #[error("found \"prompt\" without \"completion\"")]
+    NoCompletion,
+    #[error("no message has the role \"assistant\", so that there is nothing to learn")]
+    NoResponse,
+    #[error("a conversation requires a chat template next to the model; it has none")]
+    NoTemplate,
+    #[error("{0}")]
+    Template(String),
     #[error("{what} is {found}; expected {expected}")]
     Type { what: String, expected: &'static str, found: String },
     #[error("{key} has {found} values; expected one for each of the {expected} input_ids")]

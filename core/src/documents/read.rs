@@ -70,12 +70,34 @@ pub fn read(
     }
     let is_usable = |document: &Document| match &document.content {
         Content::Text(text) => !is_blank(text),
-        Content::Tokens(_) => true,
+        Content::Tokens(_) | Content::Completion(_) | Content::Conversation(_) => true,
     };
     if !documents.iter().any(is_usable) {
         return Err(from.error(Problem::NothingUsable));
     }
     Ok(Documents { documents, n_replaced })
+}
+
+/// The document in a line of a `.jsonl` file at `from`, and the number of unpaired surrogates in it; `None`
+/// for a blank line, and for a document without tokens.
+///
+/// # Errors
+/// [`DocumentError`] with the column.
+pub fn read_line(from: &Location, line: &[u8]) -> Result<(Option<Document>, usize), DocumentError> {
+    // The text is a single line, of which only the column is of interest.
+    let placed = |error: DocumentError| DocumentError {
+        at: Location { column: error.at.column, ..from.clone() },
+        ..error
+    };
+    let text = text_of(from, line).map_err(placed)?;
+    let mut found = None;
+    let mut add = |text: &str, object: Json, _: Location| {
+        found = document(&object, from)
+            .map_err(|(at, problem)| placed(located(from, text, at, problem)))?;
+        Ok(())
+    };
+    let n_replaced = each_record(from, Format::JsonLines, text, &mut add).map_err(placed)?;
+    Ok((found, n_replaced))
 }
 
 /// The values of a JSON file with their locations; none for an empty file. A file with an unknown

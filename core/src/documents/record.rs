@@ -1,6 +1,6 @@
 //! Converts a JSON object to a document.
 
-use super::{Content, Document, Json, JsonValue, Location, Problem};
+use super::{Content, Conversation, Document, Json, JsonValue, Location, MarkedText, Problem};
 
 /// Token ids with padding on the right.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,15 +38,35 @@ pub fn document(object: &Json, from: &Location) -> Result<Option<Document>, (usi
         return Err((object.at, Problem::NotAnObject(object.value.kind())));
     };
     let find = |key: &'static str| find(entries, key);
-    let (text, ids) = (find("text")?, find("input_ids")?);
-    let content = match (text, ids) {
-        (Some(text), Some(_)) => return Err((text.at, Problem::Both)),
-        (Some(text), None) => match &text.value {
+    let mut given = Vec::new();
+    for key in ["text", "input_ids", "messages", "prompt"] {
+        given.extend(find(key)?.map(|value| (key, value)));
+    }
+    let content = match given[..] {
+        [] => return Err((object.at, Problem::NoText(keys(entries)))),
+        [(first, value), (second, _), ..] => {
+            return Err((value.at, Problem::Several(first, second)));
+        }
+        [("text", text)] => match &text.value {
             JsonValue::Text(text) if text.is_empty() => return Ok(None),
             JsonValue::Text(text) => Content::Text(text.clone()),
             _ => return Err(wrong(text, "text", "a string")),
         },
-        (None, Some(ids)) => {
+        [("messages", list)] => {
+            let messages = messages(list, "messages")?;
+            if !messages.iter().any(is_of_assistant) {
+                return Err((list.at, Problem::NoResponse));
+            }
+            let tools = find("tools")?.cloned();
+            Content::Conversation(Conversation { messages, n_prompt: 0, tools })
+        }
+        [("prompt", prompt)] => {
+            let Some(completion) = find("completion")? else {
+                return Err((object.at, Problem::NoCompletion));
+            };
+            continued(prompt, completion, find("tools")?)?
+        }
+        [(_, ids)] => {
             for key in LOSS_MASKS {
                 if let Some(mask) = find(key)? {
                     return Err((mask.at, Problem::LossMask(key)));
@@ -58,9 +78,66 @@ pub fn document(object: &Json, from: &Location) -> Result<Option<Document>, (usi
             }
             Content::Tokens(row)
         }
-        (None, None) => return Err((object.at, Problem::NoText(keys(entries)))),
     };
     Ok(Some(Document { content, from: from.clone() }))
+}
+
+/// A prompt and its completion: strings, or messages.
+fn continued(prompt: &Json, completion: &Json, tools: Option<&Json>) -> Result<Content, At> {
+    match (&prompt.value, &completion.value) {
+        (JsonValue::Text(start), JsonValue::Text(_)) if start.is_empty() => {
+            Err(wrong(prompt, "prompt", "a text to continue"))
+        }
+        (JsonValue::Text(start), JsonValue::Text(rest)) => {
+            let text = format!("{start}{rest}");
+            let response = start.len()..text.len();
+            Ok(Content::Completion(MarkedText { text, responses: vec![response], special: true }))
+        }
+        (JsonValue::List(_), JsonValue::List(_)) => {
+            let mut all = messages(prompt, "prompt")?;
+            let n_prompt = all.len();
+            all.extend(messages(completion, "completion")?);
+            if !all[n_prompt..].iter().any(is_of_assistant) {
+                return Err((completion.at, Problem::NoResponse));
+            }
+            Ok(Content::Conversation(Conversation {
+                messages: all,
+                n_prompt,
+                tools: tools.cloned(),
+            }))
+        }
+        (JsonValue::Text(_), _) => Err(wrong(completion, "completion", "a string, as prompt is")),
+        (JsonValue::List(_), _) => Err(wrong(completion, "completion", "a list, as prompt is")),
+        _ => Err(wrong(prompt, "prompt", "a string or a list of messages")),
+    }
+}
+
+/// A list of objects with a `role`.
+fn messages(of: &Json, key: &str) -> Result<Vec<Json>, At> {
+    let JsonValue::List(items) = &of.value else {
+        return Err(wrong(of, key, "a list of messages"));
+    };
+    for (index, item) in items.iter().enumerate() {
+        if role(item).is_none() {
+            return Err(wrong(item, format!("{key}[{index}]"), "an object with \"role\""));
+        }
+    }
+    if items.is_empty() {
+        return Err(wrong(of, key, "at least one message"));
+    }
+    Ok(items.clone())
+}
+
+fn role(message: &Json) -> Option<&str> {
+    let JsonValue::Map(entries) = &message.value else { return None };
+    entries.iter().find_map(|(key, value)| match &value.value {
+        JsonValue::Text(role) if key == "role" => Some(role.as_str()),
+        _ => None,
+    })
+}
+
+fn is_of_assistant(message: &Json) -> bool {
+    role(message) == Some("assistant")
 }
 
 /// The value of a key; null counts as absent, since exported tables use it for missing values.

@@ -10,7 +10,7 @@ fn documents(file: &str, bytes: &[u8]) -> Result<Vec<Document>, DocumentError> {
 fn texts(file: &str, bytes: &[u8]) -> Vec<(String, String)> {
     let text = |document: Document| match document.content {
         Content::Text(text) => (text, document.from.to_string()),
-        Content::Tokens(_) => panic!("a text"),
+        _ => panic!("a text"),
     };
     documents(file, bytes).unwrap().into_iter().map(text).collect()
 }
@@ -26,7 +26,7 @@ fn refusal(file: &str, text: &str) -> String {
 fn row(line: &str) -> TokenRow {
     match documents("a.jsonl", line.as_bytes()).unwrap().remove(0).content {
         Content::Tokens(row) => row,
-        Content::Text(_) => panic!("ids"),
+        _ => panic!("ids"),
     }
 }
 

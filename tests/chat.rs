@@ -1,0 +1,76 @@
+//! Conversations as text: equal to transformers, by templates that are written as published ones are.
+
+use boomerang_chat::{ChatError, ChatTemplate, Options};
+use boomerang_core::documents::{Json, JsonValue, records};
+use boomerang_tests::{fixtures, read, read_json};
+use minijinja::Value as Jinja;
+
+/// As templates see it, with keys in their order.
+fn jinja(json: &Json) -> Jinja {
+    match &json.value {
+        JsonValue::Null => Jinja::from(()),
+        JsonValue::Bool(flag) => Jinja::from(*flag),
+        JsonValue::Int(number) => Jinja::from(*number),
+        JsonValue::Float(number) => Jinja::from(*number),
+        JsonValue::Text(text) => Jinja::from(text.as_str()),
+        JsonValue::List(items) => Jinja::from(items.iter().map(jinja).collect::<Vec<_>>()),
+        JsonValue::Map(entries) => {
+            Jinja::from_pairs(entries.iter().map(|(key, item)| (key.as_str(), jinja(item))))
+        }
+    }
+}
+
+#[test]
+fn templates_render_as_transformers_renders_them() {
+    let folder = fixtures().join("chat");
+    let path = folder.join("expected.json");
+    let expected = read_json(&path);
+    let (_, json) = records("expected.json", &read(&path)).unwrap().remove(0);
+    let given = jinja(&json);
+    let special: Vec<(String, String)> = expected["special"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, token)| (name.clone(), token.as_str().unwrap().to_owned()))
+        .collect();
+    let mut templates = std::collections::BTreeSet::new();
+    for case in expected["cases"].as_array().unwrap() {
+        let [file, name] = ["template", "conversation"].map(|key| case[key].as_str().unwrap());
+        templates.insert(file);
+        let source = String::from_utf8(read(folder.join(file))).unwrap();
+        let template = ChatTemplate::new(&source, special.clone()).unwrap();
+        let messages: Vec<Jinja> = given
+            .get_attr("conversations")
+            .unwrap()
+            .get_attr(name)
+            .unwrap()
+            .try_iter()
+            .unwrap()
+            .collect();
+        let options = Options {
+            add_generation_prompt: case["prompt"].as_bool().unwrap(),
+            tools: (name == "tools").then(|| given.get_attr("tools").unwrap()),
+        };
+        let found = template.render(&messages, &options);
+        let what = format!("{file}, {name}, {options:?}");
+        match (found, case["error"].as_str()) {
+            (Ok(found), None) => {
+                assert_eq!(found.text, case["text"].as_str().unwrap(), "{what}");
+                let n_chars = |end: usize| found.text[..end].chars().count();
+                let spans: Vec<[usize; 2]> = found
+                    .marked()
+                    .iter()
+                    .map(|span| [n_chars(span.start), n_chars(span.end)])
+                    .collect();
+                assert_eq!(serde_json::json!(spans), case["spans"], "{what}");
+            }
+            (Err(ChatError::Refused(found)), Some(expected)) => {
+                assert_eq!(found, expected, "{what}")
+            }
+            // The words of Python about a type.
+            (Err(ChatError::Failed(_)), Some(_)) => {}
+            (found, expected) => panic!("{what}: {found:?} instead of {expected:?}"),
+        }
+    }
+    assert_eq!(templates.len(), 6);
+}
