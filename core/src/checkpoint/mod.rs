@@ -3,6 +3,7 @@
 //! Bytes in, values out: callers open files. Memory is never reserved based on a header alone;
 //! every size is checked against the available bytes.
 
+mod delta;
 mod dtype;
 mod eight_bits;
 pub mod files;
@@ -28,6 +29,7 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde_json::Value;
 use thiserror::Error;
 
+pub use delta::{Delta, DeltaError, DeltaParents, DeltaSizes};
 pub(crate) use dtype::to_f32;
 pub(crate) use eight_bits::{GROUP, quantize};
 pub use fingerprint::{Fingerprint, Fingerprints};
