@@ -3,10 +3,13 @@ use std::fs;
 use std::path::Path;
 
 use boomerang_core::bundle::hex;
-use boomerang_core::checkpoint::Checkpoint;
+use boomerang_core::checkpoint::{Checkpoint, Precision, model_to_bytes};
 use boomerang_core::config::ModelConfig;
-use boomerang_core::gguf::{Conversion, Encoding};
+use boomerang_core::gguf::{Announced, Conversion, Encoding, Gguf, header, import, padding};
+use boomerang_core::model::{AttentionMask, LanguageModel};
+use boomerang_native_trainer::device::cpu;
 use boomerang_tests::{fixtures, read, read_json};
+use burn::tensor::{Int, Tensor, TensorData};
 use expect_test::expect;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -79,6 +82,68 @@ fn every_architecture_has_the_tensors_that_llama_cpps_conventions_ask_for() {
             }
         }
         assert!(left.is_empty(), "{name} lacks {left:?}");
+    }
+}
+
+/// The bytes of a whole file.
+fn file_of(conversion: &Conversion<'_>) -> Vec<u8> {
+    let announced = conversion.tensors.iter().map(|tensor| Announced {
+        name: &tensor.name,
+        dims: &tensor.dims,
+        kind: tensor.encoding.kind(),
+        n_bytes: tensor.n_bytes(),
+    });
+    let mut file = header(&conversion.metadata, announced);
+    for tensor in &conversion.tensors {
+        file.extend(tensor.to_bytes().unwrap());
+        file.resize(file.len() + padding(tensor.n_bytes()), 0);
+    }
+    file
+}
+
+#[test]
+fn every_architecture_is_read_back_as_the_model_that_was_written() {
+    let expected = read_json(fixtures().join("gguf/tensors.json"));
+    for (name, model) in expected.as_object().unwrap() {
+        let folder = fixtures().join(name);
+        let files = weights(&folder);
+        let checkpoint = checkpoint(&files);
+        let config = config(&folder, &model["config"]);
+        let written = Conversion::new(&checkpoint, &config, Some(Encoding::F32)).unwrap();
+        let bytes = file_of(&written);
+        let file = Gguf::parse(&bytes).unwrap();
+        let found = import(&file, &cpu()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        // What is read is written as it was.
+        let again = model_to_bytes(&found, Precision::F32).unwrap();
+        let again = [("model.safetensors".to_owned(), again)];
+        let again = self::checkpoint(&again);
+        let again = Conversion::new(&again, found.config(), Some(Encoding::F32)).unwrap();
+        for (one, other) in written.tensors.iter().zip(&again.tensors) {
+            assert!(
+                one.name == other.name && one.to_bytes().unwrap() == other.to_bytes().unwrap(),
+                "{name}: {}",
+                one.name
+            );
+        }
+        if model["config"]["bias"] == false {
+            // The fixture has biases, which the changed config does not read.
+            continue;
+        }
+        let expected = checkpoint.read_model(&config, &cpu()).unwrap();
+        assert_eq!(found.config().n_layers(), config.n_layers(), "{name}");
+        // Within the window of a Mistral, which is all that llama.cpp reads.
+        let seq = found.config().max_seq.min(8);
+        let tokens: Vec<i64> = (0..2 * seq as i64).map(|position| 1 + position * 7 % 60).collect();
+        let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [2, seq]), &cpu());
+        let mask = AttentionMask::causal(seq, 0, &cpu());
+        let logits = |model: &LanguageModel| -> Vec<f32> {
+            let logits = model.trace(tokens.clone(), &mask).logits;
+            logits.into_data().iter::<f32>().collect()
+        };
+        let (found, expected) = (logits(&found), logits(&expected));
+        let largest = found.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        // Gemma's norms are stored with 1 added, in f32.
+        assert!(largest < 2e-5, "{name}: logits differ by {largest}");
     }
 }
 

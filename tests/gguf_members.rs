@@ -243,16 +243,24 @@ fn formats_without_an_exact_encoder_are_refused_with_what_to_do() {
 fn what_is_asked_of_files_must_be_possible_without_converting_them() {
     let dir = files_on_disk();
     let paths = [("dir", dir.path())];
-    for option in ["--dtype f16", "--format hf", "--shard-size 1MB"] {
+    for option in ["--dtype f16", "--shard-size 1MB"] {
         let line = format!("patch {FILES} --k 1 {option} --out {{dir}}/m.gguf");
         let (sentence, code) = failure(&line, &paths);
         assert!(sentence.contains("with every tensor copied unchanged"), "{sentence}");
         assert_eq!(code, 2);
     }
-    let line = "patch --teacher {dir}/t.gguf --student {dir}/student --k 1 --out {dir}/m.gguf";
-    let (sentence, code) = failure(line, &paths);
-    assert!(sentence.contains("boomerang export"), "{sentence}");
-    assert_eq!(code, 2);
+    // A folder, and a file beside a folder, are made of numbers.
+    let folders = [
+        ("patch --teacher {dir}/t.gguf --student {dir}/s.gguf --format hf", "a"),
+        ("patch --teacher {dir}/t.gguf --student {dir}/student", "b"),
+        ("patch --teacher {dir}/teacher --student {dir}/student --dtype f32", "c"),
+    ];
+    for (line, out) in folders {
+        boomerang(&format!("{line} --order last --k 1 --out {{dir}}/{out}"), &paths).unwrap();
+    }
+    let [a, b, c] =
+        ["a", "b", "c"].map(|name| read(dir.path().join(name).join("model.safetensors")));
+    assert!(a == b && a == c);
     let line = format!("patch {FILES} --k 1 --force --out {{dir}}/t.gguf");
     assert!(failure(&line, &paths).0.contains("is the input"));
 }

@@ -172,7 +172,7 @@ impl<'a> Builder<'a, '_, '_> {
             }
             found = Some((stored_name.to_owned(), view, by_rows));
             let own = location.storage.share.ranges(n_stored);
-            match self.n_paired_heads(part) {
+            match n_paired_heads(self.traits, self.config, part) {
                 Some(n_heads) => outputs.extend(paired(own.collect(), n_heads)),
                 None => outputs.extend(own),
             }
@@ -192,16 +192,6 @@ impl<'a> Builder<'a, '_, '_> {
         Ok(StoredOutputs { stored_name, view, outputs: joined(outputs), n_inputs, by_rows, offset })
     }
 
-    /// The number of heads of a projection whose outputs are permuted; `None` for other
-    /// projections.
-    fn n_paired_heads(&self, part: &str) -> Option<usize> {
-        match part.rsplit_once('.')?.0 {
-            "attention.query" if self.traits.pairs => Some(self.config.n_heads),
-            "attention.key" if self.traits.pairs => Some(self.config.n_kv_heads),
-            _ => None,
-        }
-    }
-
     fn encoding(&self, name: &str, dims: &[usize], dtype: Dtype) -> Encoding {
         if dims.len() < 2 || name == "position_embd.weight" {
             return Encoding::F32;
@@ -215,6 +205,15 @@ impl<'a> Builder<'a, '_, '_> {
         let encoding = self.encoding.unwrap_or(kept);
         let fits = dims[0].is_multiple_of(encoding.kind().block());
         if fits { encoding } else { Encoding::F16 }
+    }
+}
+
+/// The number of heads of a projection whose outputs are permuted; `None` for other projections.
+pub(super) fn n_paired_heads(traits: &Traits, config: &ModelConfig, part: &str) -> Option<usize> {
+    match part.rsplit_once('.')?.0 {
+        "attention.query" if traits.pairs => Some(config.n_heads),
+        "attention.key" if traits.pairs => Some(config.n_kv_heads),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Converts a model config to GGUF metadata; a config that cannot be fully expressed is rejected.
 
 use super::rows::{Biases, Head, Kinds, Rope, Scale, Softcaps, Traits};
-use super::{GgufArray, GgufError, GgufValue, Metadata};
+use super::{Gguf, GgufArray, GgufError, GgufValue, Metadata};
 use crate::architecture::{Bias, NormKind, ResidualRule};
 use crate::config::{ModelConfig, RopeScaling, Rotary};
 use crate::plan::LayerPlan;
@@ -40,6 +40,18 @@ pub(super) struct Described {
     pub(super) factors: Vec<(&'static str, Vec<f32>)>,
     /// Warnings for the user.
     pub(super) notes: Vec<String>,
+}
+
+/// The architecture of a file.
+///
+/// # Errors
+/// [`GgufError::Architecture`] names it.
+pub(super) fn traits_of(file: &Gguf<'_>) -> Result<&'static Traits, GgufError> {
+    let found = file.architecture().unwrap_or_default();
+    Traits::named(found).ok_or_else(|| GgufError::Architecture {
+        found: found.to_owned(),
+        supported: Traits::names(),
+    })
 }
 
 /// # Errors
@@ -103,7 +115,8 @@ pub(super) fn describe(config: &ModelConfig, traits: &Traits) -> Result<Describe
         set("rope.dimension_count", GgufValue::U32(rotary.d_rotated as u32));
         set("rope.freq_base", GgufValue::F32(rotary.theta as f32));
         match &rotary.scaling {
-            RopeScaling::None | RopeScaling::Dynamic { .. } => {}
+            // Refused before.
+            RopeScaling::None | RopeScaling::Dynamic { .. } | RopeScaling::Yarn { .. } => {}
             RopeScaling::Linear { factor } => {
                 set("rope.scaling.type", GgufValue::text("linear"));
                 set("rope.scaling.factor", GgufValue::F32(*factor as f32));
@@ -127,7 +140,7 @@ pub(super) fn describe(config: &ModelConfig, traits: &Traits) -> Result<Describe
 }
 
 /// The divisors of each pair's frequency in llama.cpp; 1 for high frequencies.
-fn llama3_factors(rotary: &Rotary) -> Vec<f32> {
+pub(super) fn llama3_factors(rotary: &Rotary) -> Vec<f32> {
     let RopeScaling::Llama3 { factor, low, high, original_seq } = rotary.scaling else {
         return Vec::new();
     };
@@ -303,6 +316,7 @@ fn refuse_rotary(config: &ModelConfig, traits: &Traits) -> Result<(), GgufError>
             RopeScaling::Linear { .. } => "linear, for windowed layers",
             RopeScaling::Llama3 { .. } => "llama3",
             RopeScaling::LongRope { .. } => "longrope",
+            RopeScaling::Yarn { .. } => "yarn",
         };
         return unsupported("rope_scaling", scaling.to_owned(), "none or linear");
     }

@@ -5,12 +5,15 @@
 //! tensors of two GGUF files.
 
 mod convert;
+mod dequantize;
 mod encode;
 mod finite;
+mod import;
 mod member;
 mod metadata;
 mod read;
 mod rows;
+mod settings;
 mod tensor;
 mod tokenizer;
 mod types;
@@ -23,12 +26,14 @@ use crate::checkpoint::CheckpointError;
 use crate::plan::Owner;
 
 pub use convert::Conversion;
+pub use dequantize::dequantize;
 pub use encode::Encoding;
+pub use import::import;
 pub use member::{GgufFamily, GgufMember};
 pub use metadata::{plan_of_metadata, plan_to_metadata};
 pub use read::{Gguf, GgufTensor};
 pub use tensor::Converted;
-pub use tokenizer::{TokenizerFiles, describe_tokenizer};
+pub use tokenizer::{ImportedTokenizer, TokenizerFiles, describe_tokenizer, import_tokenizer};
 pub use types::GgufType;
 pub use value::{GgufArray, GgufValue, Metadata};
 pub use write::{Announced, header, padding};
@@ -76,6 +81,24 @@ pub enum GgufError {
     DuplicateTensor { name: String },
     #[error("tensor {name:?} has {found} dimensions; expected at most 4")]
     Dims { name: String, found: u32 },
+    #[error(
+        "tensor {name:?} is stored as {found}, which is not read; convert the model to f16 or q8_0"
+    )]
+    Undecoded { name: String, found: String },
+    #[error("there is no tensor {name:?}")]
+    MissingTensor { name: String },
+    #[error("tensor {name:?} is not one that is known of {architecture}")]
+    UnknownTensor { name: String, architecture: &'static str },
+    #[error("tensor {name:?} has dimensions {found:?}; expected {expected:?} by the metadata")]
+    Dimensions { name: String, found: Vec<usize>, expected: Vec<usize> },
+    #[error("value {index} of tensor {name:?} is NaN or infinite")]
+    NotFiniteValue { name: String, index: usize },
+    #[error("the key {key:?} is missing")]
+    MissingKey { key: String },
+    #[error("{key} is {found}; expected {expected}")]
+    Key { key: String, found: String, expected: &'static str },
+    #[error("the metadata do not describe a supported model: {reason}")]
+    Config { reason: String },
     #[error("tensor {name:?} has the unknown ggml type {found}")]
     TensorType { name: String, found: u32 },
     #[error("tensor {name:?} cannot have dimensions {dims:?} as {kind}")]

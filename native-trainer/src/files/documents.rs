@@ -1,17 +1,14 @@
 //! Files of texts and token rows, for the parser in `core`; also compressed files and tables.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use boomerang_core::documents::{
-    Document, Documents, Format, Json, JsonValue, Location, Problem, Record, TextUnit, document,
-    read,
+    Document, Documents, Json, JsonValue, Location, Problem, Record, TextUnit, document,
 };
-use flate2::read::MultiGzDecoder;
 
 use crate::exit::{Exit, OrExit as _};
 use crate::files;
+use crate::files::pieces::each_piece;
 use crate::progress::note;
 use boomerang_lm_tasks::dataset;
 use boomerang_lm_tasks::python::Value;
@@ -23,33 +20,35 @@ use boomerang_lm_tasks::python::Value;
 pub fn read_documents(paths: &[PathBuf], unit: TextUnit) -> anyhow::Result<Vec<Document>> {
     let mut all = Vec::new();
     for path in paths {
-        let Documents { documents, n_replaced } = one_file(path, unit).or_exit(Exit::Unusable)?;
-        if n_replaced > 0 {
-            note(&format!(
-                "{}: {n_replaced} unpaired surrogates were read as U+FFFD",
-                path.display()
-            ));
+        let (before, mut n_replaced) = (all.len(), 0);
+        each_piece(path, unit, &mut |piece| {
+            let found = piece.parse();
+            if let Some(bad) = found.bad.into_iter().next() {
+                return Err(bad).or_exit(Exit::Unusable);
+            }
+            n_replaced += found.n_replaced;
+            all.extend(found.documents);
+            Ok(())
+        })?;
+        note_replaced(&files::shown(path), n_replaced);
+        if all.len() == before {
+            return Err(Location::file(&files::shown(path)).error(Problem::NothingUsable))
+                .or_exit(Exit::Unusable);
         }
-        all.extend(documents);
     }
     Ok(all)
 }
 
-fn one_file(path: &Path, unit: TextUnit) -> anyhow::Result<Documents> {
-    let name = files::shown(path);
-    let (inner, compression) = Compression::of(&name);
-    if compression == Compression::None && has_ending(&name, "parquet") {
-        return table(path, &Location::file(&name));
+/// Says how many unpaired surrogates were replaced, if there were any.
+pub fn note_replaced(name: &str, n_replaced: usize) {
+    if n_replaced > 0 {
+        note(&format!("{name}: {n_replaced} unpaired surrogates were read as U+FFFD"));
     }
-    // A file of another format may be large, and is refused before it is read.
-    let format = Format::of(inner).map_err(|error| Location::file(&name).error(error.problem))?;
-    let bytes = compression.undo(files::read(path)?).with_context(|| name.clone())?;
-    Ok(read(&name, format, &bytes, unit)?)
 }
 
 /// How a file of texts is compressed, by the last ending of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Compression {
+pub(super) enum Compression {
     None,
     Gzip,
     Zstd,
@@ -57,7 +56,7 @@ enum Compression {
 
 impl Compression {
     /// The name without the ending that shows the compression.
-    fn of(name: &str) -> (&str, Self) {
+    pub(super) fn of(name: &str) -> (&str, Self) {
         for (ending, compression) in [("gz", Self::Gzip), ("zst", Self::Zstd)] {
             if has_ending(name, ending) {
                 return (&name[..name.len() - ending.len() - 1], compression);
@@ -65,27 +64,14 @@ impl Compression {
         }
         (name, Self::None)
     }
-
-    fn undo(self, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
-        match self {
-            Self::None => Ok(bytes),
-            Self::Gzip => {
-                let mut text = Vec::new();
-                let mut reader = MultiGzDecoder::new(&*bytes);
-                reader.read_to_end(&mut text).context("truncated or invalid gzip file")?;
-                Ok(text)
-            }
-            Self::Zstd => zstd::decode_all(&*bytes).context("truncated or invalid zstd file"),
-        }
-    }
 }
 
-fn has_ending(name: &str, wanted: &str) -> bool {
+pub(super) fn has_ending(name: &str, wanted: &str) -> bool {
     name.rsplit_once('.').is_some_and(|(_, ending)| ending.eq_ignore_ascii_case(wanted))
 }
 
 /// The columns `text`, or `input_ids` and those beside it, of a parquet file.
-fn table(path: &Path, file: &Location) -> anyhow::Result<Documents> {
+pub(super) fn table(path: &Path, file: &Location) -> anyhow::Result<Documents> {
     let mut documents = Vec::new();
     for (index, row) in dataset::rows_of_table(path)?.into_iter().enumerate() {
         let from = file.at(Record::Row(index + 1));

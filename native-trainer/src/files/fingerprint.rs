@@ -18,7 +18,9 @@ impl ModelFolder {
         Ok(ModelFingerprint { weights, tokenizer })
     }
 
-    fn tokenizer_fingerprint(&self) -> anyhow::Result<Option<String>> {
+    /// # Errors
+    /// When tokenizer.json is not JSON.
+    pub fn tokenizer_fingerprint(&self) -> anyhow::Result<Option<String>> {
         let fingerprint = self.tokenizer_json()?.map(|json| {
             tokenizer_fingerprint(&json)
                 .with_context(|| format!("the tokenizer.json of {}", self.path().display()))

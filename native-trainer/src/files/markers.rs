@@ -19,7 +19,7 @@ struct Class {
 const CLASSES: &[Class] = &[
     Class { names: &["PreTrainedTokenizer", "smollm3"], bos: None, eos: None },
     Class {
-        names: &["GPT2Tokenizer", "GPTNeoXTokenizer", "gpt2", "gpt_neox", "olmo2"],
+        names: &["GPT2Tokenizer", "GPTNeoXTokenizer", "gpt2", "gpt_neox", "olmo2", "olmo3"],
         bos: Some("<|endoftext|>"),
         eos: Some("<|endoftext|>"),
     },

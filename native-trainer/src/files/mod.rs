@@ -4,17 +4,21 @@
 //! parses their bytes.
 
 mod beside;
+pub mod chat;
 pub mod documents;
 mod fingerprint;
 mod gguf;
+mod imported;
 mod kinds;
 mod markers;
 mod model;
 mod parts;
+pub mod pieces;
 mod recipe;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod tokenizer;
 mod weights;
 
 pub use boomerang_files::{

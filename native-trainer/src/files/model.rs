@@ -11,31 +11,36 @@ use boomerang_core::config::ModelConfig;
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::{FamilyError, Student, StudentConfig, Teacher};
-use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
+use tempfile::TempDir;
 
-use super::kinds::{
-    has_slow_tokenizer, no_tokenizer, refuse_file_of_other_kind, refuse_other_kinds,
-};
+use super::gguf::is_gguf;
+use super::imported::imported;
+use super::kinds::{refuse_file_of_other_kind, refuse_other_kinds};
 use super::recipe::RecipeFile;
 use super::stream::Sources;
 use super::weights::{self, Weights};
 use super::{Mapped, note_input, read_if_present, read_text};
 use crate::exit::Exit;
-use crate::progress::{Download, note};
-use boomerang_core::checkpoint::files::{CONFIG, GENERATION_CONFIG, STUDENT_CONFIG, TOKENIZER};
+use crate::progress::Download;
+use boomerang_core::checkpoint::files::{CONFIG, GENERATION_CONFIG, STUDENT_CONFIG};
 use boomerang_hub::{self as hub, HubId, HubSettings};
 
 /// A folder with a supported `config.json` and complete weights.
 pub struct ModelFolder {
+    /// As it was named.
     path: PathBuf,
+    /// Where the files are: `path`, or what was made of a GGUF file.
+    folder: PathBuf,
+    /// Keeps that.
+    _imported: Option<TempDir>,
     config: ModelConfig,
     weights: Weights,
 }
 
 impl ModelFolder {
     /// Reads `config.json` and maps the weights, in one file or in those an index names. A recipe
-    /// opens as the member that it describes, and a path that does not exist but may be an id as
+    /// opens as the member that it describes, a GGUF file as the model in it, and a path that does not exist but may be an id as
     /// the model with this id on the Hub.
     ///
     /// # Errors
@@ -56,38 +61,54 @@ impl ModelFolder {
     /// As [`ModelFolder::open`], for a path that is never an id.
     pub(super) fn open_here(path: &Path) -> anyhow::Result<Self> {
         note_input(path);
+        if is_gguf(path) {
+            let imported = imported(path)?;
+            let folder = imported.path().to_owned();
+            return Self::open_folder(path, folder, Some(imported));
+        }
         refuse_file_of_other_kind(path)?;
         if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
             let parents = RecipeFile::open(path)?;
             let (_, config) = parents.member()?;
-            return Ok(Self { path: path.to_owned(), config, weights: Weights::Parents(parents) });
+            let (path, folder) = (path.to_owned(), path.to_owned());
+            let weights = Weights::Parents(parents);
+            return Ok(Self { path, folder, _imported: None, config, weights });
         }
         if !path.is_dir() {
             return Err(weights::not_a_folder(path));
         }
         refuse_other_kinds(path)?;
-        let config_path = path.join(CONFIG);
-        if !config_path.exists() {
+        if !path.join(CONFIG).exists() {
             return Err(weights::lacks(path, CONFIG));
         }
+        Self::open_folder(path, path.to_owned(), None)
+    }
+
+    fn open_folder(
+        path: &Path,
+        folder: PathBuf,
+        imported: Option<TempDir>,
+    ) -> anyhow::Result<Self> {
+        let config_path = folder.join(CONFIG);
         let mut config = ModelConfig::from_json(&read_text(&config_path)?)
             .with_context(|| config_path.display().to_string())?;
-        let generation_path = path.join(GENERATION_CONFIG);
+        let generation_path = folder.join(GENERATION_CONFIG);
         if generation_path.exists() {
             config = config
                 .with_generation_config(&read_text(&generation_path)?)
                 .with_context(|| generation_path.display().to_string())?;
         }
-        let weights = Weights::Files(weights::map_all(path)?);
-        let folder = Self { path: path.to_owned(), config, weights };
-        folder.check()?;
-        Ok(folder)
+        let weights = Weights::Files(weights::map_all(&folder)?);
+        let opened = Self { path: path.to_owned(), folder, _imported: imported, config, weights };
+        opened.check()?;
+        Ok(opened)
     }
 
     /// A folder without weights, for tests of the files beside them.
     #[cfg(test)]
     pub(super) fn of_extras(path: &Path, config: ModelConfig) -> Self {
-        Self { path: path.to_owned(), config, weights: Weights::Files(Vec::new()) }
+        let (path, folder) = (path.to_owned(), path.to_owned());
+        Self { path, folder, _imported: None, config, weights: Weights::Files(Vec::new()) }
     }
 
     pub fn path(&self) -> &Path {
@@ -175,13 +196,13 @@ impl ModelFolder {
 
     /// The weight files that are mapped, with their paths.
     pub(super) fn weight_files(&self) -> Vec<(PathBuf, &Mapped)> {
-        self.weights.files(&self.path)
+        self.weights.files(&self.folder)
     }
 
     /// The folder with the files beside weights and config; a recipe's is its teacher's.
     pub(super) fn extras(&self) -> &Path {
         match &self.weights {
-            Weights::Files(_) => &self.path,
+            Weights::Files(_) => &self.folder,
             Weights::Parents(parents) => parents.teacher.extras(),
         }
     }
@@ -194,53 +215,10 @@ impl ModelFolder {
         if let Weights::Parents(_) = &self.weights {
             return Ok(None);
         }
-        let path = self.path.join(STUDENT_CONFIG);
+        let path = self.folder.join(STUDENT_CONFIG);
         let Some(bytes) = read_if_present(&path)? else { return Ok(None) };
         let plan = StudentConfig::plan_from_json(&String::from_utf8_lossy(&bytes));
         Ok(Some(plan.with_context(|| path.display().to_string())?))
-    }
-
-    /// # Errors
-    /// When the file exists and cannot be read.
-    pub fn tokenizer_json(&self) -> anyhow::Result<Option<Vec<u8>>> {
-        self.extra(TOKENIZER)
-    }
-
-    /// A file beside weights and config.
-    ///
-    /// # Errors
-    /// When it exists and cannot be read.
-    pub fn extra(&self, name: &str) -> anyhow::Result<Option<Vec<u8>>> {
-        Ok(read_if_present(&self.extras().join(name))?)
-    }
-
-    /// Why the folder has no `tokenizer.json`, and what to do.
-    pub fn no_tokenizer(&self) -> String {
-        no_tokenizer(self.extras())
-    }
-
-    /// Warns on standard error when there is only a tokenizer of an unsupported kind.
-    ///
-    /// # Errors
-    /// When `tokenizer.json` exists and is not a tokenizer.
-    pub fn tokenizer(&self) -> anyhow::Result<Option<Tokenizer>> {
-        let Some(json) = self.tokenizer_json()? else {
-            if has_slow_tokenizer(self.extras()) {
-                note(&self.no_tokenizer());
-            }
-            return Ok(None);
-        };
-        let path = self.extras().join(TOKENIZER);
-        Ok(Some(Tokenizer::from_json(&json).with_context(|| path.display().to_string())?))
-    }
-
-    /// The token that separates documents; `None` when `config.json` names none.
-    ///
-    /// # Errors
-    /// When it is outside the model's vocabulary.
-    pub fn eos_token(&self) -> anyhow::Result<Option<u32>> {
-        let token = self.config.eos_token();
-        token.with_context(|| self.extras().join(CONFIG).display().to_string())
     }
 }
 
@@ -261,7 +239,7 @@ mod tests {
     use super::super::testing::{folder_of, names};
     use super::*;
     use crate::exit::{code_of, describe};
-    use boomerang_core::checkpoint::files::WEIGHTS;
+    use boomerang_core::checkpoint::files::{TOKENIZER, WEIGHTS};
 
     const LLAMA: &[u8] = br#"{"model_type": "llama", "vocab_size": 8, "hidden_size": 4,
         "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}"#;

@@ -5,6 +5,7 @@
 //! SentencePiece-style BPE is defined by tokens and scores: the token of an earlier merge has a
 //! higher score. Any other tokenizer is rejected; the file can be written without one.
 
+mod import;
 mod split;
 mod vocabulary;
 
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use super::{GgufArray, GgufError, GgufValue, Metadata};
 use crate::config::ModelConfig;
+pub use import::{ImportedTokenizer, import_tokenizer};
 use split::{refuse_normalizer, sentence_piece_prefix, split_name};
 use vocabulary::{Merge, Tokens, Words, scores};
 

@@ -1,6 +1,6 @@
 //! Recognizes pre-tokenizers and maps them to llama.cpp's names.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Kind, refusal, steps};
 use crate::gguf::GgufError;
@@ -27,6 +27,31 @@ enum Step {
 
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 pub(super) const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+
+/// The pre-tokenizer of a name, whether a word that is a token needs no merges, and its normalizer; the
+/// reverse of [`split_name`].
+pub(super) fn pre_tokenizer(name: &str) -> Option<(Vec<Value>, bool, Value)> {
+    // SmolLM2's and GPT-2's own names for what they share.
+    let name = match name {
+        "smollm" | "smollm2" => "smollm",
+        "gpt2" => "gpt-2",
+        other => other,
+    };
+    let (steps, ignore_merges, _) = SPLITS.iter().find(|row| row.2 == name)?;
+    let bytes = |use_regex: bool| {
+        json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+            "use_regex": use_regex})
+    };
+    let step = |step: &Step| match step {
+        Step::Regex(regex) => json!({"type": "Split", "pattern": {"Regex": regex},
+            "behavior": "Isolated", "invert": false}),
+        Step::Digits => json!({"type": "Digits", "individual_digits": true}),
+        Step::Bytes => bytes(false),
+        Step::SplitBytes => bytes(true),
+    };
+    let normalizer = if name == "qwen2" { json!({"type": "NFC"}) } else { Value::Null };
+    Some((steps.iter().map(step).collect(), *ignore_merges, normalizer))
+}
 
 /// llama.cpp does not normalize before byte-level merges. NFC is accepted, as in its converter.
 pub(super) fn refuse_normalizer(normalizer: &Value) -> Result<(), GgufError> {

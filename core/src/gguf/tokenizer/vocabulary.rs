@@ -36,13 +36,13 @@ pub(super) enum Merge {
 }
 
 /// `tokenizer.ggml.token_type`.
-mod token_type {
-    pub(super) const NORMAL: i32 = 1;
-    pub(super) const UNKNOWN: i32 = 2;
-    pub(super) const CONTROL: i32 = 3;
-    pub(super) const USER_DEFINED: i32 = 4;
-    pub(super) const UNUSED: i32 = 5;
-    pub(super) const BYTE: i32 = 6;
+pub(super) mod token_type {
+    pub(in crate::gguf::tokenizer) const NORMAL: i32 = 1;
+    pub(in crate::gguf::tokenizer) const UNKNOWN: i32 = 2;
+    pub(in crate::gguf::tokenizer) const CONTROL: i32 = 3;
+    pub(in crate::gguf::tokenizer) const USER_DEFINED: i32 = 4;
+    pub(in crate::gguf::tokenizer) const UNUSED: i32 = 5;
+    pub(in crate::gguf::tokenizer) const BYTE: i32 = 6;
 }
 
 /// The vocabulary in the order of its ids.

@@ -9,7 +9,7 @@ use boomerang_core::plan::Recipe;
 use super::members::describe_recipe;
 use super::{Format, Head, PatchArgs};
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{GgufFile, OutputFile, Sources, gguf_plan, is_gguf, write_gguf_member};
+use crate::files::{GgufFile, OutputFile, Sources, gguf_plan, write_gguf_member};
 use crate::progress::print;
 use crate::sizes::Size;
 
@@ -25,14 +25,6 @@ struct Parents<'a> {
 /// Names the key or the tensor in which the files differ, or the size that does not exist.
 pub(super) fn run(args: &PatchArgs) -> anyhow::Result<()> {
     let paths = [&args.family.teacher, &args.family.student];
-    if let Some(path) = paths.into_iter().find(|path| !is_gguf(path)) {
-        return Err(Exit::Usage.error(format!(
-            "{} is not a GGUF file, but the other parent is; convert it first: boomerang export {} \
-             --out FILE.gguf",
-            path.display(),
-            path.display()
-        )));
-    }
     refuse_conversions(args)?;
     let (teacher, student) = (GgufFile::open(paths[0])?, GgufFile::open(paths[1])?);
     let (teacher_file, student_file) = (teacher.parse()?, student.parse()?);

@@ -22,7 +22,9 @@ use members::Patching;
 /// # Errors
 /// Names the folder and what does not match, or the size that does not exist.
 pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
-    if is_gguf(&args.family.teacher) || is_gguf(&args.family.student) {
+    // Members of two GGUF files are their tensors, byte for byte; any other is made of numbers.
+    let are_gguf = [&args.family.teacher, &args.family.student].map(|path| is_gguf(path));
+    if are_gguf == [true; 2] && matches!(args.format, None | Some(Format::Gguf)) {
         return gguf::run(args);
     }
     let format = args.format.unwrap_or(Format::Hf);

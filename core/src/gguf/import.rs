@@ -1,0 +1,192 @@
+//! A GGUF file as a model: its config from the metadata, its weights from the tensors, as the writer
+//! ([`Conversion`](super::Conversion)) has them, backwards.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use burn::tensor::{Device, TensorData};
+
+use super::rows::{ENDS, Form, Row, Traits};
+use super::{Gguf, GgufError, GgufTensor, dequantize};
+use crate::architecture::NormKind;
+use crate::config::ModelConfig;
+use crate::model::LanguageModel;
+use crate::model::parameters::Parameter;
+
+/// The model in a file, its weights in f32 to the bit as they are stored.
+///
+/// # Errors
+/// [`GgufError`] names what of the metadata or of the tensors is missing or not understood.
+pub fn import(file: &Gguf<'_>, device: &Device) -> Result<LanguageModel, GgufError> {
+    let traits = super::metadata::traits_of(file)?;
+    let config = super::settings::config_of(file, traits)?;
+    let import = Import { file, traits, config: &config, used: RefCell::default() };
+    let model = LanguageModel::build(&config, device, |parameter| import.parameter(parameter))?;
+    import.refuse_others()?;
+    Ok(model)
+}
+
+struct Import<'a> {
+    file: &'a Gguf<'a>,
+    traits: &'static Traits,
+    config: &'a ModelConfig,
+    used: RefCell<BTreeSet<String>>,
+}
+
+/// Where a parameter is: a tensor, and the part of its outputs.
+struct Place<'a> {
+    tensor: &'a GgufTensor<'a>,
+    first: usize,
+    len: usize,
+    form: Form,
+}
+
+impl Import<'_> {
+    fn parameter(&self, parameter: &Parameter) -> Result<TensorData, GgufError> {
+        let Place { tensor, first, len, form } = self.place(parameter)?;
+        let n_inputs = if form == Form::Vector { 1 } else { tensor.dims[0] };
+        let n_outputs = tensor.n_values() / n_inputs.max(1);
+        let row = match form {
+            Form::Vector => tensor.kind.block_bytes() / tensor.kind.block().max(1),
+            Form::Matrix | Form::Table => tensor.data.len() / n_outputs.max(1),
+        };
+        let bytes = tensor.data.get(first * row..(first + len) * row).unwrap_or_default();
+        let mut values = dequantize(tensor, bytes)?;
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            return Err(GgufError::NotFiniteValue { name: tensor.name.to_string(), index });
+        }
+        if self.config.traits().norm.kind == NormKind::RmsAroundOne
+            && parameter.path.ends_with(".gamma")
+        {
+            values.iter_mut().for_each(|value| *value -= 1.0);
+        }
+        let part = without_layer(&parameter.path);
+        if let Some(n_heads) = super::convert::n_paired_heads(self.traits, self.config, part) {
+            values = split_pairs(&values, n_heads, n_inputs);
+        }
+        if form == Form::Matrix {
+            values = transposed(&values, n_inputs);
+        }
+        Ok(TensorData::new(values, parameter.shape.clone()))
+    }
+
+    fn place(&self, parameter: &Parameter) -> Result<Place<'_>, GgufError> {
+        let path = &parameter.path;
+        let (prefix, part) = match layer_of(path) {
+            Some((layer, part)) => (format!("blk.{layer}."), part),
+            None => (String::new(), path.as_str()),
+        };
+        let rows = self.traits.layer.iter().copied().chain([ENDS]).flatten();
+        let of_part = |row: &&Row| row.1.contains(&part);
+        let uncarried =
+            || GgufError::Uncarried { path: path.clone(), architecture: self.traits.name };
+        let (name, parts, form) = rows.into_iter().find(of_part).ok_or_else(uncarried)?;
+        let name = format!("{prefix}{name}");
+        let tensor = self
+            .file
+            .tensor(&name)
+            .ok_or_else(|| GgufError::MissingTensor { name: name.clone() })?;
+        self.used.borrow_mut().insert(name.clone());
+        let n_outputs_of = |part: &str| self.n_outputs(part, parameter, *form);
+        let first = parts.iter().take_while(|other| **other != part).map(|part| n_outputs_of(part));
+        let (first, len) = (first.sum(), n_outputs_of(part));
+        let all: usize = parts.iter().map(|part| n_outputs_of(part)).sum();
+        let expected = match form {
+            Form::Vector => vec![all],
+            Form::Matrix => vec![parameter.shape[0], all],
+            Form::Table => vec![parameter.shape[1], all],
+        };
+        if tensor.dims != expected {
+            return Err(GgufError::Dimensions { name, found: tensor.dims.clone(), expected });
+        }
+        Ok(Place { tensor, first, len, form: *form })
+    }
+
+    /// Outputs of a part of the tensor that `parameter` is in.
+    fn n_outputs(&self, part: &str, parameter: &Parameter, form: Form) -> usize {
+        let config = self.config;
+        match part.rsplit_once('.').map_or(part, |(part, _)| part) {
+            // Of tensors with several parts.
+            "attention.query" => config.n_heads * config.d_head,
+            "attention.key" | "attention.value" => config.n_kv_heads * config.d_head,
+            "mlp.gate" | "mlp.up" => config.d_ff,
+            _ if form == Form::Matrix => parameter.shape[1],
+            _ => parameter.shape[0],
+        }
+    }
+
+    /// Nothing in the file is left out, but what is computed from the config.
+    fn refuse_others(&self) -> Result<(), GgufError> {
+        const COMPUTED: [&str; 3] =
+            ["rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"];
+        let used = self.used.borrow();
+        let is_known = |name: &str| used.contains(name) || COMPUTED.contains(&name);
+        match self.file.tensors().iter().find(|tensor| !is_known(&tensor.name)) {
+            None => Ok(()),
+            Some(tensor) => Err(GgufError::UnknownTensor {
+                name: tensor.name.to_string(),
+                architecture: self.traits.name,
+            }),
+        }
+    }
+}
+
+/// The number of a layer, and the path inside it.
+fn layer_of(path: &str) -> Option<(usize, &str)> {
+    let (number, part) = path.strip_prefix("layers.")?.split_once('.')?;
+    Some((number.parse().ok()?, part))
+}
+
+fn without_layer(path: &str) -> &str {
+    layer_of(path).map_or(path, |(_, part)| part)
+}
+
+/// The outputs of each head in two halves, from pairs: the reverse of what the writer does.
+fn split_pairs(values: &[f32], n_heads: usize, n_inputs: usize) -> Vec<f32> {
+    let per_head = values.len() / n_heads.max(1);
+    let heads = values.chunks(per_head.max(1)).flat_map(|head| {
+        let rows: Vec<&[f32]> = head.chunks(n_inputs.max(1)).collect();
+        let half = |at: usize| rows.iter().skip(at).step_by(2).copied().collect::<Vec<_>>();
+        [half(0), half(1)].concat()
+    });
+    heads.flatten().copied().collect()
+}
+
+/// From a row for each output to a row for each input.
+fn transposed(values: &[f32], n_inputs: usize) -> Vec<f32> {
+    let n_outputs = values.len() / n_inputs.max(1);
+    let mut out = vec![0.0; values.len()];
+    // In squares, of which both sides fit into the cache.
+    const SIDE: usize = 32;
+    for row in (0..n_outputs).step_by(SIDE) {
+        for column in (0..n_inputs).step_by(SIDE) {
+            for output in row..(row + SIDE).min(n_outputs) {
+                for input in column..(column + SIDE).min(n_inputs) {
+                    out[input * n_outputs + output] = values[output * n_inputs + input];
+                }
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_become_halves() {
+        let values: Vec<f32> = (0..16).map(|value| value as f32).collect();
+        // Two heads of four outputs of two inputs.
+        let found = split_pairs(&values, 2, 2);
+        assert_eq!(found[..8], [0.0, 1.0, 4.0, 5.0, 2.0, 3.0, 6.0, 7.0]);
+        assert_eq!(found[8..10], [8.0, 9.0]);
+    }
+
+    #[test]
+    fn rows_become_columns() {
+        let values: Vec<f32> = (0..35 * 40).map(|value| value as f32).collect();
+        let found = transposed(&values, 40);
+        assert_eq!((found[1], found[35], found[35 * 2 + 3]), (40.0, 1.0, 122.0));
+    }
+}
