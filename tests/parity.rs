@@ -100,6 +100,7 @@ architectures! {
     qwen2_with_windows_in_some_layers_agrees_with_transformers: "qwen2-windows";
     smollm3_with_layers_that_are_not_rotated_agrees_with_transformers: "smollm3";
     olmo2_agrees_with_transformers: "olmo2";
+    olmo3_with_yarn_outside_of_windows_agrees_with_transformers: "olmo3";
     phi3_agrees_with_transformers: "phi3";
     phi3_in_texts_beyond_its_first_window_agrees_with_transformers: "phi3-long";
     gemma2_agrees_with_transformers: "gemma2";

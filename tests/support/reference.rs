@@ -136,6 +136,7 @@ impl<'a> Reference<'a> {
         let half = head.len() / 2;
         for pair in 0..half {
             let (sin, cos) = (position as f64 * self.frequency(pair, head.len())).sin_cos();
+            let (sin, cos) = (sin * self.magnitude(), cos * self.magnitude());
             let (a, b) = (head[pair], head[pair + half]);
             head[pair] = a * cos - b * sin;
             head[pair + half] = b * cos + a * sin;
@@ -159,7 +160,32 @@ impl<'a> Reference<'a> {
                 let share = ((turns - low) / (high - low)).clamp(0.0, 1.0);
                 (1.0 - share) * frequency / factor + share * frequency
             }
+            Some("yarn") => {
+                let number = |key, default: f64| self.rope(key).unwrap_or(default);
+                let window = self.number("max_position_embeddings").unwrap_or(2048.0);
+                let original = number("original_max_position_embeddings", window);
+                let pair_of = |turns: f64| {
+                    let wave = original / (turns * std::f64::consts::TAU);
+                    d_head as f64 * wave.ln() / (2.0 * theta.ln())
+                };
+                let low = pair_of(number("beta_fast", 32.0)).floor().max(0.0);
+                let high = pair_of(number("beta_slow", 1.0)).ceil().min(d_head as f64 - 1.0);
+                let high = if low == high { high + 0.001 } else { high };
+                let share = ((pair as f64 - low) / (high - low)).clamp(0.0, 1.0);
+                frequency / factor * share + frequency * (1.0 - share)
+            }
             _ => frequency,
+        }
+    }
+
+    /// What cosines and sines are multiplied by.
+    fn magnitude(&self) -> f64 {
+        let kind = |key| self.rope_object()?.get(key)?.as_str();
+        match kind("rope_type").or_else(|| kind("type")) {
+            Some("yarn") => self
+                .rope("attention_factor")
+                .unwrap_or_else(|| 0.1 * self.rope("factor").unwrap_or(1.0).max(1.0).ln() + 1.0),
+            _ => 1.0,
         }
     }
 

@@ -18,6 +18,7 @@ pub enum Architecture {
     Qwen3,
     SmolLm3,
     Olmo2,
+    Olmo3,
     Phi3,
     Gemma2,
     Gemma3,
@@ -201,6 +202,8 @@ pub enum PositionRule {
     RotaryInSomeLayers,
     /// As [`PositionRule::Rotary`], with another base (`rope_local_base_freq`) in windowed layers.
     RotaryByWindow,
+    /// As [`PositionRule::Rotary`], but windowed layers have no scaling.
+    RotaryScaledWithoutWindow,
     /// A learned position embedding is added to each token embedding.
     Learned,
 }
@@ -246,13 +249,14 @@ pub enum UndecayedNorms {
 }
 
 impl Architecture {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Llama,
         Self::Mistral,
         Self::Qwen2,
         Self::Qwen3,
         Self::SmolLm3,
         Self::Olmo2,
+        Self::Olmo3,
         Self::Phi3,
         Self::Gemma2,
         Self::Gemma3,

@@ -13,6 +13,7 @@ pub(super) fn row(architecture: Architecture) -> &'static Traits {
         Architecture::Qwen3 => &QWEN3,
         Architecture::SmolLm3 => &SMOL_LM3,
         Architecture::Olmo2 => &OLMO2,
+        Architecture::Olmo3 => &OLMO3,
         Architecture::Phi3 => &PHI3,
         Architecture::Gemma2 => &GEMMA2,
         Architecture::Gemma3 => &GEMMA3,
@@ -42,7 +43,7 @@ const LLAMA_KEYS: Keys = Keys {
 /// For models without grouped-query attention whose heads have `d_model / n_heads` dimensions.
 const PLAIN_HEADS: Keys = Keys { n_kv_heads: None, d_head: None, ..LLAMA_KEYS };
 
-const ROPE_TYPES: &[&str] = &["default", "linear", "dynamic", "llama3", "longrope"];
+const ROPE_TYPES: &[&str] = &["default", "linear", "dynamic", "llama3", "longrope", "yarn"];
 
 static LLAMA: Traits = LLAMA_ROW;
 
@@ -130,7 +131,17 @@ static SMOL_LM3: Traits = Traits {
     ..LLAMA_ROW
 };
 
-static OLMO2: Traits = Traits {
+static OLMO2: Traits = OLMO2_ROW;
+
+static OLMO3: Traits = Traits {
+    model_type: "olmo3",
+    positions: PositionRule::RotaryScaledWithoutWindow,
+    windows: WindowRule::AllButEach(None, 4),
+    defaults: Defaults { window: Some(4096), ..OLMO2_ROW.defaults },
+    ..OLMO2_ROW
+};
+
+const OLMO2_ROW: Traits = Traits {
     model_type: "olmo2",
     norm: Norms { kind: NormKind::Rms, before: false, after: true, after_sum: false },
     query_key_norm: QueryKeyNorm::All,

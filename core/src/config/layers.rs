@@ -48,7 +48,9 @@ pub(super) fn read(
             None => by_rule[layer],
         };
         let table = match traits.positions {
-            PositionRule::RotaryByWindow => usize::from(is_windowed),
+            PositionRule::RotaryByWindow | PositionRule::RotaryScaledWithoutWindow => {
+                usize::from(is_windowed)
+            }
             _ => 0,
         };
         let window = match (is_windowed, window) {
@@ -164,7 +166,9 @@ fn types<'a>(keys: Keys<'a>, n_layers: usize) -> Result<Option<Vec<&'a str>>, Co
 
 fn is_rotated(keys: Keys<'_>, traits: &Traits, n_layers: usize) -> Result<Vec<bool>, ConfigError> {
     match traits.positions {
-        PositionRule::Rotary | PositionRule::RotaryByWindow => Ok(vec![true; n_layers]),
+        PositionRule::Rotary
+        | PositionRule::RotaryByWindow
+        | PositionRule::RotaryScaledWithoutWindow => Ok(vec![true; n_layers]),
         PositionRule::Learned => Ok(vec![false; n_layers]),
         PositionRule::RotaryInSomeLayers => {
             if let Some(flags) = keys.by_layer("no_rope_layers", n_layers)? {

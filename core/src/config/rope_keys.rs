@@ -41,7 +41,12 @@ pub(super) fn read(
             return Err(unsupported(&newer, "one set of parameters for all layers"));
         }
         let theta = (traits.keys.rope_theta, traits.defaults.rope_theta);
-        return Ok(vec![reader.merged(&older, &newer, theta)?]);
+        let table = reader.merged(&older, &newer, theta)?;
+        let unscaled = Rotary { scaling: RopeScaling::None, ..table.clone() };
+        return Ok(match traits.positions {
+            PositionRule::RotaryScaledWithoutWindow => vec![table, unscaled],
+            _ => vec![table],
+        });
     }
     if !by_kind && !newer.is_empty() {
         return Err(unsupported(&newer, "parameters for full_attention and sliding_attention"));
@@ -233,9 +238,36 @@ impl Reader<'_> {
                 Ok(RopeScaling::Llama3 { factor: required("factor")?, low, high, original_seq })
             }
             "longrope" | "su" => self.long_rope(inner, source, d_rotated),
+            "yarn" => self.yarn(inner),
             // `default`, the only other name.
             _ => Ok(RopeScaling::None),
         }
+    }
+
+    /// As transformers' `_compute_yarn_parameters` reads it.
+    fn yarn(&self, inner: Keys<'_>) -> Result<RopeScaling, ConfigError> {
+        let factor = inner.positive("factor")?.ok_or(ConfigError::Missing { key: "factor" })?;
+        let original_seq = match inner.present(ORIGINAL) {
+            Some(_) => inner.size(ORIGINAL)?,
+            None => self.max_seq,
+        };
+        let outer = self.keys.size_or(ORIGINAL, Some(original_seq))?;
+        if outer != original_seq {
+            return Err(two_readings(ORIGINAL, original_seq, outer));
+        }
+        let by = |scale: f64| if factor <= 1.0 { 1.0 } else { 0.1 * scale * factor.ln() + 1.0 };
+        let scales = (inner.positive("mscale")?, inner.positive("mscale_all_dim")?);
+        let magnitude = match (inner.positive("attention_factor")?, scales) {
+            (Some(magnitude), _) => magnitude,
+            (None, (Some(scale), Some(of_all))) => by(scale) / by(of_all),
+            (None, _) => by(1.0),
+        };
+        let [fast, slow] = [
+            inner.positive("beta_fast")?.unwrap_or(32.0),
+            inner.positive("beta_slow")?.unwrap_or(1.0),
+        ];
+        let truncates = inner.flag("truncate", true)?;
+        Ok(RopeScaling::Yarn { factor, fast, slow, original_seq, magnitude, truncates })
     }
 
     fn long_rope(

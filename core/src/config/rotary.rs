@@ -40,6 +40,18 @@ pub enum RopeScaling {
         original_seq: usize,
         magnitude: f64,
     },
+    /// YaRN (arXiv:2309.00071): pairs that turn more than `fast` times in `original_seq` positions are
+    /// unchanged, those that turn less than `slow` times are divided by the factor. Cosines and sines are
+    /// multiplied by `magnitude`.
+    Yarn {
+        factor: f64,
+        fast: f64,
+        slow: f64,
+        original_seq: usize,
+        magnitude: f64,
+        /// Whether the two limits are whole pairs.
+        truncates: bool,
+    },
 }
 
 impl Rotary {
@@ -73,13 +85,37 @@ impl Rotary {
                 let factors = if seq > *original_seq { long } else { short };
                 pairs.map(|pair| 1.0 / (factors[pair] as f32 * power(pair))).collect()
             }
+            RopeScaling::Yarn { factor, fast, slow, original_seq, truncates, .. } => {
+                let d = self.d_rotated as f64;
+                // The pair that turns so many times.
+                let pair_of = |turns: f64| {
+                    let wave = *original_seq as f64 / (turns * std::f64::consts::TAU);
+                    d * wave.ln() / (2.0 * self.theta.ln())
+                };
+                let (low, high) = match truncates {
+                    true => (pair_of(*fast).floor(), pair_of(*slow).ceil()),
+                    false => (pair_of(*fast), pair_of(*slow)),
+                };
+                let (low, mut high) = (low.max(0.0), high.min(d - 1.0));
+                if low == high {
+                    high += 0.001;
+                }
+                let (low, high, factor) = (low as f32, high as f32, *factor as f32);
+                let scaled = |pair: usize| {
+                    let kept = 1.0 - ((pair as f32 - low) / (high - low)).clamp(0.0, 1.0);
+                    1.0 / (factor * power(pair)) * (1.0 - kept) + 1.0 / power(pair) * kept
+                };
+                pairs.map(scaled).collect()
+            }
         }
     }
 
     /// Cosines and sines are multiplied by this.
     pub fn magnitude(&self) -> f32 {
         match self.scaling {
-            RopeScaling::LongRope { magnitude, .. } => magnitude as f32,
+            RopeScaling::LongRope { magnitude, .. } | RopeScaling::Yarn { magnitude, .. } => {
+                magnitude as f32
+            }
             _ => 1.0,
         }
     }
@@ -103,6 +139,11 @@ impl fmt::Display for Rotary {
                 formatter,
                 ", longrope from {original_seq} (magnitude {magnitude}, factors {short:?} and \
                  {long:?})"
+            ),
+            RopeScaling::Yarn { factor, fast, slow, original_seq, magnitude, truncates } => write!(
+                formatter,
+                ", yarn by {factor} from {original_seq} (beta {fast} to {slow}, magnitude {magnitude}, \
+                 truncate {truncates})"
             ),
         }
     }

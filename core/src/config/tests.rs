@@ -263,9 +263,9 @@ fn a_scaling_without_a_name_is_refused() {
 
 #[test]
 fn a_rope_that_is_not_implemented_is_refused() {
-    let yarn = with(&[("rope_scaling", serde_json::json!({"rope_type": "yarn", "factor": 8.0}))]);
+    let other = with(&[("rope_scaling", serde_json::json!({"rope_type": "xpos", "factor": 8.0}))]);
     assert!(matches!(
-        ModelConfig::from_json(&yarn),
+        ModelConfig::from_json(&other),
         Err(ConfigError::RopeType { key: "rope_scaling", .. })
     ));
 }

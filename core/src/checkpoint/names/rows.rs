@@ -198,7 +198,7 @@ impl Table {
             | Architecture::Qwen3
             | Architecture::SmolLm3
             | Architecture::InternLm3 => like_llama(&[LLAMA_NORMS, ATTENTION, MLP]),
-            Architecture::Olmo2 => like_llama(&[OLMO2_NORMS, ATTENTION, MLP]),
+            Architecture::Olmo2 | Architecture::Olmo3 => like_llama(&[OLMO2_NORMS, ATTENTION, MLP]),
             Architecture::Gemma2 | Architecture::Gemma3 => {
                 like_llama(&[GEMMA_NORMS, ATTENTION, MLP])
             }

@@ -130,6 +130,9 @@ fn rope(config: &ModelConfig) -> Vec<String> {
                 format!(", dynamic by {factor} beyond {window} positions")
             }
             RopeScaling::Llama3 { factor, .. } => format!(", llama3 by {factor}"),
+            RopeScaling::Yarn { factor, original_seq, .. } => {
+                format!(", yarn by {factor} from {original_seq} positions")
+            }
             RopeScaling::LongRope { original_seq, .. } => {
                 format!(", longrope from position {original_seq}")
             }
