@@ -1,6 +1,7 @@
 //! Progress on standard error: a bar with the time left on a terminal, plain lines in a pipe.
 
 use std::io::{self, IsTerminal as _, Write as _, stderr, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ struct Plain {
 impl Progress {
     pub fn new(label: &str, total: usize) -> Self {
         let total = total as u64;
-        if !stderr().is_terminal() {
+        if !stderr().is_terminal() || IS_MUTE.load(Ordering::Relaxed) {
             let now = Instant::now();
             let plain = Plain { label: label.to_owned(), total, started: now, reported: now };
             return Self { bar: ProgressBar::hidden(), plain: Some(plain) };
@@ -76,9 +77,24 @@ impl Plain {
     }
 }
 
-/// One line on standard error.
+/// Whether this process leaves all but errors to another one.
+static IS_MUTE: AtomicBool = AtomicBool::new(false);
+
+/// Leaves progress and results to another process of the same job.
+pub fn mute() {
+    IS_MUTE.store(true, Ordering::Relaxed);
+}
+
+/// One line on standard error, unless another process writes it.
 pub fn note(line: &str) {
-    #[allow(clippy::print_stderr, reason = "the only function that writes progress")]
+    if !IS_MUTE.load(Ordering::Relaxed) {
+        complain(line);
+    }
+}
+
+/// One line on standard error that every process writes: why it ends.
+pub fn complain(line: &str) {
+    #[allow(clippy::print_stderr, reason = "the only function that writes there")]
     {
         eprintln!("{line}");
     }
@@ -94,6 +110,9 @@ pub fn print(line: &str) {
 /// A failure is kept for [`finish_output`], because it must not end a run whose results are on
 /// disk.
 pub fn print_piece(text: &str) {
+    if IS_MUTE.load(Ordering::Relaxed) {
+        return;
+    }
     let mut out = stdout();
     if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         LOST.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);

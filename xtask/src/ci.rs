@@ -25,12 +25,16 @@ fn stages(workspace: &Workspace) -> Result<Tally> {
     let tools = stage("setup", || setup::for_tests(workspace))?;
     // Optimizing a whole worker takes minutes on one core, while the others check the rest.
     let page = page::build_beside(workspace)?;
-    stage("clippy", || cargo("clippy --workspace --all-targets -- -D warnings"))?;
+    stage("clippy", || {
+        let mut clippy = workspace.cargo();
+        clippy.args(["clippy", "--workspace", "--all-targets"]).args(tools.features());
+        run(clippy.args(["--", "-D", "warnings"]))
+    })?;
     stage("docs", || {
         let mut doc = workspace.cargo();
         run(doc.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
     })?;
-    stage("tests, compiled", || compile_tests(workspace))?;
+    stage("tests, compiled", || compile_tests(workspace, &tools))?;
     stage("page, the rest of it", || page.finish())?;
     let tally = stage("tests", || run_tests(workspace, &tools, &[]))?;
     if tally.failed > 0 {

@@ -20,8 +20,8 @@ pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> ExitCode {
 
 /// Compiles all tests: apart from the run, so that what does not compile is not searched for among
 /// the results.
-pub(crate) fn compile_tests(workspace: &Workspace) -> Result<()> {
-    run(workspace.cargo().args(["test", "--workspace", "--no-run"]))
+pub(crate) fn compile_tests(workspace: &Workspace, tools: &TestTools) -> Result<()> {
+    run(workspace.cargo().args(["test", "--workspace", "--no-run"]).args(tools.features()))
 }
 
 /// All tests, or those whose name contains a filter, with the page as it lies in dist/.
@@ -36,6 +36,7 @@ pub(crate) fn run_tests(
     let mut command = workspace.cargo();
     command
         .args(["test", "--workspace", "--no-fail-fast"])
+        .args(tools.features())
         .args(separator)
         .args(filters)
         .args(left_out)
@@ -80,7 +81,7 @@ pub(crate) fn close(outcome: Result<Tally>) -> ExitCode {
 fn prepare(workspace: &Workspace) -> Result<TestTools> {
     let tools = setup::for_tests(workspace)?;
     let page = page::build_beside(workspace)?;
-    compile_tests(workspace)?;
+    compile_tests(workspace, &tools)?;
     page.finish()?;
     Ok(tools)
 }

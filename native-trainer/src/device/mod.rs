@@ -7,6 +7,8 @@ mod adapters;
 mod gpu;
 mod memory;
 
+use std::ops::Range;
+
 use burn::tensor::Device;
 
 pub use adapters::{Adapter, AdapterKind, Api, Limits, adapters};
@@ -79,26 +81,29 @@ pub fn choose(choice: DeviceChoice) -> anyhow::Result<ChosenDevice> {
     }
 }
 
-/// Opens as many devices of the chosen kind; on the CPU all of them are the CPU.
+/// Opens devices of the chosen kind by their numbers, from 0; on the CPU all of them are the CPU.
 ///
 /// # Errors
 /// As [`choose`], and when there are not as many.
-pub fn choose_several(choice: DeviceChoice, n: usize) -> anyhow::Result<Vec<ChosenDevice>> {
-    let first = choose(choice)?;
-    if n == 1 || first.device == cpu() {
-        return Ok(vec![first; n]);
-    }
+pub fn choose_several(
+    choice: DeviceChoice,
+    numbers: Range<usize>,
+) -> anyhow::Result<Vec<ChosenDevice>> {
     let Decision { target, reason } = decide(choice, listed(choice))?;
+    if numbers == (0..1) || target == Target::Cpu {
+        return Ok(vec![choose(choice)?; numbers.len()]);
+    }
     let Target::Adapter(best) = target else {
-        return (0..n).map(|index| open_cuda(index, reason.clone())).collect();
+        return numbers.map(|index| open_cuda(index, reason.clone())).collect();
     };
     let alike: Vec<&Adapter> = listed(choice)
         .iter()
         .filter(|adapter| (adapter.kind, adapter.api) == (best.kind, best.api))
         .collect();
-    if alike.len() < n {
+    if alike.len() < numbers.end {
         return Err(Exit::Usage.error(format!(
-            "--devices {n}: there are {} like {best}; lower --devices",
+            "{} devices of this machine are asked for, and there are {} like {best}",
+            numbers.end,
             alike.len()
         )));
     }
@@ -108,7 +113,7 @@ pub fn choose_several(choice: DeviceChoice, n: usize) -> anyhow::Result<Vec<Chos
         }
         Err(fault) => Err(Exit::Usage.error(format!("{adapter} cannot be opened: {fault}"))),
     };
-    alike[..n].iter().map(open).collect()
+    alike[numbers].iter().map(open).collect()
 }
 
 /// Loading every driver takes a moment, so it is skipped where the choice needs none.

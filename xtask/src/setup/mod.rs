@@ -7,6 +7,7 @@ mod apt;
 mod axe;
 mod browser;
 mod cargo_install;
+mod mpi;
 mod trunk;
 pub(crate) mod vulkan;
 mod wasm;
@@ -32,6 +33,15 @@ pub(crate) struct TestTools {
     pub(crate) browser: Browser,
     /// The script of axe-core, if it could be installed
     pub(crate) axe: Option<PathBuf>,
+    /// Whether programs can be built with MPI
+    pub(crate) has_mpi: bool,
+}
+
+impl TestTools {
+    /// The features of all tests that can run here, as arguments of cargo.
+    pub(crate) fn features(&self) -> &'static [&'static str] {
+        if self.has_mpi { &["--features", "boomerang-tests/mpi"] } else { &[] }
+    }
 }
 
 /// Makes sure that the page can be built.
@@ -51,8 +61,11 @@ pub(crate) fn for_tests(workspace: &Workspace) -> Result<TestTools> {
         println!("{error:#}\nSkipping the tests with axe-core.");
     });
     let axe = axe.ok();
+    let has_mpi = mpi::ensure()
+        .inspect_err(|error| println!("{error:#}\nSkipping the tests with several processes."))
+        .is_ok();
     for_page(workspace)?;
-    Ok(TestTools { browser, axe })
+    Ok(TestTools { browser, axe, has_mpi })
 }
 
 /// Prints what was found.
