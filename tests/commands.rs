@@ -18,8 +18,10 @@ fn help_lists_the_commands_in_pipeline_order() {
     let expected = expect![[r#"
         demo      Run the whole pipeline on the embedded teacher: prune, distill, patch, evaluate, plot
         pretrain  Train a small teacher from scratch on the generated corpus
+        data      Tokenize training data once, and inspect or verify what was prepared
         prune     Cut a student out of a teacher
         distill   Train a student to imitate its teacher
+        delta     Make the student of a post-trained teacher from the student of its base, without training
         analyze   Show which layers matter, and which to keep and to patch first
         search    Search for a good patching order
         patch     Write sizes of a family as standalone models

@@ -65,6 +65,7 @@ fn so_it_does_with_every_lever_on() {
         optimizer_on_host: true,
         sequences_per_part: 1,
         parts_per_pass: 2,
+        ..Levers::default()
     });
 }
 

@@ -13,11 +13,15 @@ mod bad_input;
 mod baselines;
 /// The bundle that comes with the repository loads, and its curve is what a fresh evaluation gives.
 mod bundle;
+/// Conversations are the text that transformers makes of them, and only responses are learnt.
+mod chat;
 /// Checkpoints that are not what their config says, or no plain language model, say so; what is
 /// written says what it holds.
 mod checkpoints;
 /// The commands, run as a user runs them.
 mod commands;
+/// The student of a post-trained teacher is its pruned self plus what distillation changed.
+mod delta;
 /// Losses and weights of six steps equal those of an independent implementation.
 mod distill_parity;
 /// Texts and token rows mean the same to every command.
@@ -63,6 +67,11 @@ mod outputs;
 mod page;
 /// Logits, hidden states and patched models equal those of transformers.
 mod parity;
+/// Data that were tokenized beforehand train as their texts do.
+mod prepared;
+/// Several processes take the steps of one.
+#[cfg(feature = "mpi")]
+mod ranks;
 /// What members wrote and are asked goes with a bundle, and is what they write.
 mod recordings;
 /// Several devices take the steps of one.

@@ -20,12 +20,18 @@ pub enum Command {
     /// Train a small teacher from scratch on the generated corpus
     #[command(after_help = examples::PRETRAIN)]
     Pretrain(commands::pretrain::PretrainArgs),
+    /// Tokenize training data once, and inspect or verify what was prepared
+    #[command(after_help = examples::DATA)]
+    Data(commands::data::DataArgs),
     /// Cut a student out of a teacher
     #[command(after_help = examples::PRUNE)]
     Prune(commands::prune::PruneArgs),
     /// Train a student to imitate its teacher
     #[command(after_help = examples::DISTILL)]
     Distill(commands::distill::DistillArgs),
+    /// Make the student of a post-trained teacher from the student of its base, without training
+    #[command(after_help = examples::DELTA)]
+    Delta(commands::delta::DeltaArgs),
     /// Show which layers matter, and which to keep and to patch first
     #[command(after_help = examples::ANALYZE)]
     Analyze(commands::analyze::AnalyzeArgs),

@@ -36,6 +36,31 @@ Examples:
   boomerang pretrain --out teacher
   boomerang pretrain --layers 8 --d-model 32 --heads 2 --steps 500 --out small";
 
+pub(crate) const DATA: &str = "\
+Examples:
+  boomerang data prepare texts.jsonl.zst --model teacher --out tokens
+  boomerang data inspect tokens
+  boomerang data verify tokens";
+
+pub(crate) const DATA_PREPARE: &str = with_hub!(
+    "\
+Examples:
+  boomerang data prepare texts.jsonl.zst --model Qwen/Qwen3-0.6B-Base --out tokens
+  boomerang data prepare chat.parquet more.jsonl --model teacher --max-bad-lines 0 --out tokens
+  boomerang distill --teacher teacher --data tokens --shuffle-seed 1 --held-out 64 --out run"
+);
+
+pub(crate) const DATA_INSPECT: &str = with_hub!(
+    "\
+Examples:
+  boomerang data inspect tokens
+  boomerang data inspect tokens --model teacher --sequence 12"
+);
+
+pub(crate) const DATA_VERIFY: &str = "\
+Examples:
+  boomerang data verify tokens";
+
 pub(crate) const PRUNE: &str = with_hub!(
     "\
 Examples:
@@ -50,8 +75,15 @@ pub(crate) const DISTILL: &str = with_hub!(
 Examples:
   boomerang distill --teacher Qwen/Qwen3-0.6B-Base --data train.jsonl --out run
   boomerang distill --teacher Qwen/Qwen3-0.6B-Base --data train.jsonl --out run --resume
-  boomerang distill --teacher teacher --student student --data texts.txt \\
-    --batch-size 1 --micro-batches 16 --seq-len 512 --steps 200 --out run"
+  boomerang distill --teacher teacher --data tokens -c run.yaml --set lr=2e-4 --out run"
+);
+
+pub(crate) const DELTA: &str = with_hub!(
+    "\
+Examples:
+  boomerang delta --base Qwen/Qwen3-0.6B-Base --student run/student --variant Qwen/Qwen3-0.6B \\
+    --out chat-student
+  boomerang patch --teacher Qwen/Qwen3-0.6B --student chat-student --all --out sizes"
 );
 
 pub(crate) const ANALYZE: &str = with_hub!(

@@ -5,13 +5,12 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 mod allocator;
 pub mod args;
 pub mod cli;
 mod cli_examples;
 pub mod commands;
+pub mod config;
 pub mod device;
 mod embedded;
 pub mod exit;
@@ -25,18 +24,24 @@ pub mod sizes;
 pub mod train;
 
 pub use cli::{Cli, Command};
+use config::Refusal;
 
 /// Runs the command of this process's arguments, and prints the error if it fails.
 pub fn main() -> ExitCode {
     allocator::keep_freed_memory();
     logger::install();
-    let outcome = match Cli::try_parse() {
+    let outcome = match config::parse(std::env::args_os()) {
         Ok(cli) => run(cli),
-        Err(message) if message.use_stderr() => {
+        Err(Refusal::Config(error)) => Err(error),
+        Err(Refusal::Schema(schema)) => {
+            progress::print(&schema);
+            Ok(())
+        }
+        Err(Refusal::Usage(message)) if message.use_stderr() => {
             // clap's own exit, with its colors and its code for wrong usage.
             message.exit()
         }
-        Err(message) => {
+        Err(Refusal::Usage(message)) => {
             let text = message.render();
             let is_seen = std::io::IsTerminal::is_terminal(&std::io::stdout());
             let text = if is_seen { text.ansi().to_string() } else { text.to_string() };
@@ -46,9 +51,11 @@ pub fn main() -> ExitCode {
     };
     let outcome = outcome.and_then(|()| progress::finish_output());
     if let Err(error) = &outcome {
-        progress::note(&format!("boomerang: {}", exit::describe(error)));
+        progress::complain(&format!("boomerang: {}", exit::describe(error)));
     }
-    exit::status(&outcome).into()
+    let exit = exit::status(&outcome);
+    train::ranks::leave(exit);
+    exit.into()
 }
 
 /// Runs one command.
@@ -65,8 +72,10 @@ fn run_command(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Pretrain(args) => commands::pretrain::run(&args),
+        Command::Data(args) => commands::data::run(&args),
         Command::Prune(args) => commands::prune::run(&args),
         Command::Distill(args) => commands::distill::run(&args),
+        Command::Delta(args) => commands::delta::run(&args),
         Command::Analyze(args) => commands::analyze::run(&args),
         Command::Search(args) => commands::search::run(&args),
         Command::Patch(args) => commands::patch::run(&args),

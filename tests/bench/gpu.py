@@ -7,12 +7,13 @@ needs torch (with CUDA for the comparison), transformers, and for memory on the 
 order, each part printed when it is done and kept in OUT/results.json:
 
 1. losses and gradient norms of 20 steps against the CPU
-2. seconds per step beside PyTorch on the same GPU, same weights and data (distill_step.py)
-3. Qwen3-0.6B's shape with random weights: 200 steps of 1 x 2,048 tokens; tokens per second, the most memory
+2. losses of 20 steps, and seconds per step, in bf16 and in f16 against f32, where the device has them
+3. seconds per step beside PyTorch on the same GPU, same weights and data (distill_step.py)
+4. Qwen3-0.6B's shape with random weights: 200 steps of 1 x 2,048 tokens; tokens per second, the most memory
    that nvidia-smi saw against the prediction, and whether it grew between steps 20 and 200
-4. with --teacher and --data: a student of that model, distilled on --tokens tokens, and the curve of its family
+5. with --teacher and --data: a student of that model, distilled on --tokens tokens, and the curve of its family
 
-`--smoke` makes all sizes small and leaves out the second part, for a software adapter.
+`--smoke` makes all sizes small and leaves out the third part, for a software adapter.
 """
 
 import argparse
@@ -97,6 +98,27 @@ def against_the_cpu(args):
     return worst
 
 
+def half_precision(args):
+    folder, seq = f"{args.out}/small", 32 if args.smoke else 256
+    exact = distill(args, folder, f"{folder}/f32", args.device, 20, seq)
+    found = {}
+    for dtype in ("bf16", "f16"):
+        try:
+            half = distill(
+                args, folder, f"{folder}/{dtype}", args.device, 20, seq, "--mixed-precision", dtype
+            )
+        except SystemExit as refusal:
+            found[dtype] = str(refusal).splitlines()[-1]
+            continue
+        speeds = [sorted(line["tokens_per_second"] for line in lines)[10] for lines in (half, exact)]
+        found[dtype] = {
+            "largest_difference": max(abs(h["loss"] - e["loss"]) / e["loss"] for h, e in zip(half, exact)),
+            "speed": speeds[0] / speeds[1],
+        }
+        assert found[dtype]["largest_difference"] < 5e-2, found
+    return found
+
+
 def beside_torch(args):
     if args.smoke:
         return "left out: --smoke"
@@ -169,8 +191,8 @@ def main():
     os.makedirs(args.out, exist_ok=True)
     results = {"device": boomerang(args, "doctor").splitlines()}
     for name, part in (
-        ("against the CPU", against_the_cpu), ("beside PyTorch", beside_torch), ("Qwen3-0.6B's shape", large),
-        ("a family", family),
+        ("against the CPU", against_the_cpu), ("half precision", half_precision),
+        ("beside PyTorch", beside_torch), ("Qwen3-0.6B's shape", large), ("a family", family),
     ):
         results[name] = part(args)
         print(f"{name}: {json.dumps(results[name], indent=1)}", flush=True)

@@ -7,7 +7,7 @@ use boomerang_tests::root;
 use super::{sources, text, without_tests};
 
 /// The trainer's folders and files; each imports only those before it, and itself.
-const TRAINER: [&str; 17] = [
+const TRAINER: [&str; 18] = [
     "progress",
     "exit",
     "files",
@@ -22,6 +22,7 @@ const TRAINER: [&str; 17] = [
     "cli_examples",
     "commands",
     "cli",
+    "config",
     "allocator",
     "logger",
     "lib",

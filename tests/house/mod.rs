@@ -25,8 +25,9 @@ fn text(path: impl AsRef<Path>) -> String {
 }
 
 /// Where our own sources are.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "core/src",
+    "crates/chat/src",
     "crates/files/src",
     "crates/hub/src",
     "crates/kernels/src",

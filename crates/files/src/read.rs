@@ -19,6 +19,12 @@ pub struct Mapped {
     bytes: Option<Mmap>,
 }
 
+impl AsRef<[u8]> for Mapped {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 impl Mapped {
     /// Releases the memory of bytes in this mapping; they are read from the file again on access.
     /// Other bytes are ignored.

@@ -2,10 +2,11 @@
 
 use std::cmp::Reverse;
 
-use boomerang_core::distill::Levers;
+use boomerang_core::distill::{Levers, MixedPrecision};
 use clap::{Args, ValueEnum};
 
 use super::numbers::{count, parse_bytes};
+use crate::exit::Exit;
 
 /// Levers between memory and time; the result is the same for all of them, but for rounding.
 #[derive(Args, Clone, Copy, Debug)]
@@ -14,6 +15,11 @@ pub struct LeverArgs {
     /// free; unknown on a GPU]
     #[arg(long, value_parser = parse_bytes, value_name = "SIZE")]
     pub memory: Option<u64>,
+    /// Multiply matrices in half precision, as torch.autocast does, with weights, sums, losses and the
+    /// optimizer in f32: auto is bf16 on CUDA and Metal, f16 where a GPU's shaders have it, off on the
+    /// CPU; f16 scales the loss
+    #[arg(long, alias = "mixed_precision", value_enum, default_value_t = MixedPrecisionChoice::Off)]
+    pub mixed_precision: MixedPrecisionChoice,
     /// Recompute each layer in the backward pass instead of keeping its intermediate results: less
     /// memory, about a fifth more time
     #[arg(long, value_enum, default_value_t = Recompute::Auto)]
@@ -38,6 +44,18 @@ pub struct LeverArgs {
     /// Queries whose attention scores are computed together
     #[arg(value_parser = count, long, default_value_t = Levers::default().query_block, value_name = "N")]
     pub query_block: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MixedPrecisionChoice {
+    /// f32
+    #[value(alias = "no")]
+    Off,
+    /// What the device has
+    Auto,
+    Bf16,
+    #[value(alias = "fp16")]
+    F16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -80,6 +98,8 @@ pub struct Demand {
     pub n_sequences: usize,
     /// Positions of each.
     pub seq: usize,
+    /// Chosen before, as it changes results.
+    pub mixed_precision: MixedPrecision,
 }
 
 /// Levers, and what a step takes with them.
@@ -99,6 +119,34 @@ const CPU_TOKENS: usize = 1024;
 const WAITING_STATES: [u64; 2] = [250_000_000, 1_000_000_000];
 
 impl LeverArgs {
+    /// The half precision of a device; `supports` tells whether it multiplies numbers of a type.
+    ///
+    /// # Errors
+    /// When the one that is asked for is not supported.
+    pub fn mixed_precision(
+        &self,
+        is_gpu: bool,
+        supports: impl Fn(MixedPrecision) -> bool,
+    ) -> anyhow::Result<MixedPrecision> {
+        let asked = match self.mixed_precision {
+            MixedPrecisionChoice::Off => return Ok(MixedPrecision::Off),
+            MixedPrecisionChoice::Auto => {
+                let all = [MixedPrecision::Bf16, MixedPrecision::F16];
+                let found = all.into_iter().find(|&half| is_gpu && supports(half));
+                return Ok(found.unwrap_or(MixedPrecision::Off));
+            }
+            MixedPrecisionChoice::Bf16 => MixedPrecision::Bf16,
+            MixedPrecisionChoice::F16 => MixedPrecision::F16,
+        };
+        if !supports(asked) {
+            let name = format!("{asked:?}").to_lowercase();
+            return Err(Exit::Usage.error(format!(
+                "--mixed-precision {name}: the device does not compute in {name}; auto takes what it has"
+            )));
+        }
+        Ok(asked)
+    }
+
     /// The cheapest levers whose step fits, else those with the least memory; `n_bytes` is what a step
     /// takes with given ones. Where the available memory is not known, layers are recomputed.
     pub fn choose(&self, demand: Demand, n_bytes: impl Fn(&Levers) -> u64) -> Chosen {
@@ -148,7 +196,7 @@ impl LeverArgs {
         demand: Demand,
         n_bytes: &impl Fn(&Levers) -> u64,
     ) -> Levers {
-        let Demand { available, is_gpu, n_micro_batches, n_sequences, seq } = demand;
+        let Demand { available, is_gpu, n_micro_batches, n_sequences, seq, .. } = demand;
         let usual = if is_gpu { n_sequences } else { (CPU_TOKENS / seq.max(1)).min(n_sequences) };
         let together = if splits { 1 } else { usual.max(1) };
         let sequences_per_part =
@@ -161,6 +209,7 @@ impl LeverArgs {
             optimizer_on_host,
             sequences_per_part,
             parts_per_pass,
+            mixed_precision: demand.mixed_precision,
         };
         // The states of a teacher in memory need not wait.
         let wanted = if streams_teacher { self.parts_per_pass } else { Some(1) };
@@ -183,6 +232,7 @@ mod tests {
 
     const AUTO: LeverArgs = LeverArgs {
         memory: None,
+        mixed_precision: MixedPrecisionChoice::Off,
         recompute: Recompute::Auto,
         teacher_weights: TeacherWeights::Auto,
         optimizer: OptimizerPlace::Auto,
@@ -191,6 +241,31 @@ mod tests {
         head_chunk: 1,
         query_block: 1,
     };
+
+    const DEMAND: Demand = Demand {
+        available: None,
+        is_gpu: true,
+        n_micro_batches: 1,
+        n_sequences: 1,
+        seq: 64,
+        mixed_precision: MixedPrecision::Off,
+    };
+
+    #[test]
+    fn half_precision_is_what_the_device_has() {
+        use MixedPrecision::{Bf16, F16, Off};
+        let chosen = |choice, is_gpu, has: &[MixedPrecision]| {
+            let args = LeverArgs { mixed_precision: choice, ..AUTO };
+            args.mixed_precision(is_gpu, |half| has.contains(&half)).ok()
+        };
+        use MixedPrecisionChoice as Choice;
+        assert_eq!(chosen(Choice::Off, true, &[F16, Bf16]), Some(Off));
+        assert_eq!(chosen(Choice::Auto, true, &[F16, Bf16]), Some(Bf16));
+        assert_eq!(chosen(Choice::Auto, true, &[F16]), Some(F16));
+        assert_eq!(chosen(Choice::Auto, false, &[F16, Bf16]), Some(Off));
+        assert_eq!(chosen(Choice::F16, false, &[F16]), Some(F16));
+        assert_eq!(chosen(Choice::Bf16, true, &[F16]), None);
+    }
 
     /// 100 bytes for activations or 50 without, 30 for the teacher or 10, 20 for the optimizer or none,
     /// and those of states.
@@ -203,7 +278,7 @@ mod tests {
 
     /// Layers recomputed, teacher streamed, optimizer on the host.
     fn chosen(args: LeverArgs, available: Option<u64>, is_gpu: bool) -> [bool; 3] {
-        let demand = Demand { available, is_gpu, n_micro_batches: 1, n_sequences: 1, seq: 64 };
+        let demand = Demand { available, is_gpu, ..DEMAND };
         let levers = args.choose(demand, n_bytes).levers;
         [levers.recomputes, levers.streams_teacher, levers.optimizer_on_host]
     }
@@ -252,8 +327,7 @@ mod tests {
         let streamed = LeverArgs { teacher_weights: TeacherWeights::Streamed, ..AUTO };
         let together = |args: LeverArgs, available, n_micro_batches| {
             let available = Some(available);
-            let demand =
-                Demand { available, is_gpu: true, n_micro_batches, n_sequences: 1, seq: 64 };
+            let demand = Demand { available, n_micro_batches, ..DEMAND };
             args.choose(demand, n_bytes).levers.parts_per_pass
         };
         let much = 10_000_000_000;
@@ -267,13 +341,8 @@ mod tests {
     #[test]
     fn a_micro_batch_is_computed_in_parts() {
         let per_part = |args: LeverArgs, is_gpu, seq| {
-            let demand = Demand {
-                available: Some(1 << 40),
-                is_gpu,
-                n_micro_batches: 1,
-                n_sequences: 8,
-                seq,
-            };
+            let available = Some(1 << 40);
+            let demand = Demand { available, is_gpu, n_sequences: 8, seq, ..DEMAND };
             args.choose(demand, n_bytes).levers.sequences_per_part
         };
         assert_eq!([256, 1024, 4096].map(|seq| per_part(AUTO, false, seq)), [4, 1, 1]);

@@ -1,5 +1,6 @@
 //! Arguments that several commands share. Commands import these, and these import no command.
 
+mod config;
 mod dtype;
 mod family;
 mod keep;
@@ -11,6 +12,7 @@ mod tasks;
 
 use clap::{Args, ValueEnum};
 
+pub use config::ConfigArgs;
 pub use dtype::{Dtype, parse_dtype};
 pub use family::{FamilyArgs, OrderChoice, parse_order};
 pub use keep::KeepArgs;

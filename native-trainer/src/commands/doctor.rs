@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::device::{self, Adapter, DeviceChoice, Memory, Target};
 use crate::progress::print;
+use crate::train::ranks;
 
 /// Show the hardware of this machine and the device that --device auto selects
 #[derive(Clone, Debug, clap::Args)]
@@ -25,6 +26,8 @@ struct Findings<'machine> {
     /// `None` where the system does not report it.
     memory: Option<Memory>,
     built_with_wgpu: bool,
+    /// The MPI library; `None` when built without.
+    mpi: Option<String>,
     adapters: &'machine [Adapter],
     /// What `--device auto` selects.
     device: String,
@@ -53,6 +56,7 @@ fn look() -> anyhow::Result<Findings<'static>> {
         n_threads: std::thread::available_parallelism().map_or(1, usize::from),
         memory: Memory::of_this_machine(),
         built_with_wgpu: device::HAS_WGPU,
+        mpi: ranks::library(),
         adapters,
         device: match decision.target {
             Target::Adapter(adapter) => adapter.to_string(),
@@ -84,6 +88,8 @@ impl Findings<'_> {
                 }
             }
         }
+        let without = "built without MPI support (--features mpi)";
+        line("MPI", self.mpi.clone().unwrap_or_else(|| without.to_owned()));
         line("device", format!("{} ({})", self.device, self.reason));
         text
     }
@@ -145,7 +151,7 @@ mod tests {
     #[test]
     fn every_machine_gets_an_answer() {
         let text = look().unwrap().to_text();
-        for label in ["boomerang ", "system ", "memory ", "GPUs ", "device "] {
+        for label in ["boomerang ", "system ", "memory ", "GPUs ", "MPI ", "device "] {
             assert!(text.contains(label), "{label} is missing in\n{text}");
         }
     }

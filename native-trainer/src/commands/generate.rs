@@ -4,12 +4,15 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use boomerang_chat::Options;
 use boomerang_core::generate::{Generation, Sampling, TextStream};
 use futures_lite::future::block_on;
+use minijinja::Value;
 
 use crate::args::DeviceArgs;
 use crate::args::numbers::non_negative;
 use crate::device;
+use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
 
 /// Continue a prompt
@@ -21,6 +24,12 @@ pub struct GenerateArgs {
     /// Prompt to continue
     #[arg(long)]
     pub prompt: String,
+    /// Put the prompt into the model's chat template, as the user's message
+    #[arg(long)]
+    pub chat: bool,
+    /// With --chat: the system message
+    #[arg(long, requires = "chat", value_name = "TEXT")]
+    pub system: Option<String>,
     /// Maximum number of new tokens
     #[arg(long, aliases = ["max-new-tokens", "max_new_tokens"], default_value_t = 64)]
     pub tokens: usize,
@@ -37,6 +46,25 @@ pub struct GenerateArgs {
     pub device: DeviceArgs,
 }
 
+/// The prompt as the chat template has it, up to the answer.
+fn asked(args: &GenerateArgs, folder: &ModelFolder) -> anyhow::Result<String> {
+    let Some(template) = folder.chat_template()? else {
+        return Err(Exit::Unusable.error(format!(
+            "{} has no chat template, which --chat needs; expected chat_template.jinja, or chat_template \
+             in tokenizer_config.json",
+            folder.path().display()
+        )));
+    };
+    let system = args.system.as_ref().map(|text| ("system", text));
+    let messages = system.into_iter().chain([("user", &args.prompt)]);
+    let message = |(role, text): (&str, &String)| {
+        Value::from_pairs([("role", role), ("content", text.as_str())])
+    };
+    let messages: Vec<Value> = messages.map(message).collect();
+    let options = Options { add_generation_prompt: true, tools: None };
+    Ok(template.render(&messages, &options).or_exit(Exit::Unusable)?.text)
+}
+
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
     let folder = ModelFolder::open(&args.model)?;
@@ -48,7 +76,11 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     } else {
         Sampling::Greedy
     };
-    let prompt = tokenizer.encode(&args.prompt, true)?;
+    // A chat template writes special tokens itself.
+    let prompt = match args.chat {
+        true => tokenizer.encode(&asked(args, &folder)?, false)?,
+        false => tokenizer.encode(&args.prompt, true)?,
+    };
     let end_tokens = model.config().end_tokens();
     let mut generation = Generation::new(&model, &prompt, args.tokens, sampling)?;
     // A single token may be half a character, or lack its space.

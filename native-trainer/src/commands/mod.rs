@@ -2,6 +2,8 @@
 
 pub mod analyze;
 pub mod bundle;
+pub mod data;
+pub mod delta;
 pub mod demo;
 pub mod distill;
 pub mod doctor;

@@ -8,7 +8,7 @@ use crate::args::numbers::count;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
 use crate::files::require_next_token;
-use crate::train::data::{Packing, read_rows};
+use crate::train::data::{Packing, Reading, read_rows};
 
 /// Calibration texts, and the device to compare models on.
 #[derive(Clone, Debug, clap::Args)]
@@ -53,15 +53,19 @@ impl CalibrationArgs {
             layout: Layout::Packed,
             end_token: teacher.eos_token()?,
         };
-        let tokenizer = teacher.tokenizer()?;
-        let rows = read_rows(&self.calibration, tokenizer.as_ref(), packing, config)
-            .or_exit(Exit::Unusable)?
-            .with_targets();
+        let (tokenizer, template) = (teacher.tokenizer()?, teacher.chat_template()?);
+        let reading = Reading {
+            tokenizer: tokenizer.as_ref(),
+            template: template.as_ref(),
+            packing,
+            model: config,
+        };
+        let rows = read_rows(&self.calibration, reading).or_exit(Exit::Unusable)?.with_targets()?;
         let n_rows = self.calibration_tokens.div_ceil(packing.seq).clamp(1, rows.len());
         let rows_per_batch = (MOST_NUMBERS / (rows.longest() * numbers_per_token)).max(1);
         let batches = (0..n_rows)
             .step_by(rows_per_batch)
             .map(|start| rows.batch(start, rows_per_batch.min(n_rows - start)));
-        Ok(batches.collect())
+        Ok(batches.collect::<Result<_, _>>()?)
     }
 }

@@ -1,7 +1,11 @@
 //! Training: data, the training loop, the files of a run.
 
 pub mod data;
+pub mod guard;
+pub mod held_out;
+pub mod ranks;
 pub mod replicas;
 pub mod run;
 pub mod run_folder;
 pub mod teacher;
+pub mod tensorboard;

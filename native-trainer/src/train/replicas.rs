@@ -5,7 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use boomerang_core::distill::{Distiller, PeerError, Peers, Rows};
 use futures_lite::future::block_on;
 
-use super::run::LoopSettings;
+use super::guard::{Guard, Verdict};
+use super::run::{Interrupt, LoopSettings};
+use crate::exit::{Exit, OrExit as _};
 
 /// A replica among threads of this program.
 pub struct ThreadPeer {
@@ -105,7 +107,8 @@ impl Drop for ThreadPeer {
     }
 }
 
-/// Takes the steps of a replica that neither logs nor saves, until the first one ends the run.
+/// Takes the steps of a replica that neither logs nor saves, until the first one ends the run, which it
+/// does when this one is interrupted, too.
 ///
 /// # Errors
 /// When a step cannot be taken, or another replica has stopped.
@@ -113,10 +116,14 @@ pub fn follow(
     distiller: &mut Distiller,
     rows: &Rows,
     settings: LoopSettings,
+    interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
-    while distiller.agree(true)? {
-        let batches = settings.micro_batches_of(rows, distiller.n_steps());
-        if !block_on(distiller.step(&batches))?.is_finite() {
+    let mut guard = Guard::new(settings.guard);
+    while distiller.agree(!interrupt.is_asked())? {
+        let batches =
+            settings.micro_batches_of(rows, distiller.n_steps()).or_exit(Exit::Unusable)?;
+        let report = block_on(distiller.step_if(&batches, |report| guard.accepts(report)))?;
+        if guard.after(&report) == Verdict::TooMany {
             return Ok(());
         }
     }

@@ -1,6 +1,5 @@
 //! The training loop: steps, logging, checkpoints, and how it stops.
 
-use std::fs::File;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +8,16 @@ use std::time::Instant;
 use anyhow::Context as _;
 use boomerang_core::checkpoint::{CheckpointError, Precision, write_model};
 use boomerang_core::distill::loss::LossTerm;
-use boomerang_core::distill::{Batch, Distiller, Rows, StepError, StepReport};
+use boomerang_core::distill::{Batch, Distiller, RowError, Rows, StepError, StepReport};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, OrExit as _, code_of};
 use crate::progress::{Progress, note};
+use crate::train::guard::{Guard, GuardSettings, Verdict};
+use crate::train::held_out::{self, HeldOut};
 use crate::train::run_folder::{RunFolder, Snapshot, State, append_line};
+use crate::train::tensorboard::EventFile;
 
 /// The size of a run.
 #[derive(Clone, Copy, Debug)]
@@ -28,11 +30,17 @@ pub struct LoopSettings {
     pub save_every: usize,
     /// Save and stop after this many steps in total.
     pub stop_after: Option<usize>,
+    pub guard: GuardSettings,
+    /// Write event files for TensorBoard.
+    pub tensorboard: bool,
 }
 
 impl LoopSettings {
     /// The micro-batches of the step after `n_steps`.
-    pub fn micro_batches_of(&self, rows: &Rows, n_steps: usize) -> Vec<Batch> {
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn micro_batches_of(&self, rows: &Rows, n_steps: usize) -> Result<Vec<Batch>, RowError> {
         let first = n_steps * self.micro_batches;
         let all = first..first + self.micro_batches;
         all.map(|number| rows.batch(number * self.rows, self.rows)).collect()
@@ -92,11 +100,15 @@ pub fn train(
     distiller: &mut Distiller,
     rows: &Rows,
     settings: LoopSettings,
+    held_out: Option<&HeldOut>,
     run: &RunFolder,
     mut n_tokens: usize,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Ending> {
+    let (mut guard, mut n_left_out) = (Guard::new(settings.guard), 0);
     let mut metrics = run.metrics(distiller.n_steps())?;
+    let folder = run.path().join("tensorboard");
+    let mut events = settings.tensorboard.then(|| EventFile::create(&folder)).transpose()?;
     let mut progress = Progress::new("distill", settings.total_steps);
     let mut saved_at = distiller.n_steps();
     let ending = loop {
@@ -114,19 +126,44 @@ pub fn train(
             // The run ends here, so an error of another replica is ignored.
             break ending;
         }
-        goes_on?;
+        // Another replica was asked to end.
+        if !goes_on? {
+            break Ending::Paused { interrupted: true };
+        }
         let started = Instant::now();
-        let batches = settings.micro_batches_of(rows, step);
-        let report = match block_on(distiller.step(&batches)) {
+        let batches = settings.micro_batches_of(rows, step).or_exit(Exit::Unusable)?;
+        let report = match block_on(distiller.step_if(&batches, |report| guard.accepts(report))) {
             Ok(report) => report,
             Err(error) => return Err(save_before(error, distiller, n_tokens, run)),
         };
-        if !report.is_finite() {
-            return Err(diverged(&report, step, run)).or_exit(Exit::Diverged);
+        match guard.after(&report) {
+            Verdict::Taken => {}
+            Verdict::Skipped => {
+                n_left_out += 1;
+                note(&format!("step {} left out: {}", step + 1, culprit(&report)));
+                if step + 1 == settings.total_steps {
+                    return Err(diverged(&report, step, run)).or_exit(Exit::Diverged);
+                }
+            }
+            Verdict::TooMany => {
+                return Err(diverged(&report, step, run)).or_exit(Exit::Diverged);
+            }
         }
         n_tokens += report.n_tokens;
         let tokens_per_second = report.n_tokens as f64 / started.elapsed().as_secs_f64();
-        log(&mut metrics, &report, step + 1, n_tokens, tokens_per_second)?;
+        let mut line = metrics_line(&report, step + 1, n_tokens, tokens_per_second);
+        if let Some(held_out) = held_out.filter(|due| due.is_due(step + 1, settings.total_steps)) {
+            let terms = match held_out.measure(distiller) {
+                Ok(terms) => terms,
+                Err(error) => return Err(save_before(error.into(), distiller, n_tokens, run)),
+            };
+            line["held_out"] = held_out::entry(&terms);
+            note(&format!("step {}: held-out loss {:.4}", step + 1, terms.total));
+        }
+        append_line(&mut metrics, &line)?;
+        if let Some(events) = &mut events {
+            events.add(step + 1, &line)?;
+        }
         progress.set(step + 1, || {
             format!("loss {:.3}  {tokens_per_second:.0} tok/s", report.terms.total)
         });
@@ -139,6 +176,9 @@ pub fn train(
         save(distiller, n_tokens, run)?;
     }
     progress.finish();
+    if n_left_out > 0 {
+        note(&format!("{n_left_out} steps were left out, as their lines in metrics.jsonl say"));
+    }
     Ok(ending)
 }
 
@@ -176,16 +216,6 @@ impl Snapshot for Distiller {
     }
 }
 
-fn log(
-    metrics: &mut File,
-    report: &StepReport,
-    step: usize,
-    n_tokens: usize,
-    tokens_per_second: f64,
-) -> anyhow::Result<()> {
-    append_line(metrics, &metrics_line(report, step, n_tokens, tokens_per_second))
-}
-
 /// One line of `metrics.jsonl`. `cosine` is the mean of `cosine_by_state`, both before the weight.
 pub fn metrics_line(
     report: &StepReport,
@@ -201,6 +231,9 @@ pub fn metrics_line(
     line["grad_norm"] = json!(report.grad_norm);
     line["lr"] = json!(report.learning_rate);
     line["tokens"] = json!(n_tokens);
+    if !report.is_taken {
+        line["skipped"] = json!(true);
+    }
     line["tokens_per_second"] = json!(tokens_per_second);
     line
 }
@@ -217,10 +250,15 @@ fn advice(run: &RunFolder) -> String {
 }
 
 fn diverged(report: &StepReport, step: usize, run: &RunFolder) -> anyhow::Error {
-    let culprit = match report.terms.first_not_finite() {
-        Some(term) => format!("the {}", term.name()),
-        None if !report.terms.total.is_finite() => "the loss".to_owned(),
-        None => "the gradient".to_owned(),
-    };
-    anyhow::anyhow!("{culprit} is NaN or infinite at step {}: {}", step + 1, advice(run))
+    anyhow::anyhow!("{} at step {}: {}", culprit(report), step + 1, advice(run))
+}
+
+/// Why a step was not taken.
+fn culprit(report: &StepReport) -> String {
+    match report.terms.first_not_finite() {
+        Some(term) => format!("the {} is NaN or infinite", term.name()),
+        None if !report.terms.total.is_finite() => "the loss is NaN or infinite".to_owned(),
+        None if !report.grad_norm.is_finite() => "the gradient is NaN or infinite".to_owned(),
+        None => format!("the loss of {:.3} is far above those before it", report.terms.total),
+    }
 }

@@ -6,9 +6,11 @@ use boomerang_core::distill::loss::{KlPositions, LossTerm, LossWeights};
 use boomerang_core::distill::{DistillSettings, Layout, Part, Reduction, Schedule, UpdateSettings};
 use boomerang_core::plan::LayerPlan;
 
-use crate::args::numbers::{count, non_negative_f32, positive, sequence_length};
-use crate::args::{DeviceArgs, KeepArgs, LeverArgs, LossArgs, OverwriteArgs, Preset};
+use crate::args::numbers::{count, non_negative_f32, positive, sequence_length, share};
+use crate::args::{ConfigArgs, DeviceArgs, KeepArgs, LeverArgs, LossArgs, OverwriteArgs, Preset};
 use crate::exit::Exit;
+use crate::train::guard::GuardSettings;
+use crate::train::ranks::Ranks;
 use crate::train::run::LoopSettings;
 
 /// Train a student to imitate its teacher
@@ -30,10 +32,32 @@ pub struct DistillArgs {
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Training data: .txt, .text or .md, one document per file; .jsonl, .ndjson, .json or .parquet
-    /// with "text", or with "input_ids" and optional "attention_mask" and "labels" (-100: ignored);
-    /// text also as .gz or .zst; repeatable
+    /// with "text"; "messages", or "prompt" and "completion" (loss on responses); or "input_ids" and
+    /// optional "attention_mask" and "labels" (-100: ignored); also as .gz or .zst; or a folder that
+    /// `boomerang data prepare` wrote; repeatable
     #[arg(long, required = true)]
     pub data: Vec<PathBuf>,
+    /// How often to read a sequence of each --data, in their order, e.g. 3,1 [default: all sequences
+    /// alike]
+    #[arg(long, value_delimiter = ',', value_name = "WEIGHTS")]
+    pub data_weights: Vec<u64>,
+    /// Training data of a second phase under the same schedule, such as responses after raw text;
+    /// repeatable
+    #[arg(long, value_name = "DATA")]
+    pub second_data: Vec<PathBuf>,
+    /// With --second-data: share of the steps after which the second phase begins
+    #[arg(value_parser = share, long, default_value_t = 0.5, value_name = "SHARE")]
+    pub second_from: f64,
+    /// Read sequences in an order that this seed decides, another one every epoch [default: the order
+    /// of the data]
+    #[arg(long, alias = "data_seed", value_name = "SEED")]
+    pub shuffle_seed: Option<u64>,
+    /// Hold this many sequences out from training, spread over the data, and measure their loss
+    #[arg(value_parser = count, long, value_name = "N")]
+    pub held_out: Option<usize>,
+    /// Measure the held-out loss every N steps, and at the end [default: 10 times in all]
+    #[arg(value_parser = count, long, alias = "eval_steps", requires = "held_out", value_name = "N")]
+    pub eval_every: Option<usize>,
     /// Run folder: checkpoints, metrics and the finished student
     #[arg(long)]
     pub out: PathBuf,
@@ -111,6 +135,17 @@ pub struct DistillArgs {
     #[arg(value_parser = count, long, requires = "dry_run", value_name = "STEPS")]
     pub probe: Option<usize>,
 
+    /// Steps in a row whose loss or gradient is NaN or infinite, or a spike, that are left out before the
+    /// run ends
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub max_skipped: usize,
+    /// Leave out steps whose loss is this many standard deviations above the mean of the 128 before it
+    /// [default: none is]
+    #[arg(value_parser = positive, long, value_name = "DEVIATIONS")]
+    pub skip_spikes: Option<f64>,
+    /// Write the metrics also for another tool, into the run folder
+    #[arg(long, alias = "report_to", value_enum, default_value_t = ReportTo::None)]
+    pub report_to: ReportTo,
     /// Save a checkpoint every N steps
     #[arg(value_parser = count, long, default_value_t = 50)]
     pub save_every: usize,
@@ -132,6 +167,8 @@ pub struct DistillArgs {
     pub overwrite: OverwriteArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -178,6 +215,14 @@ pub enum PartChoice {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ReportTo {
+    /// Only metrics.jsonl
+    None,
+    /// Event files in the folder tensorboard
+    Tensorboard,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum KlChoice {
     /// Tokens only
     Valid,
@@ -188,7 +233,7 @@ pub enum KlChoice {
 impl DistillArgs {
     /// # Errors
     /// When an argument would leave nothing to do.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    pub(super) fn check(&self, ranks: Option<&Ranks>) -> anyhow::Result<()> {
         if self.loss.weights.terms().next().is_none() {
             let flags = LossTerm::ALL.map(|term| format!("--{}-weight", term.key()));
             return Err(Exit::Usage.error(format!(
@@ -196,10 +241,20 @@ impl DistillArgs {
                 flags.join(", ")
             )));
         }
-        if self.devices > self.micro_batches {
+        let sharing = match ranks.map(|ranks| ranks.place().n_ranks) {
+            None => format!("--devices {}", self.devices),
+            Some(_) if self.devices > 1 => {
+                return Err(Exit::Usage.error(format!(
+                    "--devices {}: each rank of a job takes one device; start more ranks instead",
+                    self.devices
+                )));
+            }
+            Some(n_ranks) => format!("{n_ranks} ranks"),
+        };
+        if ranks.map_or(self.devices, |ranks| ranks.place().n_ranks) > self.micro_batches {
             return Err(Exit::Usage.error(format!(
-                "--devices {} share the micro-batches of a step, and there are {}; raise --micro-batches",
-                self.devices, self.micro_batches
+                "{sharing} share the micro-batches of a step, and there are {}; raise --micro-batches",
+                self.micro_batches
             )));
         }
         Ok(())
@@ -213,6 +268,8 @@ impl DistillArgs {
             rows: self.rows,
             save_every: self.save_every,
             stop_after: self.stop_after,
+            guard: GuardSettings { max_skipped: self.max_skipped, spike: self.skip_spikes },
+            tensorboard: self.report_to == ReportTo::Tensorboard,
         }
     }
 

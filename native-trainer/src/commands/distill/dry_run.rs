@@ -89,7 +89,7 @@ pub(super) fn probe(
     let mut seconds = Vec::new();
     for step in 0..n_steps {
         let started = Instant::now();
-        let batches = settings.micro_batches_of(rows, step);
+        let batches = settings.micro_batches_of(rows, step)?;
         if !block_on(distiller.step(&batches))?.is_finite() {
             return Err(
                 Exit::Diverged.error(format!("the loss is not finite at step {}", step + 1))

@@ -1,6 +1,6 @@
 //! Whether a step fits into memory, and with which levers.
 
-use boomerang_core::distill::{Levers, Part, StepMemory, StepShape};
+use boomerang_core::distill::{Levers, MixedPrecision, Part, StepMemory, StepShape};
 
 use super::DistillArgs;
 use crate::args::{Chosen, Demand};
@@ -32,12 +32,23 @@ pub(super) fn program(args: &DistillArgs, shape: &StepShape<'_>) -> u64 {
 }
 
 impl Fit {
-    pub(super) fn of(args: &DistillArgs, shape: &StepShape<'_>, device: &ChosenDevice) -> Self {
+    /// `n_replicas`: on this machine.
+    ///
+    /// # Errors
+    /// When the device does not compute in a precision that is asked for.
+    pub(super) fn of(
+        args: &DistillArgs,
+        shape: &StepShape<'_>,
+        device: &ChosenDevice,
+        n_replicas: usize,
+    ) -> anyhow::Result<Self> {
         let is_gpu = device.device != device::cpu();
         // How much of a GPU's memory is free is not known before it is full.
         let free = || Memory::of_this_machine().filter(|_| !is_gpu).map(|memory| memory.free_bytes);
         let available = args.levers.memory.or_else(free);
+        let supports = |half: MixedPrecision| device.device.supports_dtype(half.dtype());
         let demand = Demand {
+            mixed_precision: args.levers.mixed_precision(is_gpu, supports)?,
             available,
             is_gpu,
             n_micro_batches: args.micro_batches,
@@ -45,11 +56,11 @@ impl Fit {
             seq: shape.seq,
         };
         // On the CPU all replicas share its memory.
-        let n_replicas = if is_gpu { 1 } else { args.devices as u64 };
+        let n_replicas = if is_gpu { 1 } else { n_replicas as u64 };
         let chosen = args
             .levers
             .choose(demand, |levers| n_bytes(args, shape, levers).saturating_mul(n_replicas));
-        Self { available, is_named: args.levers.memory.is_some(), chosen }
+        Ok(Self { available, is_named: args.levers.memory.is_some(), chosen })
     }
 
     /// Says which levers `auto` has chosen where memory would be short without them.
@@ -145,7 +156,12 @@ pub(super) fn described(levers: &Levers) -> String {
         1 => "1 sequence at a time".to_owned(),
         n => format!("{n} sequences at a time"),
     };
-    format!("{parts}, {layers}, {teacher}{optimizer}")
+    let products = match levers.mixed_precision {
+        MixedPrecision::Off => "",
+        MixedPrecision::Bf16 => ", products in bf16",
+        MixedPrecision::F16 => ", products in f16",
+    };
+    format!("{parts}, {layers}, {teacher}{optimizer}{products}")
 }
 
 pub(super) fn gigabytes(n_bytes: u64) -> String {

@@ -7,6 +7,7 @@ use super::DistillArgs;
 use crate::exit::Exit;
 use crate::files::ModelFolder;
 use crate::files::eos_token;
+use crate::train::data::PreparedData;
 
 /// The choice of labels; the reference implementation pads with the tokenizer's EOS, and its
 /// padding token is never a label.
@@ -37,11 +38,13 @@ pub(super) fn choose(
 /// # Errors
 /// Names the first micro-batch without a label.
 pub(super) fn check(args: &DistillArgs, rows: &Rows) -> anyhow::Result<()> {
-    if args.loss.weights.cross_entropy == 0.0 {
+    // Prepared data may be too many to read beforehand.
+    let is_prepared = args.data.iter().any(|path| PreparedData::is_in(path));
+    if args.loss.weights.cross_entropy == 0.0 || is_prepared {
         return Ok(());
     }
-    let has_label: Vec<bool> =
-        (0..rows.len()).map(|row| rows.batch(row, 1).n_labels() > 0).collect();
+    let has_label = |row| rows.batch(row, 1).map(|batch| batch.n_labels() > 0);
+    let has_label: Vec<bool> = (0..rows.len()).map(has_label).collect::<Result<_, _>>()?;
     let n_micro_batches = args.steps.saturating_mul(args.micro_batches);
     // After these the data repeats.
     for number in 0..n_micro_batches.min(rows.len()) {

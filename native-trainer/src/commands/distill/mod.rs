@@ -12,7 +12,7 @@ pub use args::{DistillArgs, InitChoice};
 use anyhow::Context as _;
 use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::{Precision, write_model};
-use boomerang_core::distill::{Labels, StepShape};
+use boomerang_core::distill::{Labels, MixedPrecision, Rows, StepShape};
 use boomerang_core::prune::{Student, StudentConfig};
 use fit::Fit;
 use models::Models;
@@ -23,14 +23,28 @@ use start::Start;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{self, ModelFolder, OutputFolder, shown, write_fingerprints, write_hashed};
-use crate::progress::{note, print};
-use crate::train::data::{Packing, read_rows};
+use crate::progress::{self, note, print};
+use crate::train::data::{Packing, PreparedData, Reading, read_sources};
+use crate::train::held_out::HeldOut;
+use crate::train::ranks::Ranks;
 use crate::train::run::{Ending, Interrupt, train};
 use crate::train::run_folder::{RunFolder, Saved};
 
 pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
-    args.check()?;
-    let devices = device::choose_several(args.device.device, args.devices)?;
+    let ranks = Ranks::join()?;
+    let ranks = ranks.as_ref();
+    args.check(ranks)?;
+    if ranks.is_some_and(|ranks| !ranks.is_first()) {
+        progress::mute();
+    }
+    let numbers = match ranks.map(Ranks::place) {
+        None => 0..args.devices,
+        Some(place) => {
+            note(&format!("{} ranks share the micro-batches of every step", place.n_ranks));
+            place.local..place.local + 1
+        }
+    };
+    let devices = device::choose_several(args.device.device, numbers)?;
     let device = &devices[0];
     for device in &devices {
         note(&format!("device: {} ({})", device.description, device.reason));
@@ -48,7 +62,8 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     }
     let frozen = settings.update.frozen.clone();
     let shape = models.shape(args, &frozen, seq, &device.device);
-    let fit = Fit::of(args, &shape, device);
+    let n_replicas = ranks.map_or(args.devices, |ranks| ranks.place().n_local);
+    let fit = Fit::of(args, &shape, device, n_replicas)?;
     if args.dry_run {
         dry_run::report(args, &shape, &fit, device);
     }
@@ -67,18 +82,36 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         Labels::All => teacher_folder.eos_token()?,
     };
     let packing = Packing { seq, layout, end_token };
-    let rows = read_rows(&args.data, tokenizer.as_ref(), packing, config)
+    let template = teacher_folder.chat_template()?;
+    let reading = Reading {
+        tokenizer: tokenizer.as_ref(),
+        template: template.as_ref(),
+        packing,
+        model: config,
+    };
+    let of_tokenizer = || teacher_folder.tokenizer_fingerprint();
+    let rows = read_sources(&args.data, &args.data_weights, reading, of_tokenizer)
         .or_exit(Exit::Unusable)?
         .labelled(labels);
+    let (mut rows, held_out) = split(args, rows)?;
+    if !args.second_data.is_empty() {
+        let second = read_sources(&args.second_data, &[], reading, of_tokenizer);
+        let second = second.or_exit(Exit::Unusable)?;
+        let second = args.shuffle_seed.map_or(second.clone(), |seed| second.shuffled(seed));
+        let n_steps = (args.steps as f64 * args.second_from).round() as usize;
+        rows = rows.then(n_steps * args.micro_batches * args.rows, second);
+    }
+    let eval_every = args.eval_every.unwrap_or_else(|| args.steps.div_ceil(10));
+    let held_out = held_out.map(|rows| HeldOut::new(&rows, args.rows, eval_every)).transpose()?;
     labels::check(args, &rows)?;
     // Rows of ids are sequences as they are.
-    let longest = rows.rows().iter().map(|row| row.tokens.len()).max().unwrap_or(seq);
+    let longest = rows.longest();
     let (shape, fit) = match longest > seq {
         false => (shape, fit),
         true => {
             note(&format!("sequences of input_ids are longer than --seq-len {seq}: {longest}"));
             let shape = StepShape { seq: longest, ..shape };
-            let fit = Fit::of(args, &shape, device);
+            let fit = Fit::of(args, &shape, device, n_replicas)?;
             fit.refuse_what_does_not_fit(args, &shape)?;
             (shape, fit)
         }
@@ -86,8 +119,8 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let levers = fit.chosen.levers;
     let loop_settings = args.loop_settings();
     if let Some(n_steps) = args.probe {
-        let start = Start { args, models: &models, settings, levers, saved: None };
-        let distiller = start.distiller(&device.device)?;
+        let start = Start { args, models: &models, settings, levers, saved: None, ranks };
+        let distiller = start.replica(&device.device)?;
         return dry_run::probe(distiller, n_steps, &rows, loop_settings, &shape, &fit);
     }
 
@@ -107,18 +140,46 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         "settings": settings,
         "fingerprints": fingerprints(args, teacher_folder)?,
     });
+    if !args.data_weights.is_empty() {
+        record["data_weights"] = json!(args.data_weights);
+    }
+    if !args.second_data.is_empty() {
+        let paths: Vec<String> = args.second_data.iter().map(|path| shown(path)).collect();
+        record["second_data"] = json!({"data": paths, "from": args.second_from});
+    }
+    if let Some(seed) = args.shuffle_seed {
+        record["shuffle_seed"] = json!(seed);
+    }
+    if let Some(n_rows) = args.held_out {
+        record["held_out"] = json!(n_rows);
+    }
     if labels != Labels::All {
         record["labels"] = json!(labels);
+    }
+    if levers.mixed_precision != MixedPrecision::Off {
+        record["mixed_precision"] = json!(levers.mixed_precision);
+    }
+    if let Some(ranks) = ranks {
+        ranks.agree(&record)?;
+    }
+    let interrupt = Interrupt::listen()?;
+    if ranks.is_some_and(|ranks| !ranks.is_first()) {
+        let saved = checkpoint_of_first(args)?;
+        let start = Start { args, models: &models, settings, levers, saved, ranks };
+        return start.follow(&device.device, &rows, loop_settings, &interrupt);
     }
     let (run, saved) = match args.resume {
         true => resume(args, &record)?,
         false => (RunFolder::create(&args.out, &record, args.overwrite.force)?, None),
     };
-    let start = Start { args, models: &models, settings, levers, saved };
+    if !args.config.resolved.is_empty() {
+        run.write_config(&args.config.resolved)?;
+    }
+    let start = Start { args, models: &models, settings, levers, saved, ranks };
     let state = start.state();
-    let interrupt = Interrupt::listen()?;
     let (ending, distiller) = start.on_all(&devices, &rows, loop_settings, |distiller| {
-        train(distiller, &rows, loop_settings, &run, state.n_tokens, &interrupt)
+        let held_out = held_out.as_ref();
+        train(distiller, &rows, loop_settings, held_out, &run, state.n_tokens, &interrupt)
     })?;
     match ending {
         Ending::Finished => write_student(&run, &distiller.student(), teacher_folder),
@@ -137,11 +198,33 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     }
 }
 
+/// The sequences to train on, in their order, and those that are held out.
+fn split(args: &DistillArgs, rows: Rows) -> anyhow::Result<(Rows, Option<Rows>)> {
+    let Some(n_held_out) = args.held_out else {
+        return Ok((args.shuffle_seed.map_or(rows.clone(), |seed| rows.shuffled(seed)), None));
+    };
+    let every = rows.len() / n_held_out;
+    if every < 2 {
+        return Err(Exit::Unusable.error(format!(
+            "--held-out {n_held_out} leaves less than half of the {} sequences to train on; hold out \
+             fewer, or give more data",
+            rows.len()
+        )));
+    }
+    let (trained, held_out) = rows.hold_out(every);
+    let trained = args.shuffle_seed.map_or(trained.clone(), |seed| trained.shuffled(seed));
+    Ok((trained, Some(held_out)))
+}
+
 /// What the run is bound to besides its settings: the contents of what it reads, which may change
 /// under the same names.
 fn fingerprints(args: &DistillArgs, teacher: &ModelFolder) -> anyhow::Result<Value> {
     let student = args.student.as_ref().map(|path| ModelFolder::open(path)?.fingerprint());
-    let data = args.data.iter().map(|path| Ok(hex(&Sha256::digest(&*files::map(path)?))));
+    let data =
+        args.data.iter().chain(&args.second_data).map(|path| match PreparedData::is_in(path) {
+            true => Ok(PreparedData::open(path)?.sha256),
+            false => Ok(hex(&Sha256::digest(&*files::map(path)?))),
+        });
     Ok(json!({
         "teacher": teacher.fingerprint()?,
         "student": student.transpose()?,
@@ -158,6 +241,16 @@ fn resume(args: &DistillArgs, record: &Value) -> anyhow::Result<(RunFolder, Opti
         Some(saved) => note(&format!("resuming after step {}", saved.state.step)),
     }
     Ok((run, saved))
+}
+
+/// The checkpoint that the first rank resumes from.
+fn checkpoint_of_first(args: &DistillArgs) -> anyhow::Result<Option<Saved>> {
+    match args.resume {
+        false => Ok(None),
+        true => RunFolder::newest_in(&args.out).context(
+            "every rank reads the checkpoint in --out, on a file system that all of them share",
+        ),
+    }
 }
 
 /// The finished student, in f32, as the reference implementation saves it.

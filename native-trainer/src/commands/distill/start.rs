@@ -6,13 +6,15 @@ use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::distill::{DistillSettings, Distiller, Levers, Rows, StepError};
 use boomerang_core::prune::Student;
 use burn::tensor::Device;
+use serde_json::json;
 
 use super::DistillArgs;
 use super::models::{Models, distiller};
 use crate::device::ChosenDevice;
 use crate::exit::{Exit, OrExit as _};
+use crate::train::ranks::Ranks;
 use crate::train::replicas::{ThreadPeer, follow};
-use crate::train::run::{Ending, LoopSettings};
+use crate::train::run::{Ending, Interrupt, LoopSettings};
 use crate::train::run_folder::{Saved, State};
 
 /// What a student starts from.
@@ -23,6 +25,8 @@ pub(super) struct Start<'a> {
     pub(super) levers: Levers,
     /// The checkpoint to resume from.
     pub(super) saved: Option<Saved>,
+    /// The processes that share the steps.
+    pub(super) ranks: Option<&'a Ranks>,
 }
 
 impl Start<'_> {
@@ -44,8 +48,9 @@ impl Start<'_> {
         train: impl FnOnce(&mut Distiller) -> anyhow::Result<Ending>,
     ) -> anyhow::Result<(Ending, Distiller)> {
         if let [device] = devices {
-            let mut distiller = self.distiller(&device.device)?;
-            return Ok((train(&mut distiller)?, distiller));
+            let mut distiller = self.replica(&device.device)?;
+            let ending = train(&mut distiller)?;
+            return Ok((ending, distiller.without_peers()));
         }
         thread::scope(|scope| {
             let mut peers = ThreadPeer::all(devices.len()).into_iter().zip(devices);
@@ -54,7 +59,8 @@ impl Start<'_> {
                 .map(|(peer, device)| {
                     scope.spawn(move || {
                         let replica = self.distiller(&device.device)?;
-                        follow(&mut replica.with_peers(Box::new(peer)), rows, settings)
+                        let mut replica = replica.with_peers(Box::new(peer));
+                        follow(&mut replica, rows, settings, &Interrupt::default())
                     })
                 })
                 .collect();
@@ -80,12 +86,37 @@ impl Start<'_> {
         })
     }
 
+    /// Takes the steps of a rank that is not the first.
+    ///
+    /// # Errors
+    /// When weights cannot be read, or a step cannot be taken.
+    pub(super) fn follow(
+        &self,
+        device: &Device,
+        rows: &Rows,
+        settings: LoopSettings,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<()> {
+        follow(&mut self.replica(device)?, rows, settings, interrupt)
+    }
+
+    /// The student on a device, among those of the other ranks if there are any.
+    ///
+    /// # Errors
+    /// When weights or a checkpoint cannot be read, or another rank starts from another one.
+    pub(super) fn replica(&self, device: &Device) -> anyhow::Result<Distiller> {
+        let distiller = self.distiller(device)?;
+        let Some(ranks) = self.ranks else { return Ok(distiller) };
+        ranks.agree(&json!({ "checkpoint": self.state() }))?;
+        Ok(distiller.with_peers(Box::new(ranks.clone())))
+    }
+
     /// The student on a device, with its teacher.
     ///
     /// # Errors
     /// When weights or a checkpoint cannot be read.
-    pub(super) fn distiller(&self, device: &Device) -> anyhow::Result<Distiller> {
-        let Self { args, models, settings, levers, saved } = self;
+    fn distiller(&self, device: &Device) -> anyhow::Result<Distiller> {
+        let Self { args, models, settings, levers, saved, .. } = self;
         let settings = settings.clone();
         let Some(saved) = saved else {
             let (teacher, student) = models.read(args, levers, device)?;

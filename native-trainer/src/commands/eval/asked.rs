@@ -75,7 +75,9 @@ impl Asked {
             (examination, texts.into_iter().map(|text| text.tokens).collect::<Vec<_>>())
         } else {
             let first_token = if args.data.is_empty() { None } else { teacher.eos_token()? };
-            let texts = read_texts(&args.data, tokenizer, first_token, config.vocab);
+            let template = teacher.chat_template()?;
+            let template = template.as_ref();
+            let texts = read_texts(&args.data, tokenizer, template, first_token, config.vocab);
             let texts = texts.or_exit(Exit::Unusable)?;
             let examination = Examination::new(&texts, &[], tokenizer, max_seq)?;
             (examination, texts.into_iter().map(|text| text.tokens).collect())

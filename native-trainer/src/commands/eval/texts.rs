@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
-use boomerang_core::documents::{Content, Problem, TextUnit, encode};
+use boomerang_chat::ChatTemplate;
+use boomerang_core::documents::{Content, Problem, TextUnit, encode, encode_marked};
 use boomerang_core::evaluate::{MaskedText, TextDoc};
 use boomerang_core::tokenizer::Tokenizer;
 
+use crate::files::chat::rendered;
 use crate::files::documents::read_documents;
 
 /// Texts as tokens, and rows of ids without their padding.
@@ -19,11 +21,13 @@ use crate::files::documents::read_documents;
 pub(super) fn read_texts(
     paths: &[PathBuf],
     tokenizer: Option<&Tokenizer>,
+    template: Option<&ChatTemplate>,
     first_token: Option<u32>,
     vocab: usize,
 ) -> anyhow::Result<Vec<TextDoc>> {
     let mut texts = Vec::new();
     for document in read_documents(paths, TextUnit::File)? {
+        let document = rendered(document, template)?;
         let from = &document.from;
         texts.push(match document.content {
             Content::Text(text) => {
@@ -36,6 +40,11 @@ pub(super) fn read_texts(
                 }
                 TextDoc::new(tokens, text.len())
             }
+            Content::Completion(text) => {
+                let row = encode_marked(&text, from, tokenizer, vocab)?;
+                TextDoc { is_label: row.is_label, ..TextDoc::new(row.ids, 0) }
+            }
+            Content::Conversation(_) => return Err(from.error(Problem::NoTemplate).into()),
             Content::Tokens(row) => {
                 row.check_vocabulary(from, vocab)?;
                 let is_label = row.is_label.map(|mut is_label| {

@@ -1,14 +1,23 @@
-//! Training data: documents as sequences of a fixed length.
+//! Training data: documents as sequences of a fixed length, from texts or prepared.
 
-use std::path::PathBuf;
+mod prepare;
+mod prepared;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::ensure;
+use boomerang_chat::ChatTemplate;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::distill::{Batch, Layout, Packer, Row, Rows};
 use boomerang_core::documents::{Content, Document, DocumentError, TextUnit, TokenRow};
 use boomerang_core::tokenizer::Tokenizer;
 
+use crate::exit::Exit;
+use crate::files::chat::rendered;
 use crate::files::documents::read_documents;
+
+pub use prepare::Preparation;
+pub use prepared::{Manifest, PreparedData};
 
 /// How documents become rows.
 #[derive(Clone, Copy, Debug)]
@@ -19,20 +28,84 @@ pub struct Packing {
     pub end_token: Option<u32>,
 }
 
+/// What documents become rows with.
+#[derive(Clone, Copy)]
+pub struct Reading<'a> {
+    pub tokenizer: Option<&'a Tokenizer>,
+    /// Of conversations.
+    pub template: Option<&'a ChatTemplate>,
+    pub packing: Packing,
+    pub model: &'a ModelConfig,
+}
+
+/// The rows of several sources, each a file of texts or a folder of prepared data. Without weights all
+/// files together are one source, and every row is read as often as any other.
+///
+/// # Errors
+/// As [`read_rows`]; when prepared data were made with another tokenizer, whose fingerprint `tokenizer`
+/// gives; when there are not as many weights as sources, or all of them are 0.
+pub fn read_sources(
+    paths: &[PathBuf],
+    weights: &[u64],
+    reading: Reading<'_>,
+    tokenizer: impl Fn() -> anyhow::Result<Option<String>>,
+) -> anyhow::Result<Rows> {
+    let prepared = |path: &Path| -> anyhow::Result<Rows> {
+        let fingerprint = tokenizer()?;
+        let data = PreparedData::open(path)?;
+        data.rows(fingerprint.as_deref(), reading.packing, reading.model.vocab)
+    };
+    let is_prepared = |path: &&PathBuf| PreparedData::is_in(path);
+    let mut sources = Vec::new();
+    if weights.is_empty() {
+        let mut add = |rows: Rows| {
+            let weight = rows.len() as u64;
+            sources.push((rows, weight));
+        };
+        let (folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(is_prepared);
+        if !files.is_empty() {
+            let files: Vec<PathBuf> = files.into_iter().cloned().collect();
+            add(read_rows(&files, reading)?);
+        }
+        for path in folders {
+            add(prepared(path)?);
+        }
+        return mixed(sources);
+    }
+    if weights.len() != paths.len() {
+        return Err(Exit::Usage.error(format!(
+            "--data-weights has {} weights; expected one for each of the {} --data",
+            weights.len(),
+            paths.len()
+        )));
+    }
+    if weights.iter().all(|&weight| weight == 0) {
+        return Err(Exit::Usage.error("--data-weights are all 0; give one of them a weight"));
+    }
+    for (path, &weight) in paths.iter().zip(weights) {
+        let rows = match is_prepared(&path) {
+            true => prepared(path)?,
+            false => read_rows(std::slice::from_ref(path), reading)?,
+        };
+        sources.push((rows, weight));
+    }
+    mixed(sources)
+}
+
+fn mixed(sources: Vec<(Rows, u64)>) -> anyhow::Result<Rows> {
+    Rows::mixed(sources).ok_or_else(|| Exit::Unusable.error("the data have no rows"))
+}
+
 /// The documents of some files ([`read_documents`]) as rows. Texts are packed, or padded
 /// individually; rows of ids stay rows of their own, with their padding and their labels.
 ///
 /// # Errors
 /// Names the file and the line that cannot be used with this model.
-pub fn read_rows(
-    paths: &[PathBuf],
-    tokenizer: Option<&Tokenizer>,
-    packing: Packing,
-    model: &ModelConfig,
-) -> anyhow::Result<Rows> {
+pub fn read_rows(paths: &[PathBuf], reading: Reading<'_>) -> anyhow::Result<Rows> {
+    let packing = reading.packing;
     let mut packer = Packer::new(packing.seq, packing.end_token);
     for document in read_documents(paths, TextUnit::File)? {
-        add(document, &mut packer, tokenizer, packing, model)?;
+        add(document, &mut packer, reading)?;
     }
     let rows = packer.into_rows();
     ensure!(
@@ -60,27 +133,28 @@ pub fn similarity_batches<'texts>(
     rows.chunks(ROWS).map(|rows| Batch::new(rows.to_vec(), layout)).collect()
 }
 
-fn add(
-    document: Document,
-    packer: &mut Packer,
-    tokenizer: Option<&Tokenizer>,
-    packing: Packing,
-    model: &ModelConfig,
-) -> Result<(), DocumentError> {
+fn add(document: Document, packer: &mut Packer, reading: Reading<'_>) -> Result<(), DocumentError> {
+    let Reading { tokenizer, template, packing, model } = reading;
     let Packing { seq, layout, end_token } = packing;
     let from = document.from.clone();
-    let is_text = matches!(document.content, Content::Text(_));
-    let row = document.into_tokens(tokenizer, model.vocab)?;
+    let is_row = matches!(document.content, Content::Tokens(_));
+    let row = rendered(document, template)?.into_tokens(tokenizer, model.vocab)?;
     match layout {
-        _ if !is_text => {
+        _ if is_row => {
             row.check_window(&from, model.max_seq)?;
             packer.add_row(as_row(row));
         }
-        Layout::Packed => packer.add(row.tokens()),
+        Layout::Packed => packer.add_marked(row.tokens(), row.is_label.as_deref()),
         // A text without tokens would be a row of padding.
         Layout::Padded | Layout::BothWays if row.n_tokens == 0 => {}
         Layout::Padded | Layout::BothWays => {
-            packer.add_row(Row::padded(row.tokens(), seq, end_token.unwrap_or(0)));
+            let is_label = row.is_label.as_ref().map(|flags| {
+                let mut flags = flags[..flags.len().min(seq)].to_vec();
+                flags.resize(seq, false);
+                flags
+            });
+            let padded = Row::padded(row.tokens(), seq, end_token.unwrap_or(0));
+            packer.add_row(Row { is_label, ..padded });
         }
     }
     Ok(())
@@ -111,7 +185,8 @@ mod tests {
         let path = folder.path().join("A.JSONL");
         std::fs::write(&path, lines).unwrap();
         let packing = Packing { seq: 4, layout: Layout::Padded, end_token: Some(9) };
-        read_rows(&[path], None, packing, &model())
+        let model = model();
+        read_rows(&[path], Reading { tokenizer: None, template: None, packing, model: &model })
     }
 
     fn refusal(lines: &str) -> String {
@@ -125,7 +200,7 @@ mod tests {
         let found = rows(&line.replace('\n', "")).unwrap();
         let is_label = Some(vec![false, false, true, false]);
         let expected = Row { is_label, ..Row::new(vec![5, 6, 7, 0], vec![1, 1, 1, 0]) };
-        assert_eq!(found.rows(), [expected]);
+        assert_eq!(found.batch(0, 1).unwrap().rows(), [expected]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use boomerang_core::bundle::hex;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::{KEPT_CHECKPOINTS, METRICS, RunFolder, Saved, Snapshot, State};
+use super::{CHECKPOINTS, KEPT_CHECKPOINTS, METRICS, RunFolder, Saved, Snapshot, State};
 use crate::exit::{Exit, OrExit as _, describe};
 use crate::files::{self, Mapped, OutputFolder, Overwrite, write_hashed};
 use crate::progress::note;
@@ -66,9 +66,17 @@ impl RunFolder {
     /// # Errors
     /// When there are checkpoints and none of them is intact.
     pub fn newest(&self) -> anyhow::Result<Option<Saved>> {
+        Self::newest_in(&self.path)
+    }
+
+    /// [`RunFolder::newest`] of a run that another process writes.
+    ///
+    /// # Errors
+    /// As [`RunFolder::newest`].
+    pub fn newest_in(run: &Path) -> anyhow::Result<Option<Saved>> {
         let mut damages = Vec::new();
-        for name in self.checkpoint_names().iter().rev() {
-            match self.read_checkpoint(name) {
+        for name in checkpoint_names(run).iter().rev() {
+            match read_checkpoint(&run.join(CHECKPOINTS).join(name)) {
                 Ok(saved) => {
                     for damage in &damages {
                         note(&format!("{damage}: ignored; resuming from {name}, which is intact"));
@@ -90,27 +98,6 @@ impl RunFolder {
     /// The step of the newest checkpoint, intact or not.
     pub fn newest_step(&self) -> Option<usize> {
         self.checkpoint_names().pop()?.strip_prefix("step-")?.parse().ok()
-    }
-
-    fn read_checkpoint(&self, name: &str) -> anyhow::Result<Saved> {
-        let folder = self.checkpoints().join(name);
-        let path = folder.join(STATE);
-        let file: StateFile = serde_json::from_str(&files::read_own_text(&path)?)
-            .with_context(|| path.display().to_string())?;
-        let read = |name: &str| -> anyhow::Result<Mapped> {
-            let path = folder.join(name);
-            let bytes = files::map_own(&path)?;
-            let expected = file.sha256.get(name);
-            if expected.is_some_and(|expected| *expected != sha256(&bytes)) {
-                bail!("{} is damaged: its SHA-256 differs from that in {STATE}", path.display());
-            }
-            Ok(bytes)
-        };
-        let saved = Saved { state: file.state, model: read(MODEL)?, optimizer: read(OPTIMIZER)? };
-        if !file.sha256.is_empty() {
-            read(METRICS)?;
-        }
-        Ok(saved)
     }
 
     /// The metrics file, ready for the line of the step after `n_steps`, which is 0 or that of a
@@ -145,16 +132,38 @@ impl RunFolder {
 
     /// Names of whole checkpoints, oldest first.
     pub(super) fn checkpoint_names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.checkpoints()).into_iter().flatten().flatten();
-        let mut names: Vec<String> = entries
-            .filter_map(|entry| entry.file_name().into_string().ok())
-            .filter(|name| {
-                name.strip_prefix("step-").is_some_and(|step| step.parse::<u64>().is_ok())
-            })
-            .collect();
-        names.sort();
-        names
+        checkpoint_names(&self.path)
     }
+}
+
+fn checkpoint_names(run: &Path) -> Vec<String> {
+    let entries = fs::read_dir(run.join(CHECKPOINTS)).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.strip_prefix("step-").is_some_and(|step| step.parse::<u64>().is_ok()))
+        .collect();
+    names.sort();
+    names
+}
+
+fn read_checkpoint(folder: &Path) -> anyhow::Result<Saved> {
+    let path = folder.join(STATE);
+    let file: StateFile = serde_json::from_str(&files::read_own_text(&path)?)
+        .with_context(|| path.display().to_string())?;
+    let read = |name: &str| -> anyhow::Result<Mapped> {
+        let path = folder.join(name);
+        let bytes = files::map_own(&path)?;
+        let expected = file.sha256.get(name);
+        if expected.is_some_and(|expected| *expected != sha256(&bytes)) {
+            bail!("{} is damaged: its SHA-256 differs from that in {STATE}", path.display());
+        }
+        Ok(bytes)
+    };
+    let saved = Saved { state: file.state, model: read(MODEL)?, optimizer: read(OPTIMIZER)? };
+    if !file.sha256.is_empty() {
+        read(METRICS)?;
+    }
+    Ok(saved)
 }
 
 /// Appends one line.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! settings.json            everything that decides the result
+//! config.yaml              the flags of the last command, for `distill -c`
 //! metrics.jsonl            one line per step
 //! checkpoints/step-000050/ model.safetensors, optimizer.safetensors, metrics.jsonl, state.json
 //! student/                 the finished student, a Hugging Face folder
@@ -31,7 +32,7 @@ use crate::files::{self, Mapped, Overwrite};
 use crate::progress::note;
 pub use checkpoint::append_line;
 use lock::{LOCK, RunLock};
-use settings::{Difference, differences};
+pub use settings::{Difference, differences};
 
 /// A folder of one training run, with the lock that makes this process its only writer.
 #[derive(Debug)]
@@ -72,6 +73,8 @@ pub trait Snapshot {
 }
 
 const SETTINGS: &str = "settings.json";
+const CHECKPOINTS: &str = "checkpoints";
+const CONFIG: &str = "config.yaml";
 const METRICS: &str = "metrics.jsonl";
 /// How many checkpoints are kept, as a failing disk may damage the newest.
 const KEPT_CHECKPOINTS: usize = 2;
@@ -174,6 +177,15 @@ impl RunFolder {
         }
     }
 
+    /// Writes the flags of the command, to run it again with `-c`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_config(&self, yaml: &str) -> anyhow::Result<()> {
+        let path = self.path.join(CONFIG);
+        Ok(files::write_atomic(&path, yaml.as_bytes(), Overwrite::Allowed)?)
+    }
+
     fn write_settings(&self, settings: &Value) -> anyhow::Result<()> {
         let text = format!("{settings:#}\n");
         Ok(files::write_atomic(&self.path.join(SETTINGS), text.as_bytes(), Overwrite::Allowed)?)
@@ -194,7 +206,7 @@ impl RunFolder {
     }
 
     fn checkpoints(&self) -> PathBuf {
-        self.path.join("checkpoints")
+        self.path.join(CHECKPOINTS)
     }
 }
 

@@ -5,15 +5,18 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 /// A key with different values.
-pub(super) struct Difference {
-    pub(super) key: String,
-    pub(super) stored: Value,
-    pub(super) asked: Value,
+pub struct Difference {
+    pub key: String,
+    pub stored: Value,
+    pub asked: Value,
 }
 
-pub(super) fn differences(stored: &Value, asked: &Value) -> Vec<Difference> {
+/// All differences between settings that were stored as text and those that are asked for.
+pub fn differences(stored: &Value, asked: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
-    compare("", stored, asked, &mut found);
+    // A number may lose its last bit on the way through text.
+    let as_stored = serde_json::from_str(&asked.to_string());
+    compare("", stored, as_stored.as_ref().unwrap_or(asked), &mut found);
     found
 }
 

@@ -1,0 +1,106 @@
+//! Steps that are left out: losses that are not finite, or far above those before.
+
+use std::collections::VecDeque;
+
+use boomerang_core::distill::StepReport;
+
+/// When a step is left out, and when it is too often.
+#[derive(Clone, Copy, Debug)]
+pub struct GuardSettings {
+    /// Steps in a row that may be left out.
+    pub max_skipped: usize,
+    /// Standard deviations above the mean of the last losses; `None`: losses may be of any size.
+    pub spike: Option<f64>,
+}
+
+/// The losses so far.
+pub struct Guard {
+    settings: GuardSettings,
+    recent: VecDeque<f64>,
+    n_skipped: usize,
+}
+
+/// Losses that the next is compared with, and how many of them are needed.
+const WINDOW: usize = 128;
+const LEAST: usize = 16;
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Taken,
+    Skipped,
+    /// Skipped, as too many before it.
+    TooMany,
+}
+
+impl Guard {
+    pub fn new(settings: GuardSettings) -> Self {
+        Self { settings, recent: VecDeque::new(), n_skipped: 0 }
+    }
+
+    /// Whether a finite loss is near those before it.
+    pub fn accepts(&self, report: &StepReport) -> bool {
+        let Some(most) = self.settings.spike.filter(|_| self.recent.len() >= LEAST) else {
+            return true;
+        };
+        let n = self.recent.len() as f64;
+        let mean = self.recent.iter().sum::<f64>() / n;
+        let variance = self.recent.iter().map(|loss| (loss - mean).powi(2)).sum::<f64>() / n;
+        report.terms.total <= mean + most * variance.sqrt()
+    }
+
+    /// Remembers a step.
+    pub fn after(&mut self, report: &StepReport) -> Verdict {
+        if report.is_taken {
+            self.n_skipped = 0;
+            self.recent.push_back(report.terms.total);
+            if self.recent.len() > WINDOW {
+                self.recent.pop_front();
+            }
+            return Verdict::Taken;
+        }
+        self.n_skipped += 1;
+        if self.n_skipped > self.settings.max_skipped { Verdict::TooMany } else { Verdict::Skipped }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boomerang_core::distill::LossTerms;
+
+    use super::*;
+
+    fn report(loss: f64, is_taken: bool) -> StepReport {
+        StepReport {
+            terms: LossTerms { total: loss, ..LossTerms::default() },
+            micro_batches: Vec::new(),
+            grad_norm: 1.0,
+            learning_rate: 1.0,
+            n_tokens: 1,
+            is_taken,
+        }
+    }
+
+    #[test]
+    fn a_loss_far_above_those_before_it_is_a_spike() {
+        let mut guard = Guard::new(GuardSettings { max_skipped: 3, spike: Some(6.0) });
+        for step in 0..LEAST {
+            assert!(guard.accepts(&report(1000.0, true)), "too few to tell");
+            guard.after(&report(2.0 + 0.1 * (step % 2) as f64, true));
+        }
+        assert!(guard.accepts(&report(2.3, true)) && guard.accepts(&report(-5.0, true)));
+        assert!(!guard.accepts(&report(2.4, true)));
+        let never = Guard::new(GuardSettings { max_skipped: 3, spike: None });
+        assert!(never.accepts(&report(1e30, true)));
+    }
+
+    #[test]
+    fn too_many_steps_in_a_row_end_the_run() {
+        let mut guard = Guard::new(GuardSettings { max_skipped: 2, spike: None });
+        let skipped = report(f64::NAN, false);
+        assert_eq!([guard.after(&skipped), guard.after(&skipped)], [Verdict::Skipped; 2]);
+        assert_eq!(guard.after(&report(1.0, true)), Verdict::Taken);
+        let last = [0; 3].map(|_| guard.after(&skipped));
+        assert_eq!(last, [Verdict::Skipped, Verdict::Skipped, Verdict::TooMany]);
+    }
+}
