@@ -65,7 +65,7 @@ fn templates_render_as_transformers_renders_them() {
                 assert_eq!(serde_json::json!(spans), case["spans"], "{what}");
             }
             (Err(ChatError::Refused(found)), Some(expected)) => {
-                assert_eq!(found, expected, "{what}")
+                assert_eq!(found, expected, "{what}");
             }
             // The words of Python about a type.
             (Err(ChatError::Failed(_)), Some(_)) => {}
