@@ -6,8 +6,8 @@ use std::sync::Arc;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::distill::{
-    Batch, DistillSettings, Distiller, Initialization, Layout, Levers, Row, Schedule, StepReport,
-    TeacherSource, UpdateSettings,
+    Batch, DistillSettings, Distiller, Initialization, Layout, Levers, MixedPrecision, Row,
+    Schedule, StepReport, TeacherSource, UpdateSettings,
 };
 use boomerang_core::evaluate::{PrefixTree, Request, Stack, answer};
 use boomerang_core::generate::{Generation, Sampling, certainties, retrace};
@@ -69,12 +69,24 @@ fn so_it_does_with_every_lever_on() {
     });
 }
 
-/// To within 1e-3 of each loss and gradient norm.
+#[test]
+fn half_precision_on_the_gpu_is_near_f32_on_the_cpu() {
+    let mixed_precision = MixedPrecision::F16;
+    assert!(gpu().supports_dtype(mixed_precision.dtype()), "llvmpipe has f16");
+    agrees_to_within(1e-2, Levers { mixed_precision, ..Levers::default() });
+}
+
 fn agrees_with_the_cpu(levers: Levers) {
+    agrees_to_within(1e-3, levers);
+}
+
+/// Each loss and gradient norm.
+fn agrees_to_within(tolerance: f64, levers: Levers) {
     let (on_gpu, on_cpu) = (distill(&gpu(), levers), distill(&cpu(), Levers::default()));
     assert!(on_cpu[5].terms.total < on_cpu[0].terms.total, "it has to learn something");
     for (gpu, cpu) in on_gpu.iter().zip(&on_cpu) {
-        let close = |found: f64, expected: f64| (found - expected).abs() < 1e-3 * expected.max(1.0);
+        let close =
+            |found: f64, expected: f64| (found - expected).abs() < tolerance * expected.max(1.0);
         assert!(close(gpu.terms.total, cpu.terms.total), "{gpu:?} is not {cpu:?}");
         assert!(close(gpu.grad_norm, cpu.grad_norm), "{gpu:?} is not {cpu:?}");
     }

@@ -1,6 +1,7 @@
 //! `boomerang distill`: train a student to imitate its teacher, resumably.
 
 mod args;
+mod card;
 mod dry_run;
 mod fit;
 mod labels;
@@ -14,6 +15,7 @@ use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::{Precision, write_model};
 use boomerang_core::distill::{Labels, MixedPrecision, Rows, StepShape};
 use boomerang_core::prune::{Student, StudentConfig};
+use card::Card;
 use fit::Fit;
 use models::Models;
 use serde_json::{Value, json};
@@ -182,7 +184,16 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         train(distiller, &rows, loop_settings, held_out, &run, state.n_tokens, &interrupt)
     })?;
     match ending {
-        Ending::Finished => write_student(&run, &distiller.student(), teacher_folder),
+        Ending::Finished => {
+            let student = distiller.student();
+            let card = Card {
+                record: &record,
+                flags: &args.config.resolved,
+                n_teacher_layers: config.n_layers(),
+                n_params: student.model().n_params() as u64,
+            };
+            write_student(&run, &student, teacher_folder, &card)
+        }
         Ending::Paused { interrupted } => {
             print(&format!(
                 "paused after {} of {} steps; resume with the same command and --resume",
@@ -254,7 +265,12 @@ fn checkpoint_of_first(args: &DistillArgs) -> anyhow::Result<Option<Saved>> {
 }
 
 /// The finished student, in f32, as the reference implementation saves it.
-fn write_student(run: &RunFolder, student: &Student, teacher: &ModelFolder) -> anyhow::Result<()> {
+fn write_student(
+    run: &RunFolder,
+    student: &Student,
+    teacher: &ModelFolder,
+    card: &Card<'_>,
+) -> anyhow::Result<()> {
     let out = OutputFolder::create(&run.student(), true)?;
     out.write("student_config.json", StudentConfig::of(student.plan()).to_json().as_bytes())?;
     write_fingerprints(&out, &teacher.fingerprint()?)?;
@@ -262,6 +278,7 @@ fn write_student(run: &RunFolder, student: &Student, teacher: &ModelFolder) -> a
         write_model(student.model(), Precision::F32, out)
     })?;
     teacher.describe_in(&out, student.model().config())?;
+    out.write("README.md", card.to_markdown(run).as_bytes())?;
     out.commit().context("writing the student")?;
     print(&format!("student written to {}", run.student().display()));
     Ok(())

@@ -195,6 +195,11 @@ impl RunFolder {
         &self.path
     }
 
+    /// The metrics so far; empty where they cannot be read.
+    pub fn metrics_text(&self) -> String {
+        fs::read_to_string(self.path.join(METRICS)).unwrap_or_default()
+    }
+
     /// Where the finished student goes.
     pub fn student(&self) -> PathBuf {
         self.path.join("student")
