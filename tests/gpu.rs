@@ -73,22 +73,24 @@ fn so_it_does_with_every_lever_on() {
 fn half_precision_on_the_gpu_is_near_f32_on_the_cpu() {
     let mixed_precision = MixedPrecision::F16;
     assert!(gpu().supports_dtype(mixed_precision.dtype()), "llvmpipe has f16");
-    agrees_to_within(1e-2, Levers { mixed_precision, ..Levers::default() });
+    // The norm of a gradient shows the rounding of every product before it.
+    agrees_to_within([1e-2, 5e-2], Levers { mixed_precision, ..Levers::default() });
 }
 
 fn agrees_with_the_cpu(levers: Levers) {
-    agrees_to_within(1e-3, levers);
+    agrees_to_within([1e-3; 2], levers);
 }
 
-/// Each loss and gradient norm.
-fn agrees_to_within(tolerance: f64, levers: Levers) {
+/// Each loss, and each gradient norm.
+fn agrees_to_within([of_losses, of_norms]: [f64; 2], levers: Levers) {
     let (on_gpu, on_cpu) = (distill(&gpu(), levers), distill(&cpu(), Levers::default()));
     assert!(on_cpu[5].terms.total < on_cpu[0].terms.total, "it has to learn something");
     for (gpu, cpu) in on_gpu.iter().zip(&on_cpu) {
-        let close =
-            |found: f64, expected: f64| (found - expected).abs() < tolerance * expected.max(1.0);
-        assert!(close(gpu.terms.total, cpu.terms.total), "{gpu:?} is not {cpu:?}");
-        assert!(close(gpu.grad_norm, cpu.grad_norm), "{gpu:?} is not {cpu:?}");
+        let close = |found: f64, expected: f64, tolerance: f64| {
+            (found - expected).abs() < tolerance * expected.max(1.0)
+        };
+        assert!(close(gpu.terms.total, cpu.terms.total, of_losses), "{gpu:?} is not {cpu:?}");
+        assert!(close(gpu.grad_norm, cpu.grad_norm, of_norms), "{gpu:?} is not {cpu:?}");
     }
 }
 
