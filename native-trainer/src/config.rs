@@ -35,6 +35,9 @@ pub enum Refusal {
     Config(anyhow::Error),
 }
 
+/// What is no key of a file.
+const OF_FILES: [&str; 3] = ["config", "set", "config_schema"];
+
 /// The command of these words, with the flags of the file that they name.
 ///
 /// # Errors
@@ -92,10 +95,11 @@ fn expanded(words: &[OsString]) -> anyhow::Result<Vec<OsString>> {
         }
     }
     let mut flags = Vec::new();
-    for setting in &settings {
+    // The last of several counts, and comes before the file.
+    for setting in settings.iter().rev() {
         let (key, value) = setting
             .split_once('=')
-            .with_context(|| format!("--set {setting}: expected KEY=VALUE"))?;
+            .ok_or_else(|| Exit::Usage.error(format!("--set {setting}: expected KEY=VALUE")))?;
         flags.push((key.to_owned(), yaml::scalar(value), format!("--set {setting}")));
     }
     if let Some(path) = &file {
@@ -103,7 +107,8 @@ fn expanded(words: &[OsString]) -> anyhow::Result<Vec<OsString>> {
         flags.extend(from_file);
     }
     for (key, value, place) in flags {
-        let id = id_of(command, &key).ok_or_else(|| unknown(command, &key, &place))?;
+        let id = id_of(command, &key).filter(|id| !OF_FILES.contains(&id.as_str()));
+        let id = id.ok_or_else(|| unknown(command, &key, &place))?;
         if given.contains(&id) {
             continue;
         }
@@ -128,7 +133,8 @@ fn id_of(command: &Command, name: &str) -> Option<String> {
 }
 
 fn unknown(command: &Command, key: &str, place: &str) -> anyhow::Error {
-    let names = command.get_arguments().filter_map(|arg| arg.get_long());
+    let keys = command.get_arguments().filter(|arg| !OF_FILES.contains(&arg.get_id().as_str()));
+    let names = keys.filter_map(|arg| arg.get_long());
     let nearest = names.map(|name| (distance(name, key), name)).min();
     let hint = match nearest {
         Some((distance, name)) if distance <= 2 + key.len() / 3 => {
@@ -207,7 +213,8 @@ mod tests {
         let yaml = "teacher: t\ndata: [a.jsonl, b.jsonl]\nsteps: 7\nper_device_train_batch_size: 3\n\
                     freeze: [embedding, head]\ndry_run: true\nresume: false\nstudent: null\nlr: 1e-3\n";
         let found =
-            words("boomerang distill -c {file} --steps 5 --set lr=2e-4 --out o", yaml).unwrap();
+            words("boomerang distill -c {file} --steps 5 --set lr=1 --set lr=2e-4 --out o", yaml)
+                .unwrap();
         assert_eq!(
             found,
             [
@@ -239,6 +246,8 @@ mod tests {
         );
         let error = words("boomerang distill --set zzzzzz=1", "").unwrap_err().to_string();
         assert!(error.contains("see `boomerang distill --help`"), "{error}");
+        let nested = words("boomerang distill -c {file}", "config: other.yaml\n").unwrap_err();
+        assert!(nested.to_string().contains("unknown key config"), "{nested}");
         let error = words("boomerang distill -c {file}", "resume: 3\n").unwrap_err().to_string();
         assert!(error.contains("line 1: resume is true or false"), "{error}");
     }

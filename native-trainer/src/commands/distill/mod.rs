@@ -190,7 +190,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
                 record: &record,
                 flags: &args.config.resolved,
                 n_teacher_layers: config.n_layers(),
-                n_params: student.model().n_params() as u64,
+                n_params: student.model().n_params(),
             };
             write_student(&run, &student, teacher_folder, &card)
         }
