@@ -75,17 +75,32 @@ fn expanded(words: &[OsString]) -> anyhow::Result<Vec<OsString>> {
     let mut kept = words.iter().take(2).cloned().collect::<Vec<_>>();
     while let Some(word) = rest.next() {
         let text = word.to_string_lossy();
-        let (flag, inline) = match text.split_once('=') {
-            Some((flag, value)) if flag.starts_with("--") => {
+        let (flag, inline) = match (text.split_once('='), text.strip_prefix("-c")) {
+            (Some((flag, value)), _) if flag.starts_with("--") => {
                 (flag.to_owned(), Some(value.to_owned()))
+            }
+            // As clap reads it: -cFILE and -c=FILE.
+            (_, Some(value)) if !value.is_empty() => {
+                let value = value.strip_prefix('=').unwrap_or(value);
+                ("-c".to_owned(), Some(value.to_owned()))
             }
             _ => (text.clone().into_owned(), None),
         };
         let mut value =
             || inline.clone().or_else(|| rest.next().map(|w| w.to_string_lossy().into_owned()));
         match flag.as_str() {
-            "-c" | "--config" => file = value().map(PathBuf::from),
-            "--set" => settings.extend(value()),
+            "-c" | "--config" | "--set" => {
+                let found = value().ok_or_else(|| {
+                    Exit::Usage.error(format!("{flag} is the last word; a value has to follow"))
+                })?;
+                match flag.as_str() {
+                    "--set" => settings.push(found),
+                    _ if file.is_some() => {
+                        return Err(Exit::Usage.error("there is more than one --config"));
+                    }
+                    _ => file = Some(PathBuf::from(found)),
+                }
+            }
             _ => {
                 if let Some(name) = flag.strip_prefix("--") {
                     given.extend(id_of(command, name));
@@ -104,6 +119,16 @@ fn expanded(words: &[OsString]) -> anyhow::Result<Vec<OsString>> {
     }
     if let Some(path) = &file {
         let from_file = yaml::read(&files::read_text(path)?, &path.display().to_string())?;
+        let mut seen = Vec::new();
+        for (key, _, place) in &from_file {
+            let id = id_of(command, key);
+            if id.is_some() && seen.contains(&id) {
+                return Err(
+                    Exit::Usage.error(format!("{place}: {key} is another name of a key above"))
+                );
+            }
+            seen.push(id);
+        }
         flags.extend(from_file);
     }
     for (key, value, place) in flags {
@@ -179,6 +204,7 @@ fn words_of(
         _ if is_switch => anyhow::bail!("{place}: {key} is true or false"),
         yaml::Setting::Flag(value) => Ok(vec![format!("{flag}={value}").into()]),
         yaml::Setting::Text(value) => Ok(vec![format!("{flag}={value}").into()]),
+        yaml::Setting::List(values) if values.is_empty() => Ok(Vec::new()),
         yaml::Setting::List(values) => {
             // Commas separate values of one flag; others are repeated.
             Ok(match arg.get_value_delimiter() {

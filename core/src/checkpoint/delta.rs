@@ -102,6 +102,11 @@ impl<'a, 'bytes> DeltaParents<'a, 'bytes> {
                 return Err(DeltaError::Different(model, difference));
             }
         }
+        let (own, of_variant) = (self.student.config.tied, self.variant.config.tied);
+        if own != of_variant {
+            let difference = format!("tie_word_embeddings = {of_variant}, the student has {own}");
+            return Err(DeltaError::Different("variant", difference));
+        }
         let (base_layers, other_layers) = (base.n_layers(), self.variant.config.n_layers());
         if base_layers != other_layers {
             let difference = format!("{other_layers} layers instead of {base_layers}");

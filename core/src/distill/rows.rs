@@ -172,6 +172,13 @@ impl Rows {
         (only(Subset::Trained(every)), only(Subset::HeldOut(every)))
     }
 
+    /// Every row once before any is read again: sources have turns by their lengths.
+    #[must_use]
+    pub fn by_length(mut self) -> Self {
+        self.parts_mut().for_each(|part| part.weight = part.len() as u64);
+        self
+    }
+
     /// Rows of all sources.
     pub fn len(&self) -> usize {
         self.parts().map(Part::len).sum()

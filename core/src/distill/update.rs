@@ -110,9 +110,11 @@ impl Updater {
         let (micro_batches, grad_norm) =
             pending::read(pending, norm.clone(), peers, batches.len()).await?;
         if let Some(scale) = &mut self.loss_scale {
+            // A loss that is not finite stays so at any scale.
+            let are_finite = micro_batches.iter().all(|terms| terms.total.is_finite());
             if grad_norm.is_finite() {
                 scale.keep();
-            } else if scale.lower() {
+            } else if are_finite && scale.lower() {
                 return Ok(None);
             }
         }

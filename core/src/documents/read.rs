@@ -90,6 +90,9 @@ pub fn read_line(from: &Location, line: &[u8]) -> Result<(Option<Document>, usiz
         ..error
     };
     let text = text_of(from, line).map_err(placed)?;
+    if text.trim_start().starts_with('[') {
+        return Err(from.error(Problem::NotAnObject("a list")));
+    }
     let mut found = None;
     let mut add = |text: &str, object: Json, _: Location| {
         found = document(&object, from)

@@ -45,13 +45,27 @@ impl Import<'_> {
     fn parameter(&self, parameter: &Parameter) -> Result<TensorData, GgufError> {
         let Place { tensor, first, len, form } = self.place(parameter)?;
         let n_inputs = if form == Form::Vector { 1 } else { tensor.dims[0] };
-        let n_outputs = tensor.n_values() / n_inputs.max(1);
-        let row = match form {
-            Form::Vector => tensor.kind.block_bytes() / tensor.kind.block().max(1),
-            Form::Matrix | Form::Table => tensor.data.len() / n_outputs.max(1),
+        let mut values = match form {
+            // Its blocks may be larger than a part.
+            Form::Vector => {
+                let all = dequantize(tensor, tensor.data)?;
+                all.get(first..first + len).unwrap_or_default().to_vec()
+            }
+            Form::Matrix | Form::Table => {
+                let n_outputs = tensor.n_values() / n_inputs.max(1);
+                let row = tensor.data.len() / n_outputs.max(1);
+                let rows = tensor.data.get(first * row..(first + len) * row);
+                dequantize(tensor, rows.unwrap_or_default())?
+            }
         };
-        let bytes = tensor.data.get(first * row..(first + len) * row).unwrap_or_default();
-        let mut values = dequantize(tensor, bytes)?;
+        let expected: usize = parameter.shape.iter().product();
+        if values.len() != expected {
+            return Err(GgufError::Dimensions {
+                name: tensor.name.to_string(),
+                found: vec![values.len()],
+                expected: vec![expected],
+            });
+        }
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
             return Err(GgufError::NotFiniteValue { name: tensor.name.to_string(), index });
         }

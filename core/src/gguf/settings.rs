@@ -48,11 +48,16 @@ impl Keys<'_> {
         self.size(key)?.ok_or_else(|| self.missing(key))
     }
 
-    fn float(&self, key: &str) -> Option<f64> {
-        match self.file.get(key)? {
-            GgufValue::F32(value) => Some(shortest(*value)),
-            GgufValue::F64(value) => Some(*value),
-            _ => None,
+    fn float(&self, key: &str) -> Result<Option<f64>, GgufError> {
+        match self.file.get(key) {
+            None => Ok(None),
+            Some(GgufValue::F32(value)) => Ok(Some(shortest(*value))),
+            Some(GgufValue::F64(value)) => Ok(Some(*value)),
+            Some(other) => Err(GgufError::Key {
+                key: key.to_owned(),
+                found: other.describe(),
+                expected: "a float",
+            }),
         }
     }
 }
@@ -70,18 +75,33 @@ fn settings(file: &Gguf<'_>, traits: &Traits) -> Result<Map<String, Value>, Gguf
         .ok_or_else(|| GgufError::MissingTensor { name: "token_embd.weight".to_owned() })?;
     let vocab = embedding.dims.get(1).copied().unwrap_or(0);
     let n_layers = keys.required("block_count")?;
+    if n_layers > file.tensors().len() {
+        return Err(GgufError::Key {
+            key: "block_count".to_owned(),
+            found: n_layers.to_string(),
+            expected: "no more layers than tensors",
+        });
+    }
     let width = keys.required("embedding_length")?;
     let n_heads = keys.required("attention.head_count")?;
     let n_kv = keys.size("attention.head_count_kv")?.unwrap_or(n_heads);
     let d_head = keys.size("attention.key_length")?.unwrap_or(width / n_heads.max(1));
     let context = keys.required("context_length")?;
     let inner = keys.required("feed_forward_length")?;
-    let theta = keys.float("rope.freq_base").unwrap_or(10000.0);
+    let theta = keys.float("rope.freq_base")?.unwrap_or(10000.0);
     let rotated = keys.size("rope.dimension_count")?.unwrap_or(d_head);
-    let epsilon = ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"]
-        .iter()
-        .find_map(|key| keys.float(key))
-        .ok_or_else(|| keys.missing("attention.layer_norm_rms_epsilon"))?;
+    let epsilon = match keys.float("attention.layer_norm_rms_epsilon")? {
+        Some(epsilon) => Some(epsilon),
+        None => keys.float("attention.layer_norm_epsilon")?,
+    };
+    let epsilon = epsilon.ok_or_else(|| keys.missing("attention.layer_norm_rms_epsilon"))?;
+    if rotated != d_head && !matches!(traits.rope, Rope::Long | Rope::Partial | Rope::None) {
+        return Err(GgufError::Key {
+            key: "rope.dimension_count".to_owned(),
+            found: rotated.to_string(),
+            expected: "all dimensions of a head",
+        });
+    }
     let tied = match traits.head {
         Head::Never => true,
         Head::IfUntied | Head::Always => !has("output.weight"),
@@ -180,6 +200,13 @@ fn settings(file: &Gguf<'_>, traits: &Traits) -> Result<Map<String, Value>, Gguf
             set("no_rope_layer_interval", json!(n));
         }
         Kinds::Alike if traits.rope == Rope::Long => set("sliding_window", json!(window)),
+        Kinds::Alike if window.is_some() => {
+            return Err(GgufError::Key {
+                key: "attention.sliding_window".to_owned(),
+                found: format!("{window:?}"),
+                expected: "none, as llama.cpp has it for this architecture",
+            });
+        }
         Kinds::Alike => {}
     }
     if is_gemma {
@@ -188,11 +215,11 @@ fn settings(file: &Gguf<'_>, traits: &Traits) -> Result<Map<String, Value>, Gguf
             _ => d_head,
         };
         set("query_pre_attn_scalar", json!(scale));
-        set("attn_logit_softcapping", json!(keys.float("attn_logit_softcapping")));
-        set("final_logit_softcapping", json!(keys.float("final_logit_softcapping")));
+        set("attn_logit_softcapping", json!(keys.float("attn_logit_softcapping")?));
+        set("final_logit_softcapping", json!(keys.float("final_logit_softcapping")?));
     }
     if traits.name == "gemma3" {
-        let local = keys.float("rope.freq_base_swa").unwrap_or(10000.0);
+        let local = keys.float("rope.freq_base_swa")?.unwrap_or(10000.0);
         set("rope_local_base_freq", json!(local));
     }
     if traits.rope == Rope::Long {
@@ -211,7 +238,7 @@ fn settings(file: &Gguf<'_>, traits: &Traits) -> Result<Map<String, Value>, Gguf
     } else if let Some(kind) = file.get("rope.scaling.type").and_then(GgufValue::as_text)
         && kind != "none"
     {
-        let factor = keys.float("rope.scaling.factor");
+        let factor = keys.float("rope.scaling.factor")?;
         match (kind, factor) {
             ("linear", Some(factor)) => {
                 set("rope_scaling", json!({"rope_type": "linear", "factor": factor}));

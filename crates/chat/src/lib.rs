@@ -58,6 +58,8 @@ pub struct Options {
 /// The most steps of one rendering.
 const FUEL: u64 = 5_000_000;
 const NAME: &str = "chat template";
+/// More spaces are no layout.
+const MAX_INDENT: usize = 16;
 
 impl ChatTemplate {
     /// `special_tokens` are variables, such as `bos_token`.
@@ -81,10 +83,16 @@ impl ChatTemplate {
         });
         environment.add_filter("tojson", |value: &Value, options: Kwargs| {
             let indent: Option<usize> = options.get("indent")?;
-            // transformers leaves every character as it is, whatever these say.
-            let _: Option<bool> = options.get("ensure_ascii")?;
-            let _: Option<bool> = options.get("sort_keys")?;
+            let by_default =
+                |name: &str| Ok::<_, Error>(options.get::<Option<bool>>(name)? != Some(true));
+            let is_plain = by_default("ensure_ascii")? && by_default("sort_keys")?;
             options.assert_all_used()?;
+            if !is_plain || indent.is_some_and(|indent| indent > MAX_INDENT) {
+                return Err(Error::new(
+                    ErrorKind::InvalidOperation,
+                    "tojson with ensure_ascii, sort_keys or a large indent is not supported",
+                ));
+            }
             Ok::<_, Error>(printed::json(value, indent))
         });
         environment.add_filter(spans::FILTER, spans::marked);

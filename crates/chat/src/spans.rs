@@ -98,14 +98,12 @@ impl ChatTemplate {
             index >= n_prompt && role.is_some_and(|role| role.as_str() == Some("assistant"))
         };
         if !whole.marked.is_empty() {
-            // The template marks a span for each answer, in their order.
-            let is_assistant = |index: &usize| {
-                let role = messages[*index].get_attr("role").ok();
-                role.is_some_and(|role| role.as_str() == Some("assistant"))
+            // Those of the prompt come first, and are as many as it has by itself.
+            let n_of_prompt = match n_prompt {
+                0 => 0,
+                n => text_of(n, false)?.marked.len(),
             };
-            let answers = (0..messages.len()).filter(is_assistant);
-            let spans = answers.zip(&whole.marked).filter(|(index, _)| *index >= n_prompt);
-            let spans = spans.map(|(_, span)| span.clone()).collect();
+            let spans = whole.marked.get(n_of_prompt..).unwrap_or_default().to_vec();
             return Ok((whole.text, spans));
         }
         let mut spans = Vec::new();

@@ -38,6 +38,29 @@ impl Guard {
         Self { settings, recent: VecDeque::new(), n_skipped: 0 }
     }
 
+    /// As it was after the steps of these lines of `metrics.jsonl`.
+    pub fn after_lines(settings: GuardSettings, metrics: &str) -> Self {
+        let mut guard = Self::new(settings);
+        for line in metrics.lines() {
+            let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+            let loss = line["loss"].as_f64().unwrap_or(f64::NAN);
+            guard.remember(loss, line["skipped"] != true);
+        }
+        guard
+    }
+
+    fn remember(&mut self, loss: f64, is_taken: bool) {
+        if !is_taken {
+            self.n_skipped += 1;
+            return;
+        }
+        self.n_skipped = 0;
+        self.recent.push_back(loss);
+        if self.recent.len() > WINDOW {
+            self.recent.pop_front();
+        }
+    }
+
     /// Whether a finite loss is near those before it.
     pub fn accepts(&self, report: &StepReport) -> bool {
         let Some(most) = self.settings.spike.filter(|_| self.recent.len() >= LEAST) else {
@@ -51,15 +74,10 @@ impl Guard {
 
     /// Remembers a step.
     pub fn after(&mut self, report: &StepReport) -> Verdict {
+        self.remember(report.terms.total, report.is_taken);
         if report.is_taken {
-            self.n_skipped = 0;
-            self.recent.push_back(report.terms.total);
-            if self.recent.len() > WINDOW {
-                self.recent.pop_front();
-            }
             return Verdict::Taken;
         }
-        self.n_skipped += 1;
         if self.n_skipped > self.settings.max_skipped { Verdict::TooMany } else { Verdict::Skipped }
     }
 }
@@ -92,6 +110,22 @@ mod tests {
         assert!(!guard.accepts(&report(2.4, true)));
         let never = Guard::new(GuardSettings { max_skipped: 3, spike: None });
         assert!(never.accepts(&report(1e30, true)));
+    }
+
+    #[test]
+    fn a_run_is_resumed_with_what_it_has_seen() {
+        let settings = GuardSettings { max_skipped: 3, spike: Some(6.0) };
+        let mut whole = Guard::new(settings);
+        let mut lines = String::new();
+        for step in 0..200 {
+            let is_taken = step % 7 != 6;
+            let loss = 2.0 + 0.01 * (step % 5) as f64;
+            whole.after(&report(loss, is_taken));
+            let skipped = if is_taken { "" } else { ", \"skipped\": true" };
+            lines.push_str(&format!("{{\"loss\": {loss}{skipped}}}\n"));
+        }
+        let resumed = Guard::after_lines(settings, &lines);
+        assert_eq!((resumed.recent, resumed.n_skipped), (whole.recent, whole.n_skipped));
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Drop for ThreadPeer {
 }
 
 /// Takes the steps of a replica that neither logs nor saves, until the first one ends the run, which it
-/// does when this one is interrupted, too.
+/// does when this one is interrupted, too. `metrics` are the lines of the steps before.
 ///
 /// # Errors
 /// When a step cannot be taken, or another replica has stopped.
@@ -116,9 +116,10 @@ pub fn follow(
     distiller: &mut Distiller,
     rows: &Rows,
     settings: LoopSettings,
+    metrics: &str,
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
-    let mut guard = Guard::new(settings.guard);
+    let mut guard = Guard::after_lines(settings.guard, metrics);
     while distiller.agree(!interrupt.is_asked())? {
         let batches =
             settings.micro_batches_of(rows, distiller.n_steps()).or_exit(Exit::Unusable)?;

@@ -105,10 +105,12 @@ pub fn train(
     mut n_tokens: usize,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Ending> {
-    let (mut guard, mut n_left_out) = (Guard::new(settings.guard), 0);
     let mut metrics = run.metrics(distiller.n_steps())?;
-    let folder = run.path().join("tensorboard");
-    let mut events = settings.tensorboard.then(|| EventFile::create(&folder)).transpose()?;
+    // Only the lines of steps before this one are left.
+    let mut guard = Guard::after_lines(settings.guard, &run.metrics_text());
+    let mut n_left_out = 0;
+    let mut events =
+        settings.tensorboard.then(|| EventFile::create(&run.tensorboard())).transpose()?;
     let mut progress = Progress::new("distill", settings.total_steps);
     let mut saved_at = distiller.n_steps();
     let ending = loop {
@@ -141,7 +143,8 @@ pub fn train(
             Verdict::Skipped => {
                 n_left_out += 1;
                 note(&format!("step {} left out: {}", step + 1, culprit(&report)));
-                if step + 1 == settings.total_steps {
+                // The weights give no loss, so they are no result.
+                if step + 1 == settings.total_steps && !report.is_finite() {
                     return Err(diverged(&report, step, run)).or_exit(Exit::Diverged);
                 }
             }

@@ -52,7 +52,7 @@ pub struct DistillArgs {
     /// of the data]
     #[arg(long, alias = "data_seed", value_name = "SEED")]
     pub shuffle_seed: Option<u64>,
-    /// Hold this many sequences out from training, spread over the data, and measure their loss
+    /// Hold about this many sequences out from training, spread over the data, and measure their loss
     #[arg(value_parser = count, long, value_name = "N")]
     pub held_out: Option<usize>,
     /// Measure the held-out loss every N steps, and at the end [default: 10 times in all]

@@ -40,7 +40,10 @@ pub(super) fn choose(
 pub(super) fn check(args: &DistillArgs, rows: &Rows) -> anyhow::Result<()> {
     // Prepared data may be too many to read beforehand.
     let is_prepared = args.data.iter().any(|path| PreparedData::is_in(path));
-    if args.loss.weights.cross_entropy == 0.0 || is_prepared {
+    // In another order than the files', a batch is not known by its first sequence.
+    let is_in_order =
+        args.shuffle_seed.is_none() && args.data_weights.is_empty() && args.second_data.is_empty();
+    if args.loss.weights.cross_entropy == 0.0 || is_prepared || !is_in_order {
         return Ok(());
     }
     let has_label = |row| rows.batch(row, 1).map(|batch| batch.n_labels() > 0);

@@ -155,6 +155,9 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     if let Some(n_rows) = args.held_out {
         record["held_out"] = json!(n_rows);
     }
+    if let Some(deviations) = args.skip_spikes {
+        record["skip_spikes"] = json!(deviations);
+    }
     if labels != Labels::All {
         record["labels"] = json!(labels);
     }
@@ -162,7 +165,10 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         record["mixed_precision"] = json!(levers.mixed_precision);
     }
     if let Some(ranks) = ranks {
-        ranks.agree(&record)?;
+        // What decides the steps that are taken, but not the settings that a run is bound to.
+        let of_ranks = json!({"settings": record, "max_skipped": args.max_skipped,
+            "steps": args.steps, "stop_after": args.stop_after});
+        ranks.agree(&of_ranks)?;
     }
     let interrupt = Interrupt::listen()?;
     if ranks.is_some_and(|ranks| !ranks.is_first()) {
@@ -214,7 +220,8 @@ fn split(args: &DistillArgs, rows: Rows) -> anyhow::Result<(Rows, Option<Rows>)>
     let Some(n_held_out) = args.held_out else {
         return Ok((args.shuffle_seed.map_or(rows.clone(), |seed| rows.shuffled(seed)), None));
     };
-    let every = rows.len() / n_held_out;
+    let rows_before = rows.len();
+    let every = rows_before / n_held_out;
     if every < 2 {
         return Err(Exit::Unusable.error(format!(
             "--held-out {n_held_out} leaves less than half of the {} sequences to train on; hold out \
@@ -223,8 +230,15 @@ fn split(args: &DistillArgs, rows: Rows) -> anyhow::Result<(Rows, Option<Rows>)>
         )));
     }
     let (trained, held_out) = rows.hold_out(every);
+    if held_out.is_empty() {
+        return Err(Exit::Unusable.error(format!(
+            "--held-out {n_held_out}: no source has {every} sequences, of which one would be held out; \
+             hold out more, or put the files together"
+        )));
+    }
+    note(&format!("{} of {} sequences are held out", held_out.len(), rows_before));
     let trained = args.shuffle_seed.map_or(trained.clone(), |seed| trained.shuffled(seed));
-    Ok((trained, Some(held_out)))
+    Ok((trained, Some(held_out.by_length())))
 }
 
 /// What the run is bound to besides its settings: the contents of what it reads, which may change

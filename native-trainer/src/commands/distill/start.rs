@@ -2,11 +2,13 @@
 
 use std::thread;
 
+use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::distill::{DistillSettings, Distiller, Levers, Rows, StepError};
 use boomerang_core::prune::Student;
 use burn::tensor::Device;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::DistillArgs;
 use super::models::{Models, distiller};
@@ -35,6 +37,11 @@ impl Start<'_> {
         self.saved.as_ref().map_or(State { step: 0, n_tokens: 0 }, |saved| saved.state)
     }
 
+    /// The metrics of the steps before.
+    fn metrics(&self) -> &str {
+        self.saved.as_ref().map_or("", |saved| &saved.metrics)
+    }
+
     /// Runs `train` with the student on the first device, while replicas on the others take its steps;
     /// returns what it gave, with the student.
     ///
@@ -60,7 +67,7 @@ impl Start<'_> {
                     scope.spawn(move || {
                         let replica = self.distiller(&device.device)?;
                         let mut replica = replica.with_peers(Box::new(peer));
-                        follow(&mut replica, rows, settings, &Interrupt::default())
+                        follow(&mut replica, rows, settings, self.metrics(), &Interrupt::default())
                     })
                 })
                 .collect();
@@ -97,7 +104,7 @@ impl Start<'_> {
         settings: LoopSettings,
         interrupt: &Interrupt,
     ) -> anyhow::Result<()> {
-        follow(&mut self.replica(device)?, rows, settings, interrupt)
+        follow(&mut self.replica(device)?, rows, settings, self.metrics(), interrupt)
     }
 
     /// The student on a device, among those of the other ranks if there are any.
@@ -107,7 +114,10 @@ impl Start<'_> {
     pub(super) fn replica(&self, device: &Device) -> anyhow::Result<Distiller> {
         let distiller = self.distiller(device)?;
         let Some(ranks) = self.ranks else { return Ok(distiller) };
-        ranks.agree(&json!({ "checkpoint": self.state() }))?;
+        let hashes = self.saved.as_ref().map(|saved| {
+            [&saved.model, &saved.optimizer].map(|bytes| hex(&Sha256::digest(&**bytes)))
+        });
+        ranks.agree(&json!({ "checkpoint": { "state": self.state(), "sha256": hashes } }))?;
         Ok(distiller.with_peers(Box::new(ranks.clone())))
     }
 

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use boomerang_chat::ChatTemplate;
@@ -105,19 +104,20 @@ impl Preparation<'_> {
         let n_threads = self.n_threads.max(1);
         let (send_pieces, pieces) = sync_channel::<(usize, Piece)>(n_threads);
         let (send_results, results) = sync_channel::<(usize, Tokenized)>(n_threads);
-        let pieces = Mutex::new(pieces);
-        let is_over = AtomicBool::new(false);
+        // Only the threads that tokenize have it, so that their end wakes the reader.
+        let pieces = Arc::new(Mutex::new(pieces));
+        let window = Window { state: Mutex::default(), changed: Condvar::new() };
         thread::scope(|scope| {
-            let reader = scope.spawn(|| self.send_all(paths, send_pieces, &is_over));
+            let (window, most) = (&window, 4 * n_threads);
+            let reader = scope.spawn(move || self.send_all(paths, &send_pieces, window, most));
             for _ in 0..n_threads {
-                let send = send_results.clone();
-                let pieces = &pieces;
-                scope.spawn(move || self.tokenize_all(pieces, &send));
+                let (send, pieces) = (send_results.clone(), Arc::clone(&pieces));
+                scope.spawn(move || self.tokenize_all(&pieces, &send));
             }
-            drop(send_results);
-            let outcome = in_order(&results, each);
+            drop((send_results, pieces));
+            let outcome = in_order(&results, window, each);
             // Whoever waits to send is woken by the end of its receiver.
-            is_over.store(true, Ordering::Relaxed);
+            window.end();
             drop(results);
             let read = reader.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the reader stopped")));
             outcome.and(read)
@@ -127,14 +127,14 @@ impl Preparation<'_> {
     fn send_all(
         &self,
         paths: &[PathBuf],
-        send: SyncSender<(usize, Piece)>,
-        is_over: &AtomicBool,
+        send: &SyncSender<(usize, Piece)>,
+        window: &Window,
+        most: usize,
     ) -> anyhow::Result<()> {
         let mut number = 0;
         for path in paths {
             each_piece(path, self.unit, &mut |piece| {
-                let is_sent =
-                    !is_over.load(Ordering::Relaxed) && send.send((number, piece)).is_ok();
+                let is_sent = window.wait(number, most) && send.send((number, piece)).is_ok();
                 number += 1;
                 anyhow::ensure!(is_sent, "preparing stopped");
                 Ok(())
@@ -175,9 +175,38 @@ impl Preparation<'_> {
     }
 }
 
+/// How far the results have been handed on; pieces far ahead of that are not read yet, so that what waits
+/// for its turn stays small.
+struct Window {
+    /// The next number, and whether nobody waits for it any more.
+    state: Mutex<(usize, bool)>,
+    changed: Condvar,
+}
+
+impl Window {
+    /// Waits until a piece is less than `most` ahead; `false` once nobody wants it.
+    fn wait(&self, number: usize, most: usize) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_ahead = |state: &mut (usize, bool)| !state.1 && number >= state.0 + most;
+        let state = self.changed.wait_while(state, is_ahead);
+        !state.unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    fn set(&self, next: usize) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).0 = next;
+        self.changed.notify_all();
+    }
+
+    fn end(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.changed.notify_all();
+    }
+}
+
 /// Hands the results on by their numbers.
 fn in_order(
     results: &Receiver<(usize, Tokenized)>,
+    window: &Window,
     each: &mut dyn FnMut(Tokenized) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let (mut waiting, mut next) = (BTreeMap::new(), 0);
@@ -186,6 +215,7 @@ fn in_order(
         while let Some(tokenized) = waiting.remove(&next) {
             each(tokenized)?;
             next += 1;
+            window.set(next);
         }
     }
     Ok(())

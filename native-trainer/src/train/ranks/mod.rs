@@ -110,8 +110,8 @@ impl Ranks {
             if !own.is_empty() {
                 let found = String::from_utf8_lossy(&own).into_owned();
                 return Err(Exit::Usage.error(format!(
-                    "rank {rank} has {found}: all ranks need the same command, models and data; nothing \
-                     was written"
+                    "rank {rank} has {found}: all ranks need the same command, models, data and \
+                     checkpoint"
                 )));
             }
         }
@@ -137,7 +137,12 @@ impl Peers for Ranks {
 
 /// How many processes a launcher has started; `None` without a launcher.
 fn n_started(variable: impl Fn(&str) -> Option<String>) -> Option<usize> {
-    NUMBER_OF_RANKS.iter().find_map(|name| variable(name)?.parse().ok())
+    let stated = NUMBER_OF_RANKS.iter().find_map(|name| variable(name)?.parse().ok());
+    stated.or_else(|| {
+        // Slurm's PMIx and PMI say the number of a process, and Slurm how many there are.
+        variable("PMIX_RANK").or_else(|| variable("PMI_RANK"))?;
+        Some(variable("SLURM_STEP_NUM_TASKS").and_then(|n| n.parse().ok()).unwrap_or(2))
+    })
 }
 
 /// Leaves the job: a rank that failed ends all others, which would wait for it. Without a job it does
@@ -229,6 +234,12 @@ mod tests {
     fn the_launchers_name_is_not_asked_for_without_one() {
         assert_eq!(n_started(|_| None), None);
         assert_eq!(n_started(|name| (name == "PMI_SIZE").then(|| "4".to_owned())), Some(4));
+        let slurm = |name: &str| match name {
+            "PMIX_RANK" => Some("0".to_owned()),
+            "SLURM_STEP_NUM_TASKS" => Some("8".to_owned()),
+            _ => None,
+        };
+        assert_eq!(n_started(slurm), Some(8));
     }
 
     #[test]

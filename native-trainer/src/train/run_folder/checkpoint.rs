@@ -159,11 +159,12 @@ fn read_checkpoint(folder: &Path) -> anyhow::Result<Saved> {
         }
         Ok(bytes)
     };
-    let saved = Saved { state: file.state, model: read(MODEL)?, optimizer: read(OPTIMIZER)? };
-    if !file.sha256.is_empty() {
-        read(METRICS)?;
-    }
-    Ok(saved)
+    let metrics = match file.sha256.is_empty() {
+        true => String::new(),
+        false => String::from_utf8_lossy(&read(METRICS)?).into_owned(),
+    };
+    let (model, optimizer) = (read(MODEL)?, read(OPTIMIZER)?);
+    Ok(Saved { state: file.state, model, optimizer, metrics })
 }
 
 /// Appends one line.

@@ -55,6 +55,8 @@ pub struct Saved {
     /// Weights, f32 safetensors.
     pub model: Mapped,
     pub optimizer: Mapped,
+    /// The lines of the steps before.
+    pub metrics: String,
 }
 
 /// What a checkpoint is written from.
@@ -169,6 +171,14 @@ impl RunFolder {
         for folder in &folders {
             files::remove_output(folder)?;
         }
+        // TensorBoard shows all files of a folder as one run.
+        let events = self.tensorboard();
+        for entry in fs::read_dir(&events).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with("events.out.tfevents.") && name.contains(".boomerang.") {
+                fs::remove_file(entry.path()).with_context(|| format!("removing {name}"))?;
+            }
+        }
         match fs::remove_file(self.path.join(METRICS)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("removing {METRICS}"))
@@ -198,6 +208,11 @@ impl RunFolder {
     /// The metrics so far; empty where they cannot be read.
     pub fn metrics_text(&self) -> String {
         fs::read_to_string(self.path.join(METRICS)).unwrap_or_default()
+    }
+
+    /// Where event files go.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.path.join("tensorboard")
     }
 
     /// Where the finished student goes.
