@@ -1,10 +1,9 @@
 """Tokenizing texts: `boomerang data prepare` and `datasets.map`, in turns, on the same file.
 
-    cargo build --package boomerang-native-trainer --bin boomerang --no-default-features
-    python tests/bench/prepare.py --boomerang target/debug/boomerang --model MODEL --data texts.jsonl
+    cargo build --release --package boomerang-native-trainer --bin boomerang --no-default-features
+    python tests/bench/prepare.py --boomerang target/release/boomerang --model MODEL --data texts.jsonl
 
-needs datasets and transformers; MODEL is a folder with config.json and tokenizer.json, texts.jsonl has
-"text". `datasets` maps in batches with as many processes as there are cores, and writes its own arrow file.
+needs datasets and transformers; MODEL is a model's folder with tokenizer.json, texts.jsonl has "text". `datasets` maps in batches with as many processes as there are cores, and writes its own arrow file.
 Both have to give the same number of tokens; the ratio is printed with its spread.
 """
 
@@ -48,7 +47,7 @@ def with_boomerang(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--boomerang", default="target/debug/boomerang")
+    parser.add_argument("--boomerang", default="target/release/boomerang")
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--rounds", type=int, default=3)
