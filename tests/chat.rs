@@ -1,24 +1,10 @@
 //! Conversations as text: equal to transformers, by templates that are written as published ones are.
 
 use boomerang_chat::{ChatError, ChatTemplate, Options};
-use boomerang_core::documents::{Json, JsonValue, records};
+use boomerang_core::documents::records;
+use boomerang_native_trainer::files::chat::value as template_value;
 use boomerang_tests::{fixtures, read, read_json};
 use minijinja::Value as Jinja;
-
-/// As templates see it, with keys in their order.
-fn jinja(json: &Json) -> Jinja {
-    match &json.value {
-        JsonValue::Null => Jinja::from(()),
-        JsonValue::Bool(flag) => Jinja::from(*flag),
-        JsonValue::Int(number) => Jinja::from(*number),
-        JsonValue::Float(number) => Jinja::from(*number),
-        JsonValue::Text(text) => Jinja::from(text.as_str()),
-        JsonValue::List(items) => Jinja::from(items.iter().map(jinja).collect::<Vec<_>>()),
-        JsonValue::Map(entries) => {
-            Jinja::from_pairs(entries.iter().map(|(key, item)| (key.as_str(), jinja(item))))
-        }
-    }
-}
 
 #[test]
 fn templates_render_as_transformers_renders_them() {
@@ -26,7 +12,7 @@ fn templates_render_as_transformers_renders_them() {
     let path = folder.join("expected.json");
     let expected = read_json(&path);
     let (_, json) = records("expected.json", &read(&path)).unwrap().remove(0);
-    let given = jinja(&json);
+    let given = template_value(&json);
     let special: Vec<(String, String)> = expected["special"]
         .as_object()
         .unwrap()

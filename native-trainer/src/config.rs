@@ -35,7 +35,7 @@ pub enum Refusal {
     Config(anyhow::Error),
 }
 
-/// What is no key of a file.
+/// Flags that may not be keys of the file.
 const OF_FILES: [&str; 3] = ["config", "set", "config_schema"];
 
 /// The command of these words, with the flags of the file that they name.

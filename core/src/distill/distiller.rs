@@ -128,7 +128,7 @@ impl Distiller {
     /// One optimizer step over the gradients of some micro-batches.
     ///
     /// Reads back from the device once, whatever the number of micro-batches. Where the gradient is not
-    /// finite in f16, the step is computed anew with a smaller loss scale.
+    /// finite in f16, the step is recomputed with a smaller loss scale.
     ///
     /// # Errors
     /// [`StepError`] when a layer of a streamed teacher cannot be read, and the student is unchanged, or

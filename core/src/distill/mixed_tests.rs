@@ -44,7 +44,7 @@ fn steps_in_half_precision_are_near_those_in_f32() {
 }
 
 #[test]
-fn a_gradient_that_overflows_is_computed_anew_with_a_smaller_scale() {
+fn a_gradient_that_overflows_is_recomputed_with_a_smaller_scale() {
     // At the first scale it is beyond the 65504 that f16 can hold.
     const FACTOR: f64 = 1e4;
     let [expected] = &steps(&mut distiller(MixedPrecision::Off, FACTOR), 1)[..] else { panic!() };

@@ -17,7 +17,7 @@ pub trait RowSource: Send + Sync {
     /// [`RowError`] where the source is damaged.
     ///
     /// # Panics
-    /// When there is no such row.
+    /// When `index` is out of range.
     fn row(&self, index: usize) -> Result<Row, RowError>;
 
     /// Tokens of the longest row, padding included.

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::{Batch, Layout, Row, Rows};
+use crate::documents::labelled;
 
 /// Fills rows of one length with documents, end to end.
 #[derive(Clone, Debug)]
@@ -46,20 +47,18 @@ impl Packer {
         self.add_marked(document, None);
     }
 
-    /// Adds a document of which only some tokens are labels; the token that ends it is one if the one
-    /// before it is.
+    /// Adds a document of which only some tokens are labels.
     pub fn add_marked(&mut self, document: &[u32], is_label: Option<&[bool]>) {
         let mut segment = self.open.segments.last().map_or(1, |last| last + 1);
-        for (index, &token) in document.iter().chain(&self.end_token).enumerate() {
+        for (token, is_label) in labelled(document, is_label, self.end_token) {
             if self.open.tokens.len() == self.seq {
                 self.rows.push(std::mem::replace(&mut self.open, empty()));
                 segment = 1;
             }
-            let is_label = is_label.map(|flags| flags.get(index).or(flags.last()) == Some(&true));
-            if is_label.is_some() || self.open.is_label.is_some() {
+            if !is_label || self.open.is_label.is_some() {
                 let n_tokens = self.open.tokens.len();
                 let flags = self.open.is_label.get_or_insert_with(|| vec![true; n_tokens]);
-                flags.push(is_label.unwrap_or(true));
+                flags.push(is_label);
             }
             self.open.tokens.push(token);
             self.open.segments.push(segment);

@@ -29,7 +29,7 @@ pub use encode::{encode, encode_marked};
 pub use json::{Json, JsonValue};
 pub use problem::{DocumentError, Problem};
 pub use read::{Format, read, read_line, records};
-pub use record::{TokenRow, document};
+pub use record::{TokenRow, document, labelled};
 
 /// A text or a row of token ids, and its location.
 #[derive(Clone, Debug, PartialEq)]

@@ -17,6 +17,24 @@ impl TokenRow {
     pub fn tokens(&self) -> &[u32] {
         &self.ids[..self.n_tokens]
     }
+
+    /// The tokens without padding, each with whether it is a label.
+    pub fn labelled(&self, end_token: Option<u32>) -> impl Iterator<Item = (u32, bool)> {
+        labelled(self.tokens(), self.is_label.as_deref(), end_token)
+    }
+}
+
+/// Tokens of a document, each with whether it is a label, and the token that ends it, which is one if
+/// the token before it is. Without `is_label` all of them are.
+pub fn labelled(
+    tokens: &[u32],
+    is_label: Option<&[bool]>,
+    end_token: Option<u32>,
+) -> impl Iterator<Item = (u32, bool)> {
+    let of_token = move |index: usize| is_label.is_none_or(|flags| flags.get(index) == Some(&true));
+    let of_end = tokens.len().checked_sub(1).is_none_or(of_token);
+    let end = end_token.map(|token| (token, of_end));
+    tokens.iter().enumerate().map(move |(index, &token)| (token, of_token(index))).chain(end)
 }
 
 /// A problem and its byte offset.

@@ -1,5 +1,5 @@
-//! Values of quantized tensors in f32, to the bit as the `gguf` package computes them: every product and
-//! sum rounded by itself, in its order.
+//! Values of quantized tensors in f32, to the bit as the `gguf` package computes them: each product
+//! and sum is rounded separately, in the same order.
 
 use half::{bf16, f16};
 

@@ -31,7 +31,7 @@ pub enum ChatError {
     Failed(String),
     #[error(
         "the chat template writes message {0} in another way when more messages follow, so that its \
-         responses cannot be told apart; use \"prompt\" and \"completion\", or a template with \
+         responses cannot be located; use \"prompt\" and \"completion\", or a template with \
          {{% generation %}}"
     )]
     NotAPrefix(usize),

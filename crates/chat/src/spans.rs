@@ -98,7 +98,7 @@ impl ChatTemplate {
             index >= n_prompt && role.is_some_and(|role| role.as_str() == Some("assistant"))
         };
         if !whole.marked.is_empty() {
-            // Those of the prompt come first, and are as many as it has by itself.
+            // Those of the prompt come first, and are as many as it has when rendered without the rest.
             let n_of_prompt = match n_prompt {
                 0 => 0,
                 n => text_of(n, false)?.marked.len(),

@@ -119,7 +119,8 @@ const CPU_TOKENS: usize = 1024;
 const WAITING_STATES: [u64; 2] = [250_000_000, 1_000_000_000];
 
 impl LeverArgs {
-    /// The half precision of a device; `supports` tells whether it multiplies numbers of a type.
+    /// The half-precision type to compute in; `supports` says whether the device multiplies matrices of a
+    /// type.
     ///
     /// # Errors
     /// When the one that is asked for is not supported.

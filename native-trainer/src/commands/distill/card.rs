@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use boomerang_core::distill::loss::LossTerm;
 use serde_json::Value;
 
 use crate::train::run_folder::RunFolder;
@@ -86,17 +87,18 @@ fn losses(metrics: &str) -> String {
     };
     let n = shown.len().min(N_SHOWN);
     let at = |index: usize| shown[if n > 1 { index * (shown.len() - 1) / (n - 1) } else { 0 }];
-    let mut table =
-        "\n| step | tokens | loss | cross-entropy | KL | cosine distance | held-out loss |\n\
-                     |---|---|---|---|---|---|---|\n"
-            .to_owned();
+    let names = LossTerm::ALL.map(LossTerm::short_name).join(" | ");
+    let mut table = format!(
+        "\n| step | tokens | loss | {names} | held-out loss |\n|---|---|---|{}---|\n",
+        "---|".repeat(LossTerm::ALL.len())
+    );
     for line in (0..n).map(at) {
         let number = |value: &Value| value.as_f64().map_or("–".to_owned(), |x| format!("{x:.4}"));
-        let [loss, ce, kl, cosine] = ["loss", "ce", "kl", "cosine"].map(|key| number(&line[key]));
-        let held_out = number(&line["held_out"]["loss"]);
+        let terms = LossTerm::ALL.map(|term| number(&line[term.key()])).join(" | ");
+        let (loss, held_out) = (number(&line["loss"]), number(&line["held_out"]["loss"]));
         let _ = writeln!(
             table,
-            "| {} | {} | {loss} | {ce} | {kl} | {cosine} | {held_out} |",
+            "| {} | {} | {loss} | {terms} | {held_out} |",
             line["step"], line["tokens"]
         );
     }

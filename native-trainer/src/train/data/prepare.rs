@@ -153,10 +153,8 @@ impl Preparation<'_> {
         loop {
             let piece = pieces.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok((number, piece)) = piece else { return };
-            if send.send((number, self.tokenize(piece, &tokenizer))).is_err() {
-                // Nobody listens; the pieces that are left are dropped, so that the reader ends.
-                continue;
-            }
+            // Where nobody receives, the pieces that are left are dropped, so that the reader ends.
+            let _ = send.send((number, self.tokenize(piece, &tokenizer)));
         }
     }
 
@@ -178,27 +176,34 @@ impl Preparation<'_> {
 /// How far the results have been handed on; pieces far ahead of that are not read yet, so that what waits
 /// for its turn stays small.
 struct Window {
-    /// The next number, and whether nobody waits for it any more.
-    state: Mutex<(usize, bool)>,
+    state: Mutex<WindowState>,
     changed: Condvar,
+}
+
+#[derive(Default)]
+struct WindowState {
+    /// Number of the next result to hand on.
+    next: usize,
+    /// Whether results are not handed on any more.
+    has_ended: bool,
 }
 
 impl Window {
     /// Waits until a piece is less than `most` ahead; `false` once nobody wants it.
     fn wait(&self, number: usize, most: usize) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_ahead = |state: &mut (usize, bool)| !state.1 && number >= state.0 + most;
+        let is_ahead = |state: &mut WindowState| !state.has_ended && number >= state.next + most;
         let state = self.changed.wait_while(state, is_ahead);
-        !state.unwrap_or_else(PoisonError::into_inner).1
+        !state.unwrap_or_else(PoisonError::into_inner).has_ended
     }
 
     fn set(&self, next: usize) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0 = next;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).next = next;
         self.changed.notify_all();
     }
 
     fn end(&self) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).has_ended = true;
         self.changed.notify_all();
     }
 }
@@ -247,10 +252,7 @@ impl ShardWriter {
 
     /// Adds a document, without its padding.
     fn add(&mut self, row: &TokenRow, end_token: Option<u32>) {
-        let is_label = row.is_label.as_ref().map(|flags| &flags[..row.n_tokens]);
-        for (index, &token) in row.tokens().iter().chain(&end_token).enumerate() {
-            let is_label =
-                is_label.is_none_or(|flags| flags.get(index).or(flags.last()) == Some(&true));
+        for (token, is_label) in row.labelled(end_token) {
             self.mark(is_label);
             self.width.write(token, &mut self.tokens);
             self.n_tokens += 1;

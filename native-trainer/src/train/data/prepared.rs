@@ -182,7 +182,7 @@ impl PreparedData {
         })
     }
 
-    /// Compares every file with its hash, and every token with the vocabulary.
+    /// Compares every file with its hash. Tokens are compared with the vocabulary when rows are read.
     ///
     /// # Errors
     /// Names the first that is damaged.
