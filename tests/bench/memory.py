@@ -56,7 +56,7 @@ SHAPES = [
     (
         "Qwen3-1.7B",
         {**QWEN3, "hidden_size": 2048, "intermediate_size": 6144},
-        "--batch-size 1 --seq-len 2048 --recompute always --teacher-weights streamed",
+        "--batch-size 1 --seq-len 2048 --recompute always --teacher-weights streamed --head-chunk 64",
     ),
 ]
 SMALL = {
