@@ -32,6 +32,7 @@ fn help_lists_the_commands_in_pipeline_order() {
         bundle    Pack a family for the explorer
         explore   Serve the explorer with a bundle from this machine
         generate  Continue a prompt
+        sample    Sample texts from a model in batches, as training data
         inspect   Describe a model from its file headers
         verify    Check a patched model against the family it comes from
         trace     Write a model's logits and hidden states, to compare with another implementation

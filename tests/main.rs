@@ -80,6 +80,8 @@ mod replicas;
 mod report;
 /// A run that is stopped and resumed ends in the same bytes.
 mod resume;
+/// Texts that a model writes are training data that it would read again.
+mod sample;
 /// Orders of patching are what measuring every member by itself gives.
 mod search;
 /// Weights in 8 bits in a bundle, and what they cost.

@@ -62,6 +62,9 @@ pub enum Command {
     /// Continue a prompt
     #[command(after_help = examples::GENERATE)]
     Generate(commands::generate::GenerateArgs),
+    /// Sample texts from a model in batches, as training data
+    #[command(after_help = examples::SAMPLE)]
+    Sample(commands::sample::SampleArgs),
     /// Describe a model from its file headers
     #[command(after_help = examples::INSPECT)]
     Inspect(commands::inspect::InspectArgs),

@@ -161,6 +161,14 @@ Examples:
   boomerang generate --model Qwen/Qwen3-0.6B-Base --prompt \"The sea was\" --temperature 0.8 --seed 1"
 );
 
+pub(crate) const SAMPLE: &str = with_hub!(
+    "\
+Examples:
+  boomerang sample --model HuggingFaceTB/SmolLM2-135M-Instruct --prompts topics.txt --chat --out texts
+  boomerang sample --model teacher --prompts beginnings.txt --per-prompt 8 --temperature 0.9 --out texts
+  boomerang distill --teacher teacher --data texts/samples.jsonl --out run"
+);
+
 pub(crate) const INSPECT: &str = with_hub!(
     "\
 Examples:

@@ -86,6 +86,7 @@ fn run_command(cli: Cli) -> anyhow::Result<()> {
         Command::Bundle(args) => commands::bundle::run(&args),
         Command::Explore(args) => commands::explore::run(&args),
         Command::Generate(args) => commands::generate::run(&args),
+        Command::Sample(args) => commands::sample::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Verify(args) => commands::verify::run(&args),
         Command::Trace(args) => commands::trace::run(&args),

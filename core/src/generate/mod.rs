@@ -6,6 +6,7 @@ mod open;
 mod replay;
 mod retrace;
 mod text_stream;
+mod together;
 
 use burn::tensor::{Int, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
@@ -19,6 +20,7 @@ pub use open::{OpenError, answer_open};
 pub use replay::ReplayCache;
 pub use retrace::{Retraced, retrace};
 pub use text_stream::TextStream;
+pub use together::{SampledPrompt, SampledText, sample_together};
 
 use crate::evaluate::{ReadBackError, read_finite};
 use crate::model::{AttentionMask, KvCache, LanguageModel};

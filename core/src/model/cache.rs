@@ -1,6 +1,6 @@
 //! Keys and values of the positions already seen, so that generation computes each once.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 
 use super::LanguageModel;
 use super::context::tables;
@@ -8,7 +8,8 @@ use super::numbers::all_in_memory;
 use super::rope::RotaryTable;
 use crate::config::{ModelConfig, Rotary};
 
-/// One entry for each layer of a model, with room for a fixed number of positions.
+/// One entry for each layer of a model, with room for a fixed number of positions of one text, or of
+/// several that stand at the same position.
 ///
 /// A cache belongs to the stack it was made for: another size of the family needs a new one.
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub struct KvCache {
     pub(super) is_in_memory: bool,
 }
 
-/// Keys and values of one layer, `[1, n_kv_heads, capacity, d_head]`.
+/// Keys and values of one layer, `[n_rows, n_kv_heads, capacity, d_head]`.
 #[derive(Clone, Debug)]
 pub(crate) struct LayerCache {
     key: Tensor<4>,
@@ -32,14 +33,19 @@ pub(crate) struct LayerCache {
 impl KvCache {
     /// For one text of at most `capacity` positions.
     pub fn new(model: &LanguageModel, capacity: usize) -> Self {
+        Self { is_in_memory: all_in_memory(model), ..Self::for_rows(model, 1, capacity) }
+    }
+
+    /// For `n_rows` texts that stand at the same position, of at most `capacity` positions.
+    pub fn for_rows(model: &LanguageModel, n_rows: usize, capacity: usize) -> Self {
         let (config, device) = (model.config(), model.device());
-        let shape = [1, config.n_kv_heads, capacity, config.d_head];
+        let shape = [n_rows, config.n_kv_heads, capacity, config.d_head];
         Self {
             layers: config.layers.iter().map(|_| LayerCache::empty(shape, &device)).collect(),
             rope: tables(&config.rotary, capacity, &device),
             len: 0,
             capacity,
-            is_in_memory: all_in_memory(model),
+            is_in_memory: false,
         }
     }
 
@@ -71,6 +77,13 @@ impl KvCache {
         }
     }
 
+    /// Forgets all texts but those at these indices, in their order.
+    pub fn keep_rows(&mut self, rows: &[usize]) {
+        for layer in &mut self.layers {
+            layer.keep_rows(rows);
+        }
+    }
+
     /// The same positions with room for `capacity` in all, or more; `None` where positions of a text
     /// of that length are turned otherwise than those that are here.
     pub(crate) fn with_capacity(mut self, config: &ModelConfig, capacity: usize) -> Option<Self> {
@@ -92,6 +105,13 @@ impl KvCache {
 impl LayerCache {
     fn empty(shape: [usize; 4], device: &Device) -> Self {
         Self { key: Tensor::zeros(shape, device), value: Tensor::zeros(shape, device), len: 0 }
+    }
+
+    fn keep_rows(&mut self, rows: &[usize]) {
+        let data: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+        let rows = Tensor::<1, Int>::from_data(data.as_slice(), &self.device());
+        self.key = self.key.clone().select(0, rows.clone());
+        self.value = self.value.clone().select(0, rows);
     }
 
     fn with_capacity(self, capacity: usize) -> Self {

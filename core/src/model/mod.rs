@@ -232,17 +232,26 @@ impl LanguageModel {
     /// If `tokens` is empty, if the cache is too small for them or was made for another stack, or if
     /// the model predicts masked tokens and does not continue texts.
     pub fn next_logits(&self, tokens: &[u32], cache: &mut KvCache) -> Tensor<2> {
-        let seq = tokens.len();
-        assert!(!self.config.is_masked(), "a masked language model does not continue texts");
-        assert!(0 < seq && seq <= cache.room(), "the cache does not take {seq} more positions");
-        assert_eq!(cache.layers.len(), self.layers.len(), "the cache belongs to another size");
         if let (&[token], true) = (tokens, cache.is_in_memory) {
+            self.check_room(1, cache);
             return self.decode(token, cache);
         }
-        let (past, device) = (cache.len, self.device());
-        let tokens: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
-        let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [1, seq]), &device);
-        let context = Context::continued(&self.config, &cache.rope, past, seq, &device);
+        let data: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
+        let data = TensorData::new(data, [1, tokens.len()]);
+        self.next_logits_of_rows(Tensor::from_data(data, &self.device()), cache)
+    }
+
+    /// As [`LanguageModel::next_logits`], for several texts that stand at the same position.
+    ///
+    /// Shapes: `[n_rows, seq]` -> `[n_rows, vocab]`
+    ///
+    /// # Panics
+    /// As [`LanguageModel::next_logits`], and if the cache is for another number of texts.
+    pub fn next_logits_of_rows(&self, tokens: Tensor<2, Int>, cache: &mut KvCache) -> Tensor<2> {
+        let [_, seq] = tokens.dims();
+        self.check_room(seq, cache);
+        let past = cache.len;
+        let context = Context::continued(&self.config, &cache.rope, past, seq, &self.device());
         let mut x = self.embed(tokens, past);
         for (layer, cache) in self.layers.iter().zip(&mut cache.layers) {
             x = layer.forward(x, &context, Some(cache));
@@ -250,5 +259,11 @@ impl LanguageModel {
         cache.len += seq;
         let last = self.normalize(x.narrow(1, seq - 1, 1));
         self.logits(last.squeeze_dim::<2>(1))
+    }
+
+    fn check_room(&self, seq: usize, cache: &KvCache) {
+        assert!(!self.config.is_masked(), "a masked language model does not continue texts");
+        assert!(0 < seq && seq <= cache.room(), "the cache does not take {seq} more positions");
+        assert_eq!(cache.layers.len(), self.layers.len(), "the cache belongs to another size");
     }
 }

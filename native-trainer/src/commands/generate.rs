@@ -4,16 +4,15 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use boomerang_chat::Options;
 use boomerang_core::generate::{Generation, Sampling, TextStream};
 use futures_lite::future::block_on;
-use minijinja::Value;
 
 use crate::args::DeviceArgs;
 use crate::args::numbers::non_negative;
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
+use crate::files::chat::question;
 
 /// Continue a prompt
 #[derive(Clone, Debug, clap::Args)]
@@ -46,25 +45,6 @@ pub struct GenerateArgs {
     pub device: DeviceArgs,
 }
 
-/// The prompt as the chat template has it, up to the answer.
-fn asked(args: &GenerateArgs, folder: &ModelFolder) -> anyhow::Result<String> {
-    let Some(template) = folder.chat_template()? else {
-        return Err(Exit::Unusable.error(format!(
-            "{} has no chat template, which --chat needs; expected chat_template.jinja, or chat_template \
-             in tokenizer_config.json",
-            folder.path().display()
-        )));
-    };
-    let system = args.system.as_ref().map(|text| ("system", text));
-    let messages = system.into_iter().chain([("user", &args.prompt)]);
-    let message = |(role, text): (&str, &String)| {
-        Value::from_pairs([("role", role), ("content", text.as_str())])
-    };
-    let messages: Vec<Value> = messages.map(message).collect();
-    let options = Options { add_generation_prompt: true, tools: None };
-    Ok(template.render(&messages, &options).or_exit(Exit::Unusable)?.text)
-}
-
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
     let folder = ModelFolder::open(&args.model)?;
@@ -78,7 +58,11 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     };
     // A chat template writes special tokens itself.
     let prompt = match args.chat {
-        true => tokenizer.encode(&asked(args, &folder)?, false)?,
+        true => {
+            let template = folder.required_chat_template()?;
+            let asked = question(&template, args.system.as_deref(), &args.prompt);
+            tokenizer.encode(&asked.or_exit(Exit::Unusable)?, false)?
+        }
         false => tokenizer.encode(&args.prompt, true)?,
     };
     let end_tokens = model.config().end_tokens();

@@ -18,6 +18,7 @@ pub mod patch;
 pub mod pretrain;
 pub mod prune;
 pub mod report;
+pub mod sample;
 pub mod search;
 pub mod trace;
 pub mod verify;

@@ -1,6 +1,6 @@
 //! Conversations as texts, by the chat template of a model.
 
-use boomerang_chat::{ChatTemplate, TemplateFiles, find};
+use boomerang_chat::{ChatError, ChatTemplate, Options, TemplateFiles, find};
 use boomerang_core::documents::{
     Content, Document, DocumentError, Json, JsonValue, MarkedText, Problem,
 };
@@ -29,6 +29,38 @@ impl ModelFolder {
     }
 }
 
+impl ModelFolder {
+    /// The chat template of a model that needs one.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::chat_template`], and when there is none.
+    pub fn required_chat_template(&self) -> anyhow::Result<ChatTemplate> {
+        self.chat_template()?.ok_or_else(|| {
+            Exit::Unusable.error(format!(
+                "{} has no chat template, which --chat needs; expected chat_template.jinja, or \
+                 chat_template in tokenizer_config.json",
+                self.path().display()
+            ))
+        })
+    }
+}
+
+/// What a user asks, as the template writes it up to the answer.
+///
+/// # Errors
+/// What the template says.
+pub fn question(
+    template: &ChatTemplate,
+    system: Option<&str>,
+    prompt: &str,
+) -> Result<String, ChatError> {
+    let messages = system.into_iter().map(|text| ("system", text)).chain([("user", prompt)]);
+    let message = |(role, text)| Value::from_pairs([("role", role), ("content", text)]);
+    let messages: Vec<Value> = messages.map(message).collect();
+    let options = Options { add_generation_prompt: true, tools: None };
+    Ok(template.render(&messages, &options)?.text)
+}
+
 /// A conversation as the text that the template makes of it; anything else stays as it is.
 ///
 /// # Errors
@@ -48,8 +80,8 @@ pub fn rendered(
     Ok(Document { content, ..document })
 }
 
-/// As templates see it.
-fn value(json: &Json) -> Value {
+/// A value as templates read it, with keys in their order.
+pub fn value(json: &Json) -> Value {
     match &json.value {
         JsonValue::Null => Value::from(()),
         JsonValue::Bool(flag) => Value::from(*flag),
