@@ -55,6 +55,8 @@ mod identities;
 mod killed;
 /// Models far larger than memory, from headers and in a stream.
 mod large;
+/// Runs that get more steps than they were started with.
+mod lengthened;
 /// BERT and DistilBERT: patched, written and measured as masked language models.
 mod masked;
 /// A value that is NaN or infinite is refused where it is read, made or computed.

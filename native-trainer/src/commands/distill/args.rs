@@ -45,7 +45,8 @@ pub struct DistillArgs {
     /// repeatable
     #[arg(long, value_name = "DATA")]
     pub second_data: Vec<PathBuf>,
-    /// With --second-data: share of the steps after which the second phase begins
+    /// With --second-data: share of the steps after which the second phase begins; in a lengthened run
+    /// it begins where it did
     #[arg(value_parser = share, long, default_value_t = 0.5, value_name = "SHARE")]
     pub second_from: f64,
     /// Read sequences in an order that this seed decides, another one every epoch [default: the order
@@ -65,7 +66,7 @@ pub struct DistillArgs {
     #[arg(long, value_enum, default_value_t = Preset::Default)]
     pub preset: Preset,
 
-    /// Number of optimizer steps
+    /// Number of optimizer steps, those before a --resume included
     #[arg(value_parser = count, long, alias = "max_steps", default_value_t = 500)]
     pub steps: usize,
     /// Accumulate gradients over this many micro-batches per optimizer step
@@ -99,7 +100,7 @@ pub struct DistillArgs {
     /// Peak learning rate
     #[arg(value_parser = positive, long, alias = "learning_rate", default_value_t = 3e-4)]
     pub lr: f64,
-    /// Linear warm-up steps [default: 1 % of --steps]
+    /// Linear warm-up steps [default: 1 % of --steps; a resumed run keeps its own]
     #[arg(long, alias = "warmup_steps")]
     pub warmup: Option<usize>,
     /// Weight decay of AdamW
@@ -152,7 +153,8 @@ pub struct DistillArgs {
     /// Save and stop after this many steps in total; resume with --resume
     #[arg(value_parser = count, long)]
     pub stop_after: Option<usize>,
-    /// Resume the run in --out
+    /// Resume the run in --out; with more --steps it is lengthened, finished or not: the learning rate
+    /// then follows the longer schedule
     #[arg(long, conflicts_with = "force")]
     pub resume: bool,
     /// Resume with other settings or data than the run's, or accept a student that was made from

@@ -6,31 +6,33 @@ mod dry_run;
 mod fit;
 mod labels;
 mod models;
+mod record;
+mod resume;
 mod start;
 
 pub use args::{DistillArgs, InitChoice};
 
 use anyhow::Context as _;
-use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::{Precision, write_model};
-use boomerang_core::distill::{Labels, MixedPrecision, Rows, StepShape};
+use boomerang_core::distill::{Labels, Rows, StepShape};
 use boomerang_core::prune::{Student, StudentConfig};
 use card::Card;
 use fit::Fit;
 use models::Models;
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use record::{Facts, record};
+use resume::{Earlier, checkpoint_of_first, first_steps as first_steps_of, resume};
+use serde_json::json;
 use start::Start;
 
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{self, ModelFolder, OutputFolder, shown, write_fingerprints, write_hashed};
+use crate::files::{ModelFolder, OutputFolder, write_fingerprints, write_hashed};
 use crate::progress::{self, note, print};
-use crate::train::data::{Packing, PreparedData, Reading, read_sources};
+use crate::train::data::{Packing, Reading, read_sources};
 use crate::train::held_out::HeldOut;
 use crate::train::ranks::Ranks;
 use crate::train::run::{Ending, Interrupt, train};
-use crate::train::run_folder::{RunFolder, Saved};
+use crate::train::run_folder::RunFolder;
 
 pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let ranks = Ranks::join()?;
@@ -54,7 +56,11 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let models = Models::open(args)?;
     let teacher_folder = &*models.teacher;
     let config = teacher_folder.config();
-    let settings = args.settings(&models.plan);
+    let earlier = Earlier::of(args)?;
+    let mut settings = args.settings(&models.plan);
+    if let Some(earlier) = &earlier {
+        earlier.keep_warmup(args, &mut settings);
+    }
     let seq = args.seq_len.unwrap_or(config.max_seq.min(2048));
     if seq > config.max_seq {
         return Err(Exit::Usage.error(format!(
@@ -96,12 +102,13 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         .or_exit(Exit::Unusable)?
         .labelled(labels);
     let (mut rows, held_out) = split(args, rows)?;
+    let first_steps = earlier.as_ref().and_then(Earlier::first_steps);
+    let first_steps = first_steps.unwrap_or_else(|| first_steps_of(args.steps, args.second_from));
     if !args.second_data.is_empty() {
         let second = read_sources(&args.second_data, &[], reading, of_tokenizer);
         let second = second.or_exit(Exit::Unusable)?;
         let second = args.shuffle_seed.map_or(second.clone(), |seed| second.shuffled(seed));
-        let n_steps = (args.steps as f64 * args.second_from).round() as usize;
-        rows = rows.then(n_steps * args.micro_batches * args.rows, second);
+        rows = rows.then(first_steps * args.micro_batches * args.rows, second);
     }
     let eval_every = args.eval_every.unwrap_or_else(|| args.steps.div_ceil(10));
     let held_out = held_out.map(|rows| HeldOut::new(&rows, args.rows, eval_every)).transpose()?;
@@ -126,44 +133,16 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         return dry_run::probe(distiller, n_steps, &rows, loop_settings, &shape, &fit);
     }
 
-    let mut record = json!({
-        "command": "distill",
-        "teacher": shown(&args.teacher),
-        "student": args.student.as_deref().map(shown),
-        "kept": models.plan.kept(),
-        "init": format!("{:?}", args.init).to_lowercase(),
-        "seed": args.seed,
-        "data": args.data.iter().map(|path| shown(path)).collect::<Vec<_>>(),
-        "n_rows": rows.len(),
-        "seq_len": seq,
-        "packing": format!("{layout:?}").to_lowercase(),
-        "micro_batches": args.micro_batches,
-        "rows": args.rows,
-        "settings": settings,
-        "fingerprints": fingerprints(args, teacher_folder)?,
-    });
-    if !args.data_weights.is_empty() {
-        record["data_weights"] = json!(args.data_weights);
-    }
-    if !args.second_data.is_empty() {
-        let paths: Vec<String> = args.second_data.iter().map(|path| shown(path)).collect();
-        record["second_data"] = json!({"data": paths, "from": args.second_from});
-    }
-    if let Some(seed) = args.shuffle_seed {
-        record["shuffle_seed"] = json!(seed);
-    }
-    if let Some(n_rows) = args.held_out {
-        record["held_out"] = json!(n_rows);
-    }
-    if let Some(deviations) = args.skip_spikes {
-        record["skip_spikes"] = json!(deviations);
-    }
-    if labels != Labels::All {
-        record["labels"] = json!(labels);
-    }
-    if levers.mixed_precision != MixedPrecision::Off {
-        record["mixed_precision"] = json!(levers.mixed_precision);
-    }
+    let facts = Facts {
+        models: &models,
+        settings: &settings,
+        rows: &rows,
+        packing,
+        labels,
+        mixed_precision: levers.mixed_precision,
+        first_steps,
+    };
+    let record = record(args, &facts)?;
     if let Some(ranks) = ranks {
         // What decides the steps that are taken, but not the settings that a run is bound to.
         let of_ranks = json!({"settings": record, "max_skipped": args.max_skipped,
@@ -177,7 +156,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         return start.follow(&device.device, &rows, loop_settings, &interrupt);
     }
     let (run, saved) = match args.resume {
-        true => resume(args, &record)?,
+        true => resume(args, earlier.as_ref(), &record)?,
         false => (RunFolder::create(&args.out, &record, args.overwrite.force)?, None),
     };
     if !args.config.resolved.is_empty() {
@@ -239,43 +218,6 @@ fn split(args: &DistillArgs, rows: Rows) -> anyhow::Result<(Rows, Option<Rows>)>
     note(&format!("{} of {} sequences are held out", held_out.len(), rows_before));
     let trained = args.shuffle_seed.map_or(trained.clone(), |seed| trained.shuffled(seed));
     Ok((trained, Some(held_out.by_length())))
-}
-
-/// What the run is bound to besides its settings: the contents of what it reads, which may change
-/// under the same names.
-fn fingerprints(args: &DistillArgs, teacher: &ModelFolder) -> anyhow::Result<Value> {
-    let student = args.student.as_ref().map(|path| ModelFolder::open(path)?.fingerprint());
-    let data =
-        args.data.iter().chain(&args.second_data).map(|path| match PreparedData::is_in(path) {
-            true => Ok(PreparedData::open(path)?.sha256),
-            false => Ok(hex(&Sha256::digest(&*files::map(path)?))),
-        });
-    Ok(json!({
-        "teacher": teacher.fingerprint()?,
-        "student": student.transpose()?,
-        "data_sha256": data.collect::<anyhow::Result<Vec<_>>>()?,
-    }))
-}
-
-/// The run to continue, and its newest checkpoint.
-fn resume(args: &DistillArgs, record: &Value) -> anyhow::Result<(RunFolder, Option<Saved>)> {
-    let run = RunFolder::resume(&args.out, record, args.allow_mismatch)?;
-    let saved = run.newest()?;
-    match &saved {
-        None => note("the run has no checkpoint yet: starting at step 0"),
-        Some(saved) => note(&format!("resuming after step {}", saved.state.step)),
-    }
-    Ok((run, saved))
-}
-
-/// The checkpoint that the first rank resumes from.
-fn checkpoint_of_first(args: &DistillArgs) -> anyhow::Result<Option<Saved>> {
-    match args.resume {
-        false => Ok(None),
-        true => RunFolder::newest_in(&args.out).context(
-            "every rank reads the checkpoint in --out, on a file system that all of them share",
-        ),
-    }
 }
 
 /// The finished student, in f32, as the reference implementation saves it.

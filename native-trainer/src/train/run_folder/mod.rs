@@ -32,7 +32,7 @@ use crate::files::{self, Mapped, Overwrite};
 use crate::progress::note;
 pub use checkpoint::append_line;
 use lock::{LOCK, RunLock};
-pub use settings::{Difference, differences};
+pub use settings::{Difference, differences, schedule};
 
 /// A folder of one training run, with the lock that makes this process its only writer.
 #[derive(Debug)]
@@ -107,29 +107,47 @@ impl RunFolder {
         Ok(run)
     }
 
-    /// A run to resume. The settings must be the same, so that the result is reproducible; with
-    /// `allow_other` the new ones are used, and the differences are reported.
+    /// The settings of a run that is to be resumed.
     ///
     /// # Errors
-    /// As [`RunFolder::create`]; when there is no run, or its settings differ: names the first
-    /// difference.
-    pub fn resume(path: &Path, settings: &Value, allow_other: bool) -> anyhow::Result<Self> {
+    /// When there is no run, or its settings are damaged.
+    pub fn stored_settings(path: &Path) -> anyhow::Result<Value> {
         let file = path.join(SETTINGS);
         let text = files::read_own_text(&file)
             .with_context(|| format!("{} has no run to resume", path.display()))
             .or_exit(Exit::Usage)?;
-        let run = Self::open(path, false)?;
-        let stored: Value = serde_json::from_str(&text)
+        serde_json::from_str(&text)
             .with_context(|| file.display().to_string())
-            .or_exit(Exit::Unusable)?;
+            .or_exit(Exit::Unusable)
+    }
+
+    /// A run to resume. The settings must be the same, so that the result is reproducible, but for more
+    /// steps; with `allow_other` the new ones are used, and the differences are reported.
+    ///
+    /// # Errors
+    /// As [`RunFolder::create`]; when there is no run, its settings differ (names the first difference),
+    /// or it has taken more steps than are asked for.
+    pub fn resume(path: &Path, settings: &Value, allow_other: bool) -> anyhow::Result<Self> {
+        let stored = Self::stored_settings(path)?;
+        let run = Self::open(path, false)?;
+        let n_taken = run.newest_step().unwrap_or(0);
+        if let Some(asked) = schedule(settings).filter(|asked| asked.total_steps < n_taken) {
+            return Err(Exit::Usage.error(format!(
+                "--steps {} is less than the {n_taken} steps that the run in {} has taken; expected at \
+                 least {n_taken}, or more to lengthen the run",
+                asked.total_steps,
+                path.display()
+            )));
+        }
         let differences = differences(&stored, settings);
-        match differences.first() {
+        let is_lengthened = differences.iter().any(Difference::is_lengthening);
+        let others: Vec<_> = differences.iter().filter(|other| !other.is_lengthening()).collect();
+        match others.first() {
             None => {}
             Some(_) if allow_other => {
-                for Difference { key, stored, asked } in &differences {
+                for Difference { key, stored, asked } in &others {
                     note(&format!("resuming with {key} = {asked} instead of {stored}"));
                 }
-                run.write_settings(settings)?;
             }
             Some(Difference { key, stored, asked }) => {
                 return Err(Exit::Usage.error(format!(
@@ -139,6 +157,9 @@ impl RunFolder {
                     path.display()
                 )));
             }
+        }
+        if is_lengthened || !others.is_empty() {
+            run.write_settings(settings)?;
         }
         Ok(run)
     }

@@ -1,7 +1,8 @@
-//! The differences between the settings of two runs.
+//! The settings of a run that is resumed: what may differ from those it was started with.
 
 use std::collections::BTreeSet;
 
+use boomerang_core::distill::Schedule;
 use serde_json::Value;
 
 /// A key with different values.
@@ -11,6 +12,17 @@ pub struct Difference {
     pub asked: Value,
 }
 
+/// The number of steps, in the settings of a distillation.
+const TOTAL_STEPS: &str = "settings.update.schedule.total_steps";
+
+/// Keys that runs of earlier versions do not have.
+const LATER: [&str; 2] = ["fingerprints", "second_data.first_steps"];
+
+/// The learning rates of a run by its settings; `None` for settings of another kind.
+pub fn schedule(settings: &Value) -> Option<Schedule> {
+    serde_json::from_value(settings.pointer("/settings/update/schedule")?.clone()).ok()
+}
+
 /// All differences between settings that were stored as text and those that are asked for.
 pub fn differences(stored: &Value, asked: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -18,6 +30,14 @@ pub fn differences(stored: &Value, asked: &Value) -> Vec<Difference> {
     let as_stored = serde_json::from_str(&asked.to_string());
     compare("", stored, as_stored.as_ref().unwrap_or(asked), &mut found);
     found
+}
+
+impl Difference {
+    /// Whether a run is asked to take more steps than before: the only difference that every run
+    /// accepts, as it changes no step that was taken.
+    pub fn is_lengthening(&self) -> bool {
+        self.key == TOTAL_STEPS && self.asked.as_u64() > self.stored.as_u64()
+    }
 }
 
 fn compare(key: &str, stored: &Value, asked: &Value, found: &mut Vec<Difference>) {
@@ -33,8 +53,7 @@ fn compare(key: &str, stored: &Value, asked: &Value, found: &mut Vec<Difference>
             }
         }
         _ if stored == asked => {}
-        // Runs of earlier versions have no fingerprints.
-        (Value::Null, _) if key == "fingerprints" => {}
+        (Value::Null, _) if LATER.contains(&key) => {}
         _ => found.push(Difference {
             key: key.to_owned(),
             stored: stored.clone(),
