@@ -71,6 +71,8 @@ mod page;
 mod parity;
 /// Data that were tokenized beforehand train as their texts do.
 mod prepared;
+/// Sets of defaults give runs of their length and loss.
+mod presets;
 /// Several processes take the steps of one.
 #[cfg(feature = "mpi")]
 mod ranks;

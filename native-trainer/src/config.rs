@@ -282,11 +282,7 @@ mod tests {
     fn the_flags_of_a_run_are_a_file_that_runs_it_again() {
         let line = "boomerang distill --teacher t --data a,b.jsonl --data c.jsonl --out o --steps 3 \
                     --freeze head --dry-run";
-        let parsed = |words: &[&str]| match parse(words.iter().map(OsString::from)) {
-            Ok(Cli { command: crate::cli::Command::Distill(args) }) => args,
-            other => panic!("{other:?}"),
-        };
-        let first = parsed(&line.split_whitespace().collect::<Vec<_>>()).config.resolved;
+        let first = distill(&line.split_whitespace().collect::<Vec<_>>()).config.resolved;
         assert!(first.contains("data: [\"a,b.jsonl\", c.jsonl]\n"), "{first}");
         assert!(
             first.contains("steps: 3\n") && first.contains("lr: 0.0003  # default\n"),
@@ -295,9 +291,39 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.yaml");
         std::fs::write(&path, &first).unwrap();
-        let again = parsed(&["boomerang", "distill", "-c", path.to_str().unwrap()]);
+        let again = distill(&["boomerang", "distill", "-c", path.to_str().unwrap()]);
         let without = |text: &str| text.replace("  # default", "");
         assert_eq!(without(&again.config.resolved), without(&first));
+    }
+
+    fn distill(words: &[&str]) -> crate::commands::distill::DistillArgs {
+        match parse(words.iter().map(OsString::from)) {
+            Ok(Cli { command: crate::cli::Command::Distill(args), .. }) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_a_preset_sets_is_in_the_file_of_a_run_unless_a_flag_or_a_file_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.yaml");
+        std::fs::write(&path, "preset: smoke\nseq-len: 48\nteacher: t\ndata: d\nout: o\n").unwrap();
+        let args =
+            distill(&["boomerang", "distill", "-c", path.to_str().unwrap(), "--set", "steps=9"]);
+        assert_eq!((args.steps, args.seq_len, args.rows), (Some(9), Some(48), 2));
+        let lines: Vec<&str> = args.config.resolved.lines().collect();
+        assert!(lines.contains(&"batch-size: 2  # preset smoke"), "{lines:?}");
+        assert!(lines.contains(&"steps: 9") && lines.contains(&"seq-len: 48"), "{lines:?}");
+    }
+
+    #[test]
+    fn the_tokens_of_a_preset_are_in_the_file_of_a_run_instead_of_its_steps() {
+        let line = "boomerang distill --teacher t --data d --out o --preset quick";
+        let first = distill(&line.split(' ').collect::<Vec<_>>());
+        assert!(first.config.resolved.contains("train-tokens: 10M  # preset quick\n"));
+        assert!(!first.config.resolved.contains("\nsteps:"), "{}", first.config.resolved);
+        // 10 M tokens in steps of 8 x 2048, rounded up.
+        assert_eq!(first.n_steps(2048), 611);
     }
 
     #[test]

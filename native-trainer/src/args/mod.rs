@@ -8,9 +8,10 @@ mod levers;
 mod loss;
 pub mod numbers;
 mod output;
+mod preset;
 mod tasks;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 pub use config::ConfigArgs;
 pub use dtype::{Dtype, parse_dtype};
@@ -19,6 +20,7 @@ pub use keep::KeepArgs;
 pub use levers::{Chosen, Demand, LeverArgs, Recompute, TeacherWeights};
 pub use loss::LossArgs;
 pub use output::{OutputArgs, OverwriteArgs};
+pub use preset::{Preset, with_presets};
 pub use tasks::TaskArgs;
 
 use crate::device::DeviceChoice;
@@ -29,13 +31,4 @@ pub struct DeviceArgs {
     /// Device to compute on
     #[arg(long, value_enum, default_value_t = DeviceChoice::Auto)]
     pub device: DeviceChoice,
-}
-
-/// A set of defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Preset {
-    /// Correct layer alignment, averaged gradients, packed documents
-    Default,
-    /// The reference implementation in every detail, quirks included
-    Paper,
 }

@@ -87,6 +87,17 @@ pub fn parse_amount(text: &str) -> Result<u64, String> {
     Ok((number * factor) as u64)
 }
 
+/// A number of tokens above 0: `10M`, `2.1B`.
+///
+/// # Errors
+/// Shows what an amount looks like.
+pub fn tokens(text: &str) -> Result<u64, String> {
+    match parse_amount(text)? {
+        0 => Err("expected more than 0 tokens".to_owned()),
+        n_tokens => Ok(n_tokens),
+    }
+}
+
 /// A number of bytes above 0.
 ///
 /// # Errors

@@ -3,8 +3,12 @@
 use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches};
 
-/// YAML with every flag that has a value; a comment says which are defaults.
+use crate::args::Preset;
+
+/// YAML with every flag that has a value; a comment says which are defaults, and of what.
 pub fn resolved(command: &clap::Command, matches: &ArgMatches) -> String {
+    let preset = matches.try_get_one::<Preset>("preset").ok().flatten();
+    let of_preset = preset.map_or(&[][..], |preset| preset.flags());
     let mut lines = Vec::new();
     for arg in command.get_arguments() {
         let id = arg.get_id().as_str();
@@ -21,8 +25,16 @@ pub fn resolved(command: &clap::Command, matches: &ArgMatches) -> String {
             ([value], _) => value.clone(),
             (all, _) => format!("[{}]", all.join(", ")),
         };
-        let is_default = matches.value_source(id) == Some(ValueSource::DefaultValue);
-        lines.push(format!("{name}: {value}{}\n", if is_default { "  # default" } else { "" }));
+        let source = match (matches.value_source(id), preset) {
+            (Some(ValueSource::DefaultValue), Some(preset))
+                if of_preset.iter().any(|(flag, _)| *flag == name) =>
+            {
+                format!("  # preset {}", preset.name())
+            }
+            (Some(ValueSource::DefaultValue), _) => "  # default".to_owned(),
+            _ => String::new(),
+        };
+        lines.push(format!("{name}: {value}{source}\n"));
     }
     lines.concat()
 }

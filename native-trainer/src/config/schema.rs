@@ -1,7 +1,9 @@
 //! The JSON Schema of a command's file, for editors.
 
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, ValueEnum as _};
 use serde_json::{Value, json};
+
+use crate::args::Preset;
 
 /// The schema of a command's flags.
 pub fn schema(command: &Command) -> Value {
@@ -17,13 +19,37 @@ pub fn schema(command: &Command) -> Value {
             properties.insert(alias.to_owned(), json!({"description": text, "deprecated": true}));
         }
     }
-    json!({
+    let has_presets = properties.contains_key("preset");
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": format!("boomerang {}", command.get_name()),
         "type": "object",
         "additionalProperties": false,
         "properties": properties,
+    });
+    if has_presets {
+        schema["allOf"] = Preset::value_variants().iter().filter_map(defaults_of).collect();
+    }
+    schema
+}
+
+/// The defaults with a preset; `None` for one without.
+fn defaults_of(preset: &Preset) -> Option<Value> {
+    let defaults: serde_json::Map<String, Value> = preset
+        .flags()
+        .iter()
+        .map(|(flag, value)| ((*flag).to_owned(), json!({"default": number_or_text(value)})))
+        .collect();
+    (!defaults.is_empty()).then(|| {
+        json!({
+            "if": {"properties": {"preset": {"const": preset.name()}}, "required": ["preset"]},
+            "then": {"properties": defaults},
+        })
     })
+}
+
+fn number_or_text(value: &str) -> Value {
+    value.parse::<f64>().map_or_else(|_| json!(value), |number| json!(number))
 }
 
 fn property(arg: &Arg) -> Value {
@@ -51,10 +77,7 @@ fn property(arg: &Arg) -> Value {
         property[key] = value.clone();
     }
     if let Some(default) = default {
-        property["default"] = match default.parse::<f64>() {
-            Ok(number) => json!(number),
-            Err(_) => json!(default),
-        };
+        property["default"] = number_or_text(default);
     }
     property
 }
@@ -78,5 +101,17 @@ mod tests {
         assert_eq!(of("max_steps")["description"], "The same as steps");
         assert!(of("lr")["description"].as_str().unwrap().contains("learning rate"));
         assert!(schema["properties"].get("config").is_none());
+    }
+
+    #[test]
+    fn the_defaults_of_a_preset_are_in_the_schema() {
+        let cli = Cli::command();
+        let schema = schema(cli.find_subcommand("distill").unwrap());
+        let of_smoke = schema["allOf"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|rule| rule["if"]["properties"]["preset"]["const"] == "smoke");
+        assert_eq!(of_smoke.unwrap()["then"]["properties"]["seq-len"], json!({"default": 64.0}));
     }
 }

@@ -6,8 +6,10 @@ use boomerang_core::distill::loss::{KlPositions, LossTerm, LossWeights};
 use boomerang_core::distill::{DistillSettings, Layout, Part, Reduction, Schedule, UpdateSettings};
 use boomerang_core::plan::LayerPlan;
 
-use crate::args::numbers::{count, non_negative_f32, positive, sequence_length, share};
-use crate::args::{ConfigArgs, DeviceArgs, KeepArgs, LeverArgs, LossArgs, OverwriteArgs, Preset};
+use crate::args::numbers::{count, non_negative_f32, positive, sequence_length, share, tokens};
+use crate::args::{
+    ConfigArgs, DeviceArgs, KeepArgs, LeverArgs, LossArgs, OverwriteArgs, Preset, with_presets,
+};
 use crate::exit::Exit;
 use crate::train::guard::GuardSettings;
 use crate::train::ranks::Ranks;
@@ -15,6 +17,7 @@ use crate::train::run::LoopSettings;
 
 /// Train a student to imitate its teacher
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_args(with_presets))]
 pub struct DistillArgs {
     /// Teacher: model folder (config.json, model.safetensors, and tokenizer.json for text) or Hub
     /// id
@@ -62,13 +65,17 @@ pub struct DistillArgs {
     /// Run folder: checkpoints, metrics and the finished student
     #[arg(long)]
     pub out: PathBuf,
-    /// Set of defaults
+    /// Set of defaults, which flags come before
     #[arg(long, value_enum, default_value_t = Preset::Default)]
     pub preset: Preset,
 
+    /// Length of the run in tokens, e.g. 10M, instead of --steps: as many steps as read them, padding
+    /// included
+    #[arg(value_parser = tokens, long, conflicts_with = "steps", value_name = "TOKENS")]
+    pub train_tokens: Option<u64>,
     /// Number of optimizer steps, those before a --resume included
-    #[arg(value_parser = count, long, alias = "max_steps", default_value_t = 500)]
-    pub steps: usize,
+    #[arg(value_parser = count, long, alias = "max_steps", default_value = "500")]
+    pub steps: Option<usize>,
     /// Accumulate gradients over this many micro-batches per optimizer step
     #[arg(
         value_parser = count,
@@ -89,13 +96,12 @@ pub struct DistillArgs {
     /// Tokens per sequence [default: the model's context length, at most 2048]
     #[arg(value_parser = sequence_length, long, alias = "max_length")]
     pub seq_len: Option<usize>,
-    /// How to fit documents into sequences [default: packed; padded with --preset paper]
-    #[arg(long, value_enum)]
-    pub packing: Option<PackingChoice>,
-    /// Whether the cross-entropy has end-of-text tokens as labels [default: learnt; ignored with
-    /// --preset paper]
-    #[arg(long, value_enum)]
-    pub eos_labels: Option<EosChoice>,
+    /// How to fit documents into sequences
+    #[arg(long, value_enum, default_value_t = PackingChoice::Packed)]
+    pub packing: PackingChoice,
+    /// Whether the cross-entropy has end-of-text tokens as labels
+    #[arg(long, value_enum, default_value_t = EosChoice::Learnt)]
+    pub eos_labels: EosChoice,
 
     /// Peak learning rate
     #[arg(value_parser = positive, long, alias = "learning_rate", default_value_t = 3e-4)]
@@ -109,9 +115,9 @@ pub struct DistillArgs {
     /// Clip gradients to this global norm
     #[arg(value_parser = positive, long, alias = "max_grad_norm", default_value_t = 1.0)]
     pub clip: f64,
-    /// How to combine the gradients of micro-batches [default: mean; sum with --preset paper]
-    #[arg(long, value_enum)]
-    pub reduce: Option<ReduceChoice>,
+    /// How to combine the gradients of micro-batches
+    #[arg(long, value_enum, default_value_t = ReduceChoice::Mean)]
+    pub reduce: ReduceChoice,
     /// Freeze these parts: they keep the teacher's weights
     #[arg(long, value_enum, value_delimiter = ',')]
     pub freeze: Vec<PartChoice>,
@@ -121,9 +127,9 @@ pub struct DistillArgs {
     /// Temperature of both distributions in the KL term
     #[arg(value_parser = positive, long, default_value_t = 1.0)]
     pub temperature: f64,
-    /// Positions that the KL term covers [default: valid; all with --preset paper]
-    #[arg(long, value_enum)]
-    pub kl_positions: Option<KlChoice>,
+    /// Positions that the KL term covers
+    #[arg(long, value_enum, default_value_t = KlChoice::Valid)]
+    pub kl_positions: KlChoice,
 
     #[command(flatten)]
     pub levers: LeverArgs,
@@ -263,9 +269,9 @@ impl DistillArgs {
     }
 
     /// The size of the run.
-    pub(super) fn loop_settings(&self) -> LoopSettings {
+    pub(super) fn loop_settings(&self, n_steps: usize) -> LoopSettings {
         LoopSettings {
-            total_steps: self.steps,
+            total_steps: n_steps,
             micro_batches: self.micro_batches,
             rows: self.rows,
             save_every: self.save_every,
@@ -277,30 +283,38 @@ impl DistillArgs {
 
     /// How documents become sequences.
     pub(super) fn layout(&self) -> Layout {
-        match (self.packing, self.preset) {
-            (Some(PackingChoice::Padded), _) | (None, Preset::Paper) => Layout::Padded,
-            (Some(PackingChoice::Packed), _) | (None, Preset::Default) => Layout::Packed,
+        match self.packing {
+            PackingChoice::Padded => Layout::Padded,
+            PackingChoice::Packed => Layout::Packed,
         }
+    }
+
+    /// The steps of the run, on sequences of `seq` tokens.
+    pub(crate) fn n_steps(&self, seq: usize) -> usize {
+        let of_step = [self.micro_batches, self.rows, seq].map(|n| n as u64);
+        let of_step = of_step.into_iter().fold(1, u64::saturating_mul).max(1);
+        let of_tokens = self.train_tokens.map(|n_tokens| n_tokens.div_ceil(of_step) as usize);
+        // Without tokens, the steps have a default.
+        of_tokens.or(self.steps).unwrap_or(1)
     }
 
     /// Whether the end-of-text token is never a label.
     pub(super) fn ignores_eos(&self) -> bool {
-        let is_paper = self.preset == Preset::Paper;
-        self.eos_labels.map_or(is_paper, |choice| choice == EosChoice::Ignored)
+        self.eos_labels == EosChoice::Ignored
     }
 
     /// What decides the result, besides models and data.
-    pub(super) fn settings(&self, plan: &LayerPlan) -> DistillSettings {
+    pub(super) fn settings(&self, plan: &LayerPlan, n_steps: usize) -> DistillSettings {
         let is_paper = self.preset == Preset::Paper;
-        let kl_positions = match (self.kl_positions, is_paper) {
-            (Some(KlChoice::All), _) | (None, true) => KlPositions::All,
-            (Some(KlChoice::Valid), _) | (None, false) => KlPositions::Valid,
+        let kl_positions = match self.kl_positions {
+            KlChoice::All => KlPositions::All,
+            KlChoice::Valid => KlPositions::Valid,
         };
-        let reduction = match (self.reduce, is_paper) {
-            (Some(ReduceChoice::Sum), _) | (None, true) => Reduction::Sum,
-            (Some(ReduceChoice::Mean), _) | (None, false) => Reduction::Mean,
+        let reduction = match self.reduce {
+            ReduceChoice::Sum => Reduction::Sum,
+            ReduceChoice::Mean => Reduction::Mean,
         };
-        let mut schedule = Schedule::cosine(self.lr, self.steps);
+        let mut schedule = Schedule::cosine(self.lr, n_steps);
         schedule.warmup_steps = self.warmup.unwrap_or(schedule.warmup_steps);
         // The reference derives its pairs from the rule, so a list of layers has only the plan's
         // own.

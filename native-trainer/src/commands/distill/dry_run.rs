@@ -14,7 +14,13 @@ use crate::progress::print;
 use crate::train::run::LoopSettings;
 
 /// Prints what follows from sizes alone.
-pub(super) fn report(args: &DistillArgs, shape: &StepShape<'_>, fit: &Fit, device: &ChosenDevice) {
+pub(super) fn report(
+    args: &DistillArgs,
+    n_steps: usize,
+    shape: &StepShape<'_>,
+    fit: &Fit,
+    device: &ChosenDevice,
+) {
     let levers = &fit.chosen.levers;
     let memory = StepMemory::of(shape, levers);
     let config = shape.teacher.unwrap_or(shape.student);
@@ -66,8 +72,8 @@ pub(super) fn report(args: &DistillArgs, shape: &StepShape<'_>, fit: &Fit, devic
         "arithmetic   {:.2} GFLOP a token, {:.2} TFLOP a step, {:.3e} FLOP the run of {} steps",
         flops as f64 / 1e9,
         flops as f64 * n_tokens as f64 / 1e12,
-        flops as f64 * n_tokens as f64 * args.steps as f64,
-        args.steps
+        flops as f64 * n_tokens as f64 * n_steps as f64,
+        n_steps
     ));
     if args.probe.is_none() {
         print("time         not measured; --probe 10 takes ten steps in memory");

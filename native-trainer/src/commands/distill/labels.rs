@@ -37,7 +37,7 @@ pub(super) fn choose(
 ///
 /// # Errors
 /// Names the first micro-batch without a label.
-pub(super) fn check(args: &DistillArgs, rows: &Rows) -> anyhow::Result<()> {
+pub(super) fn check(args: &DistillArgs, n_steps: usize, rows: &Rows) -> anyhow::Result<()> {
     // Prepared data may be too many to read beforehand.
     let is_prepared = args.data.iter().any(|path| PreparedData::is_in(path));
     // In another order than the files', a batch is not known by its first sequence.
@@ -48,7 +48,7 @@ pub(super) fn check(args: &DistillArgs, rows: &Rows) -> anyhow::Result<()> {
     }
     let has_label = |row| rows.batch(row, 1).map(|batch| batch.n_labels() > 0);
     let has_label: Vec<bool> = (0..rows.len()).map(has_label).collect::<Result<_, _>>()?;
-    let n_micro_batches = args.steps.saturating_mul(args.micro_batches);
+    let n_micro_batches = n_steps.saturating_mul(args.micro_batches);
     // After these the data repeats.
     for number in 0..n_micro_batches.min(rows.len()) {
         let start = number * args.rows % rows.len();

@@ -56,11 +56,6 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let models = Models::open(args)?;
     let teacher_folder = &*models.teacher;
     let config = teacher_folder.config();
-    let earlier = Earlier::of(args)?;
-    let mut settings = args.settings(&models.plan);
-    if let Some(earlier) = &earlier {
-        earlier.keep_warmup(args, &mut settings);
-    }
     let seq = args.seq_len.unwrap_or(config.max_seq.min(2048));
     if seq > config.max_seq {
         return Err(Exit::Usage.error(format!(
@@ -68,12 +63,21 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
             config.max_seq
         )));
     }
+    let n_steps = args.n_steps(seq);
+    if let Some(n_tokens) = args.train_tokens {
+        note(&format!("{n_tokens} tokens are {n_steps} steps"));
+    }
+    let earlier = Earlier::of(args)?;
+    let mut settings = args.settings(&models.plan, n_steps);
+    if let Some(earlier) = &earlier {
+        earlier.keep_warmup(args, &mut settings);
+    }
     let frozen = settings.update.frozen.clone();
     let shape = models.shape(args, &frozen, seq, &device.device);
     let n_replicas = ranks.map_or(args.devices, |ranks| ranks.place().n_local);
     let fit = Fit::of(args, &shape, device, n_replicas)?;
     if args.dry_run {
-        dry_run::report(args, &shape, &fit, device);
+        dry_run::report(args, n_steps, &shape, &fit, device);
     }
     if args.dry_run && args.probe.is_none() {
         return Ok(());
@@ -103,16 +107,16 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         .labelled(labels);
     let (mut rows, held_out) = split(args, rows)?;
     let first_steps = earlier.as_ref().and_then(Earlier::first_steps);
-    let first_steps = first_steps.unwrap_or_else(|| first_steps_of(args.steps, args.second_from));
+    let first_steps = first_steps.unwrap_or_else(|| first_steps_of(n_steps, args.second_from));
     if !args.second_data.is_empty() {
         let second = read_sources(&args.second_data, &[], reading, of_tokenizer);
         let second = second.or_exit(Exit::Unusable)?;
         let second = args.shuffle_seed.map_or(second.clone(), |seed| second.shuffled(seed));
         rows = rows.then(first_steps * args.micro_batches * args.rows, second);
     }
-    let eval_every = args.eval_every.unwrap_or_else(|| args.steps.div_ceil(10));
+    let eval_every = args.eval_every.unwrap_or_else(|| n_steps.div_ceil(10));
     let held_out = held_out.map(|rows| HeldOut::new(&rows, args.rows, eval_every)).transpose()?;
-    labels::check(args, &rows)?;
+    labels::check(args, n_steps, &rows)?;
     // Rows of ids are sequences as they are.
     let longest = rows.longest();
     let (shape, fit) = match longest > seq {
@@ -126,7 +130,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         }
     };
     let levers = fit.chosen.levers;
-    let loop_settings = args.loop_settings();
+    let loop_settings = args.loop_settings(n_steps);
     if let Some(n_steps) = args.probe {
         let start = Start { args, models: &models, settings, levers, saved: None, ranks };
         let distiller = start.replica(&device.device)?;
@@ -146,7 +150,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     if let Some(ranks) = ranks {
         // What decides the steps that are taken, but not the settings that a run is bound to.
         let of_ranks = json!({"settings": record, "max_skipped": args.max_skipped,
-            "steps": args.steps, "stop_after": args.stop_after});
+            "steps": n_steps, "stop_after": args.stop_after});
         ranks.agree(&of_ranks)?;
     }
     let interrupt = Interrupt::listen()?;
@@ -183,7 +187,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
             print(&format!(
                 "paused after {} of {} steps; resume with the same command and --resume",
                 distiller.n_steps(),
-                args.steps
+                n_steps
             ));
             if interrupted {
                 return Err(anyhow::anyhow!("interrupted; the run is saved"))
