@@ -73,6 +73,8 @@ mod parity;
 mod prepared;
 /// Sets of defaults give runs of their length and loss.
 mod presets;
+/// Progress as JSON, for programs that run commands.
+mod progress;
 /// Several processes take the steps of one.
 #[cfg(feature = "mpi")]
 mod ranks;

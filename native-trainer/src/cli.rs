@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::progress::ProgressFormat;
 use crate::{cli_examples as examples, commands};
 
 /// One distillation, every model size
@@ -10,6 +11,9 @@ use crate::{cli_examples as examples, commands};
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+    /// How to write progress on standard error
+    #[arg(long, global = true, value_enum, default_value_t = ProgressFormat::Auto, value_name = "FORMAT")]
+    pub progress: ProgressFormat,
 }
 
 #[derive(Debug, Subcommand)]

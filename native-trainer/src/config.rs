@@ -10,6 +10,8 @@
 
 mod resolved;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod yaml;
 
 use std::ffi::OsString;
@@ -36,7 +38,7 @@ pub enum Refusal {
 }
 
 /// Flags that may not be keys of the file.
-const OF_FILES: [&str; 3] = ["config", "set", "config_schema"];
+const OF_FILES: [&str; 4] = ["config", "set", "config_schema", "help"];
 
 /// The command of these words, with the flags of the file that they name.
 ///
@@ -46,8 +48,10 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Refusal> 
     let words: Vec<OsString> = words.into_iter().collect();
     let command = Cli::command();
     let asked = subcommand(&command, &words);
-    if let Some(asked) = asked.filter(|_| words.iter().any(|word| word == "--config-schema")) {
-        return Err(Refusal::Schema(format!("{:#}", schema(asked))));
+    if asked.is_some() && words.iter().any(|word| word == "--config-schema") {
+        let built = with_globals();
+        let asked = subcommand(&built, &words).map(schema).unwrap_or_default();
+        return Err(Refusal::Schema(format!("{asked:#}")));
     }
     let expanded = expanded(&words).map_err(Refusal::Config)?;
     let matches = command.clone().try_get_matches_from(expanded).map_err(Refusal::Usage)?;
@@ -60,19 +64,43 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Refusal> 
     Ok(cli)
 }
 
+/// The command line, in which every command has the flags that all of them have.
+fn with_globals() -> Command {
+    let mut cli = Cli::command();
+    cli.build();
+    cli
+}
+
+/// The index of the word that names the command, behind flags that all commands have.
+fn index_of_command(words: &[OsString]) -> usize {
+    let mut index = 1;
+    while let Some(word) = words.get(index).and_then(|word| word.to_str()) {
+        match word.strip_prefix("--progress") {
+            Some("") => index += 2,
+            Some(rest) if rest.starts_with('=') => index += 1,
+            _ => break,
+        }
+    }
+    index
+}
+
 /// The command that the words name, if it takes a file.
 fn subcommand<'a>(cli: &'a Command, words: &[OsString]) -> Option<&'a Command> {
-    let name = words.get(1).and_then(|word| word.to_str()).unwrap_or_default();
-    cli.find_subcommand(name).filter(|command| takes_config(command))
+    let name = words.get(index_of_command(words)).and_then(|word| word.to_str());
+    cli.find_subcommand(name.unwrap_or_default()).filter(|command| takes_config(command))
 }
 
 /// The words with the flags of `--config` and `--set` behind them, except those that are given already.
 fn expanded(words: &[OsString]) -> anyhow::Result<Vec<OsString>> {
-    let cli = Cli::command();
+    let cli = with_globals();
     let Some(command) = subcommand(&cli, words) else { return Ok(words.to_vec()) };
-    let (mut given, mut rest) = (Vec::new(), words.iter().skip(2));
+    let (before, after) = words.split_at(index_of_command(words) + 1);
+    let (mut given, mut rest) = (Vec::new(), after.iter());
     let (mut file, mut settings) = (None, Vec::new());
-    let mut kept = words.iter().take(2).cloned().collect::<Vec<_>>();
+    let mut kept = before.to_vec();
+    if before.len() > 2 {
+        given.extend(id_of(command, "progress"));
+    }
     while let Some(word) = rest.next() {
         let text = word.to_string_lossy();
         let (flag, inline) = match (text.split_once('='), text.strip_prefix("-c")) {
@@ -215,120 +243,5 @@ fn words_of(
                 None => values.iter().map(|value| format!("{flag}={value}").into()).collect(),
             })
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser as _;
-
-    use super::*;
-
-    fn words(line: &str, yaml: &str) -> anyhow::Result<Vec<String>> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.yaml");
-        std::fs::write(&path, yaml).unwrap();
-        let line = line.replace("{file}", &path.to_string_lossy());
-        let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-        let expanded = expanded(&words)?;
-        Ok(expanded.into_iter().map(|word| word.into_string().unwrap()).collect())
-    }
-
-    #[test]
-    fn a_file_gives_the_flags_that_the_command_line_does_not() {
-        let yaml = "teacher: t\ndata: [a.jsonl, b.jsonl]\nsteps: 7\nper_device_train_batch_size: 3\n\
-                    freeze: [embedding, head]\ndry_run: true\nresume: false\nstudent: null\nlr: 1e-3\n";
-        let found =
-            words("boomerang distill -c {file} --steps 5 --set lr=1 --set lr=2e-4 --out o", yaml)
-                .unwrap();
-        assert_eq!(
-            found,
-            [
-                "boomerang",
-                "distill",
-                "--steps",
-                "5",
-                "--out",
-                "o",
-                "--lr=2e-4",
-                "--teacher=t",
-                "--data=a.jsonl",
-                "--data=b.jsonl",
-                "--batch-size=3",
-                "--freeze=embedding,head",
-                "--dry-run"
-            ]
-        );
-        assert!(Cli::try_parse_from(found).is_ok());
-    }
-
-    #[test]
-    fn an_unknown_key_is_named_with_its_line_and_the_nearest_one() {
-        let error = words("boomerang distill -c {file}", "teacher: t\nsteps: 1\nseqlen: 8\n");
-        let error = error.unwrap_err().to_string();
-        assert!(
-            error.contains("run.yaml, line 3: unknown key seqlen; did you mean seq-len?"),
-            "{error}"
-        );
-        let error = words("boomerang distill --set zzzzzz=1", "").unwrap_err().to_string();
-        assert!(error.contains("see `boomerang distill --help`"), "{error}");
-        let nested = words("boomerang distill -c {file}", "config: other.yaml\n").unwrap_err();
-        assert!(nested.to_string().contains("unknown key config"), "{nested}");
-        let error = words("boomerang distill -c {file}", "resume: 3\n").unwrap_err().to_string();
-        assert!(error.contains("line 1: resume is true or false"), "{error}");
-    }
-
-    #[test]
-    fn the_flags_of_a_run_are_a_file_that_runs_it_again() {
-        let line = "boomerang distill --teacher t --data a,b.jsonl --data c.jsonl --out o --steps 3 \
-                    --freeze head --dry-run";
-        let first = distill(&line.split_whitespace().collect::<Vec<_>>()).config.resolved;
-        assert!(first.contains("data: [\"a,b.jsonl\", c.jsonl]\n"), "{first}");
-        assert!(
-            first.contains("steps: 3\n") && first.contains("lr: 0.0003  # default\n"),
-            "{first}"
-        );
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.yaml");
-        std::fs::write(&path, &first).unwrap();
-        let again = distill(&["boomerang", "distill", "-c", path.to_str().unwrap()]);
-        let without = |text: &str| text.replace("  # default", "");
-        assert_eq!(without(&again.config.resolved), without(&first));
-    }
-
-    fn distill(words: &[&str]) -> crate::commands::distill::DistillArgs {
-        match parse(words.iter().map(OsString::from)) {
-            Ok(Cli { command: crate::cli::Command::Distill(args), .. }) => args,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_a_preset_sets_is_in_the_file_of_a_run_unless_a_flag_or_a_file_has_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("run.yaml");
-        std::fs::write(&path, "preset: smoke\nseq-len: 48\nteacher: t\ndata: d\nout: o\n").unwrap();
-        let args =
-            distill(&["boomerang", "distill", "-c", path.to_str().unwrap(), "--set", "steps=9"]);
-        assert_eq!((args.steps, args.seq_len, args.rows), (Some(9), Some(48), 2));
-        let lines: Vec<&str> = args.config.resolved.lines().collect();
-        assert!(lines.contains(&"batch-size: 2  # preset smoke"), "{lines:?}");
-        assert!(lines.contains(&"steps: 9") && lines.contains(&"seq-len: 48"), "{lines:?}");
-    }
-
-    #[test]
-    fn the_tokens_of_a_preset_are_in_the_file_of_a_run_instead_of_its_steps() {
-        let line = "boomerang distill --teacher t --data d --out o --preset quick";
-        let first = distill(&line.split(' ').collect::<Vec<_>>());
-        assert!(first.config.resolved.contains("train-tokens: 10M  # preset quick\n"));
-        assert!(!first.config.resolved.contains("\nsteps:"), "{}", first.config.resolved);
-        // 10 M tokens in steps of 8 x 2048, rounded up.
-        assert_eq!(first.n_steps(2048), 611);
-    }
-
-    #[test]
-    fn commands_without_a_config_are_left_as_they_are() {
-        let found = words("boomerang doctor -c {file}", "").unwrap();
-        assert_eq!(found[2], "-c");
     }
 }

@@ -3,6 +3,7 @@
 //! A thin door to `boomerang-core`: this crate opens files, chooses a device, runs loops, and
 //! reports progress. Every command opens, computes, writes; there is no tensor arithmetic here.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 mod allocator;
@@ -25,17 +26,26 @@ pub mod train;
 
 pub use cli::{Cli, Command};
 use config::Refusal;
+use exit::Exit;
+use progress::ProgressFormat;
 
 /// Runs the command of this process's arguments, and prints the error if it fails.
 pub fn main() -> ExitCode {
     allocator::keep_freed_memory();
     logger::install();
-    let outcome = match config::parse(std::env::args_os()) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    // What is wrong with the other words is reported in the format that they ask for.
+    let format = ProgressFormat::among(words.iter().filter_map(|word| word.to_str()));
+    format.select();
+    let outcome = match config::parse(words) {
         Ok(cli) => run(cli),
         Err(Refusal::Config(error)) => Err(error),
         Err(Refusal::Schema(schema)) => {
             progress::print(&schema);
             Ok(())
+        }
+        Err(Refusal::Usage(message)) if message.use_stderr() && format == ProgressFormat::Json => {
+            Err(Exit::Usage.error(message.render().to_string().trim_end()))
         }
         Err(Refusal::Usage(message)) if message.use_stderr() => {
             // clap's own exit, with its colors and its code for wrong usage.
@@ -50,10 +60,10 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = outcome.and_then(|()| progress::finish_output());
-    if let Err(error) = &outcome {
-        progress::complain(&format!("boomerang: {}", exit::describe(error)));
-    }
     let exit = exit::status(&outcome);
+    if let Err(error) = &outcome {
+        progress::fail(&exit::describe(error), exit.code());
+    }
     train::ranks::leave(exit);
     exit.into()
 }
@@ -63,6 +73,7 @@ pub fn main() -> ExitCode {
 /// # Errors
 /// Whatever stopped it; [`exit::code_of`] gives the exit code of the process.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
+    cli.progress.select();
     let outcome = run_command(cli);
     files::forget_inputs();
     outcome
