@@ -33,7 +33,10 @@ fn every_line_is_an_object_and_the_last_progress_is_all_of_it() {
         (&last["task"], &last["done"], &last["total"]),
         (&"distill".into(), &4.into(), &4.into())
     );
-    assert!(last["elapsed_s"].is_f64(), "{last}");
+    for key in ["elapsed_s", "loss", "ce", "grad_norm", "lr", "tokens_per_second"] {
+        assert!(last[key].is_f64(), "{key}: {last}");
+    }
+    assert_eq!(last["tokens"], 128);
 }
 
 #[test]

@@ -112,6 +112,11 @@ impl Distiller {
         self.updater.step()
     }
 
+    /// How much each term of the loss counts.
+    pub fn loss_weights(&self) -> &LossWeights {
+        &self.weights
+    }
+
     /// The student as it is now.
     pub fn student(&self) -> Student {
         Student::trained(self.updater.model().clone(), &self.plan)

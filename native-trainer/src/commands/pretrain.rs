@@ -18,7 +18,7 @@ use crate::args::{DeviceArgs, OutputArgs};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::{Progress, note, print};
-use crate::train::run::Interrupt;
+use crate::train::interrupt::Interrupt;
 
 /// Train a small teacher from scratch on the generated corpus
 #[derive(Clone, Debug, clap::Args)]

@@ -33,6 +33,12 @@ pub fn peak_memory() -> Option<u64> {
     kibibytes(&status, "VmHWM:")
 }
 
+/// The memory of this program that is not swapped out, in bytes; `None` where the system does not tell.
+pub fn resident_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    kibibytes(&status, "VmRSS:")
+}
+
 /// The value of a line such as `MemTotal:  1024 kB`, in bytes.
 fn kibibytes(text: &str, key: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim();

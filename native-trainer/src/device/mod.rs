@@ -12,7 +12,7 @@ use std::ops::Range;
 use burn::tensor::Device;
 
 pub use adapters::{Adapter, AdapterKind, Api, Limits, adapters};
-pub use memory::{Memory, peak_memory, require_memory};
+pub use memory::{Memory, peak_memory, require_memory, resident_memory};
 
 use crate::exit::Exit;
 

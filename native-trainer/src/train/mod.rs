@@ -3,9 +3,12 @@
 pub mod data;
 pub mod guard;
 pub mod held_out;
+pub mod interrupt;
+pub mod metrics;
 pub mod ranks;
 pub mod replicas;
 pub mod run;
 pub mod run_folder;
+pub mod status;
 pub mod teacher;
 pub mod tensorboard;

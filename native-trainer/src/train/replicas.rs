@@ -6,7 +6,8 @@ use boomerang_core::distill::{Distiller, PeerError, Peers, Rows};
 use futures_lite::future::block_on;
 
 use super::guard::{Guard, Verdict};
-use super::run::{Interrupt, LoopSettings};
+use super::interrupt::Interrupt;
+use super::run::LoopSettings;
 use crate::exit::{Exit, OrExit as _};
 
 /// A replica among threads of this program.

@@ -1,22 +1,20 @@
 //! The training loop: steps, logging, checkpoints, and how it stops.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::Context as _;
 use boomerang_core::checkpoint::{CheckpointError, Precision, write_model};
-use boomerang_core::distill::loss::LossTerm;
 use boomerang_core::distill::{Batch, Distiller, RowError, Rows, StepError, StepReport};
 use futures_lite::future::block_on;
-use serde_json::{Value, json};
 
 use crate::exit::{Exit, OrExit as _, code_of};
 use crate::progress::{Progress, note};
 use crate::train::guard::{Guard, GuardSettings, Verdict};
 use crate::train::held_out::{self, HeldOut};
+use crate::train::interrupt::Interrupt;
+use crate::train::metrics::metrics_line;
 use crate::train::run_folder::{RunFolder, Snapshot, State, append_line};
+use crate::train::status::Status;
 use crate::train::tensorboard::EventFile;
 
 /// The size of a run.
@@ -57,61 +55,33 @@ pub enum Ending {
     },
 }
 
-/// Set by the first Ctrl-C; a second one ends the process immediately.
-#[derive(Clone, Debug, Default)]
-pub struct Interrupt {
-    asked: Arc<AtomicBool>,
+/// What a loop works with.
+pub struct Training<'a> {
+    pub rows: &'a Rows,
+    pub settings: LoopSettings,
+    pub held_out: Option<&'a HeldOut>,
+    pub run: &'a RunFolder,
+    pub interrupt: &'a Interrupt,
 }
 
-impl Interrupt {
-    /// Listens to Ctrl-C and to termination; every caller in a process gets the same flag.
-    ///
-    /// # Errors
-    /// When the system refuses a handler.
-    pub fn listen() -> anyhow::Result<Self> {
-        static LISTENING: Mutex<Option<Interrupt>> = Mutex::new(None);
-        let mut listening = LISTENING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(interrupt) = &*listening {
-            return Ok(interrupt.clone());
-        }
-        let interrupt = Self::default();
-        let asked = Arc::clone(&interrupt.asked);
-        ctrlc::set_handler(move || {
-            if asked.swap(true, Ordering::Relaxed) {
-                std::process::exit(i32::from(Exit::Interrupted.code()));
-            }
-            note("finishing this step and saving; press Ctrl-C again to stop immediately");
-        })
-        .context("listening to Ctrl-C")?;
-        *listening = Some(interrupt.clone());
-        Ok(interrupt)
-    }
-
-    pub fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
-    }
-}
-
-/// Takes steps until the run is finished or asked to pause.
+/// Takes steps until the run is finished or asked to pause, after so many `n_tokens`.
 ///
 /// # Errors
 /// When the loss is NaN or infinite (the last checkpoint is valid), or a file cannot be written.
 pub fn train(
     distiller: &mut Distiller,
-    rows: &Rows,
-    settings: LoopSettings,
-    held_out: Option<&HeldOut>,
-    run: &RunFolder,
+    training: &Training<'_>,
     mut n_tokens: usize,
-    interrupt: &Interrupt,
 ) -> anyhow::Result<Ending> {
+    let Training { rows, settings, held_out, run, interrupt } = *training;
     let mut metrics = run.metrics(distiller.n_steps())?;
     // Only the lines of steps before this one are left.
     let mut guard = Guard::after_lines(settings.guard, &run.metrics_text());
-    let mut n_left_out = 0;
     let mut events =
         settings.tensorboard.then(|| EventFile::create(&run.tensorboard())).transpose()?;
-    let mut progress = Progress::new("distill", settings.total_steps);
+    let mut progress = Progress::with_block("distill", settings.total_steps);
+    let mut status =
+        Status::new(*distiller.loss_weights(), distiller.n_steps(), settings.total_steps);
     let mut saved_at = distiller.n_steps();
     let ending = loop {
         let step = distiller.n_steps();
@@ -141,7 +111,6 @@ pub fn train(
         match guard.after(&report) {
             Verdict::Taken => {}
             Verdict::Skipped => {
-                n_left_out += 1;
                 note(&format!("step {} left out: {}", step + 1, culprit(&report)));
                 // The weights give no loss, so they are no result.
                 if step + 1 == settings.total_steps && !report.is_finite() {
@@ -155,32 +124,34 @@ pub fn train(
         n_tokens += report.n_tokens;
         let tokens_per_second = report.n_tokens as f64 / started.elapsed().as_secs_f64();
         let mut line = metrics_line(&report, step + 1, n_tokens, tokens_per_second);
+        status.step(step + 1, &report, n_tokens, tokens_per_second);
         if let Some(held_out) = held_out.filter(|due| due.is_due(step + 1, settings.total_steps)) {
             let terms = match held_out.measure(distiller) {
                 Ok(terms) => terms,
                 Err(error) => return Err(save_before(error.into(), distiller, n_tokens, run)),
             };
             line["held_out"] = held_out::entry(&terms);
+            status.held_out(terms.total);
             note(&format!("step {}: held-out loss {:.4}", step + 1, terms.total));
         }
         append_line(&mut metrics, &line)?;
         if let Some(events) = &mut events {
             events.add(step + 1, &line)?;
         }
-        progress.set(step + 1, || {
-            format!("loss {:.3}  {tokens_per_second:.0} tok/s", report.terms.total)
-        });
         if (step + 1).is_multiple_of(settings.save_every) || run.take_signal("SAVE") {
             save(distiller, n_tokens, run)?;
             saved_at = step + 1;
+            status.saved();
         }
+        progress.report(step + 1, &status);
     };
     if distiller.n_steps() != saved_at || distiller.n_steps() == 0 {
         save(distiller, n_tokens, run)?;
     }
     progress.finish();
-    if n_left_out > 0 {
-        note(&format!("{n_left_out} steps were left out, as their lines in metrics.jsonl say"));
+    if status.n_skipped() > 0 {
+        let n_skipped = status.n_skipped();
+        note(&format!("{n_skipped} steps were left out, as their lines in metrics.jsonl say"));
     }
     Ok(ending)
 }
@@ -217,28 +188,6 @@ impl Snapshot for Distiller {
     fn write_optimizer(&self, out: &mut dyn Write) -> Result<(), CheckpointError> {
         self.write_optimizer_state(out)
     }
-}
-
-/// One line of `metrics.jsonl`. `cosine` is the mean of `cosine_by_state`, both before the weight.
-pub fn metrics_line(
-    report: &StepReport,
-    step: usize,
-    n_tokens: usize,
-    tokens_per_second: f64,
-) -> Value {
-    let mut line = json!({ "step": step, "loss": report.terms.total });
-    for term in LossTerm::ALL {
-        line[term.key()] = json!(term.value(&report.terms));
-    }
-    line["cosine_by_state"] = json!(report.terms.alignment);
-    line["grad_norm"] = json!(report.grad_norm);
-    line["lr"] = json!(report.learning_rate);
-    line["tokens"] = json!(n_tokens);
-    if !report.is_taken {
-        line["skipped"] = json!(true);
-    }
-    line["tokens_per_second"] = json!(tokens_per_second);
-    line
 }
 
 /// Advice for a run that diverged.

@@ -30,8 +30,9 @@ use crate::files::{ModelFolder, OutputFolder, write_fingerprints, write_hashed};
 use crate::progress::{self, note, print};
 use crate::train::data::{Packing, Reading, read_sources};
 use crate::train::held_out::HeldOut;
+use crate::train::interrupt::Interrupt;
 use crate::train::ranks::Ranks;
-use crate::train::run::{Ending, Interrupt, train};
+use crate::train::run::{Ending, Training, train};
 use crate::train::run_folder::RunFolder;
 
 pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
@@ -169,8 +170,14 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let start = Start { args, models: &models, settings, levers, saved, ranks };
     let state = start.state();
     let (ending, distiller) = start.on_all(&devices, &rows, loop_settings, |distiller| {
-        let held_out = held_out.as_ref();
-        train(distiller, &rows, loop_settings, held_out, &run, state.n_tokens, &interrupt)
+        let training = Training {
+            rows: &rows,
+            settings: loop_settings,
+            held_out: held_out.as_ref(),
+            run: &run,
+            interrupt: &interrupt,
+        };
+        train(distiller, &training, state.n_tokens)
     })?;
     match ending {
         Ending::Finished => {

@@ -14,9 +14,10 @@ use super::DistillArgs;
 use super::models::{Models, distiller};
 use crate::device::ChosenDevice;
 use crate::exit::{Exit, OrExit as _};
+use crate::train::interrupt::Interrupt;
 use crate::train::ranks::Ranks;
 use crate::train::replicas::{ThreadPeer, follow};
-use crate::train::run::{Ending, Interrupt, LoopSettings};
+use crate::train::run::{Ending, LoopSettings};
 use crate::train::run_folder::{Saved, State};
 
 /// What a student starts from.
