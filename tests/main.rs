@@ -11,6 +11,8 @@ mod architectures;
 mod bad_input;
 /// Layers that are left out or merged without training: ShortGPT and LaCo.
 mod baselines;
+/// Curves while a student is trained, runs that end early, and their best checkpoint.
+mod best;
 /// The bundle that comes with the repository loads, and its curve is what a fresh evaluation gives.
 mod bundle;
 /// Conversations are the text that transformers makes of them, and only responses are learnt.

@@ -18,8 +18,8 @@ use super::settings::{DistillSettings, Reduction};
 use super::teacher::{TeacherError, TeacherSource};
 use super::update::Updater;
 use crate::checkpoint::CheckpointError;
-use crate::plan::{Alignment, LayerPlan};
-use crate::prune::Student;
+use crate::plan::{Alignment, LayerPlan, Patch};
+use crate::prune::{Family, Student};
 
 /// Why a step was not taken.
 #[derive(Debug, Error)]
@@ -191,6 +191,27 @@ impl Distiller {
             terms.push(self.measure(batch).await?);
         }
         Ok(pending::reduce(&terms, Reduction::Mean))
+    }
+
+    /// The cross-entropy in nats/token of a member of the family as it is now, the mean over the batches
+    /// that have labels; `None` for a streamed teacher. Copies no weights.
+    pub async fn member_loss(&self, patch: &Patch, batches: &[Batch]) -> Option<f64> {
+        let family = Family::new(self.teacher.resident()?, self.student()).ok()?;
+        let member = family.member(patch);
+        let weights = LossWeights { cross_entropy: 1.0, kl: 0.0, alignment: 0.0, ..self.weights };
+        let (mut sum, mut n_measured) = (0.0, 0);
+        for batch in batches.iter().filter(|batch| batch.n_labels() > 0) {
+            let parts =
+                Part::all(std::slice::from_ref(batch), &weights, self.levers.sequences_per_part);
+            let pending = parts.iter().map(|part| {
+                let tensors = part.batch.to_device(&self.device());
+                (0, forward(&member, None, (part, &tensors), &weights, &self.levers))
+            });
+            let pending = PendingTerms::of_micro_batches(pending.collect());
+            sum += pending::read_alone(pending.first()?).await.total;
+            n_measured += 1;
+        }
+        Some(sum / f64::from(n_measured))
     }
 
     /// The terms of each micro-batch, from what `terms` gives for its parts.

@@ -59,6 +59,11 @@ impl TeacherSource {
         Self { model: ends, config, read: Some(Box::new(read)) }
     }
 
+    /// The whole teacher; `None` where its layers are read for every pass.
+    pub(super) fn resident(&self) -> Option<Teacher> {
+        self.read.is_none().then(|| Teacher::new(self.model.clone()))
+    }
+
     /// For embedding and head; its layers may be missing.
     pub(super) fn ends(&self) -> &LanguageModel {
         &self.model

@@ -55,13 +55,21 @@ pub fn count(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| expected("a whole number of at least 1", text))
 }
 
+/// How many, where one is none: sizes of a curve.
+///
+/// # Errors
+/// States what was expected.
+pub fn at_least_two(text: &str) -> Result<usize, String> {
+    let number = text.trim().parse::<usize>().ok().filter(|&number| number > 1);
+    number.ok_or_else(|| expected("a whole number of at least 2", text))
+}
+
 /// Tokens of a sequence that is trained on: a token is predicted from the one before it.
 ///
 /// # Errors
 /// States what was expected.
 pub fn sequence_length(text: &str) -> Result<usize, String> {
-    let number = text.trim().parse::<usize>().ok().filter(|&number| number > 1);
-    number.ok_or_else(|| expected("a whole number of at least 2", text))
+    at_least_two(text)
 }
 
 /// `1.1B`, `350M`, `2GB`, `1.5GiB`, `123456`.

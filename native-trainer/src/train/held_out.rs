@@ -22,6 +22,10 @@ impl HeldOut {
         Ok(Self { batches: starts.map(batch).collect::<Result<_, _>>()?, every: every.max(1) })
     }
 
+    pub fn batches(&self) -> &[Batch] {
+        &self.batches
+    }
+
     /// Whether the loss is measured after so many of `n_total` steps.
     pub fn is_due(&self, n_steps: usize, n_total: usize) -> bool {
         n_steps.is_multiple_of(self.every) || n_steps == n_total

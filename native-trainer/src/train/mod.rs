@@ -1,9 +1,12 @@
 //! Training: data, the training loop, the files of a run.
 
+pub mod best;
+pub mod curve;
 pub mod data;
 pub mod guard;
 pub mod held_out;
 pub mod interrupt;
+pub mod measurements;
 pub mod metrics;
 pub mod ranks;
 pub mod replicas;

@@ -3,15 +3,17 @@
 use std::io::Write;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use boomerang_core::checkpoint::{CheckpointError, Precision, write_model};
 use boomerang_core::distill::{Batch, Distiller, RowError, Rows, StepError, StepReport};
 use futures_lite::future::block_on;
 
 use crate::exit::{Exit, OrExit as _, code_of};
 use crate::progress::{Progress, note};
+use crate::train::best::Best;
 use crate::train::guard::{Guard, GuardSettings, Verdict};
-use crate::train::held_out::{self, HeldOut};
 use crate::train::interrupt::Interrupt;
+use crate::train::measurements::Measurements;
 use crate::train::metrics::metrics_line;
 use crate::train::run_folder::{RunFolder, Snapshot, State, append_line};
 use crate::train::status::Status;
@@ -59,7 +61,7 @@ pub enum Ending {
 pub struct Training<'a> {
     pub rows: &'a Rows,
     pub settings: LoopSettings,
-    pub held_out: Option<&'a HeldOut>,
+    pub measurements: Option<&'a Measurements>,
     pub run: &'a RunFolder,
     pub interrupt: &'a Interrupt,
 }
@@ -73,10 +75,14 @@ pub fn train(
     training: &Training<'_>,
     mut n_tokens: usize,
 ) -> anyhow::Result<Ending> {
-    let Training { rows, settings, held_out, run, interrupt } = *training;
+    let Training { rows, settings, measurements, run, interrupt } = *training;
     let mut metrics = run.metrics(distiller.n_steps())?;
     // Only the lines of steps before this one are left.
     let mut guard = Guard::after_lines(settings.guard, &run.metrics_text());
+    let mut best = measurements.map(|what| Best::after_lines(what.best, &run.metrics_text()));
+    if let Some(best) = &mut best {
+        keep_best(best, run)?;
+    }
     let mut events =
         settings.tensorboard.then(|| EventFile::create(&run.tensorboard())).transpose()?;
     let mut progress = Progress::with_block("distill", settings.total_steps);
@@ -86,7 +92,8 @@ pub fn train(
     let ending = loop {
         let step = distiller.n_steps();
         let asked = settings.stop_after.is_some_and(|last| step >= last);
-        let ending = if step >= settings.total_steps {
+        let exhausted = best.as_ref().and_then(Best::exhausted);
+        let ending = if step >= settings.total_steps || exhausted.is_some() {
             Some(Ending::Finished)
         } else if asked || run.take_signal("STOP") {
             Some(Ending::Paused { interrupted: false })
@@ -95,6 +102,9 @@ pub fn train(
         };
         let goes_on = distiller.agree(ending.is_none());
         if let Some(ending) = ending {
+            if let Some(sentence) = exhausted {
+                note(&sentence);
+            }
             // The run ends here, so an error of another replica is ignored.
             break ending;
         }
@@ -125,23 +135,30 @@ pub fn train(
         let tokens_per_second = report.n_tokens as f64 / started.elapsed().as_secs_f64();
         let mut line = metrics_line(&report, step + 1, n_tokens, tokens_per_second);
         status.step(step + 1, &report, n_tokens, tokens_per_second);
-        if let Some(held_out) = held_out.filter(|due| due.is_due(step + 1, settings.total_steps)) {
-            let terms = match held_out.measure(distiller) {
-                Ok(terms) => terms,
-                Err(error) => return Err(save_before(error.into(), distiller, n_tokens, run)),
-            };
-            line["held_out"] = held_out::entry(&terms);
-            status.held_out(terms.total);
-            note(&format!("step {}: held-out loss {:.4}", step + 1, terms.total));
+        if let Some(what) = measurements
+            && let Err(error) =
+                what.after_step(distiller, settings.total_steps, &mut line, &mut status)
+        {
+            return Err(save_before(error.into(), distiller, n_tokens, run));
         }
         append_line(&mut metrics, &line)?;
         if let Some(events) = &mut events {
             events.add(step + 1, &line)?;
         }
-        if (step + 1).is_multiple_of(settings.save_every) || run.take_signal("SAVE") {
+        let mut is_best = false;
+        if let Some(best) = &mut best {
+            best.remember(&line);
+            is_best = best.is_unkept().is_some_and(|best| best.step == step + 1);
+            status.best(best.measured());
+        }
+        let is_due = (step + 1).is_multiple_of(settings.save_every) || run.take_signal("SAVE");
+        if is_due || is_best {
             save(distiller, n_tokens, run)?;
             saved_at = step + 1;
             status.saved();
+        }
+        if let Some(best) = best.as_mut().filter(|_| is_best) {
+            keep_best(best, run)?;
         }
         progress.report(step + 1, &status);
     };
@@ -154,6 +171,22 @@ pub fn train(
         note(&format!("{n_skipped} steps were left out, as their lines in metrics.jsonl say"));
     }
     Ok(ending)
+}
+
+/// Keeps the checkpoint of the best measurement, also that of a run that was killed before it could, or
+/// that did not keep one before, if it is still there.
+fn keep_best(best: &mut Best, run: &RunFolder) -> anyhow::Result<()> {
+    if let Some((step, metrics)) = run.kept_best() {
+        best.keep(step, &metrics);
+    }
+    let Some(measured) = best.is_unkept().filter(|best| run.has_checkpoint(best.step)) else {
+        return Ok(());
+    };
+    run.keep_best(measured.step).context("keeping the best checkpoint")?;
+    if let Some((step, metrics)) = run.kept_best() {
+        best.keep(step, &metrics);
+    }
+    Ok(())
 }
 
 fn save(distiller: &Distiller, n_tokens: usize, run: &RunFolder) -> anyhow::Result<()> {

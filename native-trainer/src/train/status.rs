@@ -6,6 +6,7 @@ use boomerang_core::distill::StepReport;
 use boomerang_core::distill::loss::{LossTerm, LossTerms, LossWeights};
 use serde_json::{Value, json};
 
+use super::best::Measured;
 use crate::device::resident_memory;
 use crate::progress::Report;
 
@@ -22,6 +23,9 @@ pub struct Status {
     n_skipped: usize,
     /// The last that was measured, and after which step.
     held_out: Option<(usize, f64)>,
+    /// The mean loss over some sizes of the family, likewise.
+    curve_area: Option<(usize, f64)>,
+    best: Option<Measured>,
     pace: Pace,
     saved: Option<Instant>,
     memory: fn() -> Option<u64>,
@@ -65,6 +69,8 @@ impl Status {
             learning_rate: 0.0,
             n_skipped: 0,
             held_out: None,
+            curve_area: None,
+            best: None,
             pace: Pace { started: Instant::now(), settled: None },
             saved: None,
             memory: resident_memory,
@@ -85,6 +91,15 @@ impl Status {
 
     pub fn held_out(&mut self, loss: f64) {
         self.held_out = Some((self.step, loss));
+    }
+
+    pub fn curve_area(&mut self, area: f64) {
+        self.curve_area = Some((self.step, area));
+    }
+
+    /// The best measurement so far, of the kind that is compared.
+    pub fn best(&mut self, best: Option<Measured>) {
+        self.best = best;
     }
 
     pub fn saved(&mut self) {
@@ -140,6 +155,10 @@ impl Status {
         parts.extend(
             self.held_out.map(|(step, loss)| format!("held-out loss {loss:.3} at step {step}")),
         );
+        parts.extend(
+            self.curve_area.map(|(step, area)| format!("curve area {area:.3} at step {step}")),
+        );
+        parts.extend(self.best.map(|best| format!("best {:.3} at step {}", best.value, best.step)));
         parts.push(match self.saved {
             Some(saved) => format!("saved {} ago", clock(saved.elapsed())),
             None => "not saved yet".to_owned(),
@@ -170,6 +189,8 @@ impl Report for Status {
             "skipped": self.n_skipped,
             "memory_bytes": (self.memory)(),
             "held_out": self.held_out.map(|(step, loss)| json!({"step": step, "loss": loss})),
+            "curve_area": self.curve_area.map(|(step, area)| json!({"step": step, "area": area})),
+            "best": self.best.map(|best| json!({"step": best.step, "value": best.value})),
             "saved_s_ago": self.saved.map(|saved| seconds(saved.elapsed())),
         });
         for term in LossTerm::ALL {

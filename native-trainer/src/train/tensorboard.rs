@@ -38,7 +38,8 @@ impl EventFile {
         Ok(Self { file })
     }
 
-    /// Adds every number of a line of `metrics.jsonl`, under its key; those of objects under both keys.
+    /// Adds every number of a line of `metrics.jsonl`, under its key; those of objects under both keys,
+    /// and the losses of a curve under their number of layers.
     ///
     /// # Errors
     /// When the disk is full.
@@ -57,6 +58,13 @@ fn numbers(prefix: &str, value: &Value) -> Vec<(String, f32)> {
             vec![(format!("{prefix}{key}"), number.as_f64().unwrap_or(f64::NAN) as f32)]
         }
         Value::Object(_) => numbers(&format!("{prefix}{key}/"), value),
+        Value::Array(points) if key == "curve" => points
+            .iter()
+            .filter_map(|point| {
+                let loss = point["loss"].as_f64()?;
+                Some((format!("{prefix}{key}/{}_layers", point["layers"]), loss as f32))
+            })
+            .collect(),
         _ => Vec::new(),
     };
     entries.flat_map(number).collect()
@@ -134,6 +142,12 @@ mod tests {
         let found = [version(at), scalars(at, 300, &numbers("", &line))];
         let found: Vec<u8> = found.iter().flat_map(|event| record(event)).collect();
         assert_eq!(found, EXPECTED);
+    }
+
+    #[test]
+    fn a_curve_has_a_scalar_for_each_size() {
+        let line = json!({"curve": [{"layers": 7, "loss": 2.5}, {"layers": 12, "loss": null}]});
+        assert_eq!(numbers("", &line), [("curve/7_layers".to_owned(), 2.5)]);
     }
 
     #[test]

@@ -6,7 +6,12 @@ use boomerang_core::distill::loss::{KlPositions, LossTerm, LossWeights};
 use boomerang_core::distill::{DistillSettings, Layout, Part, Reduction, Schedule, UpdateSettings};
 use boomerang_core::plan::LayerPlan;
 
-use crate::args::numbers::{count, non_negative_f32, positive, sequence_length, share, tokens};
+use super::choices::{
+    EosChoice, InitChoice, KlChoice, PackingChoice, PartChoice, ReduceChoice, ReportTo,
+};
+use crate::args::numbers::{
+    at_least_two, count, non_negative_f32, positive, sequence_length, share, tokens,
+};
 use crate::args::{
     ConfigArgs, DeviceArgs, KeepArgs, LeverArgs, LossArgs, OverwriteArgs, Preset, with_presets,
 };
@@ -62,6 +67,21 @@ pub struct DistillArgs {
     /// Measure the held-out loss every N steps, and at the end [default: 10 times in all]
     #[arg(value_parser = count, long, alias = "eval_steps", requires = "held_out", value_name = "N")]
     pub eval_every: Option<usize>,
+    /// Measure also the held-out loss of some sizes of the family every N steps, and at the end: from the
+    /// student to the teacher in the architecture's patching order, with the teacher in memory
+    #[arg(value_parser = count, long, requires = "held_out", value_name = "N")]
+    pub curve_every: Option<usize>,
+    /// With --curve-every: how many sizes, spread evenly; each takes as long as a held-out loss
+    #[arg(value_parser = at_least_two, long, default_value_t = 4, value_name = "N")]
+    pub curve_sizes: usize,
+    /// End the run when N measurements in a row have not improved on the best: of the held-out loss, or
+    /// with --curve-every of the mean loss over the sizes
+    #[arg(value_parser = count, long, requires = "held_out", value_name = "N")]
+    pub patience: Option<usize>,
+    /// Keep the checkpoint with the best measurement as checkpoints/best, and write the finished student
+    /// from it
+    #[arg(long, alias = "load_best_model_at_end", requires = "held_out")]
+    pub keep_best: bool,
     /// Run folder: checkpoints, metrics and the finished student
     #[arg(long)]
     pub out: PathBuf,
@@ -177,65 +197,6 @@ pub struct DistillArgs {
     pub device: DeviceArgs,
     #[command(flatten)]
     pub config: ConfigArgs,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum InitChoice {
-    /// Copy the kept teacher layers
-    Copy,
-    /// Random weights, the paper's baseline
-    Random,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum PackingChoice {
-    /// Concatenate documents, without attention across them
-    #[value(alias = "docs")]
-    Packed,
-    /// One document per sequence, truncated or padded
-    #[value(alias = "pad")]
-    Padded,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum EosChoice {
-    /// Learn to predict the end of every text
-    Learnt,
-    /// Exclude them, as the reference implementation does, which pads with this token
-    Ignored,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum ReduceChoice {
-    /// Average
-    Mean,
-    /// Sum, as the reference implementation does
-    Sum,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum PartChoice {
-    /// Token embedding
-    #[value(alias = "embed")]
-    Embedding,
-    /// Output head
-    Head,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum ReportTo {
-    /// Only metrics.jsonl
-    None,
-    /// Event files in the folder tensorboard
-    Tensorboard,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum KlChoice {
-    /// Tokens only
-    Valid,
-    /// Tokens and padding
-    All,
 }
 
 impl DistillArgs {

@@ -15,6 +15,8 @@ pub(super) struct Card<'a> {
     pub(super) flags: &'a str,
     pub(super) n_teacher_layers: usize,
     pub(super) n_params: u64,
+    /// Steps that made this student.
+    pub(super) n_steps: usize,
 }
 
 /// Lines of the table of losses.
@@ -39,11 +41,13 @@ impl Card<'_> {
              further training, for every size in between.\n\n\
              | | |\n|---|---|\n\
              | teacher layers kept | {} |\n\
-             | parameters | {} |\n",
+             | parameters | {} |\n\
+             | optimizer steps | {} |\n",
             kept.len(),
             self.n_teacher_layers,
             kept.join(", "),
             self.n_params,
+            self.n_steps,
         );
         let prints = &self.record["fingerprints"];
         let rows = [

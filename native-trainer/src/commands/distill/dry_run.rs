@@ -60,10 +60,11 @@ pub(super) fn report(
     print("");
     // Two are kept while the next is written.
     let checkpoint = memory.weights + memory.optimizer;
+    let best = if args.keep_best { ", the best one" } else { "" };
     print(&format!(
-        "disk         {}: checkpoints of {}, two of them kept while a third is written, and the \
+        "disk         {}: checkpoints of {}, two of them kept while a third is written{best}, and the \
          student of {}",
-        gigabytes(3 * checkpoint + memory.weights),
+        gigabytes((3 + u64::from(args.keep_best)) * checkpoint + memory.weights),
         gigabytes(checkpoint),
         gigabytes(memory.weights)
     ));

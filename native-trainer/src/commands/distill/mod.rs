@@ -2,20 +2,21 @@
 
 mod args;
 mod card;
+mod choices;
 mod dry_run;
+mod finish;
 mod fit;
 mod labels;
+mod measure;
 mod models;
 mod record;
 mod resume;
 mod start;
 
-pub use args::{DistillArgs, InitChoice};
+pub use args::DistillArgs;
+pub use choices::InitChoice;
 
-use anyhow::Context as _;
-use boomerang_core::checkpoint::{Precision, write_model};
-use boomerang_core::distill::{Labels, Rows, StepShape};
-use boomerang_core::prune::{Student, StudentConfig};
+use boomerang_core::distill::{Labels, StepShape};
 use card::Card;
 use fit::Fit;
 use models::Models;
@@ -26,10 +27,8 @@ use start::Start;
 
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
-use crate::files::{ModelFolder, OutputFolder, write_fingerprints, write_hashed};
 use crate::progress::{self, note, print};
 use crate::train::data::{Packing, Reading, read_sources};
-use crate::train::held_out::HeldOut;
 use crate::train::interrupt::Interrupt;
 use crate::train::ranks::Ranks;
 use crate::train::run::{Ending, Training, train};
@@ -84,6 +83,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     fit.refuse_what_does_not_fit(args, &shape)?;
+    measure::check(args, &fit.chosen.levers)?;
     fit.note_choice();
     let layout = args.layout();
     let tokenizer = teacher_folder.tokenizer()?;
@@ -106,7 +106,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let rows = read_sources(&args.data, &args.data_weights, reading, of_tokenizer)
         .or_exit(Exit::Unusable)?
         .labelled(labels);
-    let (mut rows, held_out) = split(args, rows)?;
+    let (mut rows, held_out) = measure::split(args, rows)?;
     let first_steps = earlier.as_ref().and_then(Earlier::first_steps);
     let first_steps = first_steps.unwrap_or_else(|| first_steps_of(n_steps, args.second_from));
     if !args.second_data.is_empty() {
@@ -115,8 +115,8 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         let second = args.shuffle_seed.map_or(second.clone(), |seed| second.shuffled(seed));
         rows = rows.then(first_steps * args.micro_batches * args.rows, second);
     }
-    let eval_every = args.eval_every.unwrap_or_else(|| n_steps.div_ceil(10));
-    let held_out = held_out.map(|rows| HeldOut::new(&rows, args.rows, eval_every)).transpose()?;
+    let measurements =
+        held_out.map(|rows| measure::measurements(args, &rows, &models, n_steps)).transpose()?;
     labels::check(args, n_steps, &rows)?;
     // Rows of ids are sequences as they are.
     let longest = rows.longest();
@@ -173,7 +173,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         let training = Training {
             rows: &rows,
             settings: loop_settings,
-            held_out: held_out.as_ref(),
+            measurements: measurements.as_ref(),
             run: &run,
             interrupt: &interrupt,
         };
@@ -181,14 +181,26 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     })?;
     match ending {
         Ending::Finished => {
-            let student = distiller.student();
+            let best = finish::best(args, &run)?;
+            let n_steps = best.as_ref().map_or(distiller.n_steps(), |best| best.state.step);
+            let student = match &best {
+                None => distiller.student(),
+                Some(best) => {
+                    // Its memory is for the other student.
+                    drop(distiller);
+                    models.saved_student(best, &device.device)?
+                }
+            };
             let card = Card {
                 record: &record,
                 flags: &args.config.resolved,
                 n_teacher_layers: config.n_layers(),
                 n_params: student.model().n_params(),
+                n_steps,
             };
-            write_student(&run, &student, teacher_folder, &card)
+            finish::write_student(&run, &student, teacher_folder, &card)?;
+            finish::report(&run, measurements.as_ref().map(|what| what.best), best.as_ref());
+            Ok(())
         }
         Ending::Paused { interrupted } => {
             print(&format!(
@@ -203,50 +215,4 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
             Ok(())
         }
     }
-}
-
-/// The sequences to train on, in their order, and those that are held out.
-fn split(args: &DistillArgs, rows: Rows) -> anyhow::Result<(Rows, Option<Rows>)> {
-    let Some(n_held_out) = args.held_out else {
-        return Ok((args.shuffle_seed.map_or(rows.clone(), |seed| rows.shuffled(seed)), None));
-    };
-    let rows_before = rows.len();
-    let every = rows_before / n_held_out;
-    if every < 2 {
-        return Err(Exit::Unusable.error(format!(
-            "--held-out {n_held_out} leaves less than half of the {} sequences to train on; hold out \
-             fewer, or give more data",
-            rows.len()
-        )));
-    }
-    let (trained, held_out) = rows.hold_out(every);
-    if held_out.is_empty() {
-        return Err(Exit::Unusable.error(format!(
-            "--held-out {n_held_out}: no source has {every} sequences, of which one would be held out; \
-             hold out more, or put the files together"
-        )));
-    }
-    note(&format!("{} of {} sequences are held out", held_out.len(), rows_before));
-    let trained = args.shuffle_seed.map_or(trained.clone(), |seed| trained.shuffled(seed));
-    Ok((trained, Some(held_out.by_length())))
-}
-
-/// The finished student, in f32, as the reference implementation saves it.
-fn write_student(
-    run: &RunFolder,
-    student: &Student,
-    teacher: &ModelFolder,
-    card: &Card<'_>,
-) -> anyhow::Result<()> {
-    let out = OutputFolder::create(&run.student(), true)?;
-    out.write("student_config.json", StudentConfig::of(student.plan()).to_json().as_bytes())?;
-    write_fingerprints(&out, &teacher.fingerprint()?)?;
-    write_hashed(&out, "model.safetensors", |out| {
-        write_model(student.model(), Precision::F32, out)
-    })?;
-    teacher.describe_in(&out, student.model().config())?;
-    out.write("README.md", card.to_markdown(run).as_bytes())?;
-    out.commit().context("writing the student")?;
-    print(&format!("student written to {}", run.student().display()));
-    Ok(())
 }

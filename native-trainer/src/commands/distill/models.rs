@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::distill::{
     DistillSettings, Distiller, Initialization, Levers, Part, StepShape, TeacherSource,
@@ -15,6 +16,7 @@ use super::{DistillArgs, InitChoice};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, require_next_token};
+use crate::train::run_folder::Saved;
 use crate::train::teacher::streamed_teacher;
 
 /// The models of a run, opened but not read.
@@ -102,6 +104,18 @@ impl Models {
             }
         };
         Ok((source, student))
+    }
+
+    /// The student of a checkpoint.
+    ///
+    /// # Errors
+    /// When its weights cannot be read.
+    pub(super) fn saved_student(&self, saved: &Saved, device: &Device) -> anyhow::Result<Student> {
+        let name = "the checkpoint's model.safetensors".to_owned();
+        let model = Checkpoint::parse([(name, &*saved.model)])
+            .and_then(|weights| weights.read_model(&self.of_student, device))
+            .or_exit(Exit::Unusable)?;
+        Ok(Student::new(model, self.plan.clone())?)
     }
 
     /// The teacher alone, for a student that comes from a checkpoint.

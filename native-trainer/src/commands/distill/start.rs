@@ -3,9 +3,7 @@
 use std::thread;
 
 use boomerang_core::bundle::hex;
-use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::distill::{DistillSettings, Distiller, Levers, Rows, StepError};
-use boomerang_core::prune::Student;
 use burn::tensor::Device;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -133,11 +131,7 @@ impl Start<'_> {
             let (teacher, student) = models.read(args, levers, device)?;
             return Ok(distiller(teacher, student, settings, 0, *levers));
         };
-        let name = "the checkpoint's model.safetensors".to_owned();
-        let model = Checkpoint::parse([(name, &*saved.model)])
-            .and_then(|weights| weights.read_model(&models.of_student, device))
-            .or_exit(Exit::Unusable)?;
-        let student = Student::new(model, models.plan.clone())?;
+        let student = models.saved_student(saved, device)?;
         let teacher = models.read_teacher(levers, device)?;
         distiller(teacher, student, settings, saved.state.step, *levers)
             .with_optimizer_state(&saved.optimizer)

@@ -21,11 +21,14 @@ const MODEL: &str = "model.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
 
+/// What a checkpoint consists of.
+pub(super) const FILES: [&str; 4] = [MODEL, OPTIMIZER, METRICS, STATE];
+
 /// `state.json`.
 #[derive(Serialize, Deserialize)]
-struct StateFile {
+pub(super) struct StateFile {
     #[serde(flatten)]
-    state: State,
+    pub(super) state: State,
     /// Of the files beside it; runs of earlier versions have none.
     #[serde(default)]
     sha256: BTreeMap<String, String>,
@@ -37,7 +40,7 @@ impl RunFolder {
     /// # Errors
     /// When a value is not finite or a file cannot be written; older checkpoints are untouched then.
     pub fn save(&self, state: State, snapshot: &dyn Snapshot) -> anyhow::Result<PathBuf> {
-        let target = self.checkpoints().join(format!("step-{:06}", state.step));
+        let target = self.checkpoint_of(state.step);
         let folder = OutputFolder::create(&target, true)?;
         let model = write_part(&folder, MODEL, |out| snapshot.write_model(out))?;
         let optimizer = write_part(&folder, OPTIMIZER, |out| snapshot.write_optimizer(out))?;
@@ -110,7 +113,7 @@ impl RunFolder {
     /// When the file cannot be written.
     pub fn metrics(&self, n_steps: usize) -> anyhow::Result<File> {
         let path = self.path.join(METRICS);
-        let of_checkpoint = self.checkpoints().join(format!("step-{n_steps:06}")).join(METRICS);
+        let of_checkpoint = self.checkpoint_of(n_steps).join(METRICS);
         let mut lines = BTreeMap::new();
         for source in [&of_checkpoint, &path] {
             let bytes = fs::read(source).unwrap_or_default();
@@ -130,6 +133,10 @@ impl RunFolder {
             .with_context(|| format!("writing {}", path.display()))
     }
 
+    pub(super) fn checkpoint_of(&self, step: usize) -> PathBuf {
+        self.checkpoints().join(format!("step-{step:06}"))
+    }
+
     /// Names of whole checkpoints, oldest first.
     pub(super) fn checkpoint_names(&self) -> Vec<String> {
         checkpoint_names(&self.path)
@@ -146,10 +153,13 @@ fn checkpoint_names(run: &Path) -> Vec<String> {
     names
 }
 
-fn read_checkpoint(folder: &Path) -> anyhow::Result<Saved> {
+pub(super) fn read_state(folder: &Path) -> anyhow::Result<StateFile> {
     let path = folder.join(STATE);
-    let file: StateFile = serde_json::from_str(&files::read_own_text(&path)?)
-        .with_context(|| path.display().to_string())?;
+    serde_json::from_str(&files::read_own_text(&path)?).with_context(|| path.display().to_string())
+}
+
+pub(super) fn read_checkpoint(folder: &Path) -> anyhow::Result<Saved> {
+    let file = read_state(folder)?;
     let read = |name: &str| -> anyhow::Result<Mapped> {
         let path = folder.join(name);
         let bytes = files::map_own(&path)?;

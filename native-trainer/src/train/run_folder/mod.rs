@@ -5,6 +5,7 @@
 //! config.yaml              the flags of the last command, for `distill -c`
 //! metrics.jsonl            one line per step
 //! checkpoints/step-000050/ model.safetensors, optimizer.safetensors, metrics.jsonl, state.json
+//! checkpoints/best/        the same of the best measurement, with `--keep-best`
 //! student/                 the finished student, a Hugging Face folder
 //! .lock                    held by the process that writes here
 //! ```
@@ -12,6 +13,7 @@
 //! A checkpoint is written under a temporary name and renamed, so that the newest one is complete; its
 //! hashes detect later damage.
 
+mod best;
 mod checkpoint;
 mod lock;
 mod settings;
@@ -185,7 +187,8 @@ impl RunFolder {
     /// Removes an earlier run, unless it has files that Boomerang did not write.
     fn remove_earlier(&self) -> anyhow::Result<()> {
         let names = self.checkpoint_names().into_iter().map(|name| self.checkpoints().join(name));
-        let folders: Vec<PathBuf> = names.chain([self.student()]).collect();
+        let folders: Vec<PathBuf> =
+            names.chain([self.checkpoints().join(best::BEST), self.student()]).collect();
         for folder in folders.iter().filter(|folder| folder.exists()) {
             files::refuse_foreign_folder(folder)?;
         }
