@@ -90,6 +90,8 @@ mod report;
 mod resume;
 /// Texts that a model writes are training data that it would read again.
 mod sample;
+/// Runs that diverge go back to a checkpoint.
+mod rollback;
 /// Orders of patching are what measuring every member by itself gives.
 mod search;
 /// Weights in 8 bits in a bundle, and what they cost.

@@ -32,7 +32,7 @@ pub enum Command {
     Prune(commands::prune::PruneArgs),
     /// Train a student to imitate its teacher
     #[command(after_help = examples::DISTILL)]
-    Distill(commands::distill::DistillArgs),
+    Distill(Box<commands::distill::DistillArgs>),
     /// Make the student of a post-trained teacher from the student of its base, without training
     #[command(after_help = examples::DELTA)]
     Delta(commands::delta::DeltaArgs),

@@ -77,6 +77,8 @@ Examples:
   boomerang distill --teacher Qwen/Qwen3-0.6B-Base --data train.jsonl --preset quick --out run
   boomerang distill --teacher Qwen/Qwen3-0.6B-Base --data train.jsonl --out run --resume
   boomerang distill --teacher teacher --data tokens --out run --resume --steps 1000
+  boomerang distill --teacher teacher --data tokens --held-out 64 --curve-every 100 --keep-best \\
+    --out run
   boomerang distill --teacher teacher --data tokens -c run.yaml --set lr=2e-4 --out run"
 );
 

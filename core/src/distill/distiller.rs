@@ -98,6 +98,21 @@ impl Distiller {
         Ok(self)
     }
 
+    /// Goes back to the student and optimizer state of an earlier `step`, among the same replicas; from
+    /// there on learning rates are multiplied by `rate`.
+    ///
+    /// # Errors
+    /// [`OptimizerStateError`] for bytes that are no optimizer state; then no step can be taken.
+    pub fn rewind(
+        &mut self,
+        student: Student,
+        step: usize,
+        optimizer: &[u8],
+        rate: f64,
+    ) -> Result<(), OptimizerStateError> {
+        self.updater.rewind(student.into_model(), step, optimizer, rate)
+    }
+
     /// Writes the optimizer state as safetensors, to resume from, one tensor after another in memory.
     ///
     /// # Errors
@@ -255,5 +270,57 @@ impl Distiller {
 
     pub fn device(&self) -> Device {
         self.updater.model().device()
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "flex")]
+mod tests {
+    use futures_lite::future::block_on;
+
+    use super::super::{Layout, Row, Schedule, UpdateSettings, testing};
+    use super::*;
+    use crate::plan::LayerPlan;
+
+    fn distiller() -> Distiller {
+        let teacher = testing::teacher(&testing::qwen3(false));
+        let student = teacher.prune(&LayerPlan::keep(&[0, 3], 4).unwrap()).unwrap();
+        let settings = testing::settings(UpdateSettings::new(Schedule::cosine(1e-2, 8)));
+        Distiller::new(teacher, student, settings, 0)
+    }
+
+    fn batch(number: u32) -> Batch {
+        Batch::new(vec![Row::new((number..number + 8).collect(), vec![1; 8])], Layout::Packed)
+    }
+
+    fn steps(distiller: &mut Distiller, numbers: [u32; 2]) -> Vec<StepReport> {
+        let step = |number| block_on(distiller.step(&[batch(number)])).unwrap();
+        numbers.into_iter().map(step).collect()
+    }
+
+    #[test]
+    fn a_rewound_student_takes_the_steps_that_followed() {
+        let mut distiller = distiller();
+        steps(&mut distiller, [1, 2]);
+        let mut optimizer = Vec::new();
+        distiller.write_optimizer_state(&mut optimizer).unwrap();
+        let student = distiller.student();
+        let expected = steps(&mut distiller, [3, 4]);
+        distiller.rewind(student.clone(), 2, &optimizer, 1.0).unwrap();
+        assert_eq!(steps(&mut distiller, [3, 4]), expected);
+        distiller.rewind(student, 2, &optimizer, 0.5).unwrap();
+        let rates = steps(&mut distiller, [3, 4]).into_iter().map(|report| report.learning_rate);
+        let halves = expected.into_iter().map(|report| report.learning_rate / 2.0);
+        assert_eq!(rates.collect::<Vec<_>>(), halves.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_member_with_no_patched_layer_has_the_loss_of_the_student() {
+        let distiller = distiller();
+        let batches = [batch(1), batch(9)];
+        let terms = block_on(distiller.measure_all(&batches)).unwrap();
+        let loss = block_on(distiller.member_loss(&Patch::none(&distiller.plan), &batches));
+        let (loss, expected) = (loss.unwrap(), terms.cross_entropy.unwrap());
+        assert!((loss - expected).abs() < 1e-6, "{loss} instead of {expected}");
     }
 }

@@ -197,6 +197,34 @@ impl Updater {
         Ok(self)
     }
 
+    /// Goes back to the weights and optimizer state of an earlier `step`, among the same replicas, with
+    /// learning rates that are multiplied by `rate` from there on.
+    ///
+    /// # Errors
+    /// As [`Updater::with_optimizer_state`]; then this cannot take another step.
+    pub(crate) fn rewind(
+        &mut self,
+        model: LanguageModel,
+        step: usize,
+        optimizer: &[u8],
+        rate: f64,
+    ) -> Result<(), OptimizerStateError> {
+        // The memory of the moments is for those of the earlier step.
+        let moments = std::mem::take(&mut self.moments);
+        let mut settings = self.settings.clone();
+        settings.schedule.peak *= rate;
+        let mut other = Self::new(model, settings, step);
+        if let Some(device) = moments.device() {
+            other = other.with_optimizer_on(device);
+        }
+        drop(moments);
+        other.loss_scale = self.loss_scale.map(|_| LossScale::default());
+        let other = other.with_optimizer_state(optimizer)?;
+        let peers = self.peers.take();
+        *self = Self { peers, ..other };
+        Ok(())
+    }
+
     /// What losses are multiplied by before their gradients are taken.
     pub(super) fn loss_scale(&self) -> f64 {
         self.loss_scale.map_or(1.0, |scale| scale.value())

@@ -73,7 +73,7 @@ fn the_flags_of_a_run_are_a_file_that_runs_it_again() {
     assert_eq!(without(&again.config.resolved), without(&first));
 }
 
-fn distill(words: &[&str]) -> crate::commands::distill::DistillArgs {
+fn distill(words: &[&str]) -> Box<crate::commands::distill::DistillArgs> {
     match parse(words.iter().map(OsString::from)) {
         Ok(Cli { command: crate::cli::Command::Distill(args), .. }) => args,
         other => panic!("{other:?}"),

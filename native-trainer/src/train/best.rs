@@ -57,6 +57,21 @@ impl Measure {
     }
 }
 
+impl BestSettings {
+    /// The measurement after a step, from lines of `metrics.jsonl`.
+    pub fn measured_after(self, step: usize, metrics: &str) -> Option<Measured> {
+        let lines = metrics.lines().filter_map(|line| serde_json::from_str(line).ok());
+        let mut measured = lines.filter_map(|line: Value| self.measure.of_line(&line));
+        measured.rfind(|measured| measured.step == step)
+    }
+
+    /// In a sentence about the student of this measurement.
+    pub fn describe(self, measured: Measured) -> String {
+        let Measured { step, value } = measured;
+        format!("of step {step}, whose {} of {value:.4} is the best", self.measure.name())
+    }
+}
+
 impl Best {
     /// As it was after the steps of these lines of `metrics.jsonl`.
     pub fn after_lines(settings: BestSettings, metrics: &str) -> Self {
@@ -83,9 +98,7 @@ impl Best {
 
     /// Remembers which checkpoint is kept, by the lines of its metrics.
     pub fn keep(&mut self, step: usize, metrics: &str) {
-        let lines = metrics.lines().filter_map(|line| serde_json::from_str(line).ok());
-        let measured = lines.filter_map(|line: Value| self.settings.measure.of_line(&line));
-        self.kept = measured.filter(|measured| measured.step == step).last();
+        self.kept = self.settings.measured_after(step, metrics);
     }
 
     /// The best, if its checkpoint is to be kept and another one is, or none.
@@ -115,12 +128,6 @@ impl Best {
     /// The best so far.
     pub fn measured(&self) -> Option<Measured> {
         self.best
-    }
-
-    /// In a sentence about the student of this measurement.
-    pub fn describe(settings: BestSettings, measured: Measured) -> String {
-        let Measured { step, value } = measured;
-        format!("of step {step}, whose {} of {value:.4} is the best", settings.measure.name())
     }
 }
 

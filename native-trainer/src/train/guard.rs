@@ -11,6 +11,8 @@ pub struct GuardSettings {
     pub max_skipped: usize,
     /// Standard deviations above the mean of the last losses; `None`: losses may be of any size.
     pub spike: Option<f64>,
+    /// Whether the run then goes back to its newest checkpoint.
+    pub rolls_back: bool,
 }
 
 /// The losses so far.
@@ -38,13 +40,17 @@ impl Guard {
         Self { settings, recent: VecDeque::new(), n_skipped: 0 }
     }
 
-    /// As it was after the steps of these lines of `metrics.jsonl`.
-    pub fn after_lines(settings: GuardSettings, metrics: &str) -> Self {
+    /// As it was after the steps of these lines of `metrics.jsonl`, in a run that last went back to the
+    /// step `returned_to`: those that were left out up to there do not count.
+    pub fn after_lines(settings: GuardSettings, metrics: &str, returned_to: usize) -> Self {
         let mut guard = Self::new(settings);
         for line in metrics.lines() {
             let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else { continue };
             let loss = line["loss"].as_f64().unwrap_or(f64::NAN);
             guard.remember(loss, line["skipped"] != true);
+            if line["step"].as_u64() == Some(returned_to as u64) {
+                guard.n_skipped = 0;
+            }
         }
         guard
     }
@@ -101,20 +107,21 @@ mod tests {
 
     #[test]
     fn a_loss_far_above_those_before_it_is_a_spike() {
-        let mut guard = Guard::new(GuardSettings { max_skipped: 3, spike: Some(6.0) });
+        let mut guard =
+            Guard::new(GuardSettings { max_skipped: 3, spike: Some(6.0), rolls_back: false });
         for step in 0..LEAST {
             assert!(guard.accepts(&report(1000.0, true)), "too few to tell");
             guard.after(&report(2.0 + 0.1 * (step % 2) as f64, true));
         }
         assert!(guard.accepts(&report(2.3, true)) && guard.accepts(&report(-5.0, true)));
         assert!(!guard.accepts(&report(2.4, true)));
-        let never = Guard::new(GuardSettings { max_skipped: 3, spike: None });
+        let never = Guard::new(GuardSettings { max_skipped: 3, spike: None, rolls_back: false });
         assert!(never.accepts(&report(1e30, true)));
     }
 
     #[test]
     fn a_run_is_resumed_with_what_it_has_seen() {
-        let settings = GuardSettings { max_skipped: 3, spike: Some(6.0) };
+        let settings = GuardSettings { max_skipped: 3, spike: Some(6.0), rolls_back: false };
         let mut whole = Guard::new(settings);
         let mut lines = String::new();
         for step in 0..200 {
@@ -124,17 +131,27 @@ mod tests {
             let skipped = if is_taken { "" } else { ", \"skipped\": true" };
             lines.push_str(&format!("{{\"loss\": {loss}{skipped}}}\n"));
         }
-        let resumed = Guard::after_lines(settings, &lines);
+        let resumed = Guard::after_lines(settings, &lines, 0);
         assert_eq!((resumed.recent, resumed.n_skipped), (whole.recent, whole.n_skipped));
     }
 
     #[test]
     fn too_many_steps_in_a_row_end_the_run() {
-        let mut guard = Guard::new(GuardSettings { max_skipped: 2, spike: None });
+        let mut guard =
+            Guard::new(GuardSettings { max_skipped: 2, spike: None, rolls_back: false });
         let skipped = report(f64::NAN, false);
         assert_eq!([guard.after(&skipped), guard.after(&skipped)], [Verdict::Skipped; 2]);
         assert_eq!(guard.after(&report(1.0, true)), Verdict::Taken);
         let last = [0; 3].map(|_| guard.after(&skipped));
         assert_eq!(last, [Verdict::Skipped, Verdict::Skipped, Verdict::TooMany]);
+    }
+
+    #[test]
+    fn steps_that_were_left_out_before_a_return_do_not_count() {
+        let settings = GuardSettings { max_skipped: 2, spike: None, rolls_back: true };
+        let lines: String =
+            (1..=4).map(|step| format!("{{\"step\": {step}, \"skipped\": true}}\n")).collect();
+        assert_eq!(Guard::after_lines(settings, &lines, 0).n_skipped, 4);
+        assert_eq!(Guard::after_lines(settings, &lines, 3).n_skipped, 1);
     }
 }

@@ -3,6 +3,7 @@
 pub mod best;
 pub mod curve;
 pub mod data;
+mod divergence;
 pub mod guard;
 pub mod held_out;
 pub mod interrupt;
@@ -10,6 +11,7 @@ pub mod measurements;
 pub mod metrics;
 pub mod ranks;
 pub mod replicas;
+pub mod rollback;
 pub mod run;
 pub mod run_folder;
 pub mod status;

@@ -7,7 +7,9 @@ use futures_lite::future::block_on;
 
 use super::guard::{Guard, Verdict};
 use super::interrupt::Interrupt;
+use super::rollback::Rollback;
 use super::run::LoopSettings;
+use super::run_folder::State;
 use crate::exit::{Exit, OrExit as _};
 
 /// A replica among threads of this program.
@@ -117,16 +119,24 @@ pub fn follow(
     distiller: &mut Distiller,
     rows: &Rows,
     settings: LoopSettings,
-    metrics: &str,
+    (state, metrics): (State, &str),
+    rollback: &Rollback<'_>,
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
-    let mut guard = Guard::after_lines(settings.guard, metrics);
+    let mut rolled_back = state.rolled_back;
+    let mut guard = Guard::after_lines(settings.guard, metrics, rolled_back.to_step);
     while distiller.agree(!interrupt.is_asked())? {
-        let batches =
-            settings.micro_batches_of(rows, distiller.n_steps()).or_exit(Exit::Unusable)?;
+        let number = distiller.n_steps() + rolled_back.skipped_steps;
+        let batches = settings.micro_batches_of(rows, number).or_exit(Exit::Unusable)?;
         let report = block_on(distiller.step_if(&batches, |report| guard.accepts(report)))?;
         if guard.after(&report) == Verdict::TooMany {
-            return Ok(());
+            match rollback.go_back(distiller, settings.guard, rolled_back)? {
+                Some(returned) => {
+                    rolled_back = returned.state.rolled_back;
+                    guard = returned.guard;
+                }
+                None => return Ok(()),
+            }
         }
     }
     Ok(())

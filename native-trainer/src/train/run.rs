@@ -5,16 +5,18 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use boomerang_core::checkpoint::{CheckpointError, Precision, write_model};
-use boomerang_core::distill::{Batch, Distiller, RowError, Rows, StepError, StepReport};
+use boomerang_core::distill::{Batch, Distiller, RowError, Rows, StepError};
 use futures_lite::future::block_on;
 
 use crate::exit::{Exit, OrExit as _, code_of};
 use crate::progress::{Progress, note};
 use crate::train::best::Best;
+use crate::train::divergence::{advice, culprit, diverged};
 use crate::train::guard::{Guard, GuardSettings, Verdict};
 use crate::train::interrupt::Interrupt;
 use crate::train::measurements::Measurements;
 use crate::train::metrics::metrics_line;
+use crate::train::rollback::{MOST, Rollback};
 use crate::train::run_folder::{RunFolder, Snapshot, State, append_line};
 use crate::train::status::Status;
 use crate::train::tensorboard::EventFile;
@@ -36,12 +38,12 @@ pub struct LoopSettings {
 }
 
 impl LoopSettings {
-    /// The micro-batches of the step after `n_steps`.
+    /// The micro-batches of a step, by its number in the data.
     ///
     /// # Errors
     /// When a row cannot be read.
-    pub fn micro_batches_of(&self, rows: &Rows, n_steps: usize) -> Result<Vec<Batch>, RowError> {
-        let first = n_steps * self.micro_batches;
+    pub fn micro_batches_of(&self, rows: &Rows, number: usize) -> Result<Vec<Batch>, RowError> {
+        let first = number * self.micro_batches;
         let all = first..first + self.micro_batches;
         all.map(|number| rows.batch(number * self.rows, self.rows)).collect()
     }
@@ -63,22 +65,24 @@ pub struct Training<'a> {
     pub settings: LoopSettings,
     pub measurements: Option<&'a Measurements>,
     pub run: &'a RunFolder,
+    pub rollback: &'a Rollback<'a>,
     pub interrupt: &'a Interrupt,
 }
 
-/// Takes steps until the run is finished or asked to pause, after so many `n_tokens`.
+/// Takes steps until the run is finished or asked to pause.
 ///
 /// # Errors
 /// When the loss is NaN or infinite (the last checkpoint is valid), or a file cannot be written.
 pub fn train(
     distiller: &mut Distiller,
     training: &Training<'_>,
-    mut n_tokens: usize,
+    mut state: State,
 ) -> anyhow::Result<Ending> {
-    let Training { rows, settings, measurements, run, interrupt } = *training;
+    let Training { rows, settings, measurements, run, rollback, interrupt } = *training;
     let mut metrics = run.metrics(distiller.n_steps())?;
     // Only the lines of steps before this one are left.
-    let mut guard = Guard::after_lines(settings.guard, &run.metrics_text());
+    let mut guard =
+        Guard::after_lines(settings.guard, &run.metrics_text(), state.rolled_back.to_step);
     let mut best = measurements.map(|what| Best::after_lines(what.best, &run.metrics_text()));
     if let Some(best) = &mut best {
         keep_best(best, run)?;
@@ -88,12 +92,13 @@ pub fn train(
     let mut progress = Progress::with_block("distill", settings.total_steps);
     let mut status =
         Status::new(*distiller.loss_weights(), distiller.n_steps(), settings.total_steps);
-    let mut saved_at = distiller.n_steps();
+    let (mut saved_at, mut is_overdue) = (distiller.n_steps(), false);
     let ending = loop {
         let step = distiller.n_steps();
         let asked = settings.stop_after.is_some_and(|last| step >= last);
-        let exhausted = best.as_ref().and_then(Best::exhausted);
-        let ending = if step >= settings.total_steps || exhausted.is_some() {
+        let is_last = step >= settings.total_steps;
+        let exhausted = best.as_ref().filter(|_| !is_last).and_then(Best::exhausted);
+        let ending = if is_last || exhausted.is_some() {
             Some(Ending::Finished)
         } else if asked || run.take_signal("STOP") {
             Some(Ending::Paused { interrupted: false })
@@ -113,10 +118,12 @@ pub fn train(
             break Ending::Paused { interrupted: true };
         }
         let started = Instant::now();
-        let batches = settings.micro_batches_of(rows, step).or_exit(Exit::Unusable)?;
+        let batches = settings
+            .micro_batches_of(rows, step + state.rolled_back.skipped_steps)
+            .or_exit(Exit::Unusable)?;
         let report = match block_on(distiller.step_if(&batches, |report| guard.accepts(report))) {
             Ok(report) => report,
-            Err(error) => return Err(save_before(error, distiller, n_tokens, run)),
+            Err(error) => return Err(save_before(error, distiller, state, run)),
         };
         match guard.after(&report) {
             Verdict::Taken => {}
@@ -124,36 +131,64 @@ pub fn train(
                 note(&format!("step {} left out: {}", step + 1, culprit(&report)));
                 // The weights give no loss, so they are no result.
                 if step + 1 == settings.total_steps && !report.is_finite() {
-                    return Err(diverged(&report, step, run)).or_exit(Exit::Diverged);
+                    let error = diverged(&report, step, state.rolled_back.times, run);
+                    return Err(error).or_exit(Exit::Diverged);
                 }
             }
             Verdict::TooMany => {
-                return Err(diverged(&report, step, run)).or_exit(Exit::Diverged);
+                let before = state.rolled_back;
+                let why = format!("step {} left out: {}", step + 1, culprit(&report));
+                let returned = rollback
+                    .go_back(distiller, settings.guard, before)
+                    .with_context(|| why.clone())?;
+                let Some(returned) = returned else {
+                    let error = diverged(&report, step, before.times, run);
+                    return Err(error).or_exit(Exit::Diverged);
+                };
+                (state, guard) = (returned.state, returned.guard);
+                note(&format!(
+                    "{why}; rolling back to step {} ({} of {MOST}): half the learning rate, and the next \
+                     data",
+                    state.step, state.rolled_back.times
+                ));
+                metrics = run.metrics(state.step)?;
+                best = measurements.map(|what| Best::after_lines(what.best, &returned.metrics));
+                if let Some(best) = &mut best {
+                    keep_best(best, run)?;
+                }
+                // From here the run is resumed with its next data and its smaller rate.
+                save(distiller, state, run)?;
+                saved_at = state.step;
+                status.returned(state.step);
+                continue;
             }
         }
-        n_tokens += report.n_tokens;
+        state.n_tokens += report.n_tokens;
         let tokens_per_second = report.n_tokens as f64 / started.elapsed().as_secs_f64();
-        let mut line = metrics_line(&report, step + 1, n_tokens, tokens_per_second);
-        status.step(step + 1, &report, n_tokens, tokens_per_second);
+        let mut line = metrics_line(&report, step + 1, state.n_tokens, tokens_per_second);
+        status.step(step + 1, &report, state.n_tokens, tokens_per_second);
         if let Some(what) = measurements
             && let Err(error) =
                 what.after_step(distiller, settings.total_steps, &mut line, &mut status)
         {
-            return Err(save_before(error.into(), distiller, n_tokens, run));
+            return Err(save_before(error.into(), distiller, state, run));
         }
         append_line(&mut metrics, &line)?;
         if let Some(events) = &mut events {
             events.add(step + 1, &line)?;
         }
-        let mut is_best = false;
+        let (mut is_best, was_overdue) = (false, is_overdue);
         if let Some(best) = &mut best {
             best.remember(&line);
             is_best = best.is_unkept().is_some_and(|best| best.step == step + 1);
             status.best(best.measured());
         }
         let is_due = (step + 1).is_multiple_of(settings.save_every) || run.take_signal("SAVE");
-        if is_due || is_best {
-            save(distiller, n_tokens, run)?;
+        // A run goes back to before the steps that it leaves out, so none of them is saved.
+        let waits = settings.guard.rolls_back && !report.is_taken;
+        is_overdue = (is_due || is_overdue) && waits;
+        if (is_due || was_overdue) && !waits || is_best {
+            save(distiller, state, run)?;
             saved_at = step + 1;
             status.saved();
         }
@@ -163,12 +198,17 @@ pub fn train(
         progress.report(step + 1, &status);
     };
     if distiller.n_steps() != saved_at || distiller.n_steps() == 0 {
-        save(distiller, n_tokens, run)?;
+        save(distiller, state, run)?;
     }
     progress.finish();
     if status.n_skipped() > 0 {
         let n_skipped = status.n_skipped();
-        note(&format!("{n_skipped} steps were left out, as their lines in metrics.jsonl say"));
+        note(&match state.rolled_back.times {
+            0 => format!("{n_skipped} steps were left out, as their lines in metrics.jsonl say"),
+            n => {
+                format!("{n_skipped} steps were left out; the run rolled back {n} of {MOST} times")
+            }
+        });
     }
     Ok(ending)
 }
@@ -189,8 +229,8 @@ fn keep_best(best: &mut Best, run: &RunFolder) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn save(distiller: &Distiller, n_tokens: usize, run: &RunFolder) -> anyhow::Result<()> {
-    let state = State { step: distiller.n_steps(), n_tokens };
+fn save(distiller: &Distiller, state: State, run: &RunFolder) -> anyhow::Result<()> {
+    let state = State { step: distiller.n_steps(), ..state };
     // The weights after the last step have not been used for a loss yet, so they may be NaN.
     run.save(state, distiller).map(|_| ()).map_err(|error| match code_of(&error) {
         Exit::Diverged => error.context(format!("after step {}; {}", state.step, advice(run))),
@@ -202,11 +242,11 @@ fn save(distiller: &Distiller, n_tokens: usize, run: &RunFolder) -> anyhow::Resu
 fn save_before(
     error: StepError,
     distiller: &Distiller,
-    n_tokens: usize,
+    state: State,
     run: &RunFolder,
 ) -> anyhow::Error {
     let step = distiller.n_steps();
-    match save(distiller, n_tokens, run) {
+    match save(distiller, state, run) {
         Ok(()) => anyhow::Error::from(error)
             .context(format!("the run is saved after step {step}; resume it with --resume")),
         Err(of_saving) => of_saving.context(error.to_string()),
@@ -220,30 +260,5 @@ impl Snapshot for Distiller {
 
     fn write_optimizer(&self, out: &mut dyn Write) -> Result<(), CheckpointError> {
         self.write_optimizer_state(out)
-    }
-}
-
-/// Advice for a run that diverged.
-fn advice(run: &RunFolder) -> String {
-    match run.newest_step() {
-        Some(saved) => format!(
-            "resume from the checkpoint at step {saved} with --resume --allow-mismatch and a smaller \
-             --lr, or start over with --force"
-        ),
-        None => "there is no checkpoint yet; start over with --force and a smaller --lr".to_owned(),
-    }
-}
-
-fn diverged(report: &StepReport, step: usize, run: &RunFolder) -> anyhow::Error {
-    anyhow::anyhow!("{} at step {}: {}", culprit(report), step + 1, advice(run))
-}
-
-/// Why a step was not taken.
-fn culprit(report: &StepReport) -> String {
-    match report.terms.first_not_finite() {
-        Some(term) => format!("the {} is NaN or infinite", term.name()),
-        None if !report.terms.total.is_finite() => "the loss is NaN or infinite".to_owned(),
-        None if !report.grad_norm.is_finite() => "the gradient is NaN or infinite".to_owned(),
-        None => format!("the loss of {:.3} is far above those before it", report.terms.total),
     }
 }

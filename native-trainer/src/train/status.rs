@@ -89,6 +89,14 @@ impl Status {
         self.pace.after(step);
     }
 
+    /// The run has left out a step too many and gone back to a checkpoint, which was saved again.
+    pub fn returned(&mut self, step: usize) {
+        self.step = step;
+        self.n_skipped += 1;
+        self.pace.settled = None;
+        self.saved();
+    }
+
     pub fn held_out(&mut self, loss: f64) {
         self.held_out = Some((self.step, loss));
     }
@@ -134,7 +142,7 @@ impl Status {
             format!("{} tokens", short(self.n_tokens as f64)),
             format!("{} tokens/s", short(self.tokens_per_second)),
         ];
-        let memory = (self.memory)().map(|bytes| format!("memory {:.1} GB", bytes as f64 / 1e9));
+        let memory = (self.memory)().map(|n_bytes| format!("memory {}B", short(n_bytes as f64)));
         parts.extend(memory);
         parts
     }
@@ -253,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_block_has_the_step_the_loss_by_its_terms_and_the_times() {
-        let expected = "step 412/763   54.0 %   54.0 M tokens   4.48 k tokens/s   memory 7.9 GB\n\
+        let expected = "step 412/763   54.0 %   54.0 M tokens   4.48 k tokens/s   memory 7.90 GB\n\
             loss 2.913 = ce 2.671 + 0.1 · kl 0.402 + 2 · cosine 0.101   grad norm 0.83   lr 2.10e-4   \
             skipped 0\n\
             elapsed 0:00   held-out loss 2.880 at step 400   not saved yet";

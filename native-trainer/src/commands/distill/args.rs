@@ -7,7 +7,8 @@ use boomerang_core::distill::{DistillSettings, Layout, Part, Reduction, Schedule
 use boomerang_core::plan::LayerPlan;
 
 use super::choices::{
-    EosChoice, InitChoice, KlChoice, PackingChoice, PartChoice, ReduceChoice, ReportTo,
+    DivergenceChoice, EosChoice, InitChoice, KlChoice, PackingChoice, PartChoice, ReduceChoice,
+    ReportTo,
 };
 use crate::args::numbers::{
     at_least_two, count, non_negative_f32, positive, sequence_length, share, tokens,
@@ -170,6 +171,9 @@ pub struct DistillArgs {
     /// [default: none is]
     #[arg(value_parser = positive, long, value_name = "DEVIATIONS")]
     pub skip_spikes: Option<f64>,
+    /// What to do when more steps in a row than --max-skipped were left out
+    #[arg(long, value_enum, default_value_t = DivergenceChoice::Stop)]
+    pub on_divergence: DivergenceChoice,
     /// Write the metrics also for another tool, into the run folder
     #[arg(long, alias = "report_to", value_enum, default_value_t = ReportTo::None)]
     pub report_to: ReportTo,
@@ -237,7 +241,11 @@ impl DistillArgs {
             rows: self.rows,
             save_every: self.save_every,
             stop_after: self.stop_after,
-            guard: GuardSettings { max_skipped: self.max_skipped, spike: self.skip_spikes },
+            guard: GuardSettings {
+                max_skipped: self.max_skipped,
+                spike: self.skip_spikes,
+                rolls_back: self.on_divergence == DivergenceChoice::Rollback,
+            },
             tensorboard: self.report_to == ReportTo::Tensorboard,
         }
     }

@@ -58,3 +58,12 @@ pub enum KlChoice {
     /// Tokens and padding
     All,
 }
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum DivergenceChoice {
+    /// End the run
+    Stop,
+    /// Go back to the newest checkpoint and continue with the data after those steps, at half the
+    /// learning rate; at most 3 times
+    Rollback,
+}

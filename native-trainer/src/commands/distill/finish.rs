@@ -8,7 +8,7 @@ use super::DistillArgs;
 use super::card::Card;
 use crate::files::{ModelFolder, OutputFolder, write_fingerprints, write_hashed};
 use crate::progress::{note, print};
-use crate::train::best::{Best, BestSettings};
+use crate::train::best::BestSettings;
 use crate::train::run_folder::{RunFolder, Saved};
 
 /// The checkpoint of the best measurement, if it becomes the student.
@@ -33,10 +33,8 @@ pub(super) fn best(args: &DistillArgs, run: &RunFolder) -> anyhow::Result<Option
 pub(super) fn report(run: &RunFolder, settings: Option<BestSettings>, best: Option<&Saved>) {
     let written = format!("student written to {}", run.student().display());
     let measured = settings.zip(best).and_then(|(settings, best)| {
-        let lines = best.metrics.lines().filter_map(|line| serde_json::from_str(line).ok());
-        let measured = lines.filter_map(|line| settings.measure.of_line(&line));
-        let measured = measured.filter(|measured| measured.step == best.state.step).last()?;
-        Some(Best::describe(settings, measured))
+        let measured = settings.measured_after(best.state.step, &best.metrics)?;
+        Some(settings.describe(measured))
     });
     match measured {
         Some(of_step) => print(&format!("{written}: {of_step}")),

@@ -151,7 +151,8 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     if let Some(ranks) = ranks {
         // What decides the steps that are taken, but not the settings that a run is bound to.
         let of_ranks = json!({"settings": record, "max_skipped": args.max_skipped,
-            "steps": n_steps, "stop_after": args.stop_after});
+            "rolls_back": loop_settings.guard.rolls_back, "steps": n_steps,
+            "stop_after": args.stop_after});
         ranks.agree(&of_ranks)?;
     }
     let interrupt = Interrupt::listen()?;
@@ -168,16 +169,17 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         run.write_config(&args.config.resolved)?;
     }
     let start = Start { args, models: &models, settings, levers, saved, ranks };
-    let state = start.state();
+    let (state, rollback) = (start.state(), start.rollback(&device.device));
     let (ending, distiller) = start.on_all(&devices, &rows, loop_settings, |distiller| {
         let training = Training {
             rows: &rows,
             settings: loop_settings,
             measurements: measurements.as_ref(),
             run: &run,
+            rollback: &rollback,
             interrupt: &interrupt,
         };
-        train(distiller, &training, state.n_tokens)
+        train(distiller, &training, state)
     })?;
     match ending {
         Ending::Finished => {

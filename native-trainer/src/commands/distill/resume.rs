@@ -64,8 +64,10 @@ pub(super) fn resume(
         0 => note("the run has no checkpoint yet: starting at step 0"),
         step => note(&format!("resuming after step {step}")),
     }
+    let rate = saved.as_ref().map_or(1.0, |saved| saved.state.rolled_back.rate());
+    let scaled = |schedule: Schedule| Schedule { peak: schedule.peak * rate, ..schedule };
     let before = earlier.and_then(Earlier::schedule);
-    if let (Some(before), Some(now)) = (before, schedule(record))
+    if let (Some(before), Some(now)) = (before.map(scaled), schedule(record).map(scaled))
         && now.total_steps > before.total_steps
     {
         note(&lengthened(&before, &now, n_taken));

@@ -2,11 +2,9 @@
 
 use std::thread;
 
-use boomerang_core::bundle::hex;
 use boomerang_core::distill::{DistillSettings, Distiller, Levers, Rows, StepError};
 use burn::tensor::Device;
-use serde_json::json;
-use sha2::{Digest as _, Sha256};
+use serde_json::Value;
 
 use super::DistillArgs;
 use super::models::{Models, distiller};
@@ -15,6 +13,7 @@ use crate::exit::{Exit, OrExit as _};
 use crate::train::interrupt::Interrupt;
 use crate::train::ranks::Ranks;
 use crate::train::replicas::{ThreadPeer, follow};
+use crate::train::rollback::Rollback;
 use crate::train::run::{Ending, LoopSettings};
 use crate::train::run_folder::{Saved, State};
 
@@ -33,7 +32,7 @@ pub(super) struct Start<'a> {
 impl Start<'_> {
     /// The progress at the start.
     pub(super) fn state(&self) -> State {
-        self.saved.as_ref().map_or(State { step: 0, n_tokens: 0 }, |saved| saved.state)
+        self.saved.as_ref().map_or_else(State::default, |saved| saved.state)
     }
 
     /// The metrics of the steps before.
@@ -66,7 +65,10 @@ impl Start<'_> {
                     scope.spawn(move || {
                         let replica = self.distiller(&device.device)?;
                         let mut replica = replica.with_peers(Box::new(peer));
-                        follow(&mut replica, rows, settings, self.metrics(), &Interrupt::default())
+                        let rollback = self.rollback(&device.device);
+                        let before = (self.state(), self.metrics());
+                        let interrupt = Interrupt::default();
+                        follow(&mut replica, rows, settings, before, &rollback, &interrupt)
                     })
                 })
                 .collect();
@@ -103,7 +105,15 @@ impl Start<'_> {
         settings: LoopSettings,
         interrupt: &Interrupt,
     ) -> anyhow::Result<()> {
-        follow(&mut self.replica(device)?, rows, settings, self.metrics(), interrupt)
+        let rollback = self.rollback(device);
+        let before = (self.state(), self.metrics());
+        follow(&mut self.replica(device)?, rows, settings, before, &rollback, interrupt)
+    }
+
+    /// How the student on a device goes back to a checkpoint.
+    pub(super) fn rollback<'a>(&'a self, device: &'a Device) -> Rollback<'a> {
+        let student = Box::new(|saved: &Saved| self.models.saved_student(saved, device));
+        Rollback { run: &self.args.out, student, ranks: self.ranks }
     }
 
     /// The student on a device, among those of the other ranks if there are any.
@@ -113,10 +123,7 @@ impl Start<'_> {
     pub(super) fn replica(&self, device: &Device) -> anyhow::Result<Distiller> {
         let distiller = self.distiller(device)?;
         let Some(ranks) = self.ranks else { return Ok(distiller) };
-        let hashes = self.saved.as_ref().map(|saved| {
-            [&saved.model, &saved.optimizer].map(|bytes| hex(&Sha256::digest(&**bytes)))
-        });
-        ranks.agree(&json!({ "checkpoint": { "state": self.state(), "sha256": hashes } }))?;
+        ranks.agree(&self.saved.as_ref().map_or_else(Value::default, Saved::fingerprint))?;
         Ok(distiller.with_peers(Box::new(ranks.clone())))
     }
 
@@ -133,6 +140,8 @@ impl Start<'_> {
         };
         let student = models.saved_student(saved, device)?;
         let teacher = models.read_teacher(levers, device)?;
+        let mut settings = settings;
+        settings.update.schedule.peak *= saved.state.rolled_back.rate();
         distiller(teacher, student, settings, saved.state.step, *levers)
             .with_optimizer_state(&saved.optimizer)
             .or_exit(Exit::Unusable)

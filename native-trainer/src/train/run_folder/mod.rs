@@ -25,13 +25,16 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use boomerang_core::bundle::hex;
 use boomerang_core::checkpoint::CheckpointError;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{self, Mapped, Overwrite};
 use crate::progress::note;
+use crate::train::rollback::RolledBack;
 pub use checkpoint::append_line;
 use lock::{LOCK, RunLock};
 pub use settings::{Difference, differences, schedule};
@@ -44,11 +47,13 @@ pub struct RunFolder {
 }
 
 /// The progress of training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     pub step: usize,
     /// Tokens seen so far, without padding.
     pub n_tokens: usize,
+    #[serde(default, skip_serializing_if = "RolledBack::is_none")]
+    pub rolled_back: RolledBack,
 }
 
 /// Everything that is needed to resume, from the files of a checkpoint.
@@ -59,6 +64,14 @@ pub struct Saved {
     pub optimizer: Mapped,
     /// The lines of the steps before.
     pub metrics: String,
+}
+
+impl Saved {
+    /// What all replicas have to agree on.
+    pub fn fingerprint(&self) -> Value {
+        let hashes = [&self.model, &self.optimizer].map(|bytes| hex(&Sha256::digest(&**bytes)));
+        json!({ "checkpoint": { "state": self.state, "sha256": hashes } })
+    }
 }
 
 /// What a checkpoint is written from.

@@ -19,7 +19,7 @@ impl Snapshot for Bytes {
 }
 
 fn save(run: &RunFolder, step: usize) {
-    run.save(State { step, n_tokens: 0 }, &Bytes).unwrap();
+    run.save(State { step, ..State::default() }, &Bytes).unwrap();
 }
 
 fn created(path: &Path) -> RunFolder {
