@@ -136,3 +136,16 @@ fn a_damaged_best_checkpoint_is_named_and_the_run_still_ends_without_it() {
     let without = WORSE.replace("--keep-best", "");
     boomerang(&format!("{SETTINGS} {without} --resume"), &paths).unwrap();
 }
+
+#[test]
+fn a_run_that_keeps_the_best_only_from_now_on_keeps_the_best_of_what_follows() {
+    let without = WORSE.replace("--keep-best", "");
+    let dir = distilled(&format!("{without} --stop-after 5"));
+    boomerang(&format!("{SETTINGS} {WORSE} --resume"), &[("dir", dir.path())]).unwrap();
+    let kept = read_json(dir.path().join("run/checkpoints/best/state.json"));
+    let of = |step: u64| lines(dir.path())[step as usize - 1]["held_out"]["loss"].as_f64().unwrap();
+    let kept = kept["step"].as_u64().unwrap();
+    // Only the last measurement before has a checkpoint still.
+    let least = (5..=8).min_by(|a, b| of(*a).total_cmp(&of(*b))).unwrap();
+    assert_eq!(kept, least);
+}

@@ -9,6 +9,8 @@ use boomerang_tests::commands::{boomerang, write_distillation, write_ids};
 use boomerang_tests::read;
 use serde_json::Value;
 
+use crate::rollback;
+
 const SETTINGS: &str = "distill --teacher {dir}/teacher --seq-len 16 --batch-size 2 \
                         --micro-batches 3 --lr 1e-2 --save-every 2 --device cpu --out {dir}/ranks";
 
@@ -134,6 +136,31 @@ fn a_killed_rank_ends_the_job_and_the_run_is_resumed() {
     assert!(succeeded && text.contains("resuming after step"), "{text}");
     let expected = format!("{SETTINGS} --steps 3000 --stop-after {}", first + 3);
     assert_close(&losses(&dir.path().join("ranks")), &alone(dir.path(), &expected));
+}
+
+#[test]
+fn ranks_roll_back_together() {
+    let dir = rollback::folder(12);
+    let line = format!("{} {}", rollback::SETTINGS, rollback::ROLLBACK);
+    let (succeeded, text) = run(&ranks(2, &format!("{line} --out {{dir}}/ranks")), dir.path());
+    assert!(succeeded, "{text}");
+    assert_eq!(text.matches("rolling back to step 24 (1 of 3)").count(), 1, "{text}");
+    boomerang(&format!("{line} --out {{dir}}/alone"), &[("dir", dir.path())]).unwrap();
+    let [ranks, alone] = ["ranks", "alone"].map(|run| losses(&dir.path().join(run)));
+    assert_close(&ranks, &alone);
+}
+
+#[test]
+fn ranks_end_early_together() {
+    let dir = tempfile::tempdir().unwrap();
+    write_distillation(dir.path());
+    let line = format!(
+        "{SETTINGS} --steps 9 --data {{dir}}/data.jsonl --held-out 3 --eval-every 1 --patience 3"
+    );
+    let line = line.replace("--lr 1e-2", "--lr 1e-30");
+    let (succeeded, text) = run(&ranks(2, &line), dir.path());
+    assert!(succeeded && text.contains("stopped early"), "{text}");
+    assert_eq!(losses(&dir.path().join("ranks")).len(), 3 * 4);
 }
 
 #[test]

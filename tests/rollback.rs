@@ -6,15 +6,15 @@ use boomerang_tests::{read, read_json};
 use serde_json::Value;
 
 /// Steps on known rows, then as many on other data as `spikes` says.
-const SETTINGS: &str = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --seq-len 16 \
+pub(crate) const SETTINGS: &str = "distill --teacher {dir}/teacher --data {dir}/data.jsonl --seq-len 16 \
                         --batch-size 2 --micro-batches 2 --lr 1e-2 --steps 60 --save-every 8 \
                         --second-data {dir}/second.jsonl --second-from 0.5 --device cpu \
                         --ce-weight 1 --kl-weight 0 --cosine-weight 0 --skip-spikes 1 --max-skipped 2";
 
-const ROLLBACK: &str = "--on-divergence rollback";
+pub(crate) const ROLLBACK: &str = "--on-divergence rollback";
 
 /// A second phase that begins with this many rows that the student has not seen, of random tokens.
-fn folder(n_spikes: usize) -> tempfile::TempDir {
+pub(crate) fn folder(n_spikes: usize) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     write_distillation(dir.path());
     let known = String::from_utf8(read(dir.path().join("data.jsonl"))).unwrap();

@@ -12,7 +12,14 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
     /// How to write progress on standard error
-    #[arg(long, global = true, value_enum, default_value_t = ProgressFormat::Auto, value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = ProgressFormat::Auto,
+        value_name = "FORMAT",
+        display_order = 900
+    )]
     pub progress: ProgressFormat,
 }
 

@@ -45,7 +45,9 @@ impl Preset {
             Self::Adapt => {
                 "For post-trained teachers (ADAPT, arXiv:2608.22854), with responses as --second-data"
             }
-            Self::Smoke => "Whether a run works at all: under a minute with a small teacher",
+            Self::Smoke => {
+                "Test whether a run works at all, in under a minute with a small teacher"
+            }
             Self::Quick => "A first student",
             Self::Desk => "What a desktop GPU takes hours for",
         }
@@ -73,7 +75,7 @@ impl ValueEnum for Preset {
             self.flags().iter().map(|(flag, value)| format!("--{flag} {value}")).collect();
         let help = match flags.is_empty() {
             true => self.purpose().to_owned(),
-            false => format!("{}: {}", self.purpose(), flags.join(" ")),
+            false => format!("{}; sets {}", self.purpose(), flags.join(" ")),
         };
         Some(PossibleValue::new(self.name()).help(help))
     }

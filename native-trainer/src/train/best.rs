@@ -31,6 +31,7 @@ pub struct Measured {
 pub struct Best {
     settings: BestSettings,
     best: Option<Measured>,
+    last: Option<Measured>,
     /// That of the checkpoint that is kept, which may be another one in a run that has not always kept
     /// one.
     kept: Option<Measured>,
@@ -57,6 +58,12 @@ impl Measure {
     }
 }
 
+impl Measured {
+    fn is_better_than(self, other: Option<Self>) -> bool {
+        self.value.is_finite() && other.is_none_or(|other| self.value < other.value)
+    }
+}
+
 impl BestSettings {
     /// The measurement after a step, from lines of `metrics.jsonl`.
     pub fn measured_after(self, step: usize, metrics: &str) -> Option<Measured> {
@@ -75,7 +82,7 @@ impl BestSettings {
 impl Best {
     /// As it was after the steps of these lines of `metrics.jsonl`.
     pub fn after_lines(settings: BestSettings, metrics: &str) -> Self {
-        let mut best = Self { settings, best: None, kept: None, n_worse: 0 };
+        let mut best = Self { settings, best: None, last: None, kept: None, n_worse: 0 };
         for line in metrics.lines() {
             if let Ok(line) = serde_json::from_str(line) {
                 best.remember(&line);
@@ -87,8 +94,8 @@ impl Best {
     /// Remembers a line, if it has a measurement.
     pub fn remember(&mut self, line: &Value) {
         let Some(measured) = self.settings.measure.of_line(line) else { return };
-        let is_better = self.best.is_none_or(|best| measured.value < best.value);
-        if is_better && measured.value.is_finite() {
+        self.last = Some(measured);
+        if measured.is_better_than(self.best) {
             self.best = Some(measured);
             self.n_worse = 0;
         } else {
@@ -101,11 +108,12 @@ impl Best {
         self.kept = self.settings.measured_after(step, metrics);
     }
 
-    /// The best, if its checkpoint is to be kept and another one is, or none.
-    pub fn is_unkept(&self) -> Option<Measured> {
-        let best = self.best.filter(|_| self.settings.keeps)?;
-        let is_better = self.kept.is_none_or(|kept| best.value < kept.value);
-        is_better.then_some(best)
+    /// The measurements whose checkpoint should be kept instead of that which is, the better one first;
+    /// the checkpoint of the best is gone where a run has not always kept one.
+    pub fn worth_keeping(&self) -> impl Iterator<Item = Measured> {
+        let all = [self.best, self.last].into_iter().flatten();
+        let (keeps, kept) = (self.settings.keeps, self.kept);
+        all.filter(move |measured| keeps && measured.is_better_than(kept))
     }
 
     /// Why the run ends, when no measurement has been better for too long.
@@ -188,15 +196,16 @@ mod tests {
     #[test]
     fn a_checkpoint_is_kept_until_a_better_one_is_measured() {
         let mut best = after(&[3.0, 2.0], 9);
-        assert_eq!(best.is_unkept().map(|best| best.step), Some(2));
+        let worth = |best: &Best| best.worth_keeping().map(|best| best.step).next();
+        assert_eq!(worth(&best), Some(2));
         let metrics = |losses: &[f64]| {
             lines(losses).iter().map(|line| format!("{line}\n")).collect::<String>()
         };
         best.keep(2, &metrics(&[3.0, 2.0]));
         best.remember(&json!({"step": 3, "held_out": {"loss": 2.5}}));
-        assert_eq!(best.is_unkept(), None);
+        assert_eq!(worth(&best), None);
         // One of a step that was not measured is worse than any.
         best.keep(7, &metrics(&[3.0, 2.0]));
-        assert_eq!(best.is_unkept().map(|best| best.step), Some(2));
+        assert_eq!(best.worth_keeping().map(|best| best.step).collect::<Vec<_>>(), [2, 3]);
     }
 }

@@ -180,7 +180,7 @@ pub fn train(
         let (mut is_best, was_overdue) = (false, is_overdue);
         if let Some(best) = &mut best {
             best.remember(&line);
-            is_best = best.is_unkept().is_some_and(|best| best.step == step + 1);
+            is_best = best.worth_keeping().any(|best| best.step == step + 1);
             status.best(best.measured());
         }
         let is_due = (step + 1).is_multiple_of(settings.save_every) || run.take_signal("SAVE");
@@ -219,12 +219,10 @@ fn keep_best(best: &mut Best, run: &RunFolder) -> anyhow::Result<()> {
     if let Some((step, metrics)) = run.kept_best() {
         best.keep(step, &metrics);
     }
-    let Some(measured) = best.is_unkept().filter(|best| run.has_checkpoint(best.step)) else {
-        return Ok(());
-    };
-    run.keep_best(measured.step).context("keeping the best checkpoint")?;
-    if let Some((step, metrics)) = run.kept_best() {
-        best.keep(step, &metrics);
+    let found = best.worth_keeping().find(|best| run.has_checkpoint(best.step));
+    if let Some(measured) = found {
+        run.keep_best(measured.step).context("keeping the best checkpoint")?;
+        best.keep(measured.step, &run.metrics_text());
     }
     Ok(())
 }

@@ -160,28 +160,37 @@ impl Status {
         let left = self.pace.left(self.step, self.n_steps);
         let mut parts = vec![format!("elapsed {}", clock(self.pace.started.elapsed()))];
         parts.extend(left.map(|left| format!("left {}", clock(left))));
-        parts.extend(
-            self.held_out.map(|(step, loss)| format!("held-out loss {loss:.3} at step {step}")),
-        );
-        parts.extend(
-            self.curve_area.map(|(step, area)| format!("curve area {area:.3} at step {step}")),
-        );
-        parts.extend(self.best.map(|best| format!("best {:.3} at step {}", best.value, best.step)));
         parts.push(match self.saved {
             Some(saved) => format!("saved {} ago", clock(saved.elapsed())),
             None => "not saved yet".to_owned(),
         });
         parts
     }
+
+    /// What was measured on sequences that are held out.
+    fn measured(&self) -> Vec<String> {
+        let best = self.best.map(|best| (best.step, best.value));
+        let all =
+            [("held-out loss", self.held_out), ("curve area", self.curve_area), ("best", best)];
+        let measured = all.into_iter().filter_map(|(name, value)| {
+            value.map(|(step, value)| format!("{name} {value:.3} (step {step})"))
+        });
+        measured.collect()
+    }
+
+    fn all(&self) -> Vec<Vec<String>> {
+        let all = [self.position(), self.losses(), self.times(), self.measured()];
+        all.into_iter().filter(|parts| !parts.is_empty()).collect()
+    }
 }
 
 impl Report for Status {
     fn block(&self) -> String {
-        [self.position(), self.losses(), self.times()].map(|parts| parts.join("   ")).join("\n")
+        self.all().iter().map(|parts| parts.join("   ")).collect::<Vec<_>>().join("\n")
     }
 
     fn line(&self) -> String {
-        [self.position(), self.losses(), self.times()].concat().join("  ")
+        self.all().concat().join("  ")
     }
 
     fn facts(&self) -> Value {
@@ -264,7 +273,8 @@ mod tests {
         let expected = "step 412/763   54.0 %   54.0 M tokens   4.48 k tokens/s   memory 7.90 GB\n\
             loss 2.913 = ce 2.671 + 0.1 · kl 0.402 + 2 · cosine 0.101   grad norm 0.83   lr 2.10e-4   \
             skipped 0\n\
-            elapsed 0:00   held-out loss 2.880 at step 400   not saved yet";
+            elapsed 0:00   not saved yet\n\
+            held-out loss 2.880 (step 400)";
         assert_eq!(status().block(), expected);
         assert_eq!(status().line().lines().count(), 1);
     }

@@ -86,7 +86,7 @@ pub struct DistillArgs {
     /// Run folder: checkpoints, metrics and the finished student
     #[arg(long)]
     pub out: PathBuf,
-    /// Set of defaults, which flags come before
+    /// Set of defaults; explicit flags override them
     #[arg(long, value_enum, default_value_t = Preset::Default)]
     pub preset: Preset,
 

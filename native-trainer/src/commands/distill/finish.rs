@@ -24,7 +24,9 @@ pub(super) fn best(args: &DistillArgs, run: &RunFolder) -> anyhow::Result<Option
          step",
     )?;
     if best.is_none() {
-        note("no measurement was finite, so the student is that of the last step");
+        note(
+            "there is no checkpoint of a finite measurement, so the student is that of the last step",
+        );
     }
     Ok(best)
 }

@@ -76,6 +76,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     let shape = models.shape(args, &frozen, seq, &device.device);
     let n_replicas = ranks.map_or(args.devices, |ranks| ranks.place().n_local);
     let fit = Fit::of(args, &shape, device, n_replicas)?;
+    measure::check(args, &fit.chosen.levers)?;
     if args.dry_run {
         dry_run::report(args, n_steps, &shape, &fit, device);
     }
@@ -83,7 +84,6 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     fit.refuse_what_does_not_fit(args, &shape)?;
-    measure::check(args, &fit.chosen.levers)?;
     fit.note_choice();
     let layout = args.layout();
     let tokenizer = teacher_folder.tokenizer()?;
