@@ -88,10 +88,10 @@ mod replicas;
 mod report;
 /// A run that is stopped and resumed ends in the same bytes.
 mod resume;
-/// Texts that a model writes are training data that it would read again.
-mod sample;
 /// Runs that diverge go back to a checkpoint.
 mod rollback;
+/// Texts that a model writes are training data that it would read again.
+mod sample;
 /// Orders of patching are what measuring every member by itself gives.
 mod search;
 /// Weights in 8 bits in a bundle, and what they cost.
