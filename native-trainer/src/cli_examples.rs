@@ -73,13 +73,10 @@ Examples:
 pub(crate) const DISTILL: &str = with_hub!(
     "\
 Examples:
-  boomerang distill --teacher Qwen/Qwen3-0.6B-Base --data train.jsonl --out run
   boomerang distill --teacher Qwen/Qwen3-0.6B-Base --data train.jsonl --preset quick --out run
-  boomerang distill --teacher Qwen/Qwen3-0.6B-Base --data train.jsonl --out run --resume
-  boomerang distill --teacher teacher --data tokens --out run --resume --steps 1000
   boomerang distill --teacher teacher --data tokens --held-out 64 --curve-every 100 --keep-best \\
     --out run
-  boomerang distill --teacher teacher --data tokens -c run.yaml --set lr=2e-4 --out run"
+  boomerang distill --teacher teacher --data tokens -c run.yaml --set lr=2e-4 --out run --resume"
 );
 
 pub(crate) const DELTA: &str = with_hub!(

@@ -72,7 +72,7 @@ pub struct DistillArgs {
     /// student to the teacher in the architecture's patching order, with the teacher in memory
     #[arg(value_parser = count, long, requires = "held_out", value_name = "N")]
     pub curve_every: Option<usize>,
-    /// With --curve-every: how many sizes, spread evenly; each takes as long as a held-out loss
+    /// With --curve-every: how many sizes, spread evenly; each takes about as long as a held-out loss
     #[arg(value_parser = at_least_two, long, default_value_t = 4, value_name = "N")]
     pub curve_sizes: usize,
     /// End the run when N measurements in a row have not improved on the best: of the held-out loss, or
@@ -90,7 +90,7 @@ pub struct DistillArgs {
     #[arg(long, value_enum, default_value_t = Preset::Default)]
     pub preset: Preset,
 
-    /// Length of the run in tokens, e.g. 10M, instead of --steps: as many steps as read them, padding
+    /// Train on this many tokens, e.g. 10M, instead of --steps: rounded up to whole steps, padding
     /// included
     #[arg(value_parser = tokens, long, conflicts_with = "steps", value_name = "TOKENS")]
     pub train_tokens: Option<u64>,
