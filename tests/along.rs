@@ -51,6 +51,11 @@ fn the_mean_distance_is_that_which_a_search_measures() {
     let known = &guesses[..guesses.len() - 1];
     let mean = known.iter().map(|guess| guess.kl).sum::<f64>() / known.len() as f64;
     assert!((mean - divergence.kl.mean).abs() < 1e-5, "{mean} {}", divergence.kl.mean);
+    let of_teacher = self::guesses(models[0], models[0], 0);
+    let n_other = known.iter().zip(&of_teacher).filter(|(a, b)| a.token != b.token).count();
+    assert!(n_other > 0);
+    let share = n_other as f64 / known.len() as f64;
+    assert!((share - divergence.disagreement.mean).abs() < 1e-9, "{share} {divergence:?}");
 }
 
 #[test]

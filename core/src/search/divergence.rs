@@ -17,6 +17,8 @@ pub struct Divergence {
     pub kl_max: f64,
     /// The member's own negative log-likelihood of the next token, in nats.
     pub nats: Estimate,
+    /// The share of positions at which its most likely next token is not the teacher's.
+    pub disagreement: Estimate,
 }
 
 /// The divergence of every member of `tree` from `models[teacher]`, with one walk per batch.
@@ -43,13 +45,15 @@ pub async fn divergences(
         let states = teacher.hidden_states(tensors.tokens.clone(), &tensors.mask);
         let states = states.into_iter().next_back().expect("a model has at least one state");
         let expected = log_softmax(teacher.logits(positions.select(states)), 1);
+        let greedy = expected.clone().argmax(1);
         let mut leaves = Vec::new();
         walk(models, tree, &tensors.tokens, &context, &mut |end, x| {
             let states = positions.select(models[end.norm].normalize(x));
             let found = log_softmax(models[end.head].logits(states), 1);
             let kl = (expected.clone().exp() * (expected.clone() - found.clone())).sum_dim(1);
+            let differs = found.clone().argmax(1).not_equal(greedy.clone()).float();
             let nats = -found.gather(1, positions.targets.clone());
-            leaves.push((end.members.clone(), Tensor::cat(vec![kl, nats], 1)));
+            leaves.push((end.members.clone(), Tensor::cat(vec![kl, nats, differs], 1)));
         });
         for (members, values) in leaves {
             let values = read_finite(values, "the divergences from the teacher").await;
@@ -98,40 +102,50 @@ impl TargetPositions {
     }
 }
 
+/// The column of the number of tokens in [`Sums::rows`].
+const N_TOKENS: usize = 3;
+
 /// Sums over the tokens of each row, from which means and standard errors are computed.
 #[derive(Clone, Debug, Default)]
 struct Sums {
-    /// KL, nats and number of tokens of each row so far.
-    rows: Vec<[f64; 3]>,
+    /// KL, nats, differing choices and number of tokens of each row so far.
+    rows: Vec<[f64; 4]>,
     /// The maximum KL of a single token.
     kl_max: f64,
 }
 
 impl Sums {
-    /// `values` are KL and nats of each position, and `rows` the row of each position.
+    /// `values` are KL, nats and whether the choice differs of each position, and `rows` the row of each position.
     fn add(&mut self, rows: &[usize], values: &[f32]) {
         let start = self.rows.len();
-        for (&row, &[kl, nats]) in rows.iter().zip(values.as_chunks::<2>().0) {
-            self.rows.resize(self.rows.len().max(start + row + 1), [0.0; 3]);
+        for (&row, &[kl, nats, differs]) in rows.iter().zip(values.as_chunks::<3>().0) {
+            self.rows.resize(self.rows.len().max(start + row + 1), [0.0; 4]);
             let sums = &mut self.rows[start + row];
             // KL divergence is not negative; rounding may make it so.
             let kl = f64::from(kl.max(0.0));
             self.kl_max = self.kl_max.max(kl);
             sums[0] += kl;
             sums[1] += f64::from(nats);
-            sums[2] += 1.0;
+            sums[2] += f64::from(differs);
+            sums[N_TOKENS] += 1.0;
         }
     }
 
     fn estimate(&self) -> Divergence {
-        Divergence { kl: self.ratio(0), kl_max: self.kl_max, nats: self.ratio(1) }
+        Divergence {
+            kl: self.ratio(0),
+            kl_max: self.kl_max,
+            nats: self.ratio(1),
+            disagreement: self.ratio(2),
+        }
     }
 
     /// A ratio of two sums over rows, with its standard error (ratio estimator).
     fn ratio(&self, column: usize) -> Estimate {
-        let n_tokens: f64 = self.rows.iter().map(|row| row[2]).sum();
+        let n_tokens: f64 = self.rows.iter().map(|row| row[N_TOKENS]).sum();
         let mean = self.rows.iter().map(|row| row[column]).sum::<f64>() / n_tokens.max(1.0);
-        let squares: f64 = self.rows.iter().map(|row| (row[column] - mean * row[2]).powi(2)).sum();
+        let squares: f64 =
+            self.rows.iter().map(|row| (row[column] - mean * row[N_TOKENS]).powi(2)).sum();
         let n_rows = self.rows.len() as f64;
         let correction = if n_rows > 1.0 { n_rows / (n_rows - 1.0) } else { f64::NAN };
         Estimate { mean, stderr: (squares * correction).sqrt() / n_tokens.max(1.0) }

@@ -15,7 +15,13 @@ pub enum Metric {
     Kl,
     /// The member's own negative log-likelihood, whose exponential is the perplexity.
     Nats,
+    /// The share of positions at which the member would choose another token than its teacher, and KL
+    /// where that is the same.
+    Answers,
 }
+
+/// How much KL counts where members give the same answers: less than one position of a million.
+const TIE_BREAK: f64 = 1e-8;
 
 /// The divergences of a family's members on some texts, measured on demand.
 pub struct MeasuredMembers<'a> {
@@ -97,6 +103,8 @@ impl<'a> MeasuredMembers<'a> {
         match self.metric {
             Metric::Kl => divergence.kl.mean,
             Metric::Nats => divergence.nats.mean,
+            // Shares are multiples of one position, far above what is added.
+            Metric::Answers => divergence.disagreement.mean + TIE_BREAK * divergence.kl.mean,
         }
     }
 

@@ -80,8 +80,8 @@ impl<'a> Bench<'a> {
         let mut remarks = Vec::new();
         for (number, line) in design.lines.iter().enumerate() {
             match &line.kind {
-                Kind::Patched { run, order } => {
-                    let mut searched = Searched::new(*order);
+                Kind::Patched { run, order, metric } => {
+                    let mut searched = Searched::new(*order, *metric);
                     let of_seeds = self.of_seeds(run, &runs);
                     let families = of_seeds.iter().map(|&(_, student)| {
                         Family::new(self.embedded.teacher.clone(), students[student].clone())

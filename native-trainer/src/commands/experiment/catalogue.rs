@@ -2,6 +2,7 @@
 
 use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::plan::{KeepRule, LayerPlan, PlanError};
+use boomerang_core::search::Metric;
 
 use super::design::{Check, Design, Kind, Line, Sizes, Test};
 use crate::embedded::{DistillRun, EmbeddedFamily, Start};
@@ -26,6 +27,8 @@ pub enum Name {
     WrongOrder,
     /// Patching orders: the paper's two, by similarity, and those found by a search
     Orders,
+    /// What a search minimizes: KL, perplexity, or tokens chosen otherwise than the teacher
+    Objectives,
 }
 
 const BOOMERANG: &str = "boomerang";
@@ -60,12 +63,18 @@ impl Name {
             Self::Budgets => Ok(budgets(&run)),
             Self::WrongOrder => Ok(wrong_order(&run)),
             Self::Orders => Ok(orders(&run)),
+            Self::Objectives => Ok(objectives(&run)),
         }
     }
 }
 
 fn patched(name: impl Into<String>, run: DistillRun) -> Line {
-    Line::new(name, Kind::Patched { run, order: Method::Last })
+    Line::new(name, Kind::Patched { run, order: Method::Last, metric: Metric::Kl })
+}
+
+/// Patched in an order that a beam search finds.
+fn searched(name: &str, run: &DistillRun, metric: Metric) -> Line {
+    Line::new(name, Kind::Patched { run: run.clone(), order: Method::Beam, metric })
 }
 
 fn naive(name: impl Into<String>, plan: LayerPlan) -> Line {
@@ -116,7 +125,7 @@ fn pruning(run: DistillRun) -> Design {
                 is searched on the same texts is shown next to the one from last to first.",
         lines: vec![
             patched(BOOMERANG, run.clone()),
-            Line::new(SEARCHED, Kind::Patched { run: run.clone(), order: Method::Beam }),
+            searched(SEARCHED, &run, Metric::Kl),
             naive(NAIVE, run.plan),
             Line::new(SHORTGPT, Kind::LeastInfluential),
             Line::new(LACO, Kind::Collapsed),
@@ -149,7 +158,7 @@ fn standard(run: DistillRun) -> Design {
                 for Qwen3 better than the large ones among them.",
         lines: vec![
             patched(BOOMERANG, run.clone()),
-            Line::new(SEARCHED, Kind::Patched { run: run.clone(), order: Method::Beam }),
+            searched(SEARCHED, &run, Metric::Kl),
             Line::new(INDIVIDUAL, Kind::Individual { run: run.clone(), order: Method::Last }),
             naive(NAIVE, run.plan),
         ],
@@ -269,7 +278,7 @@ fn budgets(run: &DistillRun) -> Design {
 }
 
 fn ordered(order: Method, run: &DistillRun) -> Line {
-    Line::new(order.name(), Kind::Patched { run: run.clone(), order })
+    Line::new(order.name(), Kind::Patched { run: run.clone(), order, metric: Metric::Kl })
 }
 
 fn wrong_order(run: &DistillRun) -> Design {
@@ -285,6 +294,28 @@ fn wrong_order(run: &DistillRun) -> Design {
             ),
             check("Last to first, quality climbs.", Test::Climbs("last".to_owned())),
             check("First to last, quality climbs.", Test::Climbs("first".to_owned())),
+        ],
+    }
+}
+
+fn objectives(run: &DistillRun) -> Design {
+    let [kl, nats, answers] = ["by KL", "by perplexity", "by answers"];
+    Design {
+        title: "What a search of the order minimizes",
+        paper: "Search for depth pruning depends more on the objective than on the algorithm \
+                (arXiv:2604.24938). The same beam search, on the same calibration texts, minimizes \
+                KL from the teacher, perplexity, or the share of tokens that greedy decoding would \
+                choose otherwise.",
+        lines: vec![
+            searched(kl, run, Metric::Kl),
+            searched(nats, run, Metric::Nats),
+            searched(answers, run, Metric::Answers),
+            patched("last to first", run.clone()),
+        ],
+        checks: vec![
+            check("By answers is better than by KL.", better(answers, kl)),
+            check("By perplexity is as good as by KL.", as_good(nats, kl)),
+            check("By answers is better than by perplexity.", better(answers, nats)),
         ],
     }
 }

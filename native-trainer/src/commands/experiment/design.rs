@@ -1,6 +1,7 @@
 //! An experiment as data: the lines of its chart, and the claims it tests on them.
 
 use boomerang_core::plan::LayerPlan;
+use boomerang_core::search::Metric;
 
 use crate::embedded::DistillRun;
 use crate::measure::order::Method;
@@ -26,8 +27,9 @@ pub(super) struct Line {
 /// How the models of a line are made.
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
-    /// A distilled student, and teacher layers patched back into it; one for each seed.
-    Patched { run: DistillRun, order: Method },
+    /// A distilled student, and teacher layers patched back into it; one for each seed. A search of the
+    /// order minimizes `metric`.
+    Patched { run: DistillRun, order: Method, metric: Metric },
     /// The sizes of that family, each pruned from the teacher and distilled individually.
     Individual { run: DistillRun, order: Method },
     /// Pruned, not distilled: the teacher's layers in place of the student's.

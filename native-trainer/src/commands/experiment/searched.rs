@@ -16,14 +16,15 @@ const BEAM: usize = 4;
 /// Searches of one method over all seeds.
 pub(super) struct Searched {
     method: Method,
+    metric: Metric,
     cost: LayerCalls,
     /// Orders with the number of seeds that gave them.
     found: BTreeMap<Vec<usize>, usize>,
 }
 
 impl Searched {
-    pub(super) fn new(method: Method) -> Self {
-        Self { method, cost: LayerCalls::default(), found: BTreeMap::new() }
+    pub(super) fn new(method: Method, metric: Metric) -> Self {
+        Self { method, metric, cost: LayerCalls::default(), found: BTreeMap::new() }
     }
 
     /// The order for each student.
@@ -36,7 +37,7 @@ impl Searched {
         let n_workers = n_workers(families.len(), &first.teacher().model().device());
         let found = in_parallel(families.len(), n_workers, |number| {
             let family = &families[number];
-            let mut known = MeasuredMembers::new(family, batches, Metric::Kl);
+            let mut known = MeasuredMembers::new(family, batches, self.metric);
             let order = find(self.method, BEAM, family, batches, &mut known, &mut |_| {})?;
             Ok((order, known.n_layer_calls, known.n_layer_calls_alone))
         })?;

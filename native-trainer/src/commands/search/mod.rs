@@ -50,6 +50,8 @@ pub enum Metric {
     Kl,
     /// Perplexity on the texts
     Ppl,
+    /// Share of the tokens of the texts that greedy decoding would choose otherwise than the teacher
+    Answers,
 }
 
 /// Searches, and compares the order found with the paper's two orders.
@@ -72,6 +74,7 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     let metric = match args.metric {
         Metric::Kl => search::Metric::Kl,
         Metric::Ppl => search::Metric::Nats,
+        Metric::Answers => search::Metric::Answers,
     };
     let mut known = MeasuredMembers::new(&family, &batches, metric);
     let mut bar = Progress::new("search", family.plan().n_student_layers());
@@ -80,7 +83,9 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     let (searched, one_by_one) = (known.n_layer_calls, known.n_layer_calls_alone);
 
     let mut sizes = Vec::new();
-    print("order       layers  KL from the teacher  loss (nats)      patched");
+    print(
+        "order       layers  KL from the teacher  loss (nats)      same token as teacher  patched",
+    );
     for (name, order) in [
         (args.method.name(), PatchOrder::Found(order.clone())),
         ("last", PatchOrder::Last),
@@ -129,10 +134,11 @@ fn print_sizes(
     for patch in path {
         let found = known.divergence(patch);
         print(&format!(
-            "{name:<10}  {:>6}  {:>19}  {:<15}  {:?}",
+            "{name:<10}  {:>6}  {:>19}  {:<15}  {:>21}  {:?}",
             family.plan().recipe(patch).layers.len(),
             found.kl.to_string(),
             found.nats.to_string(),
+            format!("{:.1} %", 100.0 * (1.0 - found.disagreement.mean)),
             patch.layers()
         ));
     }
@@ -164,5 +170,7 @@ fn size_json(patch: &Patch, family: &Family, known: &MeasuredMembers<'_>) -> Val
         "kl_stderr": found.kl.stderr,
         "nats": found.nats.mean,
         "nats_stderr": found.nats.stderr,
+        "agreement": 1.0 - found.disagreement.mean,
+        "agreement_stderr": found.disagreement.stderr,
     })
 }
