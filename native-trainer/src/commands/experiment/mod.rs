@@ -60,7 +60,9 @@ pub enum Choice {
 
 impl clap::ValueEnum for Choice {
     fn value_variants<'a>() -> &'a [Self] {
-        use Name::{Budgets, Every, Losses, Orders, Phenomenon, Pruning, Standard, WrongOrder};
+        use Name::{
+            Budgets, Every, Losses, Objectives, Orders, Phenomenon, Pruning, Standard, WrongOrder,
+        };
         &[
             Self::List,
             Self::One(Phenomenon),
@@ -71,6 +73,7 @@ impl clap::ValueEnum for Choice {
             Self::One(Budgets),
             Self::One(WrongOrder),
             Self::One(Orders),
+            Self::One(Objectives),
         ]
     }
 
