@@ -111,6 +111,13 @@ impl ChoiceDoc {
     }
 }
 
+/// Probability of the most likely choice among all of them.
+pub(super) fn confidence(likelihoods: &[Likelihood]) -> f64 {
+    let all = || likelihoods.iter().map(|it| it.log_likelihood);
+    let largest = all().fold(f64::NEG_INFINITY, f64::max);
+    1.0 / all().map(|log_likelihood| (log_likelihood - largest).exp()).sum::<f64>()
+}
+
 impl Accuracy {
     /// Aggregates the verdicts of all questions.
     pub(super) fn of(verdicts: &[Verdict]) -> Self {
@@ -156,6 +163,12 @@ mod tests {
             gold: 1,
         };
         assert_eq!(doc.judge(&[likelihood(-3.0), likelihood(-4.0)]), (false, true));
+    }
+
+    #[test]
+    fn confidence_is_the_share_of_the_most_likely_choice() {
+        let choices = [-1000.0, -1000.0 + 3_f64.ln()].map(likelihood);
+        assert!((confidence(&choices) - 0.75).abs() < 1e-12);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Evaluates many members at once.
 
+mod adaptive;
 mod answer;
 mod choice;
 mod cuts;
@@ -16,9 +17,10 @@ mod walk;
 
 use std::collections::BTreeMap;
 
-use choice::Verdict;
+use choice::{Verdict, confidence};
 use serde::{Deserialize, Serialize};
 
+pub use adaptive::{Adaptive, Outcome, Rule, adaptive};
 pub use answer::{Answers, answer, answers};
 pub use choice::{Accuracy, ChoiceDoc, ChoiceError};
 pub use cuts::Cuts;
@@ -135,6 +137,22 @@ impl Examination {
             answers(models, tree, &self.requests, Batching::of(tokens_per_batch), progress);
         let answers = answers.await?;
         Ok(answers.likelihoods.iter().map(|likelihoods| self.judge(likelihoods)).collect())
+    }
+
+    /// How a member answers each question, from its answers to [`Examination::requests`].
+    pub fn outcomes(&self, likelihoods: &[Likelihood]) -> Vec<Outcome> {
+        let n_of_texts: usize = self.texts.iter().map(|&(n_requests, _)| n_requests).sum();
+        let mut rest = &likelihoods[n_of_texts..];
+        let outcome = |question: &ChoiceDoc| {
+            let (of_choices, left) = rest.split_at(question.choices.len());
+            rest = left;
+            Outcome {
+                task: question.task.clone(),
+                is_right: question.judge(of_choices).0,
+                confidence: confidence(of_choices),
+            }
+        };
+        self.questions.iter().map(outcome).collect()
     }
 
     /// The score of a member, from its answers to [`Examination::requests`].

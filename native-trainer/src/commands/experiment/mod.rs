@@ -1,6 +1,7 @@
 //! `boomerang experiment`: the paper's figures and ablations on the embedded family, with the
 //! paper's claims next to the results.
 
+mod adaptive;
 mod bench;
 mod catalogue;
 mod design;
@@ -56,6 +57,7 @@ pub struct ExperimentArgs {
 pub enum Choice {
     List,
     One(Name),
+    AdaptiveSize,
 }
 
 impl clap::ValueEnum for Choice {
@@ -74,6 +76,7 @@ impl clap::ValueEnum for Choice {
             Self::One(WrongOrder),
             Self::One(Orders),
             Self::One(Objectives),
+            Self::AdaptiveSize,
         ]
     }
 
@@ -83,6 +86,11 @@ impl clap::ValueEnum for Choice {
                 Some(clap::builder::PossibleValue::new("list").help("List the experiments"))
             }
             Self::One(name) => name.to_possible_value(),
+            Self::AdaptiveSize => {
+                Some(clap::builder::PossibleValue::new("adaptive-size").help(
+                    "Another size for every question, by confidence, next to every fixed size",
+                ))
+            }
         }
     }
 }
@@ -90,10 +98,10 @@ impl clap::ValueEnum for Choice {
 /// # Errors
 /// When an argument is out of range, training diverges, or an output cannot be written.
 pub fn run(args: &ExperimentArgs) -> anyhow::Result<()> {
-    let Choice::One(name) = args.name else {
+    if args.name == Choice::List {
         list();
         return Ok(());
-    };
+    }
     if !(10..=100).contains(&args.questions) {
         return Err(Exit::Usage.error(format!(
             "--questions must be at least 10, for standard errors, and at most 100; found {}",
@@ -103,19 +111,39 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<()> {
     let started = Instant::now();
     let device = device::choose(args.device.device)?;
     note(&format!("device: {} ({})", device.description, device.reason));
-    let word = word(name);
+    let word = word(args.name);
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs/experiments").join(&word));
     let folder = OutputFolder::create(&out, args.overwrite.force)?;
     let embedded = EmbeddedFamily::open(&device.device)?;
-    let design = name.design(&embedded, args.steps)?;
-    let results = Bench::new(&embedded, args.seeds, args.questions)?.run(&design)?;
+    match args.name {
+        Choice::List => {}
+        Choice::AdaptiveSize => {
+            adaptive::run(&embedded, (args.seeds, args.steps, args.questions), &folder)?;
+        }
+        Choice::One(name) => compare(args, name, &word, &embedded, &folder)?,
+    }
+    folder.commit()?;
+    print(&format!("written to {} in {:.0} s", out.display(), started.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// Lines of models, and claims about them.
+fn compare(
+    args: &ExperimentArgs,
+    name: Name,
+    word: &str,
+    embedded: &EmbeddedFamily,
+    folder: &OutputFolder,
+) -> anyhow::Result<()> {
+    let design = name.design(embedded, args.steps)?;
+    let results = Bench::new(embedded, args.seeds, args.questions)?.run(&design)?;
     let findings = judge::judge(&design, &results.sample);
     let command = format!(
         "boomerang experiment {word} --seeds {} --steps {} --questions {}",
         args.seeds, args.steps, args.questions
     );
     let done = Done {
-        name: &word,
+        name: word,
         command: &command,
         design: &design,
         results: &results,
@@ -128,22 +156,20 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<()> {
     folder.write("chart.svg", done.to_svg(Measure::Accuracy).as_bytes())?;
     folder.write("loss.svg", done.to_svg(Measure::Nats).as_bytes())?;
     folder.write("summary.md", summary.as_bytes())?;
-    folder.commit()?;
     print(&summary);
-    print(&format!("written to {} in {:.0} s", out.display(), started.elapsed().as_secs_f64()));
     Ok(())
 }
 
 /// One line for each experiment.
 fn list() {
-    for name in Name::value_variants() {
-        let value = name.to_possible_value();
+    for choice in Choice::value_variants().iter().filter(|choice| **choice != Choice::List) {
+        let value = choice.to_possible_value();
         let help = value.and_then(|value| value.get_help().map(ToString::to_string));
-        print(&format!("{:<12}  {}", word(*name), help.unwrap_or_default()));
+        print(&format!("{:<13}  {}", word(*choice), help.unwrap_or_default()));
     }
 }
 
 /// As it is typed.
-fn word(name: Name) -> String {
-    name.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+fn word(choice: Choice) -> String {
+    choice.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
