@@ -15,8 +15,7 @@ use crate::backend::{Backend, build_release};
 use crate::run::{Workspace, run};
 
 /// English that the teacher did not write, for perplexity.
-const ENGLISH: [&str; 4] =
-    ["docs/method.md", "docs/evaluation.md", "docs/explorer.md", "docs/formats.md"];
+const ENGLISH: [&str; 1] = ["docs/evaluation.md"];
 /// What the page offers, in and outside of the model's chat form.
 const PROMPTS: &[&str] =
     &["There are many things to know about the wind. First,", "When I think about foxes, I"];
@@ -134,7 +133,7 @@ impl Family<'_> {
                 ("--calibration", &calibration),
                 ("--out", &out),
             ];
-            self.boomerang("search", "--calibration-tokens 2048", &flags)?;
+            self.boomerang("search", "--calibration-tokens 1024", &flags)?;
         }
         Ok(out)
     }
