@@ -108,6 +108,35 @@ impl<'bytes> Scales<'bytes> {
         self.data
     }
 
+    /// Writes a row as blocks, each a scale and its codes, which are `codes`.
+    ///
+    /// # Errors
+    /// As [`Scales::decode`].
+    pub(super) fn interleave(
+        &self,
+        name: &str,
+        row: usize,
+        codes: &[u8],
+        blocks: &mut [u8],
+    ) -> Result<(), CheckpointError> {
+        let first = row * self.n_columns.div_ceil(GROUP);
+        let blocks = blocks.chunks_exact_mut(2 + GROUP);
+        for (number, (group, block)) in codes.chunks(GROUP).zip(blocks).enumerate() {
+            let scale = self.scale(name, first + number)?;
+            block[..2].copy_from_slice(&scale.to_le_bytes());
+            block[2..2 + group.len()].copy_from_slice(group);
+        }
+        Ok(())
+    }
+
+    fn scale(&self, name: &str, number: usize) -> Result<f16, CheckpointError> {
+        let scale = f16::from_le_bytes(self.data.as_chunks().0[number]);
+        if scale.is_finite() && scale >= f16::ZERO {
+            return Ok(scale);
+        }
+        Err(CheckpointError::Scale { name: scales_name(name), number, found: scale.to_f32() })
+    }
+
     /// Decodes the values with the row-major indices `range`, whose codes are `codes`.
     ///
     /// # Errors
@@ -118,7 +147,6 @@ impl<'bytes> Scales<'bytes> {
         range: Range<usize>,
         codes: &[u8],
     ) -> Result<Vec<f32>, CheckpointError> {
-        let scales = self.data.as_chunks().0;
         let groups_per_row = self.n_columns.div_ceil(GROUP);
         let mut values = Vec::with_capacity(codes.len());
         let (mut index, mut rest) = (range.start, codes);
@@ -127,11 +155,7 @@ impl<'bytes> Scales<'bytes> {
             let end = (column / GROUP * GROUP + GROUP).min(self.n_columns);
             let (group, after) = rest.split_at(rest.len().min(end - column));
             let number = row * groups_per_row + column / GROUP;
-            let scale = f16::from_le_bytes(scales[number]).to_f32();
-            if !(scale >= 0.0 && scale.is_finite()) {
-                let name = scales_name(name);
-                return Err(CheckpointError::Scale { name, number, found: scale });
-            }
+            let scale = self.scale(name, number)?.to_f32();
             values.extend(group.iter().map(|code| scale * f32::from(code.cast_signed())));
             index += group.len();
             rest = after;

@@ -15,6 +15,9 @@ mod identity;
 mod member;
 mod names;
 mod output;
+mod packed;
+#[cfg(all(feature = "flex", feature = "distill"))]
+mod packed_tests;
 mod precision;
 mod read;
 mod stored;
@@ -44,6 +47,7 @@ pub use identity::{
 pub use member::{MemberError, Parent};
 pub use names::{Names, Share, Storage, TensorLocation};
 pub(crate) use output::{OutputTensor, write_tensors};
+pub(crate) use packed::{copy, pack};
 pub use precision::{Precision, StoredAs};
 pub(crate) use read::transpose;
 pub use write::{layer_to_bytes, model_to_bytes, tensors_to_bytes, write_model};

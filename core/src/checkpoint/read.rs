@@ -1,5 +1,8 @@
 //! Reads the tensors of a checkpoint as parameters of a model.
 
+use std::ops::Range;
+
+use boomerang_kernels::{PackedFormat, PackedMatrix};
 use burn::tensor::{Device, TensorData};
 use safetensors::tensor::TensorView;
 
@@ -8,10 +11,10 @@ use super::foreign::refuse_dtype;
 use super::names::TensorLocation;
 use super::stored::RawTensor;
 use super::used::{Described, Used};
-use super::{Checkpoint, CheckpointError, Names, Share};
+use super::{Checkpoint, CheckpointError, Names, Share, pack};
 use crate::config::{LayerKind, ModelConfig};
 use crate::model::parameters::Parameter;
-use crate::model::{DecoderLayer, LanguageModel};
+use crate::model::{DecoderLayer, LanguageModel, Packable, Values, WeightFormat};
 
 impl<'bytes> Checkpoint<'bytes> {
     /// The model that `config` describes, in f32 on `device`.
@@ -38,12 +41,29 @@ impl<'bytes> Checkpoint<'bytes> {
         device: &Device,
         release: impl FnMut(&[u8]),
     ) -> Result<LanguageModel, CheckpointError> {
+        self.read_model_as(WeightFormat::F32, config, device, release)
+    }
+
+    /// As [`Checkpoint::read_model_releasing`], with its matrices in memory in this format where the
+    /// device is the CPU. They are packed one after another: all in f32 never exist.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read_model`], and [`CheckpointError::TooLarge`] for a value that the format does
+    /// not hold.
+    pub fn read_model_as(
+        &self,
+        format: WeightFormat,
+        config: &ModelConfig,
+        device: &Device,
+        release: impl FnMut(&[u8]),
+    ) -> Result<LanguageModel, CheckpointError> {
         Used::by(config).refuse_others(self.described())?;
-        self.read_parameters(config, device, release)
+        self.read_parameters(format, config, device, release)
     }
 
     fn read_parameters(
         &self,
+        format: WeightFormat,
         config: &ModelConfig,
         device: &Device,
         mut release: impl FnMut(&[u8]),
@@ -51,7 +71,11 @@ impl<'bytes> Checkpoint<'bytes> {
         let names = Names::of(config);
         self.refuse_broken_tie(config, &names)?;
         LanguageModel::build(config, device, |parameter| {
-            self.parameter(&names, parameter, &mut release)
+            let packed = self.packed_parameter(format, &names, parameter, &mut release)?;
+            match packed {
+                Some(matrix) => Ok(Values::Packed(matrix)),
+                None => self.parameter(&names, parameter, &mut release).map(Values::Wide),
+            }
         })
     }
 
@@ -88,7 +112,7 @@ impl<'bytes> Checkpoint<'bytes> {
     ) -> Result<LanguageModel, CheckpointError> {
         Used::by(config).refuse_others(self.described())?;
         let without_layers = config.with_layers(Vec::new(), config.tied);
-        self.read_parameters(&without_layers, device, release)
+        self.read_parameters(WeightFormat::F32, &without_layers, device, release)
     }
 
     /// Reads a single layer from a file that holds nothing else, with tensor names relative to the
@@ -146,6 +170,45 @@ impl<'bytes> Checkpoint<'bytes> {
             data: view.data(),
             scales,
         })
+    }
+
+    /// The parameter in this format; `None` for what is in f32: a vector, or values that are stored in
+    /// another format.
+    fn packed_parameter(
+        &self,
+        format: WeightFormat,
+        names: &Names<'_>,
+        parameter: &Parameter,
+        release: &mut dyn FnMut(&[u8]),
+    ) -> Result<Option<PackedMatrix>, CheckpointError> {
+        let Some(packable) = Packable::find(parameter) else { return Ok(None) };
+        let location = location_of(names, parameter)?;
+        let stored = self.fitting(&location, parameter)?;
+        let is_by_rows = packable == Packable::Table || location.storage.transposed;
+        // Blocks of 8 bits lie along the rows of the file.
+        let stored_format =
+            stored.packed_format().filter(|it| is_by_rows || *it != PackedFormat::Q8_0);
+        let Some(format) = format.of(stored_format) else { return Ok(None) };
+        let [n_rows, n_columns] = packable.shape(parameter);
+        if !is_by_rows {
+            // A column for each output, which is rare: the matrix is turned in f32.
+            let values = self.parameter(names, parameter, release)?;
+            let values = values.iter::<f32>().collect::<Vec<f32>>();
+            let values = transpose(&values, n_columns, n_rows);
+            let of_rows = |rows: Range<usize>| {
+                Ok::<_, CheckpointError>(
+                    values[rows.start * n_columns..rows.end * n_columns].to_vec(),
+                )
+            };
+            return pack(stored.name, format, [n_rows, n_columns], of_rows).map(Some);
+        }
+        let n_stored = stored.n_values() / n_columns.max(1);
+        let rows: Vec<usize> = location.storage.share.ranges(n_stored).flatten().collect();
+        let matrix = stored.packed(format, &rows, n_columns, release)?;
+        if let Some(scales) = stored.scales {
+            release(scales.data());
+        }
+        Ok(Some(matrix))
     }
 
     fn parameter(

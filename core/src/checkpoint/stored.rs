@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use boomerang_kernels::{PackedFormat, PackedMatrix};
 use safetensors::Dtype;
 
 use super::dtype::to_f32;
 use super::eight_bits::Scales;
-use super::{CheckpointError, Share, ensure_finite};
+use super::{CheckpointError, Share, copy, ensure_finite, pack};
 
 /// A tensor as stored in its file.
 pub(super) struct RawTensor<'name, 'bytes> {
@@ -22,17 +23,17 @@ pub(super) struct RawTensor<'name, 'bytes> {
 const PIECE: usize = 1 << 18;
 
 impl<'bytes> RawTensor<'_, 'bytes> {
-    fn n_values(&self) -> usize {
+    pub(super) fn n_values(&self) -> usize {
         self.shape.iter().product()
     }
 
-    fn bytes(&self, range: Range<usize>) -> &'bytes [u8] {
+    pub(super) fn bytes(&self, range: Range<usize>) -> &'bytes [u8] {
         let width = self.data.len() / self.n_values().max(1);
         &self.data[range.start * width..range.end * width]
     }
 
     /// The values with these row-major indices; all of them finite.
-    fn values(&self, range: Range<usize>) -> Result<Vec<f32>, CheckpointError> {
+    pub(super) fn values(&self, range: Range<usize>) -> Result<Vec<f32>, CheckpointError> {
         let bytes = self.bytes(range.clone());
         match &self.scales {
             Some(scales) => scales.decode(self.name, range, bytes),
@@ -41,6 +42,55 @@ impl<'bytes> RawTensor<'_, 'bytes> {
                 to_f32(self.name, self.dtype, bytes)
             }
         }
+    }
+
+    /// The format of a matrix that is stored as packed matrices are.
+    pub(super) fn packed_format(&self) -> Option<PackedFormat> {
+        match self.dtype {
+            Dtype::F16 => Some(PackedFormat::F16),
+            Dtype::BF16 => Some(PackedFormat::Bf16),
+            Dtype::I8 => Some(PackedFormat::Q8_0),
+            _ => None,
+        }
+    }
+
+    /// A matrix of some of its rows, packed; `release` is given the stored bytes that were read.
+    pub(super) fn packed(
+        &self,
+        format: PackedFormat,
+        rows: &[usize],
+        n_columns: usize,
+        release: &mut dyn FnMut(&[u8]),
+    ) -> Result<PackedMatrix, CheckpointError> {
+        let shape = [rows.len(), n_columns];
+        let values_of = |row: usize| row * n_columns..(row + 1) * n_columns;
+        let mut release = |piece: Range<usize>| {
+            // From the start: the system reads pages around the one that is asked for again.
+            if let (Some(first), Some(last)) = (rows.first(), rows[piece].last()) {
+                release(self.bytes(first * n_columns..(last + 1) * n_columns));
+            }
+        };
+        if self.packed_format() != Some(format) {
+            return pack(self.name, format, shape, |piece| {
+                let mut values = Vec::with_capacity(piece.len() * n_columns);
+                for &row in &rows[piece.clone()] {
+                    values.append(&mut self.values(values_of(row))?);
+                }
+                release(piece);
+                Ok(values)
+            });
+        }
+        let copy_row = |index: usize, stored: &mut [u8]| {
+            let bytes = self.bytes(values_of(rows[index]));
+            match &self.scales {
+                Some(scales) => scales.interleave(self.name, rows[index], bytes, stored),
+                None => {
+                    stored[..bytes.len()].copy_from_slice(bytes);
+                    ensure_finite(self.name, self.dtype, bytes, self.data)
+                }
+            }
+        };
+        copy(format, shape, copy_row, release)
     }
 
     pub(super) fn whole(

@@ -3,27 +3,61 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
+use boomerang_kernels::{PackedFormat, PackedMatrix};
 use burn::tensor::{Device, TensorData};
 
 use super::rows::{ENDS, Form, Row, Traits};
-use super::{Gguf, GgufError, GgufTensor, dequantize};
+use super::{Gguf, GgufError, GgufTensor, GgufType, dequantize};
 use crate::architecture::NormKind;
+use crate::checkpoint::{copy, pack};
 use crate::config::ModelConfig;
-use crate::model::LanguageModel;
 use crate::model::parameters::Parameter;
+use crate::model::{LanguageModel, Packable, Values, WeightFormat};
 
 /// The model in a file, its weights in f32 to the bit as they are stored.
 ///
 /// # Errors
 /// [`GgufError`] names what of the metadata or of the tensors is missing or not understood.
 pub fn import(file: &Gguf<'_>, device: &Device) -> Result<LanguageModel, GgufError> {
+    import_as(WeightFormat::F32, file, device, |_| {})
+}
+
+/// As [`import`], with its matrices in memory in this format where the device is the CPU, packed one
+/// after another. `release` is given stored bytes that have been read.
+///
+/// # Errors
+/// As [`import`], and for a value that the format does not hold.
+pub fn import_as(
+    format: WeightFormat,
+    file: &Gguf<'_>,
+    device: &Device,
+    mut release: impl FnMut(&[u8]),
+) -> Result<LanguageModel, GgufError> {
     let traits = super::metadata::traits_of(file)?;
     let config = super::settings::config_of(file, traits)?;
     let import = Import { file, traits, config: &config, used: RefCell::default() };
-    let model = LanguageModel::build(&config, device, |parameter| import.parameter(parameter))?;
+    let model = LanguageModel::build(&config, device, |parameter| {
+        match import.packed(format, parameter, &mut release)? {
+            Some(matrix) => Ok::<_, GgufError>(Values::Packed(matrix)),
+            None => {
+                let values = import.parameter(parameter)?;
+                release(import.place(parameter)?.tensor.data);
+                Ok(Values::Wide(values))
+            }
+        }
+    })?;
     import.refuse_others()?;
     Ok(model)
+}
+
+/// The config of the model in a file.
+///
+/// # Errors
+/// As [`import`], for what the metadata say.
+pub fn config_of(file: &Gguf<'_>) -> Result<ModelConfig, GgufError> {
+    super::settings::config_of(file, super::metadata::traits_of(file)?)
 }
 
 struct Import<'a> {
@@ -82,6 +116,58 @@ impl Import<'_> {
             values = transposed(&values, n_inputs);
         }
         Ok(TensorData::new(values, parameter.shape.clone()))
+    }
+
+    /// The parameter in this format; `None` for what is in f32.
+    fn packed(
+        &self,
+        format: WeightFormat,
+        parameter: &Parameter,
+        release: &mut dyn FnMut(&[u8]),
+    ) -> Result<Option<PackedMatrix>, GgufError> {
+        let Some(packable) = Packable::find(parameter) else { return Ok(None) };
+        let Place { tensor, first, len, .. } = self.place(parameter)?;
+        let stored = match tensor.kind {
+            GgufType::F16 => Some(PackedFormat::F16),
+            GgufType::BF16 => Some(PackedFormat::Bf16),
+            GgufType::Q8_0 => Some(PackedFormat::Q8_0),
+            _ => None,
+        };
+        let Some(format) = format.of(stored) else { return Ok(None) };
+        let [n_rows, n_columns] = packable.shape(parameter);
+        let part = without_layer(&parameter.path);
+        let n_heads = super::convert::n_paired_heads(self.traits, self.config, part);
+        let row_bytes = tensor.data.len() / (tensor.n_values() / n_columns.max(1)).max(1);
+        let row_of = |index: usize| {
+            first + n_heads.map_or(index, |n_heads| paired_row(index, len / n_heads.max(1)))
+        };
+        let bytes_of = |row: usize| {
+            tensor.data.get(row * row_bytes..(row + 1) * row_bytes).unwrap_or_default()
+        };
+        let mut release = |rows: Range<usize>| {
+            // From the start: the system reads pages around the one that is asked for again.
+            let read = rows.map(row_of).max().map_or(0, |last| (last + 1) * row_bytes);
+            release(&tensor.data[first * row_bytes..read.max(first * row_bytes)]);
+        };
+        let shape = [n_rows, n_columns];
+        let matrix = if stored == Some(format) {
+            let copy_row = |index: usize, out: &mut [u8]| {
+                let bytes = bytes_of(row_of(index));
+                out[..bytes.len()].copy_from_slice(bytes);
+                tensor.ensure_finite(bytes)
+            };
+            copy(format, shape, copy_row, release)
+        } else {
+            pack(&tensor.name, format, shape, |rows| {
+                let mut values = Vec::with_capacity(rows.len() * n_columns);
+                for row in rows.clone() {
+                    values.append(&mut dequantize(tensor, bytes_of(row_of(row)))?);
+                }
+                release(rows);
+                Ok::<_, GgufError>(values)
+            })
+        };
+        matrix.map(Some)
     }
 
     fn place(&self, parameter: &Parameter) -> Result<Place<'_>, GgufError> {
@@ -155,6 +241,12 @@ fn without_layer(path: &str) -> &str {
     layer_of(path).map_or(path, |(_, part)| part)
 }
 
+/// Where the row of an output is whose head has pairs, as [`split_pairs`] has it.
+fn paired_row(index: usize, per_head: usize) -> usize {
+    let (head, within, half) = (index / per_head, index % per_head, per_head / 2);
+    head * per_head + 2 * (within % half) + within / half
+}
+
 /// The outputs of each head in two halves, from pairs: the reverse of what the writer does.
 fn split_pairs(values: &[f32], n_heads: usize, n_inputs: usize) -> Vec<f32> {
     let per_head = values.len() / n_heads.max(1);
@@ -194,6 +286,9 @@ mod tests {
         // Two heads of four outputs of two inputs.
         let found = split_pairs(&values, 2, 2);
         assert_eq!(found[..8], [0.0, 1.0, 4.0, 5.0, 2.0, 3.0, 6.0, 7.0]);
+        for (row, found) in found.chunks(2).enumerate() {
+            assert_eq!(found[0], values[2 * paired_row(row, 4)]);
+        }
         assert_eq!(found[8..10], [8.0, 9.0]);
     }
 

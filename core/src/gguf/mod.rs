@@ -28,7 +28,7 @@ use crate::plan::Owner;
 pub use convert::Conversion;
 pub use dequantize::dequantize;
 pub use encode::Encoding;
-pub use import::import;
+pub use import::{config_of, import, import_as};
 pub use member::{GgufFamily, GgufMember};
 pub use metadata::{plan_of_metadata, plan_to_metadata};
 pub use read::{Gguf, GgufTensor};

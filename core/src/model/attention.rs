@@ -2,13 +2,12 @@
 
 use boomerang_kernels as kernels;
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::cache::LayerCache;
 use super::decode::softcap_of_one;
-use super::linear::{linear, linear_of_one};
+use super::linear::{Linear, linear, linear_of_one};
 use super::mask::AttentionMask;
 use super::norm::{Norm, normalize, normalize_rows};
 use super::numbers::stored;
@@ -37,9 +36,7 @@ pub(crate) struct Attention {
 impl Attention {
     /// Lazy: no weight exists before it is read or filled.
     pub(super) fn lazy(config: &ModelConfig, device: &Device) -> Self {
-        let linear = |d_input, d_output, bias| {
-            LinearConfig::new(d_input, d_output).with_bias(bias).init(device)
-        };
+        let linear = |d_input, d_output, bias| Linear::lazy(d_input, d_output, bias, device);
         let d_query = config.n_heads * config.d_head;
         let d_key = config.n_kv_heads * config.d_head;
         let bias = config.query_key_value_bias;
@@ -149,22 +146,24 @@ impl Attention {
         let first_seen = window.map_or(0, |window| len.saturating_sub(window)) * d_head;
         let n_groups = self.n_heads / self.n_kv_heads;
         let (keys, values) = (stored(key).expect(IN_MEMORY), stored(value).expect(IN_MEMORY));
+        let n_seen = len - first_seen / d_head;
         let mut mixed = vec![0.0; query.len()];
-        let mut weights = vec![0.0; len - first_seen / d_head];
-        let heads = query.chunks_exact(d_head).zip(mixed.chunks_exact_mut(d_head));
-        for (head, (query, mixed)) in heads.enumerate() {
-            let block = head / n_groups;
-            let key = &keys.block(block).expect(IN_MEMORY)[first_seen..];
-            let value = &values.block(block).expect(IN_MEMORY)[first_seen..];
-            for (weight, key) in weights.iter_mut().zip(key.chunks_exact(d_head)) {
-                *weight = self.scale as f32 * kernels::dot(query, key);
+        kernels::share_rows(&mut mixed, d_head, 2 * n_seen * d_head, |first, mixed| {
+            let mut weights = vec![0.0; n_seen];
+            for (index, mixed) in mixed.chunks_exact_mut(d_head).enumerate() {
+                let head = first + index;
+                let query = &query[head * d_head..(head + 1) * d_head];
+                let key = &keys.block(head / n_groups).expect(IN_MEMORY)[first_seen..];
+                let value = &values.block(head / n_groups).expect(IN_MEMORY)[first_seen..];
+                kernels::times_columns(query, key, &mut weights);
+                weights.iter_mut().for_each(|weight| *weight *= self.scale as f32);
+                if let Some(cap) = self.softcap {
+                    softcap_of_one(cap, &mut weights);
+                }
+                kernels::softmax(&mut weights);
+                kernels::times_rows(&weights, value, mixed);
             }
-            if let Some(cap) = self.softcap {
-                softcap_of_one(cap, &mut weights);
-            }
-            kernels::softmax(&mut weights);
-            kernels::times_rows(&weights, value, mixed);
-        }
+        });
         mixed
     }
 

@@ -17,6 +17,11 @@ use super::numbers::numbers;
 impl LanguageModel {
     /// Logits after one more token, `[1, vocab]`.
     pub(super) fn decode(&self, token: u32, cache: &mut KvCache) -> Tensor<2> {
+        let logits = kernels::together(|| self.decoded(token, cache));
+        Tensor::from_data(TensorData::new(logits, [1, self.config.vocab]), &self.device())
+    }
+
+    fn decoded(&self, token: u32, cache: &mut KvCache) -> Vec<f32> {
         let position = cache.len;
         let mut x = self.embedding.of_one(token as usize, position);
         for (layer, layer_cache) in self.layers.iter().zip(&mut cache.layers) {
@@ -25,12 +30,11 @@ impl LanguageModel {
         }
         cache.len += 1;
         normalize_rows(self.norm.as_ref(), &mut x);
-        let mut logits = vec![0.0; self.config.vocab];
-        read(&self.head_weight(), |weight| kernels::times_columns(&x, weight, &mut logits));
+        let mut logits = self.head().products_of_one(&x);
         if let Some(cap) = self.config.logit_softcap {
             softcap_of_one(cap, &mut logits);
         }
-        Tensor::from_data(TensorData::new(logits, [1, self.config.vocab]), &self.device())
+        logits
     }
 }
 

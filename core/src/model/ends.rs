@@ -1,11 +1,11 @@
 //! What stands before the first layer and after the last one.
 
 use burn::module::{Initializer, Module, Param};
-use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
+use burn::nn::{Embedding, EmbeddingConfig};
 use burn::tensor::{Device, Int, Tensor};
 
 use super::decode::read;
-use super::linear::add;
+use super::linear::{Linear, Table, add, linear};
 use super::norm::{Norm, normalize, normalize_rows};
 use crate::architecture::PositionRule;
 use crate::config::{Activation, ModelConfig};
@@ -13,7 +13,7 @@ use crate::config::{Activation, ModelConfig};
 /// Tokens as vectors, with what an architecture adds to them.
 #[derive(Module, Debug)]
 pub(super) struct InputEmbedding {
-    pub(super) tokens: Embedding,
+    pub(super) tokens: Table,
     pub(super) positions: Option<Embedding>,
     /// One vector for each kind of text; a text here is of kind 0.
     pub(super) token_types: Option<Embedding>,
@@ -37,7 +37,7 @@ impl InputEmbedding {
         let matrix = |rows| EmbeddingConfig::new(rows, config.d_model).init(device);
         let learns_positions = traits.positions == PositionRule::Learned;
         Self {
-            tokens: matrix(config.vocab),
+            tokens: Table::lazy(config.vocab, config.d_model, device),
             positions: learns_positions.then(|| matrix(config.max_seq)),
             token_types: (config.n_token_types > 0).then(|| matrix(config.n_token_types)),
             norm: traits.normalizes_embedding.then(|| Norm::lazy(config.d_model, config, device)),
@@ -58,7 +58,7 @@ impl InputEmbedding {
 
     fn summed(&self, tokens: Tensor<2, Int>, at: &Positions<'_>) -> Tensor<3> {
         let [_, seq] = tokens.dims();
-        let mut x = self.tokens.forward(tokens);
+        let mut x = self.tokens.rows(tokens);
         if let Some(scale) = self.scale {
             x = x * scale;
         }
@@ -81,8 +81,7 @@ impl InputEmbedding {
             let width = weight.dims()[1];
             read(&weight, |weight| act(&weight[index * width..(index + 1) * width]));
         };
-        let mut x = Vec::new();
-        row(&self.tokens, token, &mut |row| x = row.to_vec());
+        let mut x = self.tokens.row(token);
         if let Some(scale) = self.scale {
             x.iter_mut().for_each(|x| *x *= scale as f32);
         }
@@ -94,19 +93,6 @@ impl InputEmbedding {
         }
         normalize_rows(self.norm.as_ref(), &mut x);
         x
-    }
-}
-
-/// The language-model head. Its matrix is `[vocab, d_model]`, the embedding's shape, so that a tied
-/// teacher's embedding can be a member's head.
-#[derive(Module, Debug)]
-pub(super) struct Head {
-    pub(super) weight: Param<Tensor<2>>,
-}
-
-impl Head {
-    pub(super) fn lazy(config: &ModelConfig, device: &Device) -> Self {
-        Self { weight: EmbeddingConfig::new(config.vocab, config.d_model).init(device).weight }
     }
 }
 
@@ -126,7 +112,7 @@ impl HeadTransform {
     /// Lazy: no weight exists before it is read or filled.
     pub(super) fn lazy(config: &ModelConfig, device: &Device) -> Self {
         Self {
-            dense: LinearConfig::new(config.d_model, config.d_model).init(device),
+            dense: Linear::lazy(config.d_model, config.d_model, true, device),
             norm: Norm::lazy(config.d_model, config, device),
             logit_bias: Initializer::Zeros.init([config.vocab], device),
             activation: config.activation,
@@ -135,7 +121,7 @@ impl HeadTransform {
 
     /// What the head's matrix reads. Shapes: `[rows, d_model]` in and out.
     pub(super) fn forward(&self, states: Tensor<2>) -> Tensor<2> {
-        self.norm.forward(self.activation.apply(self.dense.forward(states)))
+        self.norm.forward(self.activation.apply(linear(&self.dense, states)))
     }
 
     /// Shapes: `logits` and the result are `[rows, vocab]`.

@@ -1,7 +1,7 @@
 //! One transformer layer.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use super::attention::Attention;
 use super::cache::LayerCache;
@@ -9,6 +9,7 @@ use super::context::Context;
 use super::decode::sum;
 use super::mlp::Mlp;
 use super::norm::{Norm, normalize, normalize_rows};
+use super::packed::Values;
 use super::parameters::{self, Parameter};
 use super::rope::RotaryTable;
 use crate::config::{LayerKind, ModelConfig};
@@ -55,12 +56,12 @@ impl DecoderLayer {
     ///
     /// # Errors
     /// The first error of `source`.
-    pub fn build<E>(
+    pub fn build<V: Into<Values>, E>(
         config: &ModelConfig,
         kind: LayerKind,
         prefix: &str,
         device: &Device,
-        source: impl FnMut(&Parameter) -> Result<TensorData, E>,
+        source: impl FnMut(&Parameter) -> Result<V, E>,
     ) -> Result<Self, E> {
         parameters::fill(Self::lazy(config, kind, device), prefix, device, source)
     }

@@ -1,26 +1,149 @@
-//! Linear maps, the same for tensors of any shape and for the numbers of one position.
+//! Matrices of weights and their products, the same for tensors of any shape and for the numbers of one
+//! position.
 
 use boomerang_kernels as kernels;
-use burn::nn::Linear;
-use burn::tensor::Tensor;
+use boomerang_kernels::PackedMatrix;
+use burn::module::{Module, Param};
+use burn::nn::{EmbeddingConfig, LinearConfig};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::decode::read;
+use super::numbers::numbers;
+use super::packed::Packed;
+
+/// A linear map.
+#[derive(Module, Debug)]
+pub(super) struct Linear {
+    /// `[d_input, d_output]`
+    pub(super) weight: Param<Tensor<2>>,
+    pub(super) bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    pub(super) packed: Packed,
+}
+
+impl Linear {
+    /// Lazy: no weight exists before it is read or filled.
+    pub(super) fn lazy(d_input: usize, d_output: usize, bias: bool, device: &Device) -> Self {
+        let linear = LinearConfig::new(d_input, d_output).with_bias(bias).init(device);
+        Self { weight: linear.weight, bias: linear.bias, packed: Packed::default() }
+    }
+}
 
 /// Shapes: `[.., d_input]` -> `[.., d_output]`
 pub(super) fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    layer.forward(x)
+    let bias = layer.bias.as_ref().map(Param::val);
+    let packed = layer.packed.of(&layer.weight);
+    match packed.and_then(|matrix| product(matrix, &x)) {
+        Some(y) => match bias {
+            Some(bias) => y + bias.unsqueeze(),
+            None => y,
+        },
+        None => burn::tensor::module::linear(x, layer.weight.val(), bias),
+    }
 }
 
 /// As [`linear`], for one position. Lengths: `d_input` -> `d_output`
 pub(super) fn linear_of_one(layer: &Linear, x: &[f32]) -> Vec<f32> {
-    let weight = layer.weight.val();
-    let [_, d_output] = weight.dims();
-    let mut y = vec![0.0; d_output];
-    read(&weight, |weight| kernels::times_rows(x, weight, &mut y));
+    let mut y;
+    match layer.packed.of(&layer.weight) {
+        Some(matrix) => {
+            y = vec![0.0; matrix.n_rows()];
+            matrix.times(x, &mut y);
+        }
+        None => {
+            let weight = layer.weight.val();
+            y = vec![0.0; weight.dims()[1]];
+            read(&weight, |weight| kernels::times_rows(x, weight, &mut y));
+        }
+    }
     if let Some(bias) = &layer.bias {
         read(&bias.val(), |bias| add(&mut y, bias));
     }
     y
+}
+
+/// A row for each token: the embedding, and the head of the same shape.
+#[derive(Module, Debug)]
+pub(super) struct Table {
+    /// `[vocab, d_model]`
+    pub(super) weight: Param<Tensor<2>>,
+    #[module(skip)]
+    pub(super) packed: Packed,
+}
+
+impl Table {
+    /// Lazy: no weight exists before it is read or filled.
+    pub(super) fn lazy(vocab: usize, d_model: usize, device: &Device) -> Self {
+        let weight = EmbeddingConfig::new(vocab, d_model).init(device).weight;
+        Self { weight, packed: Packed::default() }
+    }
+
+    /// Without asking for its values.
+    pub(super) fn device(&self) -> Device {
+        self.weight.lazy_device()
+    }
+
+    /// The rows of some tokens. Shapes: `[batch, seq]` -> `[batch, seq, d_model]`
+    #[allow(clippy::disallowed_methods, reason = "a packed table is in this program's memory")]
+    pub(super) fn rows(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        let Some(matrix) = self.packed.of(&self.weight) else {
+            return burn::tensor::module::embedding(self.weight.val(), tokens);
+        };
+        let [batch, seq] = tokens.dims();
+        let (width, device) = (matrix.n_columns(), tokens.device());
+        let mut values = vec![0.0; batch * seq * width];
+        let tokens = tokens.into_data();
+        for (token, row) in tokens.iter::<i64>().zip(values.chunks_exact_mut(width)) {
+            matrix.widen_row(token as usize, row);
+        }
+        Tensor::from_data(TensorData::new(values, [batch, seq, width]), &device)
+    }
+
+    /// The row of a token.
+    pub(super) fn row(&self, token: usize) -> Vec<f32> {
+        if let Some(matrix) = self.packed.of(&self.weight) {
+            let mut row = vec![0.0; matrix.n_columns()];
+            matrix.widen_row(token, &mut row);
+            return row;
+        }
+        let weight = self.weight.val();
+        let width = weight.dims()[1];
+        let row = token * width..(token + 1) * width;
+        read(&weight, |weight: &[f32]| -> Vec<f32> { weight[row].to_vec() })
+    }
+
+    /// The products with all rows. Shapes: `[rows, d_model]` -> `[rows, vocab]`
+    pub(super) fn products(&self, states: Tensor<2>) -> Tensor<2> {
+        let packed = self.packed.of(&self.weight);
+        let found = packed.and_then(|matrix| product(matrix, &states));
+        found.unwrap_or_else(|| states.matmul(self.weight.val().transpose()))
+    }
+
+    /// As [`Table::products`], for one position. Lengths: `d_model` -> `vocab`
+    pub(super) fn products_of_one(&self, x: &[f32]) -> Vec<f32> {
+        if let Some(matrix) = self.packed.of(&self.weight) {
+            let mut y = vec![0.0; matrix.n_rows()];
+            matrix.times(x, &mut y);
+            return y;
+        }
+        let weight = self.weight.val();
+        let mut y = vec![0.0; weight.dims()[0]];
+        read(&weight, |weight| kernels::times_columns(x, weight, &mut y));
+        y
+    }
+}
+
+/// The product with a packed matrix; `None` where the numbers of `x` are not found, such as on the
+/// training graph.
+///
+/// Shapes: `[.., d_input]` -> `[.., d_output]`
+fn product<const D: usize>(matrix: &PackedMatrix, x: &Tensor<D>) -> Option<Tensor<D>> {
+    let of_x = numbers(x)?;
+    let mut shape = x.dims();
+    shape[D - 1] = matrix.n_rows();
+    let mut y = vec![0.0; shape.iter().product()];
+    matrix.times_many(&of_x, &mut y);
+    Some(Tensor::from_data(TensorData::new(y, shape), &x.device()))
 }
 
 /// Adds to each number the one at the same index.

@@ -4,14 +4,13 @@
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
 #[cfg(feature = "distill")]
 use burn::tensor::activation::sigmoid;
 use burn::tensor::activation::{gelu, gelu_approximate, relu, silu};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::decode::read;
-use super::linear::{linear, linear_of_one};
+use super::linear::{Linear, linear, linear_of_one};
 use crate::architecture::MlpKind;
 use crate::config::{Activation, ModelConfig};
 
@@ -27,9 +26,7 @@ pub(crate) struct Mlp {
 
 impl Mlp {
     pub(super) fn lazy(config: &ModelConfig, device: &Device) -> Self {
-        let linear = |d_input, d_output| {
-            LinearConfig::new(d_input, d_output).with_bias(config.mlp_bias).init(device)
-        };
+        let linear = |d_input, d_output| Linear::lazy(d_input, d_output, config.mlp_bias, device);
         let is_gated = config.traits().mlp == MlpKind::Gated;
         Self {
             gate: is_gated.then(|| linear(config.d_model, config.d_ff)),
@@ -50,7 +47,7 @@ impl Mlp {
 
     /// As [`Mlp::forward`], for one position.
     pub(super) fn forward_of_one(&self, x: &[f32]) -> Vec<f32> {
-        let device = self.up.weight.device();
+        let device = self.up.weight.lazy_device();
         let up = linear_of_one(&self.up, x);
         let hidden = match &self.gate {
             Some(gate) => {

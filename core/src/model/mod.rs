@@ -18,6 +18,7 @@ mod mask;
 mod mlp;
 mod norm;
 pub(crate) mod numbers;
+mod packed;
 pub mod parameters;
 mod rope;
 
@@ -26,10 +27,13 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 pub use cache::KvCache;
 pub use context::Context;
-use ends::{Head, HeadTransform, InputEmbedding, Positions};
+use ends::{HeadTransform, InputEmbedding, Positions};
 pub use layer::DecoderLayer;
+use linear::Table;
 pub use mask::AttentionMask;
 use norm::{Norm, normalize};
+pub(crate) use packed::Packable;
+pub use packed::{Values, WeightFormat};
 use parameters::Parameter;
 
 use crate::config::ModelConfig;
@@ -43,8 +47,9 @@ pub struct LanguageModel {
     /// The final norm; masked language models have a transform in its place.
     norm: Option<Norm>,
     transform: Option<HeadTransform>,
-    /// `None` when the head is the embedding matrix.
-    head: Option<Head>,
+    /// Of the embedding's shape, so that a tied teacher's embedding can be a member's head; `None` when
+    /// the head is the embedding matrix.
+    head: Option<Table>,
     #[module(skip)]
     config: ModelConfig,
 }
@@ -66,10 +71,10 @@ impl LanguageModel {
     ///
     /// # Errors
     /// The first error of `source`.
-    pub fn build<E>(
+    pub fn build<V: Into<Values>, E>(
         config: &ModelConfig,
         device: &Device,
-        source: impl FnMut(&Parameter) -> Result<TensorData, E>,
+        source: impl FnMut(&Parameter) -> Result<V, E>,
     ) -> Result<Self, E> {
         parameters::fill(Self::lazy(config, device), "", device, source)
     }
@@ -88,7 +93,7 @@ impl LanguageModel {
             layers: config.layers.iter().map(layer).collect(),
             norm: (!is_masked).then(|| Norm::lazy(config.d_model, config, device)),
             transform: is_masked.then(|| HeadTransform::lazy(config, device)),
-            head: (!config.tied).then(|| Head::lazy(config, device)),
+            head: (!config.tied).then(|| Table::lazy(config.vocab, config.d_model, device)),
             config: config.clone(),
         }
     }
@@ -110,7 +115,7 @@ impl LanguageModel {
             layers,
             norm: norm.norm.clone(),
             transform: norm.transform.clone(),
-            head: head.map(Self::head),
+            head: head.map(|head| head.head().clone()),
             config: config.with_layers(kinds, head.is_none()),
         }
     }
@@ -139,18 +144,9 @@ impl LanguageModel {
         &self.layers
     }
 
-    /// The head as a part of its own, also when it is the embedding matrix.
-    fn head(&self) -> Head {
-        let tied = || Head { weight: self.embedding.tokens.weight.clone() };
-        self.head.clone().unwrap_or_else(tied)
-    }
-
-    /// `[vocab, d_model]`
-    fn head_weight(&self) -> Tensor<2> {
-        match &self.head {
-            Some(head) => head.weight.val(),
-            None => self.embedding.tokens.weight.val(),
-        }
+    /// The head, which may be the embedding matrix.
+    fn head(&self) -> &Table {
+        self.head.as_ref().unwrap_or(&self.embedding.tokens)
     }
 
     pub fn is_tied(&self) -> bool {
@@ -163,7 +159,7 @@ impl LanguageModel {
     }
 
     pub fn device(&self) -> Device {
-        self.embedding.tokens.weight.device()
+        self.embedding.tokens.device()
     }
 
     /// What layers of this model need for a text of `seq` positions, on the model's device.
@@ -192,11 +188,10 @@ impl LanguageModel {
 
     /// Logits of normalised states. Shapes: `[rows, d_model]` -> `[rows, vocab]`
     pub fn logits(&self, states: Tensor<2>) -> Tensor<2> {
-        let weight = self.head_weight();
         let Some(transform) = &self.transform else {
-            return softcap(self.config.logit_softcap, states.matmul(weight.transpose()));
+            return softcap(self.config.logit_softcap, self.head().products(states));
         };
-        transform.add_bias(transform.forward(states).matmul(weight.transpose()))
+        transform.add_bias(self.head().products(transform.forward(states)))
     }
 
     /// All hidden states, see [`ForwardTrace::hidden_states`], without computing logits.

@@ -11,13 +11,19 @@
 )]
 
 use burn::module::{ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
-/// Whether `module` holds nothing but parameters whose numbers are found, in row-major order.
+/// Whether `module` holds nothing but parameters whose numbers are found, in row-major order, or that are
+/// packed: those have no values yet.
 pub(super) fn all_in_memory(module: &impl burn::module::Module) -> bool {
     let mut search = Search { all_found: true };
     module.visit(&mut search);
     search.all_found
+}
+
+/// Whether numbers on this device are found.
+pub(super) fn is_in_memory(device: &Device) -> bool {
+    numbers(&Tensor::<1>::zeros([1], device)).is_some()
 }
 
 struct Search {
@@ -26,7 +32,7 @@ struct Search {
 
 impl ModuleVisitor for Search {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.all_found &= numbers(&param.val()).is_some();
+        self.all_found &= !param.is_initialized() || numbers(&param.val()).is_some();
     }
 }
 

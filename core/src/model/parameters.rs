@@ -3,10 +3,15 @@
 //! A path is the fields that lead to the parameter, `layers.3.attention.query.weight`. Reading a
 //! checkpoint, random initialisation, writing and counting all go through here.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use boomerang_kernels::PackedMatrix;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::numbers::numbers;
+use super::numbers::{is_in_memory, numbers};
+use super::packed::{self, Packable, Packs, Values};
 
 /// Which parameter is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,16 +27,25 @@ pub struct Parameter {
 ///
 /// # Errors
 /// The first error of `source`.
-pub fn fill<M: Module, E>(
+pub fn fill<M: Module + Packs, V: Into<Values>, E>(
     module: M,
     prefix: &str,
     device: &Device,
-    source: impl FnMut(&Parameter) -> Result<TensorData, E>,
+    source: impl FnMut(&Parameter) -> Result<V, E>,
 ) -> Result<M, E> {
     let path = prefix.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
-    let mut filler = Filler { path, device, source, error: None };
-    let module = module.map(&mut filler);
-    filler.error.map_or(Ok(module), Err)
+    let mut filler = Filler { path, device, source, packed: BTreeMap::new(), error: None };
+    let mut module = module.map(&mut filler);
+    if let Some(error) = filler.error {
+        return Err(error);
+    }
+    for (path, slot) in module.packed_mut() {
+        let path = if prefix.is_empty() { path } else { format!("{prefix}.{path}") };
+        if let Some(matrix) = filler.packed.remove(&path) {
+            slot.set(matrix);
+        }
+    }
+    Ok(module)
 }
 
 /// Calls `visit` with every parameter of `module`, in the order of its fields.
@@ -54,12 +68,13 @@ struct Filler<'a, F, E> {
     path: Vec<String>,
     device: &'a Device,
     source: F,
+    packed: BTreeMap<String, Arc<PackedMatrix>>,
     error: Option<E>,
 }
 
-impl<F, E> ModuleMapper for Filler<'_, F, E>
+impl<F, V: Into<Values>, E> ModuleMapper for Filler<'_, F, E>
 where
-    F: FnMut(&Parameter) -> Result<TensorData, E>,
+    F: FnMut(&Parameter) -> Result<V, E>,
 {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_owned());
@@ -75,10 +90,18 @@ where
         }
         let parameter =
             Parameter { path: self.path.join("."), shape: param.lazy_shape().as_slice().to_vec() };
-        match (self.source)(&parameter) {
-            Ok(data) => {
-                let tensor = Tensor::from_data(data, self.device);
-                Param::initialized(id_of(&parameter.path), tensor)
+        let id = id_of(&parameter.path);
+        match (self.source)(&parameter).map(Into::into) {
+            Ok(Values::Wide(data)) => Param::initialized(id, Tensor::from_data(data, self.device)),
+            Ok(Values::Packed(matrix)) => {
+                let packable = Packable::find(&parameter).expect("a parameter that may be packed");
+                assert_eq!([matrix.n_rows(), matrix.n_columns()], packable.shape(&parameter));
+                let matrix = Arc::new(matrix);
+                // Elsewhere the parameter is made of it, and it is not kept.
+                if is_in_memory(self.device) {
+                    self.packed.insert(parameter.path, matrix.clone());
+                }
+                packed::lazy(id, &parameter.shape, matrix, packable, self.device)
             }
             Err(error) => {
                 self.error = Some(error);

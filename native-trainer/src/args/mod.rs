@@ -10,6 +10,7 @@ pub mod numbers;
 mod output;
 mod preset;
 mod tasks;
+mod weights;
 
 use clap::Args;
 
@@ -22,6 +23,7 @@ pub use loss::LossArgs;
 pub use output::{OutputArgs, OverwriteArgs};
 pub use preset::{Preset, with_presets};
 pub use tasks::TaskArgs;
+pub use weights::WeightArgs;
 
 use crate::device::DeviceChoice;
 

@@ -2,17 +2,19 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use boomerang_core::generate::{Generation, Sampling, TextStream};
 use futures_lite::future::block_on;
 
-use crate::args::DeviceArgs;
 use crate::args::numbers::non_negative;
+use crate::args::{DeviceArgs, WeightArgs};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
 use crate::files::chat::question;
+use crate::progress::note;
 
 /// Continue a prompt
 #[derive(Clone, Debug, clap::Args)]
@@ -41,16 +43,22 @@ pub struct GenerateArgs {
     /// Print token ids instead of text
     #[arg(long)]
     pub ids: bool,
+    /// Print the speed of prompt and decoding on standard error
+    #[arg(long)]
+    pub timings: bool,
+    #[command(flatten)]
+    pub weights: WeightArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
 }
 
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
-    let folder = ModelFolder::open(&args.model)?;
+    let format = args.weights.on(&device.device)?;
+    let folder = ModelFolder::open_for(&args.model, format)?;
     let tokenizer =
         folder.tokenizer()?.context("generation needs a tokenizer.json in the model's folder")?;
-    let model = folder.model(&device.device)?;
+    let model = folder.model_as(format, &device.device)?;
     let sampling = if args.temperature > 0.0 {
         Sampling::Random { temperature: args.temperature, seed: args.seed }
     } else {
@@ -74,12 +82,56 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         let shown = write!(stdout, "{piece}").and_then(|()| stdout.flush());
         shown.context("writing to standard output")
     };
+    let mut timings = Timings::start(prompt.len());
     while let Some(token) = block_on(generation.next())? {
+        timings.count();
         let piece = if args.ids { format!("{token} ") } else { stream.push(token)? };
         show(&piece)?;
         if end_tokens.contains(&token) {
             break;
         }
     }
-    show(&(stream.finish()? + "\n"))
+    show(&(stream.finish()? + "\n"))?;
+    if args.timings {
+        timings.lines().iter().for_each(|line| note(line));
+    }
+    Ok(())
+}
+
+/// How long prompt and decoding took.
+struct Timings {
+    n_prompt: usize,
+    n_tokens: usize,
+    began: Instant,
+    /// When the first token was there: it is that of the prompt.
+    first: Duration,
+    last: Duration,
+}
+
+impl Timings {
+    fn start(n_prompt: usize) -> Self {
+        let (first, last) = Default::default();
+        Self { n_prompt, n_tokens: 0, began: Instant::now(), first, last }
+    }
+
+    fn count(&mut self) {
+        self.last = self.began.elapsed();
+        if self.n_tokens == 0 {
+            self.first = self.last;
+        }
+        self.n_tokens += 1;
+    }
+
+    fn lines(&self) -> [String; 2] {
+        let line = |what: &str, n_tokens: usize, took: Duration| {
+            let seconds = took.as_secs_f64();
+            let speed = n_tokens as f64 / seconds.max(f64::MIN_POSITIVE);
+            format!("{what}: {n_tokens} tokens in {seconds:.3} s, {speed:.1} tokens/s")
+        };
+        let n_decoded = self.n_tokens.saturating_sub(1);
+        [
+            line("prompt", self.n_prompt, self.first),
+            line("decoding", n_decoded, self.last - self.first),
+        ]
+    }
 }

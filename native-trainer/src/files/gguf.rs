@@ -39,6 +39,15 @@ impl GgufFile {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    pub(super) fn bytes(&self) -> &Mapped {
+        &self.bytes
+    }
+
+    /// Releases the memory of bytes that have been read.
+    pub(super) fn release(&self, bytes: &[u8]) {
+        self.bytes.release(bytes);
+    }
 }
 
 impl Sources for GgufFile {

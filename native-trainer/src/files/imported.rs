@@ -8,7 +8,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use boomerang_core::checkpoint::files::{CONFIG, STUDENT_CONFIG, TOKENIZER, WEIGHTS};
 use boomerang_core::checkpoint::{Precision, write_model};
-use boomerang_core::gguf::{import, import_tokenizer};
+use boomerang_core::config::ModelConfig;
+use boomerang_core::gguf::{Gguf, config_of, import, import_tokenizer};
 use boomerang_core::prune::StudentConfig;
 use burn::tensor::Device;
 use tempfile::TempDir;
@@ -26,13 +27,36 @@ pub(super) fn imported(path: &Path) -> anyhow::Result<TempDir> {
     let gguf = file.parse().or_exit(Exit::Unusable)?;
     let named = || path.display().to_string();
     let model = import(&gguf, &Device::flex()).with_context(named).or_exit(Exit::Unusable)?;
+    let folder = folder_of(&file, &gguf, model.config())?;
+    let weights = folder.path().join(WEIGHTS);
+    let out = fs::File::create(&weights).with_context(|| weights.display().to_string())?;
+    write_model(&model, Precision::F32, &mut BufWriter::new(out)).with_context(|| {
+        format!("writing the weights of {} into {}", path.display(), folder.path().display())
+    })?;
+    Ok(folder)
+}
+
+/// As [`imported`], without the weights.
+///
+/// # Errors
+/// As [`imported`].
+pub(super) fn imported_without_weights(file: &GgufFile) -> anyhow::Result<TempDir> {
+    let gguf = file.parse().or_exit(Exit::Unusable)?;
+    let named = || file.path().display().to_string();
+    let config = config_of(&gguf).with_context(named).or_exit(Exit::Unusable)?;
+    folder_of(file, &gguf, &config)
+}
+
+/// Config, plan and tokenizer of a file in a temporary folder.
+fn folder_of(file: &GgufFile, gguf: &Gguf<'_>, config: &ModelConfig) -> anyhow::Result<TempDir> {
+    let path = file.path();
     let folder = tempfile::Builder::new().prefix("boomerang-gguf-").tempdir()?;
     let write = |name: &str, text: &str| {
         fs::write(folder.path().join(name), text)
             .with_context(|| format!("writing a temporary {name} for {}", path.display()))
     };
-    write(CONFIG, &model.config().to_json())?;
-    if let Some(plan) = gguf_plan(path, &gguf)? {
+    write(CONFIG, &config.to_json())?;
+    if let Some(plan) = gguf_plan(path, gguf)? {
         write(STUDENT_CONFIG, &StudentConfig::of(&plan).to_json())?;
     }
     match import_tokenizer(&gguf.metadata) {
@@ -43,10 +67,5 @@ pub(super) fn imported(path: &Path) -> anyhow::Result<TempDir> {
         }
         Err(error) => note(&format!("{}: opened without a tokenizer: {error}", path.display())),
     }
-    let weights = folder.path().join(WEIGHTS);
-    let out = fs::File::create(&weights).with_context(|| weights.display().to_string())?;
-    write_model(&model, Precision::F32, &mut BufWriter::new(out)).with_context(|| {
-        format!("writing the weights of {} into {}", path.display(), folder.path().display())
-    })?;
     Ok(folder)
 }

@@ -8,20 +8,21 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::ModelConfig;
-use boomerang_core::model::LanguageModel;
+use boomerang_core::gguf::import_as;
+use boomerang_core::model::{LanguageModel, WeightFormat};
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::{FamilyError, Student, StudentConfig, Teacher};
 use burn::tensor::Device;
 use tempfile::TempDir;
 
-use super::gguf::is_gguf;
-use super::imported::imported;
+use super::gguf::{GgufFile, is_gguf};
+use super::imported::{imported, imported_without_weights};
 use super::kinds::{refuse_file_of_other_kind, refuse_other_kinds};
 use super::recipe::RecipeFile;
 use super::stream::Sources;
 use super::weights::{self, Weights};
 use super::{Mapped, note_input, read_if_present, read_text};
-use crate::exit::Exit;
+use crate::exit::{Exit, OrExit as _};
 use crate::progress::Download;
 use boomerang_core::checkpoint::files::{CONFIG, GENERATION_CONFIG, STUDENT_CONFIG};
 use boomerang_hub::{self as hub, HubId, HubSettings};
@@ -50,6 +51,24 @@ impl ModelFolder {
             None => Self::open_here(path),
             Some(id) => Self::open_fetched(&id, &HubSettings::from_env()?),
         }
+    }
+
+    /// As [`ModelFolder::open`], for [`ModelFolder::model_as`] with this format: the weights of a GGUF
+    /// file stay as they are.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::open`].
+    pub fn open_for(path: &Path, format: WeightFormat) -> anyhow::Result<Self> {
+        if format == WeightFormat::F32 || !is_gguf(path) {
+            return Self::open(path);
+        }
+        note_input(path);
+        let file = GgufFile::open(path)?;
+        let imported = imported_without_weights(&file)?;
+        let folder = imported.path().to_owned();
+        let config = read_config(&folder)?;
+        let (path, weights) = (path.to_owned(), Weights::Gguf(file));
+        Ok(Self { path, folder, _imported: Some(imported), config, weights })
     }
 
     fn open_fetched(id: &HubId, settings: &HubSettings) -> anyhow::Result<Self> {
@@ -89,15 +108,7 @@ impl ModelFolder {
         folder: PathBuf,
         imported: Option<TempDir>,
     ) -> anyhow::Result<Self> {
-        let config_path = folder.join(CONFIG);
-        let mut config = ModelConfig::from_json(&read_text(&config_path)?)
-            .with_context(|| config_path.display().to_string())?;
-        let generation_path = folder.join(GENERATION_CONFIG);
-        if generation_path.exists() {
-            config = config
-                .with_generation_config(&read_text(&generation_path)?)
-                .with_context(|| generation_path.display().to_string())?;
-        }
+        let config = read_config(&folder)?;
         let weights = Weights::Files(weights::map_all(&folder)?);
         let opened = Self { path: path.to_owned(), folder, _imported: imported, config, weights };
         opened.check()?;
@@ -130,6 +141,10 @@ impl ModelFolder {
                 Checkpoint::parse(files).with_context(|| self.path.display().to_string())
             }
             Weights::Parents(parents) => Ok(parents.member()?.0),
+            Weights::Gguf(_) => Err(Exit::Unusable.error(format!(
+                "{} is opened in the formats of a GGUF file, without names of safetensors; omit --weights",
+                self.path.display()
+            ))),
         }
     }
 
@@ -146,10 +161,31 @@ impl ModelFolder {
     /// # Errors
     /// When the weights do not match the config.
     pub fn model(&self, device: &Device) -> anyhow::Result<LanguageModel> {
-        let checkpoint = self.checkpoint()?;
-        let model =
-            checkpoint.read_model_releasing(&self.config, device, |bytes| self.release(bytes));
-        model.with_context(|| self.path.display().to_string())
+        self.model_as(WeightFormat::F32, device)
+    }
+
+    /// The model with its matrices in this format, where the device is the CPU.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::model`], and when a value is too large for the format.
+    pub fn model_as(&self, format: WeightFormat, device: &Device) -> anyhow::Result<LanguageModel> {
+        let named = || self.path.display().to_string();
+        let release = |bytes: &[u8]| self.release(bytes);
+        let model = match &self.weights {
+            Weights::Gguf(file) => {
+                let model = import_as(format, &file.parse()?, device, release);
+                model.with_context(named).or_exit(Exit::Unusable)?
+            }
+            _ => {
+                let checkpoint = self.checkpoint()?;
+                checkpoint
+                    .read_model_as(format, &self.config, device, release)
+                    .with_context(named)?
+            }
+        };
+        // The system reads ahead, also what was released before.
+        self.weight_files().iter().for_each(|(_, file)| file.release(file));
+        Ok(model)
     }
 
     /// Releases the memory of weights that have been read.
@@ -202,7 +238,7 @@ impl ModelFolder {
     /// The folder with the files beside weights and config; a recipe's is its teacher's.
     pub(super) fn extras(&self) -> &Path {
         match &self.weights {
-            Weights::Files(_) => &self.folder,
+            Weights::Files(_) | Weights::Gguf(_) => &self.folder,
             Weights::Parents(parents) => parents.teacher.extras(),
         }
     }
@@ -220,6 +256,19 @@ impl ModelFolder {
         let plan = StudentConfig::plan_from_json(&String::from_utf8_lossy(&bytes));
         Ok(Some(plan.with_context(|| path.display().to_string())?))
     }
+}
+
+/// The config of a model's folder, with what `generation_config.json` says.
+fn read_config(folder: &Path) -> anyhow::Result<ModelConfig> {
+    let path = folder.join(CONFIG);
+    let config = ModelConfig::from_json(&read_text(&path)?);
+    let config = config.with_context(|| path.display().to_string())?;
+    let path = folder.join(GENERATION_CONFIG);
+    if !path.exists() {
+        return Ok(config);
+    }
+    let config = config.with_generation_config(&read_text(&path)?);
+    config.with_context(|| path.display().to_string())
 }
 
 /// A path that exists is never looked up on the Hub.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use boomerang_core::checkpoint::shard_names;
 
+use super::gguf::GgufFile;
 use super::recipe::Parents;
 use super::stream::Sources as _;
 use super::{Mapped, describe_folder, map, read_text};
@@ -19,6 +20,8 @@ pub(super) enum Weights {
     Files(Vec<(String, Mapped)>),
     /// A recipe's: the weights are the parents'.
     Parents(Parents),
+    /// Those of a GGUF file, in the formats of the file.
+    Gguf(GgufFile),
 }
 
 impl Weights {
@@ -30,6 +33,7 @@ impl Weights {
                 parents.teacher.release(bytes);
                 parents.student.release(bytes);
             }
+            Self::Gguf(file) => file.release(bytes),
         }
     }
 
@@ -43,6 +47,7 @@ impl Weights {
                 let both = [&parents.teacher, &parents.student];
                 both.into_iter().flat_map(|parent| parent.weight_files()).collect()
             }
+            Self::Gguf(file) => vec![(file.path().to_owned(), file.bytes())],
         }
     }
 
@@ -55,6 +60,7 @@ impl Weights {
             Self::Parents(parents) => {
                 parents.teacher.find(bytes).or_else(|| parents.student.find(bytes))
             }
+            Self::Gguf(file) => file.find(bytes),
         }
     }
 }

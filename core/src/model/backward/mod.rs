@@ -97,7 +97,7 @@ impl LanguageModel {
     /// For a masked language model, whose head is more than a matrix.
     pub(crate) fn head_logits(&self, states: &Tensor<2>, dtype: DType) -> Tensor<2> {
         assert!(self.transform.is_none(), "masked language models are not distilled");
-        let logits = ops::product(states.clone(), self.head_weight().transpose(), dtype);
+        let logits = ops::product(states.clone(), self.head().weight.val().transpose(), dtype);
         softcap(self.config.logit_softcap, logits)
     }
 

@@ -3,10 +3,9 @@
 
 use boomerang_kernels::train as kernels;
 use burn::module::Param;
-use burn::nn::Linear;
 use burn::tensor::{DType, Tensor, TensorData};
 
-use super::super::linear::linear as exact_linear;
+use super::super::linear::{Linear, linear as exact_linear};
 use super::super::norm::Norm;
 use super::super::numbers::{change, numbers, numbers_of};
 use super::super::rope::RotaryTable;

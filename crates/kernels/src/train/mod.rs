@@ -12,7 +12,7 @@ mod norms;
 mod optimizer;
 mod product;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use attention::{ScoreShape, rotate_rows, weights, weights_backward};
 pub use gates::{Activation, gated, gated_backward};
