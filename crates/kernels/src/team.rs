@@ -63,14 +63,19 @@ pub(crate) fn share(
 mod threads {
     use std::cell::{Cell, UnsafeCell};
     use std::hint::spin_loop;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::ptr;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-    use std::thread::yield_now;
+    use std::thread::{panicking, yield_now};
 
     type Work<'a> = dyn Fn(usize) + Sync + 'a;
 
     /// Looks for work before a thread lets others run: some 50 microseconds.
     const N_LOOKS: usize = 2_000;
+
+    /// More do not read memory any faster.
+    const MOST_THREADS: usize = 16;
 
     /// The job that a team works on, and who has which piece of it.
     struct Team {
@@ -79,6 +84,7 @@ mod threads {
         /// taken (16). Whoever increments it has the piece.
         state: AtomicU64,
         n_done: AtomicUsize,
+        has_panicked: AtomicBool,
         is_over: AtomicBool,
         /// Written only while no piece is left that a thread could take or works on.
         work: UnsafeCell<Option<*const Work<'static>>>,
@@ -87,6 +93,8 @@ mod threads {
     // SAFETY: `work` is written by one thread, before the job's number is released, and read only by
     // threads that took a piece of this job; the writer waits until all its pieces are done.
     unsafe impl Sync for Team {}
+    // SAFETY: as above; nothing in it belongs to a thread.
+    unsafe impl Send for Team {}
 
     thread_local! {
         static CURRENT: Cell<*const Team> = const { Cell::new(ptr::null()) };
@@ -96,7 +104,7 @@ mod threads {
     static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
     pub(super) fn together<T>(act: impl FnOnce() -> T) -> T {
-        let n_threads = rayon::current_num_threads();
+        let n_threads = rayon::current_num_threads().min(MOST_THREADS);
         // A thread of the pool is busy with a part of something already.
         let is_alone = n_threads == 1
             || rayon::current_thread_index().is_some()
@@ -105,21 +113,22 @@ mod threads {
         if is_alone {
             return act();
         }
-        let team = Team {
+        let team = Arc::new(Team {
             n_threads,
             state: AtomicU64::new(0),
             n_done: AtomicUsize::new(0),
+            has_panicked: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
             work: UnsafeCell::new(None),
-        };
-        rayon::in_place_scope(|scope| {
-            let _over = Over(&team);
-            for _ in 1..n_threads {
-                scope.spawn(|_| team.help());
-            }
-            CURRENT.set(&raw const team);
-            act()
-        })
+        });
+        for _ in 1..n_threads {
+            // Nobody waits for a thread that the system runs only after the token is done.
+            let team = team.clone();
+            rayon::spawn(move || team.help());
+        }
+        CURRENT.set(Arc::as_ptr(&team));
+        let _over = Over(&team);
+        act()
     }
 
     /// Ends a team, also when what it works for panics.
@@ -138,7 +147,7 @@ mod threads {
     }
 
     fn current<'a>() -> Option<&'a Team> {
-        // SAFETY: a team is current only while `together`, which has it on its stack, runs `act`.
+        // SAFETY: a team is current only while `together`, which holds it, runs `act`.
         unsafe { CURRENT.get().as_ref() }
     }
 
@@ -181,11 +190,13 @@ mod threads {
             self.n_done.store(0, Ordering::Relaxed);
             let job = (self.state.load(Ordering::Relaxed) >> 32).wrapping_add(1);
             self.state.store(job << 32 | (n_pieces as u64) << 16, Ordering::Release);
-            let _wait = Wait { team: self, n_pieces };
+            let wait = Wait { team: self, n_pieces };
             // What is shared inside of a piece is this thread's alone: the team has its job.
             CURRENT.set(ptr::null());
             while self.work_on_a_piece() {}
             CURRENT.set(self);
+            drop(wait);
+            assert!(!self.has_panicked.load(Ordering::Relaxed), "a thread of the team panicked");
         }
 
         /// Takes a piece, if there is one.
@@ -223,7 +234,9 @@ mod threads {
         fn help(&self) {
             let mut n_looks = 0;
             while !self.is_over.load(Ordering::Acquire) {
-                n_looks = if self.work_on_a_piece() { 0 } else { n_looks + 1 };
+                // A panic is kept for the thread that shares its work.
+                let has_worked = catch_unwind(AssertUnwindSafe(|| self.work_on_a_piece()));
+                n_looks = if has_worked.unwrap_or(true) { 0 } else { n_looks + 1 };
                 pause(n_looks);
             }
         }
@@ -238,6 +251,9 @@ mod threads {
 
     impl Drop for Done<'_> {
         fn drop(&mut self) {
+            if panicking() {
+                self.0.has_panicked.store(true, Ordering::Relaxed);
+            }
             self.0.n_done.fetch_add(1, Ordering::Release);
         }
     }

@@ -9,7 +9,7 @@ use boomerang_core::evaluate::ensure_finite;
 use boomerang_core::model::{ForwardTrace, LanguageModel};
 use burn::tensor::Tensor;
 
-use crate::args::{DeviceArgs, OutputArgs};
+use crate::args::{DeviceArgs, OutputArgs, WeightArgs};
 use crate::device;
 use crate::files::ModelFolder;
 use crate::progress::print;
@@ -27,14 +27,17 @@ pub struct TraceArgs {
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]
+    pub weights: WeightArgs,
+    #[command(flatten)]
     pub device: DeviceArgs,
 }
 
 pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
-    let folder = ModelFolder::open(&args.model)?;
+    let format = args.weights.on(&device.device)?;
+    let folder = ModelFolder::open_for(&args.model, format)?;
     let out = args.output.file()?;
-    let model = folder.model(&device.device)?;
+    let model = folder.model_as(format, &device.device)?;
     let vocab = model.config().vocab;
     if let Some(id) = args.ids.iter().find(|&&id| id as usize >= vocab) {
         ensure!(false, "token {id} is outside the model's vocabulary of {vocab}");

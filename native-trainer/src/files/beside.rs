@@ -1,4 +1,4 @@
-//! The files beside a written model's weights: its config, and those that the whole family shares.
+//! The files beside a model's weights: its config, and those that the whole family shares.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +8,27 @@ use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::{ModelConfig, code_files};
 use serde_json::Value;
 
-use super::{ModelFolder, OutputFolder, read_if_present, weights};
+use super::{ModelFolder, OutputFolder, read_if_present, read_text, weights};
 use crate::progress::note;
-use boomerang_core::checkpoint::files::{CONFIG, EXTRAS};
+use boomerang_core::checkpoint::files::{CONFIG, EXTRAS, GENERATION_CONFIG};
 
 const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+
+/// The config of a model's folder, with what `generation_config.json` says.
+///
+/// # Errors
+/// Names the file that cannot be read, or the part of it that is not supported.
+pub(super) fn read_config(folder: &Path) -> anyhow::Result<ModelConfig> {
+    let path = folder.join(CONFIG);
+    let config = ModelConfig::from_json(&read_text(&path)?);
+    let config = config.with_context(|| path.display().to_string())?;
+    let path = folder.join(GENERATION_CONFIG);
+    if !path.exists() {
+        return Ok(config);
+    }
+    let config = config.with_generation_config(&read_text(&path)?);
+    config.with_context(|| path.display().to_string())
+}
 
 impl ModelFolder {
     /// Writes the config of the weights that `out` holds already, and copies tokenizer, chat

@@ -15,16 +15,17 @@ use boomerang_core::prune::{FamilyError, Student, StudentConfig, Teacher};
 use burn::tensor::Device;
 use tempfile::TempDir;
 
+use super::beside::read_config;
 use super::gguf::{GgufFile, is_gguf};
 use super::imported::{imported, imported_without_weights};
 use super::kinds::{refuse_file_of_other_kind, refuse_other_kinds};
 use super::recipe::RecipeFile;
 use super::stream::Sources;
 use super::weights::{self, Weights};
-use super::{Mapped, note_input, read_if_present, read_text};
+use super::{Mapped, note_input, read_if_present};
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::Download;
-use boomerang_core::checkpoint::files::{CONFIG, GENERATION_CONFIG, STUDENT_CONFIG};
+use boomerang_core::checkpoint::files::{CONFIG, STUDENT_CONFIG};
 use boomerang_hub::{self as hub, HubId, HubSettings};
 
 /// A folder with a supported `config.json` and complete weights.
@@ -258,19 +259,6 @@ impl ModelFolder {
     }
 }
 
-/// The config of a model's folder, with what `generation_config.json` says.
-fn read_config(folder: &Path) -> anyhow::Result<ModelConfig> {
-    let path = folder.join(CONFIG);
-    let config = ModelConfig::from_json(&read_text(&path)?);
-    let config = config.with_context(|| path.display().to_string())?;
-    let path = folder.join(GENERATION_CONFIG);
-    if !path.exists() {
-        return Ok(config);
-    }
-    let config = config.with_generation_config(&read_text(&path)?);
-    config.with_context(|| path.display().to_string())
-}
-
 /// A path that exists is never looked up on the Hub.
 fn hub_id(path: &Path) -> Option<HubId> {
     let is_here = path.symlink_metadata().is_ok();
@@ -288,7 +276,7 @@ mod tests {
     use super::super::testing::{folder_of, names};
     use super::*;
     use crate::exit::{code_of, describe};
-    use boomerang_core::checkpoint::files::{TOKENIZER, WEIGHTS};
+    use boomerang_core::checkpoint::files::{GENERATION_CONFIG, TOKENIZER, WEIGHTS};
 
     const LLAMA: &[u8] = br#"{"model_type": "llama", "vocab_size": 8, "hidden_size": 4,
         "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}"#;
