@@ -204,12 +204,12 @@ fn record(
 
 /// A text up to the end of its last sentence.
 fn whole_sentences(text: &str) -> &str {
-    let ends = text.char_indices().filter(|&(index, char)| {
+    let mut ends = text.char_indices().filter(|&(index, char)| {
         let rest = &text[index + char.len_utf8()..];
         matches!(char, '.' | '!' | '?' | '。' | '！' | '？')
             && rest.chars().next().is_none_or(char::is_whitespace)
     });
-    ends.last().map_or("", |(index, char)| &text[..index + char.len_utf8()])
+    ends.next_back().map_or("", |(index, char)| &text[..index + char.len_utf8()])
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ impl Curves {
             let [low, high] = [&pair[0], &pair[1]].map(|it| (it.layers[seed], it.accuracy[seed]));
             let share = (layers - low.0) / (high.0 - low.0);
             let is_inside = layers > self.fixed[0].layers[seed] && (0.0..1.0).contains(&share);
-            is_inside.then(|| low.1 + share * (high.1 - low.1))
+            is_inside.then_some(low.1 + share * (high.1 - low.1))
         })
     }
 
