@@ -149,7 +149,8 @@ pub(super) fn widened(matrix: &PackedMatrix, packable: Packable) -> Vec<f32> {
 #[derive(Debug)]
 pub enum Values {
     Wide(TensorData),
-    /// As [`Packable`] says; only for parameters in this program's memory.
+    /// A row for each output of a linear map, or for each token; only for parameters in this program's
+    /// memory.
     Packed(PackedMatrix),
 }
 
