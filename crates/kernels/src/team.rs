@@ -4,7 +4,7 @@
 //! them once for a whole token; between two products they look for the next one. Without the feature
 //! `threads`, and outside of [`together`], everything runs on the calling thread.
 
-/// Calls `act`; what it [`share`]s is shared with the other threads of rayon's pool.
+/// Calls `act`; what it shares ([`share_rows`]) is shared with the other threads of rayon's pool.
 ///
 /// A second caller at the same time works alone: its cores are taken.
 pub fn together<T>(act: impl FnOnce() -> T) -> T {
