@@ -27,9 +27,7 @@ impl ModelFolder {
         })
         .or_exit(Exit::Unusable)
     }
-}
 
-impl ModelFolder {
     /// The chat template of a model that needs one.
     ///
     /// # Errors

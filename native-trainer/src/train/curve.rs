@@ -7,11 +7,13 @@ use boomerang_core::plan::{LayerPlan, Patch, PatchOrder, PlanError};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
+use super::interval::Interval;
+
 /// Which members are measured, and when.
 pub struct CurveProbe {
     /// From the student to the teacher: the patch and the number of layers.
     members: Vec<(Patch, usize)>,
-    every: usize,
+    interval: Interval,
     /// It never changes, so it is measured once.
     of_teacher: Cell<Option<f64>>,
 }
@@ -45,12 +47,16 @@ impl CurveProbe {
             let n_layers = plan.recipe(&patch).layers.len();
             (patch, n_layers)
         });
-        Ok(Self { members: members.collect(), every: every.max(1), of_teacher: Cell::new(None) })
+        Ok(Self {
+            members: members.collect(),
+            interval: Interval::new(every),
+            of_teacher: Cell::new(None),
+        })
     }
 
     /// Whether the curve is measured after so many of `n_total` steps.
     pub fn is_due(&self, n_steps: usize, n_total: usize) -> bool {
-        n_steps.is_multiple_of(self.every) || n_steps == n_total
+        self.interval.is_due(n_steps, n_total)
     }
 
     /// The curve of the student as it is; `None` when the teacher is not in memory.

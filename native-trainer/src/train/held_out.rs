@@ -5,10 +5,12 @@ use boomerang_core::distill::{Batch, Distiller, RowError, Rows, TeacherError};
 use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
+use super::interval::Interval;
+
 /// Sequences that are held out, and when their loss is measured.
 pub struct HeldOut {
     batches: Vec<Batch>,
-    every: usize,
+    interval: Interval,
 }
 
 impl HeldOut {
@@ -19,7 +21,10 @@ impl HeldOut {
     pub fn new(rows: &Rows, n_rows: usize, every: usize) -> Result<Self, RowError> {
         let starts = (0..rows.len()).step_by(n_rows.max(1));
         let batch = |start: usize| rows.batch(start, n_rows.max(1).min(rows.len() - start));
-        Ok(Self { batches: starts.map(batch).collect::<Result<_, _>>()?, every: every.max(1) })
+        Ok(Self {
+            batches: starts.map(batch).collect::<Result<_, _>>()?,
+            interval: Interval::new(every),
+        })
     }
 
     pub fn batches(&self) -> &[Batch] {
@@ -28,7 +33,7 @@ impl HeldOut {
 
     /// Whether the loss is measured after so many of `n_total` steps.
     pub fn is_due(&self, n_steps: usize, n_total: usize) -> bool {
-        n_steps.is_multiple_of(self.every) || n_steps == n_total
+        self.interval.is_due(n_steps, n_total)
     }
 
     /// The mean loss of the student as it is.

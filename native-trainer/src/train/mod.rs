@@ -7,6 +7,7 @@ mod divergence;
 pub mod guard;
 pub mod held_out;
 pub mod interrupt;
+mod interval;
 pub mod measurements;
 pub mod metrics;
 pub mod ranks;

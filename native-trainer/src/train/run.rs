@@ -83,10 +83,7 @@ pub fn train(
     // Only the lines of steps before this one are left.
     let mut guard =
         Guard::after_lines(settings.guard, &run.metrics_text(), state.rolled_back.to_step);
-    let mut best = measurements.map(|what| Best::after_lines(what.best, &run.metrics_text()));
-    if let Some(best) = &mut best {
-        keep_best(best, run)?;
-    }
+    let mut best = best_after(measurements, &run.metrics_text(), run)?;
     let mut events =
         settings.tensorboard.then(|| EventFile::create(&run.tensorboard())).transpose()?;
     let mut progress = Progress::with_block("distill", settings.total_steps);
@@ -152,10 +149,7 @@ pub fn train(
                     state.step, state.rolled_back.times
                 ));
                 metrics = run.metrics(state.step)?;
-                best = measurements.map(|what| Best::after_lines(what.best, &returned.metrics));
-                if let Some(best) = &mut best {
-                    keep_best(best, run)?;
-                }
+                best = best_after(measurements, &returned.metrics, run)?;
                 // From here the run is resumed with its next data and its smaller rate.
                 save(distiller, state, run)?;
                 saved_at = state.step;
@@ -211,6 +205,20 @@ pub fn train(
         });
     }
     Ok(ending)
+}
+
+/// The best measurement among lines of `metrics.jsonl`, whose checkpoint is kept; `None` where nothing is
+/// measured.
+fn best_after(
+    measurements: Option<&Measurements>,
+    metrics: &str,
+    run: &RunFolder,
+) -> anyhow::Result<Option<Best>> {
+    let mut best = measurements.map(|what| Best::after_lines(what.best, metrics));
+    if let Some(best) = &mut best {
+        keep_best(best, run)?;
+    }
+    Ok(best)
 }
 
 /// Keeps the checkpoint of the best measurement, also that of a run that was killed before it could, or

@@ -21,10 +21,10 @@ pub struct Status {
     grad_norm: f64,
     learning_rate: f64,
     n_skipped: usize,
-    /// The last that was measured, and after which step.
-    held_out: Option<(usize, f64)>,
+    /// The last that was measured.
+    held_out: Option<Measured>,
     /// The mean loss over some sizes of the family, likewise.
-    curve_area: Option<(usize, f64)>,
+    curve_area: Option<Measured>,
     best: Option<Measured>,
     pace: Pace,
     saved: Option<Instant>,
@@ -98,11 +98,11 @@ impl Status {
     }
 
     pub fn held_out(&mut self, loss: f64) {
-        self.held_out = Some((self.step, loss));
+        self.held_out = Some(Measured { step: self.step, value: loss });
     }
 
     pub fn curve_area(&mut self, area: f64) {
-        self.curve_area = Some((self.step, area));
+        self.curve_area = Some(Measured { step: self.step, value: area });
     }
 
     /// The best measurement so far, of the kind that is compared.
@@ -169,11 +169,13 @@ impl Status {
 
     /// What was measured on sequences that are held out.
     fn measured(&self) -> Vec<String> {
-        let best = self.best.map(|best| (best.step, best.value));
-        let all =
-            [("held-out loss", self.held_out), ("curve area", self.curve_area), ("best", best)];
-        let measured = all.into_iter().filter_map(|(name, value)| {
-            value.map(|(step, value)| format!("{name} {value:.3} (step {step})"))
+        let all = [
+            ("held-out loss", self.held_out),
+            ("curve area", self.curve_area),
+            ("best", self.best),
+        ];
+        let measured = all.into_iter().filter_map(|(name, measured)| {
+            measured.map(|Measured { step, value }| format!("{name} {value:.3} (step {step})"))
         });
         measured.collect()
     }
@@ -195,6 +197,9 @@ impl Report for Status {
 
     fn facts(&self) -> Value {
         let seconds = |time: Duration| time.as_secs_f64();
+        let entry = |measured: Option<Measured>, name: &str| {
+            measured.map(|Measured { step, value }| json!({"step": step, name: value}))
+        };
         let mut facts = json!({
             "elapsed_s": seconds(self.pace.started.elapsed()),
             "left_s": self.pace.left(self.step, self.n_steps).map(seconds),
@@ -205,9 +210,9 @@ impl Report for Status {
             "lr": self.learning_rate,
             "skipped": self.n_skipped,
             "memory_bytes": (self.memory)(),
-            "held_out": self.held_out.map(|(step, loss)| json!({"step": step, "loss": loss})),
-            "curve_area": self.curve_area.map(|(step, area)| json!({"step": step, "area": area})),
-            "best": self.best.map(|best| json!({"step": best.step, "value": best.value})),
+            "held_out": entry(self.held_out, "loss"),
+            "curve_area": entry(self.curve_area, "area"),
+            "best": entry(self.best, "value"),
             "saved_s_ago": self.saved.map(|saved| seconds(saved.elapsed())),
         });
         for term in LossTerm::ALL {

@@ -10,6 +10,9 @@ use boomerang_core::evaluate::{
 use boomerang_core::prune::Family;
 use futures_lite::future::block_on;
 
+use super::bench::TOKENS_PER_BATCH;
+use super::judge::ERRORS;
+use super::output::PICTURE;
 use crate::embedded::{DistillRun, EmbeddedFamily, distill_each};
 use crate::files::OutputFolder;
 use crate::measure::order;
@@ -22,8 +25,6 @@ const RULES: [(Rule, &str); 2] = [
     (Rule::ByTeacher, "student where the teacher is sure"),
 ];
 const FIXED: &str = "one size for all questions";
-const TOKENS_PER_BATCH: usize = 8192;
-const PICTURE: (f64, f64) = (960.0, 560.0);
 
 /// Accuracy at a mean number of layers, one value of each for each seed.
 #[derive(Clone, Debug, Default)]
@@ -122,7 +123,7 @@ impl Curves {
             (!of_seed.is_empty()).then(|| mean(&of_seed))
         });
         let leads: Vec<f64> = leads.collect();
-        (!leads.is_empty()).then(|| Estimate { mean: mean(&leads), stderr: stderr(&leads) })
+        (!leads.is_empty()).then(|| over_seeds(&leads))
     }
 
     /// Accuracy of fixed sizes at a number of layers between two of them.
@@ -194,8 +195,8 @@ impl Curves {
         for (name, thresholds) in &self.rules {
             let (lead, verdict) = match self.lead(thresholds) {
                 None => ("–".to_owned(), "no threshold between the ends"),
-                Some(lead) if lead.mean > 2.0 * lead.stderr => (lead.to_text(3), "better"),
-                Some(lead) if lead.mean < -2.0 * lead.stderr => (lead.to_text(3), "worse"),
+                Some(lead) if lead.mean > ERRORS * lead.stderr => (lead.to_text(3), "better"),
+                Some(lead) if lead.mean < -ERRORS * lead.stderr => (lead.to_text(3), "worse"),
                 Some(lead) => (lead.to_text(3), "no significant difference"),
             };
             let _ = writeln!(text, "| {name} | {lead} | {verdict} |");
@@ -211,13 +212,11 @@ impl Curves {
             );
             for measured in line {
                 let threshold = measured.threshold.map_or("–".to_owned(), |it| it.to_string());
-                let estimate =
-                    |values: &[f64]| Estimate { mean: mean(values), stderr: stderr(values) };
                 let _ = writeln!(
                     text,
                     "| {threshold} | {} | {} |",
-                    estimate(&measured.layers).to_text(2),
-                    estimate(&measured.accuracy).to_text(3)
+                    over_seeds(&measured.layers).to_text(2),
+                    over_seeds(&measured.accuracy).to_text(3)
                 );
             }
         }
@@ -237,6 +236,10 @@ impl Measured {
         let (x, y) = (mean(&self.layers), mean(&self.accuracy));
         Point { x, y, stderr: Some(stderr(&self.accuracy)), note: None }
     }
+}
+
+fn over_seeds(values: &[f64]) -> Estimate {
+    Estimate { mean: mean(values), stderr: stderr(values) }
 }
 
 #[cfg(test)]

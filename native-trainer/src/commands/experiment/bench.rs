@@ -23,7 +23,7 @@ use crate::progress::{Progress, note};
 /// Parts of the examination, for standard errors over questions.
 const PARTS: usize = 10;
 /// Tokens in a batch of requests, padding included.
-const TOKENS_PER_BATCH: usize = 8192;
+pub(super) const TOKENS_PER_BATCH: usize = 8192;
 
 /// Seed of the calibration texts, on which orders are searched and layers ranked; neither training
 /// nor the examination uses it.

@@ -39,7 +39,7 @@ pub(super) enum Verdict {
 }
 
 /// Differences of more standard errors than this are significant.
-const ERRORS: f64 = 2.0;
+pub(super) const ERRORS: f64 = 2.0;
 
 impl Verdict {
     pub(super) fn word(self) -> &'static str {

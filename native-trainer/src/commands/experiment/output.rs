@@ -12,7 +12,7 @@ use super::judge::{Finding, Judged};
 use super::sample::{Measure, Sample};
 
 /// Width and height of a chart, in pixels.
-const PICTURE: (f64, f64) = (960.0, 560.0);
+pub(super) const PICTURE: (f64, f64) = (960.0, 560.0);
 
 /// An experiment that was done.
 pub(super) struct Done<'a> {
