@@ -178,7 +178,7 @@ impl Family<'_> {
             ("--out", &out),
         ];
         flags.extend(PROMPTS.iter().map(|&prompt| ("--prompt", prompt)));
-        self.boomerang("bundle", "--precision q8_0 --calibration-tokens 1024", &flags)?;
+        self.boomerang("bundle", "--precision q8_0 --calibration-tokens 512", &flags)?;
         Ok(out)
     }
 }
