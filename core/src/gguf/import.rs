@@ -241,7 +241,7 @@ fn without_layer(path: &str) -> &str {
     layer_of(path).map_or(path, |(_, part)| part)
 }
 
-/// Where the row of an output is whose head has pairs, as [`split_pairs`] has it.
+/// The row of a file, where halves are pairs, that holds a row of a head in two halves.
 fn paired_row(index: usize, per_head: usize) -> usize {
     let (head, within, half) = (index / per_head, index % per_head, per_head / 2);
     head * per_head + 2 * (within % half) + within / half
@@ -249,13 +249,13 @@ fn paired_row(index: usize, per_head: usize) -> usize {
 
 /// The outputs of each head in two halves, from pairs: the reverse of what the writer does.
 fn split_pairs(values: &[f32], n_heads: usize, n_inputs: usize) -> Vec<f32> {
-    let per_head = values.len() / n_heads.max(1);
-    let heads = values.chunks(per_head.max(1)).flat_map(|head| {
-        let rows: Vec<&[f32]> = head.chunks(n_inputs.max(1)).collect();
-        let half = |at: usize| rows.iter().skip(at).step_by(2).copied().collect::<Vec<_>>();
-        [half(0), half(1)].concat()
-    });
-    heads.flatten().copied().collect()
+    let rows: Vec<&[f32]> = values.chunks(n_inputs.max(1)).collect();
+    let per_head = rows.len() / n_heads.max(1);
+    if per_head < 2 {
+        return values.to_vec();
+    }
+    let order = (0..rows.len()).map(|index| rows[paired_row(index, per_head)]);
+    order.flatten().copied().collect()
 }
 
 /// From a row for each output to a row for each input.

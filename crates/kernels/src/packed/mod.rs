@@ -125,7 +125,7 @@ impl PackedMatrix {
     /// Writes a row as f32.
     ///
     /// # Panics
-    /// If `out` has another length, or there is no such row.
+    /// If `out` has another length, or `row` is out of range.
     pub fn widen_row(&self, row: usize, out: &mut [f32]) {
         assert_eq!(out.len(), self.n_columns, "numbers of a row");
         let stored = &self.bytes()[row * self.stride()..(row + 1) * self.stride()];
