@@ -7,6 +7,7 @@ use std::time::Instant;
 use boomerang_core::documents::TextUnit;
 use clap::Subcommand;
 
+use crate::allocator::allocate_per_thread;
 use crate::args::OverwriteArgs;
 use crate::args::numbers::{count, sequence_length};
 use crate::cli_examples as examples;
@@ -102,7 +103,10 @@ fn prepare(args: &PrepareArgs) -> anyhow::Result<()> {
     };
     let template = model.chat_template()?;
     let vocab = model.config().vocab;
-    let n_threads = thread::available_parallelism().map_or(1, usize::from);
+    let n_cores = || thread::available_parallelism().map_or(1, usize::from);
+    let n_threads = args.threads.unwrap_or_else(n_cores);
+    // The reader and the writer are threads, too.
+    allocate_per_thread(n_threads + 2);
     let preparation = Preparation {
         tokenizer: &tokenizer,
         template: template.as_ref(),
@@ -110,7 +114,7 @@ fn prepare(args: &PrepareArgs) -> anyhow::Result<()> {
         unit: if args.lines { TextUnit::Line } else { TextUnit::File },
         tokens_per_shard: args.shard_tokens,
         max_bad: args.max_bad_lines,
-        n_threads: args.threads.unwrap_or(n_threads),
+        n_threads,
     };
     let sources = args.data.iter().map(|path| shown(path)).collect();
     let manifest = Manifest::new(fingerprint, vocab, model.eos_token()?, sources);
