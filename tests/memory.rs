@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
 use boomerang_core::config::ModelConfig;
+use boomerang_core::model::WeightFormat;
 use boomerang_core::plan::{KeepRule, LayerPlan, PatchOrder};
 use boomerang_core::prune::{Family, Teacher};
 use boomerang_native_trainer::device::cpu;
@@ -102,4 +103,29 @@ fn reading_a_model_takes_hardly_more_memory_than_its_weights() {
         peak as f64 <= 1.1 * n_weight_bytes as f64,
         "{peak} bytes at the peak for {n_weight_bytes} bytes of weights"
     );
+}
+
+#[test]
+fn a_packed_model_is_never_in_memory_in_f32() {
+    let _turn = turn();
+    let config = config(16384, 8);
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = model_to_bytes(&tiny_model(&config, 0, &cpu()), Precision::Bf16).unwrap();
+    std::fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
+    std::fs::write(folder.path().join("config.json"), config.to_json()).unwrap();
+
+    // Bytes per 32 weights.
+    for (format, n_bytes) in [(WeightFormat::Stored, 64), (WeightFormat::Q8_0, 34)] {
+        let n_weight_bytes = config.n_params() as usize / 32 * n_bytes;
+        let before = live();
+        PEAK.store(before, Ordering::Relaxed);
+        let folder = ModelFolder::open(folder.path()).unwrap();
+        let model = folder.model_as(format, &cpu()).unwrap();
+        let peak = PEAK.load(Ordering::Relaxed) - before;
+        assert_eq!(model.n_params(), config.n_params());
+        assert!(
+            peak as f64 <= 1.15 * n_weight_bytes as f64,
+            "{format}: {peak} bytes at the peak for {n_weight_bytes} bytes of weights"
+        );
+    }
 }

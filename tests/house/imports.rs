@@ -8,6 +8,7 @@ use super::{sources, text, without_tests};
 
 /// The trainer's folders and files; each imports only those before it, and itself.
 const TRAINER: [&str; 18] = [
+    "allocator",
     "progress",
     "exit",
     "files",
@@ -23,7 +24,6 @@ const TRAINER: [&str; 18] = [
     "commands",
     "cli",
     "config",
-    "allocator",
     "logger",
     "lib",
 ];

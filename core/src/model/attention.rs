@@ -10,7 +10,7 @@ use super::decode::softcap_of_one;
 use super::linear::{Linear, linear, linear_of_one};
 use super::mask::AttentionMask;
 use super::norm::{Norm, normalize, normalize_rows};
-use super::numbers::stored;
+use super::numbers::{change, numbers, stored};
 use super::rope::RotaryTable;
 use crate::architecture::QueryKeyNorm;
 use crate::config::ModelConfig;
@@ -87,18 +87,37 @@ impl Attention {
         let query = query * self.scale;
         let query = query.reshape([batch, self.n_kv_heads, n_groups * seq, self.d_head]);
         let scores = query.matmul(key.transpose()).reshape([batch, self.n_heads, seq, n_keys]);
-        let scores = softcap(self.softcap, scores);
-        let scores = match mask {
-            Some(mask) => mask.apply(scores),
-            None => scores,
-        };
-        let weights = softmax(scores, 3);
+        let weights = self.weights(scores, mask);
         let weights = weights.reshape([batch, self.n_kv_heads, n_groups * seq, n_keys]);
         let mixed = weights.matmul(value).reshape([batch, self.n_heads, seq, self.d_head]);
 
         // [batch, n_heads, seq, d_head] -> [batch, seq, n_heads * d_head]
         let mixed = mixed.swap_dims(1, 2).reshape([batch, seq, self.n_heads * self.d_head]);
         linear(&self.output, mixed)
+    }
+
+    /// Softmax of the masked scores, in one pass over them on the CPU.
+    ///
+    /// Shapes: `[batch, n_heads, seq, n_keys]` in and out.
+    fn weights(&self, scores: Tensor<4>, mask: Option<&AttentionMask>) -> Tensor<4> {
+        let [_, n_heads, seq, n_keys] = scores.dims();
+        let fused = |scores: Tensor<4>| {
+            let Some(bias) = mask.map(AttentionMask::bias) else { return Err(scores) };
+            let [n_masks, _, n_queries, n_masked] = bias.dims();
+            let of_bias = numbers(bias).filter(|_| [n_queries, n_masked] == [seq, n_keys]);
+            let Some(of_bias) = of_bias else { return Err(scores) };
+            let bias_of = |row: usize| {
+                let batch = if n_masks == 1 { 0 } else { row / (n_heads * seq) };
+                (batch * seq + row % seq) * n_keys
+            };
+            let softcap = self.softcap.map(|cap| cap as f32);
+            let shape = kernels::train::ScoreShape { n_keys, scale: 1.0, softcap };
+            change(scores, |scores| kernels::train::weights(shape, scores, &of_bias, bias_of))
+        };
+        fused(scores).unwrap_or_else(|scores| {
+            let scores = softcap(self.softcap, scores);
+            softmax(mask.map_or(scores.clone(), |mask| mask.apply(scores)), 3)
+        })
     }
 
     /// As [`Attention::forward`], for one position; a query sees at most the last `window` positions.

@@ -3,6 +3,7 @@
 #[cfg(feature = "distill")]
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
+use boomerang_kernels::train as kernels;
 use burn::module::Module;
 #[cfg(feature = "distill")]
 use burn::tensor::activation::sigmoid;
@@ -11,6 +12,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::decode::read;
 use super::linear::{Linear, linear, linear_of_one};
+use super::numbers::numbers;
 use crate::architecture::MlpKind;
 use crate::config::{Activation, ModelConfig};
 
@@ -39,7 +41,7 @@ impl Mlp {
     /// Shapes: `x` and the result are `[batch, seq, d_model]`.
     pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let hidden = match &self.gate {
-            Some(gate) => self.activation.apply(linear(gate, x.clone())) * linear(&self.up, x),
+            Some(gate) => self.activation.gated(linear(gate, x.clone()), linear(&self.up, x)),
             None => self.activation.apply(linear(&self.up, x)),
         };
         linear(&self.down, hidden)
@@ -62,6 +64,26 @@ impl Mlp {
 }
 
 impl Activation {
+    /// `self(gate) * up`, in one pass on the CPU.
+    fn gated<const D: usize>(self, gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
+        let (Some(of_gate), Some(of_up)) = (numbers(&gate), numbers(&up)) else {
+            return self.apply(gate) * up;
+        };
+        let mut y = vec![0.0; of_gate.len()];
+        kernels::gated(self.kernel(), &of_gate, Some(&of_up), &mut y);
+        Tensor::from_data(TensorData::new(y, gate.dims()), &gate.device())
+    }
+
+    /// The activation's name in `kernels`.
+    pub(super) fn kernel(self) -> kernels::Activation {
+        match self {
+            Self::Silu => kernels::Activation::Silu,
+            Self::Gelu => kernels::Activation::Gelu,
+            Self::GeluTanh => kernels::Activation::GeluTanh,
+            Self::Relu => kernels::Activation::Relu,
+        }
+    }
+
     pub(super) fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Silu => silu(x),

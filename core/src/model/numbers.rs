@@ -36,19 +36,16 @@ impl ModuleVisitor for Search {
     }
 }
 
-#[cfg(all(feature = "flex", feature = "distill"))]
-pub(super) use on_flex::change;
 #[cfg(feature = "flex")]
-pub(super) use on_flex::{Numbers, numbers, stored};
+pub(super) use on_flex::{Numbers, change, numbers, stored};
 
 #[cfg(feature = "flex")]
 mod on_flex {
     use std::ops::{Deref, Range};
 
-    #[cfg(feature = "distill")]
-    use burn::backend::DispatchTensor;
     use burn::backend::{
-        BackendTensor, BackendTypes, DispatchAutodiffContext, DispatchTensorKind, Flex,
+        BackendTensor, BackendTypes, DispatchAutodiffContext, DispatchTensor, DispatchTensorKind,
+        Flex,
     };
     use burn::tensor::{DType, Tensor};
 
@@ -99,7 +96,6 @@ mod on_flex {
 
     /// Changes the numbers of a tensor in place, or in a copy where others share them; the tensor
     /// itself as an error where they are not found.
-    #[cfg(feature = "distill")]
     pub(in crate::model) fn change<const D: usize>(
         tensor: Tensor<D>,
         act: impl FnOnce(&mut [f32]),
@@ -136,10 +132,8 @@ mod on_flex {
     }
 }
 
-#[cfg(all(not(feature = "flex"), feature = "distill"))]
-pub(super) use elsewhere::change;
 #[cfg(not(feature = "flex"))]
-pub(super) use elsewhere::{Numbers, numbers, stored};
+pub(super) use elsewhere::{Numbers, change, numbers, stored};
 
 #[cfg(not(feature = "flex"))]
 mod elsewhere {
@@ -161,7 +155,6 @@ mod elsewhere {
         None
     }
 
-    #[cfg(feature = "distill")]
     pub(in crate::model) fn change<const D: usize>(
         tensor: Tensor<D>,
         _act: impl FnOnce(&mut [f32]),

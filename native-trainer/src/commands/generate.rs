@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use boomerang_core::generate::{Generation, Sampling, TextStream};
 use futures_lite::future::block_on;
 
+use crate::allocator;
 use crate::args::numbers::non_negative;
 use crate::args::{DeviceArgs, WeightArgs};
 use crate::device;
@@ -59,6 +60,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let tokenizer =
         folder.tokenizer()?.context("generation needs a tokenizer.json in the model's folder")?;
     let model = folder.model_as(format, &device.device)?;
+    allocator::use_large_pages();
     let sampling = if args.temperature > 0.0 {
         Sampling::Random { temperature: args.temperature, seed: args.seed }
     } else {

@@ -160,7 +160,7 @@ impl Attention {
             let query = self.grouped(query, pass, [start, len]);
             let keys = key.clone().narrow(2, 0, n_keys);
             let scores = product(query, keys.transpose(), pass.dtype);
-            let weights = self.weights(scores, [start, len], mask);
+            let weights = self.block_weights(scores, [start, len], mask);
             let values = value.clone().narrow(2, 0, n_keys);
             self.ungrouped(product(weights, values, pass.dtype), pass, len)
         });
@@ -188,7 +188,7 @@ impl Attention {
             let values = value.clone().narrow(2, 0, n_keys);
             let scores = product(query.clone(), keys.clone().transpose(), pass.dtype);
             let kept = self.softcap.is_some().then(|| scores.clone());
-            let weights = self.weights(scores, [start, len], mask);
+            let weights = self.block_weights(scores, [start, len], mask);
             let of_value = product(weights.clone().transpose(), of_mixed.clone(), pass.dtype);
             let of_weights = product(of_mixed, values.transpose(), pass.dtype);
             let of_scores = self.weights_backward(weights, kept, of_weights);
@@ -217,7 +217,7 @@ impl Attention {
     }
 
     /// Softmax of the masked scores, `[batch, n_kv_heads, groups * queries, keys]` in and out.
-    fn weights(
+    fn block_weights(
         &self,
         scores: Tensor<4>,
         [start, len]: [usize; 2],

@@ -169,7 +169,7 @@ fn fused_gated(
 ) -> Option<Tensor<2>> {
     let (of_gate, of_up) = (numbers(gate)?, numbers_of(up)?);
     let mut y = vec![0.0; of_gate.len()];
-    kernels::gated(kernel_of(activation), &of_gate, of_up.as_deref(), &mut y);
+    kernels::gated(activation.kernel(), &of_gate, of_up.as_deref(), &mut y);
     Some(like(gate, y))
 }
 
@@ -199,17 +199,8 @@ fn fused_gated_backward(
     let of_gate = numbers(gate)?;
     let mut dgate = numbers(gradient)?.to_vec();
     let mut dup = numbers_of(up)?.map(|up| up.to_vec());
-    kernels::gated_backward(kernel_of(activation), &of_gate, dup.as_deref_mut(), &mut dgate);
+    kernels::gated_backward(activation.kernel(), &of_gate, dup.as_deref_mut(), &mut dgate);
     Some((like(gate, dgate), dup.map(|dup| like(gate, dup))))
-}
-
-fn kernel_of(activation: Activation) -> kernels::Activation {
-    match activation {
-        Activation::Silu => kernels::Activation::Silu,
-        Activation::Gelu => kernels::Activation::Gelu,
-        Activation::GeluTanh => kernels::Activation::GeluTanh,
-        Activation::Relu => kernels::Activation::Relu,
-    }
 }
 
 /// The heads of rows, rotated, or rotated back with a `sign` of -1.
