@@ -109,3 +109,22 @@ fn an_untied_family_has_one_head_to_take() {
     let member = ModelFolder::open(&dir.path().join("out")).unwrap();
     assert!(!member.config().tied);
 }
+
+#[test]
+fn a_tied_matrix_that_teacher_and_student_share_is_counted_and_written_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = [("dir", dir.path())];
+    prepare(dir.path());
+    // Pruned, not trained: both ends are the teacher's.
+    let family = "--teacher {dir}/teacher --student {dir}/pruned";
+    boomerang("prune --teacher {dir}/teacher --out {dir}/pruned", &paths).unwrap();
+    boomerang(&format!("patch {family} --k 1 --out {{dir}}/member"), &paths).unwrap();
+    assert!(ModelFolder::open(&dir.path().join("member")).unwrap().config().tied);
+
+    let eval = "--data {dir}/texts.jsonl --naive false --device cpu --out {dir}/eval";
+    boomerang(&format!("eval {family} {eval}"), &paths).unwrap();
+    let curve = fs::read_to_string(dir.path().join("eval/curve.csv")).unwrap();
+    let n_params: Vec<u64> =
+        curve.lines().skip(1).map(|row| row.split(',').nth(4).unwrap().parse().unwrap()).collect();
+    assert!(n_params.is_sorted(), "{n_params:?}");
+}

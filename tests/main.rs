@@ -36,6 +36,8 @@ mod engine;
 mod evaluation;
 /// Experiments on the embedded family give the same files each time.
 mod experiment;
+/// Sizes are evaluated and searched with matrices in 16 or 8 bits.
+mod formats_in_memory;
 /// GGUF files hold what other programs would write.
 mod gguf;
 /// Members of two GGUF files are what a folder's would be, and recipes for another program.

@@ -33,15 +33,15 @@ impl Checkpoint<'_> {
         mut release: impl FnMut(&[u8]),
     ) -> Result<Fingerprints, CheckpointError> {
         let names = Names::of(config);
-        let [mut embedding, mut norm, mut head] = [(); 3].map(|()| Sha256::new());
+        let embedding = self.embedding_fingerprint(config, &mut release)?;
+        let [mut norm, mut head] = [(); 2].map(|()| Sha256::new());
         for path in names.end_paths() {
             let Some(location) = names.find(path) else { continue };
-            if path.starts_with("head.") && config.tied {
+            if path.starts_with("embedding.") || path.starts_with("head.") && config.tied {
                 continue;
             }
             let (_, view) = self.locate(&location)?;
             let part = match path {
-                path if path.starts_with("embedding.") => &mut embedding,
                 path if path.starts_with("head.") => &mut head,
                 _ => &mut norm,
             };
@@ -59,13 +59,30 @@ impl Checkpoint<'_> {
             let Some(layer) = layers.get_mut(number) else { continue };
             add(layer, part, self.tensor(name)?, &mut release);
         }
-        let embedding: Fingerprint = embedding.finalize().into();
         Ok(Fingerprints {
             embedding,
             layers: layers.into_iter().map(|layer| layer.finalize().into()).collect(),
             norm: norm.finalize().into(),
             head: if config.tied { embedding } else { head.finalize().into() },
         })
+    }
+
+    /// The embedding's fingerprint, without reading anything else.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::fingerprints`].
+    pub fn embedding_fingerprint(
+        &self,
+        config: &ModelConfig,
+        mut release: impl FnMut(&[u8]),
+    ) -> Result<Fingerprint, CheckpointError> {
+        let names = Names::of(config);
+        let mut embedding = Sha256::new();
+        for path in names.end_paths().filter(|path| path.starts_with("embedding.")) {
+            let Some(location) = names.find(path) else { continue };
+            add(&mut embedding, path, self.locate(&location)?.1, &mut release);
+        }
+        Ok(embedding.finalize().into())
     }
 }
 

@@ -194,3 +194,15 @@ fn a_packed_matrix_is_as_large_as_its_file() {
     let n_bytes = |format| PackedMatrix::zeros(format, 48, 64).n_bytes();
     assert_eq!(n_bytes(PackedFormat::Q8_0), 48 * 64 / 32 * 34);
 }
+
+#[test]
+fn bytes_in_memory_are_those_of_the_format() {
+    let wide = teacher(WeightFormat::F32).part_bytes();
+    let total = wide.embedding + wide.layers.iter().sum::<u64>() + wide.norm + wide.head;
+    assert_eq!(total, 4 * config(CONFIG).n_params());
+    let narrow = teacher(WeightFormat::Bf16).part_bytes();
+    assert_eq!(2 * narrow.embedding, wide.embedding);
+    // Norms stay in f32.
+    assert_eq!(narrow.norm, wide.norm);
+    assert!(wide.layers[0] < 2 * narrow.layers[0] && narrow.layers[0] < wide.layers[0]);
+}

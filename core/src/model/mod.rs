@@ -6,6 +6,7 @@
 mod attention;
 #[cfg(feature = "distill")]
 pub(crate) mod backward;
+mod bytes;
 mod cache;
 mod context;
 mod decode;
@@ -25,6 +26,7 @@ mod rope;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+pub use bytes::PartBytes;
 pub use cache::KvCache;
 pub use context::Context;
 use ends::{HeadTransform, InputEmbedding, Positions};

@@ -173,6 +173,11 @@ impl PackedSlot<'_> {
     pub(super) fn set(self, matrix: Arc<PackedMatrix>) {
         *self.0 = Packed::new(matrix);
     }
+
+    /// `None` for a parameter that is in f32.
+    pub(super) fn n_bytes(&self) -> Option<u64> {
+        self.0.0.as_ref().map(|matrix| matrix.n_bytes() as u64)
+    }
 }
 
 impl Packs for DecoderLayer {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use boomerang_core::config::ModelConfig;
+use boomerang_core::model::WeightFormat;
 use boomerang_core::plan::{LayerPlan, OrderFile, PatchOrder};
 use boomerang_core::prune::{Family, FamilyError, Student};
 use burn::tensor::Device;
@@ -115,15 +116,20 @@ impl FamilyArgs {
         Ok(plan)
     }
 
-    /// Teacher and student, checked to belong together.
+    /// Teacher and student with their matrices in this format, checked to belong together.
     ///
     /// # Errors
     /// Names the folder and what does not fit.
-    pub fn open(&self, teacher: &ModelFolder, device: &Device) -> anyhow::Result<Family> {
+    pub fn open(
+        &self,
+        teacher: &ModelFolder,
+        format: WeightFormat,
+        device: &Device,
+    ) -> anyhow::Result<Family> {
         let folder = ModelFolder::open(&self.student)?;
         let plan = self.plan_of(teacher, &folder)?;
-        let student = Student::new(folder.model(device)?, plan)?;
-        Family::new(teacher.teacher(device)?, student).map_err(|error| {
+        let student = Student::new(folder.model_as(format, device)?, plan)?;
+        Family::new(teacher.teacher_as(format, device)?, student).map_err(|error| {
             anyhow::Error::new(error).context(format!(
                 "{} is not a student of {}",
                 self.student.display(),

@@ -10,8 +10,8 @@ use crate::exit::Exit;
 /// In which format weights are kept in memory.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct WeightArgs {
-    /// Format of the model's matrices in memory, on the CPU: decoding is as much faster as they are
-    /// smaller, and as exact as the format; stored keeps f16, bf16 and q8_0 as they are in the file
+    /// Format of the matrices in memory, on the CPU: smaller, faster to decode, and as exact as the
+    /// format; stored keeps f16, bf16 and q8_0 as they are in the file
     #[arg(long, value_enum, default_value_t = WeightChoice::F32, value_name = "FORMAT")]
     pub weights: WeightChoice,
 }

@@ -8,7 +8,7 @@ use futures_lite::future::block_on;
 use serde_json::json;
 
 use crate::args::numbers::count;
-use crate::args::{DeviceArgs, FamilyArgs, OutputArgs};
+use crate::args::{DeviceArgs, FamilyArgs, OutputArgs, WeightArgs};
 use crate::device;
 use crate::exit::Exit;
 use crate::files::{ModelFolder, OutputFolder, shown};
@@ -36,6 +36,8 @@ pub struct AnalyzeArgs {
     pub layers: Option<usize>,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
+    #[command(flatten)]
+    pub weights: WeightArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]
@@ -68,8 +70,9 @@ pub fn run(args: &AnalyzeArgs) -> anyhow::Result<()> {
     let batches = args.calibration.batches_holding(&folder, numbers_per_token)?;
     let device = device::choose(args.device.device)?;
     note(&format!("device: {} ({})", device.description, device.reason));
+    let format = args.weights.on(&device.device)?;
     let (teacher, student) = match &args.student {
-        None => (folder.teacher(&device.device)?, None),
+        None => (folder.teacher_as(format, &device.device)?, None),
         Some(student) => {
             let family = FamilyArgs {
                 teacher: args.teacher.clone(),
@@ -79,7 +82,7 @@ pub fn run(args: &AnalyzeArgs) -> anyhow::Result<()> {
                 allow_mismatch: args.allow_mismatch,
                 from_first: false,
             };
-            let family = family.open(&folder, &device.device)?;
+            let family = family.open(&folder, format, &device.device)?;
             (family.teacher().clone(), Some(family.student().clone()))
         }
     };

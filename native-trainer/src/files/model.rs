@@ -35,7 +35,7 @@ pub struct ModelFolder {
     /// Where the files are: `path`, or what was made of a GGUF file.
     folder: PathBuf,
     /// Keeps that.
-    _imported: Option<TempDir>,
+    imported: Option<TempDir>,
     config: ModelConfig,
     weights: Weights,
 }
@@ -69,7 +69,7 @@ impl ModelFolder {
         let folder = imported.path().to_owned();
         let config = read_config(&folder)?;
         let (path, weights) = (path.to_owned(), Weights::Gguf(file));
-        Ok(Self { path, folder, _imported: Some(imported), config, weights })
+        Ok(Self { path, folder, imported: Some(imported), config, weights })
     }
 
     fn open_fetched(id: &HubId, settings: &HubSettings) -> anyhow::Result<Self> {
@@ -92,7 +92,7 @@ impl ModelFolder {
             let (_, config) = parents.member()?;
             let (path, folder) = (path.to_owned(), path.to_owned());
             let weights = Weights::Parents(parents);
-            return Ok(Self { path, folder, _imported: None, config, weights });
+            return Ok(Self { path, folder, imported: None, config, weights });
         }
         if !path.is_dir() {
             return Err(weights::not_a_folder(path));
@@ -111,7 +111,7 @@ impl ModelFolder {
     ) -> anyhow::Result<Self> {
         let config = read_config(&folder)?;
         let weights = Weights::Files(weights::map_all(&folder)?);
-        let opened = Self { path: path.to_owned(), folder, _imported: imported, config, weights };
+        let opened = Self { path: path.to_owned(), folder, imported: imported, config, weights };
         opened.check()?;
         Ok(opened)
     }
@@ -120,7 +120,7 @@ impl ModelFolder {
     #[cfg(test)]
     pub(super) fn of_extras(path: &Path, config: ModelConfig) -> Self {
         let (path, folder) = (path.to_owned(), path.to_owned());
-        Self { path, folder, _imported: None, config, weights: Weights::Files(Vec::new()) }
+        Self { path, folder, imported: None, config, weights: Weights::Files(Vec::new()) }
     }
 
     pub fn path(&self) -> &Path {
@@ -172,6 +172,10 @@ impl ModelFolder {
     pub fn model_as(&self, format: WeightFormat, device: &Device) -> anyhow::Result<LanguageModel> {
         let named = || self.path.display().to_string();
         let release = |bytes: &[u8]| self.release(bytes);
+        if format != WeightFormat::F32 && self.imported.is_some() {
+            // What was imported is in f32.
+            return Self::open_for(&self.path, format)?.model_as(format, device);
+        }
         let model = match &self.weights {
             Weights::Gguf(file) => {
                 let model = import_as(format, &file.parse()?, device, release);
@@ -197,7 +201,13 @@ impl ModelFolder {
     /// # Errors
     /// As [`ModelFolder::model`].
     pub fn teacher(&self, device: &Device) -> anyhow::Result<Teacher> {
-        Ok(Teacher::new(self.model(device)?))
+        self.teacher_as(WeightFormat::F32, device)
+    }
+
+    /// # Errors
+    /// As [`ModelFolder::model_as`].
+    pub fn teacher_as(&self, format: WeightFormat, device: &Device) -> anyhow::Result<Teacher> {
+        Ok(Teacher::new(self.model_as(format, device)?))
     }
 
     /// The model with the plan that made it.

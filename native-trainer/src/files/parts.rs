@@ -48,6 +48,24 @@ impl ModelFolder {
         found.with_context(|| self.path().display().to_string())
     }
 
+    /// Whether both models are tied, with the same matrix for embedding and head, such as after a
+    /// distillation with frozen ends.
+    ///
+    /// # Errors
+    /// Names the tensor that is missing.
+    pub fn shares_tied_matrix(&self, other: &Self) -> anyhow::Result<bool> {
+        if !self.config().tied || !other.config().tied {
+            return Ok(false);
+        }
+        let of = |folder: &Self| {
+            let checkpoint = folder.checkpoint()?;
+            let found =
+                checkpoint.embedding_fingerprint(folder.config(), |bytes| folder.release(bytes));
+            found.with_context(|| folder.path().display().to_string())
+        };
+        Ok(of(self)? == of(other)?)
+    }
+
     /// The student that `plan` makes of this teacher around its `ends`; only the kept layers are read.
     ///
     /// # Errors

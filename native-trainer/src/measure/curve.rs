@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::files::OutputFolder;
 use crate::measure::answers::{EvalOptions, Sheet, Weights, answer_all};
+use crate::measure::bytes::ByteCount;
 use crate::measure::members::{self, Member, Sizes};
 use crate::progress::print;
 
@@ -57,6 +58,8 @@ pub fn measure(
         seed: candidate.seed,
         config: candidate.student.model().config(),
         plan: candidate.student.plan(),
+        // Both ends of the embedded family are trained.
+        shares_tied_matrix: false,
     });
     let all: Vec<members::Candidate<'_>> = all.collect();
     let mut members = members::members(teacher.model().config(), &all, orders, &Sizes::All, true)?;
@@ -70,16 +73,12 @@ pub fn measure(
         EvalOptions { batching: Batching::of(tokens_per_batch), shares_layers: true, share: None };
     let answered = answer_all(&members, &sheet, &Weights::Resident(models), options, None, None)?;
     let scores = answered.likelihoods.iter().map(|answers| examination.judge(answers));
-    Ok(Measured::new(&members, scores, precision))
+    Ok(Measured::new(&members, scores, &ByteCount::Stored(precision)))
 }
 
 impl Measured {
     /// From the score of each member.
-    pub fn new(
-        members: &[Member],
-        scores: impl Iterator<Item = Score>,
-        precision: Precision,
-    ) -> Self {
+    pub fn new(members: &[Member], scores: impl Iterator<Item = Score>, bytes: &ByteCount) -> Self {
         let points = members.iter().zip(scores).map(|(member, score)| CurvePoint {
             series: member.series,
             order: member.order.clone(),
@@ -87,7 +86,7 @@ impl Measured {
             n_patched: member.patched.len(),
             n_layers: member.n_layers(),
             n_params: member.n_params(),
-            size_bytes: member.n_params() * precision.n_bytes() as u64,
+            size_bytes: bytes.of(member),
             score,
         });
         let stacks: Vec<Stack> = members.iter().map(|member| member.stack.clone()).collect();

@@ -17,6 +17,8 @@ pub struct Candidate<'a> {
     pub seed: u64,
     pub config: &'a ModelConfig,
     pub plan: &'a LayerPlan,
+    /// Whether embedding and head are one matrix, the same as the teacher's.
+    pub shares_tied_matrix: bool,
 }
 
 /// One size of one candidate.
@@ -95,7 +97,7 @@ pub fn members(
                     order: order.name(),
                     candidate: index,
                     patched: patched.to_vec(),
-                    config: config_of(&recipe, teacher, candidate.config),
+                    config: config_of(&recipe, teacher, candidate),
                     stack: Stack::new(&recipe, TEACHER, TEACHER + 1 + index),
                     recipe,
                 });
@@ -134,15 +136,19 @@ impl Sizes {
     }
 }
 
-/// The config of a member, with two matrices for embedding and head where they come from different
-/// models.
-fn config_of(recipe: &Recipe, teacher: &ModelConfig, student: &ModelConfig) -> ModelConfig {
+/// The config of a member, with two matrices for embedding and head where these are different ones, of
+/// teacher and student.
+fn config_of(recipe: &Recipe, teacher: &ModelConfig, candidate: &Candidate<'_>) -> ModelConfig {
+    let student = candidate.config;
     let of = |owner| match owner {
         Owner::Teacher => teacher,
         Owner::Student => student,
     };
-    let ends = recipe.ends(HeadPolicy::Untied, |owner| of(owner).tied);
-    let ends = ends.expect("two matrices are always possible");
+    // The teacher's matrix is also the student's.
+    let policy =
+        if candidate.shares_tied_matrix { HeadPolicy::Teacher } else { HeadPolicy::Untied };
+    let ends = recipe.ends(policy, |owner| of(owner).tied);
+    let ends = ends.expect("two matrices are always possible, and one in a tied family");
     let kinds = recipe.layers.iter().map(|source| {
         let (owner, layer) = source.place();
         of(owner).layers[layer]

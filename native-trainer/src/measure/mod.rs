@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod bundle;
+pub mod bytes;
 pub mod calibration;
 pub mod curve;
 pub mod members;

@@ -1,6 +1,7 @@
 //! Patching orders that are found by measuring members on texts.
 
 use boomerang_core::distill::Batch;
+use boomerang_core::model::WeightFormat;
 use boomerang_core::plan::PatchOrder;
 use boomerang_core::prune::Family;
 use boomerang_core::search::{self, MeasuredMembers};
@@ -66,7 +67,8 @@ pub fn find(
     Ok(order)
 }
 
-/// The order that was asked for. `auto` is searched on the calibration texts, and where there are
+/// The order that was asked for. `auto` is searched on the calibration texts with matrices in this
+/// format, and where there are
 /// none it is the architecture's, which is reported.
 ///
 /// # Errors
@@ -75,6 +77,7 @@ pub fn choose(
     args: &FamilyArgs,
     (calibration, device): (&CalibrationArgs, &DeviceArgs),
     teacher: &ModelFolder,
+    format: WeightFormat,
 ) -> anyhow::Result<PatchOrder> {
     let order = args.order(teacher.config());
     if !args.order_is_auto() {
@@ -90,7 +93,7 @@ pub fn choose(
     }
     let batches = calibration.batches(teacher)?;
     let device = device::choose(device.device)?;
-    let order = search(&args.open(teacher, &device.device)?, &batches)?;
+    let order = search(&args.open(teacher, format, &device.device)?, &batches)?;
     note(&format!("order: {}, searched on the calibration texts", order.name()));
     Ok(order)
 }

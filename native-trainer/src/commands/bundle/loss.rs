@@ -4,6 +4,7 @@
 use boomerang_core::bundle::{Recordings, StoringLoss, TaskFile, as_stored};
 use boomerang_core::checkpoint::{Precision, StoredAs};
 use boomerang_core::distill::{Batch, Layout};
+use boomerang_core::model::WeightFormat;
 use boomerang_core::plan::PatchOrder;
 use boomerang_core::prune::Family;
 use boomerang_core::tokenizer::Tokenizer;
@@ -60,7 +61,7 @@ pub(super) fn measure(
         family.clone()
     } else {
         note(&format!("device: {} ({})", chosen.description, chosen.reason));
-        args.family.open(teacher, &chosen.device)?
+        args.family.open(teacher, WeightFormat::F32, &chosen.device)?
     };
     let stored = as_stored(&before, stored_as, &chosen.device)?;
     let path = order.path(family.plan())?;

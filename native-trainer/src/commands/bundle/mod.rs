@@ -9,6 +9,7 @@ use boomerang_core::bundle::{BundleContents, TaskFile};
 use boomerang_core::checkpoint::{Precision, StoredAs};
 use boomerang_core::curve::SizeCurve;
 use boomerang_core::evaluate::Examination;
+use boomerang_core::model::WeightFormat;
 use boomerang_core::tokenizer::Tokenizer;
 use serde::Deserialize;
 
@@ -77,7 +78,7 @@ struct CurveFile {
 
 pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.family.teacher)?;
-    let family = args.family.open(&folder, &device::cpu())?;
+    let family = args.family.open(&folder, WeightFormat::F32, &device::cpu())?;
     require_next_token(folder.config(), "the explorer needs a model that predicts the next token")?;
     let tokenizer_json =
         folder.tokenizer_json()?.with_context(|| folder.no_tokenizer()).or_exit(Exit::Unusable)?;
@@ -97,7 +98,8 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
             .file_name()
             .map_or_else(|| "family".to_owned(), |name| name.to_string_lossy().into_owned())
     });
-    let order = order::choose(&args.family, (&args.calibration, &args.device), &folder)?;
+    let order =
+        order::choose(&args.family, (&args.calibration, &args.device), &folder, WeightFormat::F32)?;
     let stored_as: StoredAs = match args.precision {
         PrecisionChoice::F32 => Precision::F32.into(),
         PrecisionChoice::F16 => Precision::F16.into(),

@@ -7,7 +7,7 @@ use boomerang_core::plan::PatchOrder;
 use crate::args::numbers::parse_amount;
 use crate::args::numbers::{count, sequence_length};
 use crate::args::{DeviceArgs, FamilyArgs, parse_order};
-use crate::args::{OverwriteArgs, TaskArgs};
+use crate::args::{OverwriteArgs, TaskArgs, WeightArgs};
 use crate::measure::calibration::CalibrationArgs;
 use crate::measure::members::Sizes;
 
@@ -71,6 +71,8 @@ pub struct EngineArgs {
     /// Share the computation of a common prefix, or run every text in full
     #[arg(long, value_enum, default_value_t = Contexts::Shared)]
     pub contexts: Contexts,
+    #[command(flatten)]
+    pub weights: WeightArgs,
     /// Keep the weights in memory, or stream them from disk
     #[arg(long, value_enum, default_value_t = MemoryMode::Auto)]
     pub memory: MemoryMode,

@@ -5,14 +5,15 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use boomerang_core::bundle::hex;
-use boomerang_core::checkpoint::Precision;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::evaluate::{PrefixTree, Stack};
+use boomerang_core::model::WeightFormat;
 use boomerang_core::plan::LayerPlan;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::measure::answers::{Answered, Sheet};
+use crate::measure::bytes::ByteCount;
 use crate::measure::members::Member;
 
 /// Of this format.
@@ -27,6 +28,8 @@ pub(super) struct FamilyFile {
     /// UTC.
     date: String,
     device: String,
+    /// The format of the matrices in memory.
+    weights: WeightFormat,
     teacher: ModelEntry,
     student: ModelEntry,
     order: String,
@@ -84,7 +87,8 @@ pub(super) struct RunFacts<'a> {
     pub(super) teacher: (&'a Path, &'a ModelConfig),
     pub(super) student: (&'a Path, &'a ModelConfig),
     pub(super) plan: &'a LayerPlan,
-    pub(super) precision: Precision,
+    pub(super) bytes: &'a ByteCount,
+    pub(super) weights: WeightFormat,
     pub(super) sheet: &'a Sheet,
     pub(super) answered: &'a Answered,
 }
@@ -131,7 +135,7 @@ impl FamilyFile {
                 n_layers: member.n_layers(),
                 n_params: member.n_params(),
                 n_params_untied: member.n_params_untied(),
-                size_bytes: member.n_params().saturating_mul(run.precision.n_bytes() as u64),
+                size_bytes: run.bytes.of(member),
                 seconds: cost.member_seconds.get(number).copied().flatten(),
                 layers: member.layers(),
                 hash: hash.map(|hash| hex(&hash)),
@@ -145,6 +149,7 @@ impl FamilyFile {
             command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
             date: utc(SystemTime::now()),
             device: run.device.clone(),
+            weights: run.weights,
             teacher: ModelEntry::of(run.teacher),
             student: ModelEntry::of(run.student),
             order: order.unwrap_or_default(),

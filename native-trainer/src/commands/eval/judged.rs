@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
-use boomerang_core::checkpoint::Precision;
 use boomerang_core::evaluate::{Accuracy, Score};
 use serde_json::{Map, Value, json};
 
@@ -12,6 +11,7 @@ use super::asked::Asked;
 use super::family_file::{FamilyFile, MeasuredMember, RunFacts, utc};
 use crate::files::OutputFolder;
 use crate::measure::answers::{Answered, Cached};
+use crate::measure::bytes::ByteCount;
 use crate::measure::curve::Measured;
 use crate::measure::members::{Member, names};
 use crate::progress::print;
@@ -61,7 +61,7 @@ impl<'a> Judged<'a> {
     }
 
     /// The curve of the first order; the others are in `family.json`.
-    pub(super) fn main(&self, precision: Precision) -> Measured {
+    pub(super) fn main(&self, bytes: &ByteCount) -> Measured {
         let order = self.members.first().map(|judged| &judged.member.order);
         let (members, scores): (Vec<Member>, Vec<Score>) = self
             .members
@@ -69,7 +69,7 @@ impl<'a> Judged<'a> {
             .filter(|judged| Some(&judged.member.order) == order)
             .map(|judged| (judged.member.clone(), self.score(judged)))
             .unzip();
-        Measured::new(&members, scores.into_iter(), precision)
+        Measured::new(&members, scores.into_iter(), bytes)
     }
 
     /// What a curve shows of a member: texts, and the accuracy of each task that has one, a group
@@ -153,6 +153,7 @@ impl<'a> Judged<'a> {
     pub(super) fn file(
         &self,
         folders: &Folders,
+        bytes: &ByteCount,
         cached: Option<&Cached<'_>>,
         device: &str,
     ) -> FamilyFile {
@@ -168,7 +169,8 @@ impl<'a> Judged<'a> {
             teacher: (folders.teacher.path(), folders.teacher.config()),
             student: (folders.student.path(), folders.student.config()),
             plan: &folders.plan,
-            precision: folders.precision,
+            bytes,
+            weights: folders.format,
             sheet: &self.asked.sheet,
             answered: self.answered,
         };

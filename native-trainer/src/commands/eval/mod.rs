@@ -13,7 +13,7 @@ use boomerang_core::checkpoint::Precision;
 use boomerang_core::curve::Series;
 use boomerang_core::distill::Layout;
 use boomerang_core::evaluate::Batching;
-use boomerang_core::model::LanguageModel;
+use boomerang_core::model::{LanguageModel, WeightFormat};
 use boomerang_core::plan::{LayerPlan, PatchOrder};
 use boomerang_core::prune::{Family, Student, Teacher};
 use boomerang_core::similarity::block_similarity;
@@ -25,6 +25,7 @@ use crate::files::{self, ModelFolder, OutputFolder};
 use crate::measure::answers::{
     Answered, Cache, Cached, EvalOptions, Weights, answer_all, fingerprints,
 };
+use crate::measure::bytes::ByteCount;
 use crate::measure::curve::{print_table, write_curve};
 use crate::measure::members::{Candidate, Member, members};
 use crate::measure::order;
@@ -46,7 +47,8 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let began = SystemTime::now();
     let device = device::choose(args.device.device)?;
     note(&format!("device: {} ({})", device.description, device.reason));
-    let folders = Folders::open(args)?;
+    let format = args.engine.weights.on(&device.device)?;
+    let folders = Folders::open(args, format)?;
     let tokenizer = folders.teacher.tokenizer()?;
     let asked = Asked::read(args, &folders.teacher, tokenizer.as_ref())?;
     let members = folders.members(args)?;
@@ -63,7 +65,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let loaded = folders.load(&device, args.engine.memory)?;
     let cached = match &cache {
         Some(cache) => {
-            let members = fingerprints(&members, &folders.all())?;
+            let members = fingerprints(&members, &folders.all(), format)?;
             Some(Cached { cache, members })
         }
         None => None,
@@ -93,7 +95,13 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         return Ok(());
     };
     let judged = Judged::new(&asked, &members, &answered)?;
-    let main = judged.main(folders.precision);
+    let bytes = match &loaded {
+        Some(models) if format != WeightFormat::F32 => {
+            ByteCount::InMemory(models.iter().map(LanguageModel::part_bytes).collect())
+        }
+        _ => ByteCount::Stored(folders.precision),
+    };
+    let main = judged.main(&bytes);
     write_curve(&out, &main)?;
     judged.write_members(
         &out,
@@ -102,7 +110,7 @@ pub fn run(args: &EvalArgs) -> anyhow::Result<()> {
         args.tasks.fewshot_seed,
         args.tasks.limit,
     )?;
-    let file = judged.file(&folders, cached.as_ref(), &device.description);
+    let file = judged.file(&folders, &bytes, cached.as_ref(), &device.description);
     out.write("family.json", format!("{}\n", serde_json::to_string_pretty(&file)?).as_bytes())?;
     // Similarity is measured on --data; without any it would be a row of zeros.
     if let Some(models) = loaded.as_ref().filter(|_| !asked.tokens.is_empty()) {
@@ -127,10 +135,12 @@ struct Folders {
     plan: LayerPlan,
     random: Option<(ModelFolder, LayerPlan)>,
     precision: Precision,
+    /// Of the matrices in memory.
+    format: WeightFormat,
 }
 
 impl Folders {
-    fn open(args: &EvalArgs) -> anyhow::Result<Self> {
+    fn open(args: &EvalArgs, format: WeightFormat) -> anyhow::Result<Self> {
         let teacher = ModelFolder::open(&args.family.teacher)?;
         let student = ModelFolder::open(&args.family.student)?;
         let plan = args.family.plan_of(&teacher, &student)?;
@@ -144,7 +154,7 @@ impl Folders {
             None => None,
         };
         let precision = Precision::of_checkpoint(&teacher.checkpoint()?);
-        let folders = Self { teacher, student, plan, random, precision };
+        let folders = Self { teacher, student, plan, random, precision, format };
         for folder in &folders.all()[1..] {
             let (own, teachers) = (folder.config(), folders.teacher.config());
             if let Some(difference) = teachers.difference(own) {
@@ -170,16 +180,18 @@ impl Folders {
             seed: 0,
             config: self.student.config(),
             plan: &self.plan,
+            shares_tied_matrix: self.teacher.shares_tied_matrix(&self.student)?,
         };
         let random = self.random.as_ref().map(|(folder, plan)| Candidate {
             series: Series::Random,
             seed: 0,
             config: folder.config(),
             plan,
+            shares_tied_matrix: false,
         });
         let candidates: Vec<Candidate<'_>> = [student].into_iter().chain(random).collect();
         let calibration = (&args.which.calibration, &args.device);
-        let main = order::choose(&args.family, calibration, &self.teacher)?;
+        let main = order::choose(&args.family, calibration, &self.teacher, self.format)?;
         let orders: Vec<PatchOrder> =
             [main].into_iter().chain(args.which.also_order.iter().cloned()).collect();
         let which = &args.which;
@@ -199,6 +211,14 @@ impl Folders {
             .map(|folder| folder.config().n_params().saturating_mul(size_of::<f32>() as u64))
             .sum();
         let is_streamed = match mode {
+            MemoryMode::Stream if self.format != WeightFormat::F32 => {
+                return Err(Exit::Usage.error(format!(
+                    "--memory stream computes in f32, a layer at a time; found --weights {}; omit \
+                     one of the two",
+                    self.format
+                )));
+            }
+            MemoryMode::Auto if self.format != WeightFormat::F32 => false,
             MemoryMode::Resident => false,
             MemoryMode::Stream => true,
             // A third is for states and everything else.
@@ -212,7 +232,7 @@ impl Folders {
         }
         self.all()
             .iter()
-            .map(|folder| folder.model(&device.device))
+            .map(|folder| folder.model_as(self.format, &device.device))
             .collect::<Result<_, _>>()
             .map(Some)
     }

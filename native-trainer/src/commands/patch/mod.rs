@@ -15,6 +15,8 @@ use crate::measure::order;
 use crate::progress::{note, print};
 use crate::sizes::{Head, choose_heads, measure};
 pub use args::{Format, PatchArgs};
+use boomerang_core::model::WeightFormat;
+use boomerang_core::plan::HeadPolicy;
 use members::Patching;
 
 /// Writes the chosen members.
@@ -45,12 +47,19 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<()> {
         note(&format!("warning: {}", mergekit::TIED));
     }
     let calibration = (&args.calibration, &args.device);
-    let order = order::choose(&args.family, calibration, &teacher)?;
+    let order = order::choose(&args.family, calibration, &teacher, WeightFormat::F32)?;
     let patching = Patching { args, format, precision, teacher, student, plan };
     let plan = &patching.plan;
     let patches = args.choice.patches(plan, &order).or_exit(Exit::Usage)?;
     let is_tied = patching.teacher.config().tied && patching.student.config().tied;
-    let policies = args.head.policies(is_tied);
+    let mut policies = args.head.policies(is_tied);
+    if args.head == Head::Untied
+        && format != Format::Mergekit
+        && patching.teacher.shares_tied_matrix(&patching.student)?
+    {
+        note("teacher and student have the same tied matrix; sizes keep one copy of it");
+        policies = &[HeadPolicy::Teacher];
+    }
     if args.head == Head::Auto && args.calibration.calibration.is_empty() {
         return Err(Exit::Usage.error(
             "--head auto needs texts to compare members with their teacher; give some with \

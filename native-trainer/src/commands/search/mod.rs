@@ -10,7 +10,7 @@ use futures_lite::future::block_on;
 use serde_json::{Value, json};
 
 use crate::args::numbers::count;
-use crate::args::{DeviceArgs, FamilyArgs, OutputArgs};
+use crate::args::{DeviceArgs, FamilyArgs, OutputArgs, WeightArgs};
 use crate::device;
 use crate::exit::Exit;
 use crate::files::ModelFolder;
@@ -38,6 +38,8 @@ pub struct SearchArgs {
     pub budget: BudgetArgs,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
+    #[command(flatten)]
+    pub weights: WeightArgs,
     #[command(flatten)]
     pub device: DeviceArgs,
     #[command(flatten)]
@@ -68,7 +70,8 @@ pub fn run(args: &SearchArgs) -> anyhow::Result<()> {
     let batches = args.calibration.batches(&teacher)?;
     let device = device::choose(args.device.device)?;
     note(&format!("device: {} ({})", device.description, device.reason));
-    let family = args.family.open(&teacher, &device.device)?;
+    let format = args.weights.on(&device.device)?;
+    let family = args.family.open(&teacher, format, &device.device)?;
     // An output that cannot be written is an error before the work, not after it.
     let out = args.output.file()?;
     let metric = match args.metric {

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use boomerang_core::evaluate::{Answers, Batching, Likelihood, PrefixTree, Request};
 use boomerang_core::model::LanguageModel;
+use boomerang_core::model::WeightFormat;
 use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
 use sha2::{Digest as _, Sha256};
@@ -145,16 +146,27 @@ impl Weights<'_> {
     }
 }
 
-/// The fingerprint of each member: of its parts in order, and of its config.
+/// The fingerprint of each member: of its parts in order, of its config, and of the format of its
+/// matrices in memory.
 ///
 /// # Errors
 /// When weights cannot be read.
-pub fn fingerprints(members: &[Member], folders: &[&ModelFolder]) -> anyhow::Result<Vec<[u8; 32]>> {
+pub fn fingerprints(
+    members: &[Member],
+    folders: &[&ModelFolder],
+    format: WeightFormat,
+) -> anyhow::Result<Vec<[u8; 32]>> {
     let parts = folders.iter().map(|folder| folder.fingerprints());
     let parts = parts.collect::<anyhow::Result<Vec<_>>>()?;
     let how = folders.first().map_or_else(String::new, |teacher| {
         let other = teacher.config().other_end_tokens();
-        teacher.config().to_json() + &other.map(|tokens| format!("{tokens:?}")).unwrap_or_default()
+        let other = other.map(|tokens| format!("{tokens:?}")).unwrap_or_default();
+        let format = match format {
+            // As before there were others, so that caches stay valid.
+            WeightFormat::F32 => String::new(),
+            format => format.to_string(),
+        };
+        teacher.config().to_json() + &other + &format
     });
     let of = |member: &Member| {
         let stack = &member.stack;
