@@ -2,9 +2,9 @@
 //!
 //! Byte-level tokenizers first split a text into words with a regular expression, and then encode each
 //! word. Where every word ends can only be known by running that expression, which takes most of the
-//! time; but between certain neighbors, such as a letter and a following space, *all* of the expressions
-//! below end a word. A text is cut there, and the tokens of each piece are remembered: the
-//! tokenizer itself only encodes pieces that it has not seen.
+//! time; but between certain neighbors, such as a letter and a following space, it *always* ends a word.
+//! A text is cut there, and the tokens of each piece are remembered: the tokenizer itself only encodes
+//! pieces that it has not seen.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -19,19 +19,40 @@ pub(super) const MOST_PIECES: usize = 1 << 17;
 /// Longer pieces, in bytes, hardly occur twice.
 const LONGEST_PIECE: usize = 32;
 
-/// Expressions of `Split` pre-tokenizers that end a word wherever [`is_cut`] cuts: Llama 3, Qwen 2 and
-/// GPT-2. In all of them an alternative that matches a letter, a digit or a punctuation mark continues
-/// with characters of the same kind only (punctuation also with line breaks), none looks behind, and
-/// contractions begin with an apostrophe.
-pub(super) const EXPRESSIONS: [&str; 3] = [
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+/// Expressions of `Split` pre-tokenizers that are known, and how they end words: Llama 3, Qwen 2, GPT-2.
+pub(super) const EXPRESSIONS: [(&str, Splitting); 3] = [
+    (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        Splitting::MarksJoinWords,
+    ),
+    (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        Splitting::MarksJoinWords,
+    ),
+    (
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        Splitting::MarksStandAlone,
+    ),
 ];
+
+/// How an expression treats what is neither letter, digit nor whitespace, called marks here.
+///
+/// Of both kinds, letters, digits and marks end where another of the three or a space begins, none
+/// looks behind, and contractions begin with an apostrophe. Whitespace looks ahead, so that nothing is
+/// cut after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Splitting {
+    /// As GPT-2: a mark ends before a letter, unless it begins a contraction, and before a line break.
+    MarksStandAlone,
+    /// As Llama 3: a mark can be the first character of a word, and line breaks belong to the marks
+    /// before them.
+    MarksJoinWords,
+}
 
 /// The cache of a tokenizer, and what it needs to know of it.
 #[derive(Debug)]
 pub(super) struct WordCache {
+    splitting: Splitting,
     added: AddedTokens,
     /// Special tokens before and after a text.
     around: [Vec<u32>; 2],
@@ -61,7 +82,8 @@ impl Clone for WordCache {
     /// Another empty cache, for another thread.
     fn clone(&self) -> Self {
         let known = Mutex::default();
-        Self { added: self.added.clone(), around: self.around.clone(), known }
+        let (added, around) = (self.added.clone(), self.around.clone());
+        Self { splitting: self.splitting, added, around, known }
     }
 }
 
@@ -70,10 +92,8 @@ impl WordCache {
     pub(super) fn new(tokenizer: &HuggingFaceTokenizer) -> Option<Self> {
         let json = tokenizer.to_string(false).ok()?;
         let json: Value = serde_json::from_str(&json).ok()?;
-        let is_known = splits_words(&json["pre_tokenizer"])
-            && keeps_ends(&json["normalizer"])
-            && only_adds(&json["post_processor"]);
-        if !is_known {
+        let splitting = Splitting::of(&json["pre_tokenizer"])?;
+        if !keeps_ends(&json["normalizer"]) || !only_adds(&json["post_processor"]) {
             return None;
         }
         let added = AddedTokens::new(&json["added_tokens"], !json["normalizer"].is_null())?;
@@ -81,7 +101,7 @@ impl WordCache {
         let (plain, all) = (encode(false)?, encode(true)?);
         let before = all.windows(plain.len().max(1)).position(|ids| ids == plain)?;
         let around = [all[..before].to_vec(), all[before + plain.len()..].to_vec()];
-        Some(Self { added, around, known: Mutex::default() })
+        Some(Self { splitting, added, around, known: Mutex::default() })
     }
 
     /// Token ids of a text; `None` where the tokenizer itself has to encode it: it contains an added
@@ -104,7 +124,7 @@ impl WordCache {
         if special {
             ids.extend(before);
         }
-        for piece in pieces(text) {
+        for piece in pieces(text, self.splitting) {
             known.push(piece, tokenizer, &mut ids)?;
         }
         if special {
@@ -178,13 +198,13 @@ impl AddedTokens {
 }
 
 /// The parts of a text between which every word ends.
-pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn pieces(text: &str, splitting: Splitting) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {
             return None;
         }
-        let cut = rest.as_bytes().windows(2).position(|pair| is_cut(pair[0], pair[1]));
+        let cut = rest.as_bytes().windows(2).position(|pair| splitting.is_cut(pair[0], pair[1]));
         // Both bytes are ASCII, so that the cut is between characters.
         let (piece, others) = rest.split_at(cut.map_or(rest.len(), |before| before + 1));
         rest = others;
@@ -192,42 +212,73 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether every word ends between two neighboring bytes: after a letter or digit and before another
-/// character of ASCII that is not an apostrophe, and after punctuation and before a space or tab.
-fn is_cut(before: u8, after: u8) -> bool {
-    if before.is_ascii_alphanumeric() {
-        after.is_ascii() && !after.is_ascii_alphanumeric() && after != b'\''
-    } else {
-        before.is_ascii_punctuation() && matches!(after, b' ' | b'\t')
-    }
+/// A kind of character, for ASCII.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Letter,
+    Digit,
+    Mark,
+    /// Space and tab.
+    Blank,
+    LineBreak,
+    /// Outside of ASCII, or not the same kind to everyone.
+    Other,
 }
 
-/// Whether the pre-tokenizer ends words wherever texts are cut.
-fn splits_words(pre_tokenizer: &Value) -> bool {
-    // A space before the text would also be put before pieces.
-    let is_byte_level = |it: &Value, has_expression: bool| {
-        it["type"] == "ByteLevel"
-            && it["add_prefix_space"] == false
-            && it["use_regex"] == has_expression
-    };
-    if is_byte_level(pre_tokenizer, true) {
-        return true;
+/// The kind of each byte.
+const KINDS: [Kind; 256] = {
+    let mut kinds = [Kind::Other; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        kinds[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => Kind::Letter,
+            b'0'..=b'9' => Kind::Digit,
+            b' ' | b'\t' => Kind::Blank,
+            b'\n' | b'\r' => Kind::LineBreak,
+            b'!'..=b'~' => Kind::Mark,
+            _ => Kind::Other,
+        };
+        byte += 1;
     }
-    let Some([first, second]) =
-        pre_tokenizer["pretokenizers"].as_array().and_then(|them| them.as_array::<2>())
-    else {
-        return false;
-    };
-    let is_known = |it: &Value| EXPRESSIONS.iter().any(|expression| it == expression);
-    match first["type"].as_str() {
-        Some("Digits") => is_byte_level(second, true),
-        Some("Split") => {
-            is_known(&first["pattern"]["Regex"])
-                && first["behavior"] == "Isolated"
-                && first["invert"] == false
-                && is_byte_level(second, false)
+    kinds
+};
+
+impl Splitting {
+    /// Whether every word ends between two neighboring bytes.
+    fn is_cut(self, before: u8, after: u8) -> bool {
+        let stands_alone = self == Self::MarksStandAlone;
+        match (KINDS[usize::from(before)], KINDS[usize::from(after)]) {
+            (Kind::Letter | Kind::Digit | Kind::Mark, Kind::Blank)
+            | (Kind::Letter | Kind::Digit, Kind::LineBreak | Kind::Mark)
+            | (Kind::Letter | Kind::Mark, Kind::Digit)
+            | (Kind::Digit, Kind::Letter) => true,
+            (Kind::Mark, Kind::Letter) => stands_alone && before != b'\'',
+            (Kind::Mark, Kind::LineBreak) => stands_alone,
+            _ => false,
         }
-        _ => false,
+    }
+
+    /// How the pre-tokenizer ends words; `None` where that is not known.
+    fn of(pre_tokenizer: &Value) -> Option<Self> {
+        // A space before the text would also be put before pieces.
+        let is_byte_level = |it: &Value, has_expression: bool| {
+            it["type"] == "ByteLevel"
+                && it["add_prefix_space"] == false
+                && it["use_regex"] == has_expression
+        };
+        if is_byte_level(pre_tokenizer, true) {
+            return Some(Self::MarksStandAlone);
+        }
+        let [first, second] = pre_tokenizer["pretokenizers"].as_array()?.as_array::<2>()?;
+        match first["type"].as_str()? {
+            "Digits" => is_byte_level(second, true).then_some(Self::MarksStandAlone),
+            "Split" if first["behavior"] == "Isolated" && first["invert"] == false => {
+                let expression = first["pattern"]["Regex"].as_str()?;
+                let known = EXPRESSIONS.iter().find(|(known, _)| *known == expression)?;
+                is_byte_level(second, false).then_some(known.1)
+            }
+            _ => None,
+        }
     }
 }
 
