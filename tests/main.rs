@@ -28,6 +28,8 @@ mod delta;
 mod distill_parity;
 /// Texts and token rows mean the same to every command.
 mod documents;
+/// A small model drafts what a large one verifies.
+mod drafted;
 /// Texts end where transformers and lm-evaluation-harness end them, and are printed whole.
 mod ends;
 /// Members answer the same however they are run: sharing texts, layer by layer, from a cache.

@@ -2,6 +2,7 @@
 
 mod certainty;
 mod comparison;
+mod drafted;
 mod open;
 mod replay;
 mod retrace;
@@ -16,6 +17,7 @@ use thiserror::Error;
 
 pub use certainty::{Certainty, certainties};
 pub use comparison::{Guess, TextComparison};
+pub use drafted::{DraftCounts, DraftedGeneration};
 pub use open::{OpenError, answer_open};
 pub use replay::ReplayCache;
 pub use retrace::{Retraced, retrace};
@@ -50,6 +52,11 @@ pub enum GenerateError {
     PromptTooLong { n_tokens: usize, max_seq: usize },
     #[error("token {token} is outside the model's vocabulary of {vocab} tokens")]
     OutsideVocabulary { token: u32, vocab: usize },
+    #[error(
+        "the draft has a vocabulary of {draft} tokens, the model one of {model}; use a draft with \
+         the model's tokenizer"
+    )]
+    DraftVocabulary { draft: usize, model: usize },
     #[error("{0}")]
     ReadBack(#[from] ReadBackError),
 }
@@ -149,7 +156,6 @@ impl<'model> Generation<'model> {
             Sampling::Greedy => argmax(logits).await?,
             Sampling::Random { temperature, .. } => {
                 let logits = read_finite(logits, LOGITS).await?;
-                let logits: Vec<f64> = logits.into_iter().map(f64::from).collect();
                 sample(&logits, temperature, self.rng.random())
             }
         };
@@ -222,29 +228,49 @@ fn last_states(model: &LanguageModel, tokens: &Tensor<2, Int>, from: usize) -> T
 /// Name of the values in errors.
 const LOGITS: &str = "the logits";
 
-/// Computed on the device, so that only two numbers are read back.
 async fn argmax(logits: Tensor<2>) -> Result<u32, ReadBackError> {
+    Ok(argmax_of_rows(logits).await?.first().copied().unwrap_or_default())
+}
+
+/// The most likely token of each row, computed on the device, so that only two numbers of each are read
+/// back.
+///
+/// Shape: `[rows, vocab]`
+async fn argmax_of_rows(logits: Tensor<2>) -> Result<Vec<u32>, ReadBackError> {
     // A mean is finite only if all of its terms are.
     let mean = (logits.clone() / logits.dims()[1] as f64).sum_dim(1);
     // Token ids of any vocabulary are exact in f32.
     let best = logits.argmax(1).float();
     let numbers = read_finite(Tensor::cat(vec![best, mean], 1), LOGITS).await?;
-    Ok(numbers.first().map_or(0, |&best| best as u32))
+    Ok(numbers.chunks(2).map(|row| row[0] as u32).collect())
 }
 
-/// Inverse transform sampling from `softmax(logits / temperature)`; `point` is in `0..1`.
-fn sample(logits: &[f64], temperature: f64, point: f64) -> u32 {
+/// Samples from `softmax(logits / temperature)`; `point` is in `0..1`.
+fn sample(logits: &[f32], temperature: f64, point: f64) -> u32 {
+    index_at(&probabilities(logits, temperature), point)
+}
+
+/// `softmax(logits / temperature)`
+fn probabilities(logits: &[f32], temperature: f64) -> Vec<f64> {
     let temperature = temperature.max(1e-3);
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let weights = logits.iter().map(|logit| ((logit - largest) / temperature).exp());
-    let mut left = point * weights.clone().sum::<f64>();
-    for (token, weight) in weights.enumerate() {
+    let largest = f64::from(logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+    let weights = logits.iter().map(|logit| ((f64::from(*logit) - largest) / temperature).exp());
+    let mut weights: Vec<f64> = weights.collect();
+    let sum: f64 = weights.iter().sum();
+    weights.iter_mut().for_each(|weight| *weight /= sum);
+    weights
+}
+
+/// Inverse transform sampling by weights, which need not sum to 1; `point` is in `0..1`.
+fn index_at(weights: &[f64], point: f64) -> u32 {
+    let mut left = point * weights.iter().sum::<f64>();
+    for (index, weight) in weights.iter().enumerate() {
         left -= weight;
         if left < 0.0 {
-            return token as u32;
+            return index as u32;
         }
     }
-    logits.len().saturating_sub(1) as u32
+    weights.len().saturating_sub(1) as u32
 }
 
 #[cfg(test)]

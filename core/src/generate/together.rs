@@ -77,8 +77,7 @@ pub async fn sample_together(
             next.push(match (row.prompt.get(position), logits) {
                 (Some(&token), _) => token,
                 (None, Some(logits)) if !row.is_over => {
-                    let logits: Vec<f64> = logits.iter().copied().map(f64::from).collect();
-                    let token = sample(&logits, temperature, row.rng.random());
+                    let token = sample(logits, temperature, row.rng.random());
                     text.has_ended = end_tokens.contains(&token);
                     if !text.has_ended {
                         text.tokens.push(token);

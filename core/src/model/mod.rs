@@ -246,6 +246,30 @@ impl LanguageModel {
     /// As [`LanguageModel::next_logits`], and if the cache is for another number of texts.
     pub fn next_logits_of_rows(&self, tokens: Tensor<2, Int>, cache: &mut KvCache) -> Tensor<2> {
         let [_, seq] = tokens.dims();
+        let x = self.continued(tokens, cache);
+        let last = self.normalize(x.narrow(1, seq - 1, 1));
+        self.logits(last.squeeze_dim::<2>(1))
+    }
+
+    /// As [`LanguageModel::next_logits`], after each of the last `n` new tokens, `[n, vocab]`.
+    ///
+    /// # Panics
+    /// As [`LanguageModel::next_logits`], and if there are fewer than `n` new tokens, or `n` is 0.
+    pub fn continued_logits(&self, tokens: &[u32], n: usize, cache: &mut KvCache) -> Tensor<2> {
+        assert!(0 < n && n <= tokens.len(), "{n} of {} positions", tokens.len());
+        if n == 1 {
+            return self.next_logits(tokens, cache);
+        }
+        let data: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
+        let data = TensorData::new(data, [1, tokens.len()]);
+        let x = self.continued(Tensor::from_data(data, &self.device()), cache);
+        self.logits(self.normalize(x.narrow(1, tokens.len() - n, n)).squeeze_dim::<2>(0))
+    }
+
+    /// The residual stream after the last layer, of new positions. Shapes: `[n_rows, seq]` ->
+    /// `[n_rows, seq, d_model]`
+    fn continued(&self, tokens: Tensor<2, Int>, cache: &mut KvCache) -> Tensor<3> {
+        let [_, seq] = tokens.dims();
         self.check_room(seq, cache);
         let past = cache.len;
         let context = Context::continued(&self.config, &cache.rope, past, seq, &self.device());
@@ -254,8 +278,7 @@ impl LanguageModel {
             x = layer.forward(x, &context, Some(cache));
         }
         cache.len += seq;
-        let last = self.normalize(x.narrow(1, seq - 1, 1));
-        self.logits(last.squeeze_dim::<2>(1))
+        x
     }
 
     fn check_room(&self, seq: usize, cache: &KvCache) {

@@ -23,7 +23,7 @@ pub use loss::LossArgs;
 pub use output::{OutputArgs, OverwriteArgs};
 pub use preset::{Preset, with_presets};
 pub use tasks::TaskArgs;
-pub use weights::WeightArgs;
+pub use weights::{WeightArgs, WeightChoice};
 
 use crate::device::DeviceChoice;
 

@@ -1,16 +1,20 @@
 //! `boomerang generate`: a model continues a prompt.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use boomerang_core::generate::{Generation, Sampling, TextStream};
+use boomerang_core::generate::{
+    DraftCounts, DraftedGeneration, GenerateError, Generation, Sampling, TextStream,
+};
+use boomerang_core::model::LanguageModel;
+use burn::tensor::Device;
 use futures_lite::future::block_on;
 
 use crate::allocator;
-use crate::args::numbers::non_negative;
-use crate::args::{DeviceArgs, WeightArgs};
+use crate::args::numbers::{count, non_negative};
+use crate::args::{DeviceArgs, WeightArgs, WeightChoice};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
@@ -49,6 +53,16 @@ pub struct GenerateArgs {
     pub timings: bool,
     #[command(flatten)]
     pub weights: WeightArgs,
+    /// Model that drafts tokens, which --model verifies several at a time: the same greedy tokens,
+    /// and the same distribution when sampling; a smaller size of the family, or the model itself
+    #[arg(long, value_name = "MODEL")]
+    pub draft: Option<PathBuf>,
+    /// Tokens to draft at a time
+    #[arg(value_parser = count, long, default_value_t = 4, requires = "draft", value_name = "N")]
+    pub draft_tokens: usize,
+    /// As --weights, of the draft [default: q8_0 on the CPU, f32 on a GPU]
+    #[arg(long, value_enum, requires = "draft", value_name = "FORMAT")]
+    pub draft_weights: Option<WeightChoice>,
     #[command(flatten)]
     pub device: DeviceArgs,
 }
@@ -60,6 +74,8 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     let tokenizer =
         folder.tokenizer()?.context("generation needs a tokenizer.json in the model's folder")?;
     let model = folder.model_as(format, &device.device)?;
+    let draft = args.draft.as_ref().map(|path| args.open_draft(path, &folder, &device.device));
+    let draft = draft.transpose()?;
     allocator::use_large_pages();
     let sampling = if args.temperature > 0.0 {
         Sampling::Random { temperature: args.temperature, seed: args.seed }
@@ -76,7 +92,15 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         false => tokenizer.encode(&args.prompt, true)?,
     };
     let end_tokens = model.config().end_tokens();
-    let mut generation = Generation::new(&model, &prompt, args.tokens, sampling)?;
+    let mut source = match &draft {
+        None => Source::Alone(Generation::new(&model, &prompt, args.tokens, sampling)?),
+        Some(draft) => {
+            let (n_tokens, n_drafted) = (args.tokens, args.draft_tokens);
+            let source =
+                DraftedGeneration::new(&model, draft, &prompt, n_tokens, n_drafted, sampling);
+            Source::Drafted(source?)
+        }
+    };
     // A single token may be half a character, or lack its space.
     let mut stream = TextStream::new(&tokenizer, &prompt);
     let mut stdout = std::io::stdout();
@@ -85,7 +109,7 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         shown.context("writing to standard output")
     };
     let mut timings = Timings::start(prompt.len());
-    while let Some(token) = block_on(generation.next())? {
+    while let Some(token) = block_on(source.next())? {
         timings.count();
         let piece = if args.ids { format!("{token} ") } else { stream.push(token)? };
         show(&piece)?;
@@ -96,8 +120,58 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     show(&(stream.finish()? + "\n"))?;
     if args.timings {
         timings.lines().iter().for_each(|line| note(line));
+        if let Source::Drafted(source) = &source {
+            note(&accepted(source.counts()));
+        }
     }
     Ok(())
+}
+
+/// Where tokens come from.
+enum Source<'model> {
+    Alone(Generation<'model>),
+    Drafted(DraftedGeneration<'model>),
+}
+
+impl Source<'_> {
+    async fn next(&mut self) -> Result<Option<u32>, GenerateError> {
+        match self {
+            Self::Alone(source) => source.next().await,
+            Self::Drafted(source) => source.next().await,
+        }
+    }
+}
+
+impl GenerateArgs {
+    /// The model that drafts, which has to have the same tokens.
+    fn open_draft(
+        &self,
+        path: &Path,
+        model: &ModelFolder,
+        device: &Device,
+    ) -> anyhow::Result<LanguageModel> {
+        let is_cpu = *device == device::cpu();
+        let narrow = if is_cpu { WeightChoice::Q8_0 } else { WeightChoice::F32 };
+        let weights = self.draft_weights.unwrap_or(narrow);
+        let format = WeightArgs { weights }.on(device)?;
+        let draft = ModelFolder::open_for(path, format)?;
+        if draft.tokenizer_fingerprint()? != model.tokenizer_fingerprint()? {
+            return Err(Exit::Unusable.error(format!(
+                "{} has another tokenizer than {}; a draft has to have the same tokens",
+                path.display(),
+                model.path().display()
+            )));
+        }
+        draft.model_as(format, device)
+    }
+}
+
+fn accepted(counts: DraftCounts) -> String {
+    let DraftCounts { n_rounds, n_drafted, n_accepted } = counts;
+    let share = 100.0 * n_accepted as f64 / n_drafted.max(1) as f64;
+    format!(
+        "draft: {n_accepted} of {n_drafted} tokens accepted ({share:.1} %), {n_rounds} passes of the model"
+    )
 }
 
 /// How long prompt and decoding took.

@@ -1,12 +1,18 @@
 //! Products of a packed matrix with several vectors: widened a piece at a time, then as any other.
 
-use super::PackedMatrix;
+use super::{PackedFormat, PackedMatrix};
 
 /// Values that are widened at a time: they stay in the cache until they are multiplied.
 const PIECE: usize = 1 << 20;
 
 /// Fewer vectors than this are multiplied one by one: widening would take longer.
-const FEW: usize = 4;
+fn is_few(format: PackedFormat, n_vectors: usize) -> bool {
+    n_vectors
+        < match format {
+            PackedFormat::F16 | PackedFormat::Bf16 => 6,
+            PackedFormat::Q8_0 => 16,
+        }
+}
 
 impl PackedMatrix {
     /// The products with rows `x` of `n_columns` numbers, rows of `n_rows` numbers in `y`.
@@ -16,7 +22,7 @@ impl PackedMatrix {
     pub fn times_many(&self, x: &[f32], y: &mut [f32]) {
         let n_vectors = x.len() / self.n_columns.max(1);
         assert_eq!([x.len(), y.len()], [n_vectors * self.n_columns, n_vectors * self.n_rows]);
-        if n_vectors < FEW || self.n_rows == 0 {
+        if is_few(self.format, n_vectors) || self.n_rows == 0 {
             let pairs = x.chunks_exact(self.n_columns.max(1)).zip(y.chunks_exact_mut(self.n_rows));
             return crate::together(|| pairs.for_each(|(x, y)| self.times(x, y)));
         }
