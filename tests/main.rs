@@ -71,6 +71,8 @@ mod outputs;
 mod page;
 /// Logits, hidden states and patched models equal those of transformers.
 mod parity;
+/// Teacher layers are patched in at random while a student is trained.
+mod patching;
 /// Data that were tokenized beforehand train as their texts do.
 mod prepared;
 /// Sets of defaults give runs of their length and loss.

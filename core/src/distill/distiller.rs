@@ -11,13 +11,17 @@ use super::loss::{LossTerms, LossWeights};
 use super::micro_batch::{Imitated, backward, forward};
 use super::moments::OptimizerStateError;
 use super::part::Part;
+use super::patched::{Member, Patching};
 use super::peers::{PeerError, Peers};
 use super::pending::{self, PendingTerms};
 use super::report::StepReport;
 use super::settings::{DistillSettings, Reduction};
+use super::stochastic::StochasticPatching;
 use super::teacher::{TeacherError, TeacherSource};
 use super::update::Updater;
 use crate::checkpoint::CheckpointError;
+use crate::model::LanguageModel;
+use crate::model::backward::Gradients;
 use crate::plan::{Alignment, LayerPlan, Patch};
 use crate::prune::{Family, Student};
 
@@ -38,6 +42,8 @@ pub struct Distiller {
     weights: LossWeights,
     alignment: Alignment,
     levers: Levers,
+    /// `None`: every micro-batch trains the student as it is.
+    patching: Option<Patching>,
 }
 
 impl Distiller {
@@ -54,7 +60,7 @@ impl Distiller {
         let alignment = settings.alignment.unwrap_or_else(|| plan.alignment());
         let updater = Updater::new(student.into_model(), settings.update, step);
         let (teacher, weights, levers) = (teacher.into(), settings.loss, Levers::default());
-        Self { teacher, plan, updater, weights, alignment, levers }
+        Self { teacher, plan, updater, weights, alignment, levers, patching: None }
     }
 
     /// With other levers; the result is the same. Call it before an optimizer state is restored.
@@ -64,6 +70,19 @@ impl Distiller {
             self.updater = self.updater.with_loss_scale();
         }
         Self { levers, ..self }
+    }
+
+    /// Trains members with teacher layers in them, drawn for every micro-batch; measured losses are those
+    /// of the student as it is. With a probability of 0 nothing changes.
+    ///
+    /// # Errors
+    /// [`TeacherError::Streamed`] where the teacher is not in memory.
+    pub fn with_patching(mut self, settings: StochasticPatching) -> Result<Self, TeacherError> {
+        self.patching = match settings.probability > 0.0 {
+            true => Some(Patching::new(settings, &self.teacher)?),
+            false => None,
+        };
+        Ok(self)
     }
 
     /// Takes every step together with other replicas. All are given all micro-batches of a step, at
@@ -170,11 +189,19 @@ impl Distiller {
         let share = self.updater.share(batches);
         loop {
             let mut gradients = self.updater.gradients();
-            let (student, weights, levers) = (self.updater.model(), &self.weights, &self.levers);
+            let (weights, levers) = (&self.weights, &self.levers);
             let scale = self.updater.loss_scale();
-            let pending = self.pass(&share, |imitated, part| {
-                backward(student, imitated, part, weights, scale, levers, &mut gradients)
+            let members = self.members(batches.len(), &mut gradients);
+            let pending = self.pass(&share, &members, |model, imitated, part| {
+                backward(model, imitated, part, weights, scale, levers, &mut gradients)
             })?;
+            if !members.is_empty() {
+                // A replaced layer has a gradient of 0, not none: its moments decay.
+                let reads_logits = weights.cross_entropy != 0.0 || weights.kl != 0.0;
+                self.updater.model().fill_gradients(reads_logits, &mut gradients);
+            }
+            // They share weights, which the update changes in place.
+            drop(members);
             if let Some(report) =
                 self.updater.finish(gradients, pending, batches, &mut accepts).await?
             {
@@ -189,8 +216,8 @@ impl Distiller {
     /// # Errors
     /// [`TeacherError`] as for [`Distiller::step`].
     pub async fn measure(&self, batch: &Batch) -> Result<LossTerms, TeacherError> {
-        let (student, weights, levers) = (self.updater.model(), &self.weights, &self.levers);
-        let pending = self.pass(std::slice::from_ref(batch), |imitated, part| {
+        let (weights, levers) = (&self.weights, &self.levers);
+        let pending = self.pass(std::slice::from_ref(batch), &[], |student, imitated, part| {
             forward(student, imitated, part, weights, levers)
         })?;
         Ok(pending::read_alone(&pending[0]).await)
@@ -229,11 +256,27 @@ impl Distiller {
         Some(sum / f64::from(n_measured))
     }
 
-    /// The terms of each micro-batch, from what `terms` gives for its parts.
+    /// What each micro-batch of this replica trains, of `n_batches` of the step; none where it is the
+    /// student as it is. `gradients` leaves teacher layers out.
+    fn members(&self, n_batches: usize, gradients: &mut Gradients) -> Vec<Member> {
+        let Some(patching) = &self.patching else { return Vec::new() };
+        gradients.freeze(&patching.frozen);
+        let student = (self.updater.model(), &self.plan);
+        let numbers = self.updater.numbers(n_batches);
+        patching.members(student, &self.alignment, self.updater.step(), numbers)
+    }
+
+    /// The terms of each micro-batch, from what `terms` gives for its parts with the model that the
+    /// micro-batch trains: its member, or the student where there are no members.
     fn pass(
         &self,
         batches: &[Batch],
-        mut terms: impl FnMut(Option<&Imitated<'_>>, (&Part, &BatchTensors)) -> PendingTerms,
+        members: &[Member],
+        mut terms: impl FnMut(
+            &LanguageModel,
+            Option<&Imitated<'_>>,
+            (&Part, &BatchTensors),
+        ) -> PendingTerms,
     ) -> Result<Vec<PendingTerms>, TeacherError> {
         let parts = Part::all(batches, &self.weights, self.levers.sequences_per_part);
         let mut pending = Vec::new();
@@ -241,8 +284,14 @@ impl Distiller {
             let tensors = self.to_device(together);
             let mut imitated = self.imitated(&tensors)?.into_iter();
             for (part, tensors) in together.iter().zip(&tensors) {
-                let imitated = imitated.next();
-                pending.push((part.micro_batch, terms(imitated.as_ref(), (part, tensors))));
+                let mut imitated = imitated.next();
+                let member = members.get(part.micro_batch);
+                if let (Some(member), Some(imitated)) = (member, &mut imitated) {
+                    imitated.pairs = &member.pairs;
+                }
+                let model = member.map_or(self.updater.model(), |member| &member.model);
+                let terms = terms(model, imitated.as_ref(), (part, tensors));
+                pending.push((part.micro_batch, terms));
             }
         }
         Ok(PendingTerms::of_micro_batches(pending))
@@ -280,6 +329,7 @@ mod tests {
 
     use super::super::{Layout, Row, Schedule, UpdateSettings, testing};
     use super::*;
+    use crate::model::parameters::for_each;
     use crate::plan::LayerPlan;
 
     fn distiller() -> Distiller {
@@ -312,6 +362,45 @@ mod tests {
         let rates = steps(&mut distiller, [3, 4]).into_iter().map(|report| report.learning_rate);
         let halves = expected.into_iter().map(|report| report.learning_rate / 2.0);
         assert_eq!(rates.collect::<Vec<_>>(), halves.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_replaced_layer_has_a_gradient_of_0() {
+        let weights = |distiller: &Distiller| {
+            let mut values = Vec::new();
+            for_each(&distiller.student().model().layers()[0], |_, tensor| {
+                values.extend(tensor.to_data().iter::<f32>());
+            });
+            values
+        };
+        // Its first draws keep layer 1 only, then layer 0.
+        let patching = |seed| StochasticPatching { probability: 0.5, seed };
+        let plan = distiller().plan;
+        let draws = |seed, step| patching(seed).patch(&plan, step, 0).layers();
+        let seed = (0..99).find(|&seed| draws(seed, 0) == [1] && draws(seed, 1) == [0]).unwrap();
+        let mut distiller = distiller().with_patching(patching(seed)).unwrap();
+        let mut found = vec![weights(&distiller)];
+        for report in steps(&mut distiller, [1, 2]) {
+            assert!(report.grad_norm > 0.0);
+            found.push(weights(&distiller));
+        }
+        // The first step is at a learning rate of 0; the second moves the layer by its moments alone.
+        assert!(found[0] == found[1] && found[1] != found[2]);
+    }
+
+    #[test]
+    fn patching_a_streamed_teacher_is_refused() {
+        let teacher = testing::teacher(&testing::qwen3(false));
+        let student = teacher.prune(&LayerPlan::keep(&[0, 3], 4).unwrap()).unwrap();
+        let settings = testing::settings(UpdateSettings::new(Schedule::cosine(1e-2, 8)));
+        let model = teacher.model();
+        let source =
+            TeacherSource::streamed(model.without_layers(), model.config().clone(), |_| {
+                Err("unread".into())
+            });
+        let patching = StochasticPatching { probability: 0.5, seed: 0 };
+        let error = Distiller::new(source, student, settings, 0).with_patching(patching).err();
+        assert!(matches!(error, Some(TeacherError::Streamed)));
     }
 
     #[test]

@@ -90,6 +90,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
             n_sequences: args.rows,
             seq: args.seq_len,
             composes: false,
+            patch_probability: 0.0,
         };
         let n_bytes = StepMemory::of(&shape, &Levers::default()).total();
         device::require_memory(
