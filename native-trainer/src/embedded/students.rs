@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use boomerang_core::corpus::distill_recipe::{self, LEARNING_RATE};
 use boomerang_core::distill::loss::LossWeights;
-use boomerang_core::distill::{Distiller, Initialization};
+use boomerang_core::distill::{Distiller, Initialization, StochasticPatching};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::Student;
@@ -27,7 +27,9 @@ pub(crate) struct DistillRun {
     pub(crate) start: Start,
     pub(crate) loss: LossWeights,
     pub(crate) steps: usize,
-    /// Of the training lines, and of the random initialization.
+    /// Of stochastic patching.
+    pub(crate) patch_probability: f64,
+    /// Of the training lines, of the random initialization, and of stochastic patching.
     pub(crate) seed: u64,
 }
 
@@ -42,7 +44,14 @@ pub(crate) enum Start {
 impl DistillRun {
     /// The demo's run, with all three loss terms.
     pub(crate) fn new(plan: LayerPlan, steps: usize, seed: u64) -> Self {
-        Self { plan, start: Start::Teacher, loss: distill_recipe::loss_weights(), steps, seed }
+        Self {
+            plan,
+            start: Start::Teacher,
+            loss: distill_recipe::loss_weights(),
+            steps,
+            patch_probability: 0.0,
+            seed,
+        }
     }
 
     fn start(&self, embedded: &EmbeddedFamily) -> anyhow::Result<Student> {
@@ -58,7 +67,9 @@ impl DistillRun {
     fn run(&self, embedded: &EmbeddedFamily, stepped: &dyn Fn()) -> anyhow::Result<Student> {
         let settings = distill_recipe::settings(self.loss, LEARNING_RATE, self.steps);
         let student = self.start(embedded)?;
-        let mut distiller = Distiller::new(embedded.teacher.clone(), student, settings, 0);
+        let patching = StochasticPatching { probability: self.patch_probability, seed: self.seed };
+        let distiller = Distiller::new(embedded.teacher.clone(), student, settings, 0);
+        let mut distiller = distiller.with_patching(patching)?;
         for batch in embedded.corpus.batches(self.seed, embedded.made.seq_len).take(self.steps) {
             let report = block_on(distiller.step(&[batch]))?;
             if !report.is_finite() {

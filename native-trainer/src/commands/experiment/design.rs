@@ -60,12 +60,15 @@ pub(super) enum Test {
     Smoother(String, String),
 }
 
-/// Which of the sizes that two lines have in common, teacher and student left out.
+/// Which of the sizes that two lines have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sizes {
-    /// Their mean.
+    /// The mean of those between student and teacher.
     All,
+    /// The largest below the teacher.
     Largest,
+    /// The smallest size of the first line.
+    Student,
 }
 
 impl Line {

@@ -63,7 +63,8 @@ pub enum Choice {
 impl clap::ValueEnum for Choice {
     fn value_variants<'a>() -> &'a [Self] {
         use Name::{
-            Budgets, Every, Losses, Objectives, Orders, Phenomenon, Pruning, Standard, WrongOrder,
+            Budgets, Every, Losses, Objectives, Orders, Phenomenon, Pruning, Standard,
+            StochasticPatching, WrongOrder,
         };
         &[
             Self::List,
@@ -76,6 +77,7 @@ impl clap::ValueEnum for Choice {
             Self::One(WrongOrder),
             Self::One(Orders),
             Self::One(Objectives),
+            Self::One(StochasticPatching),
             Self::AdaptiveSize,
         ]
     }
@@ -165,7 +167,7 @@ fn list() {
     for choice in Choice::value_variants().iter().filter(|choice| **choice != Choice::List) {
         let value = choice.to_possible_value();
         let help = value.and_then(|value| value.get_help().map(ToString::to_string));
-        print(&format!("{:<13}  {}", word(*choice), help.unwrap_or_default()));
+        print(&format!("{:<19}  {}", word(*choice), help.unwrap_or_default()));
     }
 }
 

@@ -108,6 +108,11 @@ impl Sample {
         let common = match sizes {
             Sizes::All => common,
             Sizes::Largest => common.last().copied().into_iter().collect(),
+            Sizes::Student => {
+                let smallest = self.sizes(line).into_iter().take(1);
+                let others = self.sizes(than);
+                smallest.filter(|size| others.contains(size)).collect()
+            }
         };
         self.lead_at(line, than, &common, measure)
     }
@@ -256,6 +261,7 @@ pub(super) mod tests {
         assert!((lead.mean - 0.1).abs() < 1e-12 && lead.stderr < 1e-12);
         let lead = sample.lead(0, 1, Sizes::All, Measure::Nats).unwrap();
         assert!((lead.mean - 0.1).abs() < 1e-12, "less loss is better");
+        assert_eq!(sample.lead(0, 1, Sizes::Student, Measure::Nats), None);
     }
 
     #[test]
