@@ -5,13 +5,13 @@ use std::io::Write;
 use burn::tensor::Device;
 use thiserror::Error;
 
-use super::batch::{Batch, BatchTensors};
+use super::batch::Batch;
 use super::levers::{Levers, MixedPrecision};
 use super::loss::{LossTerms, LossWeights};
-use super::micro_batch::{Imitated, backward, forward};
+use super::micro_batch::forward;
 use super::moments::OptimizerStateError;
 use super::part::Part;
-use super::patched::{Member, Patching};
+use super::patched::Patching;
 use super::peers::{PeerError, Peers};
 use super::pending::{self, PendingTerms};
 use super::report::StepReport;
@@ -20,7 +20,6 @@ use super::stochastic::StochasticPatching;
 use super::teacher::{TeacherError, TeacherSource};
 use super::update::Updater;
 use crate::checkpoint::CheckpointError;
-use crate::model::LanguageModel;
 use crate::model::backward::Gradients;
 use crate::plan::{Alignment, LayerPlan, Patch};
 use crate::prune::{Family, Student};
@@ -36,14 +35,14 @@ pub enum StepError {
 
 /// A student in training and the teacher it imitates.
 pub struct Distiller {
-    teacher: TeacherSource,
-    plan: LayerPlan,
-    updater: Updater,
-    weights: LossWeights,
-    alignment: Alignment,
-    levers: Levers,
+    pub(super) teacher: TeacherSource,
+    pub(super) plan: LayerPlan,
+    pub(super) updater: Updater,
+    pub(super) weights: LossWeights,
+    pub(super) alignment: Alignment,
+    pub(super) levers: Levers,
     /// `None`: every micro-batch trains the student as it is.
-    patching: Option<Patching>,
+    pub(super) patching: Option<Patching>,
 }
 
 impl Distiller {
@@ -186,25 +185,31 @@ impl Distiller {
         batches: &[Batch],
         mut accepts: impl FnMut(&StepReport) -> bool,
     ) -> Result<StepReport, StepError> {
-        let share = self.updater.share(batches);
+        self.take(batches, &mut accepts, Self::gradients).await
+    }
+
+    /// As [`Distiller::step`], but every layer is trained individually: to map the teacher's state before
+    /// its block to the teacher's state after it, by their cosine distance alone. No error accumulates
+    /// over layers; embedding and head keep their weights. Block-wise distillation, as in Puzzle
+    /// (arXiv:2411.19146).
+    ///
+    /// # Errors
+    /// As [`Distiller::step`].
+    pub async fn step_by_block(&mut self, batches: &[Batch]) -> Result<StepReport, StepError> {
+        self.take(batches, &mut |_| true, Self::gradients_by_block).await
+    }
+
+    /// A step by the gradients that `backward` adds up over this replica's micro-batches.
+    async fn take(
+        &mut self,
+        batches: &[Batch],
+        accepts: &mut dyn FnMut(&StepReport) -> bool,
+        backward: impl Fn(&Self, &[Batch], &mut Gradients) -> Result<Vec<PendingTerms>, TeacherError>,
+    ) -> Result<StepReport, StepError> {
         loop {
             let mut gradients = self.updater.gradients();
-            let (weights, levers) = (&self.weights, &self.levers);
-            let scale = self.updater.loss_scale();
-            let members = self.members(batches.len(), &mut gradients);
-            let pending = self.pass(&share, &members, |model, imitated, part| {
-                backward(model, imitated, part, weights, scale, levers, &mut gradients)
-            })?;
-            if !members.is_empty() {
-                // A replaced layer has a gradient of 0, not none: its moments decay.
-                let reads_logits = weights.cross_entropy != 0.0 || weights.kl != 0.0;
-                self.updater.model().fill_gradients(reads_logits, &mut gradients);
-            }
-            // They share weights, which the update changes in place.
-            drop(members);
-            if let Some(report) =
-                self.updater.finish(gradients, pending, batches, &mut accepts).await?
-            {
+            let pending = backward(self, batches, &mut gradients)?;
+            if let Some(report) = self.updater.finish(gradients, pending, batches, accepts).await? {
                 return Ok(report);
             }
             // In f16 the gradient overflowed; the loss scale is smaller now.
@@ -217,7 +222,8 @@ impl Distiller {
     /// [`TeacherError`] as for [`Distiller::step`].
     pub async fn measure(&self, batch: &Batch) -> Result<LossTerms, TeacherError> {
         let (weights, levers) = (&self.weights, &self.levers);
-        let pending = self.pass(std::slice::from_ref(batch), &[], |student, imitated, part| {
+        let batch = std::slice::from_ref(batch);
+        let pending = self.pass(batch, &self.objective(), |student, imitated, part| {
             forward(student, imitated, part, weights, levers)
         })?;
         Ok(pending::read_alone(&pending[0]).await)
@@ -254,67 +260,6 @@ impl Distiller {
             n_measured += 1;
         }
         Some(sum / f64::from(n_measured))
-    }
-
-    /// What each micro-batch of this replica trains, of `n_batches` of the step; none where it is the
-    /// student as it is. `gradients` leaves teacher layers out.
-    fn members(&self, n_batches: usize, gradients: &mut Gradients) -> Vec<Member> {
-        let Some(patching) = &self.patching else { return Vec::new() };
-        gradients.freeze(&patching.frozen);
-        let student = (self.updater.model(), &self.plan);
-        let numbers = self.updater.numbers(n_batches);
-        patching.members(student, &self.alignment, self.updater.step(), numbers)
-    }
-
-    /// The terms of each micro-batch, from what `terms` gives for its parts with the model that the
-    /// micro-batch trains: its member, or the student where there are no members.
-    fn pass(
-        &self,
-        batches: &[Batch],
-        members: &[Member],
-        mut terms: impl FnMut(
-            &LanguageModel,
-            Option<&Imitated<'_>>,
-            (&Part, &BatchTensors),
-        ) -> PendingTerms,
-    ) -> Result<Vec<PendingTerms>, TeacherError> {
-        let parts = Part::all(batches, &self.weights, self.levers.sequences_per_part);
-        let mut pending = Vec::new();
-        for together in parts.chunks(self.levers.parts_per_pass.max(1)) {
-            let tensors = self.to_device(together);
-            let mut imitated = self.imitated(&tensors)?.into_iter();
-            for (part, tensors) in together.iter().zip(&tensors) {
-                let mut imitated = imitated.next();
-                let member = members.get(part.micro_batch);
-                if let (Some(member), Some(imitated)) = (member, &mut imitated) {
-                    imitated.pairs = &member.pairs;
-                }
-                let model = member.map_or(self.updater.model(), |member| &member.model);
-                let terms = terms(model, imitated.as_ref(), (part, tensors));
-                pending.push((part.micro_batch, terms));
-            }
-        }
-        Ok(PendingTerms::of_micro_batches(pending))
-    }
-
-    fn to_device(&self, parts: &[Part]) -> Vec<BatchTensors> {
-        let device = self.device();
-        parts.iter().map(|part| part.batch.to_device(&device)).collect()
-    }
-
-    /// What each part imitates; nothing where no loss term reads the teacher.
-    fn imitated(&self, parts: &[BatchTensors]) -> Result<Vec<Imitated<'_>>, TeacherError> {
-        if self.weights.kl == 0.0 && self.weights.alignment == 0.0 {
-            return Ok(Vec::new());
-        }
-        let pairs = self.alignment.as_slice();
-        let aligned: Vec<usize> = match self.weights.alignment == 0.0 {
-            true => Vec::new(),
-            false => pairs.iter().map(|&(_, teacher)| teacher).collect(),
-        };
-        let states = self.teacher.states(parts, &aligned, &self.levers)?;
-        let head = self.teacher.ends();
-        Ok(states.into_iter().map(|states| Imitated { head, states, pairs }).collect())
     }
 
     pub fn device(&self) -> Device {

@@ -27,6 +27,8 @@ mod order;
 #[cfg(feature = "distill")]
 mod part;
 #[cfg(feature = "distill")]
+mod passes;
+#[cfg(feature = "distill")]
 mod patched;
 #[cfg(feature = "distill")]
 mod peers;
