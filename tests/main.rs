@@ -57,6 +57,8 @@ mod identities;
 mod killed;
 /// Models far larger than memory, from headers and in a stream.
 mod large;
+/// Teachers are pretrained with layers dropped at random.
+mod layer_drop;
 /// Runs that get more steps than they were started with.
 mod lengthened;
 /// BERT and DistilBERT: patched, written and measured as masked language models.
