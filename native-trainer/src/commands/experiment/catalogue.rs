@@ -33,6 +33,8 @@ pub enum Name {
     Objectives,
     /// Teacher layers patched in at random while the student is distilled
     StochasticPatching,
+    /// Layers trained individually, block by block, before the student is distilled
+    WarmStart,
 }
 
 const BOOMERANG: &str = "boomerang";
@@ -69,6 +71,7 @@ impl Name {
             Self::Orders => Ok(orders(&run)),
             Self::Objectives => Ok(objectives(&run)),
             Self::StochasticPatching => Ok(training::stochastic_patching(&run)),
+            Self::WarmStart => Ok(training::warm_start(&run)),
         }
     }
 }
@@ -86,15 +89,15 @@ fn naive(name: impl Into<String>, plan: LayerPlan) -> Line {
     Line::new(name, Kind::Naive { plan, order: Method::Last })
 }
 
-fn better(line: &str, than: &str) -> Test {
+pub(super) fn better(line: &str, than: &str) -> Test {
     Test::Better(line.to_owned(), than.to_owned(), Sizes::All)
 }
 
-fn as_good(line: &str, than: &str) -> Test {
+pub(super) fn as_good(line: &str, than: &str) -> Test {
     Test::AsGood(line.to_owned(), than.to_owned(), Sizes::All)
 }
 
-fn check(claim: &'static str, test: Test) -> Check {
+pub(super) fn check(claim: &'static str, test: Test) -> Check {
     Check { claim, test }
 }
 

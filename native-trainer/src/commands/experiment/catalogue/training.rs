@@ -78,3 +78,79 @@ pub(super) fn stochastic_patching(run: &DistillRun) -> Design {
             .collect(),
     }
 }
+
+pub(super) fn warm_start(run: &DistillRun) -> Design {
+    let (n, half) = (run.steps, run.steps / 2);
+    let ordinary = |steps: usize| format!("{steps} ordinary");
+    let after =
+        |block_wise: usize, steps: usize| format!("{block_wise} block-wise, {steps} ordinary");
+    let alone = format!("{n} block-wise");
+    let names = [ordinary(n), after(half, n - half), after(n, n), ordinary(2 * n), alone];
+    let steps = [(0, n), (half, n - half), (n, n), (0, 2 * n), (n, 0)];
+    let lines = names.iter().zip(steps).flat_map(|(name, (block_wise, steps))| {
+        both_orders(name, &DistillRun { block_wise, steps, ..run.clone() })
+    });
+    let [once, halves, extra, twice, alone] = &names;
+    let claims = [
+        better_in_both(
+            "With half of the steps block-wise the sizes in between are better.",
+            "So they are from last to first.",
+            [halves, once],
+        ),
+        better_in_both(
+            "Block-wise steps before all ordinary ones make them better.",
+            "So they do from last to first.",
+            [extra, once],
+        ),
+        better_in_both(
+            "They are better than with as many more ordinary steps.",
+            "So they are from last to first.",
+            [extra, twice],
+        ),
+        better_in_both(
+            "Block-wise steps alone are better than as many ordinary ones.",
+            "So they are from last to first.",
+            [alone, once],
+        ),
+    ];
+    Design {
+        title: "A block-wise warm start",
+        paper: "Not in the paper. Before the student is distilled, each of its layers is trained \
+                individually to map the teacher's state before its block to the teacher's state after it, \
+                as in block-wise local distillation (Puzzle, arXiv:2411.19146): no error accumulates over \
+                layers. It is compared for the same number of tokens, and in addition to them.",
+        lines: lines.collect(),
+        checks: claims
+            .into_iter()
+            .flatten()
+            .chain([
+                check(
+                    "With half of the steps block-wise the student itself is as good.",
+                    student_as_good(halves, once),
+                ),
+                check(
+                    "With block-wise steps in addition quality still climbs.",
+                    Test::Climbs(extra.clone()),
+                ),
+            ])
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boomerang_core::plan::LayerPlan;
+
+    use super::super::super::design::tests::assert_consistent;
+    use super::*;
+
+    #[test]
+    fn claims_are_about_lines_of_their_design() {
+        let plan = LayerPlan::keep(&[0, 2], 4).unwrap();
+        for steps in [1, 2, 10] {
+            let run = DistillRun::new(plan.clone(), steps, 0);
+            assert_consistent(&stochastic_patching(&run));
+            assert_consistent(&warm_start(&run));
+        }
+    }
+}
