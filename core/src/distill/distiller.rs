@@ -71,7 +71,7 @@ impl Distiller {
         Self { levers, ..self }
     }
 
-    /// Trains members with teacher layers in them, drawn for every micro-batch; measured losses are those
+    /// Trains members with teacher layers in them, sampled for every micro-batch; measured losses are those
     /// of the student as it is. With a probability of 0 nothing changes.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Members of the family that are trained in the student's stead, with teacher layers in them.
+//! Members of the family that are trained instead of the student, with teacher layers in them.
 
 use std::collections::HashSet;
 

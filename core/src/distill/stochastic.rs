@@ -1,4 +1,4 @@
-//! Layers that a training step replaces or drops at random, drawn from a seed.
+//! Layers that a training step replaces or drops at random, sampled from a seed.
 //!
 //! A draw depends on the seed, the step and the micro-batch only, so that a resumed run and every
 //! replica draw the same.
@@ -33,7 +33,7 @@ impl StochasticPatching {
     /// as there would be nothing to train.
     pub fn patch(&self, plan: &LayerPlan, step: usize, micro_batch: usize) -> Patch {
         let flags =
-            drawn(self.seed, [step, micro_batch], plan.n_student_layers(), self.probability);
+            sampled(self.seed, [step, micro_batch], plan.n_student_layers(), self.probability);
         let layers = (0..flags.len()).filter(|&layer| flags[layer]);
         // Every number is that of a layer of the plan.
         Patch::of(&layers.collect::<Vec<_>>(), plan).unwrap_or_else(|_| Patch::none(plan))
@@ -43,13 +43,13 @@ impl StochasticPatching {
 impl LayerDrop {
     /// Which of `n_layers` layers a micro-batch trains, ascending; one at least.
     pub fn kept(&self, n_layers: usize, step: usize, micro_batch: usize) -> Vec<usize> {
-        let flags = drawn(self.seed, [step, micro_batch], n_layers, self.rate);
+        let flags = sampled(self.seed, [step, micro_batch], n_layers, self.rate);
         (0..n_layers).filter(|&layer| !flags[layer]).collect()
     }
 }
 
 /// `n` flags, each true with a probability. Where all would be, a random one is not.
-fn drawn(seed: u64, [step, micro_batch]: [usize; 2], n: usize, probability: f64) -> Vec<bool> {
+fn sampled(seed: u64, [step, micro_batch]: [usize; 2], n: usize, probability: f64) -> Vec<bool> {
     let mut key = [0; 32];
     for (bytes, number) in key.chunks_mut(8).zip([seed, step as u64, micro_batch as u64]) {
         bytes.copy_from_slice(&number.to_le_bytes());

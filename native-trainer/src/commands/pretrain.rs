@@ -67,7 +67,7 @@ pub struct PretrainArgs {
     /// Fraction of the steps, at the end, over which the learning rate decays to zero
     #[arg(value_parser = share, long, default_value_t = 0.6)]
     pub tail: f64,
-    /// Stochastic depth (LayerDrop): drop each layer with this probability, drawn for every optimizer
+    /// Stochastic depth (LayerDrop): drop each layer with this probability, sampled for every optimizer
     /// step, so that the teacher depends less on any single layer
     #[arg(value_parser = probability, long, default_value_t = 0.0, value_name = "P")]
     pub layer_drop: f64,

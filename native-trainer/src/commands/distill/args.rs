@@ -154,7 +154,7 @@ pub struct DistillArgs {
     #[arg(long, value_enum, default_value_t = KlChoice::Valid)]
     pub kl_positions: KlChoice,
     /// Stochastic patching: replace each block of the student by its teacher layers with this
-    /// probability, drawn for every micro-batch, with the teacher in memory; gradients flow through the
+    /// probability, sampled for every micro-batch, with the teacher in memory; gradients flow through the
     /// teacher layers, which are not trained
     #[arg(value_parser = probability, long, default_value_t = 0.0, value_name = "P")]
     pub patch_probability: f64,

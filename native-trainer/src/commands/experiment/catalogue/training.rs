@@ -61,7 +61,7 @@ pub(super) fn stochastic_patching(run: &DistillRun) -> Design {
     Design {
         title: "Stochastic patching",
         paper: "Not in the paper. While the student is distilled, every block of it is replaced by its \
-                teacher layers with probability p, drawn for every step, so that its layers learn to work \
+                teacher layers with probability p, sampled for every step, so that its layers learn to work \
                 beside teacher layers. Gradients flow through the teacher layers, which are not trained.",
         lines: lines.collect(),
         checks: checks
