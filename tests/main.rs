@@ -61,6 +61,8 @@ mod identities;
 mod killed;
 /// Models far larger than memory, from headers and in a stream.
 mod large;
+/// Teachers are pretrained with layers dropped at random.
+mod layer_drop;
 /// Runs that get more steps than they were started with.
 mod lengthened;
 /// BERT and DistilBERT: patched, written and measured as masked language models.
@@ -75,6 +77,8 @@ mod outputs;
 mod page;
 /// Logits, hidden states and patched models equal those of transformers.
 mod parity;
+/// Teacher layers are patched in at random while a student is trained.
+mod patching;
 /// Data that were tokenized beforehand train as their texts do.
 mod prepared;
 /// Sets of defaults give runs of their length and loss.

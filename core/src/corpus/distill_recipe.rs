@@ -3,7 +3,7 @@
 //!
 //! The demo and the page share it, so that a student distilled in the page is that of the demo.
 
-use super::{Corpus, Row};
+use super::{Corpus, ItemKind, Row};
 use crate::distill::loss::LossWeights;
 use crate::distill::{self, Batch, DistillSettings, Layout, Schedule, UpdateSettings};
 
@@ -40,6 +40,19 @@ impl Corpus {
         batches_of(self.rows(FIRST_SEED + seed, row_len), row_len)
     }
 
+    /// As [`Corpus::batches`], of items of one kind: data of a second phase, or of post-training.
+    ///
+    /// # Panics
+    /// As [`Corpus::rows`].
+    pub fn batches_of(
+        &self,
+        kind: ItemKind,
+        seed: u64,
+        row_len: usize,
+    ) -> impl Iterator<Item = Batch> {
+        batches_of(self.rows_of(kind, FIRST_SEED + seed, row_len), row_len)
+    }
+
     /// As [`Corpus::batches`], but the stream owns the corpus.
     ///
     /// # Panics
@@ -50,7 +63,7 @@ impl Corpus {
 }
 
 fn batches_of(rows: impl Iterator<Item = Row>, row_len: usize) -> impl Iterator<Item = Batch> {
-    let mut rows = rows.map(|row| distill::Row::new(row.tokens, row.segments));
+    let mut rows = rows.map(distill::Row::from);
     let n_rows = (TOKENS_PER_STEP / row_len).max(1);
     std::iter::repeat_with(move || Batch::new(rows.by_ref().take(n_rows).collect(), Layout::Packed))
 }

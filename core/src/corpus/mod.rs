@@ -19,6 +19,7 @@ mod item_kind;
 mod knowledge;
 mod lists;
 mod names;
+pub mod pretrain_recipe;
 mod rows;
 mod sums;
 mod tasks;

@@ -5,7 +5,8 @@ use std::iter;
 
 use rand::Rng;
 
-use super::{Corpus, Stream};
+use super::{Corpus, Item, ItemKind, Stream};
+use crate::distill;
 
 /// A packed row: whole items, then padding.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,12 @@ pub struct Row {
     pub bits: f64,
     /// Number of predicted tokens: all of each item except its `<s>`.
     pub n_predicted: usize,
+}
+
+impl From<Row> for distill::Row {
+    fn from(row: Row) -> Self {
+        Self::new(row.tokens, row.segments)
+    }
 }
 
 /// Maximum number of tokens of an item; the minimum row length.
@@ -40,14 +47,26 @@ impl Corpus {
     pub fn rows(&self, seed: u64, row_len: usize) -> impl Iterator<Item = Row> {
         assert!(row_len >= LONGEST_ITEM, "a row of {row_len} tokens may not hold one item");
         let mut rng = Stream::Rows.rng(seed);
-        iter::repeat_with(move || self.row(&mut rng, row_len))
+        iter::repeat_with(move || self.row(&mut rng, row_len, Self::item))
+    }
+
+    /// As [`Corpus::rows`], of items of one kind: what a teacher is post-trained on.
+    ///
+    /// # Panics
+    /// As [`Corpus::rows`].
+    pub fn rows_of(&self, kind: ItemKind, seed: u64, row_len: usize) -> impl Iterator<Item = Row> {
+        assert!(row_len >= LONGEST_ITEM, "a row of {row_len} tokens may not hold one item");
+        let mut rng = Stream::Rows.rng(seed);
+        iter::repeat_with(move || {
+            self.row(&mut rng, row_len, move |corpus, rng| corpus.item_of(kind, rng))
+        })
     }
 
     /// As [`Corpus::rows`], but the stream owns the corpus.
     pub(super) fn into_rows(self, seed: u64, row_len: usize) -> impl Iterator<Item = Row> {
         assert!(row_len >= LONGEST_ITEM, "a row of {row_len} tokens may not hold one item");
         let mut rng = Stream::Rows.rng(seed);
-        iter::repeat_with(move || self.row(&mut rng, row_len))
+        iter::repeat_with(move || self.row(&mut rng, row_len, Self::item))
     }
 
     /// Entropy of the corpus in nats per predicted token, a lower bound on the loss, estimated from
@@ -59,7 +78,12 @@ impl Corpus {
         entropy_floor_of(&rows)
     }
 
-    fn row(&self, rng: &mut impl Rng, row_len: usize) -> Row {
+    fn row<R: Rng>(
+        &self,
+        rng: &mut R,
+        row_len: usize,
+        draw: impl Fn(&Self, &mut R) -> Item,
+    ) -> Row {
         let mut row = Row { tokens: Vec::new(), segments: Vec::new(), bits: 0.0, n_predicted: 0 };
         // The row ends where an item might not fit, not where the next one does not. Otherwise
         // short items would be more frequent at the end of a row, and a model that uses the
@@ -68,7 +92,7 @@ impl Corpus {
             if row.tokens.len() + LONGEST_ITEM > row_len {
                 break;
             }
-            let item = self.item(rng);
+            let item = draw(self, rng);
             row.segments.extend(iter::repeat_n(segment, item.tokens.len()));
             row.bits += item.bits;
             row.n_predicted += item.tokens.len() - 1;
@@ -84,7 +108,6 @@ const PADDING_ID: u32 = 0;
 
 #[cfg(test)]
 mod tests {
-    use super::super::ItemKind;
     use super::*;
 
     #[test]
@@ -138,6 +161,16 @@ mod tests {
             let n_starts = corpus.text(&row.tokens).matches("<s>").count();
             let n_in_items = row.segments.iter().filter(|&&segment| segment > 0).count();
             assert_eq!(row.n_predicted, n_in_items - n_starts);
+        }
+    }
+
+    #[test]
+    fn rows_of_a_kind_have_no_others() {
+        let corpus = Corpus::new(1);
+        for row in corpus.rows_of(ItemKind::Count, 3, 64).take(20) {
+            let text = corpus.text(&row.tokens);
+            let n_items = row.segments.iter().max().copied().unwrap_or(0) as usize;
+            assert!(n_items > 0 && text.matches("<s> count ").count() == n_items, "{text}");
         }
     }
 

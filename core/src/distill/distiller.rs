@@ -5,19 +5,22 @@ use std::io::Write;
 use burn::tensor::Device;
 use thiserror::Error;
 
-use super::batch::{Batch, BatchTensors};
+use super::batch::Batch;
 use super::levers::{Levers, MixedPrecision};
 use super::loss::{LossTerms, LossWeights};
-use super::micro_batch::{Imitated, backward, forward};
+use super::micro_batch::forward;
 use super::moments::OptimizerStateError;
 use super::part::Part;
+use super::patched::Patching;
 use super::peers::{PeerError, Peers};
 use super::pending::{self, PendingTerms};
 use super::report::StepReport;
 use super::settings::{DistillSettings, Reduction};
+use super::stochastic::StochasticPatching;
 use super::teacher::{TeacherError, TeacherSource};
 use super::update::Updater;
 use crate::checkpoint::CheckpointError;
+use crate::model::backward::Gradients;
 use crate::plan::{Alignment, LayerPlan, Patch};
 use crate::prune::{Family, Student};
 
@@ -32,12 +35,14 @@ pub enum StepError {
 
 /// A student in training and the teacher it imitates.
 pub struct Distiller {
-    teacher: TeacherSource,
-    plan: LayerPlan,
-    updater: Updater,
-    weights: LossWeights,
-    alignment: Alignment,
-    levers: Levers,
+    pub(super) teacher: TeacherSource,
+    pub(super) plan: LayerPlan,
+    pub(super) updater: Updater,
+    pub(super) weights: LossWeights,
+    pub(super) alignment: Alignment,
+    pub(super) levers: Levers,
+    /// `None`: every micro-batch trains the student as it is.
+    pub(super) patching: Option<Patching>,
 }
 
 impl Distiller {
@@ -54,7 +59,7 @@ impl Distiller {
         let alignment = settings.alignment.unwrap_or_else(|| plan.alignment());
         let updater = Updater::new(student.into_model(), settings.update, step);
         let (teacher, weights, levers) = (teacher.into(), settings.loss, Levers::default());
-        Self { teacher, plan, updater, weights, alignment, levers }
+        Self { teacher, plan, updater, weights, alignment, levers, patching: None }
     }
 
     /// With other levers; the result is the same. Call it before an optimizer state is restored.
@@ -64,6 +69,19 @@ impl Distiller {
             self.updater = self.updater.with_loss_scale();
         }
         Self { levers, ..self }
+    }
+
+    /// Trains members with teacher layers in them, sampled for every micro-batch; measured losses are those
+    /// of the student as it is. With a probability of 0 nothing changes.
+    ///
+    /// # Errors
+    /// [`TeacherError::Streamed`] where the teacher is not in memory.
+    pub fn with_patching(mut self, settings: StochasticPatching) -> Result<Self, TeacherError> {
+        self.patching = match settings.probability > 0.0 {
+            true => Some(Patching::new(settings, &self.teacher)?),
+            false => None,
+        };
+        Ok(self)
     }
 
     /// Takes every step together with other replicas. All are given all micro-batches of a step, at
@@ -167,17 +185,31 @@ impl Distiller {
         batches: &[Batch],
         mut accepts: impl FnMut(&StepReport) -> bool,
     ) -> Result<StepReport, StepError> {
-        let share = self.updater.share(batches);
+        self.take(batches, &mut accepts, Self::gradients).await
+    }
+
+    /// As [`Distiller::step`], but every layer is trained individually: to map the teacher's state before
+    /// its block to the teacher's state after it, by their cosine distance alone. No error accumulates
+    /// over layers; embedding and head keep their weights. Block-wise distillation, as in Puzzle
+    /// (arXiv:2411.19146).
+    ///
+    /// # Errors
+    /// As [`Distiller::step`].
+    pub async fn step_by_block(&mut self, batches: &[Batch]) -> Result<StepReport, StepError> {
+        self.take(batches, &mut |_| true, Self::gradients_by_block).await
+    }
+
+    /// A step by the gradients that `backward` adds up over this replica's micro-batches.
+    async fn take(
+        &mut self,
+        batches: &[Batch],
+        accepts: &mut dyn FnMut(&StepReport) -> bool,
+        backward: impl Fn(&Self, &[Batch], &mut Gradients) -> Result<Vec<PendingTerms>, TeacherError>,
+    ) -> Result<StepReport, StepError> {
         loop {
             let mut gradients = self.updater.gradients();
-            let (student, weights, levers) = (self.updater.model(), &self.weights, &self.levers);
-            let scale = self.updater.loss_scale();
-            let pending = self.pass(&share, |imitated, part| {
-                backward(student, imitated, part, weights, scale, levers, &mut gradients)
-            })?;
-            if let Some(report) =
-                self.updater.finish(gradients, pending, batches, &mut accepts).await?
-            {
+            let pending = backward(self, batches, &mut gradients)?;
+            if let Some(report) = self.updater.finish(gradients, pending, batches, accepts).await? {
                 return Ok(report);
             }
             // In f16 the gradient overflowed; the loss scale is smaller now.
@@ -189,8 +221,9 @@ impl Distiller {
     /// # Errors
     /// [`TeacherError`] as for [`Distiller::step`].
     pub async fn measure(&self, batch: &Batch) -> Result<LossTerms, TeacherError> {
-        let (student, weights, levers) = (self.updater.model(), &self.weights, &self.levers);
-        let pending = self.pass(std::slice::from_ref(batch), |imitated, part| {
+        let (weights, levers) = (&self.weights, &self.levers);
+        let batch = std::slice::from_ref(batch);
+        let pending = self.pass(batch, &self.objective(), |student, imitated, part| {
             forward(student, imitated, part, weights, levers)
         })?;
         Ok(pending::read_alone(&pending[0]).await)
@@ -229,45 +262,6 @@ impl Distiller {
         Some(sum / f64::from(n_measured))
     }
 
-    /// The terms of each micro-batch, from what `terms` gives for its parts.
-    fn pass(
-        &self,
-        batches: &[Batch],
-        mut terms: impl FnMut(Option<&Imitated<'_>>, (&Part, &BatchTensors)) -> PendingTerms,
-    ) -> Result<Vec<PendingTerms>, TeacherError> {
-        let parts = Part::all(batches, &self.weights, self.levers.sequences_per_part);
-        let mut pending = Vec::new();
-        for together in parts.chunks(self.levers.parts_per_pass.max(1)) {
-            let tensors = self.to_device(together);
-            let mut imitated = self.imitated(&tensors)?.into_iter();
-            for (part, tensors) in together.iter().zip(&tensors) {
-                let imitated = imitated.next();
-                pending.push((part.micro_batch, terms(imitated.as_ref(), (part, tensors))));
-            }
-        }
-        Ok(PendingTerms::of_micro_batches(pending))
-    }
-
-    fn to_device(&self, parts: &[Part]) -> Vec<BatchTensors> {
-        let device = self.device();
-        parts.iter().map(|part| part.batch.to_device(&device)).collect()
-    }
-
-    /// What each part imitates; nothing where no loss term reads the teacher.
-    fn imitated(&self, parts: &[BatchTensors]) -> Result<Vec<Imitated<'_>>, TeacherError> {
-        if self.weights.kl == 0.0 && self.weights.alignment == 0.0 {
-            return Ok(Vec::new());
-        }
-        let pairs = self.alignment.as_slice();
-        let aligned: Vec<usize> = match self.weights.alignment == 0.0 {
-            true => Vec::new(),
-            false => pairs.iter().map(|&(_, teacher)| teacher).collect(),
-        };
-        let states = self.teacher.states(parts, &aligned, &self.levers)?;
-        let head = self.teacher.ends();
-        Ok(states.into_iter().map(|states| Imitated { head, states, pairs }).collect())
-    }
-
     pub fn device(&self) -> Device {
         self.updater.model().device()
     }
@@ -280,6 +274,7 @@ mod tests {
 
     use super::super::{Layout, Row, Schedule, UpdateSettings, testing};
     use super::*;
+    use crate::model::parameters::for_each;
     use crate::plan::LayerPlan;
 
     fn distiller() -> Distiller {
@@ -312,6 +307,45 @@ mod tests {
         let rates = steps(&mut distiller, [3, 4]).into_iter().map(|report| report.learning_rate);
         let halves = expected.into_iter().map(|report| report.learning_rate / 2.0);
         assert_eq!(rates.collect::<Vec<_>>(), halves.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_replaced_layer_has_a_gradient_of_0() {
+        let weights = |distiller: &Distiller| {
+            let mut values = Vec::new();
+            for_each(&distiller.student().model().layers()[0], |_, tensor| {
+                values.extend(tensor.to_data().iter::<f32>());
+            });
+            values
+        };
+        // Its first draws keep layer 1 only, then layer 0.
+        let patching = |seed| StochasticPatching { probability: 0.5, seed };
+        let plan = distiller().plan;
+        let draws = |seed, step| patching(seed).patch(&plan, step, 0).layers();
+        let seed = (0..99).find(|&seed| draws(seed, 0) == [1] && draws(seed, 1) == [0]).unwrap();
+        let mut distiller = distiller().with_patching(patching(seed)).unwrap();
+        let mut found = vec![weights(&distiller)];
+        for report in steps(&mut distiller, [1, 2]) {
+            assert!(report.grad_norm > 0.0);
+            found.push(weights(&distiller));
+        }
+        // The first step is at a learning rate of 0; the second moves the layer by its moments alone.
+        assert!(found[0] == found[1] && found[1] != found[2]);
+    }
+
+    #[test]
+    fn patching_a_streamed_teacher_is_refused() {
+        let teacher = testing::teacher(&testing::qwen3(false));
+        let student = teacher.prune(&LayerPlan::keep(&[0, 3], 4).unwrap()).unwrap();
+        let settings = testing::settings(UpdateSettings::new(Schedule::cosine(1e-2, 8)));
+        let model = teacher.model();
+        let source =
+            TeacherSource::streamed(model.without_layers(), model.config().clone(), |_| {
+                Err("unread".into())
+            });
+        let patching = StochasticPatching { probability: 0.5, seed: 0 };
+        let error = Distiller::new(source, student, settings, 0).with_patching(patching).err();
+        assert!(matches!(error, Some(TeacherError::Streamed)));
     }
 
     #[test]

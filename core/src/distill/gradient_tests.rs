@@ -4,6 +4,8 @@
 #![cfg(test)]
 #![allow(clippy::disallowed_methods, reason = "a test may block")]
 
+use std::collections::HashSet;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::activation::log_softmax;
@@ -14,16 +16,18 @@ use super::levers::{Levers, MixedPrecision};
 use super::loss::{self, KlPositions, LossTerm, LossTerms, LossWeights};
 use super::micro_batch::{Imitated, backward, forward};
 use super::part::Part;
+use super::patched::pairs as patched_pairs;
 use super::teacher::TeacherSource;
 use super::testing::qwen3;
 use super::{Batch, BatchTensors, Initialization, Layout, Row, pending};
 use crate::config::ModelConfig;
 use crate::model::LanguageModel;
 use crate::model::backward::Gradients;
-use crate::model::ids::with_own_ids;
+use crate::model::ids::{with_ids_below, with_own_ids};
 use crate::model::numbers::testing::composed;
-use crate::plan::LayerPlan;
-use crate::prune::Teacher;
+use crate::model::parameters::for_each;
+use crate::plan::{LayerPlan, Patch};
+use crate::prune::{Family, Student, Teacher};
 
 macro_rules! configs {
     ($($name:literal),+ $(,)?) => {
@@ -240,6 +244,65 @@ fn gradients_are_those_of_the_graph_for_every_architecture_and_lever() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn gradients_of_a_member_flow_through_its_teacher_layers() {
+    for (name, config) in every_config() {
+        let mut models = models(&config);
+        models.teacher = with_ids_below("teacher", models.teacher);
+        let batch = batch(models.student.config().vocab);
+        let on_graph = models.student.clone().map(&mut OntoGraph);
+        let teacher_on_graph = models.teacher.clone().map(&mut OntoGraph);
+        let n_layers = models.teacher.n_layers();
+        let plan = LayerPlan::keep(&[0, n_layers - 1], n_layers).unwrap();
+        let mut frozen = HashSet::new();
+        for_each(&models.teacher, |_, tensor| {
+            frozen.insert(tensor.id());
+        });
+        for (patched, recomputes) in [(0, false), (0, true), (1, false), (1, true)] {
+            let patch = Patch::of(&[patched], &plan).unwrap();
+            models.pairs = patched_pairs(&plan.alignment(), &plan, &patch);
+            let member = |teacher: &LanguageModel, student: &LanguageModel| {
+                let student = Student::new(student.clone(), plan.clone()).unwrap();
+                Family::new(Teacher::new(teacher.clone()), student).unwrap().member(&patch)
+            };
+            let loss = loss_on_graph(&models, &member(&teacher_on_graph, &on_graph), &batch);
+            let expected = GradientsParams::from_grads(loss.backward(), &on_graph);
+            let trained = member(&models.teacher, &models.student);
+            let (tensors, levers) =
+                (batch.to_device(&Device::flex()), Levers { recomputes, ..Levers::default() });
+            let imitated = imitated(&models, &tensors, &levers);
+            let (part, mut gradients) = (whole(&batch, &WEIGHTS), Gradients::default());
+            gradients.freeze(&frozen);
+            let of_part = (&part, &tensors);
+            let imitated = Some(&imitated);
+            backward(&trained, imitated, of_part, &WEIGHTS, SCALE, &levers, &mut gradients);
+            let mut none = NoGradient { gradients: &gradients };
+            models.teacher.visit(&mut none);
+            let mut comparison = Comparison {
+                name,
+                path: Vec::new(),
+                expected: &expected,
+                found: &mut gradients,
+                tolerance: 1e-3,
+                largest: 0.0,
+                n_compared: 0,
+            };
+            models.student.visit(&mut comparison);
+            assert!(comparison.n_compared > 10);
+        }
+    }
+}
+
+struct NoGradient<'a> {
+    gradients: &'a Gradients,
+}
+
+impl ModuleVisitor for NoGradient<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        assert!(!self.gradients.has(param), "a parameter of the teacher has a gradient");
     }
 }
 

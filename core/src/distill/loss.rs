@@ -148,6 +148,17 @@ impl LossWeights {
     }
 }
 
+impl LossWeights {
+    /// The alignment of states alone, with a weight of 1.
+    pub const ALIGNMENT: Self = Self {
+        cross_entropy: 0.0,
+        kl: 0.0,
+        temperature: 1.0,
+        kl_positions: KlPositions::Valid,
+        alignment: 1.0,
+    };
+}
+
 impl Default for LossWeights {
     fn default() -> Self {
         Self {

@@ -22,6 +22,20 @@ pub struct StepShape<'a> {
     /// Whether burn's operations compose the losses, as on a GPU: one after another, each with numbers of
     /// its own. On the CPU they change logits and gradients in place.
     pub composes: bool,
+    /// Of [`StochasticPatching`](super::StochasticPatching); 0: only the student is trained.
+    pub patch_probability: f64,
+}
+
+impl StepShape<'_> {
+    /// Layers that the trained model can have: the deepest member with teacher layers in it has at most
+    /// one fewer of them than the teacher, and a layer of the student.
+    fn most_layers(&self) -> u64 {
+        let of_student = self.student.n_layers() as u64;
+        match self.teacher.filter(|_| self.patch_probability > 0.0) {
+            Some(teacher) => of_student.max(teacher.n_layers() as u64),
+            None => of_student,
+        }
+    }
 }
 
 /// The buffers of a step, in bytes.
@@ -65,7 +79,7 @@ impl StepMemory {
         let n_tokens = (n_sequences as u64).saturating_mul(shape.seq as u64);
         let of_student = Sizes::of(student);
         let trained = of_student.params.saturating_sub(frozen_params(student, shape.frozen));
-        let n_layers = student.n_layers() as u64;
+        let n_layers = shape.most_layers();
         let n_kept = if levers.recomputes { 1 } else { n_layers };
         let kept = of_student.kept.saturating_mul(n_kept).saturating_add(of_student.passing);
         // Inputs of layers, the last output, its norm and gradient.
@@ -73,7 +87,8 @@ impl StepMemory {
         if let Some(teacher) = shape.teacher {
             let n_together = levers.parts_per_pass as u64;
             // One aligned state for each of the student, and the input of the next teacher layer.
-            states += (n_layers + 2).saturating_mul(n_together) * teacher.d_model as u64;
+            let n_aligned = student.n_layers() as u64 + 2;
+            states += n_aligned.saturating_mul(n_together) * teacher.d_model as u64;
         }
         // One for each window, as large as the scores of one head.
         let n_masks = |config: &ModelConfig| config.windows().len() as u64;
@@ -137,7 +152,8 @@ impl StepMemory {
     }
 }
 
-/// Floating-point operations of a step for each token: products of matrices, forwards and backwards.
+/// Floating-point operations of a step for each token: products of matrices, forwards and backwards. With
+/// stochastic patching it is the mean over its draws; patched layers get no gradient of their weights.
 pub fn step_flops(shape: &StepShape<'_>, levers: &Levers) -> u64 {
     let forward = |config: &ModelConfig| {
         let matrices = config.n_layer_params();
@@ -149,7 +165,16 @@ pub fn step_flops(shape: &StepShape<'_>, levers: &Levers) -> u64 {
     let [layers, head] = forward(shape.student);
     let n_passes = if levers.recomputes { 4 } else { 3 };
     let teacher: u64 = shape.teacher.map_or(0, |teacher| forward(teacher).iter().sum());
-    n_passes * layers + 3 * head + teacher
+    let own = n_passes * layers;
+    let of_layers = match shape.teacher.filter(|_| shape.patch_probability > 0.0) {
+        None => own,
+        Some(teacher) => {
+            let patched = (n_passes - 1) * forward(teacher)[0];
+            let share = shape.patch_probability;
+            ((1.0 - share) * own as f64 + share * patched as f64) as u64
+        }
+    };
+    of_layers + 3 * head + teacher
 }
 
 /// Numbers per token, unless said otherwise.
@@ -232,6 +257,7 @@ mod tests {
             n_sequences: 4,
             seq: 1024,
             composes: false,
+            patch_probability: 0.0,
         };
         StepMemory::of(&shape, &levers)
     }
@@ -273,6 +299,7 @@ mod tests {
             n_sequences: 1,
             seq: 64,
             composes: false,
+            patch_probability: 0.0,
         };
         let [all, frozen, head] = [&[][..], &[Part::Embedding], &[Part::Head]]
             .map(|frozen| StepMemory::of(&shape(frozen), &Levers::default()));
@@ -292,6 +319,7 @@ mod tests {
             n_sequences: 1,
             seq: 1,
             composes: false,
+            patch_probability: 0.0,
         };
         // A query and a key of 576 numbers, without attention to speak of.
         let layer = student.n_layer_params() + 576;
@@ -300,6 +328,30 @@ mod tests {
         assert_eq!(alone, 6 * (16 * layer + head));
         let both = step_flops(&shape(Some(&teacher)), &levers);
         assert_eq!(both - alone, 2 * (30 * layer + head));
+    }
+
+    #[test]
+    fn stochastic_patching_takes_the_memory_of_the_deepest_member_and_the_mean_arithmetic() {
+        let (student, teacher) = (config(16), config(30));
+        let shape = |student, patch_probability| StepShape {
+            student,
+            teacher: Some(&teacher),
+            frozen: &[],
+            n_sequences: 1,
+            seq: 64,
+            composes: false,
+            patch_probability,
+        };
+        let memory = |shape: StepShape<'_>| StepMemory::of(&shape, &Levers::default());
+        let (alone, patched) = (memory(shape(&student, 0.0)), memory(shape(&student, 0.1)));
+        assert_eq!(patched.gradients, alone.gradients);
+        assert_eq!(patched.activations, memory(shape(&teacher, 0.0)).activations);
+        let flops = |student, share| step_flops(&shape(student, share), &Levers::default());
+        // All layers patched: forward and the gradient of the input, two of three passes.
+        let no_layer = student.keeping(&[]);
+        let of_layers = |all: u64| all - flops(&no_layer, 0.0);
+        let (own, whole) = (of_layers(flops(&student, 0.0)), of_layers(flops(&teacher, 0.0)));
+        assert_eq!(of_layers(flops(&student, 0.5)), (own + whole * 2 / 3) / 2);
     }
 
     #[test]
@@ -312,6 +364,7 @@ mod tests {
             n_sequences: usize::MAX,
             seq: usize::MAX,
             composes: true,
+            patch_probability: 0.0,
         };
         assert_eq!(StepMemory::of(&shape, &Levers::default()).total(), u64::MAX);
     }

@@ -77,6 +77,42 @@ pub(super) fn backward(
     weigh(parts, distances, weights)
 }
 
+/// Adds the gradients of each layer trained individually: from the teacher's state before its block to the
+/// teacher's state after it, the last one through the final norm. The pairs of what it imitates are those
+/// of the student's plan. Embedding and head get no gradient.
+pub(super) fn backward_by_block(
+    student: &LanguageModel,
+    imitated: &Imitated<'_>,
+    (part, tensors): (&Part, &BatchTensors),
+    weights: &LossWeights,
+    scale: f64,
+    levers: &Levers,
+    gradients: &mut Gradients,
+) -> PendingTerms {
+    let pass = pass(student, tensors, levers);
+    let n_layers = student.n_layers();
+    // State 0 is the input of the first layer, which nothing changes here.
+    let targets = imitated.pairs.get(1..).unwrap_or_default();
+    let targets = Aligning::of_pairs(targets, &weights.times(scale), Some(imitated), part);
+    let mut distances = Vec::new();
+    for (index, layer) in student.layers().iter().enumerate() {
+        let (_, before) = imitated.pairs[index];
+        let Some(input) = imitated.states.aligned[before].clone() else { continue };
+        let (y, kept) = layer.forward_keeping(input, &pass);
+        let none = y.zeros_like();
+        let gradient = match index + 1 == n_layers {
+            false => targets.add(index + 1, &y, none, &mut distances),
+            true => {
+                let states = student.normalize_rows(&y);
+                let gradient = targets.add(n_layers, &states, none, &mut distances);
+                student.normalize_backward(&y, gradient, gradients)
+            }
+        };
+        layer.backward(kept, gradient, &pass, gradients);
+    }
+    weigh(Parts::new(), distances, weights)
+}
+
 /// The loss terms of the student as it is, without gradients.
 pub(super) fn forward(
     student: &LanguageModel,
@@ -167,6 +203,15 @@ impl<'a> Aligning<'a> {
             Some(imitated) if weights.alignment != 0.0 => imitated.pairs,
             _ => &[],
         };
+        Self::of_pairs(pairs, weights, imitated, part)
+    }
+
+    fn of_pairs(
+        pairs: &'a [(usize, usize)],
+        weights: &LossWeights,
+        imitated: Option<&'a Imitated<'a>>,
+        part: &Part,
+    ) -> Self {
         let n_tokens = part.counts.n_tokens.max(1);
         Self {
             pairs,

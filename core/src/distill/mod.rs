@@ -27,6 +27,10 @@ mod order;
 #[cfg(feature = "distill")]
 mod part;
 #[cfg(feature = "distill")]
+mod passes;
+#[cfg(feature = "distill")]
+mod patched;
+#[cfg(feature = "distill")]
 mod peers;
 #[cfg(feature = "distill")]
 mod pending;
@@ -37,6 +41,7 @@ mod report;
 mod rows;
 mod schedule;
 mod settings;
+mod stochastic;
 #[cfg(feature = "distill")]
 mod teacher;
 #[cfg(test)]
@@ -63,6 +68,7 @@ pub use report::StepReport;
 pub use rows::{RowError, RowSource, Rows};
 pub use schedule::{Decay, Schedule};
 pub use settings::{DecayRule, DistillSettings, Part, Reduction, UpdateSettings};
+pub use stochastic::{LayerDrop, StochasticPatching};
 #[cfg(feature = "distill")]
 pub use teacher::{TeacherError, TeacherSource};
 pub use texts::{Packer, TextRows, TooShort};

@@ -91,7 +91,8 @@ mod tests {
     use futures_lite::future::block_on;
 
     use super::super::{
-        Batch, Distiller, Layout, Reduction, Row, Schedule, StepReport, UpdateSettings, testing,
+        Batch, Distiller, Layout, Reduction, Row, Schedule, StepReport, StochasticPatching,
+        UpdateSettings, testing,
     };
     use super::*;
     use crate::checkpoint::{Precision, model_to_bytes};
@@ -154,6 +155,18 @@ mod tests {
 
     #[test]
     fn replicas_take_the_steps_of_one_device() {
+        replicas_step_as_one_device(distiller);
+    }
+
+    #[test]
+    fn replicas_train_the_members_of_one_device() {
+        let patching = StochasticPatching { probability: 0.5, seed: 3 };
+        replicas_step_as_one_device(|reduction| {
+            distiller(reduction).with_patching(patching).unwrap()
+        });
+    }
+
+    fn replicas_step_as_one_device(distiller: impl Fn(Reduction) -> Distiller) {
         for reduction in [Reduction::Mean, Reduction::Sum] {
             let (expected, _) = three_steps(distiller(reduction));
             for n_ranks in [2, 3] {

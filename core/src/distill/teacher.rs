@@ -25,12 +25,14 @@ pub struct TeacherSource {
     read: Option<ReadLayer>,
 }
 
-/// A layer of a streamed teacher that could not be read.
+/// Why a teacher's layers are not to be had.
 #[derive(Debug, Error)]
-#[error("layer {number} of the teacher cannot be read")]
-pub struct TeacherError {
-    number: usize,
-    source: Box<dyn Error + Send + Sync>,
+pub enum TeacherError {
+    /// Of a streamed teacher.
+    #[error("layer {number} of the teacher cannot be read")]
+    Unreadable { number: usize, source: Box<dyn Error + Send + Sync> },
+    #[error("stochastic patching needs the teacher in memory; this one is streamed")]
+    Streamed,
 }
 
 /// The states of a teacher that a micro-batch needs.
@@ -71,7 +73,9 @@ impl TeacherSource {
 
     fn layer(&self, number: usize) -> Result<DecoderLayer, TeacherError> {
         match &self.read {
-            Some(read) => read(number).map_err(|source| TeacherError { number, source }),
+            Some(read) => {
+                read(number).map_err(|source| TeacherError::Unreadable { number, source })
+            }
             None => Ok(self.model.layers()[number].clone()),
         }
     }

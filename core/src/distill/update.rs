@@ -77,9 +77,14 @@ impl Updater {
 
     /// The micro-batches of a step that are for this replica.
     pub(super) fn share(&self, batches: &[Batch]) -> Vec<Batch> {
+        self.numbers(batches.len()).map(|number| batches[number].clone()).collect()
+    }
+
+    /// The numbers of these micro-batches among all `n_batches` of the step.
+    pub(super) fn numbers(&self, n_batches: usize) -> impl Iterator<Item = usize> + use<> {
         let (rank, n_ranks) =
             self.peers.as_ref().map_or((0, 1), |peers| (peers.rank(), peers.n_ranks()));
-        batches.iter().skip(rank).step_by(n_ranks.max(1)).cloned().collect()
+        (rank..n_batches).step_by(n_ranks.max(1))
     }
 
     /// Ends a step over these micro-batches, of which those of this replica are `pending`: the weights

@@ -11,6 +11,11 @@ pub(crate) fn with_own_ids<M: Module>(module: M) -> M {
     module.map(&mut OwnIds { path: Vec::new() })
 }
 
+/// The module with each parameter under the id of its path below `name`, which no other model has.
+pub(crate) fn with_ids_below<M: Module>(name: &str, module: M) -> M {
+    module.map(&mut OwnIds { path: vec![name.to_owned()] })
+}
+
 struct OwnIds {
     path: Vec<String>,
 }

@@ -143,6 +143,17 @@ impl LayerPlan {
         [0].into_iter().chain(ends).enumerate().collect()
     }
 
+    /// For each state of the student, in their order, the number of the member's state at the same
+    /// point: after the layer or the teacher layers that replace it.
+    pub fn states_of(&self, patch: &Patch) -> Vec<usize> {
+        let mut states = vec![0];
+        for layer in 0..self.n_student_layers() {
+            let n_layers = if patch.contains(layer) { self.block(layer).len() } else { 1 };
+            states.push(states[layer] + n_layers);
+        }
+        states
+    }
+
     /// Naive pruning: as `recipe`, but each student layer is replaced by the teacher layer that it
     /// was copied from.
     pub fn naive(&self, recipe: &Recipe) -> Recipe {
@@ -196,6 +207,14 @@ mod tests {
         let plan = LayerPlan::keep(&[0, 2, 5], 6).unwrap();
         let alignment = plan.alignment_of(&Patch::all(&plan));
         assert_eq!(alignment, (0..7).map(|state| (state, state)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn states_of_the_student_come_after_the_teacher_layers_of_their_blocks() {
+        let plan = LayerPlan::keep(&[0, 2, 5], 6).unwrap();
+        assert_eq!(plan.states_of(&Patch::none(&plan)), [0, 1, 2, 3]);
+        // S0, T2, T3, T4, S2.
+        assert_eq!(plan.states_of(&Patch::of(&[1], &plan).unwrap()), [0, 1, 4, 5]);
     }
 
     #[test]

@@ -38,6 +38,17 @@ pub fn share(text: &str) -> Result<f64, String> {
         .ok_or_else(|| expected("a number from 0 to 1", text))
 }
 
+/// A probability with which something is replaced or left out: from 0 to below 1, as something has to
+/// stay.
+///
+/// # Errors
+/// States what was expected.
+pub fn probability(text: &str) -> Result<f64, String> {
+    finite(text)
+        .filter(|number| (0.0..1.0).contains(number))
+        .ok_or_else(|| expected("a number from 0 to below 1", text))
+}
+
 /// Any number, of either sign.
 ///
 /// # Errors
@@ -144,6 +155,7 @@ mod tests {
         assert!(positive("0").is_err() && count("0").is_err() && sequence_length("1").is_err());
         assert_eq!((share("1"), number("-2"), sequence_length("2")), (Ok(1.0), Ok(-2.0), Ok(2)));
         assert!(non_negative_f32("1e39").is_err());
+        assert!(probability("0").is_ok() && probability("1").is_err());
     }
 
     #[test]

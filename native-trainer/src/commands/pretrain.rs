@@ -4,16 +4,15 @@ use std::time::Instant;
 
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
 use boomerang_core::config::ModelConfig;
-use boomerang_core::corpus::Corpus;
+use boomerang_core::corpus::{Corpus, pretrain_recipe};
 use boomerang_core::distill::{
-    Batch, Decay, DecayRule, Initialization, Layout, Levers, Pretrainer, Row, Schedule, StepMemory,
-    StepShape, UpdateSettings,
+    Initialization, LayerDrop, Levers, Pretrainer, StepMemory, StepShape,
 };
 use boomerang_core::model::LanguageModel;
 use futures_lite::future::block_on;
 use serde_json::json;
 
-use crate::args::numbers::{count, positive, sequence_length, share};
+use crate::args::numbers::{count, positive, probability, sequence_length, share};
 use crate::args::{DeviceArgs, OutputArgs};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
@@ -29,7 +28,7 @@ pub struct PretrainArgs {
     /// Seed of the corpus
     #[arg(long, default_value_t = 5)]
     pub corpus_seed: u64,
-    /// Seed for random initialization and for the order of the training lines
+    /// Seed for random initialization, for the order of the training lines and for --layer-drop
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Number of layers
@@ -68,6 +67,10 @@ pub struct PretrainArgs {
     /// Fraction of the steps, at the end, over which the learning rate decays to zero
     #[arg(value_parser = share, long, default_value_t = 0.6)]
     pub tail: f64,
+    /// Stochastic depth (LayerDrop): drop each layer with this probability, sampled for every optimizer
+    /// step, so that the teacher depends less on any single layer
+    #[arg(value_parser = probability, long, default_value_t = 0.0, value_name = "P")]
+    pub layer_drop: f64,
     /// Number of questions of each held-out task
     #[arg(value_parser = count, long, default_value_t = 100)]
     pub questions: usize,
@@ -90,6 +93,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
             n_sequences: args.rows,
             seq: args.seq_len,
             composes: false,
+            patch_probability: 0.0,
         };
         let n_bytes = StepMemory::of(&shape, &Levers::default()).total();
         device::require_memory(
@@ -102,16 +106,10 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     let n_params = model.n_params();
     note(&format!("{n_params} parameters; entropy of the corpus: {floor:.3} nats/token"));
 
-    let schedule = Schedule {
-        peak: args.lr,
-        warmup_steps: 50.min(args.steps / 10),
-        total_steps: args.steps,
-        decay: Decay::LinearTail { share: args.tail },
-    };
-    let settings =
-        UpdateSettings { decay_rule: DecayRule::Matrices, ..UpdateSettings::new(schedule) };
-    let mut pretrainer = Pretrainer::new(model, settings);
-    let mut rows = corpus.rows(args.seed, args.seq_len);
+    let settings = pretrain_recipe::settings(args.lr, args.tail, args.steps);
+    let layer_drop = LayerDrop { rate: args.layer_drop, seed: args.seed };
+    let mut pretrainer = Pretrainer::new(model, settings).with_layer_drop(layer_drop);
+    let mut batches = corpus.pretraining_batches(args.seed, args.seq_len, args.rows);
     let interrupt = Interrupt::listen()?;
     let mut progress = Progress::new("pretrain", args.steps);
     let started = Instant::now();
@@ -121,9 +119,8 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
             return Err(anyhow::anyhow!("interrupted; nothing was written"))
                 .or_exit(Exit::Interrupted);
         }
-        let batch = rows.by_ref().take(args.rows);
-        let batch = batch.map(|row| Row::new(row.tokens, row.segments));
-        let report = block_on(pretrainer.step(&[Batch::new(batch.collect(), Layout::Packed)]));
+        let batch: Vec<_> = batches.by_ref().take(1).collect();
+        let report = block_on(pretrainer.step(&batch));
         if !report.is_finite() {
             let step = pretrainer.n_steps();
             return Err(anyhow::anyhow!("the loss is NaN or infinite at step {step}; lower --lr"))
@@ -146,7 +143,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
     let tasks = corpus.tasks(args.corpus_seed, args.questions);
     let tasks: Vec<String> = tasks.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
     out.write("tasks.jsonl", format!("{}\n", tasks.join("\n")).as_bytes())?;
-    let made = json!({
+    let mut made = json!({
         "corpus_seed": args.corpus_seed,
         "seed": args.seed,
         "layers": args.layers,
@@ -164,6 +161,9 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
         "final_training_loss": (final_loss * 1e4).round() / 1e4,
         "entropy_floor": (floor * 1e4).round() / 1e4,
     });
+    if args.layer_drop > 0.0 {
+        made["layer_drop"] = json!(args.layer_drop);
+    }
     out.write("made.json", format!("{made:#}\n").as_bytes())?;
     out.commit()?;
     print(&format!(

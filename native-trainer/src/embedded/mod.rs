@@ -2,6 +2,7 @@
 //! experiments start from.
 
 mod students;
+mod teachers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use crate::train::data::similarity_batches;
 
 pub(crate) use students::{DistillRun, STEPS, Start, distill_each};
+pub(crate) use teachers::{PretrainRun, post_trained, pretrain_each};
 
 /// Positions of the held-out rows.
 const HELD_OUT_TOKENS: usize = 12_288;
@@ -43,12 +45,18 @@ pub(crate) const EMBEDDED: Embedded = Embedded {
     made: include_str!("../../../assets/teacher/made.json"),
 };
 
-/// How the embedded teacher was made, as far as the demo needs it.
+/// How the embedded teacher was made, as far as the demo and the experiments need it.
 #[derive(Deserialize)]
 pub(crate) struct Made {
     corpus_seed: u64,
     pub(crate) seq_len: usize,
     pub(crate) entropy_floor: f64,
+    /// Sequences per optimizer step.
+    rows: usize,
+    lr: f64,
+    tail: f64,
+    steps: usize,
+    seed: u64,
 }
 
 /// Everything the demo starts from.
@@ -77,6 +85,12 @@ impl EmbeddedFamily {
         let texts = lines(&corpus, HELD_OUT_SEED, made.seq_len, HELD_OUT_TOKENS);
         let examination = Examination::new(&texts, &questions, Some(&tokenizer), config.max_seq)?;
         Ok(Self { made, corpus, teacher, plan, examination, texts, questions, tokenizer })
+    }
+
+    /// The same world with another teacher of the same shape.
+    pub(crate) fn with_teacher(teacher: Teacher) -> anyhow::Result<Self> {
+        let embedded = Self::open(&teacher.model().device())?;
+        Ok(Self { teacher, ..embedded })
     }
 
     /// The first questions of each kind, a kind after the other, so that a measurement that is

@@ -2,9 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use boomerang_core::corpus::ItemKind;
 use boomerang_core::corpus::distill_recipe::{self, LEARNING_RATE};
 use boomerang_core::distill::loss::LossWeights;
-use boomerang_core::distill::{Distiller, Initialization};
+use boomerang_core::distill::{Distiller, Initialization, StepReport, StochasticPatching};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::Student;
@@ -27,7 +28,13 @@ pub(crate) struct DistillRun {
     pub(crate) start: Start,
     pub(crate) loss: LossWeights,
     pub(crate) steps: usize,
-    /// Of the training lines, and of the random initialization.
+    /// The second half of the steps is on lines of this kind only.
+    pub(crate) second_half: Option<ItemKind>,
+    /// Steps before these, in which each layer is trained individually.
+    pub(crate) block_wise: usize,
+    /// Of stochastic patching.
+    pub(crate) patch_probability: f64,
+    /// Of the training lines, of the random initialization, and of stochastic patching.
     pub(crate) seed: u64,
 }
 
@@ -42,7 +49,16 @@ pub(crate) enum Start {
 impl DistillRun {
     /// The demo's run, with all three loss terms.
     pub(crate) fn new(plan: LayerPlan, steps: usize, seed: u64) -> Self {
-        Self { plan, start: Start::Teacher, loss: distill_recipe::loss_weights(), steps, seed }
+        Self {
+            plan,
+            start: Start::Teacher,
+            loss: distill_recipe::loss_weights(),
+            steps,
+            second_half: None,
+            block_wise: 0,
+            patch_probability: 0.0,
+            seed,
+        }
     }
 
     fn start(&self, embedded: &EmbeddedFamily) -> anyhow::Result<Student> {
@@ -56,17 +72,45 @@ impl DistillRun {
     }
 
     fn run(&self, embedded: &EmbeddedFamily, stepped: &dyn Fn()) -> anyhow::Result<Student> {
-        let settings = distill_recipe::settings(self.loss, LEARNING_RATE, self.steps);
+        let mut batches = embedded.corpus.batches(self.seed, embedded.made.seq_len);
         let student = self.start(embedded)?;
-        let mut distiller = Distiller::new(embedded.teacher.clone(), student, settings, 0);
-        for batch in embedded.corpus.batches(self.seed, embedded.made.seq_len).take(self.steps) {
-            let report = block_on(distiller.step(&[batch]))?;
-            if !report.is_finite() {
-                return Err(Exit::Diverged.error("the loss is NaN or infinite"));
+        let student = match self.block_wise {
+            0 => student,
+            n_steps => {
+                let settings = distill_recipe::settings(self.loss, LEARNING_RATE, n_steps);
+                let mut distiller = Distiller::new(embedded.teacher.clone(), student, settings, 0);
+                for batch in batches.by_ref().take(n_steps) {
+                    check(&block_on(distiller.step_by_block(&[batch]))?)?;
+                    stepped();
+                }
+                distiller.student()
             }
+        };
+        let settings = distill_recipe::settings(self.loss, LEARNING_RATE, self.steps);
+        let patching = StochasticPatching { probability: self.patch_probability, seed: self.seed };
+        let distiller = Distiller::new(embedded.teacher.clone(), student, settings, 0);
+        let mut distiller = distiller.with_patching(patching)?;
+        let n_second = if self.second_half.is_some() { self.steps / 2 } else { 0 };
+        let of_kind = self.second_half.into_iter().flat_map(|kind| {
+            embedded.corpus.batches_of(kind, self.seed, embedded.made.seq_len).take(n_second)
+        });
+        for batch in batches.take(self.steps - n_second).chain(of_kind) {
+            check(&block_on(distiller.step(&[batch]))?)?;
             stepped();
         }
         Ok(distiller.student())
+    }
+
+    /// Optimizer steps of all kinds.
+    pub(crate) fn n_steps(&self) -> usize {
+        self.block_wise + self.steps
+    }
+}
+
+pub(super) fn check(report: &StepReport) -> anyhow::Result<()> {
+    match report.is_finite() {
+        true => Ok(()),
+        false => Err(Exit::Diverged.error("the loss is NaN or infinite")),
     }
 }
 
@@ -78,7 +122,7 @@ pub(crate) fn distill_each(
     embedded: &EmbeddedFamily,
     runs: &[DistillRun],
 ) -> anyhow::Result<Vec<Student>> {
-    let n_steps = runs.iter().map(|run| run.steps).sum();
+    let n_steps = runs.iter().map(DistillRun::n_steps).sum();
     let progress = Mutex::new((0, Progress::new("distill", n_steps)));
     let stepped = || {
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);

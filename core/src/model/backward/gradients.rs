@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use burn::module::{Param, ParamId};
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Tensor};
 
@@ -19,6 +19,16 @@ impl Gradients {
     /// None yet; those of `frozen` parameters are never computed.
     pub(crate) fn new(frozen: HashSet<ParamId>) -> Self {
         Self { sums: GradientsParams::new(), frozen }
+    }
+
+    /// Never computes those of these parameters either.
+    pub(crate) fn freeze(&mut self, others: &HashSet<ParamId>) {
+        self.frozen.extend(others);
+    }
+
+    /// Gives the parameters of `part` that have no gradient one of 0, unless they are frozen.
+    pub(crate) fn fill<M: Module>(&mut self, part: &M) {
+        part.visit(&mut Fill { gradients: self });
     }
 
     /// Whether the gradient of a parameter is of any use.
@@ -77,5 +87,17 @@ impl Gradients {
     /// Puts back what [`Gradients::take`] took.
     pub(crate) fn put<const D: usize>(&mut self, param: &Param<Tensor<D>>, gradient: Tensor<D>) {
         self.sums.register(param.id, gradient);
+    }
+}
+
+struct Fill<'a> {
+    gradients: &'a mut Gradients,
+}
+
+impl ModuleVisitor for Fill<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if self.gradients.wants(param) && !self.gradients.has(param) {
+            self.gradients.put(param, param.val().zeros_like());
+        }
     }
 }

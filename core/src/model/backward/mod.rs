@@ -101,6 +101,17 @@ impl LanguageModel {
         softcap(self.config.logit_softcap, logits)
     }
 
+    /// Gives every parameter that has no gradient one of 0: of the head only where the loss reads
+    /// logits.
+    pub(crate) fn fill_gradients(&self, reads_logits: bool, gradients: &mut Gradients) {
+        gradients.fill(&self.embedding);
+        gradients.fill(&self.layers);
+        gradients.fill(&self.norm);
+        if reads_logits {
+            gradients.fill(&self.head);
+        }
+    }
+
     /// Adds the gradient of the head's matrix; returns that of the states. `gradient` is that of the
     /// logits before a softcap.
     pub(crate) fn head_backward(

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use boomerang_core::distill::loss::{KlPositions, LossTerm, LossWeights};
-use boomerang_core::distill::{DistillSettings, Layout, Part, Reduction, Schedule, UpdateSettings};
+use boomerang_core::distill::{
+    DistillSettings, Layout, Part, Reduction, Schedule, StochasticPatching, UpdateSettings,
+};
 use boomerang_core::plan::LayerPlan;
 
 use super::choices::{
@@ -11,7 +13,7 @@ use super::choices::{
     ReportTo,
 };
 use crate::args::numbers::{
-    at_least_two, count, non_negative_f32, positive, sequence_length, share, tokens,
+    at_least_two, count, non_negative_f32, positive, probability, sequence_length, share, tokens,
 };
 use crate::args::{
     ConfigArgs, DeviceArgs, KeepArgs, LeverArgs, LossArgs, OverwriteArgs, Preset, with_presets,
@@ -37,7 +39,7 @@ pub struct DistillArgs {
     /// How to initialize the student's weights
     #[arg(long, value_enum, default_value_t = InitChoice::Copy)]
     pub init: InitChoice,
-    /// Seed for random initialization
+    /// Seed for random initialization and for --patch-probability
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
     /// Training data: .txt, .text or .md, one document per file; .jsonl, .ndjson, .json or .parquet
@@ -151,6 +153,11 @@ pub struct DistillArgs {
     /// Positions that the KL term covers
     #[arg(long, value_enum, default_value_t = KlChoice::Valid)]
     pub kl_positions: KlChoice,
+    /// Stochastic patching: replace each block of the student by its teacher layers with this
+    /// probability, sampled for every micro-batch, with the teacher in memory; gradients flow through the
+    /// teacher layers, which are not trained
+    #[arg(value_parser = probability, long, default_value_t = 0.0, value_name = "P")]
+    pub patch_probability: f64,
 
     #[command(flatten)]
     pub levers: LeverArgs,
@@ -265,6 +272,11 @@ impl DistillArgs {
         let of_tokens = self.train_tokens.map(|n_tokens| n_tokens.div_ceil(of_step) as usize);
         // Without tokens, the steps have a default.
         of_tokens.or(self.steps).unwrap_or(1)
+    }
+
+    /// Which teacher layers are patched in while the student is trained.
+    pub(super) fn patching(&self) -> StochasticPatching {
+        StochasticPatching { probability: self.patch_probability, seed: self.seed }
     }
 
     /// Whether the end-of-text token is never a label.

@@ -39,6 +39,13 @@ pub(super) fn report(
         args.micro_batches, args.rows, shape.seq
     ));
     print(&format!("settings     {}", described(levers)));
+    if args.patch_probability > 0.0 {
+        print(&format!(
+            "patching     each block with probability {}; memory is that of the deepest member, arithmetic \
+             the mean",
+            args.patch_probability
+        ));
+    }
     print("");
     print(&format!("memory on {}", device.description));
     let line = |name: &str, n_bytes: u64, place: &str| {

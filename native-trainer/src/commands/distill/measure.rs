@@ -15,13 +15,19 @@ use crate::train::measurements::Measurements;
 /// cost more than the steps between.
 ///
 /// # Errors
-/// When a curve is asked for and the teacher is streamed.
+/// When members are measured or trained, and the teacher is streamed.
 pub(super) fn check(args: &DistillArgs, levers: &Levers) -> anyhow::Result<()> {
-    let Some(every) = args.curve_every.filter(|_| levers.streams_teacher) else { return Ok(()) };
+    let patching = (args.patch_probability > 0.0).then_some(args.patch_probability);
+    let asked = [
+        args.curve_every.map(|every| ("--curve-every", every.to_string())),
+        patching.map(|probability| ("--patch-probability", probability.to_string())),
+    ];
+    let asked = asked.into_iter().flatten().next().filter(|_| levers.streams_teacher);
+    let Some((flag, value)) = asked else { return Ok(()) };
     Err(Exit::Usage.error(format!(
-        "--curve-every {every} needs the teacher in memory, to patch its layers into members, and here it \
-         is streamed from its file, by --teacher-weights streamed or because memory is short; add \
-         --teacher-weights resident, or omit --curve-every"
+        "{flag} {value} needs the teacher in memory, to patch its layers into members, and here it is \
+         streamed from its file, by --teacher-weights streamed or because memory is short; add \
+         --teacher-weights resident, or omit {flag}"
     )))
 }
 

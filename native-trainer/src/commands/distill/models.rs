@@ -68,6 +68,7 @@ impl Models {
             n_sequences: args.rows,
             seq,
             composes: *device != device::cpu(),
+            patch_probability: args.patch_probability,
         }
     }
 
@@ -135,16 +136,21 @@ impl Models {
 }
 
 /// The student and its teacher at `step`, with levers.
+///
+/// # Errors
+/// When teacher layers are patched into the student, and the teacher is not in memory.
 pub(super) fn distiller(
-    teacher: TeacherSource,
-    student: Student,
+    args: &DistillArgs,
+    (teacher, student): (TeacherSource, Student),
     settings: DistillSettings,
     step: usize,
     levers: Levers,
-) -> Distiller {
-    let distiller = Distiller::new(teacher, student, settings, step).with_levers(levers);
-    match levers.optimizer_on_host {
+) -> anyhow::Result<Distiller> {
+    let distiller = Distiller::new(teacher, student, settings, step)
+        .with_levers(levers)
+        .with_patching(args.patching())?;
+    Ok(match levers.optimizer_on_host {
         true => distiller.with_optimizer_on(device::cpu()),
         false => distiller,
-    }
+    })
 }

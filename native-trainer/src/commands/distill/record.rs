@@ -53,6 +53,9 @@ pub(super) fn record(args: &DistillArgs, facts: &Facts<'_>) -> anyhow::Result<Va
         record["second_data"] =
             json!({"data": paths, "from": args.second_from, "first_steps": facts.first_steps});
     }
+    if args.patch_probability > 0.0 {
+        record["patch_probability"] = json!(args.patch_probability);
+    }
     if let Some(seed) = args.shuffle_seed {
         record["shuffle_seed"] = json!(seed);
     }

@@ -135,14 +135,13 @@ impl Start<'_> {
         let Self { args, models, settings, levers, saved, .. } = self;
         let settings = settings.clone();
         let Some(saved) = saved else {
-            let (teacher, student) = models.read(args, levers, device)?;
-            return Ok(distiller(teacher, student, settings, 0, *levers));
+            return distiller(args, models.read(args, levers, device)?, settings, 0, *levers);
         };
         let student = models.saved_student(saved, device)?;
         let teacher = models.read_teacher(levers, device)?;
         let mut settings = settings;
         settings.update.schedule.peak *= saved.state.rolled_back.rate();
-        distiller(teacher, student, settings, saved.state.step, *levers)
+        distiller(args, (teacher, student), settings, saved.state.step, *levers)?
             .with_optimizer_state(&saved.optimizer)
             .or_exit(Exit::Unusable)
     }

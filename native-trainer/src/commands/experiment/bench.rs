@@ -9,14 +9,16 @@ use boomerang_core::estimate::mean;
 use boomerang_core::evaluate::{Examination, PrefixTree, Stack};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::PatchOrder;
-use boomerang_core::prune::Family;
+use boomerang_core::prune::{Family, Student};
+use boomerang_core::search::Metric;
 use futures_lite::future::block_on;
 
-use super::design::{Design, Kind};
+use super::design::{Design, Kind, Line};
 use super::models::{Models, collapsed, individual};
 use super::sample::{Point, Sample};
 use super::searched::{LayerCalls, Searched};
 use crate::embedded::{DistillRun, EmbeddedFamily, distill_each};
+use crate::measure::order::Method;
 use crate::parallel::{in_parallel, n_workers};
 use crate::progress::{Progress, note};
 
@@ -81,18 +83,36 @@ impl<'a> Bench<'a> {
         for (number, line) in design.lines.iter().enumerate() {
             match &line.kind {
                 Kind::Patched { run, order, metric } => {
-                    let mut searched = Searched::new(*order, *metric);
                     let of_seeds = self.of_seeds(run, &runs);
-                    let families = of_seeds.iter().map(|&(_, student)| {
-                        Family::new(self.embedded.teacher.clone(), students[student].clone())
-                    });
-                    let families = families.collect::<Result<Vec<_>, _>>()?;
-                    let orders = searched.orders(&families, &self.calibration)?;
-                    let families = families.iter().zip(&orders);
-                    for (&(seed, student), (family, order)) in of_seeds.iter().zip(families) {
-                        all.add_family(number, seed, family, model_indices[student], order)?;
-                    }
-                    remarks.extend(searched.sentence(&line.name));
+                    let of_line: Vec<(u64, usize, Student)> = of_seeds
+                        .into_iter()
+                        .map(|(seed, number)| {
+                            (seed, model_indices[number], students[number].clone())
+                        })
+                        .collect();
+                    remarks.extend(self.patch(
+                        &mut all,
+                        number,
+                        line,
+                        &of_line,
+                        (*order, *metric),
+                    )?);
+                }
+                Kind::Given { students, order, metric } => {
+                    let of_line: Vec<(u64, usize, Student)> = (0..)
+                        .zip(students)
+                        .map(|(seed, student)| {
+                            all.models.push(student.model().clone());
+                            (seed, all.models.len() - 1, student.clone())
+                        })
+                        .collect();
+                    remarks.extend(self.patch(
+                        &mut all,
+                        number,
+                        line,
+                        &of_line,
+                        (*order, *metric),
+                    )?);
                 }
                 Kind::Individual { run, order } => {
                     for run in individual(run, *order)? {
@@ -134,6 +154,30 @@ impl<'a> Bench<'a> {
         self.measure(all, remarks)
     }
 
+    /// Adds the families of a line's students, each with its seed and the index of its model; returns a
+    /// sentence on the orders where they were searched.
+    fn patch(
+        &self,
+        all: &mut Models,
+        number: usize,
+        line: &Line,
+        students: &[(u64, usize, Student)],
+        (order, metric): (Method, Metric),
+    ) -> anyhow::Result<Option<String>> {
+        let mut searched = Searched::new(order, metric);
+        let families = students
+            .iter()
+            .map(|(_, _, student)| Family::new(self.embedded.teacher.clone(), student.clone()));
+        let families = families.collect::<Result<Vec<_>, _>>()?;
+        let orders = searched.orders(&families, &self.calibration)?;
+        for (&(seed, index, _), (family, order)) in
+            students.iter().zip(families.iter().zip(&orders))
+        {
+            all.add_family(number, seed, family, index, order)?;
+        }
+        Ok(searched.sentence(&line.name))
+    }
+
     /// Every student that some line needs, once.
     fn runs(&self, design: &Design) -> anyhow::Result<Vec<DistillRun>> {
         let mut runs: Vec<DistillRun> = Vec::new();
@@ -141,7 +185,10 @@ impl<'a> Bench<'a> {
             let needed = match &line.kind {
                 Kind::Patched { run, .. } => vec![run.clone()],
                 Kind::Individual { run, order } => individual(run, *order)?,
-                Kind::Naive { .. } | Kind::LeastInfluential | Kind::Collapsed => Vec::new(),
+                Kind::Given { .. }
+                | Kind::Naive { .. }
+                | Kind::LeastInfluential
+                | Kind::Collapsed => Vec::new(),
             };
             for run in needed {
                 for seed in 0..self.n_seeds {
@@ -198,6 +245,9 @@ impl<'a> Bench<'a> {
         let points = members.iter().enumerate().map(|(number, member)| {
             let scores = || scores.iter().map(|part| &part[number]);
             let accuracy = scores().filter_map(|score| Some(score.mean_accuracy()?.0));
+            let by_task = scores().map(|score| {
+                score.tasks.iter().map(|(name, task)| (name.clone(), task.acc)).collect()
+            });
             let nats = scores().filter_map(|score| Some(score.perplexity?.nats_per_token));
             Point {
                 line: member.line,
@@ -206,6 +256,7 @@ impl<'a> Bench<'a> {
                 n_layers: member.stack.layers.len(),
                 n_params: member.n_params,
                 accuracy: accuracy.collect(),
+                by_task: by_task.collect(),
                 nats: nats.collect(),
             }
         });
@@ -222,11 +273,11 @@ impl<'a> Bench<'a> {
 
     /// Prints an estimate of the time, from that of one step and of one model.
     fn print_estimate(&self, design: &Design, runs: &[DistillRun]) -> anyhow::Result<()> {
-        let n_steps: usize = runs.iter().map(|run| run.steps).sum();
+        let n_steps: usize = runs.iter().map(DistillRun::n_steps).sum();
         let mut seconds = 0.0;
         if let Some(run) = runs.first() {
             let started = Instant::now();
-            distill_each(self.embedded, &[DistillRun { steps: 1, ..run.clone() }])?;
+            distill_each(self.embedded, &[DistillRun { steps: 1, block_wise: 0, ..run.clone() }])?;
             seconds += started.elapsed().as_secs_f64() * n_steps as f64;
         }
         let teacher = self.embedded.teacher.model();

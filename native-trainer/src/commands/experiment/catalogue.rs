@@ -1,5 +1,7 @@
 //! Every experiment: what it compares, and the claims it tests.
 
+mod training;
+
 use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::plan::{KeepRule, LayerPlan, PlanError};
 use boomerang_core::search::Metric;
@@ -29,6 +31,10 @@ pub enum Name {
     Orders,
     /// What a search minimizes: KL, perplexity, or tokens chosen otherwise than the teacher
     Objectives,
+    /// Teacher layers patched in at random while the student is distilled
+    StochasticPatching,
+    /// Layers trained individually, block by block, before the student is distilled
+    WarmStart,
 }
 
 const BOOMERANG: &str = "boomerang";
@@ -64,6 +70,8 @@ impl Name {
             Self::WrongOrder => Ok(wrong_order(&run)),
             Self::Orders => Ok(orders(&run)),
             Self::Objectives => Ok(objectives(&run)),
+            Self::StochasticPatching => Ok(training::stochastic_patching(&run)),
+            Self::WarmStart => Ok(training::warm_start(&run)),
         }
     }
 }
@@ -81,15 +89,15 @@ fn naive(name: impl Into<String>, plan: LayerPlan) -> Line {
     Line::new(name, Kind::Naive { plan, order: Method::Last })
 }
 
-fn better(line: &str, than: &str) -> Test {
+pub(super) fn better(line: &str, than: &str) -> Test {
     Test::Better(line.to_owned(), than.to_owned(), Sizes::All)
 }
 
-fn as_good(line: &str, than: &str) -> Test {
+pub(super) fn as_good(line: &str, than: &str) -> Test {
     Test::AsGood(line.to_owned(), than.to_owned(), Sizes::All)
 }
 
-fn check(claim: &'static str, test: Test) -> Check {
+pub(super) fn check(claim: &'static str, test: Test) -> Check {
     Check { claim, test }
 }
 

@@ -1,6 +1,7 @@
 //! An experiment as data: the lines of its chart, and the claims it tests on them.
 
 use boomerang_core::plan::LayerPlan;
+use boomerang_core::prune::Student;
 use boomerang_core::search::Metric;
 
 use crate::embedded::DistillRun;
@@ -30,6 +31,8 @@ pub(super) enum Kind {
     /// A distilled student, and teacher layers patched back into it; one for each seed. A search of the
     /// order minimizes `metric`.
     Patched { run: DistillRun, order: Method, metric: Metric },
+    /// Students of every seed that were made before.
+    Given { students: Vec<Student>, order: Method, metric: Metric },
     /// The sizes of that family, each pruned from the teacher and distilled individually.
     Individual { run: DistillRun, order: Method },
     /// Pruned, not distilled: the teacher's layers in place of the student's.
@@ -60,12 +63,17 @@ pub(super) enum Test {
     Smoother(String, String),
 }
 
-/// Which of the sizes that two lines have in common, teacher and student left out.
+/// Which of the sizes that two lines have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sizes {
-    /// Their mean.
+    /// The mean of those between student and teacher.
     All,
+    /// The largest below the teacher.
     Largest,
+    /// The smallest size of the first line.
+    Student,
+    /// The largest size of the first line.
+    Teacher,
 }
 
 impl Line {
@@ -81,6 +89,30 @@ impl Line {
 impl Kind {
     /// Whether there is one of its kind for each seed.
     pub(super) fn depends_on_seed(&self) -> bool {
-        matches!(self, Self::Patched { .. } | Self::Individual { .. })
+        matches!(self, Self::Patched { .. } | Self::Given { .. } | Self::Individual { .. })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Fails for a claim about a line that is not in the design, and for lines of the same name.
+    pub(in crate::commands::experiment) fn assert_consistent(design: &Design) {
+        let names: Vec<&str> = design.lines.iter().map(|line| &*line.name).collect();
+        let distinct: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+        assert_eq!(distinct.len(), names.len(), "{names:?}");
+        for check in &design.checks {
+            let compared = match &check.test {
+                Test::Better(one, other, _)
+                | Test::AsGood(one, other, _)
+                | Test::LeadGrows(one, other)
+                | Test::Smoother(one, other) => vec![one, other],
+                Test::Climbs(one) => vec![one],
+            };
+            for name in compared {
+                assert!(names.contains(&name.as_str()), "{}: {name} is not a line", check.claim);
+            }
+        }
     }
 }

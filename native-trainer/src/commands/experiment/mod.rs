@@ -1,9 +1,11 @@
 //! `boomerang experiment`: the paper's figures and ablations on the embedded family, with the
 //! paper's claims next to the results.
 
+mod adapt;
 mod adaptive;
 mod bench;
 mod catalogue;
+mod depth;
 mod design;
 mod judge;
 mod models;
@@ -23,8 +25,9 @@ use crate::embedded::{EmbeddedFamily, STEPS};
 use crate::exit::Exit;
 use crate::files::OutputFolder;
 use crate::progress::{note, print};
-use bench::Bench;
+use bench::{Bench, Results};
 use catalogue::Name;
+use design::Design;
 use output::Done;
 use sample::Measure;
 
@@ -58,12 +61,15 @@ pub enum Choice {
     List,
     One(Name),
     AdaptiveSize,
+    StochasticDepth,
+    Adapt,
 }
 
 impl clap::ValueEnum for Choice {
     fn value_variants<'a>() -> &'a [Self] {
         use Name::{
-            Budgets, Every, Losses, Objectives, Orders, Phenomenon, Pruning, Standard, WrongOrder,
+            Budgets, Every, Losses, Objectives, Orders, Phenomenon, Pruning, Standard,
+            StochasticPatching, WarmStart, WrongOrder,
         };
         &[
             Self::List,
@@ -76,7 +82,11 @@ impl clap::ValueEnum for Choice {
             Self::One(WrongOrder),
             Self::One(Orders),
             Self::One(Objectives),
+            Self::One(StochasticPatching),
+            Self::One(WarmStart),
             Self::AdaptiveSize,
+            Self::StochasticDepth,
+            Self::Adapt,
         ]
     }
 
@@ -91,6 +101,13 @@ impl clap::ValueEnum for Choice {
                     "Another size for every question, by confidence, next to every fixed size",
                 ))
             }
+            Self::StochasticDepth => Some(
+                clap::builder::PossibleValue::new("stochastic-depth")
+                    .help("Teachers pretrained with layers dropped at random"),
+            ),
+            Self::Adapt => Some(clap::builder::PossibleValue::new("adapt").help(
+                "Students of a post-trained teacher: two phases, weight delta, raw text only",
+            )),
         }
     }
 }
@@ -120,6 +137,16 @@ pub fn run(args: &ExperimentArgs) -> anyhow::Result<()> {
         Choice::AdaptiveSize => {
             adaptive::run(&embedded, (args.seeds, args.steps, args.questions), &folder)?;
         }
+        Choice::StochasticDepth => {
+            let (design, results) = depth::run(args, &embedded)?;
+            write(args, &word, &embedded, (&design, &results), (&folder, ""))?;
+        }
+        Choice::Adapt => {
+            let (design, results) = adapt::run(args, &embedded)?;
+            write(args, &word, &embedded, (&design, &results), (&folder, ""))?;
+            let (design, results) = adapt::on_trained_tasks(design, results);
+            write(args, &word, &embedded, (&design, &results), (&folder, "trained-"))?;
+        }
         Choice::One(name) => compare(args, name, &word, &embedded, &folder)?,
     }
     folder.commit()?;
@@ -137,7 +164,18 @@ fn compare(
 ) -> anyhow::Result<()> {
     let design = name.design(embedded, args.steps)?;
     let results = Bench::new(embedded, args.seeds, args.questions)?.run(&design)?;
-    let findings = judge::judge(&design, &results.sample);
+    write(args, word, embedded, (&design, &results), (folder, ""))
+}
+
+/// What was compared, as files whose names begin with a prefix.
+fn write(
+    args: &ExperimentArgs,
+    word: &str,
+    embedded: &EmbeddedFamily,
+    (design, results): (&Design, &Results),
+    (folder, prefix): (&OutputFolder, &str),
+) -> anyhow::Result<()> {
+    let findings = judge::judge(design, &results.sample);
     let command = format!(
         "boomerang experiment {word} --seeds {} --steps {} --questions {}",
         args.seeds, args.steps, args.questions
@@ -145,17 +183,18 @@ fn compare(
     let done = Done {
         name: word,
         command: &command,
-        design: &design,
-        results: &results,
+        design,
+        results,
         findings: &findings,
         entropy_floor: embedded.made.entropy_floor,
     };
     let summary = done.to_markdown();
-    folder.write("curve.csv", done.to_csv().as_bytes())?;
-    folder.write("curve.json", format!("{:#}\n", done.to_json()).as_bytes())?;
-    folder.write("chart.svg", done.to_svg(Measure::Accuracy).as_bytes())?;
-    folder.write("loss.svg", done.to_svg(Measure::Nats).as_bytes())?;
-    folder.write("summary.md", summary.as_bytes())?;
+    let write = |name: &str, bytes: &[u8]| folder.write(&format!("{prefix}{name}"), bytes);
+    write("curve.csv", done.to_csv().as_bytes())?;
+    write("curve.json", format!("{:#}\n", done.to_json()).as_bytes())?;
+    write("chart.svg", done.to_svg(Measure::Accuracy).as_bytes())?;
+    write("loss.svg", done.to_svg(Measure::Nats).as_bytes())?;
+    write("summary.md", summary.as_bytes())?;
     print(&summary);
     Ok(())
 }
@@ -165,7 +204,7 @@ fn list() {
     for choice in Choice::value_variants().iter().filter(|choice| **choice != Choice::List) {
         let value = choice.to_possible_value();
         let help = value.and_then(|value| value.get_help().map(ToString::to_string));
-        print(&format!("{:<13}  {}", word(*choice), help.unwrap_or_default()));
+        print(&format!("{:<19}  {}", word(*choice), help.unwrap_or_default()));
     }
 }
 

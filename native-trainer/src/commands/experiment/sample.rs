@@ -1,6 +1,6 @@
 //! The measurements, with standard errors over the two things sampled: students and questions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use boomerang_core::estimate::{Estimate, mean, stderr};
 
@@ -19,6 +19,8 @@ pub(super) struct Point {
     pub(super) n_params: u64,
     /// Mean accuracy over tasks, one for each part.
     pub(super) accuracy: Vec<f64>,
+    /// Of each task, by its name; one map for each part.
+    pub(super) by_task: Vec<BTreeMap<String, f64>>,
     /// Nats/token, one for each part.
     pub(super) nats: Vec<f64>,
 }
@@ -65,6 +67,19 @@ pub(super) fn estimate(rows: &[Vec<f64>]) -> Estimate {
 }
 
 impl Sample {
+    /// The same points with the accuracy on some tasks only.
+    pub(super) fn on_tasks(&self, names: &[&str]) -> Self {
+        let of_part = |tasks: &BTreeMap<String, f64>| {
+            let found = names.iter().filter_map(|name| tasks.get(*name).copied());
+            mean(&found.collect::<Vec<_>>())
+        };
+        let points = self.points.iter().map(|point| Point {
+            accuracy: point.by_task.iter().map(of_part).collect(),
+            ..point.clone()
+        });
+        Self { points: points.collect() }
+    }
+
     /// Sizes of a line in layers, ascending.
     pub(super) fn sizes(&self, line: usize) -> Vec<usize> {
         let sizes: BTreeSet<usize> = self.of(line).map(|point| point.n_layers).collect();
@@ -108,6 +123,13 @@ impl Sample {
         let common = match sizes {
             Sizes::All => common,
             Sizes::Largest => common.last().copied().into_iter().collect(),
+            Sizes::Student | Sizes::Teacher => {
+                let (mut own, others) = (self.sizes(line), self.sizes(than));
+                if sizes == Sizes::Teacher {
+                    own.reverse();
+                }
+                own.into_iter().take(1).filter(|size| others.contains(size)).collect()
+            }
         };
         self.lead_at(line, than, &common, measure)
     }
@@ -233,7 +255,8 @@ pub(super) mod tests {
     ) -> Point {
         let nats = accuracy.map(|accuracy| 2.0 - accuracy).to_vec();
         let accuracy = accuracy.to_vec();
-        Point { line, seed, n_patched: None, n_layers, n_params: 1, accuracy, nats }
+        let by_task = Vec::new();
+        Point { line, seed, n_patched: None, n_layers, n_params: 1, accuracy, by_task, nats }
     }
 
     #[test]
@@ -256,6 +279,7 @@ pub(super) mod tests {
         assert!((lead.mean - 0.1).abs() < 1e-12 && lead.stderr < 1e-12);
         let lead = sample.lead(0, 1, Sizes::All, Measure::Nats).unwrap();
         assert!((lead.mean - 0.1).abs() < 1e-12, "less loss is better");
+        assert_eq!(sample.lead(0, 1, Sizes::Student, Measure::Nats), None);
     }
 
     #[test]

@@ -103,6 +103,7 @@ pub fn check_memory(manifest: &Manifest, plan: &LayerPlan) -> Result<(), Distill
         n_sequences: 1,
         seq: distill_recipe::TOKENS_PER_STEP,
         composes: true,
+        patch_probability: 0.0,
     };
     let needed = StepMemory::of(&shape, &Levers::default()).total();
     if needed > MOST_BYTES {
