@@ -9,6 +9,7 @@ pub(crate) mod backward;
 mod bytes;
 mod cache;
 mod context;
+mod correction;
 mod decode;
 mod ends;
 #[cfg(feature = "distill")]

@@ -8,6 +8,7 @@ mod keep;
 mod order;
 mod order_file;
 mod recipe;
+mod seam;
 
 use std::ops::Range;
 
@@ -18,6 +19,7 @@ pub use keep::KeepRule;
 pub use order::{Patch, PatchOrder};
 pub use order_file::{OrderFile, OrderFileError};
 pub use recipe::{Ends, HeadPolicy, LayerSource, Owner, Recipe};
+pub use seam::{Seam, pruned_seams};
 
 /// The teacher's layers cut into consecutive blocks; the student keeps the first layer of each.
 ///

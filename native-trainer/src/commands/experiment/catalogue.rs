@@ -1,5 +1,6 @@
 //! Every experiment: what it compares, and the claims it tests.
 
+mod seam;
 mod training;
 
 use boomerang_core::distill::loss::LossWeights;
@@ -35,6 +36,8 @@ pub enum Name {
     StochasticPatching,
     /// Layers trained individually, block by block, before the student is distilled
     WarmStart,
+    /// Corrections in closed form where a layer receives an approximated state
+    Seam,
 }
 
 const BOOMERANG: &str = "boomerang";
@@ -72,6 +75,7 @@ impl Name {
             Self::Objectives => Ok(objectives(&run)),
             Self::StochasticPatching => Ok(training::stochastic_patching(&run)),
             Self::WarmStart => Ok(training::warm_start(&run)),
+            Self::Seam => Ok(seam::design(&run)),
         }
     }
 }

@@ -5,6 +5,7 @@ mod adapt;
 mod adaptive;
 mod bench;
 mod catalogue;
+mod corrected;
 mod depth;
 mod design;
 mod judge;
@@ -68,7 +69,7 @@ pub enum Choice {
 impl clap::ValueEnum for Choice {
     fn value_variants<'a>() -> &'a [Self] {
         use Name::{
-            Budgets, Every, Losses, Objectives, Orders, Phenomenon, Pruning, Standard,
+            Budgets, Every, Losses, Objectives, Orders, Phenomenon, Pruning, Seam, Standard,
             StochasticPatching, WarmStart, WrongOrder,
         };
         &[
@@ -84,6 +85,7 @@ impl clap::ValueEnum for Choice {
             Self::One(Objectives),
             Self::One(StochasticPatching),
             Self::One(WarmStart),
+            Self::One(Seam),
             Self::AdaptiveSize,
             Self::StochasticDepth,
             Self::Adapt,
