@@ -2,8 +2,8 @@
 
 use boomerang_core::search::Metric;
 
-use super::super::design::{Check, Design, Line, Sizes, Test};
 use super::{better, check, patched, searched};
+use crate::commands::experiment::design::{Check, Design, Line, Sizes, Test};
 use crate::embedded::DistillRun;
 
 /// The name of a line whose order is from last to first; that of its searched order is `name`.
@@ -141,8 +141,8 @@ pub(super) fn warm_start(run: &DistillRun) -> Design {
 mod tests {
     use boomerang_core::plan::LayerPlan;
 
-    use super::super::super::design::tests::assert_consistent;
     use super::*;
+    use crate::commands::experiment::design::tests::assert_consistent;
 
     #[test]
     fn claims_are_about_lines_of_their_design() {
