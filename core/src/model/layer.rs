@@ -7,6 +7,7 @@ use super::attention::Attention;
 use super::cache::LayerCache;
 use super::context::Context;
 use super::decode::sum;
+use super::linear::{Linear, linear, linear_of_one};
 use super::mlp::Mlp;
 use super::norm::{Norm, normalize, normalize_rows};
 use super::packed::Values;
@@ -29,6 +30,8 @@ pub struct DecoderLayer {
     pub(super) mlp_post_norm: Option<Norm>,
     pub(super) mlp_sum_norm: Option<Norm>,
     pub(super) parallel: bool,
+    /// A map of the output, which only a correction adds: checkpoints have no name for it.
+    pub(super) output_map: Option<Linear>,
     #[module(skip)]
     pub(super) kind: LayerKind,
 }
@@ -47,6 +50,7 @@ impl DecoderLayer {
             mlp_post_norm: norm(norms.after),
             mlp_sum_norm: norm(norms.after_sum),
             parallel: config.parallel,
+            output_map: None,
             kind,
         }
     }
@@ -78,17 +82,33 @@ impl DecoderLayer {
         context: &Context,
         cache: Option<&mut LayerCache>,
     ) -> Tensor<3> {
+        let (residual, mlp_input) = self.attend(x, context, cache);
+        let fed = normalize(self.mlp_post_norm.as_ref(), self.mlp.forward(mlp_input));
+        let y = normalize(self.mlp_sum_norm.as_ref(), residual + fed);
+        match &self.output_map {
+            Some(map) => linear(map, y),
+            None => y,
+        }
+    }
+
+    /// What the output of the MLP is added to, and what the MLP reads.
+    ///
+    /// Shapes: all `[batch, seq, d_model]`.
+    pub(super) fn attend(
+        &self,
+        x: Tensor<3>,
+        context: &Context,
+        cache: Option<&mut LayerCache>,
+    ) -> (Tensor<3>, Tensor<3>) {
         let (rope, mask) = (context.rope(self.kind), context.mask(self.kind));
         let attended = normalize(self.attention_norm.as_ref(), x.clone());
         let attended = self.attention.forward(attended, rope, mask, cache);
         let attended = normalize(self.attention_post_norm.as_ref(), attended);
         if self.parallel {
-            let fed = self.mlp.forward(normalize(self.mlp_norm.as_ref(), x.clone()));
-            return x + attended + normalize(self.mlp_post_norm.as_ref(), fed);
+            return (x.clone() + attended, normalize(self.mlp_norm.as_ref(), x));
         }
-        let x = normalize(self.attention_sum_norm.as_ref(), x + attended);
-        let fed = self.mlp.forward(normalize(self.mlp_norm.as_ref(), x.clone()));
-        normalize(self.mlp_sum_norm.as_ref(), x + normalize(self.mlp_post_norm.as_ref(), fed))
+        let residual = normalize(self.attention_sum_norm.as_ref(), x + attended);
+        (residual.clone(), normalize(self.mlp_norm.as_ref(), residual))
     }
 
     /// As [`DecoderLayer::forward`], for the one position after those in the cache.
@@ -111,12 +131,17 @@ impl DecoderLayer {
             let fed = self.mlp.forward_of_one(&normalized(&self.mlp_norm, x.to_vec()));
             normalized(&self.mlp_post_norm, fed)
         };
-        if self.parallel {
+        let y = if self.parallel {
             let fed = fed(&x);
-            return sum(sum(x, &attended), &fed);
+            sum(sum(x, &attended), &fed)
+        } else {
+            let x = normalized(&self.attention_sum_norm, sum(x, &attended));
+            let fed = fed(&x);
+            normalized(&self.mlp_sum_norm, sum(x, &fed))
+        };
+        match &self.output_map {
+            Some(map) => linear_of_one(map, &y),
+            None => y,
         }
-        let x = normalized(&self.attention_sum_norm, sum(x, &attended));
-        let fed = fed(&x);
-        normalized(&self.mlp_sum_norm, sum(x, &fed))
     }
 }

@@ -38,11 +38,15 @@ impl Mlp {
 
     /// Shapes: `x` and the result are `[batch, seq, d_model]`.
     pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let hidden = match &self.gate {
+        linear(&self.down, self.hidden(x))
+    }
+
+    /// What the down projection reads. Shapes: `[batch, seq, d_model]` -> `[batch, seq, d_ff]`
+    pub(super) fn hidden(&self, x: Tensor<3>) -> Tensor<3> {
+        match &self.gate {
             Some(gate) => self.activation.apply(linear(gate, x.clone())) * linear(&self.up, x),
             None => self.activation.apply(linear(&self.up, x)),
-        };
-        linear(&self.down, hidden)
+        }
     }
 
     /// As [`Mlp::forward`], for one position.

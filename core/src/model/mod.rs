@@ -8,6 +8,7 @@ mod attention;
 pub(crate) mod backward;
 mod cache;
 mod context;
+mod correction;
 mod decode;
 mod ends;
 #[cfg(feature = "distill")]

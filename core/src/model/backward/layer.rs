@@ -29,7 +29,11 @@ impl DecoderLayer {
     }
 
     /// As [`DecoderLayer::forward_rows`], with what the backward pass needs.
+    ///
+    /// # Panics
+    /// If a correction added a map of the output.
     pub(crate) fn forward_keeping(&self, x: Tensor<2>, pass: &Pass) -> (Tensor<2>, KeptLayer) {
+        assert!(self.output_map.is_none(), "corrected models are not trained");
         let normalized = normalize(self.attention_norm.as_ref(), &x);
         let (attended_before, attention) =
             self.attention.forward_keeping(normalized, pass, self.positions(pass));
