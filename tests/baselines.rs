@@ -1,43 +1,19 @@
-use std::collections::BTreeMap;
-
 use boomerang_core::baselines::{
     LayerCollapse, block_influence, collapse, without_least_influential,
 };
-use boomerang_core::model::{LanguageModel, parameters};
+use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::Teacher;
 use boomerang_native_trainer::device::cpu;
 use boomerang_tests::commands::{boomerang, failure, write_ids, write_model};
 use boomerang_tests::{
-    block_on, read_json, relative_difference, tiny_batch, tiny_config, tiny_model, values,
+    block_on, read_json, relative_difference, tiny_batch, tiny_config, tiny_model,
+    tiny_model_with_idle_layer, values,
 };
-use burn::tensor::TensorData;
-
-/// The tiny model with a layer that adds nothing to the residual stream.
-fn with_idle_layer(layer: usize) -> LanguageModel {
-    let config = tiny_config();
-    let mut found = BTreeMap::new();
-    parameters::for_each(&tiny_model(&config, 1, &cpu()), |parameter, tensor| {
-        found.insert(parameter.path.clone(), tensor.to_data());
-    });
-    let idle = ["attention.output.weight", "mlp.down.weight"];
-    let idle = idle.map(|path| format!("layers.{layer}.{path}"));
-    let source = |parameter: &parameters::Parameter| {
-        let data = found[&parameter.path].clone();
-        let shape = parameter.shape.clone();
-        let zeros = || TensorData::zeros::<f32, _>(shape);
-        Ok::<_, std::convert::Infallible>(if idle.contains(&parameter.path) {
-            zeros()
-        } else {
-            data
-        })
-    };
-    LanguageModel::build(&config, &cpu(), source).unwrap()
-}
 
 #[test]
 fn a_layer_that_adds_nothing_is_the_first_to_be_left_out() {
-    let model = with_idle_layer(3);
+    let model = tiny_model_with_idle_layer(3, &cpu());
     let influence = block_on(block_influence(&model, &[tiny_batch(3, 12)])).unwrap();
     assert!(influence[3].abs() < 1e-6, "{influence:?}");
     assert_eq!(without_least_influential(&influence, 1), [0, 1, 2, 4, 5]);
@@ -112,7 +88,7 @@ fn no_more_is_merged_than_was_asked_for() {
 fn a_checkpoint_is_made_smaller_as_shortgpt_and_laco_do() {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];
-    write_model(&with_idle_layer(3), &dir.path().join("teacher"));
+    write_model(&tiny_model_with_idle_layer(3, &cpu()), &dir.path().join("teacher"));
     write_ids(&dir.path().join("texts.jsonl"), 4, 16);
     let prune = "prune --teacher {dir}/teacher --calibration {dir}/texts.jsonl --device cpu";
     boomerang(&format!("{prune} --baseline shortgpt --layers 5 --out {{dir}}/shortgpt"), &paths)

@@ -22,6 +22,8 @@ mod chat;
 mod checkpoints;
 /// The commands, run as a user runs them.
 mod commands;
+/// Corrections in closed form at the seams of members and of pruned teachers.
+mod correct;
 /// The student of a post-trained teacher is its pruned self plus what distillation changed.
 mod delta;
 /// Losses and weights of six steps equal those of an independent implementation.

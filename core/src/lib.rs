@@ -19,6 +19,7 @@ pub mod checkpoint;
 pub mod compare;
 pub mod config;
 pub mod corpus;
+pub mod correct;
 pub mod curve;
 pub mod distill;
 pub mod documents;

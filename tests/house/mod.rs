@@ -40,7 +40,7 @@ const SOURCES: [&str; 11] = [
 ];
 
 /// Stages of `core` in the order in which data flows; each may use those before it, and its own.
-const STAGES: [&str; 23] = [
+const STAGES: [&str; 24] = [
     "estimate",
     "plan",
     "architecture",
@@ -57,6 +57,7 @@ const STAGES: [&str; 23] = [
     "distill",
     "similarity",
     "baselines",
+    "correct",
     "search",
     "curve",
     "compare",

@@ -7,13 +7,15 @@ mod listener;
 pub mod passage;
 pub mod reference;
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::distill::{Batch, Initialization, Layout, Row};
 use boomerang_core::evaluate::Stack;
-use boomerang_core::model::{AttentionMask, LanguageModel};
+use boomerang_core::model::{AttentionMask, LanguageModel, parameters};
 use boomerang_core::plan::{KeepRule, LayerPlan, Patch, PatchOrder};
 use boomerang_core::prune::{Family, Student, Teacher};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -56,6 +58,28 @@ pub fn tiny_model(config: &ModelConfig, seed: u64, device: &Device) -> LanguageM
     let model = LanguageModel::random(config, Initialization::Scaled, seed, device);
     assert!(model.is_tied() == config.tied);
     model
+}
+
+/// The tiny model with a layer that adds nothing to the residual stream.
+pub fn tiny_model_with_idle_layer(layer: usize, device: &Device) -> LanguageModel {
+    let config = tiny_config();
+    let mut found = BTreeMap::new();
+    parameters::for_each(&tiny_model(&config, 1, device), |parameter, tensor| {
+        found.insert(parameter.path.clone(), tensor.to_data());
+    });
+    let idle = ["attention.output.weight", "mlp.down.weight"];
+    let idle = idle.map(|path| format!("layers.{layer}.{path}"));
+    let source = |parameter: &parameters::Parameter| {
+        Ok::<_, Infallible>(if idle.contains(&parameter.path) {
+            TensorData::zeros::<f32, _>(parameter.shape.clone())
+        } else {
+            found[&parameter.path].clone()
+        })
+    };
+    match LanguageModel::build(&config, device, source) {
+        Ok(model) => model,
+        Err(never) => match never {},
+    }
 }
 
 /// A teacher of 6 layers and another model of 4 in the student's place: distilled, as it were.

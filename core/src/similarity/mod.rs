@@ -21,6 +21,7 @@ pub use advice::{Advice, KeepAdvice, similarity_order};
 pub use analysis::{Analysis, AnalysisError};
 pub use keep::keep_advice;
 pub use lens::{Depth, LensGuess, look_inside};
+pub(crate) use states::residual_states;
 pub use states::{StateSimilarity, compare_states};
 
 /// Mean cosine similarity between each student layer's output and the output of its teacher block,

@@ -127,7 +127,7 @@ fn sum_of_tokens(values: Tensor<3>) -> Tensor<1> {
 }
 
 /// The residual stream: the embedding, then the output of each layer, without the final norm.
-fn residual_states(model: &LanguageModel, batch: &BatchTensors) -> Vec<Tensor<3>> {
+pub(crate) fn residual_states(model: &LanguageModel, batch: &BatchTensors) -> Vec<Tensor<3>> {
     let [_, seq] = batch.tokens.dims();
     let context = model.context(seq, &batch.mask);
     let mut states = vec![model.embed(batch.tokens.clone(), 0)];
