@@ -29,6 +29,11 @@ pub(super) const TOKENS_PER_BATCH: usize = 8192;
 /// nor the examination uses it.
 const CALIBRATION_SEED: u64 = 2_000_003;
 const CALIBRATION_ROWS: usize = 64;
+const ROWS_PER_BATCH: usize = 16;
+
+/// Seed and number of the texts on which corrections are fitted, which nothing else uses.
+const CORRECTION_SEED: u64 = 3_000_017;
+const CORRECTION_ROWS: usize = 256;
 
 /// Makes and measures models.
 pub(super) struct Bench<'a> {
@@ -54,12 +59,7 @@ impl<'a> Bench<'a> {
         n_seeds: u64,
         n_questions: usize,
     ) -> anyhow::Result<Self> {
-        let rows =
-            embedded.corpus.rows(CALIBRATION_SEED, embedded.made.seq_len).take(CALIBRATION_ROWS);
-        let rows = rows.map(|row| Row::new(row.tokens, row.segments));
-        let rows: Vec<Row> = rows.collect();
-        let batch = |rows: &[Row]| Batch::new(rows.to_vec(), Layout::Packed);
-        let calibration = rows.chunks(CALIBRATION_ROWS / 4).map(batch).collect();
+        let calibration = batches(embedded, CALIBRATION_SEED, CALIBRATION_ROWS);
         Ok(Self { embedded, n_seeds, parts: embedded.parts(PARTS, n_questions)?, calibration })
     }
 
@@ -79,6 +79,7 @@ impl<'a> Bench<'a> {
             .collect();
         let mut remarks = Vec::new();
         for (number, line) in design.lines.iter().enumerate() {
+            let n_remarks = remarks.len();
             match &line.kind {
                 Kind::Patched { run, order, metric } => {
                     let mut searched = Searched::new(*order, *metric);
@@ -129,6 +130,13 @@ impl<'a> Bench<'a> {
                     }
                     all.add_kept(number, &(0..teacher.n_layers()).collect::<Vec<_>>());
                 }
+            }
+            if let Some(correction) = line.correction {
+                // How the models were chosen is stated for the line without a correction.
+                remarks.truncate(n_remarks);
+                let batches = batches(self.embedded, CORRECTION_SEED, CORRECTION_ROWS);
+                let sentence = all.correct(number, correction, &batches)?;
+                remarks.extend(sentence.map(|sentence| format!("{}: {sentence}", line.name)));
             }
         }
         self.measure(all, remarks)
@@ -253,4 +261,11 @@ impl<'a> Bench<'a> {
         ));
         Ok(())
     }
+}
+
+/// Rows of the corpus from this seed, 16 to a batch.
+pub(super) fn batches(embedded: &EmbeddedFamily, seed: u64, n_rows: usize) -> Vec<Batch> {
+    let rows = embedded.corpus.rows(seed, embedded.made.seq_len).take(n_rows);
+    let rows: Vec<Row> = rows.map(|row| Row::new(row.tokens, row.segments)).collect();
+    rows.chunks(ROWS_PER_BATCH).map(|rows| Batch::new(rows.to_vec(), Layout::Packed)).collect()
 }

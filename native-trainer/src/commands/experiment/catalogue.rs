@@ -1,5 +1,7 @@
 //! Every experiment: what it compares, and the claims it tests.
 
+mod seam;
+
 use boomerang_core::distill::loss::LossWeights;
 use boomerang_core::plan::{KeepRule, LayerPlan, PlanError};
 use boomerang_core::search::Metric;
@@ -29,6 +31,8 @@ pub enum Name {
     Orders,
     /// What a search minimizes: KL, perplexity, or tokens chosen otherwise than the teacher
     Objectives,
+    /// Corrections in closed form where a layer receives an approximated state
+    Seam,
 }
 
 const BOOMERANG: &str = "boomerang";
@@ -64,6 +68,7 @@ impl Name {
             Self::WrongOrder => Ok(wrong_order(&run)),
             Self::Orders => Ok(orders(&run)),
             Self::Objectives => Ok(objectives(&run)),
+            Self::Seam => Ok(seam::design(&run)),
         }
     }
 }

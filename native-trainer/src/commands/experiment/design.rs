@@ -1,5 +1,6 @@
 //! An experiment as data: the lines of its chart, and the claims it tests on them.
 
+use boomerang_core::correct::Correction;
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::search::Metric;
 
@@ -22,6 +23,8 @@ pub(super) struct Line {
     pub(super) kind: Kind,
     /// Lines for comparison only are in the tables, not in the chart.
     pub(super) is_drawn: bool,
+    /// Made to its models at their seams.
+    pub(super) correction: Option<Correction>,
 }
 
 /// How the models of a line are made.
@@ -70,11 +73,15 @@ pub(super) enum Sizes {
 
 impl Line {
     pub(super) fn new(name: impl Into<String>, kind: Kind) -> Self {
-        Self { name: name.into(), kind, is_drawn: true }
+        Self { name: name.into(), kind, is_drawn: true, correction: None }
     }
 
     pub(super) fn hidden(self) -> Self {
         Self { is_drawn: false, ..self }
+    }
+
+    pub(super) fn corrected(self, correction: Correction) -> Self {
+        Self { correction: Some(correction), ..self }
     }
 }
 

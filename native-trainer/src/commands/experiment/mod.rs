@@ -4,6 +4,7 @@
 mod adaptive;
 mod bench;
 mod catalogue;
+mod corrected;
 mod design;
 mod judge;
 mod models;
@@ -63,7 +64,8 @@ pub enum Choice {
 impl clap::ValueEnum for Choice {
     fn value_variants<'a>() -> &'a [Self] {
         use Name::{
-            Budgets, Every, Losses, Objectives, Orders, Phenomenon, Pruning, Standard, WrongOrder,
+            Budgets, Every, Losses, Objectives, Orders, Phenomenon, Pruning, Seam, Standard,
+            WrongOrder,
         };
         &[
             Self::List,
@@ -76,6 +78,7 @@ impl clap::ValueEnum for Choice {
             Self::One(WrongOrder),
             Self::One(Orders),
             Self::One(Objectives),
+            Self::One(Seam),
             Self::AdaptiveSize,
         ]
     }

@@ -6,7 +6,7 @@ use boomerang_core::baselines::{LayerCollapse, collapse};
 use boomerang_core::distill::Batch;
 use boomerang_core::evaluate::Stack;
 use boomerang_core::model::LanguageModel;
-use boomerang_core::plan::{LayerPlan, LayerSource, Patch, PatchOrder};
+use boomerang_core::plan::{LayerPlan, LayerSource, Patch, PatchOrder, Seam, pruned_seams};
 use boomerang_core::prune::Family;
 use futures_lite::future::block_on;
 
@@ -20,6 +20,8 @@ pub(super) struct LineMember {
     pub(super) n_patched: Option<usize>,
     pub(super) n_params: u64,
     pub(super) stack: Stack,
+    /// Where it can be corrected.
+    pub(super) seams: Vec<Seam>,
 }
 
 /// All models so far; the teacher is the first.
@@ -37,7 +39,8 @@ impl Models {
         n_params: u64,
         stack: Stack,
     ) {
-        self.members.push(LineMember { line, seed, n_patched, n_params, stack });
+        let seams = Vec::new();
+        self.members.push(LineMember { line, seed, n_patched, n_params, stack, seams });
     }
 
     pub(super) fn add_family(
@@ -53,6 +56,7 @@ impl Models {
             let n_params = family.member(&patch).n_params();
             let stack = Stack::new(&plan.recipe(&patch), 0, student);
             self.add(line, seed, Some(patch.layers().len()), n_params, stack);
+            self.set_seams(plan.seams(&patch));
         }
         Ok(())
     }
@@ -75,6 +79,14 @@ impl Models {
         let layers = kept.iter().map(|&layer| (0, layer)).collect();
         let stack = Stack { layers, ..Stack::whole(0, &self.models[0]) };
         self.add(line, 0, None, n_params, stack);
+        self.set_seams(pruned_seams(kept, self.models[0].n_layers()));
+    }
+
+    /// Of the member that was added last.
+    fn set_seams(&mut self, seams: Vec<Seam>) {
+        if let Some(member) = self.members.last_mut() {
+            member.seams = seams;
+        }
     }
 }
 
