@@ -64,7 +64,8 @@ fn sum<const D: usize>(param: &Param<Tensor<D>>, change: Option<Tensor<D>>) -> P
     }
 }
 
-#[cfg(all(test, feature = "distill"))]
+#[cfg(test)]
+#[cfg(feature = "distill")]
 #[allow(clippy::disallowed_methods, reason = "a test may block")]
 mod tests {
     use burn::tensor::Device;
