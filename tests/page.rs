@@ -1,5 +1,7 @@
 /// Accessibility: what axe-core finds.
 mod axe;
+/// Conversations with a family that has a chat template.
+mod chat;
 /// Failures, and how the page handles them.
 mod failures;
 /// What works before any weights are loaded.
@@ -32,6 +34,7 @@ mod teach;
 mod trials;
 
 use std::fs;
+use std::path::Path;
 
 use boomerang_core::bundle::{BundleLoader, MANIFEST, Manifest};
 use boomerang_core::generate::{Generation, Sampling};
@@ -43,13 +46,14 @@ use boomerang_tests::browser::Page;
 use boomerang_tests::{block_on, read, root};
 use serde_json::json;
 
+use crate::bundle::manifest_in;
+
 const PROMPT: &str = "sort 7 2 9 4 :";
 const N_TOKENS: usize = 12;
 const SOFTWARE_GPU: [&str; 2] = ["--enable-unsafe-webgpu", "--enable-features=WebGPU"];
 
 fn manifest() -> Manifest {
-    let path = root().join("assets/demo/bundle").join(MANIFEST);
-    Manifest::from_json(&String::from_utf8(read(path)).unwrap()).unwrap()
+    manifest_in(&root().join("assets/demo/bundle"))
 }
 
 /// A copy of the committed bundle, to be changed.
@@ -74,8 +78,11 @@ struct Native {
 
 impl Native {
     fn open() -> Self {
-        let folder = root().join("assets/demo/bundle");
-        let manifest = manifest();
+        Self::open_in(&root().join("assets/demo/bundle"))
+    }
+
+    fn open_in(folder: &Path) -> Self {
+        let manifest = manifest_in(folder);
         let mut loader = BundleLoader::new(manifest.clone(), cpu()).unwrap();
         for file in manifest.files() {
             loader.add(file, &read(folder.join(&file.path))).unwrap();

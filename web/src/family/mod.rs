@@ -152,7 +152,9 @@ impl FamilyCard {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use boomerang_core::bundle::{BundleContents, bundle_files};
+    use std::collections::BTreeMap;
+
+    use boomerang_core::bundle::{BundleContents, ChatFormat, bundle_files};
     use boomerang_core::checkpoint::{Precision, StoredAs};
     use boomerang_core::curve::SizeCurve;
     use boomerang_core::model::LanguageModel;
@@ -181,12 +183,23 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn card(family: &Family, stored_as: impl Into<StoredAs>) -> FamilyCard {
-        let stored_as = stored_as.into();
+        card_with(family, stored_as.into(), None)
+    }
+
+    /// A family with a chat template.
+    pub(crate) fn chat_card() -> FamilyCard {
+        let template = "{{ messages }}".to_owned();
+        let chat = ChatFormat { template, special_tokens: BTreeMap::new() };
+        card_with(&family(true), Precision::F32.into(), Some(chat))
+    }
+
+    fn card_with(family: &Family, stored_as: StoredAs, chat: Option<ChatFormat>) -> FamilyCard {
         let contents = BundleContents {
             name: "tiny",
             order: PatchOrder::Last,
             stored_as,
             tokenizer_json: TOKENIZER.as_bytes(),
+            chat,
             curve: SizeCurve::new(Vec::new()),
             similarity: vec![0.5; 4],
             prompts: Vec::new(),
