@@ -37,6 +37,7 @@ use std::fs;
 use std::path::Path;
 
 use boomerang_core::bundle::{BundleLoader, MANIFEST, Manifest};
+use boomerang_core::checkpoint::StoredAs;
 use boomerang_core::generate::{Generation, Sampling};
 use boomerang_core::plan::Patch;
 use boomerang_core::prune::Family;
@@ -46,7 +47,7 @@ use boomerang_tests::browser::Page;
 use boomerang_tests::{block_on, read, root};
 use serde_json::json;
 
-use crate::bundle::manifest_in;
+use crate::bundle::{load, manifest_in, packed_as};
 
 const PROMPT: &str = "sort 7 2 9 4 :";
 const N_TOKENS: usize = 12;
@@ -148,6 +149,25 @@ async fn without_webgpu_every_size_gives_the_tokens_of_native_code() {
     assert_eq!(page.attribute("main", "data-backend").await, "cpu");
     for (stop, expected) in native_tokens().iter().enumerate() {
         assert_eq!(tokens_at(&page, stop).await, *expected, "stop {stop}");
+    }
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weights_that_stay_in_8_bits_give_the_tokens_of_native_code() {
+    let (manifest, _, family) = load();
+    let folder = tempfile::tempdir().unwrap();
+    for (path, bytes) in packed_as(StoredAs::Q8_0, &manifest, &family, None, None) {
+        let to = folder.path().join(path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::write(to, bytes).unwrap();
+    }
+    let native = Native::open_in(folder.path());
+    let page = Page::open_with(folder.path(), &[], "explore/?device=cpu").await;
+    page.ready().await;
+    for (stop, patch) in native.path().iter().enumerate() {
+        let expected = native.tokens(patch, Sampling::Greedy);
+        assert_eq!(tokens_at(&page, stop).await, expected, "stop {stop}");
     }
     page.close().await;
 }
