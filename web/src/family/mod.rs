@@ -113,6 +113,11 @@ impl FamilyCard {
         self.path.iter().rposition(|on_path| n_layers(on_path) <= size).unwrap_or(0)
     }
 
+    /// What was measured, size by size.
+    pub fn measured(&self) -> &[CurveStop] {
+        &self.measured
+    }
+
     /// What was measured of this patch; only patches on the bundle's path were.
     pub fn score(&self, patch: &Patch) -> Option<&CurveStop> {
         self.recorded_index(patch)?;
