@@ -137,6 +137,11 @@ impl FamilyCard {
         files.into_iter().filter(|file| !loaded.contains(&file.path)).map(|file| file.bytes).sum()
     }
 
+    /// Bytes that are fetched before the smallest size can generate.
+    pub fn n_first_bytes(&self) -> u64 {
+        self.n_missing_bytes(&self.path[0], &HashSet::new())
+    }
+
     pub fn blocks(&self) -> Vec<Block> {
         let plan = &self.manifest.plan;
         let block = |layer: usize| Block {

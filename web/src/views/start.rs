@@ -68,10 +68,8 @@ fn Idea(bench: Bench) -> impl IntoView {
 #[component]
 fn TryIt(bench: Bench) -> impl IntoView {
     let Bench { session, dial, .. } = bench;
-    let (all, first) = dial.family.with_value(|family| {
-        let student = &family.path()[0];
-        (family.manifest().n_bytes(), family.size(student).n_bytes)
-    });
+    let (all, first) =
+        dial.family.with_value(|family| (family.manifest().n_bytes(), family.n_first_bytes()));
     let is_offered = Memo::new(move |_| session.stage.with(|stage| *stage == Stage::Offered));
     let stored = dial.family.with_value(|family| family.manifest().stored);
     let stored = stored.map(|stored| format!(" The weights are {stored}."));
