@@ -8,6 +8,7 @@ use crate::components::engine_status::EngineStatus;
 use crate::components::intro::Intro;
 use crate::components::layer_strip::LayerStrip;
 use crate::components::prompt_box::Examples;
+use crate::components::published::Published;
 use crate::components::recorded_text::RecordedText;
 use crate::components::size_dial::SizeDial;
 use crate::components::story::Story;
@@ -61,6 +62,7 @@ fn Idea(bench: Bench) -> impl IntoView {
                 <CurveChart dial/>
             </section>
         </div>
+        <Published dial/>
     }
 }
 
