@@ -173,6 +173,7 @@ pub(crate) fn packed_as(
         order: manifest.order.clone(),
         stored_as,
         tokenizer_json: &read(folder().join(&manifest.tokenizer.path)),
+        chat: None,
         curve: manifest.curve.clone(),
         similarity: manifest.similarity.clone(),
         prompts: manifest.prompts.clone(),

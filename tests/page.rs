@@ -1,5 +1,7 @@
 /// Accessibility: what axe-core finds.
 mod axe;
+/// Conversations with a family that has a chat template.
+mod chat;
 /// Failures, and how the page handles them.
 mod failures;
 /// What works before any weights are loaded.
@@ -32,8 +34,10 @@ mod teach;
 mod trials;
 
 use std::fs;
+use std::path::Path;
 
 use boomerang_core::bundle::{BundleLoader, MANIFEST, Manifest};
+use boomerang_core::checkpoint::StoredAs;
 use boomerang_core::generate::{Generation, Sampling};
 use boomerang_core::plan::Patch;
 use boomerang_core::prune::Family;
@@ -43,13 +47,14 @@ use boomerang_tests::browser::Page;
 use boomerang_tests::{block_on, read, root};
 use serde_json::json;
 
+use crate::bundle::{load, manifest_in, packed_as};
+
 const PROMPT: &str = "sort 7 2 9 4 :";
 const N_TOKENS: usize = 12;
 const SOFTWARE_GPU: [&str; 2] = ["--enable-unsafe-webgpu", "--enable-features=WebGPU"];
 
 fn manifest() -> Manifest {
-    let path = root().join("assets/demo/bundle").join(MANIFEST);
-    Manifest::from_json(&String::from_utf8(read(path)).unwrap()).unwrap()
+    manifest_in(&root().join("assets/demo/bundle"))
 }
 
 /// A copy of the committed bundle, to be changed.
@@ -74,8 +79,11 @@ struct Native {
 
 impl Native {
     fn open() -> Self {
-        let folder = root().join("assets/demo/bundle");
-        let manifest = manifest();
+        Self::open_in(&root().join("assets/demo/bundle"))
+    }
+
+    fn open_in(folder: &Path) -> Self {
+        let manifest = manifest_in(folder);
         let mut loader = BundleLoader::new(manifest.clone(), cpu()).unwrap();
         for file in manifest.files() {
             loader.add(file, &read(folder.join(&file.path))).unwrap();
@@ -141,6 +149,25 @@ async fn without_webgpu_every_size_gives_the_tokens_of_native_code() {
     assert_eq!(page.attribute("main", "data-backend").await, "cpu");
     for (stop, expected) in native_tokens().iter().enumerate() {
         assert_eq!(tokens_at(&page, stop).await, *expected, "stop {stop}");
+    }
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weights_that_stay_in_8_bits_give_the_tokens_of_native_code() {
+    let (manifest, _, family) = load();
+    let folder = tempfile::tempdir().unwrap();
+    for (path, bytes) in packed_as(StoredAs::Q8_0, &manifest, &family, None, None) {
+        let to = folder.path().join(path);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::write(to, bytes).unwrap();
+    }
+    let native = Native::open_in(folder.path());
+    let page = Page::open_with(folder.path(), &[], "explore/?device=cpu").await;
+    page.ready().await;
+    for (stop, patch) in native.path().iter().enumerate() {
+        let expected = native.tokens(patch, Sampling::Greedy);
+        assert_eq!(tokens_at(&page, stop).await, expected, "stop {stop}");
     }
     page.close().await;
 }

@@ -1,7 +1,8 @@
 use boomerang_core::bundle::{BundleLoader, Manifest, StoringLoss, as_stored};
-use boomerang_core::checkpoint::StoredAs;
+use boomerang_core::checkpoint::{Precision, StoredAs};
 use boomerang_core::distill::{Batch, Layout, Row};
-use boomerang_core::model::AttentionMask;
+use boomerang_core::generate::certainties;
+use boomerang_core::model::{AttentionMask, WeightFormat};
 use boomerang_core::plan::Patch;
 use boomerang_core::prune::Family;
 use boomerang_native_trainer::device::cpu;
@@ -51,6 +52,35 @@ fn members_of_a_bundle_in_8_bits_are_nearly_what_they_were() {
     assert!(found.kl_mean > 0.0 && found.kl_mean < 0.002 && found.kl_max < 0.02, "{found:?}");
     assert_eq!(found.n_tokens, tokens.len());
     assert_eq!(loss(&family).kl_max, 0.0);
+}
+
+#[test]
+fn members_whose_matrices_stay_packed_compute_the_same() {
+    let (manifest, tokenizer, family) = load();
+    let prompt = tokenizer.encode(&task_in(&folder()).paragraph, true).unwrap();
+    for stored_as in [StoredAs::Q8_0, Precision::F16.into(), Precision::Bf16.into()] {
+        let files = packed_as(stored_as, &manifest, &family, None, None);
+        let manifest = manifest_of(&files);
+        let opened = |format| {
+            let loader = BundleLoader::new(manifest.clone(), cpu()).unwrap();
+            let mut loader = loader.in_format(format);
+            for file in manifest.files() {
+                loader.add(file, bytes_of(&files, &file.path)).unwrap();
+            }
+            loader
+        };
+        let [wide, packed] = [WeightFormat::F32, WeightFormat::Stored].map(opened);
+        for patch in manifest.order.path(&manifest.plan).unwrap() {
+            let last = |loader: &BundleLoader| {
+                let member = loader.member(&patch).unwrap();
+                let found = block_on(certainties(&member, &prompt, 1, 1)).unwrap();
+                found.into_iter().map(|it| it.probability).collect::<Vec<f64>>()
+            };
+            for (wide, packed) in last(&wide).into_iter().zip(last(&packed)) {
+                assert!((wide - packed).abs() < 1e-4, "{stored_as}: {wide} and {packed}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -79,7 +79,7 @@ class Boomerang extends Engine {
     });
     const request = new Bytes().number(1).number(id).number(0).number(this.patch.length);
     this.patch.forEach((isPatched) => request.number(Number(isPatched)));
-    this.send(request.text(text).number(nTokens).number(0));
+    this.send(request.number(0).text(text).number(nTokens).number(0));
     return { tokens, ...(await answer) };
   }
 

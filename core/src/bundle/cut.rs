@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{BundleError, BundleFile, Manifest, ModelFiles};
+use super::{BundleError, BundleFile, ChatFormat, Manifest, ModelFiles};
 use crate::checkpoint::{Header, Names, StoredTensor, header_of, to_f32};
 use crate::config::ModelConfig;
 use crate::curve::SizeCurve;
@@ -43,6 +43,7 @@ pub struct CutFamily {
     config: ModelConfig,
     plan: LayerPlan,
     tokenizer: CutFile,
+    chat: Option<ChatFormat>,
 }
 
 #[derive(Clone, Debug)]
@@ -88,7 +89,14 @@ impl CutFamily {
                 head: Vec::new(),
                 pieces: vec![tokenizer],
             },
+            chat: None,
         })
+    }
+
+    /// With the teacher's chat template.
+    #[must_use]
+    pub fn with_chat(self, chat: Option<ChatFormat>) -> Self {
+        Self { chat, ..self }
     }
 
     /// All files except the manifest.
@@ -116,6 +124,7 @@ impl CutFamily {
             name: self.name.clone(),
             config: serde_json::from_str(&self.config.to_json()).unwrap_or_default(),
             end_tokens: self.config.other_end_tokens().map(<[u32]>::to_vec),
+            chat: self.chat.clone(),
             plan: self.plan.clone(),
             order: self.config.architecture.default_order(),
             tokenizer: file(&self.tokenizer),

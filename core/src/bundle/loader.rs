@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use super::{BundleError, BundleFile, Manifest, ModelFiles};
 use crate::checkpoint::Checkpoint;
 use crate::config::{LayerKind, ModelConfig};
-use crate::model::{DecoderLayer, LanguageModel};
+use crate::model::{DecoderLayer, LanguageModel, WeightFormat};
 use crate::plan::{HeadPolicy, LayerSource, Owner, Patch};
 use crate::prune::{Family, Student, Teacher};
 use crate::tokenizer::Tokenizer;
@@ -18,6 +18,7 @@ pub struct BundleLoader {
     manifest: Manifest,
     config: ModelConfig,
     device: Device,
+    format: WeightFormat,
     layers: BTreeMap<String, DecoderLayer>,
     ends: BTreeMap<String, LanguageModel>,
     tokenizer: Option<Tokenizer>,
@@ -29,7 +30,15 @@ impl BundleLoader {
     pub fn new(manifest: Manifest, device: Device) -> Result<Self, BundleError> {
         let config = manifest.config()?;
         let (layers, ends) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { manifest, config, device, layers, ends, tokenizer: None })
+        let format = WeightFormat::F32;
+        Ok(Self { manifest, config, device, format, layers, ends, tokenizer: None })
+    }
+
+    /// Keeps the matrices of files that are added from now on in this format, where the device is the
+    /// CPU.
+    #[must_use]
+    pub fn in_format(self, format: WeightFormat) -> Self {
+        Self { format, ..self }
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -55,11 +64,13 @@ impl BundleLoader {
             .map(|files| files.tied);
         if let Some(tied) = tied_ends {
             let config = self.config.with_layers(Vec::new(), tied);
-            let ends = checkpoint.read_model(&config, &self.device).map_err(wrap)?;
+            let ends = checkpoint.read_model_as(self.format, &config, &self.device, |_| {});
+            let ends = ends.map_err(wrap)?;
             self.ends.insert(path, ends);
         } else {
             let kind = self.kind(&path)?;
-            let layer = checkpoint.read_layer(&self.config, kind, &self.device).map_err(wrap)?;
+            let layer = checkpoint.read_layer_as(self.format, &self.config, kind, &self.device);
+            let layer = layer.map_err(wrap)?;
             self.layers.insert(path, layer);
         }
         Ok(())

@@ -12,6 +12,8 @@ mod stored;
 mod task_file;
 mod write;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -47,6 +49,9 @@ pub struct Manifest {
     /// `config.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_tokens: Option<Vec<u32>>,
+    /// How conversations are written, if the teacher has a chat template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatFormat>,
     pub plan: LayerPlan,
     pub order: PatchOrder,
     pub tokenizer: BundleFile,
@@ -66,6 +71,16 @@ pub struct Manifest {
     /// Number format of the weights and its measured loss, if it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Stored>,
+}
+
+/// The teacher's chat template, and the special tokens that it may ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatFormat {
+    /// In Jinja, as transformers renders it.
+    pub template: String,
+    /// Names and texts, such as `bos_token`.
+    #[serde(default)]
+    pub special_tokens: BTreeMap<String, String>,
 }
 
 /// The files of teacher or student.
@@ -209,14 +224,17 @@ impl Manifest {
     }
 
     /// Identifies this family: twelve hexadecimal digits of a SHA-256 over weights, tokenizer,
-    /// config, end-of-text tokens, plan and patch order. Measurements are not included.
+    /// config, end-of-text tokens, chat template, plan and patch order. Measurements are not included.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
-        let Self { config, plan, order, .. } = self;
+        let Self { config, chat, plan, order, .. } = self;
         let layers = format!("{config} {:?} {}", plan.kept(), order.name());
         hash.update(layers);
         if let Some(end_tokens) = &self.end_tokens {
             hash.update(format!(" {end_tokens:?}"));
+        }
+        if let Some(chat) = chat {
+            hash.update(format!(" {chat:?}"));
         }
         for file in [&self.tokenizer].into_iter().chain(self.weights()) {
             hash.update(&file.sha256);

@@ -4,8 +4,8 @@ use burn::tensor::Device;
 use serde::Serialize;
 
 use super::{
-    BundleError, BundleFile, MANIFEST, Manifest, ModelFiles, Recordings, Stored, StoringLoss,
-    TaskFile,
+    BundleError, BundleFile, ChatFormat, MANIFEST, Manifest, ModelFiles, Recordings, Stored,
+    StoringLoss, TaskFile,
 };
 use crate::checkpoint::{
     Checkpoint, CheckpointError, Precision, StoredAs, layer_to_bytes, model_to_bytes,
@@ -22,6 +22,7 @@ pub struct BundleContents<'a> {
     pub order: PatchOrder,
     pub stored_as: StoredAs,
     pub tokenizer_json: &'a [u8],
+    pub chat: Option<ChatFormat>,
     pub curve: SizeCurve,
     pub similarity: Vec<f64>,
     pub prompts: Vec<String>,
@@ -75,6 +76,7 @@ pub fn bundle_files(
         name: contents.name.to_owned(),
         config: serde_json::from_str(&config.to_json())?,
         end_tokens: config.other_end_tokens().map(<[u32]>::to_vec),
+        chat: contents.chat,
         plan: family.plan().clone(),
         order: contents.order,
         tokenizer,
@@ -208,6 +210,7 @@ mod tests {
             order,
             stored_as: Precision::F32.into(),
             tokenizer_json: TOKENIZER.as_bytes(),
+            chat: None,
             curve: SizeCurve::new(Vec::new()),
             similarity: vec![0.5; 2],
             prompts: vec!["a".to_owned()],

@@ -47,6 +47,7 @@ pub use identity::{
 pub use member::{MemberError, Parent};
 pub use names::{Names, Share, Storage, TensorLocation};
 pub(crate) use output::{OutputTensor, write_tensors};
+pub use packed::keeps_8_bits;
 pub(crate) use packed::{copy, pack};
 pub use precision::{Precision, StoredAs};
 pub(crate) use read::transpose;

@@ -6,7 +6,8 @@ use boomerang_kernels::{PackedFormat, PackedMatrix};
 use half::{bf16, f16};
 
 use super::eight_bits::{GROUP, quantize};
-use super::{CheckpointError, Precision, Range as NumberRange, Refusal};
+use super::{CheckpointError, Names, Precision, Range as NumberRange, Refusal};
+use crate::config::ModelConfig;
 
 /// Values that are read at a time.
 const PIECE: usize = 1 << 18;
@@ -39,6 +40,14 @@ pub(crate) fn pack<E: From<CheckpointError>>(
         refusal.count(&values(rows)?);
     }
     Err(refusal.error(name).into())
+}
+
+/// Whether matrices of this architecture that are stored in 8 bits stay so in memory: their files have
+/// a row for each output, along which the blocks lie.
+pub fn keeps_8_bits(config: &ModelConfig) -> bool {
+    let names = Names::of(config);
+    let found = names.find("layers.0.attention.output.weight");
+    found.is_some_and(|location| location.storage.transposed)
 }
 
 /// Packs a matrix whose rows are stored in this format: `row` writes the bytes of one, and `after` is
@@ -124,6 +133,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn blocks_lie_along_the_rows_of_all_but_gpt2() {
+        let keeps = |model_type: &str| {
+            let json = format!(
+                r#"{{"model_type": "{model_type}", "vocab_size": 11, "hidden_size": 8,
+                    "intermediate_size": 12, "num_attention_heads": 2, "num_hidden_layers": 1,
+                    "n_embd": 8, "n_head": 2, "n_layer": 1, "n_positions": 32}}"#
+            );
+            keeps_8_bits(&ModelConfig::from_json(&json).unwrap())
+        };
+        assert_eq!(["llama", "gpt2"].map(keeps), [true, false]);
     }
 
     #[test]

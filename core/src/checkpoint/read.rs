@@ -71,12 +71,22 @@ impl<'bytes> Checkpoint<'bytes> {
         let names = Names::of(config);
         self.refuse_broken_tie(config, &names)?;
         LanguageModel::build(config, device, |parameter| {
-            let packed = self.packed_parameter(format, &names, parameter, &mut release)?;
-            match packed {
-                Some(matrix) => Ok(Values::Packed(matrix)),
-                None => self.parameter(&names, parameter, &mut release).map(Values::Wide),
-            }
+            self.values(format, &names, parameter, &mut release)
         })
+    }
+
+    fn values(
+        &self,
+        format: WeightFormat,
+        names: &Names<'_>,
+        parameter: &Parameter,
+        release: &mut dyn FnMut(&[u8]),
+    ) -> Result<Values, CheckpointError> {
+        let packed = self.packed_parameter(format, names, parameter, release)?;
+        match packed {
+            Some(matrix) => Ok(Values::Packed(matrix)),
+            None => self.parameter(names, parameter, release).map(Values::Wide),
+        }
     }
 
     /// One layer of the model that `config` describes.
@@ -116,12 +126,13 @@ impl<'bytes> Checkpoint<'bytes> {
     }
 
     /// Reads a single layer from a file that holds nothing else, with tensor names relative to the
-    /// layer.
+    /// layer; its matrices are kept in this format where the device is the CPU.
     ///
     /// # Errors
-    /// As [`Checkpoint::read_model`].
-    pub fn read_layer(
+    /// As [`Checkpoint::read_model_as`].
+    pub fn read_layer_as(
         &self,
+        format: WeightFormat,
         config: &ModelConfig,
         kind: LayerKind,
         device: &Device,
@@ -129,7 +140,7 @@ impl<'bytes> Checkpoint<'bytes> {
         let names = Names::of(config);
         Used::by(config).refuse_others_in_layer(self.names())?;
         DecoderLayer::build(config, kind, "", device, |parameter| {
-            self.parameter(&names, parameter, &mut |_| {})
+            self.values(format, &names, parameter, &mut |_| {})
         })
     }
 

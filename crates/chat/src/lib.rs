@@ -16,7 +16,7 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Va
 use minijinja_contrib::pycompat::unknown_method_callback;
 use thiserror::Error as ThisError;
 
-pub use source::{TemplateFiles, find};
+pub use source::{TemplateFiles, TemplateSource, find};
 pub use spans::Rendered;
 
 /// Why a conversation cannot be rendered.
@@ -100,6 +100,25 @@ impl ChatTemplate {
             .add_template_owned(NAME, spans::with_filters(source))
             .map_err(|error| ChatError::Syntax(detail(&error)))?;
         Ok(Self { environment, special_tokens })
+    }
+
+    /// The token that ends a turn: templates end each with the tokenizer's `eos_token`.
+    pub fn end_of_turn(&self) -> Option<&str> {
+        let mut tokens = self.special_tokens.iter();
+        tokens.find(|(name, _)| name == "eos_token").map(|(_, token)| token.as_str())
+    }
+
+    /// The text of a conversation, up to the answer of the assistant. Each turn is a role (`system`,
+    /// `user` or `assistant`) and what it says.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::render`].
+    pub fn prompt(&self, turns: &[(&str, &str)]) -> Result<String, ChatError> {
+        let message =
+            |&(role, text): &(&str, &str)| Value::from_pairs([("role", role), ("content", text)]);
+        let messages: Vec<Value> = turns.iter().map(message).collect();
+        let options = Options { add_generation_prompt: true, tools: None };
+        Ok(self.render(&messages, &options)?.text)
     }
 
     /// The text of a list of messages, each with `role` and `content`.

@@ -15,11 +15,28 @@ pub struct TemplateFiles<'a> {
     pub json: Option<&'a [u8]>,
 }
 
+/// A template that is not compiled yet, with the variables that it may ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateSource {
+    /// In Jinja.
+    pub text: String,
+    /// Names and texts of special tokens, such as `bos_token`.
+    pub special_tokens: Vec<(String, String)>,
+}
+
+impl TemplateSource {
+    /// # Errors
+    /// [`ChatError::Syntax`].
+    pub fn compile(self) -> Result<ChatTemplate, ChatError> {
+        ChatTemplate::new(&self.text, self.special_tokens)
+    }
+}
+
 /// The template of a model's files; `None` where they have none.
 ///
 /// # Errors
 /// Names the file that cannot be read.
-pub fn find(files: TemplateFiles<'_>) -> Result<Option<ChatTemplate>, ChatError> {
+pub fn find(files: TemplateFiles<'_>) -> Result<Option<TemplateSource>, ChatError> {
     let config = parse("tokenizer_config.json", files.tokenizer_config)?;
     let own = parse("chat_template.json", files.json)?;
     let source = match files.jinja {
@@ -27,7 +44,7 @@ pub fn find(files: TemplateFiles<'_>) -> Result<Option<ChatTemplate>, ChatError>
         None => text_of("tokenizer_config.json", &config["chat_template"])?
             .or(text_of("chat_template.json", &own["chat_template"])?),
     };
-    source.map(|source| ChatTemplate::new(&source, special_tokens(&config))).transpose()
+    Ok(source.map(|text| TemplateSource { text, special_tokens: special_tokens(&config) }))
 }
 
 fn parse(file: &'static str, bytes: Option<&[u8]>) -> Result<Value, ChatError> {
@@ -72,7 +89,7 @@ mod tests {
     use crate::Options;
 
     fn text(files: TemplateFiles<'_>) -> Option<String> {
-        let template = find(files).unwrap()?;
+        let template = find(files).unwrap()?.compile().unwrap();
         Some(template.render(&[], &Options::default()).unwrap().text)
     }
 

@@ -82,16 +82,17 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
     } else {
         Sampling::Greedy
     };
+    let mut end_tokens = model.config().end_tokens().to_vec();
     // A chat template writes special tokens itself.
     let prompt = match args.chat {
         true => {
             let template = folder.required_chat_template()?;
+            end_tokens.extend(template.end_of_turn().and_then(|token| tokenizer.id(token)));
             let asked = question(&template, args.system.as_deref(), &args.prompt);
             tokenizer.encode(&asked.or_exit(Exit::Unusable)?, false)?
         }
         false => tokenizer.encode(&args.prompt, true)?,
     };
-    let end_tokens = model.config().end_tokens();
     let mut source = match &draft {
         None => Source::Alone(Generation::new(&model, &prompt, args.tokens, sampling)?),
         Some(draft) => {

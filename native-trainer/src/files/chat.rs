@@ -1,6 +1,6 @@
 //! Conversations as texts, by the chat template of a model.
 
-use boomerang_chat::{ChatError, ChatTemplate, Options, TemplateFiles, find};
+use boomerang_chat::{ChatError, ChatTemplate, TemplateFiles, TemplateSource, find};
 use boomerang_core::documents::{
     Content, Document, DocumentError, Json, JsonValue, MarkedText, Problem,
 };
@@ -15,6 +15,15 @@ impl ModelFolder {
     /// # Errors
     /// When the template, or a file that may have one, cannot be read.
     pub fn chat_template(&self) -> anyhow::Result<Option<ChatTemplate>> {
+        let source = self.chat_template_source()?;
+        source.map(TemplateSource::compile).transpose().or_exit(Exit::Unusable)
+    }
+
+    /// The chat template of the model, not compiled; `None` where its folder has none.
+    ///
+    /// # Errors
+    /// When a file that may have one cannot be read.
+    pub fn chat_template_source(&self) -> anyhow::Result<Option<TemplateSource>> {
         let [config, jinja, json] =
             ["tokenizer_config.json", "chat_template.jinja", "chat_template.json"]
                 .map(|name| self.extra(name));
@@ -52,11 +61,8 @@ pub fn question(
     system: Option<&str>,
     prompt: &str,
 ) -> Result<String, ChatError> {
-    let messages = system.into_iter().map(|text| ("system", text)).chain([("user", prompt)]);
-    let message = |(role, text)| Value::from_pairs([("role", role), ("content", text)]);
-    let messages: Vec<Value> = messages.map(message).collect();
-    let options = Options { add_generation_prompt: true, tools: None };
-    Ok(template.render(&messages, &options)?.text)
+    let turns = system.into_iter().map(|text| ("system", text)).chain([("user", prompt)]);
+    template.prompt(&turns.collect::<Vec<_>>())
 }
 
 /// A conversation as the text that the template makes of it; anything else stays as it is.

@@ -50,7 +50,7 @@ impl Bundle {
             .collect();
         let fits = |file: &&BundleFile| of_fitting.contains(file.path.as_str());
         let files = manifest.files().filter(fits).cloned().collect();
-        let loader = BundleLoader::new(manifest, worker.device.clone())?;
+        let loader = BundleLoader::new(manifest, worker.device.clone())?.in_format(worker.format);
         let (prioritized, is_loading) = (Vec::new(), true);
         Ok(Self { loader, end_tokens, source, uploaded, files, prioritized, is_loading })
     }

@@ -9,10 +9,11 @@ use boomerang_core::tokenizer::TokenizerError;
 
 use crate::members::{ReadyMembers, not_loaded};
 use crate::messages::{
-    Answer, Ending, GuessedToken, LikelyToken, Reply, RunReport, TextEvent, TextReply,
+    Answer, Ending, GuessedToken, LikelyToken, Prompt, Reply, RunReport, TextEvent, TextReply,
     TokenCertainty,
 };
-use crate::notice::{Notice, chain};
+use crate::notice::Notice;
+use crate::prompt::{EncodedPrompt, not_continued};
 use crate::turn::Turn;
 use crate::worker::{Worker, answer, ended, now_millis, post};
 
@@ -37,7 +38,7 @@ impl Worker {
         &self,
         id: u32,
         patch: &Patch,
-        prompt: &str,
+        prompt: &Prompt,
         n_tokens: usize,
         sampling: Sampling,
     ) -> Result<(), Notice> {
@@ -52,9 +53,11 @@ impl Worker {
             text_event(id, TextEvent::Done { text: String::new(), report });
             return Ok(());
         };
-        let ReadyMembers { members, tokenizer, end_tokens } = ready;
+        let ReadyMembers { members, tokenizer, mut end_tokens, chat } = ready;
         let member = &members[0];
-        let prompt_tokens = tokenizer.encode(prompt, true).map_err(not_encoded)?;
+        let prompt = EncodedPrompt::new(prompt, chat.as_ref(), &tokenizer)?;
+        let EncodedPrompt { tokens: prompt_tokens, rendered, end_of_turn } = prompt;
+        end_tokens.extend(end_of_turn);
         let n_adopted = self.n_adopted.get();
         // Dropped before another text takes memory.
         let last = self.last_text.take();
@@ -63,11 +66,11 @@ impl Worker {
             Some(last) => Generation::replay(member, last.cache, n_tokens, sampling),
             None => Generation::new(member, &prompt_tokens, n_tokens, sampling),
         };
-        let mut generation = generation.map_err(impossible)?.keeping(CACHED_BYTES);
+        let mut generation = generation.map_err(not_continued)?.keeping(CACHED_BYTES);
         let mut stream = TextStream::new(&tokenizer, &prompt_tokens);
         let fits_window = prompt_tokens.len() + n_tokens <= member.config().max_seq;
         let turn = Turn::new()?;
-        text_event(id, TextEvent::Started { prompt_tokens });
+        text_event(id, TextEvent::Started { prompt_tokens, rendered });
 
         let mut start = now_millis();
         let mut first = start;
@@ -79,7 +82,7 @@ impl Worker {
             if self.is_stopped(id) {
                 break Ending::Stopped;
             }
-            let Some(token) = generation.next().await.map_err(impossible)? else {
+            let Some(token) = generation.next().await.map_err(not_continued)? else {
                 break if fits_window { Ending::Length } else { Ending::Window };
             };
             if end_tokens.contains(&token) {
@@ -93,10 +96,10 @@ impl Worker {
             } else if n_done == n_reused + 1 {
                 first = last;
             }
-            let text = stream.push(token).map_err(not_encoded)?;
+            let text = stream.push(token).map_err(not_continued)?;
             text_event(id, TextEvent::Token { token, text });
         };
-        let rest = stream.finish().map_err(not_encoded)?;
+        let rest = stream.finish().map_err(not_continued)?;
         let report = RunReport {
             n_tokens: n_done,
             n_reused,
@@ -128,18 +131,20 @@ impl Worker {
         let ReadyMembers { members, tokenizer, .. } = ready;
         let reference = members.last().ok_or_else(not_loaded)?;
         let turn = Turn::new()?;
-        let comparison = TextComparison::new(reference, tokens, from).map_err(impossible)?;
+        let comparison = TextComparison::new(reference, tokens, from).map_err(not_continued)?;
         for member in &members {
             turn.end().await;
             if self.is_stopped(id) {
                 return ended(id, true);
             }
-            let guesses =
-                comparison.guesses(member).await.map_err(|error| impossible(error.into()))?;
+            let guesses = comparison
+                .guesses(member)
+                .await
+                .map_err(|error| not_continued(GenerateError::from(error)))?;
             let guesses = guesses.into_iter().map(|guess| {
                 Ok::<_, TokenizerError>(GuessedToken { guess, text: tokenizer.label(guess.token)? })
             });
-            let guesses = guesses.collect::<Result<_, _>>().map_err(not_encoded)?;
+            let guesses = guesses.collect::<Result<_, _>>().map_err(not_continued)?;
             answer(id, Answer::Guesses(guesses));
         }
         ended(id, false)
@@ -165,8 +170,8 @@ impl Worker {
             let most_likely = most_likely.into_iter().map(guess).collect::<Result<_, _>>()?;
             Ok::<_, TokenizerError>(TokenCertainty { probability, most_likely })
         };
-        let tokens = found.map_err(impossible)?.into_iter().map(token);
-        let tokens = tokens.collect::<Result<_, _>>().map_err(not_encoded)?;
+        let tokens = found.map_err(not_continued)?.into_iter().map(token);
+        let tokens = tokens.collect::<Result<_, _>>().map_err(not_continued)?;
         answer(id, Answer::Certainties(tokens));
         ended(id, false)
     }
@@ -174,16 +179,4 @@ impl Worker {
 
 fn text_event(id: u32, event: TextEvent) {
     post(&Reply::Text { id, reply: TextReply::Event(event) });
-}
-
-fn not_continued(why: String, next: &str) -> Notice {
-    Notice::new("This text cannot be continued.", why, next)
-}
-
-fn not_encoded(error: TokenizerError) -> Notice {
-    not_continued(chain(&error), "Try another prompt.")
-}
-
-fn impossible(error: GenerateError) -> Notice {
-    not_continued(chain(&error), "Try another prompt.")
 }

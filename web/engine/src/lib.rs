@@ -17,6 +17,7 @@ mod members;
 pub mod messages;
 pub mod notice;
 pub mod parcel;
+mod prompt;
 pub mod store;
 mod storing;
 mod throttle;

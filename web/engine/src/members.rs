@@ -1,6 +1,6 @@
 //! The members that answer a request, once their files are loaded.
 
-use boomerang_core::bundle::BundleError;
+use boomerang_core::bundle::{BundleError, ChatFormat};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::{LayerPlan, Patch};
 use boomerang_core::tokenizer::Tokenizer;
@@ -15,6 +15,7 @@ pub(crate) struct ReadyMembers {
     pub(crate) members: Vec<LanguageModel>,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) end_tokens: Vec<u32>,
+    pub(crate) chat: Option<ChatFormat>,
 }
 
 impl Worker {
@@ -77,6 +78,7 @@ impl Worker {
                     .collect::<Result<_, _>>()?,
                 tokenizer: loader.tokenizer()?.clone(),
                 end_tokens: end_tokens.clone(),
+                chat: loader.manifest().chat.clone(),
             })
         };
         Ok(members())

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::rc::Rc;
 
+use boomerang_core::model::WeightFormat;
 use burn::tensor::Device;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::closure::Closure;
@@ -23,8 +24,9 @@ use crate::throttle::Throttle;
 use crate::upload::Upload;
 use crate::waiters::Waiters;
 
-/// Answers the page's requests from now on, with the model on the device that `device` opens.
-pub fn serve<F>(device: F)
+/// Answers the page's requests from now on, with the model on the device that `device` opens, its
+/// matrices in this format.
+pub fn serve<F>(format: WeightFormat, device: F)
 where
     F: Future<Output = Result<Device, Notice>> + 'static,
 {
@@ -34,9 +36,9 @@ where
         let next = "Reload the page; a smaller size may fit.";
         post(&Reply::Failed { notice: Notice::new("The model stopped.", why, next) });
     }));
-    spawn_local(async {
+    spawn_local(async move {
         match device.await {
-            Ok(device) => listen(Worker::new(device, Store::open().await)),
+            Ok(device) => listen(Worker::new(device, format, Store::open().await)),
             Err(notice) => post(&Reply::Failed { notice }),
         }
     });
@@ -45,6 +47,7 @@ where
 /// What the worker holds between requests.
 pub(crate) struct Worker {
     pub(crate) device: Device,
+    pub(crate) format: WeightFormat,
     pub(crate) bundle: RefCell<Option<Bundle>>,
     pub(crate) store: Store,
     /// Tasks that wait for a file or a stop.
@@ -95,9 +98,10 @@ fn listen(worker: Worker) {
 }
 
 impl Worker {
-    fn new(device: Device, store: Store) -> Self {
+    fn new(device: Device, format: WeightFormat, store: Store) -> Self {
         Self {
             device,
+            format,
             bundle: RefCell::new(None),
             store,
             waiters: Waiters::default(),

@@ -57,7 +57,7 @@ impl Budget {
         }
         let why = self.matrix_refusal(family).unwrap_or_else(|| {
             format!(
-                "its smallest size takes {} as 32-bit numbers, and {} are available in this browser",
+                "its smallest size takes {} of memory, and {} are available in this browser",
                 format::bytes(family.bytes_in_memory(1)),
                 format::bytes(self.bytes.unwrap_or(0)),
             )
@@ -78,8 +78,8 @@ impl Budget {
                 n => format!("The {n} smallest of {sizes} fit in memory"),
             };
             format!(
-                "{fitting}, up to {} with {} parameters: all together take {} as 32-bit numbers, and \
-                 {} are available in this browser.",
+                "{fitting}, up to {} with {} parameters: all together take {} of memory, and {} are \
+                 available in this browser.",
                 format::count(largest.n_layers, "layer"),
                 format::params(largest.n_params),
                 format::bytes(family.bytes_in_memory(n_all)),
@@ -120,6 +120,18 @@ mod tests {
             assert_eq!(Budget { bytes: Some(need - 1) }.n_sizes(&card), n - 1);
         }
         assert_eq!(Budget { bytes: None }.n_sizes(&card), 3);
+    }
+
+    #[test]
+    fn matrices_in_8_bits_take_no_more_than_their_files() {
+        let mut manifest = card(&family(true), Precision::F32).manifest().clone();
+        let files = [&mut manifest.student, &mut manifest.teacher]
+            .into_iter()
+            .flat_map(|it| [&mut it.ends].into_iter().chain(&mut it.layers));
+        files.for_each(|file| file.bytes /= 4);
+        let packed = FamilyCard::from_json(&serde_json::to_string(&manifest).unwrap()).unwrap();
+        let wide = card(&family(true), Precision::F32);
+        assert!(packed.bytes_in_memory(3) < wide.bytes_in_memory(3) / 2);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn Compare(
         Memo::new(move |_| session.can_ask() && draft.has_prompt() && n_chosen.get() >= 2);
     let start = move || {
         let stops = compared.get_untracked();
-        let task = draft.task(dial);
+        let task = draft.task_alone(dial);
         session.start_trial(TrialSlot::Comparison, move |family| {
             Trial::comparison(family, &stops, session.last_fitting_stop(family), task)
         });

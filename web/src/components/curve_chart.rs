@@ -44,7 +44,12 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
         (SizeAxis::Layers, "Layers"),
         (SizeAxis::Megabytes { bits_per_param }, "MB"),
     ];
-    let size_axis = RwSignal::new(SizeAxis::Parameters);
+    // Between a tied student and a tied teacher are sizes with two matrices, some larger than the teacher:
+    // by their parameters, the curve would run back.
+    let ascends =
+        dial.family.with_value(|family| family.measured().is_sorted_by_key(|stop| stop.n_params));
+    let usual_axis = if ascends { SizeAxis::Parameters } else { SizeAxis::Layers };
+    let size_axis = RwSignal::new(usual_axis);
     let chart = Memo::new(move |_| {
         let (size_axis, measure) = (size_axis.get(), measure.get());
         dial.family.with_value(|family| family.manifest().curve.chart(size_axis, measure))

@@ -1,7 +1,5 @@
 //! Where the model runs and why, and how much of it is loaded.
 
-use std::collections::HashSet;
-
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
@@ -68,7 +66,7 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
             {offer}
             {backend}
             <Show when=move || is_loading.get()>
-                <Loading progress=Signal::derive(move || progress.get().unwrap_or_default())/>
+                <Loading session progress=Signal::derive(move || progress.get().unwrap_or_default())/>
             </Show>
             <StoredStatus session/>
             {move || {
@@ -104,16 +102,32 @@ fn StoredStatus(session: Session) -> impl IntoView {
     }
 }
 
-/// The progress bar, in bytes.
+/// The progress bar, in bytes, with the time that is left.
 #[component]
-fn Loading(progress: Signal<Progress>) -> impl IntoView {
+fn Loading(session: Session, progress: Signal<Progress>) -> impl IntoView {
+    let first = session
+        .family
+        .with_untracked(|family| family.as_ref().map_or(0, |family| family.n_first_bytes()));
+    // What was loaded when, since the first bytes: what is stored here comes at another speed.
+    let began = StoredValue::new(None::<(f64, u64)>);
+    let is_first = Memo::new(move |_| session.stage.with(|stage| *stage == Stage::Loading));
     let words = move || {
-        progress.with(|Progress { bytes, total, .. }| {
-            if *total == 0 {
-                "the program".to_owned()
-            } else {
-                format!("{} of {}", format::bytes(*bytes), format::bytes(*total))
+        progress.with(|&Progress { bytes, total, .. }| {
+            if total == 0 {
+                return "the program".to_owned();
             }
+            let now = now_millis();
+            let (then, before) = began.get_value().unwrap_or((now, bytes));
+            began.set_value(Some((then, before)));
+            // The files of the smallest size come first.
+            let (what, end) = match is_first.get() {
+                true if bytes < first => ("until the smallest size is ready", first),
+                _ => ("left", total),
+            };
+            let left = seconds_left(bytes - before.min(bytes), now - then, end - bytes.min(end));
+            let left = left.map(|left| format!(", about {} {what}", format::seconds(left)));
+            let (bytes, total) = (format::bytes(bytes), format::bytes(total));
+            format!("{bytes} of {total}{}", left.unwrap_or_default())
         })
     };
     let bytes = move || progress.with(|progress| progress.bytes.to_string());
@@ -126,6 +140,19 @@ fn Loading(progress: Signal<Progress>) -> impl IntoView {
             <span id="progress-words">{words}</span>
         </div>
     }
+}
+
+/// At the speed so far; `None` before it is known.
+fn seconds_left(n_done: u64, millis: f64, n_left: u64) -> Option<f64> {
+    let is_known = n_done > 0 && millis >= LEAST_MILLIS;
+    is_known.then(|| n_left as f64 / n_done as f64 * millis / 1000.0)
+}
+
+/// A shorter time says little about a network.
+const LEAST_MILLIS: f64 = 1500.0;
+
+fn now_millis() -> f64 {
+    js_sys::Date::now()
 }
 
 /// Another server is not contacted without the user's permission.
@@ -155,10 +182,9 @@ fn AskForServer(origin: String) -> impl IntoView {
 #[component]
 fn Offer(session: Session) -> impl IntoView {
     let (all, first) = session.family.with_untracked(|family| {
-        family.as_ref().map_or((0, 0), |family| {
-            let student = &family.path()[0];
-            (family.manifest().n_bytes(), family.n_missing_bytes(student, &HashSet::new()))
-        })
+        family
+            .as_ref()
+            .map_or((0, 0), |family| (family.manifest().n_bytes(), family.n_first_bytes()))
     });
     let stored = move || {
         let n_stored = session.n_stored_bytes.get();
@@ -199,4 +225,15 @@ fn Retry(session: Session) -> impl IntoView {
         }
     });
     view! { <p class="button-row">{cpu} {retry}</p> }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_that_of_the_speed_so_far() {
+        assert_eq!(seconds_left(20, 2000.0, 80), Some(8.0));
+        assert_eq!([seconds_left(20, 100.0, 80), seconds_left(0, 9000.0, 80)], [None, None]);
+    }
 }

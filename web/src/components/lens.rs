@@ -11,6 +11,7 @@ use crate::state::dial::Dial;
 use crate::state::draft::Draft;
 use crate::state::lens::{LensResult, LensState, csv, finding, settled};
 use crate::state::request_status::RequestStatus;
+use crate::state::run::Run;
 use crate::state::session::Session;
 use crate::text::format;
 use crate::text::tokens::visible;
@@ -41,8 +42,7 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
     let LensState { result, status, .. } = state;
     // The last text, or else the prompt.
     let text = Memo::new(move |_| {
-        let generated =
-            session.run.with(|run| run.as_ref().map(|run| run.prompt.clone() + &run.text()));
+        let generated = session.run.with(|run| run.as_ref().map(Run::whole_text));
         generated.unwrap_or_else(|| draft.prompt.get())
     });
     let is_running = Memo::new(move |_| status.with(|status| status.is_running(session)));

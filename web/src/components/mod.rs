@@ -29,6 +29,7 @@ pub mod panels;
 pub mod paragraph;
 pub mod prompt_box;
 pub mod prompt_line;
+pub mod published;
 pub mod recorded_text;
 pub mod saves;
 pub mod share;

@@ -1,6 +1,6 @@
 //! The text that is being generated, and earlier ones.
 
-use boomerang_engine::messages::{Ending, RunReport};
+use boomerang_engine::messages::{ChatMessage, Ending, Prompt, Role, RunReport};
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
@@ -16,7 +16,15 @@ pub fn Output(
 ) -> impl IntoView {
     let run = session.run;
     let token_ids = move || run.with(|run| run.as_ref().map(Run::token_ids).unwrap_or_default());
-    let prompt = move || run.with(|run| run.as_ref().map(|run| run.prompt.clone()));
+    let prompt = Memo::new(move |_| run.with(|run| run.as_ref().map(|run| run.prompt.clone())));
+    let rendered = Memo::new(move |_| run.with(|run| run.as_ref()?.rendered.clone()));
+    // Without a text the element is empty, and not shown.
+    let before = move || match prompt.get() {
+        Some(Prompt::Chat(_)) => None,
+        Some(Prompt::Text(text)) => Some(text),
+        None => Some(String::new()),
+    };
+    let before = move || before().map(|text| view! { <span class="output-prompt">{text}</span> });
     // The keys include the text, so that its tokens are not reused for another.
     let pieces = move || {
         run.with(|run| {
@@ -31,9 +39,10 @@ pub fn Output(
     let refusal = move || session.run_failure.get().map(|notice| view! { <NoticeBox notice/> });
     view! {
         <div class="output-box" aria-busy=move || session.is_generating().to_string()>
+            {move || prompt.get().map(conversation)}
             {heading}
             <p id="output" data-token-ids=token_ids class:is-writing=move || session.is_generating()>
-                <span class="output-prompt">{prompt}</span>
+                {before}
                 <For
                     each=pieces
                     key=|(key, piece)| (*key, piece.text.len())
@@ -41,10 +50,40 @@ pub fn Output(
                 />
             </p>
             <Spoken session/>
+            {move || rendered.get().map(rendered_prompt)}
             {refusal}
             {children()}
             <Earlier session/>
         </div>
+    }
+}
+
+/// The turns before an answer; nothing for a text.
+fn conversation(prompt: Prompt) -> Option<impl IntoView> {
+    let Prompt::Chat(messages) = prompt else { return None };
+    let message = |message: ChatMessage| {
+        let name = match message.role {
+            Role::User => "You",
+            Role::Assistant => "Assistant",
+        };
+        view! {
+            <li data-role=message.role.name()>
+                <span class="quiet">{name}</span>
+                <p class="turn-text">{message.content}</p>
+            </li>
+        }
+    };
+    let messages = messages.into_iter().map(message).collect_view();
+    Some(view! { <ol class="turns" aria-label="Conversation">{messages}</ol> })
+}
+
+/// The conversation as the chat template writes it.
+fn rendered_prompt(text: String) -> impl IntoView {
+    view! {
+        <details class="rendered">
+            <summary>"Prompt with chat template"</summary>
+            <pre id="rendered-prompt">{text}</pre>
+        </details>
     }
 }
 
@@ -114,7 +153,7 @@ fn Earlier(session: Session) -> impl IntoView {
             <li>
                 <RunHeading run=run.clone()/>
                 <p class="earlier-text">
-                    <span class="output-prompt">{run.prompt.clone()}</span> {run.text()}
+                    <span class="output-prompt">{run.prompt.last().to_owned()}</span> {run.text()}
                 </p>
             </li>
         }

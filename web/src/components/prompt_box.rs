@@ -25,7 +25,7 @@ pub fn PromptBox(
 ) -> impl IntoView {
     let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
     let prompt = draft.prompt;
-    let generate = move || session.generate(draft.task(dial));
+    let generate = move || draft.send(session, dial);
     Effect::new(move |before: Option<boomerang_core::generate::Sampling>| {
         let sampling = draft.sampling();
         let is_blocked = session.blocks_resampling();
@@ -44,12 +44,23 @@ pub fn PromptBox(
         if !fits.get() {
             return format!("{layers} do not fit in memory");
         }
+        let is_again = draft.prompt.with(|prompt| prompt.trim().is_empty());
+        let verb = match (draft.chat.is_on(), is_again && draft.chat.has_question()) {
+            (false, _) => "Generate",
+            (true, false) => "Answer",
+            (true, true) => "Answer again",
+        };
         match dial.patch.with(|patch| session.n_missing_bytes(patch)) {
             n_bytes if session.can_ask() && n_bytes > 0 => {
-                format!("Load {} and generate with {layers}", format::bytes(n_bytes))
+                let (n_bytes, verb) = (format::bytes(n_bytes), verb.to_lowercase());
+                format!("Load {n_bytes} and {verb} with {layers}")
             }
-            _ => format!("Generate with {layers}"),
+            _ => format!("{verb} with {layers}"),
         }
+    };
+    let start_again = move |_| {
+        session.set_run_aside();
+        draft.chat.start_again();
     };
     view! {
         <div class="panel-head">
@@ -79,6 +90,16 @@ pub fn PromptBox(
                 >
                     "Stop"
                 </button>
+                <Show when=move || draft.chat.has_turns()>
+                    <button
+                        type="button"
+                        id="new-chat"
+                        disabled=move || is_busy.get()
+                        on:click=start_again
+                    >
+                        "New chat"
+                    </button>
+                </Show>
                 <span class="quiet key-hint">"Ctrl Enter, Esc"</span>
             </div>
             <div class="prompt-foot">
@@ -107,16 +128,39 @@ pub fn PromptField(
             on_submit();
         }
     };
+    let label = move || if draft.chat.is_on() { "Message" } else { "Prompt" };
+    let hint = move || draft.chat.has_question().then_some("Reply, or answer again with this size");
     view! {
-        <label for="prompt">"Prompt"</label>
+        <div class="prompt-label">
+            <label for="prompt">{label}</label>
+            {draft.chat.is_offered.then(|| view! { <ChatSwitch draft/> })}
+        </div>
         <textarea
             id="prompt"
             rows="2"
             spellcheck="false"
+            placeholder=hint
             prop:value=move || prompt.get()
             on:input=move |event| prompt.set(event_target_value(&event))
             on:keydown=on_key
         ></textarea>
+    }
+}
+
+/// Whether the prompt is a message in the chat template, or a text to continue.
+#[component]
+fn ChatSwitch(draft: Draft) -> impl IntoView {
+    let is_chosen = draft.chat.is_chosen;
+    view! {
+        <label class="switch">
+            <input
+                type="checkbox"
+                id="chat"
+                prop:checked=move || is_chosen.get()
+                on:change=move |event| is_chosen.set(event_target_checked(&event))
+            />
+            "Chat"
+        </label>
     }
 }
 

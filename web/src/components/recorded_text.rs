@@ -28,8 +28,9 @@ pub fn RecordedText(bench: Bench) -> impl IntoView {
     view! { <div class="recorded" id="recorded">{text}</div> }
 }
 
+/// A recorded text, compared with the teacher's.
 #[component]
-fn Text(shown: Shown) -> impl IntoView {
+pub(super) fn Text(shown: Shown) -> impl IntoView {
     let difference = match (shown.n_same, shown.n_tokens) {
         (None, _) => "identical to the teacher's text".to_owned(),
         (Some(0), _) => "diverges from the teacher at the first token".to_owned(),

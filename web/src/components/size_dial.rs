@@ -1,5 +1,7 @@
 //! The dial: one stop for each size on the path, and the numbers of the current size.
 
+use boomerang_core::curve::CurveStop;
+use boomerang_core::estimate::Estimate;
 use boomerang_core::plan::Patch;
 use leptos::prelude::*;
 
@@ -137,13 +139,21 @@ fn LoadedSizes(session: Session, dial: Dial) -> impl IntoView {
 
 #[component]
 fn Numbers(dial: Dial) -> impl IntoView {
-    let accuracy = move || {
-        let accuracy = dial.score.with(|score| score.as_ref().and_then(|score| score.accuracy));
-        match accuracy {
-            Some(accuracy) => view! {
-                {format::percent(accuracy.mean)}
-                {(accuracy.stderr.is_finite())
-                    .then(|| view! { <small>" ± " {format::percent(accuracy.stderr)}</small> })}
+    // Accuracy, or the loss of a family that was measured on texts alone.
+    let stops = dial.family.with_value(|family| family.measured().to_vec());
+    let has = |of: fn(&CurveStop) -> Option<Estimate>| stops.iter().any(|stop| of(stop).is_some());
+    let is_loss = !has(|stop| stop.accuracy) && has(|stop| stop.nats);
+    let (name, show) = match is_loss {
+        true => ("nats/token", nats as fn(f64) -> String),
+        false => ("Accuracy", format::percent as fn(f64) -> String),
+    };
+    let quality = move || {
+        let of = |score: &CurveStop| if is_loss { score.nats } else { score.accuracy };
+        match dial.score.with(|score| score.as_ref().and_then(of)) {
+            Some(found) => view! {
+                {show(found.mean)}
+                {(found.stderr.is_finite())
+                    .then(|| view! { <small>" ± " {show(found.stderr)}</small> })}
             }
             .into_any(),
             None => view! { <span class="unmeasured">"not measured"</span> }.into_any(),
@@ -164,9 +174,13 @@ fn Numbers(dial: Dial) -> impl IntoView {
                 <dd id="n-bytes">{move || format::bytes(dial.size.get().n_bytes)}</dd>
             </div>
             <div>
-                <dt>"Accuracy"</dt>
-                <dd id="accuracy">{accuracy}</dd>
+                <dt>{name}</dt>
+                <dd id="quality">{quality}</dd>
             </div>
         </dl>
     }
+}
+
+fn nats(nats: f64) -> String {
+    format!("{nats:.2}")
 }

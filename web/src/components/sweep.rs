@@ -27,7 +27,7 @@ pub fn Sweep(
     let is_running = Memo::new(move |_| session.is_trying(TrialSlot::Sweep));
     let can_start = Memo::new(move |_| session.can_ask() && draft.has_prompt());
     let start = move || {
-        let task = draft.task(dial);
+        let task = draft.task_alone(dial);
         session.start_trial(TrialSlot::Sweep, move |family| {
             Trial::sweep(family, session.last_fitting_stop(family), task)
         });

@@ -113,6 +113,11 @@ impl FamilyCard {
         self.path.iter().rposition(|on_path| n_layers(on_path) <= size).unwrap_or(0)
     }
 
+    /// What was measured, size by size.
+    pub fn measured(&self) -> &[CurveStop] {
+        &self.measured
+    }
+
     /// What was measured of this patch; only patches on the bundle's path were.
     pub fn score(&self, patch: &Patch) -> Option<&CurveStop> {
         self.recorded_index(patch)?;
@@ -130,6 +135,11 @@ impl FamilyCard {
     pub fn n_missing_bytes(&self, patch: &Patch, loaded: &HashSet<String>) -> u64 {
         let files = self.manifest.files_of(patch);
         files.into_iter().filter(|file| !loaded.contains(&file.path)).map(|file| file.bytes).sum()
+    }
+
+    /// Bytes that are fetched before the smallest size can generate.
+    pub fn n_first_bytes(&self) -> u64 {
+        self.n_missing_bytes(&self.path[0], &HashSet::new())
     }
 
     pub fn blocks(&self) -> Vec<Block> {
@@ -152,7 +162,9 @@ impl FamilyCard {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use boomerang_core::bundle::{BundleContents, bundle_files};
+    use std::collections::BTreeMap;
+
+    use boomerang_core::bundle::{BundleContents, ChatFormat, bundle_files};
     use boomerang_core::checkpoint::{Precision, StoredAs};
     use boomerang_core::curve::SizeCurve;
     use boomerang_core::model::LanguageModel;
@@ -181,12 +193,23 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn card(family: &Family, stored_as: impl Into<StoredAs>) -> FamilyCard {
-        let stored_as = stored_as.into();
+        card_with(family, stored_as.into(), None)
+    }
+
+    /// A family with a chat template.
+    pub(crate) fn chat_card() -> FamilyCard {
+        let template = "{{ messages }}".to_owned();
+        let chat = ChatFormat { template, special_tokens: BTreeMap::new() };
+        card_with(&family(true), Precision::F32.into(), Some(chat))
+    }
+
+    fn card_with(family: &Family, stored_as: StoredAs, chat: Option<ChatFormat>) -> FamilyCard {
         let contents = BundleContents {
             name: "tiny",
             order: PatchOrder::Last,
             stored_as,
             tokenizer_json: TOKENIZER.as_bytes(),
+            chat,
             curve: SizeCurve::new(Vec::new()),
             similarity: vec![0.5; 4],
             prompts: Vec::new(),

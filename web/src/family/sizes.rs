@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use boomerang_core::checkpoint::keeps_8_bits;
 use boomerang_core::plan::{Owner, Patch, Recipe};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,12 @@ pub struct MemberSize {
     pub n_bytes: u64,
 }
 
+/// Bits per weight of a file in q8_0, with the scales and some matrices in 32 bits; those of other
+/// formats have at least 16.
+const Q8_0_BITS: u32 = 12;
+/// The same in f16 or bf16; those in f32 have 32.
+const F16_BITS: u32 = 24;
+
 impl FamilyCard {
     pub fn size(&self, patch: &Patch) -> MemberSize {
         let recipe = self.manifest.plan.recipe(patch);
@@ -23,7 +30,7 @@ impl FamilyCard {
         MemberSize { n_layers: recipe.layers.len(), n_params, n_bytes: self.n_bytes(&recipe) }
     }
 
-    /// The largest matrix, in bytes on the device, with 32 bits per weight.
+    /// The largest matrix, in bytes on a GPU, with 32 bits per weight.
     pub fn largest_tensor_bytes(&self) -> u64 {
         let rows = self.config.vocab.max(self.config.d_ff);
         (rows as u64).saturating_mul(self.config.d_model as u64).saturating_mul(4)
@@ -34,11 +41,22 @@ impl FamilyCard {
         self.largest_tensor_bytes() / 32 * u64::from(self.bits_per_param())
     }
 
-    /// Bytes on the device for the smallest size of the bundle's path, for the two smallest together,
-    /// and so on, with 32 bits per weight; shared weights count once.
+    /// Whether the program for the CPU keeps matrices in memory as their files have them.
+    pub fn stays_packed(&self) -> bool {
+        match self.bits_per_param() {
+            bits if bits > F16_BITS => false,
+            bits if bits > Q8_0_BITS => true,
+            _ => keeps_8_bits(&self.config),
+        }
+    }
+
+    /// Bytes on the CPU for the smallest size of the bundle's path, for the two smallest together, and so
+    /// on; shared weights count once.
     pub fn bytes_of_each(&self) -> Vec<u64> {
         let Self { config, manifest, .. } = self;
         let mut seen = HashSet::new();
+        let bits_per_param =
+            if self.stays_packed() { u64::from(self.bits_per_param()) } else { 32 };
         let mut n_params = 0_u64;
         let with = |patch: &Patch| {
             let recipe = manifest.plan.recipe(patch);
@@ -53,7 +71,7 @@ impl FamilyCard {
                     n_params += config.n_layer_params();
                 }
             }
-            n_params.saturating_mul(4)
+            n_params.saturating_mul(bits_per_param) / 8
         };
         self.measured_path.iter().map(with).collect()
     }

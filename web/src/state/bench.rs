@@ -49,7 +49,7 @@ impl Bench {
         let (hidden, locked) = (link.hidden.clone(), link.locked.clone());
         let limits =
             Limits { hidden: hidden.unwrap_or_default(), locked: locked.unwrap_or_default() };
-        let draft = Draft::new(&family, &link);
+        let draft = Draft::new(&family, &link, session.run);
         let dial = Dial::new(family, &link);
         let compared = RwSignal::new(dial.family.with_value(|family| link.compared(family)));
         let address = Address::new(link, session, dial, draft, compared);
@@ -94,6 +94,7 @@ impl Bench {
                 blocks: stop.is_none().then(|| self.dial.blocks()),
                 ..Link::default()
             };
+            self.draft.chat.put_all_into(&mut link);
             if self.draft.mode.get() == SamplingMode::Sample {
                 link.seed = Some(self.draft.seed.get());
                 link.temperature = Some(self.draft.temperature.get());
@@ -115,7 +116,7 @@ fn generate_when_ready(session: Session, draft: Draft, dial: Dial) {
         let is_done = is_done.unwrap_or(false);
         let is_first = session.run.with_untracked(Option::is_none);
         if is_ready && !is_done && is_first && draft.has_prompt() {
-            session.generate(draft.task(dial));
+            draft.send(session, dial);
         }
         is_done || is_ready
     });

@@ -1,11 +1,14 @@
 //! The draft of a request: the prompt, the length, and how tokens are chosen.
 
 use boomerang_core::generate::Sampling;
+use boomerang_engine::messages::Prompt;
 use leptos::prelude::*;
 
 use crate::family::FamilyCard;
+use crate::state::chat::Chat;
 use crate::state::dial::Dial;
-use crate::state::run::Task;
+use crate::state::run::{Run, Task};
+use crate::state::session::Session;
 use crate::text::link::Link;
 
 /// How the next token is chosen.
@@ -16,6 +19,8 @@ pub enum SamplingMode {
 }
 
 const DEFAULT_LENGTH: usize = 48;
+/// Most answers are shorter.
+const DEFAULT_ANSWER_LENGTH: usize = 160;
 const DEFAULT_TEMPERATURE: f64 = 0.8;
 const LOWEST_TEMPERATURE: f64 = 0.1;
 const HIGHEST_TEMPERATURE: f64 = 2.0;
@@ -28,6 +33,7 @@ pub struct Draft {
     pub mode: RwSignal<SamplingMode>,
     pub temperature: RwSignal<f64>,
     pub seed: RwSignal<u64>,
+    pub chat: Chat,
     defaults: StoredValue<Defaults>,
 }
 
@@ -41,11 +47,13 @@ struct Defaults {
 
 impl Draft {
     /// With the settings of the link, else the defaults.
-    pub fn new(family: &FamilyCard, link: &Link) -> Self {
+    pub fn new(family: &FamilyCard, link: &Link, run: RwSignal<Option<Run>>) -> Self {
         let most_tokens = family.max_seq();
+        let chat = Chat::new(family, link, run);
+        let usual_length = if chat.is_offered { DEFAULT_ANSWER_LENGTH } else { DEFAULT_LENGTH };
         let defaults = Defaults {
             prompt: family.manifest().prompts.first().cloned().unwrap_or_default(),
-            n_tokens: DEFAULT_LENGTH.min(most_tokens),
+            n_tokens: usual_length.min(most_tokens),
             most_tokens,
         };
         let prompt = link.prompt.clone().unwrap_or_else(|| defaults.prompt.clone());
@@ -58,6 +66,7 @@ impl Draft {
             mode: RwSignal::new(mode),
             temperature: RwSignal::new(possible(temperature)),
             seed: RwSignal::new(link.seed.unwrap_or_default()),
+            chat,
             defaults: StoredValue::new(defaults),
         }
     }
@@ -92,7 +101,7 @@ impl Draft {
     }
 
     pub fn has_prompt(self) -> bool {
-        self.prompt.with(|prompt| !prompt.trim().is_empty())
+        self.prompt.with(|prompt| !prompt.trim().is_empty()) || self.chat.has_question()
     }
 
     pub fn sampling(self) -> Sampling {
@@ -104,14 +113,37 @@ impl Draft {
         }
     }
 
-    /// The request to the member on the dial.
+    /// The request to the member on the dial; a message continues the conversation.
     pub fn task(self, dial: Dial) -> Task {
+        self.task_of(dial, Chat::with_message)
+    }
+
+    /// The same without the conversation before the message.
+    pub fn task_alone(self, dial: Dial) -> Task {
+        self.task_of(dial, Chat::only)
+    }
+
+    fn task_of(self, dial: Dial, message: impl FnOnce(Chat, &str) -> Prompt) -> Task {
+        let prompt = untrack(|| match self.chat.is_on() {
+            true => self.prompt.with(|text| message(self.chat, text)),
+            false => Prompt::Text(self.prompt.get()),
+        });
         Task {
             patch: dial.patch.get_untracked(),
             size: dial.size.get_untracked(),
-            prompt: self.prompt.get_untracked(),
+            prompt,
             n_tokens: self.n_tokens.get_untracked(),
             sampling: untrack(|| self.sampling()),
+        }
+    }
+
+    /// Sends the request; a message becomes a turn of the conversation.
+    pub fn send(self, session: Session, dial: Dial) {
+        let task = self.task(dial);
+        let prompt = task.prompt.clone();
+        if session.generate(task) && matches!(prompt, Prompt::Chat(_)) {
+            self.chat.on_request(&prompt);
+            self.prompt.set(String::new());
         }
     }
 
@@ -119,6 +151,7 @@ impl Draft {
     pub fn apply(self, link: &Link) {
         if let Some(prompt) = &link.prompt {
             self.prompt.set(prompt.clone());
+            self.chat.apply(link);
         }
         if let Some(n_tokens) = link.n_tokens {
             self.n_tokens.set(n_tokens.clamp(1, self.most_tokens()));
@@ -141,7 +174,9 @@ impl Draft {
         let is_sampled = self.mode.get() == SamplingMode::Sample;
         let (seed, temperature) = (self.seed.get(), self.temperature.get());
         self.defaults.with_value(|defaults| {
-            link.prompt = Some(self.prompt.get()).filter(|prompt| *prompt != defaults.prompt);
+            link.prompt = Some(self.prompt.get());
+            self.chat.put_into(link);
+            link.prompt = link.prompt.take().filter(|prompt| *prompt != defaults.prompt);
             link.n_tokens = Some(self.n_tokens.get()).filter(|n| *n != defaults.n_tokens);
         });
         link.seed = is_sampled.then_some(seed);
@@ -164,7 +199,8 @@ mod tests {
     fn applied(query: &str) -> String {
         let owner = Owner::new();
         owner.with(|| {
-            let draft = Draft::new(&card(&family(true), Precision::F32), &Link::parse(query));
+            let (family, run) = (card(&family(true), Precision::F32), RwSignal::new(None));
+            let draft = Draft::new(&family, &Link::parse(query), run);
             let mut link = Link::default();
             draft.put_into(&mut link);
             link.query()

@@ -4,6 +4,7 @@
 
 pub mod address;
 pub mod bench;
+pub mod chat;
 pub mod device;
 pub mod dial;
 pub mod distillation;

@@ -38,6 +38,14 @@ pub fn capitalized(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
+/// `8 s`, `3 min`.
+pub fn seconds(seconds: f64) -> String {
+    match seconds {
+        long if long >= 99.5 => format!("{:.0} min", long / 60.0),
+        short => format!("{:.0} s", short.max(1.0)),
+    }
+}
+
 /// `41`, `4.1`, `0.41`: speeds with two digits.
 pub fn speed(per_second: f64) -> String {
     match per_second {
@@ -55,6 +63,11 @@ mod tests {
     fn bytes_have_the_unit_that_keeps_them_short() {
         let written = [12, 12_345, 1_234_567, 123_456_789, 1_234_567_890].map(bytes);
         assert_eq!(written, ["12 bytes", "12 kB", "1.2 MB", "123 MB", "1.23 GB"]);
+    }
+
+    #[test]
+    fn a_time_left_is_at_least_a_second() {
+        assert_eq!([0.2, 8.4, 100.0, 240.0].map(seconds), ["1 s", "8 s", "2 min", "4 min"]);
     }
 
     #[test]

@@ -5,5 +5,6 @@ pub mod difference;
 pub mod format;
 pub mod lesson;
 pub mod link;
+pub mod published;
 pub mod recorded;
 pub mod tokens;

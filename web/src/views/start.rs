@@ -8,6 +8,7 @@ use crate::components::engine_status::EngineStatus;
 use crate::components::intro::Intro;
 use crate::components::layer_strip::LayerStrip;
 use crate::components::prompt_box::Examples;
+use crate::components::published::Published;
 use crate::components::recorded_text::RecordedText;
 use crate::components::size_dial::SizeDial;
 use crate::components::story::Story;
@@ -61,6 +62,7 @@ fn Idea(bench: Bench) -> impl IntoView {
                 <CurveChart dial/>
             </section>
         </div>
+        <Published dial/>
     }
 }
 
@@ -68,10 +70,8 @@ fn Idea(bench: Bench) -> impl IntoView {
 #[component]
 fn TryIt(bench: Bench) -> impl IntoView {
     let Bench { session, dial, .. } = bench;
-    let (all, first) = dial.family.with_value(|family| {
-        let student = &family.path()[0];
-        (family.manifest().n_bytes(), family.size(student).n_bytes)
-    });
+    let (all, first) =
+        dial.family.with_value(|family| (family.manifest().n_bytes(), family.n_first_bytes()));
     let is_offered = Memo::new(move |_| session.stage.with(|stage| *stage == Stage::Offered));
     let stored = dial.family.with_value(|family| family.manifest().stored);
     let stored = stored.map(|stored| format!(" The weights are {stored}."));

@@ -5,7 +5,7 @@ mod loss;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use boomerang_core::bundle::{BundleContents, TaskFile};
+use boomerang_core::bundle::{BundleContents, ChatFormat, TaskFile};
 use boomerang_core::checkpoint::{Precision, StoredAs};
 use boomerang_core::curve::SizeCurve;
 use boomerang_core::evaluate::Examination;
@@ -82,6 +82,10 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
     require_next_token(folder.config(), "the explorer needs a model that predicts the next token")?;
     let tokenizer_json =
         folder.tokenizer_json()?.with_context(|| folder.no_tokenizer()).or_exit(Exit::Unusable)?;
+    let chat = folder.chat_template_source()?.map(|source| ChatFormat {
+        template: source.text,
+        special_tokens: source.special_tokens.into_iter().collect(),
+    });
     let (curve, similarity) = match &args.eval {
         Some(eval) => read_eval(eval).or_exit(Exit::Unusable)?,
         None => (SizeCurve::new(Vec::new()), Vec::new()),
@@ -122,6 +126,7 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
         order,
         stored_as,
         tokenizer_json: &tokenizer_json,
+        chat,
         curve,
         similarity,
         prompts: args.prompt.clone(),

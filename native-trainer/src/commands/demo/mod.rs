@@ -110,6 +110,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         order,
         stored_as: precision.into(),
         tokenizer_json: EMBEDDED.tokenizer,
+        chat: None,
         curve: measured.curve.clone(),
         similarity,
         prompts,

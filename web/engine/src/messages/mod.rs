@@ -2,6 +2,7 @@
 
 mod family;
 mod model;
+mod prompt;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ pub use model::{
     MeasuredMember, ModelRequest, Question, RunReport, TextEvent, TextReply, TextScore,
     TokenCertainty,
 };
+pub use prompt::{ChatMessage, Prompt, Role};
 pub use store::{
     FileState, StorageKind, StorageSpace, StoreReply, StoreRequest, StoredModel, StoredReport,
 };
@@ -24,7 +26,7 @@ use crate::notice::Notice;
 use crate::parcel::FromWorker;
 
 /// The version of the protocol in this build.
-pub const PROTOCOL: u32 = 9;
+pub const PROTOCOL: u32 = 10;
 
 /// From the page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use boomerang_core::generate::{Guess, Sampling};
 use boomerang_core::plan::Patch;
 use serde::{Deserialize, Serialize};
 
+use super::prompt::Prompt;
 use crate::notice::Notice;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ pub enum ModelRequest {
     /// Continue a prompt.
     Generate {
         patch: Patch,
-        prompt: String,
+        prompt: Prompt,
         n_tokens: usize,
         sampling: Sampling,
     },
@@ -47,8 +48,8 @@ pub enum TextReply {
 /// A text as it is generated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TextEvent {
-    /// The prompt as tokens.
-    Started { prompt_tokens: Vec<u32> },
+    /// The prompt as tokens, and a conversation as the text that they are made from.
+    Started { prompt_tokens: Vec<u32>, rendered: Option<String> },
     /// The text may be empty while a character is incomplete.
     Token { token: u32, text: String },
     /// With the rest of the text.

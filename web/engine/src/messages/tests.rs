@@ -16,7 +16,7 @@ fn every_build_reads_the_version_of_every_other() {
 
 fn generate(prompt: &str, n_tokens: usize, sampling: Sampling) -> Request {
     let patch: Patch = serde_json::from_str("[true, false]").unwrap();
-    let prompt = prompt.to_owned();
+    let prompt = Prompt::Text(prompt.to_owned());
     Request::Model { id: 7, request: ModelRequest::Generate { patch, prompt, n_tokens, sampling } }
 }
 
@@ -27,7 +27,7 @@ fn the_benchmark_against_other_engines_uses_these_bytes() {
     let load = Request::Family(FamilyRequest::Load { manifest_url, manifest, n_sizes: 1 });
     assert_eq!(to_bytes(&load), [0, 0, 1, b'u', 2, b'{', b'}', 1]);
     let generate = generate("t", 200, Sampling::Greedy);
-    assert_eq!(to_bytes(&generate), [1, 7, 0, 2, 1, 0, 1, b't', 200, 1, 0]);
+    assert_eq!(to_bytes(&generate), [1, 7, 0, 2, 1, 0, 0, 1, b't', 200, 1, 0]);
     // and what it reads.
     let notice = Notice::new("a", "b", "c");
     let failed = Reply::Failed { notice: notice.clone() };
@@ -37,7 +37,8 @@ fn the_benchmark_against_other_engines_uses_these_bytes() {
     assert_eq!(to_bytes(&failed), [2, 3, 1, b'a', 1, b'b', 1, b'c']);
     let text = |reply: TextReply| to_bytes(&Reply::Text { id: 7, reply });
     let event = |event: TextEvent| text(TextReply::Event(event));
-    assert_eq!(event(TextEvent::Started { prompt_tokens: vec![300] }), [3, 7, 0, 0, 1, 172, 2]);
+    let started = TextEvent::Started { prompt_tokens: vec![300], rendered: None };
+    assert_eq!(event(started), [3, 7, 0, 0, 1, 172, 2, 0]);
     let token = TextEvent::Token { token: 300, text: "x".to_owned() };
     assert_eq!(event(token), [3, 7, 0, 1, 172, 2, 1, b'x']);
     let ending = Ending::Length;

@@ -11,7 +11,8 @@ mod tree;
 
 use std::collections::BTreeMap;
 
-use boomerang_core::bundle::{CutFamily, Manifest, StoredModel};
+use boomerang_chat::TemplateFiles;
+use boomerang_core::bundle::{ChatFormat, CutFamily, Manifest, StoredModel};
 use boomerang_core::checkpoint::{Header, shard_names};
 use boomerang_core::config::ModelConfig;
 use boomerang_core::plan::LayerPlan;
@@ -185,9 +186,34 @@ async fn checkpoints(
         },
     );
     let family = family.map_err(|error| chain(&error))?;
+    let family = family.with_chat(chat_format(&sources, &models[teacher]).await?);
     let folders = (&models[teacher], &models[student]);
     let identity = TeacherIdentity::read(&sources, folders, &teacher_weights).await?;
     Ok(Upload::Checkpoints { family: Box::new(family), sources, teacher: identity })
+}
+
+/// The chat template of a model, if its folder has one.
+async fn chat_format(
+    sources: &[Source],
+    model: &ModelFolder,
+) -> Result<Option<ChatFormat>, String> {
+    let [mut config, mut jinja, mut json] = [None, None, None];
+    for (number, text) in model.chat.into_iter().zip([&mut config, &mut jinja, &mut json]) {
+        if let Some(number) = number {
+            *text = Some(self::text(&sources[number], MOST_INDEX).await?);
+        }
+    }
+    let files = TemplateFiles {
+        tokenizer_config: config.as_deref().map(str::as_bytes),
+        jinja: jinja.as_deref(),
+        json: json.as_deref().map(str::as_bytes),
+    };
+    let source =
+        boomerang_chat::find(files).map_err(|error| format!("{}{}", model.path, chain(&error)))?;
+    Ok(source.map(|source| ChatFormat {
+        template: source.text,
+        special_tokens: source.special_tokens.into_iter().collect(),
+    }))
 }
 
 /// The headers of each weight file of a model.

@@ -20,6 +20,8 @@ pub(super) struct ModelFolder {
     pub(super) generation: Option<usize>,
     pub(super) weights: Weights,
     pub(super) tokenizer: Option<usize>,
+    /// `tokenizer_config.json`, `chat_template.jinja` and `chat_template.json`.
+    pub(super) chat: [Option<usize>; 3],
     /// `fingerprints.json`.
     pub(super) fingerprints: Option<usize>,
 }
@@ -31,6 +33,9 @@ pub(super) enum Weights {
     Index(usize),
 }
 
+/// Where a chat template may be, and the special tokens that it asks for.
+const CHAT_FILES: [&str; 3] =
+    ["tokenizer_config.json", "chat_template.jinja", "chat_template.json"];
 const PLAN: &str = "student_config.json";
 pub(super) const UNUSABLE: &str = "These files cannot be used.";
 pub(super) const WHAT_TO_UPLOAD: &str = "Upload one folder, or a zip of it, that contains the teacher's folder and the student's, as \
@@ -80,7 +85,16 @@ pub(super) fn sort(names: &[String]) -> Result<Tree, Notice> {
             let generation = find(&path, "generation_config.json");
             let tokenizer = find(&path, "tokenizer.json");
             let fingerprints = find(&path, "fingerprints.json");
-            models.push(ModelFolder { path, config, generation, weights, tokenizer, fingerprints });
+            let chat = CHAT_FILES.map(|file| find(&path, file));
+            models.push(ModelFolder {
+                path,
+                config,
+                generation,
+                weights,
+                tokenizer,
+                chat,
+                fingerprints,
+            });
         }
     }
     let plans = folders_with(PLAN);

@@ -4,7 +4,7 @@ pub mod record;
 
 use boomerang_core::generate::Sampling;
 use boomerang_core::plan::Patch;
-use boomerang_engine::messages::{Ending, RunReport, TextEvent};
+use boomerang_engine::messages::{Ending, Prompt, RunReport, TextEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::family::MemberSize;
@@ -15,12 +15,14 @@ pub struct Run {
     pub id: u32,
     pub patch: Patch,
     pub size: MemberSize,
-    pub prompt: String,
+    pub prompt: Prompt,
     pub sampling: Sampling,
     /// Whether it replaced a text that differed only in its sampling.
     pub is_resampled: bool,
     /// Empty until the model has encoded the prompt.
     pub prompt_tokens: Vec<u32>,
+    /// A conversation as the model reads it, once that is known.
+    pub rendered: Option<String>,
     pub pieces: Vec<Piece>,
     pub report: Option<RunReport>,
 }
@@ -37,7 +39,7 @@ pub struct Piece {
 pub struct Task {
     pub patch: Patch,
     pub size: MemberSize,
-    pub prompt: String,
+    pub prompt: Prompt,
     pub n_tokens: usize,
     pub sampling: Sampling,
 }
@@ -48,7 +50,7 @@ impl Run {
         id: u32,
         patch: Patch,
         size: MemberSize,
-        prompt: String,
+        prompt: Prompt,
         sampling: Sampling,
     ) -> Self {
         Self {
@@ -59,6 +61,7 @@ impl Run {
             sampling,
             is_resampled: false,
             prompt_tokens: Vec::new(),
+            rendered: None,
             pieces: Vec::new(),
             report: None,
         }
@@ -67,7 +70,10 @@ impl Run {
     /// Updates the text with the worker's next event.
     pub fn on_event(&mut self, event: TextEvent) {
         match event {
-            TextEvent::Started { prompt_tokens } => self.prompt_tokens = prompt_tokens,
+            TextEvent::Started { prompt_tokens, rendered } => {
+                self.prompt_tokens = prompt_tokens;
+                self.rendered = rendered;
+            }
             TextEvent::Token { token, text } => self.pieces.push(Piece { token, text }),
             TextEvent::Done { text, report } => {
                 if let Some(last) = self.pieces.last_mut() {
@@ -90,6 +96,22 @@ impl Run {
 
     pub fn tokens(&self) -> Vec<u32> {
         self.pieces.iter().map(|piece| piece.token).collect()
+    }
+
+    /// Whether this prompt continues the conversation that this text is part of.
+    pub fn is_in(&self, prompt: &Prompt) -> bool {
+        match (&self.prompt, prompt) {
+            (Prompt::Chat(own), Prompt::Chat(messages)) => {
+                messages.len() > own.len() && messages.starts_with(own)
+            }
+            _ => false,
+        }
+    }
+
+    /// Prompt and text, as the model has them.
+    pub fn whole_text(&self) -> String {
+        let prompt = self.rendered.as_deref().unwrap_or_else(|| self.prompt.last());
+        prompt.to_owned() + &self.text()
     }
 
     pub fn text(&self) -> String {

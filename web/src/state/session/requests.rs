@@ -34,8 +34,25 @@ impl Session {
         true
     }
 
-    pub fn generate(self, task: Task) {
-        self.once_ready(move || self.generate_now(task, false));
+    /// False, and nothing happens, while the model is busy, loading or failed.
+    pub fn generate(self, task: Task) -> bool {
+        self.once_ready(move || self.generate_now(task, false))
+    }
+
+    /// Ends a conversation; its last text stays among the earlier ones.
+    pub fn set_run_aside(self) {
+        if let Some(run) = self.run.get_untracked() {
+            self.keep_run(run);
+        }
+        self.run.set(None);
+        self.run_failure.set(None);
+    }
+
+    fn keep_run(self, run: Run) {
+        self.earlier_runs.update(|runs| {
+            runs.insert(0, run);
+            runs.truncate(N_RUNS_KEPT);
+        });
     }
 
     /// Whether a request is under way that is not replaced by a resampled text.
@@ -71,13 +88,11 @@ impl Session {
 
     fn generate_now(self, task: Task, is_resampled: bool) {
         let id = self.next_id();
-        // Of texts that are resampled again and again only the first is kept, so that others are, too.
-        let is_kept = |run: &Run| !(is_resampled && run.is_resampled);
+        // Of texts that are resampled again and again only the first is kept, so that others are, too;
+        // an answer that is continued is shown in its conversation.
+        let is_kept = |run: &Run| !(is_resampled && run.is_resampled) && !run.is_in(&task.prompt);
         if let Some(run) = self.run.get_untracked().filter(is_kept) {
-            self.earlier_runs.update(|runs| {
-                runs.insert(0, run);
-                runs.truncate(N_RUNS_KEPT);
-            });
+            self.keep_run(run);
         }
         let Task { patch, size, prompt, n_tokens, sampling } = task;
         self.run_failure.set(None);

@@ -103,7 +103,7 @@ impl Trial {
     }
 
     pub fn prompt(&self) -> &str {
-        &self.task.prompt
+        self.task.prompt.last()
     }
 
     /// The member with which the others are compared.

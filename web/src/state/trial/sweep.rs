@@ -70,7 +70,7 @@ pub fn csv(trial: &Trial) -> String {
 mod tests {
     use boomerang_core::checkpoint::Precision;
     use boomerang_core::generate::{Guess, Sampling};
-    use boomerang_engine::messages::GuessedToken;
+    use boomerang_engine::messages::{GuessedToken, Prompt};
 
     use super::*;
     use crate::family::tests::{card, family};
@@ -81,7 +81,7 @@ mod tests {
         let family = card(&family(true), Precision::F32);
         let patch = family.path()[0].clone();
         let size = family.size(&patch);
-        let prompt = "a".to_owned();
+        let prompt = Prompt::Text("a".to_owned());
         let task = Task { patch, size, prompt, n_tokens: 1, sampling: Sampling::Greedy };
         let mut trial = Trial::sweep(&family, 2, task);
         for (member, tokens) in trial.members.iter_mut().zip(expected) {

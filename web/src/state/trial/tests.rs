@@ -2,7 +2,7 @@
 
 use boomerang_core::checkpoint::Precision;
 use boomerang_core::generate::{Guess, Sampling};
-use boomerang_engine::messages::RunReport;
+use boomerang_engine::messages::{Prompt, RunReport};
 
 use super::*;
 use crate::family::tests::{card, family};
@@ -14,13 +14,14 @@ fn tiny() -> FamilyCard {
 fn task(family: &FamilyCard) -> Task {
     let patch = family.path()[0].clone();
     let size = family.size(&patch);
-    Task { patch, size, prompt: "a".to_owned(), n_tokens: 2, sampling: Sampling::Greedy }
+    let prompt = Prompt::Text("a".to_owned());
+    Task { patch, size, prompt, n_tokens: 2, sampling: Sampling::Greedy }
 }
 
 /// Replies to a request to generate: the prompt is token 1, and two tokens follow.
 fn generate(trial: &mut Trial, id: u32, tokens: [u32; 2], ending: Ending) {
     let mut reply = |event| trial.on_text_reply(id, TextReply::Event(event));
-    reply(TextEvent::Started { prompt_tokens: vec![1] });
+    reply(TextEvent::Started { prompt_tokens: vec![1], rendered: None });
     for token in tokens {
         reply(TextEvent::Token { token, text: token.to_string() });
     }

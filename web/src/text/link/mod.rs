@@ -24,6 +24,10 @@ pub struct Link {
     pub compared: Option<Vec<usize>>,
     /// `p`: the prompt.
     pub prompt: Option<String>,
+    /// `chat`: whether the prompt is a message to the assistant.
+    pub is_chat: Option<bool>,
+    /// `turns`: what was said before, by the user and the assistant in turn.
+    pub turns: Option<Vec<String>>,
     /// `n`: how many tokens to generate.
     pub n_tokens: Option<usize>,
     /// `s`: the random seed for sampling; without it, decoding is greedy.
@@ -53,7 +57,7 @@ struct Field {
     parse: fn(&mut Link, &str) -> Option<()>,
 }
 
-const FIELDS: [Field; 12] = [
+const FIELDS: [Field; 14] = [
     Field {
         key: "m",
         print: |link| link.bundle.clone(),
@@ -83,6 +87,16 @@ const FIELDS: [Field; 12] = [
         key: "p",
         print: |link| link.prompt.clone(),
         parse: |link, value| read(&mut link.prompt, Some(value.to_owned())),
+    },
+    Field {
+        key: "chat",
+        print: |link| link.is_chat.map(|is_chat| if is_chat { "on" } else { "off" }.to_owned()),
+        parse: |link, value| read(&mut link.is_chat, parse_switch(value)),
+    },
+    Field {
+        key: "turns",
+        print: |link| serde_json::to_string(link.turns.as_ref()?).ok(),
+        parse: |link, value| read(&mut link.turns, serde_json::from_str(value).ok()),
     },
     Field {
         key: "n",
@@ -238,6 +252,14 @@ fn parse_blocks(text: &str) -> Option<Vec<bool>> {
         _ => None,
     };
     text.chars().map(flag).collect::<Option<Vec<_>>>().filter(|blocks| !blocks.is_empty())
+}
+
+fn parse_switch(text: &str) -> Option<bool> {
+    match text {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
+    }
 }
 
 fn print_stops(stops: &[usize]) -> String {

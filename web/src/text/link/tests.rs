@@ -91,6 +91,8 @@ prop_compose! {
         blocks in of(prop::collection::vec(any::<bool>(), 1..40)),
         compared in of(prop::collection::vec(any::<usize>(), 1..5)),
         prompt in of(".*"),
+        is_chat in of(any::<bool>()),
+        turns in of(prop::collection::vec(".*", 1..4)),
         n_tokens in of(1..usize::MAX),
         seed in of(any::<u64>()),
         temperature in of(0.0..100.0),
@@ -100,8 +102,8 @@ prop_compose! {
         others in prop::collection::vec(("x[a-z]{1,5}", ".*"), 0..4),
     ) -> Link {
         Link {
-            bundle, order, stop, blocks, compared, prompt, n_tokens, seed, temperature, fingerprint, hidden,
-            locked, others, invalid: Vec::new(),
+            bundle, order, stop, blocks, compared, prompt, is_chat, turns, n_tokens, seed, temperature,
+            fingerprint, hidden, locked, others, invalid: Vec::new(),
         }
     }
 }
