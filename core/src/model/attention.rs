@@ -101,23 +101,26 @@ impl Attention {
     /// Shapes: `[batch, n_heads, seq, n_keys]` in and out.
     fn weights(&self, scores: Tensor<4>, mask: Option<&AttentionMask>) -> Tensor<4> {
         let [_, n_heads, seq, n_keys] = scores.dims();
-        let fused = |scores: Tensor<4>| {
-            let Some(bias) = mask.map(AttentionMask::bias) else { return Err(scores) };
-            let [n_masks, _, n_queries, n_masked] = bias.dims();
-            let of_bias = numbers(bias).filter(|_| [n_queries, n_masked] == [seq, n_keys]);
-            let Some(of_bias) = of_bias else { return Err(scores) };
-            let bias_of = |row: usize| {
-                let batch = if n_masks == 1 { 0 } else { row / (n_heads * seq) };
-                (batch * seq + row % seq) * n_keys
-            };
-            let softcap = self.softcap.map(|cap| cap as f32);
-            let shape = kernels::train::ScoreShape { n_keys, scale: 1.0, softcap };
-            change(scores, |scores| kernels::train::weights(shape, scores, &of_bias, bias_of))
+        let bias = mask.map(AttentionMask::bias).filter(|bias| bias.dims()[2..] == [seq, n_keys]);
+        let scores = match bias.and_then(|bias| Some((bias.dims()[0], numbers(bias)?))) {
+            None => scores,
+            Some((n_masks, of_bias)) => {
+                let bias_of = |row: usize| {
+                    let batch = if n_masks == 1 { 0 } else { row / (n_heads * seq) };
+                    (batch * seq + row % seq) * n_keys
+                };
+                let softcap = self.softcap.map(|cap| cap as f32);
+                let shape = kernels::train::ScoreShape { n_keys, scale: 1.0, softcap };
+                let fuse =
+                    |scores: &mut [f32]| kernels::train::weights(shape, scores, &of_bias, bias_of);
+                match change(scores, fuse) {
+                    Ok(weights) => return weights,
+                    Err(scores) => scores,
+                }
+            }
         };
-        fused(scores).unwrap_or_else(|scores| {
-            let scores = softcap(self.softcap, scores);
-            softmax(mask.map_or(scores.clone(), |mask| mask.apply(scores)), 3)
-        })
+        let scores = softcap(self.softcap, scores);
+        softmax(mask.map_or(scores.clone(), |mask| mask.apply(scores)), 3)
     }
 
     /// As [`Attention::forward`], for one position; a query sees at most the last `window` positions.

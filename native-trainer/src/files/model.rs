@@ -111,7 +111,7 @@ impl ModelFolder {
     ) -> anyhow::Result<Self> {
         let config = read_config(&folder)?;
         let weights = Weights::Files(weights::map_all(&folder)?);
-        let opened = Self { path: path.to_owned(), folder, imported: imported, config, weights };
+        let opened = Self { path: path.to_owned(), folder, imported, config, weights };
         opened.check()?;
         Ok(opened)
     }

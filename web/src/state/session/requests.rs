@@ -90,7 +90,7 @@ impl Session {
         let id = self.next_id();
         // Of texts that are resampled again and again only the first is kept, so that others are, too;
         // an answer that is continued is shown in its conversation.
-        let is_kept = |run: &Run| !(is_resampled && run.is_resampled) && !run.is_in(&task.prompt);
+        let is_kept = |run: &Run| !(run.is_in(&task.prompt) || is_resampled && run.is_resampled);
         if let Some(run) = self.run.get_untracked().filter(is_kept) {
             self.keep_run(run);
         }
