@@ -29,12 +29,12 @@ pub enum Correction {
     /// The model's state `h` replaced by `h + h·M + b`, fitted to the teacher's state: an additional
     /// matrix, which cannot be folded.
     Affine,
-    /// Ghosted Layers (arXiv:2605.15491, section 3): `h + h·M`, where `M` is fitted from the
-    /// teacher's state before the dropped layers to what these layers add to it. An additional
-    /// matrix.
+    /// Ghosted Layers (arXiv:2605.15491; written after its abstract and its authors' code): `h +
+    /// h·M`, where `M` is fitted from the teacher's state before the dropped layers to what these
+    /// layers add to it. An additional matrix.
     ///
     /// For pruned models; `M` does not depend on what the model was pruned to before the seam.
-    /// Layers that are dropped in a row share a matrix, as in the paper's derivation.
+    /// Layers that are dropped in a row share a matrix.
     Ghosted,
 }
 
