@@ -181,7 +181,7 @@ fn column(trial: &Trial, member: &TrialMember) -> impl IntoView + use<> {
                 <small>" " {format::params(member.size.n_params)} " parameters"</small>
             </h2>
             <p class="column-text">
-                <span class="output-prompt">{trial.prompt().to_owned()}</span>
+                <span class="output-prompt">{trial.prompt().before_text()}</span>
                 <Marked stretches/>
             </p>
             <p class="quiet">{comparison}</p>

@@ -153,7 +153,7 @@ fn Earlier(session: Session) -> impl IntoView {
             <li>
                 <RunHeading run=run.clone()/>
                 <p class="earlier-text">
-                    <span class="output-prompt">{run.prompt.last().to_owned()}</span> {run.text()}
+                    <span class="output-prompt">{run.prompt.before_text()}</span> {run.text()}
                 </p>
             </li>
         }

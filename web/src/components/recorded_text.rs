@@ -17,7 +17,7 @@ pub fn RecordedText(bench: Bench) -> impl IntoView {
         session.recordings.with(|recordings| shown(recordings.as_ref()?, &prompt, stop))
     });
     let text = move || match recorded.get() {
-        Some(shown) => view! { <Text shown/> }.into_any(),
+        Some(shown) => view! { <Text shown is_plain=draft.chat.is_on()/> }.into_any(),
         None => view! {
             <p class="quiet recorded-none">
                 {move || why_not(bench)}
@@ -30,7 +30,12 @@ pub fn RecordedText(bench: Bench) -> impl IntoView {
 
 /// A recorded text, compared with the teacher's.
 #[component]
-pub(super) fn Text(shown: Shown) -> impl IntoView {
+pub(super) fn Text(
+    shown: Shown,
+    /// Whether it continues the prompt as plain text, while the page has a conversation.
+    #[prop(optional)]
+    is_plain: bool,
+) -> impl IntoView {
     let difference = match (shown.n_same, shown.n_tokens) {
         (None, _) => "identical to the teacher's text".to_owned(),
         (Some(0), _) => "diverges from the teacher at the first token".to_owned(),
@@ -42,7 +47,9 @@ pub(super) fn Text(shown: Shown) -> impl IntoView {
     view! {
         <p class="run-heading">
             <strong>{layers}</strong> ": " {difference}
-            <span class="badge recorded-badge" title="Generated when the bundle was made">"recorded"</span>
+            <span class="badge recorded-badge" title="Generated when the bundle was made">
+                {if is_plain { "recorded without chat template" } else { "recorded" }}
+            </span>
         </p>
         <p class="recorded-text">
             <span class="output-prompt">{shown.prompt}</span>

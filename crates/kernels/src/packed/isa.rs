@@ -12,6 +12,9 @@ pub(super) trait Isa {
     type Vector: Copy;
     /// Numbers of a vector; divides [`STEP`].
     const LANES: usize;
+    /// Whether the rows that are read together are far apart, one in each quarter of the matrix, where
+    /// only the processor itself reads ahead: it follows long streams, and neighbouring rows are short.
+    const READS_QUARTERS: bool = false;
 
     unsafe fn splat(x: f32) -> Self::Vector;
     unsafe fn f32(at: *const u8) -> Self::Vector;

@@ -92,13 +92,18 @@ pub(super) const TOGETHER: usize = 4;
 unsafe fn rows<I: Isa, S: Step>(x: &[f32], w: &[u8], stride: usize, y: &mut [f32]) {
     let n_steps = x.len() / STEP;
     let (x, w) = (x.as_ptr().cast::<u8>(), w.as_ptr());
-    let (quads, rest) = y.as_chunks_mut::<TOGETHER>();
-    let n_together = quads.len() * TOGETHER;
+    let n_each = y.len() / TOGETHER;
+    let n_together = n_each * TOGETHER;
+    let (step, apart) = if I::READS_QUARTERS { (1, n_each) } else { (TOGETHER, 1) };
+    let (together, rest) = y.split_at_mut(n_together);
     // SAFETY: by the caller.
     unsafe {
-        for (index, y) in quads.iter_mut().enumerate() {
-            let first = w.add(index * TOGETHER * stride);
-            *y = dots::<I, S, TOGETHER>(x, first, stride, n_steps);
+        for index in 0..n_each {
+            let first = index * step;
+            let found = dots::<I, S, TOGETHER>(x, w.add(first * stride), apart * stride, n_steps);
+            for (row, found) in found.into_iter().enumerate() {
+                together[first + row * apart] = found;
+            }
         }
         for (index, y) in rest.iter_mut().enumerate() {
             [*y] = dots::<I, S, 1>(x, w.add((n_together + index) * stride), stride, n_steps);

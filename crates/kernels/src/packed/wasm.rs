@@ -13,6 +13,7 @@ pub(super) struct Simd128;
 impl Isa for Simd128 {
     type Vector = v128;
     const LANES: usize = 4;
+    const READS_QUARTERS: bool = true;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> v128 {

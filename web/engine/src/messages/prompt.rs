@@ -30,6 +30,14 @@ impl Prompt {
             Self::Chat(messages) => messages.last().map_or("", |message| &message.content),
         }
     }
+
+    /// As it is shown before the text that continues it: a message has a line of its own.
+    pub fn before_text(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Chat(_) => format!("{}\n", self.last()),
+        }
+    }
 }
 
 impl ChatMessage {

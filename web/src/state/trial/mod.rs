@@ -7,7 +7,7 @@ pub mod sweep;
 
 use boomerang_core::plan::Patch;
 use boomerang_engine::messages::{
-    Answer, AnswerReply, Ending, GuessedToken, ModelRequest, Question, TextEvent, TextReply,
+    Answer, AnswerReply, Ending, GuessedToken, ModelRequest, Prompt, Question, TextEvent, TextReply,
 };
 use boomerang_engine::notice::Notice;
 
@@ -102,8 +102,8 @@ impl Trial {
         matches!(self.state, TrialState::Generating | TrialState::Predicting)
     }
 
-    pub fn prompt(&self) -> &str {
-        self.task.prompt.last()
+    pub fn prompt(&self) -> &Prompt {
+        &self.task.prompt
     }
 
     /// The member with which the others are compared.

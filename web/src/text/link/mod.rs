@@ -217,6 +217,14 @@ impl Link {
             problems
                 .push(format!("The link compares stops that this model does not have: {stops}."));
         }
+        let has_chat = self.turns.is_some() || self.is_chat == Some(true);
+        if has_chat && family.manifest().chat.is_none() {
+            problems.push(
+                "The link has a conversation, but this model has no chat template: the prompt is \
+                 continued as plain text."
+                    .to_owned(),
+            );
+        }
         if let Some(made_with) = self.fingerprint.as_ref().filter(|_| !self.is_of(family)) {
             problems.push(format!(
                 "The link was created with another model ({made_with}; this one is {}): its text may be \

@@ -4,7 +4,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::*;
-use crate::family::tests::{card, family};
+use crate::family::tests::{card, chat_card, family};
 
 fn tiny() -> FamilyCard {
     card(&family(true), boomerang_core::checkpoint::Precision::F32)
@@ -70,6 +70,13 @@ fn a_link_of_another_model_says_so() {
     let theirs = Link::parse("?h=0123456789ab");
     assert!(!theirs.is_of(&family));
     assert!(theirs.problems(&family)[0].contains("another model"));
+}
+
+#[test]
+fn a_conversation_needs_a_chat_template() {
+    let link = Link::parse("?turns=%5B%22a%22%5D");
+    assert!(link.problems(&tiny())[0].contains("no chat template"));
+    assert!(link.problems(&chat_card()).is_empty());
 }
 
 #[test]
