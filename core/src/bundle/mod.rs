@@ -7,6 +7,7 @@
 mod cut;
 mod file;
 mod loader;
+mod packed;
 mod recordings;
 mod stored;
 mod task_file;

@@ -47,8 +47,7 @@ pub use identity::{
 pub use member::{MemberError, Parent};
 pub use names::{Names, Share, Storage, TensorLocation};
 pub(crate) use output::{OutputTensor, write_tensors};
-pub use packed::keeps_8_bits;
-pub(crate) use packed::{copy, pack};
+pub(crate) use packed::{copy, keeps_8_bits, pack};
 pub use precision::{Precision, StoredAs};
 pub(crate) use read::transpose;
 pub use write::{layer_to_bytes, model_to_bytes, tensors_to_bytes, write_model};

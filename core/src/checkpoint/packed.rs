@@ -44,7 +44,7 @@ pub(crate) fn pack<E: From<CheckpointError>>(
 
 /// Whether matrices of this architecture that are stored in 8 bits stay so in memory: their files have
 /// a row for each output, along which the blocks lie.
-pub fn keeps_8_bits(config: &ModelConfig) -> bool {
+pub(crate) fn keeps_8_bits(config: &ModelConfig) -> bool {
     let names = Names::of(config);
     let found = names.find("layers.0.attention.output.weight");
     found.is_some_and(|location| location.storage.transposed)

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use boomerang_core::bundle::{BundleError, BundleFile, BundleLoader, Manifest};
+use boomerang_core::model::WeightFormat;
 use boomerang_core::plan::Patch;
 use web_sys::Blob;
 
@@ -40,7 +41,12 @@ impl Bundle {
         worker: &Worker,
     ) -> Result<Self, BundleError> {
         let manifest = Manifest::from_json(&source.manifest)?;
-        let end_tokens = manifest.config()?.end_tokens().to_vec();
+        let config = manifest.config()?;
+        let format = match manifest.stays_packed(&config) {
+            true => worker.format,
+            false => WeightFormat::F32,
+        };
+        let end_tokens = config.end_tokens().to_vec();
         let mut fitting = manifest.order.path(&manifest.plan)?;
         fitting.truncate(source.n_sizes);
         let of_fitting: BTreeSet<&str> = fitting
@@ -50,7 +56,7 @@ impl Bundle {
             .collect();
         let fits = |file: &&BundleFile| of_fitting.contains(file.path.as_str());
         let files = manifest.files().filter(fits).cloned().collect();
-        let loader = BundleLoader::new(manifest, worker.device.clone())?.in_format(worker.format);
+        let loader = BundleLoader::new(manifest, worker.device.clone())?.in_format(format);
         let (prioritized, is_loading) = (Vec::new(), true);
         Ok(Self { loader, end_tokens, source, uploaded, files, prioritized, is_loading })
     }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use boomerang_core::checkpoint::keeps_8_bits;
 use boomerang_core::plan::{Owner, Patch, Recipe};
 use serde::{Deserialize, Serialize};
 
@@ -16,12 +15,6 @@ pub struct MemberSize {
     /// As stored in the bundle.
     pub n_bytes: u64,
 }
-
-/// Bits per weight of a file in q8_0, with the scales and some matrices in 32 bits; those of other
-/// formats have at least 16.
-const Q8_0_BITS: u32 = 12;
-/// The same in f16 or bf16; those in f32 have 32.
-const F16_BITS: u32 = 24;
 
 impl FamilyCard {
     pub fn size(&self, patch: &Patch) -> MemberSize {
@@ -43,11 +36,7 @@ impl FamilyCard {
 
     /// Whether the program for the CPU keeps matrices in memory as their files have them.
     pub fn stays_packed(&self) -> bool {
-        match self.bits_per_param() {
-            bits if bits > F16_BITS => false,
-            bits if bits > Q8_0_BITS => true,
-            _ => keeps_8_bits(&self.config),
-        }
+        self.manifest.stays_packed(&self.config)
     }
 
     /// Bytes on the CPU for the smallest size of the bundle's path, for the two smallest together, and so
@@ -116,10 +105,6 @@ impl FamilyCard {
 
     /// Bits per weight in the files.
     pub fn bits_per_param(&self) -> u32 {
-        let teacher = &self.manifest.teacher;
-        let n_bytes: u64 =
-            teacher.layers.iter().chain([&teacher.ends]).map(|file| file.bytes).sum();
-        let n_params = self.config.n_params_of(teacher.layers.len(), teacher.tied);
-        (8.0 * n_bytes as f64 / n_params as f64).round() as u32
+        self.manifest.bits_per_param(&self.config)
     }
 }
