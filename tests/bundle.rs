@@ -216,3 +216,14 @@ pub(crate) fn family_on_disk() -> tempfile::TempDir {
 
 pub(crate) const BUNDLE: &str = "bundle --teacher {root}/assets/teacher --student {dir}/student --order last \
                       --prompt sort --prompt say --out {dir}/bundle --force";
+
+#[test]
+fn the_loss_of_the_number_format_can_be_left_unmeasured() {
+    let dir = family_on_disk();
+    let paths = [("dir", dir.path()), ("root", &*root())];
+    let is_measured = |flags: &str| {
+        boomerang(&format!("{BUNDLE} --precision q8_0 --record 0 {flags}"), &paths).unwrap();
+        manifest_in(&dir.path().join("bundle")).stored.is_some()
+    };
+    assert!(is_measured("") && !is_measured("--measure-storing false"));
+}

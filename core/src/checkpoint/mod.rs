@@ -46,6 +46,7 @@ pub use identity::{
 };
 pub use member::{MemberError, Parent};
 pub use names::{Names, Share, Storage, TensorLocation};
+#[cfg(feature = "distill")]
 pub(crate) use output::{OutputTensor, write_tensors};
 pub(crate) use packed::{copy, keeps_8_bits, pack};
 pub use precision::{Precision, StoredAs};

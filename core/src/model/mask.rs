@@ -19,7 +19,6 @@ const HIDDEN: f32 = f32::MIN;
 
 impl AttentionMask {
     /// `[batch or 1, 1, query, key]`: what is added to scores.
-    #[cfg(feature = "distill")]
     pub(super) fn bias(&self) -> &Tensor<4> {
         &self.bias
     }

@@ -36,8 +36,10 @@ impl ModuleVisitor for Search {
     }
 }
 
+#[cfg(all(feature = "flex", feature = "distill"))]
+pub(super) use on_flex::Numbers;
 #[cfg(feature = "flex")]
-pub(super) use on_flex::{Numbers, change, numbers, stored};
+pub(super) use on_flex::{change, numbers, stored};
 
 #[cfg(feature = "flex")]
 mod on_flex {
@@ -132,8 +134,10 @@ mod on_flex {
     }
 }
 
+#[cfg(all(not(feature = "flex"), feature = "distill"))]
+pub(super) use elsewhere::Numbers;
 #[cfg(not(feature = "flex"))]
-pub(super) use elsewhere::{Numbers, change, numbers, stored};
+pub(super) use elsewhere::{change, numbers, stored};
 
 #[cfg(not(feature = "flex"))]
 mod elsewhere {

@@ -37,6 +37,9 @@ pub(super) fn measure(
     stored_as: StoredAs,
     shown: &Shown<'_>,
 ) -> anyhow::Result<Option<StoringLoss>> {
+    if !args.measure_storing {
+        return Ok(None);
+    }
     let student = ModelFolder::open(&args.family.student)?;
     let own = [teacher, &student].map(|folder| {
         folder.checkpoint().map(|checkpoint| StoredAs::from(Precision::of_checkpoint(&checkpoint)))

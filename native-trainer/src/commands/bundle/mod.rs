@@ -49,6 +49,9 @@ pub struct BundleArgs {
     /// prompts and task
     #[arg(long, value_enum, default_value_t = PrecisionChoice::F16)]
     pub precision: PrecisionChoice,
+    /// Measure the loss of the number format: a pass over every size, minutes for a large family
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub measure_storing: bool,
     #[command(flatten)]
     pub calibration: CalibrationArgs,
     #[command(flatten)]
