@@ -6,6 +6,7 @@ mod adapters;
 #[cfg(feature = "wgpu")]
 mod gpu;
 mod memory;
+mod peak;
 
 use std::ops::Range;
 
@@ -13,6 +14,7 @@ use burn::tensor::Device;
 
 pub use adapters::{Adapter, AdapterKind, Api, Limits, adapters};
 pub use memory::{Memory, peak_memory, require_memory, resident_memory};
+pub use peak::measured_peak;
 
 use crate::exit::Exit;
 

@@ -18,7 +18,7 @@ use crate::train::measurements::Measurements;
 use crate::train::metrics::metrics_line;
 use crate::train::rollback::{MOST, Rollback};
 use crate::train::run_folder::{RunFolder, Snapshot, State, append_line};
-use crate::train::status::Status;
+use crate::train::status::{Arithmetic, Status};
 use crate::train::tensorboard::EventFile;
 
 /// The size of a run.
@@ -67,6 +67,8 @@ pub struct Training<'a> {
     pub run: &'a RunFolder,
     pub rollback: &'a Rollback<'a>,
     pub interrupt: &'a Interrupt,
+    /// To compare the speed with; `None` where it is not known.
+    pub arithmetic: Option<Arithmetic>,
 }
 
 /// Takes steps until the run is finished or asked to pause.
@@ -78,7 +80,7 @@ pub fn train(
     training: &Training<'_>,
     mut state: State,
 ) -> anyhow::Result<Ending> {
-    let Training { rows, settings, measurements, run, rollback, interrupt } = *training;
+    let Training { rows, settings, measurements, run, rollback, interrupt, .. } = *training;
     let mut metrics = run.metrics(distiller.n_steps())?;
     // Only the lines of steps before this one are left.
     let mut guard =
@@ -88,7 +90,8 @@ pub fn train(
         settings.tensorboard.then(|| EventFile::create(&run.tensorboard())).transpose()?;
     let mut progress = Progress::with_block("distill", settings.total_steps);
     let mut status =
-        Status::new(*distiller.loss_weights(), distiller.n_steps(), settings.total_steps);
+        Status::new(*distiller.loss_weights(), distiller.n_steps(), settings.total_steps)
+            .with_arithmetic(training.arithmetic);
     let (mut saved_at, mut is_overdue) = (distiller.n_steps(), false);
     let ending = loop {
         let step = distiller.n_steps();

@@ -29,6 +29,16 @@ pub struct Status {
     pace: Pace,
     saved: Option<Instant>,
     memory: fn() -> Option<u64>,
+    arithmetic: Option<Arithmetic>,
+}
+
+/// What a run computes, and what its devices could.
+#[derive(Clone, Copy, Debug)]
+pub struct Arithmetic {
+    /// Floating-point operations per token.
+    pub per_token: f64,
+    /// Measured floating-point operations per second of products of matrices, on all devices together.
+    pub peak: f64,
 }
 
 /// How long the steps of this process have taken, with all that is done between them.
@@ -74,7 +84,14 @@ impl Status {
             pace: Pace { started: Instant::now(), settled: None },
             saved: None,
             memory: resident_memory,
+            arithmetic: None,
         }
+    }
+
+    /// Shows the speed as a share of the measured peak, too.
+    #[must_use]
+    pub fn with_arithmetic(self, arithmetic: Option<Arithmetic>) -> Self {
+        Self { arithmetic, ..self }
     }
 
     /// After a step, and what was measured then.
@@ -119,6 +136,12 @@ impl Status {
         self.n_skipped
     }
 
+    /// Of the measured peak.
+    fn share_of_peak(&self) -> Option<f64> {
+        let Arithmetic { per_token, peak } = self.arithmetic?;
+        Some(self.tokens_per_second * per_token / peak)
+    }
+
     fn percent(&self) -> f64 {
         100.0 * self.step as f64 / self.n_steps.max(1) as f64
     }
@@ -142,6 +165,7 @@ impl Status {
             format!("{} tokens", short(self.n_tokens as f64)),
             format!("{} tokens/s", short(self.tokens_per_second)),
         ];
+        parts.extend(self.share_of_peak().map(|share| format!("{:.0} % of peak", 100.0 * share)));
         let memory = (self.memory)().map(|n_bytes| format!("memory {}B", short(n_bytes as f64)));
         parts.extend(memory);
         parts
@@ -205,6 +229,7 @@ impl Report for Status {
             "left_s": self.pace.left(self.step, self.n_steps).map(seconds),
             "tokens": self.n_tokens,
             "tokens_per_second": self.tokens_per_second,
+            "share_of_peak": self.share_of_peak(),
             "loss": self.terms.total,
             "grad_norm": self.grad_norm,
             "lr": self.learning_rate,
@@ -282,6 +307,14 @@ mod tests {
             held-out loss 2.880 (step 400)";
         assert_eq!(status().block(), expected);
         assert_eq!(status().line().lines().count(), 1);
+    }
+
+    #[test]
+    fn the_speed_is_shown_as_a_share_of_the_measured_peak() {
+        let arithmetic = Arithmetic { per_token: 1e9, peak: 8e12 };
+        let status = status().with_arithmetic(Some(arithmetic));
+        assert!(status.block().contains("4.48 k tokens/s   56 % of peak   memory"));
+        assert_eq!(status.facts()["share_of_peak"], json!(0.56));
     }
 
     #[test]

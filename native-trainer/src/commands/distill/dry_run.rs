@@ -8,7 +8,7 @@ use futures_lite::future::block_on;
 
 use super::DistillArgs;
 use super::fit::{Fit, described, gigabytes, program};
-use crate::device::{ChosenDevice, peak_memory};
+use crate::device::{ChosenDevice, measured_peak, peak_memory};
 use crate::exit::Exit;
 use crate::progress::print;
 use crate::train::run::LoopSettings;
@@ -132,7 +132,16 @@ pub(super) fn probe(
         settled[settled.len() - 1],
         settled.len()
     ));
-    print(&format!("speed        {:.0} tokens/s, {:.0} GFLOP/s", n_tokens / median, flops / 1e9));
+    let dtype = fit.chosen.levers.mixed_precision.dtype();
+    let of_peak = measured_peak(&distiller.device(), dtype).map(|peak| {
+        format!(", {:.0} % of {:.0}, its measured peak", 100.0 * flops / peak, peak / 1e9)
+    });
+    print(&format!(
+        "speed        {:.0} tokens/s, {:.0} GFLOP/s{}",
+        n_tokens / median,
+        flops / 1e9,
+        of_peak.unwrap_or_default()
+    ));
     if let Some(peak) = peak_memory() {
         print(&format!(
             "measured     peak of {}, {:.2} of the prediction",

@@ -1,12 +1,13 @@
 //! Whether a step fits into memory, and with which levers.
 
-use boomerang_core::distill::{Levers, MixedPrecision, Part, StepMemory, StepShape};
+use boomerang_core::distill::{Levers, MixedPrecision, Part, StepMemory, StepShape, step_flops};
 
 use super::DistillArgs;
 use crate::args::{Chosen, Demand};
 use crate::device::{self, ChosenDevice, Memory};
 use crate::exit::Exit;
 use crate::progress::note;
+use crate::train::status::Arithmetic;
 
 /// The memory that a run may take, and the levers that were chosen for it.
 pub(super) struct Fit {
@@ -29,6 +30,19 @@ pub(super) fn program(args: &DistillArgs, shape: &StepShape<'_>) -> u64 {
     const PER_TOKEN: u64 = 16;
     let sizes = [args.micro_batches, shape.n_sequences, shape.seq].map(|size| size as u64);
     sizes.into_iter().fold(PER_TOKEN, u64::saturating_mul).saturating_add(PROGRAM)
+}
+
+/// What a token takes and what the devices of this machine could do in that time; on the CPU all replicas
+/// share one.
+pub(super) fn arithmetic(
+    shape: &StepShape<'_>,
+    levers: &Levers,
+    devices: &[ChosenDevice],
+) -> Option<Arithmetic> {
+    let device = &devices.first()?.device;
+    let n_devices = if *device == device::cpu() { 1 } else { devices.len() };
+    let peak = device::measured_peak(device, levers.mixed_precision.dtype())?;
+    Some(Arithmetic { per_token: step_flops(shape, levers) as f64, peak: peak * n_devices as f64 })
 }
 
 impl Fit {

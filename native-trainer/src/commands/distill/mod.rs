@@ -170,6 +170,11 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
     }
     let start = Start { args, models: &models, settings, levers, saved, ranks };
     let (state, rollback) = (start.state(), start.rollback(&device.device));
+    // Of several machines the others' peak is not known.
+    let arithmetic = match ranks {
+        None => fit::arithmetic(&shape, &levers, &devices),
+        Some(_) => None,
+    };
     let (ending, distiller) = start.on_all(&devices, &rows, loop_settings, |distiller| {
         let training = Training {
             rows: &rows,
@@ -178,6 +183,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
             run: &run,
             rollback: &rollback,
             interrupt: &interrupt,
+            arithmetic,
         };
         train(distiller, &training, state)
     })?;
