@@ -201,8 +201,9 @@ fn bytes_in_memory_are_those_of_the_format() {
     let total = wide.embedding + wide.layers.iter().sum::<u64>() + wide.norm + wide.head;
     assert_eq!(total, 4 * config(CONFIG).n_params());
     let narrow = teacher(WeightFormat::Bf16).part_bytes();
-    assert_eq!(2 * narrow.embedding, wide.embedding);
+    // 2 bytes for 4, and rows of 48 numbers end where the processor's vectors do.
+    assert_eq!(narrow.embedding * 2 * 48, wide.embedding * 64);
     // Norms stay in f32.
     assert_eq!(narrow.norm, wide.norm);
-    assert!(wide.layers[0] < 2 * narrow.layers[0] && narrow.layers[0] < wide.layers[0]);
+    assert!(wide.layers[0] <= 2 * narrow.layers[0] && narrow.layers[0] < wide.layers[0]);
 }
