@@ -48,8 +48,9 @@ pub enum TextReply {
 /// A text as it is generated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TextEvent {
-    /// The prompt as tokens, and a conversation as the text that they are made from.
-    Started { prompt_tokens: Vec<u32>, rendered: Option<String> },
+    /// The prompt as tokens, a conversation as the text that they are made from, and how many of the
+    /// tokens replace text for which the tokenizer has no token.
+    Started { prompt_tokens: Vec<u32>, rendered: Option<String>, n_unknown: usize },
     /// The text may be empty while a character is incomplete.
     Token { token: u32, text: String },
     /// With the rest of the text.
