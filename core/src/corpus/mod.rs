@@ -37,6 +37,10 @@ pub use tasks::{TASKS, Task};
 use vocabulary::Vocabulary;
 use world::World;
 
+/// The name of the family that is trained on it: students that are distilled from its teacher have it
+/// at the start of their name.
+pub const FAMILY_NAME: &str = "Boomerang demo";
+
 /// A fixed world of people and words from which items are sampled.
 pub struct Corpus {
     vocabulary: Vocabulary,

@@ -13,7 +13,7 @@ use crate::messages::{
     TokenCertainty,
 };
 use crate::notice::Notice;
-use crate::prompt::{EncodedPrompt, not_continued};
+use crate::prompt::{EncodedPrompt, n_unknown, not_continued};
 use crate::turn::Turn;
 use crate::worker::{Worker, answer, ended, now_millis, post};
 
@@ -70,7 +70,8 @@ impl Worker {
         let mut stream = TextStream::new(&tokenizer, &prompt_tokens);
         let fits_window = prompt_tokens.len() + n_tokens <= member.config().max_seq;
         let turn = Turn::new()?;
-        text_event(id, TextEvent::Started { prompt_tokens, rendered });
+        let n_unknown = n_unknown(&prompt_tokens, &tokenizer);
+        text_event(id, TextEvent::Started { prompt_tokens, rendered, n_unknown });
 
         let mut start = now_millis();
         let mut first = start;

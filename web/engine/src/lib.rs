@@ -18,6 +18,7 @@ pub mod messages;
 pub mod notice;
 pub mod parcel;
 mod prompt;
+mod steady;
 pub mod store;
 mod storing;
 mod throttle;

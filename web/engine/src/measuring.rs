@@ -10,8 +10,9 @@ use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::Patch;
 
 use crate::members::{ReadyMembers, not_finite, not_processed};
-use crate::messages::{Answer, MeasuredMember, TextScore};
+use crate::messages::{Answer, DecodingSpeed, MeasuredMember, TextScore};
 use crate::notice::{Notice, chain};
+use crate::steady::RepeatedRuns;
 use crate::turn::Turn;
 use crate::worker::{Worker, answer, ended, now_millis};
 
@@ -22,7 +23,7 @@ const TOKENS_PER_BATCH: usize = 1024;
 /// Questions between two checks whether the user has stopped the request.
 const QUESTIONS_AT_ONCE: usize = 8;
 
-/// Tokens that are timed.
+/// Tokens of a run that are timed.
 const N_TIMED: usize = 32;
 
 impl Worker {
@@ -94,13 +95,13 @@ impl Worker {
                 n_correct += n_correct_of(&examine(&examination, member).await?);
                 millis += now_millis() - start;
             }
-            let speed = self.decode(id, member, prompt, N_TIMED, &turn).await?;
-            let Some(tokens_per_second) = speed else { return ended(id, true) };
+            let speed = self.decoding_speed(id, member, prompt, &turn).await?;
+            let Some(speed) = speed else { return ended(id, true) };
             let measured = MeasuredMember {
                 n_correct,
                 n_questions: task.questions.len(),
                 millis,
-                tokens_per_second,
+                speed,
                 heap_bytes: heap_bytes(),
             };
             answer(id, Answer::Measured(measured));
@@ -108,7 +109,27 @@ impl Worker {
         ended(id, false)
     }
 
-    /// Tokens per second after the first one; `None` when the request is stopped.
+    /// Decodes the same tokens again until the speed is steady; `None` when the request is stopped.
+    async fn decoding_speed(
+        &self,
+        id: u32,
+        member: &LanguageModel,
+        prompt: &[u32],
+        turn: &Turn,
+    ) -> Result<Option<DecodingSpeed>, Notice> {
+        let mut runs = RepeatedRuns::default();
+        while !runs.is_done() {
+            let Some((n_done, millis)) = self.decode(id, member, prompt, N_TIMED, turn).await?
+            else {
+                return Ok(None);
+            };
+            runs.push(n_done, millis);
+        }
+        Ok(runs.result())
+    }
+
+    /// How many tokens it decoded after the first one, and in how many milliseconds; `None` when the
+    /// request is stopped.
     ///
     /// It decodes the requested number of tokens, or as many as fit in the context window, past the end
     /// of the text: every token takes the same time.
@@ -119,7 +140,7 @@ impl Worker {
         prompt: &[u32],
         n_tokens: usize,
         turn: &Turn,
-    ) -> Result<Option<f64>, Notice> {
+    ) -> Result<Option<(u32, f64)>, Notice> {
         let generation = Generation::new(member, prompt, n_tokens + 1, Sampling::Greedy);
         let mut generation = generation.map_err(not_processed)?;
         generation.next().await.map_err(not_processed)?;
@@ -132,9 +153,7 @@ impl Worker {
                 return Ok(None);
             }
         }
-        // Browsers make the clock coarse; it may not have advanced.
-        let millis = (now_millis() - start).max(0.01);
-        Ok(Some(f64::from(n_done) * 1000.0 / millis))
+        Ok(Some((n_done, now_millis() - start)))
     }
 }
 

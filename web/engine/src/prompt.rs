@@ -50,6 +50,12 @@ impl EncodedPrompt {
     }
 }
 
+/// How many of these tokens replace text for which the tokenizer has no token.
+pub(crate) fn n_unknown(tokens: &[u32], tokenizer: &Tokenizer) -> usize {
+    let unknown = ["<unk>", "[UNK]"].into_iter().find_map(|token| tokenizer.id(token));
+    tokens.iter().filter(|&&token| Some(token) == unknown).count()
+}
+
 /// Why a prompt, or a text after it, cannot be continued.
 pub(crate) fn not_continued(error: impl std::error::Error) -> Notice {
     Notice::new("This text cannot be continued.", chain(&error), "Try another prompt.")
@@ -99,6 +105,17 @@ mod tests {
         let text = "<s> user hello assistant yes user hello assistant";
         assert_eq!(encoded.rendered.as_deref(), Some(text));
         assert_eq!(encoded.end_of_turn, Some(6));
+    }
+
+    #[test]
+    fn words_without_a_token_are_counted() {
+        let count = |unknown: &str| {
+            let json =
+                String::from_utf8_lossy(TOKENIZER).replace("\"?\"", &format!("\"{unknown}\""));
+            let tokenizer = Tokenizer::from_json(json.as_bytes()).unwrap();
+            n_unknown(&tokenizer.encode("hello Paris yes London", true).unwrap(), &tokenizer)
+        };
+        assert_eq!([count("<unk>"), count("[UNK]")], [2, 2]);
     }
 
     #[test]

@@ -83,7 +83,8 @@ pub fn DeviceSpeed(
                 let n = format::count(task.questions.len(), "question");
                 format!(
                     "{n} ({}) with multiple choices, answered by the most likely choice; then 32 \
-                     tokens are generated and timed.",
+                     tokens are generated again and again until the speed is steady, and the median \
+                     of the last runs is shown.",
                     task.name
                 )
             })
@@ -118,7 +119,7 @@ fn table(sizes: &[MeasuredSize]) -> impl IntoView + use<> {
                 <th scope="row">{of.size.n_layers}</th>
                 <td>{format::params(of.size.n_params)}</td>
                 <td class="accuracy">{share(of)}</td>
-                <td>{format::speed(of.measured.tokens_per_second)}</td>
+                <td>{of.speed_in_words()}</td>
                 <td>{format!("{:.1}", of.millis_per_token())}</td>
                 <td>{memory(of.measured.heap_bytes)}</td>
             </tr>
@@ -132,7 +133,7 @@ fn table(sizes: &[MeasuredSize]) -> impl IntoView + use<> {
                         <th scope="col">"Layers"</th>
                         <th scope="col">"Parameters"</th>
                         <th scope="col">"Accuracy ± standard error"</th>
-                        <th scope="col">"Tokens/s"</th>
+                        <th scope="col">"Tokens/s (slowest–fastest)"</th>
                         <th scope="col">"ms/token"</th>
                         <th scope="col">"Memory so far"</th>
                     </tr>

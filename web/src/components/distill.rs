@@ -54,7 +54,9 @@ pub fn Distill(session: Session, dial: Dial, distillation: Distillation) -> impl
 fn Buttons(distillation: Distillation) -> impl IntoView {
     let stage = distillation.stage;
     let is_busy = Memo::new(move |_| stage.with(DistillStage::is_busy));
-    let can_start = Memo::new(move |_| !is_busy.get() && distillation.settings.has_term());
+    let settings = distillation.settings;
+    let can_start =
+        Memo::new(move |_| !is_busy.get() && settings.has_term() && settings.is_accepted());
     let is_paused = Memo::new(move |_| stage.with(|stage| *stage == DistillStage::Paused));
     let can_pause =
         move || stage.with(|stage| matches!(stage, DistillStage::Running | DistillStage::Paused));
@@ -98,6 +100,9 @@ fn Buttons(distillation: Distillation) -> impl IntoView {
 fn words(distillation: Distillation) -> String {
     if !distillation.settings.has_term() {
         return "Set at least one weight above 0.".to_owned();
+    }
+    if !distillation.settings.is_accepted() {
+        return "One of the settings is not accepted.".to_owned();
     }
     let shown = distillation.shown;
     match distillation.stage.get() {

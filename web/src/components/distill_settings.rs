@@ -27,8 +27,9 @@ pub fn DistillSettingsForm(dial: Dial, distillation: Distillation) -> impl IntoV
                     id="teach-steps"
                     min="1"
                     max=MOST_STEPS.to_string()
-                    value=move || settings.n_steps.get().to_string()
-                    take=move |typed: String| settings.type_steps(&typed)
+                    value=move || settings.n_steps.text()
+                    take=move |typed: String| settings.n_steps.set(&typed)
+                    problem=Signal::derive(move || settings.n_steps.problem())
                 />
                 <NumberField
                     label="Learning rate"
@@ -36,16 +37,18 @@ pub fn DistillSettingsForm(dial: Dial, distillation: Distillation) -> impl IntoV
                     min="0"
                     max="0.1"
                     step="any"
-                    value=move || settings.learning_rate.get().to_string()
-                    take=move |typed: String| settings.type_learning_rate(&typed)
+                    value=move || settings.learning_rate.text()
+                    take=move |typed: String| settings.learning_rate.set(&typed)
+                    problem=Signal::derive(move || settings.learning_rate.problem())
                 />
                 <NumberField
                     label="Seed"
                     id="teach-seed"
                     min="0"
                     step="1"
-                    value=move || settings.seed.get().to_string()
-                    take=move |typed: String| settings.type_seed(&typed)
+                    value=move || settings.seed.text()
+                    take=move |typed: String| settings.seed.set(&typed)
+                    problem=Signal::derive(move || settings.seed.problem())
                 />
             </div>
             <div class="sampling-fields">

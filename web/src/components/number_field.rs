@@ -13,7 +13,11 @@ pub fn NumberField(
     /// Called with the typed text.
     #[prop(into)]
     take: Callback<String>,
+    /// What is accepted, while the typed text is not.
+    #[prop(optional)]
+    problem: Option<Signal<Option<String>>>,
 ) -> impl IntoView {
+    let problem = move || problem.and_then(|problem| problem.get());
     view! {
         <label>
             {label}
@@ -24,8 +28,10 @@ pub fn NumberField(
                 max=max
                 step=step
                 prop:value=value
+                aria-invalid=move || problem().map(|_| "true")
                 on:change=move |event| take.run(event_target_value(&event))
             />
+            {move || problem().map(|text| view! { <span class="field-problem" role="alert">{text}</span> })}
         </label>
     }
 }

@@ -4,6 +4,7 @@ use boomerang_engine::messages::{ChatMessage, Ending, Prompt, Role, RunReport};
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
+use crate::state::dial::Dial;
 use crate::state::run::Run;
 use crate::state::session::Session;
 use crate::text::format;
@@ -11,6 +12,7 @@ use crate::text::format;
 #[component]
 pub fn Output(
     session: Session,
+    dial: Dial,
     /// Actions on the generated text.
     children: Children,
 ) -> impl IntoView {
@@ -36,11 +38,21 @@ pub fn Output(
     };
     let heading =
         move || run.with(|run| run.as_ref().map(|run| view! { <RunHeading run=run.clone()/> }));
+    let moved_on = Memo::new(move |_| {
+        let (patch, n_layers) = (dial.patch.get(), dial.size.get().n_layers);
+        run.with(|run| {
+            let run = run.as_ref().filter(|run| run.patch != patch)?;
+            Some(of_another_size(run.size.n_layers, n_layers))
+        })
+    });
+    let moved_on =
+        move || moved_on.get().map(|text| view! { <p class="quiet" id="moved-on">{text}</p> });
     let refusal = move || session.run_failure.get().map(|notice| view! { <NoticeBox notice/> });
     view! {
         <div class="output-box" aria-busy=move || session.is_generating().to_string()>
             {move || prompt.get().map(conversation)}
             {heading}
+            {moved_on}
             <p id="output" data-token-ids=token_ids class:is-writing=move || session.is_generating()>
                 {before}
                 <For
@@ -97,6 +109,15 @@ fn RunHeading(run: Run) -> impl IntoView {
             <span class="quiet run-report">{run.report.map(in_words)}</span>
         </p>
     }
+}
+
+/// What is said of a text whose member is no longer the one on the dial.
+fn of_another_size(n_layers: usize, on_dial: usize) -> String {
+    let layers = format::count(n_layers, "layer");
+    if n_layers == on_dial {
+        return format!("Generated with {layers}, but with other blocks than are selected now.");
+    }
+    format!("Generated with {layers}; the dial is now at {}.", format::count(on_dial, "layer"))
 }
 
 fn in_words(report: RunReport) -> String {
@@ -188,6 +209,12 @@ mod tests {
         assert_eq!(in_words(report), words);
         let resampled = RunReport { n_reused: 5, first_millis: 0.0, rest_millis: 0.0, ..report };
         assert_eq!(in_words(resampled), "5 tokens, resampled without running the model");
+    }
+
+    #[test]
+    fn a_text_of_another_member_names_its_size_and_that_of_the_dial() {
+        assert_eq!(of_another_size(6, 1), "Generated with 6 layers; the dial is now at 1 layer.");
+        assert!(of_another_size(6, 6).contains("other blocks"));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub fn Panels(
                     <Show when=move || !has_run.get()>
                         <RecordedText bench/>
                     </Show>
-                    <Output session>
+                    <Output session dial>
                         <KeepRun session dial address/>
                         <Certainty session/>
                     </Output>

@@ -14,6 +14,7 @@ use crate::state::draft::{Draft, SamplingMode};
 use crate::state::session::Session;
 use crate::text::controls::Control;
 use crate::text::format;
+use crate::text::unknown::note;
 
 #[component]
 pub fn PromptBox(
@@ -74,7 +75,7 @@ pub fn PromptBox(
             }
         >
             <Part control=Control::Prompt limits>
-                <PromptField draft on_submit=generate/>
+                <PromptField session dial draft on_submit=generate/>
                 <Examples prompts prompt/>
             </Part>
             <div class="button-row">
@@ -117,6 +118,8 @@ pub fn PromptBox(
 /// The field for the prompt.
 #[component]
 pub fn PromptField(
+    session: Session,
+    dial: Dial,
     draft: Draft,
     /// On Ctrl Enter.
     on_submit: impl Fn() + 'static,
@@ -129,6 +132,10 @@ pub fn PromptField(
         }
     };
     let label = move || if draft.chat.is_on() { "Message" } else { "Prompt" };
+    let unknown = Memo::new(move |_| {
+        let n_unknown = session.n_unknown_of(&prompt.get())?;
+        note(n_unknown, dial.family.with_value(|family| family.is_of_corpus()))
+    });
     let hint = move || draft.chat.has_question().then_some("Reply, or answer again with this size");
     view! {
         <div class="prompt-label">
@@ -144,6 +151,7 @@ pub fn PromptField(
             on:input=move |event| prompt.set(event_target_value(&event))
             on:keydown=on_key
         ></textarea>
+        <p class="quiet" role="status" id="unknown-words">{move || unknown.get()}</p>
     }
 }
 

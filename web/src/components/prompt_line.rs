@@ -7,13 +7,14 @@ use super::share::CopyLink;
 use crate::state::address::Address;
 use crate::state::dial::Dial;
 use crate::state::draft::Draft;
+use crate::state::session::Session;
 
 #[component]
-pub fn PromptLine(dial: Dial, draft: Draft, address: Address) -> impl IntoView {
+pub fn PromptLine(session: Session, dial: Dial, draft: Draft, address: Address) -> impl IntoView {
     let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
     view! {
         <div class="prompt-form">
-            <PromptField draft on_submit=|| {}/>
+            <PromptField session dial draft on_submit=|| {}/>
             <Examples prompts prompt=draft.prompt/>
             <div class="prompt-foot">
                 <Sampling draft/>

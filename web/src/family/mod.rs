@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use boomerang_core::bundle::{BundleError, Manifest};
 use boomerang_core::config::ModelConfig;
+use boomerang_core::corpus::FAMILY_NAME;
 use boomerang_core::curve::{CurveStop, Series};
 use boomerang_core::plan::Patch;
 
@@ -85,6 +86,11 @@ impl FamilyCard {
     /// Identifies this family, see [`Manifest::fingerprint`].
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
+    }
+
+    /// Whether its teacher was trained on the generated corpus, about an invented world.
+    pub fn is_of_corpus(&self) -> bool {
+        self.manifest.name.starts_with(FAMILY_NAME)
     }
 
     /// Tokens that fit in the model's context window.

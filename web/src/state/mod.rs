@@ -17,4 +17,5 @@ pub mod run;
 pub mod session;
 pub mod stored;
 pub mod trial;
+pub mod typed_number;
 pub mod upload;

@@ -8,3 +8,4 @@ pub mod link;
 pub mod published;
 pub mod recorded;
 pub mod tokens;
+pub mod unknown;

@@ -19,7 +19,7 @@ pub fn CompareView() -> impl IntoView {
             <LinkNotes problems=link_problems.get_value()/>
             <section class="panel" aria-labelledby="compare-heading">
                 <Compare session dial draft compared>
-                    <PromptLine dial draft address/>
+                    <PromptLine session dial draft address/>
                 </Compare>
             </section>
         }

@@ -19,7 +19,7 @@ pub fn SweepView() -> impl IntoView {
             <LinkNotes problems=link_problems.get_value()/>
             <section class="panel" aria-labelledby="sweep-heading">
                 <Sweep session dial draft>
-                    <PromptLine dial draft address/>
+                    <PromptLine session dial draft address/>
                 </Sweep>
             </section>
         }

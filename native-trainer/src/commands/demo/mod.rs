@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use boomerang_core::bundle::{BundleContents, StoringLoss, as_stored};
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
+use boomerang_core::corpus::FAMILY_NAME;
 use boomerang_core::corpus::distill_recipe::{ALIGNMENT, LEARNING_RATE, TOKENS_PER_STEP};
 use boomerang_core::curve::Series;
 use boomerang_core::distill::Layout;
@@ -106,7 +107,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let loss = block_on(StoringLoss::measure(&family, &stored, &path, &batches, &mut |_| {}))?;
     let order_name = order.name();
     let contents = BundleContents {
-        name: "Boomerang demo",
+        name: FAMILY_NAME,
         order,
         stored_as: precision.into(),
         tokenizer_json: EMBEDDED.tokenizer,

@@ -5,6 +5,7 @@ use boomerang_core::tokenizer::Tokenizer;
 
 use super::messages::TextsRead;
 use crate::notice::{Notice, chain};
+use crate::prompt::n_unknown;
 
 /// A file's name and its documents.
 pub(super) type Text = (String, Vec<Document>);
@@ -29,7 +30,6 @@ pub(super) fn encode(
     tokenizer: &Tokenizer,
     vocab: usize,
 ) -> Result<(Vec<Vec<u32>>, TextsRead), Notice> {
-    let unknown = ["<unk>", "[UNK]"].into_iter().find_map(|token| tokenizer.id(token));
     let mut read = TextsRead { names: Vec::new(), n_tokens: 0, n_unknown: 0, n_held_out: 0 };
     let mut documents = Vec::new();
     for (name, of_file) in texts {
@@ -46,7 +46,7 @@ pub(super) fn encode(
             }
             let tokens = row.tokens().to_vec();
             read.n_tokens += tokens.len();
-            read.n_unknown += tokens.iter().filter(|&&token| Some(token) == unknown).count();
+            read.n_unknown += n_unknown(&tokens, tokenizer);
             documents.push(tokens);
         }
         read.names.push(name);

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 pub use family::{FamilyReply, FamilyRequest};
 pub use model::{
-    Answer, AnswerReply, CheckedMember, Ending, GuessedToken, LensLayer, LensReport, LikelyToken,
-    MeasuredMember, ModelRequest, Question, RunReport, TextEvent, TextReply, TextScore,
-    TokenCertainty,
+    Answer, AnswerReply, CheckedMember, DecodingSpeed, Ending, GuessedToken, LensLayer, LensReport,
+    LikelyToken, MeasuredMember, ModelRequest, Question, RunReport, TextEvent, TextReply,
+    TextScore, TokenCertainty,
 };
 pub use prompt::{ChatMessage, Prompt, Role};
 pub use store::{
@@ -26,7 +26,7 @@ use crate::notice::Notice;
 use crate::parcel::FromWorker;
 
 /// The version of the protocol in this build.
-pub const PROTOCOL: u32 = 10;
+pub const PROTOCOL: u32 = 12;
 
 /// From the page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -48,8 +48,9 @@ pub enum TextReply {
 /// A text as it is generated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TextEvent {
-    /// The prompt as tokens, and a conversation as the text that they are made from.
-    Started { prompt_tokens: Vec<u32>, rendered: Option<String> },
+    /// The prompt as tokens, a conversation as the text that they are made from, and how many of the
+    /// tokens replace text for which the tokenizer has no token.
+    Started { prompt_tokens: Vec<u32>, rendered: Option<String>, n_unknown: usize },
     /// The text may be empty while a character is incomplete.
     Token { token: u32, text: String },
     /// With the rest of the text.
@@ -158,10 +159,21 @@ pub struct MeasuredMember {
     pub n_questions: usize,
     /// For all questions.
     pub millis: f64,
-    /// Decoding of one text, without the prompt.
-    pub tokens_per_second: f64,
+    pub speed: DecodingSpeed,
     /// Memory of the worker's program after it; 0 where the browser does not report it.
     pub heap_bytes: u64,
+}
+
+/// Tokens per second after the prompt, over repeated runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DecodingSpeed {
+    /// The median run.
+    pub median: f64,
+    /// The slowest and the fastest run.
+    pub lowest: f64,
+    pub highest: f64,
+    /// Runs that these are of; those before, in which the machine warmed up, are left out.
+    pub n_runs: usize,
 }
 
 /// A member's results compared with what was recorded of it.

@@ -37,8 +37,8 @@ fn the_benchmark_against_other_engines_uses_these_bytes() {
     assert_eq!(to_bytes(&failed), [2, 3, 1, b'a', 1, b'b', 1, b'c']);
     let text = |reply: TextReply| to_bytes(&Reply::Text { id: 7, reply });
     let event = |event: TextEvent| text(TextReply::Event(event));
-    let started = TextEvent::Started { prompt_tokens: vec![300], rendered: None };
-    assert_eq!(event(started), [3, 7, 0, 0, 1, 172, 2, 0]);
+    let started = TextEvent::Started { prompt_tokens: vec![300], rendered: None, n_unknown: 0 };
+    assert_eq!(event(started), [3, 7, 0, 0, 1, 172, 2, 0, 0]);
     let token = TextEvent::Token { token: 300, text: "x".to_owned() };
     assert_eq!(event(token), [3, 7, 0, 1, 172, 2, 1, b'x']);
     let ending = Ending::Length;

@@ -2,7 +2,7 @@
 
 use boomerang_core::bundle::TaskFile;
 use boomerang_core::chart::{Axis, Chart, Format, Point, Reference, Series, SeriesStyle};
-use boomerang_engine::messages::MeasuredMember;
+use boomerang_engine::messages::{DecodingSpeed, MeasuredMember};
 
 use crate::family::MemberSize;
 use crate::text::format;
@@ -16,7 +16,14 @@ pub struct MeasuredSize {
 
 impl MeasuredSize {
     pub fn millis_per_token(&self) -> f64 {
-        1000.0 / self.measured.tokens_per_second.max(f64::MIN_POSITIVE)
+        1000.0 / self.measured.speed.median.max(f64::MIN_POSITIVE)
+    }
+
+    /// Tokens per second, the median run and the slowest to the fastest: `50 (48–52)`.
+    pub fn speed_in_words(&self) -> String {
+        let DecodingSpeed { median, lowest, highest, .. } = self.measured.speed;
+        let [median, lowest, highest] = [median, lowest, highest].map(format::speed);
+        format!("{median} ({lowest}–{highest})")
     }
 }
 
@@ -32,12 +39,11 @@ pub fn accuracy(measured: &MeasuredMember) -> Option<(f64, Option<f64>)> {
 pub fn finding(sizes: &[MeasuredSize]) -> Option<String> {
     let (first, last) = sizes.first().zip(sizes.last()).filter(|_| sizes.len() > 1)?;
     let layers = |of: &MeasuredSize| format::count(of.size.n_layers, "layer");
-    let speed = |of: &MeasuredSize| format::speed(of.measured.tokens_per_second);
     let speeds = format!(
         "{} tokens per second at {}, {} at {}",
-        speed(first),
+        first.speed_in_words(),
         layers(first),
-        speed(last),
+        last.speed_in_words(),
         layers(last)
     );
     let shares = accuracy(&first.measured).zip(accuracy(&last.measured));
@@ -78,8 +84,8 @@ pub fn chart(sizes: &[MeasuredSize], task: Option<&TaskFile>, n_all: usize) -> O
     Some(Chart {
         title,
         description:
-            "One point for each size: the time per token and the accuracy on this machine. \
-                      Bars: one standard error each way."
+            "One point for each size: the time per token, in the median of repeated runs, and the \
+             accuracy on this machine. Bars: one standard error of the accuracy each way."
                 .to_owned(),
         x: Axis { label: "ms per token (lower is faster)".to_owned(), format: Format::Plain },
         y: Axis { label: "accuracy (higher is better)".to_owned(), format: Format::Percent },
@@ -99,15 +105,16 @@ fn guessing(task: &TaskFile) -> Option<Reference> {
 /// A line for each size, for a spreadsheet.
 pub fn csv(sizes: &[MeasuredSize]) -> String {
     let mut csv = "layers,parameters,correct,questions,accuracy,accuracy_stderr,questions_millis,\
-                   tokens_per_second,millis_per_token,memory_bytes\n"
+                   tokens_per_second,tokens_per_second_lowest,tokens_per_second_highest,runs,\
+                   millis_per_token,memory_bytes\n"
         .to_owned();
     let number = |value: Option<f64>| value.map(|value| format!("{value:.6}")).unwrap_or_default();
     for of in sizes {
-        let MeasuredMember { n_correct, n_questions, millis, tokens_per_second, heap_bytes } =
-            of.measured;
+        let MeasuredMember { n_correct, n_questions, millis, speed, heap_bytes } = of.measured;
+        let DecodingSpeed { median, lowest, highest, n_runs } = speed;
         let found = accuracy(&of.measured);
         csv.push_str(&format!(
-            "{},{},{n_correct},{n_questions},{},{},{millis:.1},{tokens_per_second:.3},{:.3},{heap_bytes}\n",
+            "{},{},{n_correct},{n_questions},{},{},{millis:.1},{median:.3},{lowest:.3},{highest:.3},{n_runs},{:.3},{heap_bytes}\n",
             of.size.n_layers,
             of.size.n_params,
             number(found.map(|(share, _)| share)),
@@ -125,13 +132,18 @@ pub(super) mod tests {
     use super::*;
 
     pub(in crate::state::device) fn sizes() -> Vec<MeasuredSize> {
-        let of = |n_layers: usize, n_correct, tokens_per_second| MeasuredSize {
+        let of = |n_layers: usize, n_correct, median: f64| MeasuredSize {
             size: MemberSize { n_layers, n_params: n_layers as u64 * 1000, n_bytes: 0 },
             measured: MeasuredMember {
                 n_correct,
                 n_questions: 5,
                 millis: 120.0,
-                tokens_per_second,
+                speed: DecodingSpeed {
+                    median,
+                    lowest: median - 2.0,
+                    highest: median + 3.0,
+                    n_runs: 5,
+                },
                 heap_bytes: 40_000_000,
             },
         };
@@ -151,7 +163,7 @@ pub(super) mod tests {
         assert_eq!(
             finding(&sizes()).unwrap(),
             "From 4 to 6 layers, 40.0 % to 80.0 % of the answers are correct on this machine; it \
-             generates 50 tokens per second at 4 layers, 40 at 6 layers."
+             generates 50 (48–53) tokens per second at 4 layers, 40 (38–43) at 6 layers."
         );
         assert_eq!(finding(&sizes()[..1]), None);
     }
@@ -181,6 +193,9 @@ pub(super) mod tests {
         let csv = csv(&sizes());
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines.len(), 4);
-        assert_eq!(lines[1], "4,4000,2,5,0.400000,0.244949,120.0,50.000,20.000,40000000");
+        assert_eq!(
+            lines[1],
+            "4,4000,2,5,0.400000,0.244949,120.0,50.000,48.000,53.000,5,20.000,40000000"
+        );
     }
 }

@@ -7,6 +7,9 @@ use super::{MeasuredSize, accuracy, check, measured};
 use crate::browser::machine::Fact;
 use crate::text::format;
 
+/// What [`MeasuredSize::speed_in_words`] gives.
+const SPEED: &str = "Tokens per second, median run (slowest–fastest)";
+
 /// The contents of a report.
 pub struct Report<'a> {
     pub model: &'a str,
@@ -51,11 +54,11 @@ pub fn to_markdown(report: &Report<'_>) -> String {
                 of.size.n_layers.to_string(),
                 format::params(of.size.n_params),
                 share(of),
-                format::speed(of.measured.tokens_per_second),
+                of.speed_in_words(),
                 memory(of.measured.heap_bytes),
             ]
         });
-        let head = ["Layers", "Parameters", "Accuracy", "Tokens per second", "Memory"];
+        let head = ["Layers", "Parameters", "Accuracy", SPEED, "Memory"];
         text.push_str(&table(&head, rows));
     }
     text
@@ -119,7 +122,7 @@ mod tests {
             "| Backend | CPU, a\\|b |",
             "| one two | 4 | 12 | none | 0 |",
             "## Evaluation: copy",
-            "| 4 | 4000 | 40.0 % ± 24.5 | 50 | 40.0 MB |",
+            "| 4 | 4000 | 40.0 % ± 24.5 | 50 (48–53) | 40.0 MB |",
         ] {
             assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
         }

@@ -110,8 +110,8 @@ impl Distillation {
             .session
             .family
             .with_untracked(|family| family.as_ref().map(|family| family.manifest().plan.clone()));
-        let Some(plan) = plan else { return };
-        self.record.set_value(Some(Record::new(self.settings.of_run(&plan))));
+        let Some(settings) = plan.and_then(|plan| self.settings.of_run(&plan)) else { return };
+        self.record.set_value(Some(Record::new(settings)));
         // The current ones; the user may choose others while the program is loaded.
         self.texts.set_value(self.settings.texts.get_untracked());
         self.shown.set(None);

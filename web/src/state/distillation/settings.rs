@@ -7,6 +7,7 @@ use boomerang_engine::distillation::messages::DistillSettings;
 use leptos::prelude::*;
 
 use crate::browser::files::NamedFile;
+use crate::state::typed_number::TypedNumber;
 
 pub const MOST_STEPS: usize = 500;
 /// A minute on a slow machine.
@@ -18,10 +19,10 @@ const LARGEST_RATE: f64 = 0.1;
 pub struct Settings {
     /// `None` for the plan of the family on the dial.
     pub plan: RwSignal<Option<LayerPlan>>,
-    pub n_steps: RwSignal<usize>,
-    pub learning_rate: RwSignal<f64>,
+    pub n_steps: TypedNumber<usize>,
+    pub learning_rate: TypedNumber<f64>,
     pub loss: RwSignal<LossWeights>,
-    pub seed: RwSignal<u64>,
+    pub seed: TypedNumber<u64>,
     /// Training texts; none for the generated corpus.
     pub texts: RwSignal<Vec<NamedFile>, LocalStorage>,
 }
@@ -65,37 +66,18 @@ impl Settings {
     pub fn new() -> Self {
         Self {
             plan: RwSignal::new(None),
-            n_steps: RwSignal::new(DEFAULT_STEPS),
-            learning_rate: RwSignal::new(distill_recipe::LEARNING_RATE),
+            n_steps: TypedNumber::new(DEFAULT_STEPS, steps),
+            learning_rate: TypedNumber::new(distill_recipe::LEARNING_RATE, learning_rate),
             loss: RwSignal::new(distill_recipe::loss_weights()),
-            seed: RwSignal::new(0),
+            seed: TypedNumber::new(0, seed),
             texts: RwSignal::new_local(Vec::new()),
         }
     }
 
-    /// Sets the number of steps that was typed; an invalid one changes nothing.
-    pub fn type_steps(self, typed: &str) {
-        if let Ok(wanted) = typed.parse::<usize>() {
-            self.n_steps.set(wanted.clamp(1, MOST_STEPS));
-        }
-        // The field shows an unchanged number again.
-        self.n_steps.notify();
-    }
-
-    /// Sets the learning rate that was typed.
-    pub fn type_learning_rate(self, typed: &str) {
-        if let Some(wanted) = typed.parse::<f64>().ok().filter(|rate| rate.is_finite()) {
-            self.learning_rate.set(wanted.clamp(0.0, LARGEST_RATE));
-        }
-        self.learning_rate.notify();
-    }
-
-    /// Sets the seed that was typed.
-    pub fn type_seed(self, typed: &str) {
-        if let Ok(wanted) = typed.parse::<u32>() {
-            self.seed.set(wanted.into());
-        }
-        self.seed.notify();
+    /// Whether every number is accepted.
+    pub fn is_accepted(self) -> bool {
+        let problems = [self.n_steps.problem(), self.learning_rate.problem(), self.seed.problem()];
+        problems.iter().all(Option::is_none)
     }
 
     /// Whether at least one loss term has a weight above 0.
@@ -117,16 +99,40 @@ impl Settings {
         })
     }
 
-    /// The settings of a run started now; `plan` is that of the family on the dial.
-    pub fn of_run(self, plan: &LayerPlan) -> DistillSettings {
-        untrack(|| DistillSettings {
-            plan: self.plan.get().unwrap_or_else(|| plan.clone()),
-            n_steps: self.n_steps.get(),
-            learning_rate: self.learning_rate.get(),
-            loss: self.loss.get(),
-            seed: self.seed.get(),
+    /// The settings of a run started now; `plan` is that of the family on the dial. `None` while one of
+    /// the numbers is not accepted.
+    pub fn of_run(self, plan: &LayerPlan) -> Option<DistillSettings> {
+        untrack(|| {
+            Some(DistillSettings {
+                plan: self.plan.get().unwrap_or_else(|| plan.clone()),
+                n_steps: self.n_steps.value()?,
+                learning_rate: self.learning_rate.value()?,
+                loss: self.loss.get(),
+                seed: self.seed.value()?,
+            })
         })
     }
+}
+
+/// # Errors
+/// What is accepted.
+fn steps(typed: &str) -> Result<usize, String> {
+    let steps = typed.parse().ok().filter(|steps| (1..=MOST_STEPS).contains(steps));
+    steps.ok_or_else(|| format!("Enter a whole number from 1 to {MOST_STEPS}."))
+}
+
+/// # Errors
+/// What is accepted.
+fn learning_rate(typed: &str) -> Result<f64, String> {
+    let rate = typed.parse().ok().filter(|&rate: &f64| rate > 0.0 && rate <= LARGEST_RATE);
+    rate.ok_or_else(|| format!("Enter a number above 0, at most {LARGEST_RATE}."))
+}
+
+/// # Errors
+/// What is accepted.
+fn seed(typed: &str) -> Result<u64, String> {
+    let seed = typed.parse::<u32>().map(u64::from);
+    seed.map_err(|_| format!("Enter a whole number from 0 to {}.", u32::MAX))
 }
 
 impl Default for Settings {
@@ -161,15 +167,31 @@ mod tests {
     }
 
     #[test]
-    fn impossible_settings_become_the_nearest_possible_ones() {
+    fn numbers_outside_their_range_are_refused_and_stay_as_they_were_typed() {
         Owner::new().with(|| {
             let settings = Settings::new();
-            settings.type_steps("100000");
-            settings.type_learning_rate("-1");
-            settings.type_seed("x");
-            let settings = settings.of_run(&LayerPlan::keep(&[0], 2).unwrap());
-            let found = (settings.n_steps, settings.learning_rate, settings.seed);
-            assert_eq!(found, (MOST_STEPS, 0.0, 0));
+            let plan = LayerPlan::keep(&[0], 2).unwrap();
+            settings.n_steps.set("0");
+            assert_eq!(settings.n_steps.text(), "0");
+            let problem = settings.n_steps.problem().unwrap();
+            assert!(problem.contains("from 1 to 500"), "{problem}");
+            assert!(!settings.is_accepted() && settings.of_run(&plan).is_none());
+            settings.n_steps.set("500");
+            assert_eq!(settings.of_run(&plan).unwrap().n_steps, MOST_STEPS);
         });
+    }
+
+    #[test]
+    fn every_setting_says_what_it_accepts() {
+        for refused in ["0", "501", "-1", "1.5", "", "x"] {
+            assert!(steps(refused).unwrap_err().contains("from 1 to 500"), "{refused}");
+        }
+        for refused in ["5", "0", "-1", "NaN", "inf", ""] {
+            assert!(learning_rate(refused).unwrap_err().contains("at most 0.1"), "{refused}");
+        }
+        for refused in ["-1", "4294967296", "1.5"] {
+            assert!(seed(refused).unwrap_err().contains("to 4294967295"), "{refused}");
+        }
+        assert_eq!((steps("1"), learning_rate("0.1"), seed("0")), (Ok(1), Ok(0.1), Ok(0)));
     }
 }

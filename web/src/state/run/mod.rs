@@ -21,6 +21,8 @@ pub struct Run {
     pub is_resampled: bool,
     /// Empty until the model has encoded the prompt.
     pub prompt_tokens: Vec<u32>,
+    /// Of these: tokens that replace text for which the tokenizer has no token.
+    pub n_unknown: usize,
     /// A conversation as the model reads it, once that is known.
     pub rendered: Option<String>,
     pub pieces: Vec<Piece>,
@@ -61,6 +63,7 @@ impl Run {
             sampling,
             is_resampled: false,
             prompt_tokens: Vec::new(),
+            n_unknown: 0,
             rendered: None,
             pieces: Vec::new(),
             report: None,
@@ -70,9 +73,10 @@ impl Run {
     /// Updates the text with the worker's next event.
     pub fn on_event(&mut self, event: TextEvent) {
         match event {
-            TextEvent::Started { prompt_tokens, rendered } => {
+            TextEvent::Started { prompt_tokens, rendered, n_unknown } => {
                 self.prompt_tokens = prompt_tokens;
                 self.rendered = rendered;
+                self.n_unknown = n_unknown;
             }
             TextEvent::Token { token, text } => self.pieces.push(Piece { token, text }),
             TextEvent::Done { text, report } => {

@@ -125,6 +125,18 @@ impl Session {
         session
     }
 
+    /// How many tokens of this prompt are unknown to the model; `None` for a prompt that it has not read.
+    pub fn n_unknown_of(self, prompt: &str) -> Option<usize> {
+        let of = |run: &Run| (run.prompt.last() == prompt).then_some(run.n_unknown);
+        let of_trial = |slot| {
+            self.trial(slot).with(|trial| trial.as_ref()?.reference().run.as_ref().and_then(of))
+        };
+        let found = self.run.with(|run| run.as_ref().and_then(of));
+        // All of them are read, so that a change of any is noticed.
+        let found = [found, of_trial(TrialSlot::Comparison), of_trial(TrialSlot::Sweep)];
+        found.into_iter().flatten().max()
+    }
+
     /// The trial of this kind, under way or finished.
     pub fn trial(self, slot: TrialSlot) -> RwSignal<Option<Trial>> {
         match slot {

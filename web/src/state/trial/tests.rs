@@ -21,7 +21,7 @@ fn task(family: &FamilyCard) -> Task {
 /// Replies to a request to generate: the prompt is token 1, and two tokens follow.
 fn generate(trial: &mut Trial, id: u32, tokens: [u32; 2], ending: Ending) {
     let mut reply = |event| trial.on_text_reply(id, TextReply::Event(event));
-    reply(TextEvent::Started { prompt_tokens: vec![1], rendered: None });
+    reply(TextEvent::Started { prompt_tokens: vec![1], rendered: None, n_unknown: 0 });
     for token in tokens {
         reply(TextEvent::Token { token, text: token.to_string() });
     }
