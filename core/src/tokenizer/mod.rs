@@ -1,7 +1,6 @@
 //! Text ⇄ token ids, as defined by a `tokenizer.json`.
 
 mod words;
-#[cfg(test)]
 mod words_tests;
 
 use thiserror::Error;

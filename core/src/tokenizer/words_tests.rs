@@ -1,3 +1,7 @@
+//! Remembered words, against the tokenizer itself.
+
+#![cfg(test)]
+
 use std::collections::HashMap;
 
 use proptest::prelude::*;

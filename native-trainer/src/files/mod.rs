@@ -16,6 +16,7 @@ mod parts;
 pub mod pieces;
 mod recipe;
 mod stream;
+mod student;
 #[cfg(test)]
 mod testing;
 mod tokenizer;

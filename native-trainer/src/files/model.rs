@@ -10,8 +10,7 @@ use boomerang_core::checkpoint::Checkpoint;
 use boomerang_core::config::ModelConfig;
 use boomerang_core::gguf::import_as;
 use boomerang_core::model::{LanguageModel, WeightFormat};
-use boomerang_core::plan::LayerPlan;
-use boomerang_core::prune::{FamilyError, Student, StudentConfig, Teacher};
+use boomerang_core::prune::Teacher;
 use burn::tensor::Device;
 use tempfile::TempDir;
 
@@ -22,10 +21,10 @@ use super::kinds::{refuse_file_of_other_kind, refuse_other_kinds};
 use super::recipe::RecipeFile;
 use super::stream::Sources;
 use super::weights::{self, Weights};
-use super::{Mapped, note_input, read_if_present};
+use super::{Mapped, note_input};
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::Download;
-use boomerang_core::checkpoint::files::{CONFIG, STUDENT_CONFIG};
+use boomerang_core::checkpoint::files::CONFIG;
 use boomerang_hub::{self as hub, HubId, HubSettings};
 
 /// A folder with a supported `config.json` and complete weights.
@@ -210,40 +209,14 @@ impl ModelFolder {
         Ok(Teacher::new(self.model_as(format, device)?))
     }
 
-    /// The model with the plan that made it.
-    ///
-    /// # Errors
-    /// As [`ModelFolder::model`], and when there is no plan or it does not match the layers.
-    pub fn student(&self, device: &Device) -> anyhow::Result<Student> {
-        let plan = self.required_plan()?;
-        Student::new(self.model(device)?, plan).with_context(|| self.path.display().to_string())
-    }
-
-    /// The plan that made this student.
-    ///
-    /// # Errors
-    /// As [`ModelFolder::plan`], and when there is none.
-    pub fn required_plan(&self) -> anyhow::Result<LayerPlan> {
-        let plan = self.plan()?.ok_or_else(|| {
-            Exit::Unusable.error(format!(
-                "{STUDENT_CONFIG} is missing in {}, so the teacher layers that its {} layers were made \
-                 from are unknown; expected a folder that `boomerang prune` or `boomerang distill` \
-                 wrote, or --kept with these layers",
-                self.path.display(),
-                self.config.n_layers()
-            ))
-        })?;
-        let (found, expected) = (self.config.n_layers(), plan.n_student_layers());
-        if found != expected {
-            return Err(FamilyError::StudentLayers { found, expected })
-                .with_context(|| self.path.display().to_string());
-        }
-        Ok(plan)
-    }
-
     /// The weight files that are mapped, with their paths.
     pub(super) fn weight_files(&self) -> Vec<(PathBuf, &Mapped)> {
         self.weights.files(&self.folder)
+    }
+
+    /// Whether the model is a recipe's member.
+    pub(super) fn is_recipe(&self) -> bool {
+        matches!(self.weights, Weights::Parents(_))
     }
 
     /// The folder with the files beside weights and config; a recipe's is its teacher's.
@@ -252,20 +225,6 @@ impl ModelFolder {
             Weights::Files(_) | Weights::Gguf(_) => &self.folder,
             Weights::Parents(parents) => parents.teacher.extras(),
         }
-    }
-
-    /// The plan that made this student; `None` for a model without one, such as a recipe.
-    ///
-    /// # Errors
-    /// When `student_config.json` exists and is not a plan.
-    pub fn plan(&self) -> anyhow::Result<Option<LayerPlan>> {
-        if let Weights::Parents(_) = &self.weights {
-            return Ok(None);
-        }
-        let path = self.folder.join(STUDENT_CONFIG);
-        let Some(bytes) = read_if_present(&path)? else { return Ok(None) };
-        let plan = StudentConfig::plan_from_json(&String::from_utf8_lossy(&bytes));
-        Ok(Some(plan.with_context(|| path.display().to_string())?))
     }
 }
 
@@ -286,7 +245,9 @@ mod tests {
     use super::super::testing::{folder_of, names};
     use super::*;
     use crate::exit::{code_of, describe};
-    use boomerang_core::checkpoint::files::{GENERATION_CONFIG, TOKENIZER, WEIGHTS};
+    use boomerang_core::checkpoint::files::{
+        GENERATION_CONFIG, STUDENT_CONFIG, TOKENIZER, WEIGHTS,
+    };
 
     const LLAMA: &[u8] = br#"{"model_type": "llama", "vocab_size": 8, "hidden_size": 4,
         "intermediate_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}"#;
