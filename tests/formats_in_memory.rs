@@ -1,6 +1,9 @@
 use std::fs;
 use std::path::Path;
 
+use boomerang_core::model::WeightFormat;
+use boomerang_native_trainer::device::cpu;
+use boomerang_native_trainer::files::ModelFolder;
 use boomerang_tests::commands::{boomerang, failure, write_ids, write_planned_family};
 use serde_json::Value;
 
@@ -67,4 +70,19 @@ fn streamed_weights_are_in_f32() {
     let (message, code) = failure(&line, &[("dir", dir.path())]);
     assert!(message.contains("--memory stream computes in f32"), "{message}");
     assert_eq!(code, 2);
+}
+
+#[test]
+fn a_gguf_file_keeps_its_formats_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    write_planned_family(dir.path());
+    let paths = [("dir", dir.path())];
+    boomerang("export {dir}/teacher --dtype q8_0 --out {dir}/teacher.gguf", &paths).unwrap();
+    let file = dir.path().join("teacher.gguf");
+    // Opened for it, and opened as any model is.
+    for folder in [ModelFolder::open_for(&file, WeightFormat::Stored), ModelFolder::open(&file)] {
+        let folder = folder.unwrap();
+        let model = folder.model_as(WeightFormat::Stored, &cpu()).unwrap();
+        assert_eq!(model.n_params(), folder.config().n_params());
+    }
 }

@@ -171,7 +171,8 @@ impl ModelFolder {
     pub fn model_as(&self, format: WeightFormat, device: &Device) -> anyhow::Result<LanguageModel> {
         let named = || self.path.display().to_string();
         let release = |bytes: &[u8]| self.release(bytes);
-        if format != WeightFormat::F32 && self.imported.is_some() {
+        let is_widened = self.imported.is_some() && matches!(self.weights, Weights::Files(_));
+        if format != WeightFormat::F32 && is_widened {
             // What was imported is in f32.
             return Self::open_for(&self.path, format)?.model_as(format, device);
         }
