@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 
 use serde_json::Value;
-use tokenizers::Tokenizer as HuggingFaceTokenizer;
+use tokenizers::{AddedToken, Tokenizer as HuggingFaceTokenizer};
 
 use super::TokenizerError;
 
@@ -90,13 +90,15 @@ impl Clone for WordCache {
 impl WordCache {
     /// `None` for a tokenizer whose words are not known to end where texts are cut.
     pub(super) fn new(tokenizer: &HuggingFaceTokenizer) -> Option<Self> {
-        let json = tokenizer.to_string(false).ok()?;
-        let json: Value = serde_json::from_str(&json).ok()?;
-        let splitting = Splitting::of(&json["pre_tokenizer"])?;
-        if !keeps_ends(&json["normalizer"]) || !only_adds(&json["post_processor"]) {
+        // As their JSON, which has what the library itself keeps private; the vocabulary stays out.
+        let splitting = Splitting::of(&serde_json::to_value(tokenizer.get_pre_tokenizer()).ok()?)?;
+        let normalizer = serde_json::to_value(tokenizer.get_normalizer()).ok()?;
+        let post_processor = serde_json::to_value(tokenizer.get_post_processor()).ok()?;
+        if !keeps_ends(&normalizer) || !only_adds(&post_processor) {
             return None;
         }
-        let added = AddedTokens::new(&json["added_tokens"], !json["normalizer"].is_null())?;
+        let added = tokenizer.get_added_vocabulary().get_added_tokens_decoder();
+        let added = AddedTokens::new(added.values(), !normalizer.is_null())?;
         let encode = |special| Some(tokenizer.encode_fast("a", special).ok()?.get_ids().to_vec());
         let (plain, all) = (encode(false)?, encode(true)?);
         let before = all.windows(plain.len().max(1)).position(|ids| ids == plain)?;
@@ -165,20 +167,18 @@ impl Known {
 impl AddedTokens {
     /// `None` where a token takes whitespace or word boundaries around it into account, or is too short
     /// to be looked for.
-    fn new(tokens: &Value, is_normalized: bool) -> Option<Self> {
+    fn new<'a>(tokens: impl Iterator<Item = &'a AddedToken>, is_normalized: bool) -> Option<Self> {
         let mut added =
             Self { contents: Vec::new(), beginnings: vec![0; 1 << 10], of_normalized: false };
-        for token in tokens.as_array()? {
-            let flag = |name: &str| token[name].as_bool();
-            if flag("lstrip")? || flag("rstrip")? || flag("single_word")? {
+        for token in tokens {
+            if token.lstrip || token.rstrip || token.single_word {
                 return None;
             }
-            let content = token["content"].as_str()?;
-            let beginning = content.as_bytes().first_chunk::<2>()?;
+            let beginning = token.content.as_bytes().first_chunk::<2>()?;
             let number = usize::from(u16::from_le_bytes(*beginning));
             added.beginnings[number / 64] |= 1 << (number % 64);
-            added.of_normalized |= is_normalized && flag("normalized")?;
-            added.contents.push(content.to_owned());
+            added.of_normalized |= is_normalized && token.normalized;
+            added.contents.push(token.content.clone());
         }
         Some(added)
     }
