@@ -7,12 +7,12 @@
 
 use std::collections::VecDeque;
 
-use rand::{RngExt, SeedableRng};
+use burn::tensor::Tensor;
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    GenerateError, LOGITS, Sampling, argmax_of_rows, check_readable, check_vocabulary, index_at,
-    probabilities,
+    GenerateError, LOGITS, Sampling, argmax_of_rows, check_readable, index_at, probabilities,
 };
 use crate::evaluate::read_finite;
 use crate::model::{KvCache, LanguageModel};
@@ -64,23 +64,18 @@ impl<'model> DraftedGeneration<'model> {
         n_drafted: usize,
         sampling: Sampling,
     ) -> Result<Self, GenerateError> {
-        check_readable(verifier, prompt)?;
-        check_readable(draft, &prompt[..1])?;
         let (vocab, of_draft) = (verifier.config().vocab, draft.config().vocab);
         if vocab != of_draft {
             return Err(GenerateError::DraftVocabulary { draft: of_draft, model: vocab });
         }
-        check_vocabulary(draft, prompt)?;
+        check_readable(verifier, prompt)?;
+        check_readable(draft, prompt)?;
         let max_seq = verifier.config().max_seq.min(draft.config().max_seq);
         if prompt.len() >= max_seq {
             return Err(GenerateError::PromptTooLong { n_tokens: prompt.len(), max_seq });
         }
         let end = prompt.len() + n_tokens.min(max_seq - prompt.len());
         let reader = |model| Reader { model, cache: KvCache::new(model, end) };
-        let seed = match sampling {
-            Sampling::Greedy => 0,
-            Sampling::Random { seed, .. } => seed,
-        };
         Ok(Self {
             verifier: reader(verifier),
             draft: reader(draft),
@@ -89,7 +84,7 @@ impl<'model> DraftedGeneration<'model> {
             end,
             n_drafted,
             sampling,
-            rng: ChaCha8Rng::seed_from_u64(seed),
+            rng: sampling.rng(),
             counts: DraftCounts::default(),
         })
     }
@@ -179,7 +174,7 @@ impl<'model> DraftedGeneration<'model> {
 
 impl Reader<'_> {
     /// Reads what is new of the text; logits after each of its last `n` tokens, `[n, vocab]`.
-    fn read(&mut self, text: &[u32], n: usize) -> burn::tensor::Tensor<2> {
+    fn read(&mut self, text: &[u32], n: usize) -> Tensor<2> {
         self.model.continued_logits(&text[self.cache.len()..], n, &mut self.cache)
     }
 }

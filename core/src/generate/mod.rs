@@ -9,7 +9,7 @@ mod retrace;
 mod text_stream;
 mod together;
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,15 @@ pub enum Sampling {
     Greedy,
     /// Sampling; a temperature below 1 sharpens the distribution, above 1 flattens it.
     Random { temperature: f64, seed: u64 },
+}
+
+impl Sampling {
+    fn rng(self) -> ChaCha8Rng {
+        ChaCha8Rng::seed_from_u64(match self {
+            Self::Greedy => 0,
+            Self::Random { seed, .. } => seed,
+        })
+    }
 }
 
 /// Why a text cannot be generated.
@@ -121,11 +130,7 @@ impl<'model> Generation<'model> {
         n_tokens: usize,
         sampling: Sampling,
     ) -> Self {
-        let seed = match sampling {
-            Sampling::Greedy => 0,
-            Sampling::Random { seed, .. } => seed,
-        };
-        let rng = ChaCha8Rng::seed_from_u64(seed);
+        let rng = sampling.rng();
         Self { model, cache, n_chosen: 0, n_tokens, n_reused: 0, n_kept: 0, sampling, rng }
     }
 
@@ -206,8 +211,7 @@ pub(crate) fn whole_text(
     if n_tokens > max_seq {
         return Err(GenerateError::PromptTooLong { n_tokens, max_seq });
     }
-    let data: Vec<i64> = text.iter().map(|&token| i64::from(token)).collect();
-    Ok(Tensor::from_data(TensorData::new(data, [1, n_tokens]), &model.device()))
+    Ok(model.row(text))
 }
 
 /// Positions whose logits are in memory at a time, per model.

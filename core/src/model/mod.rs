@@ -234,9 +234,7 @@ impl LanguageModel {
             self.check_room(1, cache);
             return self.decode(token, cache);
         }
-        let data: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
-        let data = TensorData::new(data, [1, tokens.len()]);
-        self.next_logits_of_rows(Tensor::from_data(data, &self.device()), cache)
+        self.next_logits_of_rows(self.row(tokens), cache)
     }
 
     /// As [`LanguageModel::next_logits`], for several texts that stand at the same position.
@@ -261,10 +259,14 @@ impl LanguageModel {
         if n == 1 {
             return self.next_logits(tokens, cache);
         }
-        let data: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
-        let data = TensorData::new(data, [1, tokens.len()]);
-        let x = self.continued(Tensor::from_data(data, &self.device()), cache);
+        let x = self.continued(self.row(tokens), cache);
         self.logits(self.normalize(x.narrow(1, tokens.len() - n, n)).squeeze_dim::<2>(0))
+    }
+
+    /// A text on the model's device, `[1, seq]`.
+    pub(crate) fn row(&self, tokens: &[u32]) -> Tensor<2, Int> {
+        let data: Vec<i64> = tokens.iter().map(|&token| i64::from(token)).collect();
+        Tensor::from_data(TensorData::new(data, [1, tokens.len()]), &self.device())
     }
 
     /// The residual stream after the last layer, of new positions. Shapes: `[n_rows, seq]` ->
