@@ -52,7 +52,7 @@ pub struct Corrected {
 #[derive(Debug, Error)]
 pub enum CorrectionError {
     #[error(
-        "there is no seam at state {state} for teacher layers {start} to {end}: expected a state \
+        "state {state} is not a seam for teacher layers {start} to {end}: expected a state \
          from 1 to {n_layers}, and layers of a teacher with {n_teacher_layers}"
     )]
     NoSuchSeam { state: usize, start: usize, end: usize, n_layers: usize, n_teacher_layers: usize },

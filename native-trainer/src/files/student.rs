@@ -13,7 +13,7 @@ impl ModelFolder {
     /// The model with the plan that made it.
     ///
     /// # Errors
-    /// As [`ModelFolder::model`], and when there is no plan or it does not match the layers.
+    /// As [`ModelFolder::model`], and when `student_config.json` is missing or does not match the layers.
     pub fn student(&self, device: &Device) -> anyhow::Result<Student> {
         let plan = self.required_plan()?;
         Student::new(self.model(device)?, plan).with_context(|| self.path().display().to_string())

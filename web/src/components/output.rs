@@ -111,7 +111,7 @@ fn RunHeading(run: Run) -> impl IntoView {
     }
 }
 
-/// What is said of a text whose member is no longer the one on the dial.
+/// The label of a text whose member is no longer selected.
 fn of_another_size(n_layers: usize, on_dial: usize) -> String {
     let layers = format::count(n_layers, "layer");
     if n_layers == on_dial {
