@@ -3,6 +3,7 @@
 //! The allocator counts for the whole process, so the tests here take turns.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -83,22 +84,32 @@ fn changing_size_allocates_less_than_one_weight_matrix() {
     }
 }
 
-#[test]
-fn reading_a_model_takes_hardly_more_memory_than_its_weights() {
-    let _turn = turn();
-    // Embedding and head are most of it, as in small models of today.
+/// A model's folder in bf16, whose embedding and head are most of it, as in small models of today.
+fn small_model() -> (ModelConfig, tempfile::TempDir) {
     let config = config(16384, 8);
     let folder = tempfile::tempdir().unwrap();
     let bytes = model_to_bytes(&tiny_model(&config, 0, &cpu()), Precision::Bf16).unwrap();
     std::fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
     std::fs::write(folder.path().join("config.json"), config.to_json()).unwrap();
-    let n_weight_bytes = config.n_params() as usize * size_of::<f32>();
+    (config, folder)
+}
 
+/// Bytes at the peak while a model is read in this format.
+fn peak_of_reading(folder: &Path, config: &ModelConfig, format: WeightFormat) -> usize {
     let before = live();
     PEAK.store(before, Ordering::Relaxed);
-    let model = ModelFolder::open(folder.path()).unwrap().model(&cpu()).unwrap();
+    let model = ModelFolder::open(folder).unwrap().model_as(format, &cpu()).unwrap();
     let peak = PEAK.load(Ordering::Relaxed) - before;
     assert_eq!(model.n_params(), config.n_params());
+    peak
+}
+
+#[test]
+fn reading_a_model_takes_hardly_more_memory_than_its_weights() {
+    let _turn = turn();
+    let (config, folder) = small_model();
+    let n_weight_bytes = config.n_params() as usize * size_of::<f32>();
+    let peak = peak_of_reading(folder.path(), &config, WeightFormat::F32);
     assert!(
         peak as f64 <= 1.1 * n_weight_bytes as f64,
         "{peak} bytes at the peak for {n_weight_bytes} bytes of weights"
@@ -108,21 +119,11 @@ fn reading_a_model_takes_hardly_more_memory_than_its_weights() {
 #[test]
 fn a_packed_model_is_never_in_memory_in_f32() {
     let _turn = turn();
-    let config = config(16384, 8);
-    let folder = tempfile::tempdir().unwrap();
-    let bytes = model_to_bytes(&tiny_model(&config, 0, &cpu()), Precision::Bf16).unwrap();
-    std::fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
-    std::fs::write(folder.path().join("config.json"), config.to_json()).unwrap();
-
+    let (config, folder) = small_model();
     // Bytes per 32 weights.
     for (format, n_bytes) in [(WeightFormat::Stored, 64), (WeightFormat::Q8_0, 34)] {
         let n_weight_bytes = config.n_params() as usize / 32 * n_bytes;
-        let before = live();
-        PEAK.store(before, Ordering::Relaxed);
-        let folder = ModelFolder::open(folder.path()).unwrap();
-        let model = folder.model_as(format, &cpu()).unwrap();
-        let peak = PEAK.load(Ordering::Relaxed) - before;
-        assert_eq!(model.n_params(), config.n_params());
+        let peak = peak_of_reading(folder.path(), &config, format);
         assert!(
             peak as f64 <= 1.15 * n_weight_bytes as f64,
             "{format}: {peak} bytes at the peak for {n_weight_bytes} bytes of weights"

@@ -156,6 +156,14 @@ struct Comparison<'a> {
     n_compared: usize,
 }
 
+/// All gradients of a model, within a thousandth of the largest number of each tensor.
+fn compare(name: &str, model: &LanguageModel, expected: &GradientsParams, found: &mut Gradients) {
+    let (path, tolerance, largest, n_compared) = (Vec::new(), 1e-3, 0.0, 0);
+    let mut comparison = Comparison { name, path, expected, found, tolerance, largest, n_compared };
+    model.visit(&mut comparison);
+    assert!(comparison.n_compared > 10);
+}
+
 impl ModuleVisitor for Comparison<'_> {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_owned());
@@ -230,17 +238,7 @@ fn gradients_are_those_of_the_graph_for_every_architecture_and_lever() {
                 let as_on_a_gpu = composed(|| found(&models, &batch, &levers));
                 for (terms, mut gradients) in [fused, as_on_a_gpu] {
                     assert!((terms.total - loss).abs() < 1e-5, "{name}: {} {loss}", terms.total);
-                    let mut comparison = Comparison {
-                        name,
-                        path: Vec::new(),
-                        expected: &expected,
-                        found: &mut gradients,
-                        tolerance: 1e-3,
-                        largest: 0.0,
-                        n_compared: 0,
-                    };
-                    models.student.visit(&mut comparison);
-                    assert!(comparison.n_compared > 10);
+                    compare(name, &models.student, &expected, &mut gradients);
                 }
             }
         }
@@ -281,17 +279,7 @@ fn gradients_of_a_member_flow_through_its_teacher_layers() {
             backward(&trained, imitated, of_part, &WEIGHTS, SCALE, &levers, &mut gradients);
             let mut none = NoGradient { gradients: &gradients };
             models.teacher.visit(&mut none);
-            let mut comparison = Comparison {
-                name,
-                path: Vec::new(),
-                expected: &expected,
-                found: &mut gradients,
-                tolerance: 1e-3,
-                largest: 0.0,
-                n_compared: 0,
-            };
-            models.student.visit(&mut comparison);
-            assert!(comparison.n_compared > 10);
+            compare(name, &models.student, &expected, &mut gradients);
         }
     }
 }

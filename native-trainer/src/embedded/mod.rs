@@ -1,6 +1,7 @@
 //! The embedded teacher, its corpus, its students and its examination, which the demo and the
 //! experiments start from.
 
+mod each;
 mod students;
 mod teachers;
 

@@ -1,7 +1,5 @@
 //! Students of the embedded teacher, each distilled on its own lines of the corpus.
 
-use std::sync::{Mutex, PoisonError};
-
 use boomerang_core::corpus::ItemKind;
 use boomerang_core::corpus::distill_recipe::{self, LEARNING_RATE};
 use boomerang_core::distill::loss::LossWeights;
@@ -12,9 +10,8 @@ use boomerang_core::prune::Student;
 use futures_lite::future::block_on;
 
 use super::EmbeddedFamily;
+use super::each::each;
 use crate::exit::Exit;
-use crate::parallel::{in_parallel, n_workers};
-use crate::progress::Progress;
 
 /// The student sees half a percent of the tokens that the teacher saw. After much longer training,
 /// patching a teacher block into a student that has learnt to compensate for it first lowers
@@ -123,16 +120,7 @@ pub(crate) fn distill_each(
     runs: &[DistillRun],
 ) -> anyhow::Result<Vec<Student>> {
     let n_steps = runs.iter().map(DistillRun::n_steps).sum();
-    let progress = Mutex::new((0, Progress::new("distill", n_steps)));
-    let stepped = || {
-        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.0 += 1;
-        let done = progress.0;
-        progress.1.set(done, || format!("{} students", runs.len()));
-    };
-    let n_workers = n_workers(runs.len(), &embedded.teacher.model().device());
-    let run = |number: usize| runs[number].run(embedded, &stepped);
-    let students = in_parallel(runs.len(), n_workers, run)?;
-    progress.into_inner().unwrap_or_else(PoisonError::into_inner).1.finish();
-    Ok(students)
+    each(embedded, ("distill", "students"), (runs, n_steps), |run, stepped| {
+        run.run(embedded, stepped)
+    })
 }

@@ -1,16 +1,14 @@
 //! Other teachers of the embedded one's shape, pretrained by its recipe.
 
-use std::sync::{Mutex, PoisonError};
-
 use boomerang_core::corpus::{ItemKind, pretrain_recipe};
 use boomerang_core::distill::{Initialization, LayerDrop, Pretrainer};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::prune::Teacher;
 use futures_lite::future::block_on;
 
+use super::each::each;
 use super::students::check;
 use super::{EmbeddedFamily, Made};
-use crate::parallel::{in_parallel, n_workers};
 use crate::progress::Progress;
 
 /// How a teacher is made.
@@ -56,18 +54,9 @@ pub(crate) fn pretrain_each(
     runs: &[PretrainRun],
 ) -> anyhow::Result<Vec<Teacher>> {
     let n_steps = runs.iter().map(|run| run.steps).sum();
-    let progress = Mutex::new((0, Progress::new("pretrain", n_steps)));
-    let stepped = || {
-        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.0 += 1;
-        let done = progress.0;
-        progress.1.set(done, || format!("{} teachers", runs.len()));
-    };
-    let n_workers = n_workers(runs.len(), &embedded.teacher.model().device());
-    let teachers =
-        in_parallel(runs.len(), n_workers, |number| runs[number].run(embedded, &stepped))?;
-    progress.into_inner().unwrap_or_else(PoisonError::into_inner).1.finish();
-    Ok(teachers)
+    each(embedded, ("pretrain", "teachers"), (runs, n_steps), |run, stepped| {
+        run.run(embedded, stepped)
+    })
 }
 
 /// The embedded teacher after `n_steps` more on lines of one kind, which no other seed gives.

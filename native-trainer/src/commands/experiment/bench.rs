@@ -1,5 +1,6 @@
 //! From lines to models, and from models to measured points.
 
+use std::cell::LazyCell;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -45,6 +46,9 @@ pub(super) struct Bench<'a> {
     calibration: Vec<Batch>,
 }
 
+/// A student with its seed and the index of its model.
+type Seeded = (u64, usize, Student);
+
 /// The results of an experiment.
 pub(super) struct Results {
     pub(super) sample: Sample,
@@ -79,41 +83,30 @@ impl<'a> Bench<'a> {
                 all.models.len() - 1
             })
             .collect();
+        let for_corrections =
+            LazyCell::new(|| batches(self.embedded, CORRECTION_SEED, CORRECTION_ROWS));
         let mut remarks = Vec::new();
         for (number, line) in design.lines.iter().enumerate() {
             let n_remarks = remarks.len();
             match &line.kind {
                 Kind::Patched { run, order, metric } => {
-                    let of_seeds = self.of_seeds(run, &runs);
-                    let of_line: Vec<(u64, usize, Student)> = of_seeds
-                        .into_iter()
+                    let of_seeds = self.of_seeds(run, &runs).into_iter();
+                    let of_line: Vec<Seeded> = of_seeds
                         .map(|(seed, number)| {
                             (seed, model_indices[number], students[number].clone())
                         })
                         .collect();
-                    remarks.extend(self.patch(
-                        &mut all,
-                        number,
-                        line,
-                        &of_line,
-                        (*order, *metric),
-                    )?);
+                    remarks.extend(self.patch(&mut all, number, line, &of_line, *order, *metric)?);
                 }
                 Kind::Given { students, order, metric } => {
-                    let of_line: Vec<(u64, usize, Student)> = (0..)
+                    let of_line: Vec<Seeded> = (0..)
                         .zip(students)
                         .map(|(seed, student)| {
                             all.models.push(student.model().clone());
                             (seed, all.models.len() - 1, student.clone())
                         })
                         .collect();
-                    remarks.extend(self.patch(
-                        &mut all,
-                        number,
-                        line,
-                        &of_line,
-                        (*order, *metric),
-                    )?);
+                    remarks.extend(self.patch(&mut all, number, line, &of_line, *order, *metric)?);
                 }
                 Kind::Individual { run, order } => {
                     for run in individual(run, *order)? {
@@ -154,23 +147,22 @@ impl<'a> Bench<'a> {
             if let Some(correction) = line.correction {
                 // How the models were chosen is stated for the line without a correction.
                 remarks.truncate(n_remarks);
-                let batches = batches(self.embedded, CORRECTION_SEED, CORRECTION_ROWS);
-                let sentence = all.correct(number, correction, &batches)?;
+                let sentence = all.correct(number, correction, &for_corrections)?;
                 remarks.extend(sentence.map(|sentence| format!("{}: {sentence}", line.name)));
             }
         }
         self.measure(all, remarks)
     }
 
-    /// Adds the families of a line's students, each with its seed and the index of its model; returns a
-    /// sentence on the orders where they were searched.
+    /// Adds the families of a line's students; returns a sentence on the orders where they were searched.
     fn patch(
         &self,
         all: &mut Models,
         number: usize,
         line: &Line,
-        students: &[(u64, usize, Student)],
-        (order, metric): (Method, Metric),
+        students: &[Seeded],
+        order: Method,
+        metric: Metric,
     ) -> anyhow::Result<Option<String>> {
         let mut searched = Searched::new(order, metric);
         let families = students
@@ -317,6 +309,6 @@ impl<'a> Bench<'a> {
 /// Rows of the corpus from this seed, 16 to a batch.
 pub(super) fn batches(embedded: &EmbeddedFamily, seed: u64, n_rows: usize) -> Vec<Batch> {
     let rows = embedded.corpus.rows(seed, embedded.made.seq_len).take(n_rows);
-    let rows: Vec<Row> = rows.map(|row| Row::new(row.tokens, row.segments)).collect();
+    let rows: Vec<Row> = rows.map(Row::from).collect();
     rows.chunks(ROWS_PER_BATCH).map(|rows| Batch::new(rows.to_vec(), Layout::Packed)).collect()
 }
