@@ -187,8 +187,8 @@ class Transformers extends Engine {
     super("/bench/browser_decode_onnx.js");
   }
 
-  load(model, nThreads, runtime) {
-    return this.ask({ load: { model, nThreads, runtime } });
+  load(model, nThreads, runtime, dtype) {
+    return this.ask({ load: { model, nThreads, runtime, dtype } });
   }
 
   decode(prompt, nTokens) {

@@ -4,13 +4,16 @@ Two models with random weights, made from a seed: one of the shape of the embedd
 (assets/teacher), one of the shape of SmolLM2-135M. The same 32-bit weights are packed as a bundle for
 Boomerang's worker on the CPU, and exported to ONNX for transformers.js. Both are loaded into one
 headless Chromium, each in a worker of its own, and take turns: the same prompt, the same number of
-tokens, always the likeliest one. Told are the medians of tokens a second after the first token and of
-the milliseconds to the first token, the median ratio within a round, and whether all wrote the same.
+tokens, greedy. It prints the medians of tokens/s after the first token and of the milliseconds to the
+first token, the median ratio within a round, and whether all engines in f32 generated the same.
+
+--precision names how the bundles store matrices (f32, f16, q8_0), --dtype how the ONNX files do: fp32,
+q8 (onnxruntime's dynamic quantization to 8 bits), q4 (onnxruntime-genai, blocks of 4 bits).
 
   cargo xtask page
   cargo build --release
   python -m venv venv && venv/bin/pip install torch "transformers==4.57.*" optimum-onnx accelerate \\
-      "onnxruntime-genai==0.11.*"
+      "onnxruntime-genai==0.11.*" onnxruntime
   npm install --prefix npm --ignore-scripts @huggingface/transformers@4.3.2
   venv/bin/python tests/bench/browser_decode.py --boomerang target/release/boomerang --npm npm
 
@@ -82,38 +85,55 @@ def make_checkpoint(model, folder):
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="t0").save_pretrained(folder)
 
 
-def export(checkpoint, folder, exporter):
-    """The checkpoint as transformers.js reads it: one 32-bit file with a cache of keys and values."""
+# What transformers.js calls the file of a type of weights.
+ONNX_FILES = {"fp32": "model", "q8": "model_quantized", "q4": "model_q4"}
+
+
+def export(checkpoint, folder, exporter, dtype):
+    """The checkpoint as transformers.js reads it: one file with a cache of keys and values."""
     import onnx
 
     if exporter == "genai":
-        command = ["-m", "onnxruntime_genai.models.builder", "-i", checkpoint, "-o", folder, "-p", "fp32", "-e", "cpu"]
+        precision = "int4" if dtype == "q4" else "fp32"
+        command = ["-m", "onnxruntime_genai.models.builder", "-i", checkpoint, "-o", folder, "-p", precision, "-e", "cpu"]
         quietly([sys.executable, *command])
+    elif dtype == "q4":
+        sys.exit("--dtype q4 needs --export genai")
     else:
         from optimum.exporters.onnx import main_export
 
         main_export(str(checkpoint), str(folder), task="text-generation-with-past", do_validation=False)
-    whole = onnx.load(folder / "model.onnx")
     (folder / "onnx").mkdir()
-    onnx.save(whole, folder / "onnx" / "model.onnx")
+    file = folder / "onnx" / f"{ONNX_FILES[dtype]}.onnx"
+    if dtype == "q8":
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        quantize_dynamic(folder / "model.onnx", file, weight_type=QuantType.QInt8)
+    else:
+        onnx.save(onnx.load(folder / "model.onnx"), file)
     for name in ["config.json", "generation_config.json"]:
         (folder / name).write_bytes((checkpoint / name).read_bytes())
 
 
-def make(model, folder, binary, exporter):
-    """Checkpoint, bundle and export of a model, as far as they are not there."""
-    checkpoint, student, bundle = folder / "teacher", folder / "student", folder / "bundle"
+def make(model, folder, args):
+    """Checkpoint, bundles and exports of a model, as far as they are not there."""
+    checkpoint, student, binary = folder / "teacher", folder / "student", os.path.abspath(args.boomerang)
     if not checkpoint.exists():
         make_checkpoint(model, checkpoint)
-    if not bundle.exists():
-        quietly([binary, "prune", "--teacher", checkpoint, "--out", student, "--force"])
-        quietly([binary, "bundle", "--teacher", checkpoint, "--student", student, "--precision", "f32", "--record", "0", "--out", bundle])
-    if not (folder / exporter).exists():
-        unfinished = folder / f"{exporter}.part"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir()
-        export(checkpoint, unfinished, exporter)
-        unfinished.rename(folder / exporter)
+    for precision in args.precision:
+        bundle = folder / f"bundle-{precision}"
+        if not bundle.exists():
+            quietly([binary, "prune", "--teacher", checkpoint, "--out", student, "--force"])
+            quietly([binary, "bundle", "--teacher", checkpoint, "--student", student, "--precision", precision,
+                     "--measure-storing", "false", "--record", "0", "--out", bundle])
+    for dtype in args.dtype:
+        exported = folder / f"{args.export}-{dtype}"
+        if not exported.exists():
+            unfinished = folder / f"{exported.name}.part"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            export(checkpoint, unfinished, args.export, dtype)
+            unfinished.rename(exported)
 
 
 def quietly(command):
@@ -234,12 +254,17 @@ class Browser:
 
 def measure(browser, model, args):
     threads = list(dict.fromkeys([1, args.threads]))
-    plan = json.loads((args.keep / model / "bundle" / "manifest.json").read_text())
-    candidates = {"Boomerang, 1 thread": ["boomerang", f"/models/{model}/bundle/", len(plan["student"]["layers"])]}
-    for runtime in args.runtime or RUNTIMES:
-        for count in threads:
-            label = f"transformers.js, {runtime}, {count} thread" + "s" * (count > 1)
-            candidates[label] = ["transformers", f"{model}/{args.export}", count, runtime]
+    candidates = {}
+    for precision in args.precision:
+        bundle = f"{model}/bundle-{precision}"
+        plan = json.loads((args.keep / bundle / "manifest.json").read_text())
+        candidates[f"Boomerang, {precision}"] = ["boomerang", f"/models/{bundle}/", len(plan["student"]["layers"])]
+    for dtype in args.dtype:
+        for runtime in args.runtime or RUNTIMES:
+            for count in threads:
+                label = f"transformers.js, {dtype}, {runtime}, {count} thread" + "s" * (count > 1)
+                candidates[label] = ["transformers", f"{model}/{args.export}-{dtype}", count, runtime, dtype]
+    exact = [label for label in candidates if ", f32" in label or ", fp32" in label]
     for label, parts in candidates.items():
         loaded = browser.call("load", label, parts)
         print(f"  {label:<36} loaded in {loaded / 1000:.1f} s", flush=True)
@@ -249,16 +274,16 @@ def measure(browser, model, args):
     turns = {label: [] for label in candidates}
     has_parted = False
     rounds = args.rounds or MODELS[model]
-    for place in range(args.warm + rounds):
-        draw = random.Random(place)
+    for number in range(args.warm + rounds):
+        draw = random.Random(number)
         prompt = [draw.randrange(vocab) for _ in range(args.prompt)]
         texts = {}
         for label in candidates:
             turn = browser.call("decode", label, prompt, n_tokens)
             texts[label] = turn["tokens"]
-            if place >= args.warm:
+            if number >= args.warm:
                 turns[label].append(turn)
-        has_parted |= part(texts)
+        has_parted |= part({label: texts[label] for label in exact})
     for label in candidates:
         browser.call("end", label)
 
@@ -271,24 +296,28 @@ def measure(browser, model, args):
             f"  {label:<36} {middle:8.1f} tokens/s   ({low:.1f} to {high:.1f})"
             f"   first token after {first:6.0f} ms", flush=True,
         )
-    ours, *others = speeds
-    for other in others:
-        ratio = statistics.median(a / b for a, b in zip(speeds[ours], speeds[other]))
-        print(f"  Boomerang is {ratio:.2f} times as fast as {other}")
-    if not has_parted:
-        print(f"  all wrote the same {(args.warm + rounds) * n_tokens} tokens")
+    for ours in speeds:
+        if ours.startswith("Boomerang"):
+            for other in speeds:
+                if other != ours:
+                    ratio = statistics.median(a / b for a, b in zip(speeds[ours], speeds[other]))
+                    print(f"  {ours} is {ratio:.2f} times as fast as {other}")
+    if exact and not has_parted:
+        print(f"  in f32 all generated the same {(args.warm + rounds) * n_tokens} tokens")
 
 
 def part(texts):
-    """Whether the texts part, and says where."""
+    """Whether the texts differ, and says where."""
+    if not texts:
+        return False
     (first, text), *others = texts.items()
     for label, other in others:
-        differing = [place for place, pair in enumerate(zip(text, other)) if pair[0] != pair[1]]
+        differing = [position for position, pair in enumerate(zip(text, other)) if pair[0] != pair[1]]
         if len(text) != len(other):
-            print(f"  {label} wrote {len(other)} tokens, {first} {len(text)}")
+            print(f"  {label} generated {len(other)} tokens, {first} {len(text)}")
         elif differing:
-            place = differing[0]
-            print(f"  {label} writes {other[place]} at place {place}, {first} {text[place]}")
+            position = differing[0]
+            print(f"  {label} generated {other[position]} at position {position}, {first} {text[position]}")
     return any(other != text for _, other in others)
 
 
@@ -300,6 +329,8 @@ def main():
     parser.add_argument("--keep", type=Path, help="a folder for the models")
     parser.add_argument("--model", choices=MODELS, action="append", help="both by default")
     parser.add_argument("--export", choices=["genai", "optimum"], default="genai")
+    parser.add_argument("--precision", nargs="+", choices=["f32", "f16", "q8_0"], default=["f32", "q8_0"])
+    parser.add_argument("--dtype", nargs="+", choices=ONNX_FILES, default=["fp32", "q8"])
     parser.add_argument("--runtime", choices=RUNTIMES, action="append", help="both by default")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--prompt", type=int, default=16, help="tokens of the prompt")
@@ -314,7 +345,7 @@ def main():
         chosen = args.model or MODELS
         for model in chosen:
             (args.keep / model).mkdir(parents=True, exist_ok=True)
-            make(model, args.keep / model, os.path.abspath(args.boomerang), args.export)
+            make(model, args.keep / model, args)
         npm = args.npm / "node_modules"
         package = lambda name: json.loads((npm / name / "package.json").read_text())["version"]
         folders = {"bench": HERE, "engine": args.engine, "models": args.keep, "npm": npm}

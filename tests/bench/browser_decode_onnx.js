@@ -13,7 +13,7 @@ self.onmessage = async ({ data }) => {
   }
 };
 
-async function load({ model: name, nThreads, runtime }) {
+async function load({ model: name, nThreads, runtime, dtype }) {
   if (nThreads > 1 && !self.crossOriginIsolated) throw new Error("no memory is shared here");
   library = await import(`/${runtime}.js`);
   const { env, AutoModelForCausalLM } = library;
@@ -26,7 +26,7 @@ async function load({ model: name, nThreads, runtime }) {
   const part = (kind) => `${self.location.origin}/npm/onnxruntime-web/dist/${BUILDS[runtime]}.${kind}`;
   wasm.wasmPaths = { mjs: part("mjs"), wasm: part("wasm") };
   wasm.numThreads = nThreads;
-  model = await AutoModelForCausalLM.from_pretrained(name, { device: "wasm", dtype: "fp32" });
+  model = await AutoModelForCausalLM.from_pretrained(name, { device: "wasm", dtype });
   return true;
 }
 

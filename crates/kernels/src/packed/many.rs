@@ -22,6 +22,10 @@ impl PackedMatrix {
     pub fn times_many(&self, x: &[f32], y: &mut [f32]) {
         let n_vectors = x.len() / self.n_columns.max(1);
         assert_eq!([x.len(), y.len()], [n_vectors * self.n_columns, n_vectors * self.n_rows]);
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        if self.format == PackedFormat::Q8_0 && self.n_columns.is_multiple_of(PackedFormat::BLOCK) {
+            return self.times_many_in_integers(x, n_vectors, y);
+        }
         if is_few(self.format, n_vectors) || self.n_rows == 0 {
             let pairs = x.chunks_exact(self.n_columns.max(1)).zip(y.chunks_exact_mut(self.n_rows));
             return crate::together(|| pairs.for_each(|(x, y)| self.times(x, y)));
@@ -33,6 +37,19 @@ impl PackedMatrix {
             let wide = &mut wide[..n * self.n_columns];
             self.widen(first, wide);
             multiply(x, wide, &mut y[first..], [n_vectors, self.n_columns, n, self.n_rows]);
+        }
+    }
+
+    /// Four vectors at a time, the remaining ones one by one.
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    fn times_many_in_integers(&self, x: &[f32], n_vectors: usize, y: &mut [f32]) {
+        let (width, n_rows) = (self.n_columns, self.n_rows);
+        let (w, stride) = (self.bytes(), self.stride());
+        let shape = [n_rows, n_vectors];
+        let n = super::integer::times_fours::<super::Baseline>(x, width, w, stride, shape, y);
+        for vector in n..n_vectors {
+            let y = &mut y[vector * n_rows..][..n_rows];
+            self.times(&x[vector * width..][..width], y);
         }
     }
 

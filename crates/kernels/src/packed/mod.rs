@@ -1,9 +1,12 @@
 //! Matrices whose weights stay in 16 or 8 bits, and their products, which read them as they are.
 //!
 //! Decoding reads every weight once a token and is bound by it, so that half the bytes take half the
-//! time. Sums are in f32, as if each weight had been widened first.
+//! time. Sums are in f32, as if each weight had been widened first; in WebAssembly those of q8_0 are in
+//! integers (`integer.rs`).
 
 mod columns;
+#[cfg(any(test, all(target_arch = "wasm32", target_feature = "simd128")))]
+mod integer;
 mod isa;
 mod many;
 #[cfg(target_arch = "aarch64")]

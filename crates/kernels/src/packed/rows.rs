@@ -35,6 +35,10 @@ impl Stored {
 pub(super) fn times(stored: Stored, x: &[f32], w: &[u8], stride: usize, y: &mut [f32]) {
     let row_bytes = x.len() / STEP * stored.step_bytes();
     assert!(x.len().is_multiple_of(STEP) && row_bytes <= stride, "whole steps");
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    if stored == Stored::Q8_0 {
+        return super::integer::times::<Baseline>(x, w, stride, y);
+    }
     assert!(y.is_empty() || (y.len() - 1) * stride + row_bytes <= w.len(), "as many rows");
     // SAFETY: rows and `x` are as long as the loops go, by the lengths above, and a function for some
     // instructions is called only where the processor has them.
