@@ -16,6 +16,8 @@ use crate::run::{Workspace, run};
 
 /// English that the teacher did not write, for perplexity.
 const ENGLISH: [&str; 1] = ["docs/evaluation.md"];
+/// Short questions with answers to choose from.
+const TASKS: &str = "assets/families/smollm2/tasks.jsonl";
 /// What the page offers, in and outside of the model's chat form.
 const PROMPTS: &[&str] =
     &["There are many things to know about the wind. First,", "When I think about foxes, I"];
@@ -71,13 +73,20 @@ pub(crate) fn family(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     let student = family.distill(&teacher)?;
     let order = family.search(&teacher, &student)?;
+    let data = |path: &String| ("--data", path.clone());
     let held_out = HELD_OUT.map(|name| family.inside(&texts::samples(name)));
+    let held_out: Vec<_> = held_out.iter().map(data).collect();
     let on_teacher_text = family.evaluate(&teacher, &student, &order, "eval", &held_out)?;
-    let english = ENGLISH.map(str::to_owned);
+    let english: Vec<_> = ENGLISH.map(str::to_owned).iter().map(data).collect();
     family.evaluate(&teacher, &student, &order, "eval-english", &english)?;
+    let tasks = [("--tasks", TASKS.to_owned())];
+    family.evaluate(&teacher, &student, &order, "eval-tasks", &tasks)?;
     let bundle = family.bundle(&teacher, &student, &order, &on_teacher_text)?;
     println!("The family is in {bundle}. Open it with: boomerang explore {bundle}");
-    println!("Its curves are in {0}/eval and {0}/eval-english", options.out.display());
+    println!(
+        "Its curves are in {0}/eval, {0}/eval-english and {0}/eval-tasks",
+        options.out.display()
+    );
     Ok(())
 }
 
@@ -138,14 +147,14 @@ impl Family<'_> {
         Ok(out)
     }
 
-    /// Perplexity of every size along three orders, and of naive pruning, on some texts.
+    /// Quality of every size along three orders, and of naive pruning, on some texts or tasks.
     fn evaluate(
         &self,
         teacher: &str,
         student: &str,
         order: &str,
         name: &str,
-        texts: &[String],
+        on: &[(&str, String)],
     ) -> Result<String> {
         let out = self.inside(name);
         if self.has(name) {
@@ -157,7 +166,7 @@ impl Family<'_> {
             ("--order", order),
             ("--out", &out),
         ];
-        flags.extend(texts.iter().map(|text| ("--data", text.as_str())));
+        flags.extend(on.iter().map(|(flag, path)| (*flag, path.as_str())));
         self.boomerang("eval", "--also-order first --also-order last --max-length 512", &flags)?;
         Ok(out)
     }
