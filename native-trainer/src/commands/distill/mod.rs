@@ -73,6 +73,7 @@ pub fn run(args: &DistillArgs) -> anyhow::Result<()> {
         earlier.keep_warmup(args, &mut settings);
     }
     let frozen = settings.update.frozen.clone();
+    models.propose_frozen_ends(args, &frozen);
     let shape = models.shape(args, &frozen, seq, &device.device);
     let n_replicas = ranks.map_or(args.devices, |ranks| ranks.place().n_local);
     let fit = Fit::of(args, &shape, device, n_replicas)?;

@@ -16,6 +16,7 @@ use super::{DistillArgs, InitChoice};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{ModelFolder, require_next_token};
+use crate::progress::note;
 use crate::train::run_folder::Saved;
 use crate::train::teacher::streamed_teacher;
 
@@ -51,6 +52,19 @@ impl Models {
         };
         Family::check(config, &of_student, &plan).or_exit(Exit::Unusable)?;
         Ok(Self { teacher: Arc::new(teacher), student, plan, of_student })
+    }
+
+    /// Notes that a tied teacher's matrix is trained, after which every size needs two of them.
+    pub(super) fn propose_frozen_ends(&self, args: &DistillArgs, frozen: &[Part]) {
+        let is_copied = self.student.is_none() && matches!(args.init, InitChoice::Copy);
+        let is_kept = [Part::Embedding, Part::Head].iter().all(|part| frozen.contains(part));
+        if self.teacher.config().tied && is_copied && !is_kept {
+            note(
+                "the teacher has one matrix as embedding and head, which the student trains: sizes in \
+                 between need both, or the teacher's alone (patch --head teacher). With --freeze \
+                 embedding,head they share it and stay smaller than the teacher",
+            );
+        }
     }
 
     /// The models and batches of a step.

@@ -12,7 +12,15 @@ pub(super) const LOCK: &str = ".lock";
 /// Held for as long as it lives.
 #[derive(Debug)]
 pub(super) struct RunLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for RunLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough while a process that is just being started still has it, too.
+        // Where there are no locks there is nothing to release.
+        let _ = self.file.unlock();
+    }
 }
 
 impl RunLock {
@@ -28,7 +36,7 @@ impl RunLock {
                 run.display()
             ))),
             // Some file systems have no locks; there, nothing prevents a second writer.
-            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { _file: file }),
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Self { file }),
         }
     }
 }
