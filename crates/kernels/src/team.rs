@@ -15,7 +15,7 @@ pub fn together<T>(act: impl FnOnce() -> T) -> T {
 }
 
 /// How many threads work on what is shared now.
-fn n_threads() -> usize {
+pub(crate) fn n_threads() -> usize {
     #[cfg(feature = "threads")]
     return threads::n_threads();
     #[cfg(not(feature = "threads"))]
