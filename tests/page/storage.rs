@@ -217,6 +217,28 @@ async fn a_damaged_file_in_the_database_is_fetched_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_text_fetches_a_file_that_was_damaged_on_the_server() {
+    let (folder, file) = (copied_bundle(), late_file());
+    let path = folder.path().join(&file.path);
+    let intact = fs::read(&path).unwrap();
+    let mut damaged = intact.clone();
+    damaged[5000] ^= 1;
+    fs::write(&path, &damaged).unwrap();
+    let visit = Visit::to(folder.path(), Kind::PrivateFiles, Spoiled::default()).await;
+    visit.load().await;
+    let is_interrupted = "return document.querySelector('#load-rest') !== null;";
+    visit.page.wait_until(is_interrupted, json!(true)).await;
+    fs::write(&path, &intact).unwrap();
+    visit.passage.weights();
+    let expected = native_tokens();
+    let last = expected.len() - 1;
+    assert_eq!(tokens_at(&visit.page, last).await, expected[last]);
+    let passed = visit.passage.weights();
+    assert!(passed.iter().all(|passed| passed.path.ends_with(&file.path)), "{passed:?}");
+    visit.page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_manifest_with_a_wrong_length_deletes_no_stored_file() {
     let folder = copied_bundle();
     let visit = Visit::to(folder.path(), Kind::PrivateFiles, Spoiled::default()).await;
