@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Extension, Request, State};
 use axum::http::header::{ETAG, IF_RANGE, LAST_MODIFIED, RANGE};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use boomerang_core::bundle::{MANIFEST, Manifest};
@@ -39,7 +39,7 @@ impl Transfers {
     }
 
     /// `None` for files that are small, such as the manifest.
-    fn urgency(&self, path: &str) -> Option<Urgency> {
+    pub(super) fn urgency(&self, path: &str) -> Option<Urgency> {
         let path = path.trim_start_matches('/');
         if self.first.contains(path) {
             return Some(Urgency::First);
@@ -90,13 +90,15 @@ async fn of_same_file(mut request: Request, next: Next) -> Response {
     *whole.headers_mut() = request.headers().clone();
     whole.headers_mut().remove(RANGE);
     let response = next.clone().run(request).await;
-    let is_same = |name| response.headers().get(name) == Some(&known);
+    if is_part_of_other(&response, &known) { next.run(whole).await } else { response }
+}
+
+/// Whether a response has a part, or refuses one, of another file than the `known` one.
+fn is_part_of_other(response: &Response, known: &HeaderValue) -> bool {
     let is_part = [StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE]
         .contains(&response.status());
-    if !is_part || is_same(ETAG) || is_same(LAST_MODIFIED) {
-        return response;
-    }
-    next.run(whole).await
+    let is_same = |name| response.headers().get(name) == Some(known);
+    is_part && !is_same(ETAG) && !is_same(LAST_MODIFIED)
 }
 
 /// A file under way.

@@ -2,8 +2,7 @@
 //! compared with the length and checksum in the zip; browsers that inflate do not do that.
 
 use js_sys::{Array, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Blob, ReadableWritablePair};
+use web_sys::Blob;
 
 use super::archive::{Entry, Tally};
 use crate::fetch::{Body, FetchError, MAX_RESERVED, decompressor};
