@@ -12,7 +12,8 @@ const LEAST_BYTES: f64 = 100_000.0;
 pub fn bytes_per_second() -> Option<f64> {
     let performance = property(&window(), "performance")?;
     let entries = call(&performance, "getEntriesByType", &["resource".into()]).ok()?;
-    let transfers = js_sys::Array::from(&entries).iter().filter_map(|entry| transfer(&entry));
+    let entries = js_sys::Array::from(&entries);
+    let transfers = entries.iter().filter_map(|entry| transfer(&entry));
     speed_of(transfers)
 }
 
