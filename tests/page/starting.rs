@@ -44,7 +44,10 @@ async fn on_a_slow_connection_the_page_counts_the_bytes_of_its_program() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_browser_without_webassembly_is_told_that_it_cannot_run_the_page() {
-    let page = Page::open(&["--js-flags=--noexpose_wasm"], "").await;
+    let page = Page::open(&[], "").await;
+    let without = json!({"source": "delete window.WebAssembly;"});
+    page.devtools("Page.addScriptToEvaluateOnNewDocument", without).await;
+    page.reload().await;
     assert!(page.text("#before").await.contains("This browser cannot run the page"));
     page.close().await;
 }

@@ -114,7 +114,13 @@ impl Session {
         self.expect_memory(family.largest_tensor_bytes());
         self.open_recordings(&family).await;
         self.n_stored_bytes.set(n_bytes_kept(family.manifest()).await);
-        offline::prepare(&self.small_files()).await;
+        // Questions are fetched by the view that asks them.
+        let mut files = self.small_files();
+        let is_of_task = |url: &String| {
+            family.manifest().task.as_ref().is_some_and(|task| url.ends_with(&task.path))
+        };
+        files.retain(|url| !is_of_task(url));
+        offline::prepare(&files).await;
         Ok(())
     }
 

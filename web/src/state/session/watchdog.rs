@@ -68,7 +68,8 @@ impl Watchdog {
         match self.n_unanswered {
             _ if !self.is_ready => Verdict::Responsive,
             DEAD.. => Verdict::Dead,
-            n_unanswered @ REMARKABLE.. => Verdict::Unresponsive(n_unanswered),
+            // In steps, since screen readers read it aloud.
+            n_seconds @ REMARKABLE.. => Verdict::Unresponsive(n_seconds - n_seconds % REMARKABLE),
             _ => Verdict::Responsive,
         }
     }
