@@ -128,3 +128,14 @@ proptest! {
         prop_assert_eq!(Link::parse(&link.query()), again);
     }
 }
+
+#[test]
+fn a_long_prompt_is_not_in_the_address_and_the_address_says_so() {
+    let prompt = |n_bytes: usize| Link { prompt: Some("a".repeat(n_bytes)), ..Link::default() };
+    let fits = prompt(MOST_PROMPT_BYTES);
+    assert_eq!(fits.clone().for_address(), fits);
+    assert_eq!(prompt(MOST_PROMPT_BYTES + 1).for_address().query(), "?noprompt=1");
+    // Three bytes, nine when they are encoded.
+    let encoded = Link { prompt: Some("€".repeat(MOST_PROMPT_BYTES / 6)), ..Link::default() };
+    assert!(Link::parse(&encoded.for_address().query()).is_without_prompt);
+}
