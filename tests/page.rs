@@ -18,6 +18,8 @@ mod links;
 mod mirror;
 /// A page on a small phone.
 mod narrow;
+/// The entries of the navigation, and the addresses they lead to.
+mod navigation;
 /// A page whose server is gone.
 mod offline;
 /// Uploaded families, and those on other servers.

@@ -22,6 +22,7 @@ pub mod lens;
 pub mod lesson_card;
 pub mod marked;
 pub mod models;
+pub mod navigation;
 pub mod notice_box;
 pub mod number_field;
 pub mod output;
