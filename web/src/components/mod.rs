@@ -33,6 +33,7 @@ pub mod prompt_line;
 pub mod published;
 pub mod recorded_text;
 pub mod saves;
+mod scroll_table;
 pub mod share;
 pub mod size_dial;
 pub mod story;
