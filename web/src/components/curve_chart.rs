@@ -23,6 +23,8 @@ const HEIGHT_PER_WIDTH: f64 = 0.62;
 /// Up to this width a chart keeps its size, above it grows, at most by the factor below.
 const WIDTH_AS_IS: f64 = 480.0;
 const LARGEST: f64 = 1.2;
+/// Of the window, in pixels.
+const LEAST_WIDTH_OF_GUIDE: f64 = 700.0;
 /// Of the plot, below the legend.
 const LEAST_PLOT_HEIGHT: f64 = 220.0;
 const MARKER_RADIUS: f64 = 4.5;
@@ -30,7 +32,7 @@ const MARKER_RADIUS: f64 = 4.5;
 #[component]
 pub fn CurveChart(
     dial: Dial,
-    /// Whether the guide to reading it is open.
+    /// For a first visit: without other patch orders, and with an open guide if there is space.
     #[prop(optional)]
     explains: bool,
 ) -> impl IntoView {
@@ -57,10 +59,12 @@ pub fn CurveChart(
         dial.family.with_value(|family| family.measured().is_sorted_by_key(|stop| stop.n_params));
     let usual_axis = if ascends { SizeAxis::Parameters } else { SizeAxis::Layers };
     let size_axis = RwSignal::new(usual_axis);
-    let chart = Memo::new(move |_| {
-        let (size_axis, measure) = (size_axis.get(), measure.get());
-        dial.family.with_value(|family| family.manifest().curve.chart(size_axis, measure))
+    let curve = dial.family.with_value(|family| match &family.manifest().curve {
+        curve if explains => curve.in_own_order(),
+        curve => curve.clone(),
     });
+    let has_orders = !curve.other_orders().is_empty();
+    let chart = Memo::new(move |_| curve.chart(size_axis.get(), measure.get()));
 
     let chosen = RwSignal::new(Coverage::Subject);
     let can_zoom = Memo::new(move |_| chart.with(|it| it.as_ref().is_some_and(Chart::can_zoom)));
@@ -122,16 +126,23 @@ pub fn CurveChart(
             <div node_ref=figure>{drawing}</div>
             <p class="quiet" id="curve-cut">{cut}</p>
         </figure>
-        <CurveGuide dial measure is_open=explains/>
+        <CurveGuide dial measure has_orders is_open=explains && is_wide()/>
         <Saves name="curve" svg csv/>
         <CurveTable dial/>
     }
     .into_any()
 }
 
+/// Whether an open guide leaves the dial near the chart.
+fn is_wide() -> bool {
+    let width = window().inner_width().ok().and_then(|width| width.as_f64());
+    width.is_some_and(|width| width >= LEAST_WIDTH_OF_GUIDE)
+}
+
 /// Which lines leave the plot, and how far; `None` if none does.
 fn cut_in_words(cut: &[(String, f64)], format: Format) -> Option<String> {
-    let lines = cut.iter().map(|(name, value)| format!("{name} ({})", format.value(*value)));
+    let lines =
+        cut.iter().map(|(name, value)| format!("{name} (reaches {})", format.value(*value)));
     let lines: Vec<String> = lines.collect();
     (!lines.is_empty()).then(|| {
         format!("Partly beyond the axis: {}. “All lines” shows them whole.", lines.join(", "))
@@ -287,6 +298,6 @@ mod tests {
         assert_eq!(cut_in_words(&[], Format::Percent), None);
         let cut = [("Naive".to_owned(), 0.125), ("Random".to_owned(), 0.1)];
         let words = cut_in_words(&cut, Format::Percent).unwrap();
-        assert!(words.starts_with("Partly beyond the axis: Naive (12.5 %), Random (10.0 %)."));
+        assert!(words.starts_with("Partly beyond the axis: Naive (reaches 12.5 %), "));
     }
 }

@@ -7,7 +7,13 @@ use leptos::prelude::*;
 use crate::state::dial::Dial;
 
 #[component]
-pub fn CurveGuide(dial: Dial, measure: RwSignal<Measure>, is_open: bool) -> impl IntoView {
+pub fn CurveGuide(
+    dial: Dial,
+    measure: RwSignal<Measure>,
+    /// Whether the chart has lines of other patch orders.
+    has_orders: bool,
+    is_open: bool,
+) -> impl IntoView {
     let (student, teacher) = dial.family.with_value(|family| {
         let path = family.path();
         let n_layers = |stop: usize| family.size(&path[stop]).n_layers;
@@ -51,6 +57,12 @@ pub fn CurveGuide(dial: Dial, measure: RwSignal<Measure>, is_open: bool) -> impl
                     <dd>"teacher layers patched into the student; nothing is trained for it"</dd>
                 </div>
                 {lines}
+                {has_orders.then(|| view! {
+                    <div>
+                        <dt>"Boomerang, …"</dt>
+                        <dd>"the same student, patched in another order"</dd>
+                    </div>
+                })}
                 <div>
                     <dt>"Height"</dt>
                     <dd>{quality}</dd>

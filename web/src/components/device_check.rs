@@ -61,7 +61,7 @@ pub fn DeviceCheck(
         checks.with(|checks| {
             status.with(|status| match status {
                 RequestStatus::NotStarted if n_records == 0 => {
-                    "This bundle contains no recordings; `boomerang bundle --record 40` adds them."
+                    "This bundle contains no recordings; boomerang bundle --record 40 adds them."
                         .to_owned()
                 }
                 RequestStatus::NotStarted => memory_in_words(session),

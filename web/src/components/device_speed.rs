@@ -63,7 +63,7 @@ pub fn DeviceSpeed(
         sizes.with(|sizes| {
             status.with(|status| match status {
                 RequestStatus::NotStarted if !includes_task => {
-                    "This bundle contains no questions; `boomerang bundle --task FILE` adds them."
+                    "This bundle contains no questions; boomerang bundle --task FILE adds them."
                         .to_owned()
                 }
                 RequestStatus::NotStarted if !has_task => {

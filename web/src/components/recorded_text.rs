@@ -64,7 +64,8 @@ fn why_not(bench: Bench) -> &'static str {
     let has_recordings = bench.session.recordings.with(Option::is_some);
     match (has_recordings, bench.dial.stop.get()) {
         (false, _) => {
-            "This bundle contains no recorded texts (`boomerang bundle --record 40` adds them). Load the model to generate some."
+            "This bundle contains no recorded texts; boomerang bundle --record 40 adds them. Load the \
+             model to generate some."
         }
         (true, None) => {
             "No text was recorded for this combination of blocks. Load the model to generate one."

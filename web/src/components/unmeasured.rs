@@ -8,8 +8,10 @@ use crate::state::dial::Dial;
 
 /// The commands that measure a family and pack it again.
 const COMMANDS: &str = "\
-boomerang eval --teacher TEACHER --student STUDENT --data TEXTS --tasks TASKS --out measured
-boomerang bundle --teacher TEACHER --student STUDENT --eval measured --out BUNDLE";
+boomerang eval --teacher TEACHER --student STUDENT \\
+    --data TEXTS --tasks TASKS --out measured
+boomerang bundle --teacher TEACHER --student STUDENT \\
+    --eval measured --out BUNDLE";
 
 #[component]
 pub fn Unmeasured(dial: Dial) -> impl IntoView {
@@ -21,7 +23,7 @@ pub fn Unmeasured(dial: Dial) -> impl IntoView {
              sizes work without it."
         </p>
         <p>"To add the curve, evaluate the family (texts, tasks or both) and make the bundle again:"</p>
-        <pre class="commands" tabindex="0" role="region" aria-label="Commands">{COMMANDS}</pre>
+        <pre class="commands">{COMMANDS}</pre>
         <p>"In this page, without the command line:"</p>
         <ul class="plain-list">
             <li>
