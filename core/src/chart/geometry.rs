@@ -91,6 +91,8 @@ const ROW: f64 = 24.0;
 /// Height of the axis titles above and below the plot.
 const AXIS_LABEL: f64 = 26.0;
 const TICK_LABEL: f64 = 24.0;
+/// Left and right of the data, as a part of its range.
+const X_MARGIN: f64 = 0.03;
 /// A zoom that shows less than this much more is not worth a choice.
 const LEAST_ZOOM: f64 = 1.5;
 /// Space above the plot for the label of the "you are here" mark.
@@ -106,7 +108,11 @@ impl Chart {
     pub fn geometry_of(&self, coverage: Coverage, width: f64, height: f64) -> Geometry {
         let (x_range, y_range) = (self.x_range(), self.y_range(coverage));
         let n_steps = |pixels: f64, apart: f64| (pixels / apart).clamp(2.0, 8.0) as usize;
-        let x_steps = Steps::covering(x_range.0, x_range.1, n_steps(width, 90.0), self.x.format);
+        // The data from edge to edge, wherever the ticks are.
+        let margin = (x_range.1 - x_range.0) * X_MARGIN;
+        let x_domain = (x_range.0 - margin, x_range.1 + margin);
+        let x_steps = Steps::within(x_domain.0, x_domain.1, n_steps(width, 90.0), self.x.format);
+        let x_domain = if margin > 0.0 { x_domain } else { x_steps.domain() };
         let y_steps = Steps::covering(y_range.0, y_range.1, n_steps(height, 50.0), self.y.format);
         let y_labels = y_steps.labels(self.y.format);
         let y_label_width = y_labels.iter().map(|label| text_width(label)).fold(0.0, f64::max);
@@ -120,12 +126,14 @@ impl Chart {
             right: width - 16.0,
             bottom: height - TICK_LABEL - AXIS_LABEL,
         };
-        let x = Scale::new(x_steps.domain(), (plot.left, plot.right));
+        let x = Scale::new(x_domain, (plot.left, plot.right));
         let y = Scale::new(y_steps.domain(), (plot.bottom, plot.top));
         let ticks = |steps: Steps, labels: Vec<String>, scale: Scale| -> Vec<Tick> {
             let ticks = steps.ticks().zip(labels);
             ticks.map(|(tick, label)| Tick { at: scale.place(tick), label }).collect()
         };
+        let mut x_ticks = ticks(x_steps, x_steps.labels(self.x.format), x);
+        x_ticks.retain(|tick| plot.left - 0.5 <= tick.at && tick.at <= plot.right + 0.5);
         // Drawn in reverse, so that the first series of the data is on top.
         let series: Vec<_> = self.series.iter().rev().map(|series| place(series, x, y)).collect();
         let (lowest, highest) = y_steps.domain();
@@ -134,7 +142,7 @@ impl Chart {
             width,
             height,
             plot,
-            x_ticks: ticks(x_steps, x_steps.labels(self.x.format), x),
+            x_ticks,
             y_ticks: ticks(y_steps, y_labels.clone(), y),
             y_label_at: plot.top - HERE_LABEL - 3.0,
             legend,

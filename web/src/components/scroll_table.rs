@@ -29,21 +29,23 @@ pub fn ScrollTable(
     };
     on_resize(frame, update);
     view! {
-        <div
-            class="table-frame"
-            class:hides-left=move || hidden.get().0
-            class:hides-right=move || hidden.get().1
-        >
+        <div>
             <div
-                class="table-scroll"
-                class:table-tall=is_tall
-                tabindex="0"
-                role="region"
-                aria-label=label
-                node_ref=frame
-                on:scroll=move |_| update()
+                class="table-frame"
+                class:hides-left=move || hidden.get().0
+                class:hides-right=move || hidden.get().1
             >
-                {children()}
+                <div
+                    class="table-scroll"
+                    class:table-tall=is_tall
+                    tabindex="0"
+                    role="region"
+                    aria-label=label
+                    node_ref=frame
+                    on:scroll=move |_| update()
+                >
+                    {children()}
+                </div>
             </div>
             <p class="quiet table-more" aria-hidden="true">
                 {move || hidden.get().1.then_some("More columns to the right →")}

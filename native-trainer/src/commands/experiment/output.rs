@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_name_with_a_comma_is_one_field() {
-        let csv = with_done(&["patched, last to first"], Done::to_csv);
+        let csv = with_done(&["patched, last to first"], |done| done.to_csv());
         assert!(
             csv.lines().nth(1).unwrap().starts_with("\"patched, last to first\",0,3,"),
             "{csv}"
