@@ -56,7 +56,7 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
             view! {
                 <NoticeBox notice>
                     <p class="button-row">
-                        <button id="load-rest" on:click=move |_| and_focus(session.load_rest())>
+                        <button id="load-rest" on:click=move |_| and_focus(|| session.load_rest())>
                             "Load the rest"
                         </button>
                         <span class="quiet">"Sizes that are already loaded still work."</span>
@@ -203,15 +203,16 @@ fn Offer(session: Session) -> impl IntoView {
             <p>
                 "Load the model to try your own prompt; the smallest size is ready after " {format::bytes(first)} "."
             </p>
-            <button class="primary" id="load" on:click=move |_| and_focus(session.load())>
+            <button class="primary" id="load" on:click=move |_| and_focus(|| session.load())>
                 "Load the model (" {format::bytes(all)} {stored} ")"
             </button>
         </div>
     }
 }
 
-/// After a click on a button that is gone then: the focus would fall to the start of the page.
-fn and_focus((): ()) {
+/// For buttons that are gone after a click: the focus would fall to the start of the page.
+fn and_focus(act: impl FnOnce()) {
+    act();
     focus(STATUS);
 }
 
@@ -224,12 +225,12 @@ fn Retry(session: Session) -> impl IntoView {
     });
     let retry = has_family.then(|| {
         view! {
-            <button id="try-again" on:click=move |_| and_focus(session.load())>"Try again"</button>
+            <button id="try-again" on:click=move |_| and_focus(|| session.load())>"Try again"</button>
         }
     });
     let cpu = (has_family && was_gpu).then(|| {
         view! {
-            <button id="use-cpu" on:click=move |_| and_focus(session.load_on_cpu())>"Use the CPU"</button>
+            <button id="use-cpu" on:click=move |_| and_focus(|| session.load_on_cpu())>"Use the CPU"</button>
         }
     });
     view! { <p class="button-row">{cpu} {retry}</p> }
