@@ -26,6 +26,8 @@ mod offline;
 mod own;
 /// Uploaded zips: their files are checked.
 mod packed;
+/// The pictures in the documents.
+mod pictures;
 /// A text that is sampled again with other settings.
 mod resampled;
 /// What is stored in the browser between visits.
