@@ -18,6 +18,8 @@ mod links;
 mod mirror;
 /// A page on a small phone.
 mod narrow;
+/// The entries of the navigation, and the addresses they lead to.
+mod navigation;
 /// A page whose server is gone.
 mod offline;
 /// Uploaded families, and those on other servers.
@@ -26,6 +28,8 @@ mod own;
 mod packed;
 /// Prompts that are long, or have characters that cannot be seen.
 mod prompts;
+/// The pictures in the documents.
+mod pictures;
 /// A text that is sampled again with other settings.
 mod resampled;
 /// The page until its program runs.

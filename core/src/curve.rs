@@ -92,6 +92,12 @@ impl SizeCurve {
         orders
     }
 
+    /// The curve without the orders that were measured beside its own.
+    pub fn in_own_order(&self) -> Self {
+        let is_own = |point: &&CurvePoint| Some(&*point.order) == self.order();
+        Self { version: self.version, points: self.points.iter().filter(is_own).cloned().collect() }
+    }
+
     /// The stops of a series in the curve's order, from the smallest to the largest, averaged over
     /// seeds.
     pub fn stops(&self, series: Series) -> Vec<CurveStop> {
@@ -209,6 +215,7 @@ mod tests {
         let other = CurvePoint { order: "last".to_owned(), ..point(3, 0, 9.0) };
         let curve = SizeCurve::new(vec![point(3, 0, 1.0), other]);
         assert_eq!((curve.order(), curve.other_orders()), (Some("first"), vec!["last"]));
+        assert_eq!(curve.in_own_order(), SizeCurve::new(vec![point(3, 0, 1.0)]));
         let nats = |stops: Vec<CurveStop>| stops[0].nats.unwrap().mean;
         assert_eq!(nats(curve.stops(Series::Boomerang)), 1.0);
         assert_eq!(nats(curve.stops_in(Series::Boomerang, "last")), 9.0);

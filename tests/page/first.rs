@@ -89,6 +89,34 @@ async fn billions_of_parameters_are_counted_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_without_measurements_names_the_commands_that_add_them() {
+    let mut manifest = manifest();
+    manifest.curve.points.clear();
+    let folder = copied_bundle();
+    let json = serde_json::to_string(&manifest).unwrap();
+    fs::write(folder.path().join(MANIFEST), json).unwrap();
+    let page = Page::open_with(folder.path(), &[], "explore/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    let text = page.text(".curve-panel").await;
+    assert!(text.contains("boomerang eval") && text.contains("--eval measured"), "{text}");
+    page.click(".curve-panel a[href='lens/']").await;
+    page.wait_until("return document.querySelector('#paragraph') !== null;", json!(true)).await;
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dial_and_text_share_a_screen_of_1280_by_800() {
+    let page = Page::open(&["--window-size=1280,800"], "explore/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    page.wait_until("return document.querySelector('.recorded-text') !== null;", json!(true)).await;
+    let bottom = "return Math.max(...['#size-dial', '#layer-strip', '.recorded-text'].map(part => \
+                  document.querySelector(part).getBoundingClientRect().bottom));";
+    let bottom = page.run(bottom, Vec::new()).await.as_f64().unwrap();
+    assert!(bottom <= 800.0, "they end at {bottom}");
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_model_is_fetched_for_what_is_asked_of_it() {
     let native = Native::open();
     let teacher = native.path().last().unwrap().clone();

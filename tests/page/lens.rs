@@ -69,6 +69,20 @@ async fn every_layer_predicts_in_the_page_what_it_predicts_in_native_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_layers_read_the_prompt_that_is_typed_on_the_view() {
+    let page = Page::open(&[], "lens/?device=cpu").await;
+    page.ready().await;
+    page.set("#prompt", "2 + 3").await;
+    page.wait_until("return !document.querySelector('#lens').disabled;", json!(true)).await;
+    page.click("#lens").await;
+    page.wait_until("return document.querySelector('#lens-table') !== null;", json!(true)).await;
+    let heads = "return [...document.querySelectorAll('#lens-table thead th')].slice(-3)\
+                 .map(cell => cell.textContent);";
+    assert_eq!(all(&page, heads).await, ["2", "+", "3"]);
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_paragraph_is_scored_again_when_a_block_is_clicked() {
     let native = Native::open();
     let path = native.path();

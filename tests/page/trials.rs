@@ -50,6 +50,9 @@ async fn sizes_side_by_side_generate_and_are_compared_as_in_native_code() {
     let shown = page.text(".column .kl").await;
     let shown: f64 = shown.split(' ').next().unwrap().parse().unwrap();
     assert!((shown - kl).abs() < 2e-4, "the page shows {shown}, native code {kl}");
+    let file = "return decodeURIComponent(document.querySelector('[download=\"compare.csv\"]').href)\
+                .trim().split('\\n').length;";
+    assert_eq!(page.run(file, Vec::new()).await, json!(3));
     let marks = page.run("return document.querySelectorAll('mark.differs').length;", Vec::new());
     assert_eq!(marks.await.as_u64().unwrap() > 0, expected[0] != expected[1]);
     page.close().await;

@@ -1,13 +1,15 @@
-//! The page: its header, its views, its footer.
+//! The page: its views, between header and footer.
 
 use leptos::prelude::*;
 
 use crate::browser::backend::Backend;
 use crate::browser::embedding::{is_embedded, is_following, report_height};
+use crate::browser::focus::focus;
 use crate::browser::location::{link_for_another_family, opened_link};
 use crate::browser::route::Route;
 use crate::browser::view::View;
 use crate::components::keys::Keys;
+use crate::components::navigation::Head;
 use crate::components::upload_panel::accept_drops;
 use crate::state::bench::Bench;
 use crate::state::distillation::Distillation;
@@ -25,6 +27,9 @@ use crate::views::missing::Missing;
 use crate::views::models::ModelsView;
 use crate::views::start::Start;
 use crate::views::sweep::SweepView;
+
+/// The element that holds the view.
+const MAIN: &str = "main";
 
 #[component]
 pub fn App() -> impl IntoView {
@@ -47,7 +52,7 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>, route: Route) -> impl 
         document().set_title(view.get().title());
         // A view after the first is announced by moving the focus to it.
         if before.is_some() {
-            focus_main();
+            focus(MAIN);
         }
     });
     let state = move || session.stage.with(Stage::name);
@@ -67,13 +72,13 @@ fn Page(session: Session, bench: RwSignal<Option<Bench>>, route: Route) -> impl 
     let skip = move |event: leptos::ev::MouseEvent| {
         // Not by a fragment: the base of links is not the view's own address.
         event.prevent_default();
-        focus_main();
+        focus(MAIN);
     };
     view! {
         <a class="skip-link" href="#main" on:click=skip>"Skip to the content"</a>
         {(!is_embedded()).then(|| view! { <Head view/> })}
         <main
-            id="main"
+            id=MAIN
             tabindex="-1"
             data-state=state
             data-backend=backend
@@ -130,38 +135,6 @@ fn update_bench(session: Session, bench: RwSignal<Option<Bench>>, view: RwSignal
 }
 
 #[component]
-fn Head(view: RwSignal<View>) -> impl IntoView {
-    let link = move |it: View| {
-        let current = move || (view.get() == it).then_some("page");
-        view! {
-            <li><a href=it.path() aria-current=current>{it.name()}</a></li>
-        }
-    };
-    view! {
-        <header class="head">
-            <a class="brand" href="./">
-                <BrandMark/>
-                "Boomerang"
-            </a>
-            <nav aria-label="Views">
-                <ul>{View::ALL.into_iter().map(link).collect_view()}</ul>
-            </nav>
-        </header>
-    }
-}
-
-/// The arc of the icon.
-#[component]
-fn BrandMark() -> impl IntoView {
-    view! {
-        <svg class="brand-mark" viewBox="0 0 32 32" aria-hidden="true">
-            <path d="M5 24C9 9 23 9 27 24"></path>
-            <path d="M20 21l7 4 1-8"></path>
-        </svg>
-    }
-}
-
-#[component]
 fn Foot(session: Session) -> impl IntoView {
     let name = move || {
         session.family.with(|family| {
@@ -181,13 +154,5 @@ fn Foot(session: Session) -> impl IntoView {
                 {name} {where_it_runs} " Keys: press " <kbd>"?"</kbd> "."
             </p>
         </footer>
-    }
-}
-
-fn focus_main() {
-    if let Some(main) = document().get_element_by_id("main") {
-        let main: web_sys::HtmlElement = wasm_bindgen::JsCast::unchecked_into(main);
-        // Without the focus the page works as well.
-        let _ = main.focus();
     }
 }

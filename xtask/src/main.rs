@@ -16,6 +16,7 @@ mod demo;
 mod family;
 mod finish;
 mod page;
+mod pictures;
 mod regenerate;
 mod run;
 mod setup;
@@ -50,6 +51,7 @@ Usage: cargo xtask <command>
   finish                Finish the output of a manual `trunk build` in dist/
   test [filter...]      Run all tests, or those whose name contains a filter
   ci                    Format, clippy, docs, wasm build, page and tests: what .ci/run does
+  pictures              Take the pictures in docs/images again, of the page with the demo's bundle
   fixtures              Regenerate the reference values in tests/fixtures, with python3
   teacher [--wgpu|--cpu]
                         Retrain the teacher in assets/teacher
@@ -96,6 +98,10 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "ci" => {
             no_more(rest)?;
             return Ok(ci::ci(&workspace));
+        }
+        "pictures" => {
+            no_more(rest)?;
+            pictures::pictures(&workspace)?;
         }
         "fixtures" => {
             no_more(rest)?;

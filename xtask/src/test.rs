@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test of the workspace, and their number as the last line.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 
@@ -40,12 +40,9 @@ pub(crate) fn run_tests(
         .args(separator)
         .args(filters)
         .args(left_out)
-        .env("BOOMERANG_SITE", workspace.site())
-        .envs(tools.axe.as_ref().map(|axe| ("AXE", axe)))
-        .env("CHROMIUM", &tools.browser.chromium)
-        .env("CHROMEDRIVER", &tools.browser.chromedriver)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
+    with_browser(&mut command, workspace, tools);
     let shown = show(&command);
     println!("$ {shown}");
     let mut child = command.spawn().with_context(|| format!("starting `{shown}`"))?;
@@ -66,6 +63,19 @@ pub(crate) fn run_tests(
         report(&check(&shown, status).err().context("the tests failed without a failed test")?);
     }
     Ok(tally)
+}
+
+/// Tests that run in a browser, with the page in dist/.
+pub(crate) fn with_browser<'command>(
+    command: &'command mut Command,
+    workspace: &Workspace,
+    tools: &TestTools,
+) -> &'command mut Command {
+    command
+        .env("BOOMERANG_SITE", workspace.site())
+        .envs(tools.axe.as_ref().map(|axe| ("AXE", axe)))
+        .env("CHROMIUM", &tools.browser.chromium)
+        .env("CHROMEDRIVER", &tools.browser.chromedriver)
 }
 
 /// Prints the error, if there is one, and then the closing line.

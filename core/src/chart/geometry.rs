@@ -2,7 +2,7 @@
 
 use super::notes::{PlacedNote, notes};
 use super::scale::{Scale, Steps};
-use super::{Chart, Here, Series, SeriesStyle};
+use super::{Chart, Coverage, Here, Series, SeriesStyle};
 
 /// Layout of a chart, in pixels from the top left corner.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +16,12 @@ pub struct Geometry {
     /// Base line of the vertical axis title, above the axis.
     pub y_label_at: f64,
     pub legend: Vec<LegendItem>,
+    /// `None` if it lies outside of the plot.
     pub reference: Option<PlacedLine>,
+    /// `axis from 60 %`, if the vertical axis does not start at 0.
+    pub start_note: Option<String>,
+    /// Names of the series that leave the plot, with the value that lies furthest outside.
+    pub cut: Vec<(String, f64)>,
     /// In drawing order: the most important comes last.
     pub series: Vec<PlacedSeries>,
     pub notes: Vec<PlacedNote>,
@@ -86,15 +91,28 @@ const ROW: f64 = 24.0;
 /// Height of the axis titles above and below the plot.
 const AXIS_LABEL: f64 = 26.0;
 const TICK_LABEL: f64 = 24.0;
+/// Left and right of the data, as a part of its range.
+const X_MARGIN: f64 = 0.03;
+/// A zoom that shows less than this much more is not worth a choice.
+const LEAST_ZOOM: f64 = 1.5;
 /// Space above the plot for the label of the "you are here" mark.
 const HERE_LABEL: f64 = 22.0;
 
 impl Chart {
     /// Computes the layout; `width` should be 240 or more, `height` 200 or more.
     pub fn geometry(&self, width: f64, height: f64) -> Geometry {
-        let (x_range, y_range) = (self.x_range(), self.y_range());
+        self.geometry_of(Coverage::All, width, height)
+    }
+
+    /// The same, with a choice of what the vertical axis covers.
+    pub fn geometry_of(&self, coverage: Coverage, width: f64, height: f64) -> Geometry {
+        let (x_range, y_range) = (self.x_range(), self.y_range(coverage));
         let n_steps = |pixels: f64, apart: f64| (pixels / apart).clamp(2.0, 8.0) as usize;
-        let x_steps = Steps::covering(x_range.0, x_range.1, n_steps(width, 90.0), self.x.format);
+        // The data from edge to edge, wherever the ticks are.
+        let margin = (x_range.1 - x_range.0) * X_MARGIN;
+        let x_domain = (x_range.0 - margin, x_range.1 + margin);
+        let x_steps = Steps::within(x_domain.0, x_domain.1, n_steps(width, 90.0), self.x.format);
+        let x_domain = if margin > 0.0 { x_domain } else { x_steps.domain() };
         let y_steps = Steps::covering(y_range.0, y_range.1, n_steps(height, 50.0), self.y.format);
         let y_labels = y_steps.labels(self.y.format);
         let y_label_width = y_labels.iter().map(|label| text_width(label)).fold(0.0, f64::max);
@@ -108,26 +126,31 @@ impl Chart {
             right: width - 16.0,
             bottom: height - TICK_LABEL - AXIS_LABEL,
         };
-        let x = Scale::new(x_steps.domain(), (plot.left, plot.right));
+        let x = Scale::new(x_domain, (plot.left, plot.right));
         let y = Scale::new(y_steps.domain(), (plot.bottom, plot.top));
         let ticks = |steps: Steps, labels: Vec<String>, scale: Scale| -> Vec<Tick> {
             let ticks = steps.ticks().zip(labels);
             ticks.map(|(tick, label)| Tick { at: scale.place(tick), label }).collect()
         };
+        let mut x_ticks = ticks(x_steps, x_steps.labels(self.x.format), x);
+        x_ticks.retain(|tick| plot.left - 0.5 <= tick.at && tick.at <= plot.right + 0.5);
         // Drawn in reverse, so that the first series of the data is on top.
         let series: Vec<_> = self.series.iter().rev().map(|series| place(series, x, y)).collect();
+        let (lowest, highest) = y_steps.domain();
+        let covers = |value: f64| lowest <= value && value <= highest;
         Geometry {
             width,
             height,
             plot,
-            x_ticks: ticks(x_steps, x_steps.labels(self.x.format), x),
-            y_ticks: ticks(y_steps, y_labels, y),
+            x_ticks,
+            y_ticks: ticks(y_steps, y_labels.clone(), y),
             y_label_at: plot.top - HERE_LABEL - 3.0,
             legend,
-            reference: self.reference.as_ref().map(|reference| PlacedLine {
-                y: y.place(reference.y),
-                label: reference.label.clone(),
+            reference: self.reference.as_ref().filter(|it| covers(it.y)).map(|reference| {
+                PlacedLine { y: y.place(reference.y), label: reference.label.clone() }
             }),
+            start_note: (lowest > 0.0).then(|| format!("axis from {}", y_labels[0])),
+            cut: self.series.iter().filter_map(|series| cut(series, (lowest, highest))).collect(),
             notes: self.series.first().map_or_else(Vec::new, |first| notes(first, &series, plot)),
             series,
             x,
@@ -140,13 +163,35 @@ impl Chart {
         range(points.map(|point| point.x))
     }
 
-    fn y_range(&self) -> (f64, f64) {
-        let points = self.series.iter().flat_map(|series| &series.points);
-        let ends = points.flat_map(|point| {
-            let stderr = point.stderr.unwrap_or(0.0);
-            [point.y - stderr, point.y + stderr]
-        });
-        range(ends.chain(self.reference.iter().map(|reference| reference.y)))
+    /// Whether the vertical axis of [`Coverage::Subject`] shows clearly more than that of all series.
+    pub fn can_zoom(&self) -> bool {
+        let span = |coverage| {
+            let (low, high) = self.y_range(coverage);
+            high - low
+        };
+        span(Coverage::All) > LEAST_ZOOM * span(Coverage::Subject)
+    }
+
+    /// Points with their error bars, and the reference where it costs little of the plot.
+    fn y_range(&self, coverage: Coverage) -> (f64, f64) {
+        let ends = |series: &Series| {
+            let ends = series.points.iter().flat_map(|point| {
+                let stderr = point.stderr.unwrap_or(0.0);
+                [point.y - stderr, point.y + stderr]
+            });
+            ends.collect::<Vec<_>>()
+        };
+        let subject = self.series.first().filter(|_| coverage == Coverage::Subject);
+        let main = match subject {
+            Some(subject) => ends(subject),
+            None => self.series.iter().flat_map(ends).collect(),
+        };
+        let main = range(main.into_iter());
+        let margin = (main.1 - main.0) / 2.0;
+        let near = |value: &f64| main.0 - margin <= *value && *value <= main.1 + margin;
+        let others = self.series.iter().flat_map(|series| &series.points).map(|point| point.y);
+        let others = others.chain(self.reference.iter().map(|reference| reference.y)).filter(near);
+        range(others.chain([main.0, main.1]))
     }
 
     /// Series names in rows, as many per row as fit.
@@ -169,7 +214,22 @@ impl Geometry {
     /// Position of the mark for `here`; on the axis if nothing was measured there.
     pub fn place_here(&self, here: Here) -> (f64, f64) {
         let x = self.x.place(here.x).clamp(self.plot.left, self.plot.right);
-        (x, here.y.map_or(self.plot.bottom, |y| self.y.place(y)))
+        let y = |y| self.y.place(y).clamp(self.plot.top, self.plot.bottom);
+        (x, here.y.map_or(self.plot.bottom, y))
+    }
+
+    /// The outline of what series may cover, as an SVG path: the plot, with a margin for markers.
+    pub fn clip_path(&self) -> String {
+        const MARGIN: f64 = 6.0;
+        let Rect { left, top, right, bottom } = self.plot;
+        format!(
+            "M{:.1} {:.1}H{:.1}V{:.1}H{:.1}z",
+            left - MARGIN,
+            top - MARGIN,
+            right + MARGIN,
+            bottom + MARGIN,
+            left - MARGIN
+        )
     }
 }
 
@@ -196,6 +256,16 @@ impl PlacedPoint {
             _ => String::new(),
         }
     }
+}
+
+/// The series' name and its value furthest outside of `limits`; `None` if all are inside.
+fn cut(series: &Series, limits: (f64, f64)) -> Option<(String, f64)> {
+    // A point on the edge may be outside by rounding.
+    let slack = (limits.1 - limits.0) * 1e-9;
+    let beyond = |value: f64| (limits.0 - value).max(value - limits.1);
+    let values = series.points.iter().map(|point| point.y).filter(|value| value.is_finite());
+    let furthest = values.max_by(|one, other| beyond(*one).total_cmp(&beyond(*other)))?;
+    (beyond(furthest) > slack).then(|| (series.name.clone(), furthest))
 }
 
 fn place(series: &Series, x: Scale, y: Scale) -> PlacedSeries {
@@ -270,6 +340,54 @@ mod tests {
         let geometry = two_series().geometry(640.0, 360.0);
         let (_, y) = geometry.place_here(Here { x: 15.0, y: None });
         assert_eq!(y, geometry.plot.bottom);
+    }
+
+    /// The second series far below the first.
+    fn far_apart() -> Chart {
+        let mut chart = two_series();
+        chart.series[1].points.iter_mut().for_each(|point| point.y -= 0.25);
+        chart
+    }
+
+    #[test]
+    fn zoomed_the_first_series_fills_the_plot_and_the_others_are_cut() {
+        let chart = far_apart();
+        assert!(chart.can_zoom());
+        let span = |geometry: &Geometry| {
+            let points = &geometry.series.last().unwrap().points;
+            points[0].y - points[1].y
+        };
+        let [all, zoomed] = [Coverage::All, Coverage::Subject]
+            .map(|coverage| chart.geometry_of(coverage, 640.0, 400.0));
+        assert!(span(&zoomed) > 1.5 * span(&all));
+        assert_eq!(all.cut, []);
+        assert_eq!(zoomed.cut, [("theirs".to_owned(), 0.3 - 0.25)]);
+    }
+
+    #[test]
+    fn lines_that_are_close_offer_no_zoom() {
+        let mut chart = Chart { reference: None, ..two_series() };
+        chart.series[1].points[0].y = 0.45;
+        assert!(!chart.can_zoom());
+    }
+
+    #[test]
+    fn an_axis_that_does_not_start_at_0_says_so() {
+        let note = |chart: &Chart| chart.geometry(640.0, 360.0).start_note;
+        assert_eq!(note(&two_series()).as_deref(), Some("axis from 20 %"));
+        let mut chart = two_series();
+        chart.series[0].points[0].y = 0.0;
+        assert_eq!(note(&chart), None);
+    }
+
+    #[test]
+    fn a_reference_far_from_the_data_does_not_stretch_the_axis() {
+        let mut chart = two_series();
+        let near = chart.geometry(640.0, 360.0);
+        chart.reference = Some(super::super::Reference { y: -3.0, label: "far".to_owned() });
+        let far = chart.geometry(640.0, 360.0);
+        assert!(near.reference.is_some() && far.reference.is_none());
+        assert_eq!(far.y_ticks.len(), near.y_ticks.len());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub use geometry::{Geometry, LegendItem, PlacedLine, PlacedPoint, PlacedSeries, 
 pub use heat_map::{HeatGeometry, HeatLegend, HeatMap, PlacedCell};
 pub use notes::PlacedNote;
 pub use scale::{Format, Scale, Steps};
-pub use size_curve::{Measure, SizeAxis};
+pub use size_curve::{Measure, SizeAxis, describe_series};
 
 /// A line chart: points in named series.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,6 +78,21 @@ pub enum SeriesStyle {
     Fourth,
     Fifth,
     Sixth,
+    Seventh,
+    Eighth,
+    Ninth,
+    Tenth,
+    Eleventh,
+    Twelfth,
+}
+
+/// What the vertical axis covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// Every point of every series.
+    All,
+    /// The first series, and what lies near it; lines that go further are cut at the plot's edge.
+    Subject,
 }
 
 /// A reference level, such as chance accuracy.
@@ -96,8 +111,20 @@ pub struct Here {
 }
 
 impl SeriesStyle {
-    pub const ALL: [Self; 6] =
-        [Self::First, Self::Second, Self::Third, Self::Fourth, Self::Fifth, Self::Sixth];
+    pub const ALL: [Self; 12] = [
+        Self::First,
+        Self::Second,
+        Self::Third,
+        Self::Fourth,
+        Self::Fifth,
+        Self::Sixth,
+        Self::Seventh,
+        Self::Eighth,
+        Self::Ninth,
+        Self::Tenth,
+        Self::Eleventh,
+        Self::Twelfth,
+    ];
 
     /// The style of the series at an index; styles repeat after the last one.
     pub fn at(index: usize) -> Self {
@@ -106,43 +133,38 @@ impl SeriesStyle {
 
     /// CSS class that sets the hue.
     pub fn class(self) -> &'static str {
-        match self {
-            Self::First => "series-1",
-            Self::Second => "series-2",
-            Self::Third => "series-3",
-            Self::Fourth => "series-4",
-            Self::Fifth => "series-5",
-            Self::Sixth => "series-6",
-        }
+        const HUES: [&str; N_HUES] =
+            ["series-1", "series-2", "series-3", "series-4", "series-5", "series-6"];
+        HUES[self as usize % N_HUES]
     }
 
     /// `stroke-dasharray`.
     pub fn dash(self) -> &'static str {
-        match self {
-            Self::First => "none",
-            Self::Second => "7 4",
-            Self::Third => "1.5 4",
-            Self::Fourth => "10 3 2 3",
-            Self::Fifth => "4 2",
-            Self::Sixth => "14 4",
-        }
+        const DASHES: [&str; N_HUES] = ["none", "7 4", "1.5 4", "10 3 2 3", "4 2", "14 4"];
+        DASHES[self.shape()]
+    }
+
+    /// Which dash and marker: from the seventh series on, hues return with those of another.
+    fn shape(self) -> usize {
+        let index = self as usize;
+        (index + index / N_HUES) % N_HUES
     }
 
     /// The outline of a marker around `(x, y)`, as an SVG path.
     pub fn marker(self, x: f64, y: f64, radius: f64) -> String {
-        match self {
+        match self.shape() {
             // Two half circles, so that every marker is a path.
-            Self::First => format!(
+            0 => format!(
                 "M{left:.1} {y:.1}a{radius} {radius} 0 1 0 {width} 0a{radius} {radius} 0 1 0 -{width} 0z",
                 left = x - radius,
                 width = 2.0 * radius,
             ),
-            Self::Second => {
+            1 => {
                 let half = radius * 0.9;
                 let (left, top, side) = (x - half, y - half, 2.0 * half);
                 format!("M{left:.1} {top:.1}h{side:.1}v{side:.1}h-{side:.1}z")
             }
-            Self::Third => {
+            2 => {
                 let (half, up, down) = (radius * 1.1, radius * 1.15, radius * 0.8);
                 format!(
                     "M{x:.1} {top:.1}L{right:.1} {base:.1}H{left:.1}z",
@@ -153,19 +175,19 @@ impl SeriesStyle {
                 )
             }
             // A diamond, a triangle on its tip, and a cross.
-            Self::Fourth => {
+            3 => {
                 let half = radius * 1.2;
                 let (top, left) = (y - half, x - half);
                 format!(
                     "M{x:.1} {top:.1}l{half:.1} {half:.1}l-{half:.1} {half:.1}L{left:.1} {y:.1}z"
                 )
             }
-            Self::Fifth => {
+            4 => {
                 let (half, up, down) = (radius * 1.1, radius * 0.8, radius * 1.15);
                 let (left, top, width, tip) = (x - half, y - up, 2.0 * half, y + down);
                 format!("M{left:.1} {top:.1}h{width:.1}L{x:.1} {tip:.1}z")
             }
-            Self::Sixth => {
+            _ => {
                 let (long, arm) = (radius * 1.1, radius * 0.4);
                 let (left, top, side) = (x - arm, y - long, long - arm);
                 format!(
@@ -178,8 +200,13 @@ impl SeriesStyle {
     }
 }
 
+/// Hues, dashes and markers: as many of each.
+const N_HUES: usize = 6;
+
 #[cfg(test)]
 pub(in crate::chart) mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     pub(in crate::chart) fn two_series() -> Chart {
@@ -204,9 +231,11 @@ pub(in crate::chart) mod tests {
     }
 
     #[test]
-    fn markers_of_different_series_differ() {
-        let mut markers = SeriesStyle::ALL.map(|style| style.marker(0.0, 0.0, 4.0)).to_vec();
-        markers.dedup();
-        assert_eq!(markers.len(), SeriesStyle::ALL.len());
+    fn no_two_series_look_the_same() {
+        let looks: BTreeSet<_> = SeriesStyle::ALL
+            .map(|style| (style.class(), style.dash(), style.marker(0.0, 0.0, 4.0)))
+            .into_iter()
+            .collect();
+        assert_eq!(looks.len(), SeriesStyle::ALL.len());
     }
 }

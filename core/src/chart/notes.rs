@@ -16,6 +16,8 @@ pub struct PlacedNote {
 /// Half the height of a marker, and the distance between a text and other elements.
 const MARK: f64 = 5.0;
 const APART: f64 = 7.0;
+/// A text above the highest point may stand on the upper edge of the plot.
+const OVERHANG: f64 = 2.0;
 
 /// The annotations of `first`, the series that `lines` draw last.
 pub(super) fn notes(first: &Series, lines: &[PlacedSeries], plot: Rect) -> Vec<PlacedNote> {
@@ -39,7 +41,7 @@ pub(super) fn notes(first: &Series, lines: &[PlacedSeries], plot: Rect) -> Vec<P
             let (error_top, error_bottom) = at.error.unwrap_or((at.y, at.y));
             let above = error_top.min(at.y - MARK) - APART;
             let below = error_bottom.max(at.y + MARK) + APART + FONT_SIZE * 0.7;
-            let fits_above = above - FONT_SIZE > plot.top;
+            let fits_above = above > plot.top - OVERHANG;
             let fits_below = below < plot.bottom;
             // Above, where one looks first, unless there is clearly more space below.
             let is_above =

@@ -62,6 +62,19 @@ impl Steps {
         }
     }
 
+    /// About `n_steps` steps of which at least two ticks lie within `low..=high`, if the format allows.
+    pub fn within(low: f64, high: f64, n_steps: usize, format: Format) -> Self {
+        let n_inside =
+            |steps: &Self| steps.ticks().filter(|tick| (low..=high).contains(tick)).take(2).count();
+        // One more, since the steps at both ends are shown only in part.
+        let finer =
+            (n_steps + 1..=4 * n_steps).map(|n_steps| Self::covering(low, high, n_steps, format));
+        let mut finer = finer.peekable();
+        let usual = finer.peek().copied();
+        let found = finer.find(|steps| n_inside(steps) == 2);
+        found.or(usual).unwrap_or_else(|| Self::covering(low, high, n_steps, format))
+    }
+
     pub fn domain(&self) -> (f64, f64) {
         (self.first as f64 * self.step, self.last as f64 * self.step)
     }
@@ -161,6 +174,14 @@ mod tests {
     fn a_single_value_gets_a_margin_on_both_sides() {
         let (low, high) = Steps::covering(3.0, 3.0, 5, Format::Plain).domain();
         assert!(low < 3.0 && 3.0 < high);
+    }
+
+    #[test]
+    fn a_range_between_two_round_numbers_has_ticks_inside() {
+        let inside = Steps::within(266e3, 427e3, 3, Format::Count);
+        let n_inside = inside.ticks().filter(|tick| (266e3..=427e3).contains(tick)).count();
+        assert!(n_inside >= 2, "{:?}", inside.labels(Format::Count));
+        assert_eq!(Steps::within(2.0, 2.0, 8, Format::Count).ticks().count(), 3);
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl SizeAxis {
         let (label, format) = match self {
             Self::Parameters => ("parameters", Format::Count),
             Self::Layers => ("layers", Format::Count),
-            Self::Megabytes { .. } => ("megabytes of weights", Format::Plain),
+            Self::Megabytes { .. } => ("MB of weights", Format::Plain),
         };
         Axis { label: label.to_owned(), format }
     }
@@ -206,8 +206,8 @@ fn order_words(order: &str) -> &str {
     }
 }
 
-/// A series' name on the page, and what it means.
-fn describe_series(measured: Measured) -> (&'static str, &'static str) {
+/// A series' name for readers, and what it means.
+pub fn describe_series(measured: Measured) -> (&'static str, &'static str) {
     match measured {
         Measured::Boomerang => ("Boomerang", "one distilled student, patched with teacher layers"),
         Measured::Naive => {
@@ -307,7 +307,7 @@ mod tests {
         let axis = SizeAxis::Megabytes { bits_per_param: 16 };
         assert_eq!(axis.at(3_000_000, 4), 6.0);
         let chart = curve().chart(axis, Measure::Accuracy).unwrap();
-        assert_eq!(chart.x.label, "megabytes of weights");
+        assert_eq!(chart.x.label, "MB of weights");
     }
 
     #[test]

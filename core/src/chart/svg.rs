@@ -4,23 +4,29 @@ use std::fmt::{self, Write};
 
 use super::axes_svg::{write_axis_names, write_column_name, write_grid};
 use super::frame::{SvgTarget, escape, frame};
-use super::{Chart, Geometry, LegendItem, PlacedNote, PlacedSeries, SeriesStyle};
+use super::{Chart, Coverage, Geometry, LegendItem, PlacedNote, PlacedSeries, SeriesStyle};
 
 const MARKER_RADIUS: f64 = 4.5;
 
 impl Chart {
     /// The chart as a file: `width` by `height` pixels, title, description and data included.
     pub fn to_svg(&self, width: f64, height: f64) -> String {
-        self.draw(SvgTarget::File, width, height)
+        self.draw(SvgTarget::File, Coverage::All, width, height)
+    }
+
+    /// The same, with a choice of what the vertical axis covers.
+    pub fn to_svg_of(&self, coverage: Coverage, width: f64, height: f64) -> String {
+        self.draw(SvgTarget::File, coverage, width, height)
     }
 
     /// The chart as an element of a page that includes [`STYLE`](super::STYLE).
     pub fn to_element(&self, id: &str, width: f64, height: f64) -> String {
-        self.draw(SvgTarget::Page { id }, width, height)
+        self.draw(SvgTarget::Page { id }, Coverage::All, width, height)
     }
 
-    fn draw(&self, target: SvgTarget<'_>, width: f64, height: f64) -> String {
-        let geometry = self.geometry(target.inner_length(width), target.inner_length(height));
+    fn draw(&self, target: SvgTarget<'_>, coverage: Coverage, width: f64, height: f64) -> String {
+        let (inner_width, inner_height) = (target.inner_length(width), target.inner_length(height));
+        let geometry = self.geometry_of(coverage, inner_width, inner_height);
         let size = (geometry.width, geometry.height);
         frame(target, (&self.title, &self.description), self, size, |svg| {
             write_chart(svg, self, &geometry)
@@ -57,8 +63,24 @@ fn write_chart(svg: &mut String, chart: &Chart, geometry: &Geometry) -> fmt::Res
             text = escape(&reference.label),
         )?;
     }
+    if let Some(note) = &geometry.start_note {
+        let (y, note) = (height - 4.0, escape(note));
+        writeln!(svg, "<text class=\"quiet\" x=\"0\" y=\"{y:.1}\">{note}</text>")?;
+    }
+    // A viewer that ignores the clip shows more, not less.
+    let is_cut = !geometry.cut.is_empty();
+    if is_cut {
+        writeln!(
+            svg,
+            "<clipPath id=\"plot\"><path d=\"{}\"/></clipPath>\n<g clip-path=\"url(#plot)\">",
+            geometry.clip_path()
+        )?;
+    }
     for series in &geometry.series {
         write_series(svg, series)?;
+    }
+    if is_cut {
+        writeln!(svg, "</g>")?;
     }
     for note in &geometry.notes {
         let PlacedNote { x, y, text, .. } = note;

@@ -37,6 +37,7 @@ use metric::Metric;
 use orders::Orders;
 use steps::Steps;
 use table::Table;
+pub use table::csv_field;
 
 /// The sources of a report.
 #[derive(Clone, Debug)]

@@ -112,7 +112,8 @@ pub(crate) fn markdown_text(text: &str) -> String {
     safe
 }
 
-fn csv_field(text: &str) -> String {
+/// A field of a CSV file, quoted where it has to be.
+pub fn csv_field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

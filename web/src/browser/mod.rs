@@ -10,6 +10,7 @@ pub mod dropped;
 pub mod embedding;
 pub mod engine;
 pub mod files;
+pub mod focus;
 pub mod js;
 pub mod link_speed;
 pub mod location;

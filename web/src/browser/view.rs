@@ -20,20 +20,48 @@ pub enum View {
     Missing,
 }
 
+/// An entry of the navigation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// The tools of [`View::TOOLS`].
+    Explore,
+    Train,
+    Learn,
+    /// The views of [`View::MORE`].
+    More,
+}
+
 impl View {
-    /// Those in the navigation, in this order.
+    /// All but unknown addresses.
     pub const ALL: [Self; 10] = [
         Self::Start,
         Self::Explore,
         Self::Compare,
         Self::Sweep,
         Self::Lens,
-        Self::Device,
-        Self::Models,
         Self::Distill,
         Self::Learn,
+        Self::Device,
+        Self::Models,
         Self::About,
     ];
+
+    /// The tools for one family, side by side below the navigation.
+    pub const TOOLS: [Self; 4] = [Self::Explore, Self::Compare, Self::Sweep, Self::Lens];
+
+    /// What few visits need.
+    pub const MORE: [Self; 3] = [Self::Device, Self::Models, Self::About];
+
+    /// The entry that leads to this view; `None` for the start page, which the brand links.
+    pub fn section(self) -> Option<Section> {
+        match self {
+            Self::Start | Self::Missing => None,
+            Self::Explore | Self::Compare | Self::Sweep | Self::Lens => Some(Section::Explore),
+            Self::Distill => Some(Section::Train),
+            Self::Learn => Some(Section::Learn),
+            Self::Device | Self::Models | Self::About => Some(Section::More),
+        }
+    }
 
     /// Relative to the base of the page.
     pub fn path(self) -> &'static str {
@@ -51,17 +79,18 @@ impl View {
         }
     }
 
+    /// In the navigation.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Start => "The idea",
-            Self::Explore => "Explore",
-            Self::Compare => "Side by side",
-            Self::Sweep => "All sizes",
+            Self::Start => "Start",
+            Self::Explore => "Size dial",
+            Self::Compare => "Compare",
+            Self::Sweep => "Sweep",
             Self::Lens => "Inside",
             Self::Device => "This device",
             Self::Models => "Models",
-            Self::Distill => "Distill",
-            Self::Learn => "Lessons",
+            Self::Distill => "Train",
+            Self::Learn => "Learn",
             Self::About => "About",
             Self::Missing => "Not found",
         }
@@ -77,8 +106,8 @@ impl View {
             Self::Lens => "Inside one size · Boomerang",
             Self::Device => "What this device can do · Boomerang",
             Self::Models => "Stored models · Boomerang",
-            Self::Distill => "Distill a student · Boomerang",
-            Self::Learn => "Lessons · Boomerang",
+            Self::Distill => "Train a student · Boomerang",
+            Self::Learn => "Learn · Boomerang",
             Self::About => "About · Boomerang",
             Self::Missing => "Not found · Boomerang",
         }
@@ -117,5 +146,18 @@ mod tests {
             assert_eq!(View::below(&format!("/{}", path.trim_matches('/'))), view);
         }
         assert_eq!(View::below("/nowhere/"), View::Missing);
+    }
+
+    #[test]
+    fn every_view_is_in_one_entry_of_the_navigation() {
+        let of = |section| {
+            let views = View::ALL.into_iter().filter(|view| view.section() == section);
+            views.collect::<Vec<_>>()
+        };
+        assert_eq!(of(Some(Section::Explore)), View::TOOLS);
+        assert_eq!(of(Some(Section::More)), View::MORE);
+        assert_eq!(of(Some(Section::Train)), [View::Distill]);
+        assert_eq!(of(Some(Section::Learn)), [View::Learn]);
+        assert_eq!(of(None), [View::Start]);
     }
 }

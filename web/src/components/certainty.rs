@@ -3,6 +3,7 @@
 use boomerang_engine::messages::{Answer, Question, TokenCertainty};
 use leptos::prelude::*;
 
+use super::scroll_table::ScrollTable;
 use crate::state::run::Run;
 use crate::state::session::Session;
 use crate::text::format::whole_percent;
@@ -73,9 +74,10 @@ fn table(run: &Run, certainties: &[TokenCertainty]) -> impl IntoView + use<> {
             </tr>
         }
     });
+    let rows = rows.collect_view();
     view! {
         <p role="status" id="certainty-finding">{finding(certainties)}</p>
-        <div class="table-scroll" tabindex="0" role="region" aria-label="Every token and its probability">
+        <ScrollTable label="Every token and its probability">
             <table class="certainties" id="certainties">
                 <thead>
                     <tr>
@@ -84,9 +86,9 @@ fn table(run: &Run, certainties: &[TokenCertainty]) -> impl IntoView + use<> {
                         <th scope="col">"Alternatives"</th>
                     </tr>
                 </thead>
-                <tbody>{rows.collect_view()}</tbody>
+                <tbody>{rows}</tbody>
             </table>
-        </div>
+        </ScrollTable>
     }
 }
 

@@ -3,11 +3,13 @@
 use leptos::prelude::*;
 
 use super::ask_row::{AskRow, Refusal, substitute_in_words};
+use super::download::data_url;
 use super::marked::Marked;
 use crate::state::dial::Dial;
 use crate::state::draft::Draft;
 use crate::state::run::Run;
 use crate::state::session::{Session, TrialSlot};
+use crate::state::trial::comparison::{csv, markdown};
 use crate::state::trial::{Agreement, Trial, TrialMember, TrialState};
 use crate::text::difference::{differing, divergence, stretches};
 use crate::text::format;
@@ -46,6 +48,20 @@ pub fn Compare(
             Some(shown.map(|member| column(trial, member)).collect_view())
         })
     };
+    let save = move || {
+        trial.with(|trial| {
+            let trial = trial.as_ref().filter(|trial| trial.state == TrialState::Done)?;
+            let file = |name: &'static str, kind: &str, text: &str, words: &'static str| {
+                view! { <a download=name href=data_url(kind, text)>{words}</a> }
+            };
+            Some(view! {
+                <p class="saves">
+                    {file("compare.csv", "text/csv", &csv(trial), "Save as CSV")}
+                    {file("compare.md", "text/markdown", &markdown(trial), "Save as Markdown")}
+                </p>
+            })
+        })
+    };
     let words = Memo::new(move |_| {
         let is_running = is_running.get();
         trial.with(|trial| trial.as_ref().map(|trial| state_in_words(trial, is_running)))
@@ -75,6 +91,7 @@ pub fn Compare(
         <div class="columns" id="columns" aria-busy=move || is_running.get().to_string()>
             {columns}
         </div>
+        {save}
         <Refusal notice/>
     }
 }

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use boomerang_core::chart::{Chart, Format, Geometry, LegendItem, Measure, PlacedSeries, SizeAxis};
+use boomerang_core::chart::{
+    Chart, Coverage, Format, Geometry, LegendItem, Measure, PlacedSeries, SizeAxis,
+};
 use boomerang_core::curve::Series;
 use leptos::html;
 use leptos::prelude::*;
 
 use super::choice::Choice;
+use super::curve_guide::CurveGuide;
 use super::curve_marks::{CurrentMark, FittingRange};
 use super::curve_table::CurveTable;
 use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
+use super::unmeasured::Unmeasured;
 use super::width::width_of;
 use crate::state::dial::Dial;
 
@@ -19,10 +23,19 @@ const HEIGHT_PER_WIDTH: f64 = 0.62;
 /// Up to this width a chart keeps its size, above it grows, at most by the factor below.
 const WIDTH_AS_IS: f64 = 480.0;
 const LARGEST: f64 = 1.2;
-const MARKER_RADIUS: f64 = 5.0;
+/// Of the window, in pixels.
+const LEAST_WIDTH_OF_GUIDE: f64 = 700.0;
+/// Of the plot, below the legend.
+const LEAST_PLOT_HEIGHT: f64 = 220.0;
+const MARKER_RADIUS: f64 = 4.5;
 
 #[component]
-pub fn CurveChart(dial: Dial) -> impl IntoView {
+pub fn CurveChart(
+    dial: Dial,
+    /// For a first visit: without other patch orders, and with an open guide if there is space.
+    #[prop(optional)]
+    explains: bool,
+) -> impl IntoView {
     let measures = [(Measure::Accuracy, "Accuracy"), (Measure::Nats, "nats/token")];
     let is_measured = |measure: Measure| {
         dial.family
@@ -31,11 +44,7 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
     let measures: Vec<_> =
         measures.into_iter().filter(|&(measure, _)| is_measured(measure)).collect();
     let Some(&(first_measure, _)) = measures.first() else {
-        return view! {
-            <h2 id="curve-heading">"Size and quality"</h2>
-            <p class="quiet">"This bundle contains no measurements."</p>
-        }
-        .into_any();
+        return view! { <Unmeasured dial/> }.into_any();
     };
     let measure = RwSignal::new(first_measure);
     let bits_per_param = dial.family.with_value(|family| family.bits_per_param());
@@ -50,10 +59,22 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
         dial.family.with_value(|family| family.measured().is_sorted_by_key(|stop| stop.n_params));
     let usual_axis = if ascends { SizeAxis::Parameters } else { SizeAxis::Layers };
     let size_axis = RwSignal::new(usual_axis);
-    let chart = Memo::new(move |_| {
-        let (size_axis, measure) = (size_axis.get(), measure.get());
-        dial.family.with_value(|family| family.manifest().curve.chart(size_axis, measure))
+    let curve = dial.family.with_value(|family| match &family.manifest().curve {
+        curve if explains => curve.in_own_order(),
+        curve => curve.clone(),
     });
+    let has_orders = !curve.other_orders().is_empty();
+    let chart = Memo::new(move |_| curve.chart(size_axis.get(), measure.get()));
+
+    let chosen = RwSignal::new(Coverage::Subject);
+    let can_zoom = Memo::new(move |_| chart.with(|it| it.as_ref().is_some_and(Chart::can_zoom)));
+    let coverage = Memo::new(move |_| if can_zoom.get() { chosen.get() } else { Coverage::All });
+    let zoom = move || {
+        can_zoom.get().then(|| {
+            let options = vec![(Coverage::Subject, "Zoomed"), (Coverage::All, "All lines")];
+            view! { <Choice legend="Vertical axis" options chosen/> }
+        })
+    };
 
     let figure = NodeRef::<html::Div>::new();
     let width = width_of(figure);
@@ -61,17 +82,26 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
         // A wide chart is scaled up somewhat, with its text; a narrow one is not scaled down.
         let width = width.get() / (width.get() / WIDTH_AS_IS).clamp(1.0, LARGEST);
         let height = (width * HEIGHT_PER_WIDTH).clamp(320.0, 560.0);
-        chart.with(|chart| chart.as_ref().map(|chart| Arc::new(chart.geometry(width, height))))
+        let layout = |height: f64| {
+            let of = |chart: &Chart| chart.geometry_of(coverage.get(), width, height);
+            chart.with(|chart| chart.as_ref().map(of))
+        };
+        let first = layout(height)?;
+        // A long legend takes its space from the plot.
+        let missing = LEAST_PLOT_HEIGHT - (first.plot.bottom - first.plot.top);
+        Some(Arc::new(if missing > 0.0 { layout(height + missing)? } else { first }))
     });
     let title = move || chart.with(|chart| chart.as_ref().map(|chart| chart.title.clone()));
-    let description =
-        move || chart.with(|chart| chart.as_ref().map(|chart| chart.description.clone()));
+    let cut = move || {
+        let format = measure.get().format();
+        geometry.with(|geometry| cut_in_words(&geometry.as_ref()?.cut, format))
+    };
     let drawing = move || {
         let (chart, geometry) = (chart.get()?, geometry.get()?);
         Some(view! { <Drawing chart geometry dial size_axis measure/> })
     };
     let svg = move || {
-        let draw = |chart: &Chart| chart.to_svg(SAVED_WIDTH, SAVED_HEIGHT);
+        let draw = |chart: &Chart| chart.to_svg_of(coverage.get(), SAVED_WIDTH, SAVED_HEIGHT);
         chart.with(|chart| chart.as_ref().map(draw).unwrap_or_default())
     };
     let svg = Signal::derive(svg);
@@ -83,6 +113,7 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
                 {(measures.len() > 1).then(|| view! {
                     <Choice legend="Measured as" options=measures.clone() chosen=measure/>
                 })}
+                {zoom}
                 <Choice
                     legend="Size as"
                     options=size_axes
@@ -91,16 +122,31 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
             </div>
         </div>
         <figure class="curve">
+            <figcaption>{title}</figcaption>
             <div node_ref=figure>{drawing}</div>
-            <figcaption>
-                <p>{title}</p>
-                <p class="quiet">{description}</p>
-            </figcaption>
+            <p class="quiet" id="curve-cut">{cut}</p>
         </figure>
+        <CurveGuide dial measure has_orders is_open=explains && is_wide()/>
         <Saves name="curve" svg csv/>
         <CurveTable dial/>
     }
     .into_any()
+}
+
+/// Whether an open guide leaves the dial near the chart.
+fn is_wide() -> bool {
+    let width = window().inner_width().ok().and_then(|width| width.as_f64());
+    width.is_some_and(|width| width >= LEAST_WIDTH_OF_GUIDE)
+}
+
+/// Which lines leave the plot, and how far; `None` if none does.
+fn cut_in_words(cut: &[(String, f64)], format: Format) -> Option<String> {
+    let lines =
+        cut.iter().map(|(name, value)| format!("{name} (reaches {})", format.value(*value)));
+    let lines: Vec<String> = lines.collect();
+    (!lines.is_empty()).then(|| {
+        format!("Partly beyond the axis: {}. “All lines” shows them whole.", lines.join(", "))
+    })
 }
 
 /// The chart at one size; only the mark moves with the dial.
@@ -138,6 +184,9 @@ fn Drawing(
             </text>
         }
     });
+    let start = geometry.start_note.clone().map(|note| {
+        view! { <text class="quiet" x="0" y=geometry.height - 4.0>{note}</text> }
+    });
     let notes = geometry.notes.iter().map(|note| {
         let anchor = if note.is_left { "end" } else { "start" };
         view! { <text class="note" x=note.x y=note.y text-anchor=anchor>{note.text.clone()}</text> }
@@ -169,8 +218,10 @@ fn Drawing(
             <text class="axis-name" x=plot.right y=geometry.height - 4.0 text-anchor="end">
                 {chart.x.label.clone()}
             </text>
+            {start}
             {reference}
-            {series.collect_view()}
+            <clipPath id="curve-clip"><path d=geometry.clip_path()></path></clipPath>
+            <g clip-path="url(#curve-clip)">{series.collect_view()}</g>
             {notes.collect_view()}
             <CurrentMark geometry=geometry.clone() dial size_axis measure/>
         </svg>
@@ -235,5 +286,18 @@ fn go_to(dial: Dial, size_axis: SizeAxis, x: f64) {
     });
     if let Some(stop) = stop {
         dial.turn_to(stop);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_that_leave_the_plot_are_named() {
+        assert_eq!(cut_in_words(&[], Format::Percent), None);
+        let cut = [("Naive".to_owned(), 0.125), ("Random".to_owned(), 0.1)];
+        let words = cut_in_words(&cut, Format::Percent).unwrap();
+        assert!(words.starts_with("Partly beyond the axis: Naive (reaches 12.5 %), "));
     }
 }

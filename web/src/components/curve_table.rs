@@ -1,9 +1,11 @@
 //! The curve as a table.
 
+use boomerang_core::chart::describe_series;
 use boomerang_core::curve::{CurveStop, Series};
 use boomerang_core::estimate::Estimate;
 use leptos::prelude::*;
 
+use super::scroll_table::ScrollTable;
 use crate::state::dial::Dial;
 use crate::text::format;
 
@@ -24,7 +26,7 @@ pub fn CurveTable(dial: Dial) -> impl IntoView {
         };
         view! {
             <tr class:is-here=is_here aria-current=move || is_here().then_some("true")>
-                <th scope="row">{name(series)}</th>
+                <th scope="row">{describe_series(series).0}</th>
                 <td>{stop.n_layers}</td>
                 <td>{format::params(stop.n_params)}</td>
                 <td>{accuracy(stop.accuracy)}</td>
@@ -35,7 +37,7 @@ pub fn CurveTable(dial: Dial) -> impl IntoView {
     view! {
         <details class="curve-table">
             <summary>"Show table"</summary>
-            <div class="table-scroll" tabindex="0" role="region" aria-label="Measurements">
+            <ScrollTable label="Measurements">
                 <table>
                     <thead>
                         <tr>
@@ -48,16 +50,8 @@ pub fn CurveTable(dial: Dial) -> impl IntoView {
                     </thead>
                     <tbody>{rows.into_iter().map(row).collect_view()}</tbody>
                 </table>
-            </div>
+            </ScrollTable>
         </details>
-    }
-}
-
-fn name(series: Series) -> &'static str {
-    match series {
-        Series::Boomerang => "Boomerang",
-        Series::Naive => "Pruned, not distilled",
-        Series::Random => "Randomly initialized student",
     }
 }
 

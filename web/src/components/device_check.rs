@@ -6,6 +6,7 @@ use leptos::prelude::*;
 
 use super::ask_row::{AskRow, Refusal, memory_in_words};
 use super::notice_box::NoticeBox;
+use super::scroll_table::ScrollTable;
 use crate::browser::backend::Backend;
 use crate::family::FamilyCard;
 use crate::state::device::{DeviceState, check_finding, disagreement, small};
@@ -60,7 +61,8 @@ pub fn DeviceCheck(
         checks.with(|checks| {
             status.with(|status| match status {
                 RequestStatus::NotStarted if n_records == 0 => {
-                    "This bundle contains no recordings.".to_owned()
+                    "This bundle contains no recordings; boomerang bundle --record 40 adds them."
+                        .to_owned()
                 }
                 RequestStatus::NotStarted => memory_in_words(session),
                 RequestStatus::Running if is_running => {
@@ -129,8 +131,9 @@ fn table(checks: &[CheckedMember]) -> impl IntoView + use<> {
             </tr>
         }
     };
+    let rows = checks.iter().map(row).collect_view();
     view! {
-        <div class="table-scroll table-tall" tabindex="0" role="region" aria-label="Every recorded text">
+        <ScrollTable label="Every recorded text" is_tall=true>
             <table id="check-table" class="checks">
                 <thead>
                     <tr>
@@ -141,8 +144,8 @@ fn table(checks: &[CheckedMember]) -> impl IntoView + use<> {
                         <th scope="col">"Largest difference (nats)"</th>
                     </tr>
                 </thead>
-                <tbody>{checks.iter().map(row).collect_view()}</tbody>
+                <tbody>{rows}</tbody>
             </table>
-        </div>
+        </ScrollTable>
     }
 }

@@ -8,6 +8,7 @@ use leptos::prelude::*;
 
 use super::ask_row::{AskRow, Refusal, memory_in_words};
 use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
+use super::scroll_table::ScrollTable;
 use super::width::width_of;
 use crate::family::{FamilyCard, MemberSize};
 use crate::state::device::{
@@ -62,7 +63,8 @@ pub fn DeviceSpeed(
         sizes.with(|sizes| {
             status.with(|status| match status {
                 RequestStatus::NotStarted if !includes_task => {
-                    "This bundle contains no questions.".to_owned()
+                    "This bundle contains no questions; boomerang bundle --task FILE adds them."
+                        .to_owned()
                 }
                 RequestStatus::NotStarted if !has_task => {
                     "The questions are not loaded yet.".to_owned()
@@ -125,8 +127,9 @@ fn table(sizes: &[MeasuredSize]) -> impl IntoView + use<> {
             </tr>
         }
     };
+    let rows = sizes.iter().map(row).collect_view();
     view! {
-        <div class="table-scroll" tabindex="0" role="region" aria-label="Every size on this machine">
+        <ScrollTable label="Every size on this machine">
             <table id="measure-table">
                 <thead>
                     <tr>
@@ -138,9 +141,9 @@ fn table(sizes: &[MeasuredSize]) -> impl IntoView + use<> {
                         <th scope="col">"Memory so far"</th>
                     </tr>
                 </thead>
-                <tbody>{sizes.iter().map(row).collect_view()}</tbody>
+                <tbody>{rows}</tbody>
             </table>
-        </div>
+        </ScrollTable>
         <p class="quiet">
             "Memory is that of the model's program after measuring a size; it never shrinks while the \
              program runs, and does not include GPU memory."

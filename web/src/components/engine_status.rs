@@ -4,10 +4,14 @@ use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
 use crate::browser::backend::{Backend, BackendChoice};
+use crate::browser::focus::focus;
 use crate::browser::{bundle_source, link_speed};
 use crate::state::session::{Progress, Session, Stage};
 use crate::state::stored::badge;
 use crate::text::format;
+
+/// The id of the whole; it takes the focus when the button that had it is gone.
+const STATUS: &str = "engine-status";
 
 #[component]
 pub fn EngineStatus(session: Session) -> impl IntoView {
@@ -52,7 +56,7 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
             view! {
                 <NoticeBox notice>
                     <p class="button-row">
-                        <button id="load-rest" on:click=move |_| session.load_rest()>
+                        <button id="load-rest" on:click=move |_| and_focus(|| session.load_rest())>
                             "Load the rest"
                         </button>
                         <span class="quiet">"Sizes that are already loaded still work."</span>
@@ -62,7 +66,7 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
         })
     };
     view! {
-        <div class="engine-status">
+        <div class="engine-status" id=STATUS tabindex="-1" role="group" aria-label="Model">
             {offer}
             {backend}
             <Show when=move || is_loading.get()>
@@ -221,14 +225,20 @@ fn Offer(session: Session) -> impl IntoView {
     view! {
         <div class="offer">
             <p>
-                "Dial, curve and recorded texts work without the model. Load the model to try your own \
-                 prompt; the smallest size is ready after " {format::bytes(first)} {time(first)} "."
+                "Load the model to try your own prompt; the smallest size is ready after "
+                {format::bytes(first)} {time(first)} "."
             </p>
-            <button class="primary" id="load" on:click=move |_| session.load()>
+            <button class="primary" id="load" on:click=move |_| and_focus(|| session.load())>
                 "Load the model (" {size} ")"
             </button>
         </div>
     }
+}
+
+/// For buttons that are gone after a click: the focus would fall to the start of the page.
+fn and_focus(act: impl FnOnce()) {
+    act();
+    focus(STATUS);
 }
 
 /// What the user can do after a failure.
@@ -240,12 +250,12 @@ fn Retry(session: Session) -> impl IntoView {
     });
     let retry = has_family.then(|| {
         view! {
-            <button id="try-again" on:click=move |_| session.load()>"Try again"</button>
+            <button id="try-again" on:click=move |_| and_focus(|| session.load())>"Try again"</button>
         }
     });
     let cpu = (has_family && was_gpu).then(|| {
         view! {
-            <button id="use-cpu" on:click=move |_| session.load_on_cpu()>"Use the CPU"</button>
+            <button id="use-cpu" on:click=move |_| and_focus(|| session.load_on_cpu())>"Use the CPU"</button>
         }
     });
     view! { <p class="button-row">{cpu} {retry}</p> }

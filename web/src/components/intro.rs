@@ -17,8 +17,8 @@ pub fn Intro() -> impl IntoView {
                 <p>
                     "After that, any student layer can be replaced by the teacher layers it \
                     corresponds to, without further training. Each combination is a model of \
-                    another size. Turn the dial, see where that size is on the curve, and read \
-                    what it generates. "
+                    another size: the curve shows how good each one is. Turn the dial to choose \
+                    one, and read what it generates. "
                     <a href="https://arxiv.org/abs/2510.05064">"The paper"</a>
                 </p>
             </div>

@@ -6,6 +6,7 @@ use wasm_bindgen::JsCast;
 use web_sys::HtmlElement;
 
 use crate::browser::embedding::open_second_window;
+use crate::browser::focus::focus;
 use crate::state::bench::use_bench;
 
 const KEYS: [(&str, &str); 11] = [
@@ -110,13 +111,5 @@ fn toggle_large() {
     if let Some(root) = document().document_element() {
         // Only invalid class names fail.
         let _ = root.class_list().toggle("is-large");
-    }
-}
-
-fn focus(id: &str) {
-    let element = document().get_element_by_id(id).and_then(|it| it.dyn_into::<HtmlElement>().ok());
-    if let Some(element) = element {
-        // Without the focus the page works as well.
-        let _ = element.focus();
     }
 }

@@ -5,11 +5,17 @@ use leptos::prelude::*;
 use crate::family::Block;
 use crate::state::dial::Dial;
 
+/// Teachers with more layers get lower blocks with smaller labels.
+const MOST_WIDE: usize = 16;
+
 #[component]
 pub fn LayerStrip(dial: Dial) -> impl IntoView {
     let blocks = dial.family.with_value(|family| family.blocks());
     let has_similarity = blocks.iter().any(|block| block.similarity.is_some());
-    let block = move |block| view! { <BlockButton block dial/> };
+    let n_teacher_layers =
+        dial.family.with_value(|family| family.manifest().plan.n_teacher_layers());
+    let is_dense = n_teacher_layers > MOST_WIDE;
+    let block = move |block| view! { <BlockButton block dial is_dense/> };
     view! {
         <div class="strip-head">
             <p class="strip-hint" id="strip-hint">
@@ -22,16 +28,16 @@ pub fn LayerStrip(dial: Dial) -> impl IntoView {
         </div>
         <div class="strip">
             <span class="strip-end" aria-hidden="true">"text"</span>
-            <ol id="layer-strip" aria-describedby="strip-hint">
+            <ol id="layer-strip" class:is-dense=is_dense aria-describedby="strip-hint">
                 {blocks.into_iter().map(block).collect_view()}
             </ol>
-            <span class="strip-end" aria-hidden="true">"next word"</span>
+            <span class="strip-end" aria-hidden="true">"next token"</span>
         </div>
         <div class="strip-foot">
             {has_similarity.then(|| view! {
                 <p class="quiet">
-                    "Under each block: cosine similarity of the student layer's output with that of \
-                    the teacher layers it corresponds to (1 is identical)."
+                    "Below each block: cosine similarity of the student layer's output to that of \
+                    its teacher layers; 1 is identical."
                 </p>
             })}
             <OffPath dial/>
@@ -41,7 +47,7 @@ pub fn LayerStrip(dial: Dial) -> impl IntoView {
 
 /// One block: a student layer, or the teacher layers that replace it.
 #[component]
-fn BlockButton(block: Block, dial: Dial) -> impl IntoView {
+fn BlockButton(block: Block, dial: Dial, is_dense: bool) -> impl IntoView {
     let Block { layer, teacher_layers, similarity } = block;
     let is_patched = Memo::new(move |_| dial.patch.with(|patch| patch.contains(layer)));
     let n_teacher_layers = teacher_layers.len();
@@ -69,7 +75,7 @@ fn BlockButton(block: Block, dial: Dial) -> impl IntoView {
         <li
             class="block"
             style:flex-grow=n_teacher_layers.to_string()
-            style:flex-basis=format!("{:.2}rem", 0.4 + 1.5 * n_teacher_layers as f64)
+            style:flex-basis=format!("{:.2}rem", width(n_teacher_layers, is_dense))
             style:max-width=format!("calc({n_teacher_layers} * var(--widest-layer))")
         >
             <button
@@ -85,6 +91,12 @@ fn BlockButton(block: Block, dial: Dial) -> impl IntoView {
             {similarity.map(|similarity| view! { <Similarity similarity/> })}
         </li>
     }
+}
+
+/// The least width of a block that leaves space for its labels, in rem.
+fn width(n_teacher_layers: usize, is_dense: bool) -> f64 {
+    let (around, each) = if is_dense { (0.2, 1.65) } else { (0.4, 1.5) };
+    around + each * n_teacher_layers as f64
 }
 
 #[component]

@@ -6,12 +6,13 @@ use leptos::prelude::*;
 use super::ask_row::{AskRow, Refusal};
 use super::download::data_url;
 use super::paragraph::Paragraph;
+use super::prompt_box::{Examples, PromptField};
+use super::scroll_table::ScrollTable;
 use crate::family::FamilyCard;
 use crate::state::dial::Dial;
 use crate::state::draft::Draft;
 use crate::state::lens::{LensResult, LensState, csv, finding, settled};
 use crate::state::request_status::RequestStatus;
-use crate::state::run::Run;
 use crate::state::session::Session;
 use crate::text::format;
 use crate::text::tokens::visible;
@@ -40,11 +41,18 @@ pub fn Lens(
 #[component]
 fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl IntoView {
     let LensState { result, status, .. } = state;
-    // The last text, or else the prompt.
+    // With what was generated for it, as long as the prompt is not changed.
     let text = Memo::new(move |_| {
-        let generated = session.run.with(|run| run.as_ref().map(Run::whole_text));
-        generated.unwrap_or_else(|| draft.prompt.get())
+        let prompt = draft.prompt.get();
+        let generated = session.run.with(|run| {
+            let run = run.as_ref()?;
+            let is_same = prompt.trim().is_empty() || run.prompt.last() == prompt;
+            is_same.then(|| run.whole_text())
+        });
+        generated.unwrap_or(prompt)
     });
+    let is_longer = Memo::new(move |_| text.get() != draft.prompt.get());
+    let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
     let is_running = Memo::new(move |_| status.with(|status| status.is_running(session)));
     let can_start =
         Memo::new(move |_| session.can_ask() && text.with(|text| !text.trim().is_empty()));
@@ -63,6 +71,11 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
         if session.ask_model(question, on_answer, move |end| status.set(end)) {
             result.set(None);
             status.set(RequestStatus::Running);
+        }
+    };
+    let submit = move || {
+        if can_start.get_untracked() {
+            start();
         }
     };
     let words = Memo::new(move |_| {
@@ -92,7 +105,14 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
                  layer (logit lens)."
             </p>
         </div>
-        <p class="lens-text" id="lens-text">{text}</p>
+        <div class="prompt-form">
+            <PromptField session dial draft on_submit=submit/>
+            <Examples prompts prompt=draft.prompt/>
+        </div>
+        <Show when=move || is_longer.get()>
+            <p class="quiet">"Read with the text that was generated for this prompt:"</p>
+            <p class="lens-text" id="lens-text">{text}</p>
+        </Show>
         <AskRow
             session
             id="lens"
@@ -134,6 +154,7 @@ fn Found(result: LensResult, dial: Dial) -> impl IntoView {
 /// Rows are layers in the order of the forward pass, columns the tokens of the text.
 fn table(report: &LensReport) -> impl IntoView + use<> {
     let heads = report.tokens.iter().map(|text| view! { <th scope="col">{visible(text)}</th> });
+    let heads = heads.collect_view();
     let settled = settled(report);
     let last = report.layers.len().saturating_sub(1);
     let rows = report.layers.iter().enumerate();
@@ -148,18 +169,18 @@ fn table(report: &LensReport) -> impl IntoView + use<> {
             " marks predictions that no longer change. Similarity: cosine similarity of the layer's \
              output with the teacher's at the same depth (1 is identical)." {before}
         </p>
-        <div class="table-scroll" tabindex="0" role="region" aria-label="Predictions of every layer">
+        <ScrollTable label="Predictions of every layer">
             <table class="lens" id="lens-table" aria-describedby="lens-legend">
                 <thead>
                     <tr>
                         <th scope="col">"Layer"</th>
                         <th scope="col">"Similarity"</th>
-                        {heads.collect_view()}
+                        {heads}
                     </tr>
                 </thead>
                 <tbody>{rows}</tbody>
             </table>
-        </div>
+        </ScrollTable>
     }
 }
 

@@ -10,6 +10,7 @@ use boomerang_engine::notice::Notice;
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
+use super::scroll_table::ScrollTable;
 use crate::family::FamilyCard;
 use crate::state::dial::Dial;
 use crate::state::lens::LensState;
@@ -122,7 +123,7 @@ pub fn Paragraph(
             ></textarea>
         </div>
         <p role="status" id="paragraph-state">{words}</p>
-        <div class="table-scroll" tabindex="0" role="region" aria-label="Loss of each size">
+        <ScrollTable label="Loss of each size">
             <table id="paragraph-table">
                 <thead>
                     <tr>
@@ -134,7 +135,7 @@ pub fn Paragraph(
                 </thead>
                 <tbody>{rows}</tbody>
             </table>
-        </div>
+        </ScrollTable>
         <p class="quiet">
             "nats/token: mean loss per token, lower is better. Perplexity: effective number of equally \
              likely tokens, exp(nats/token). " {n_tokens}

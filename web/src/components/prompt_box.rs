@@ -188,7 +188,7 @@ fn ChatSwitch(draft: Draft) -> impl IntoView {
 pub fn Sampling(draft: Draft) -> impl IntoView {
     view! {
         <details class="sampling">
-            <summary>"Sampling"</summary>
+            <summary>"Sampling" <span class="quiet">{move || sampling_in_words(draft)}</span></summary>
             <div class="sampling-fields">
                 <NumberField
                     label="Tokens"
@@ -224,6 +224,19 @@ pub fn Sampling(draft: Draft) -> impl IntoView {
                 </Show>
             </div>
         </details>
+    }
+}
+
+/// The settings that are not visible while the section is closed.
+fn sampling_in_words(draft: Draft) -> String {
+    let tokens = format::count(draft.n_tokens.get(), "token");
+    match draft.mode.get() {
+        SamplingMode::Greedy => format!(": greedy, up to {tokens}"),
+        SamplingMode::Sample => format!(
+            ": temperature {}, seed {}, up to {tokens}",
+            draft.temperature.get(),
+            draft.seed.get()
+        ),
     }
 }
 

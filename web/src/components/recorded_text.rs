@@ -22,6 +22,9 @@ pub fn RecordedText(bench: Bench) -> impl IntoView {
         None => view! {
             <p class="quiet recorded-none">
                 {move || why_not(bench)}
+                {move || has_none(bench).then(|| view! {
+                    " The command " <code>"boomerang bundle --record 40"</code> " records them."
+                })}
             </p>
         }
         .into_any(),
@@ -60,10 +63,14 @@ pub(super) fn Text(
     }
 }
 
+/// Whether the bundle has no recorded texts at all.
+fn has_none(bench: Bench) -> bool {
+    bench.session.recordings.with(Option::is_none)
+}
+
 /// Why no text is shown.
 fn why_not(bench: Bench) -> &'static str {
-    let has_recordings = bench.session.recordings.with(Option::is_some);
-    match (has_recordings, bench.dial.stop.get()) {
+    match (!has_none(bench), bench.dial.stop.get()) {
         (false, _) => "This bundle contains no recorded texts. Load the model to generate some.",
         (true, None) => {
             "No text was recorded for this combination of blocks. Load the model to generate one."

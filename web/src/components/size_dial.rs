@@ -39,7 +39,10 @@ pub fn SizeDial(
         }
     };
     view! {
-        <h2 id="size-heading">"Size"</h2>
+        <div class="panel-head">
+            <h2 id="size-heading">"Size"</h2>
+            <LoadedSizes session dial/>
+        </div>
         <Numbers dial/>
         <div class="dial">
             <span class="dial-end" aria-hidden="true">"student"</span>
@@ -60,7 +63,6 @@ pub fn SizeDial(
             </div>
             <span class="dial-end" aria-hidden="true">"teacher"</span>
         </div>
-        <LoadedSizes session dial/>
         {(!is_fixed).then(|| view! { <Order session dial/> })}
     }
 }
@@ -86,6 +88,7 @@ fn Order(session: Session, dial: Dial) -> impl IntoView {
     (choices.len() > 1).then(|| {
         view! {
             <fieldset class="order-row" id="order" disabled=move || !session.can_ask()>
+                <span class="quiet" aria-hidden="true">"Patch order"</span>
                 <Choice legend="Patch order" options=choices chosen/>
             </fieldset>
         }

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use super::ask_row::{AskRow, Refusal, substitute_in_words};
 use super::download::data_url;
+use super::scroll_table::ScrollTable;
 use crate::state::dial::Dial;
 use crate::state::draft::Draft;
 use crate::state::session::{Session, TrialSlot};
@@ -104,6 +105,7 @@ fn table(trial: &Trial) -> impl IntoView + use<> {
             pieces.get(index).map_or_else(|| "next".to_owned(), |piece| visible(&piece.text));
         view! { <th scope="col">{text}</th> }
     });
+    let heads = heads.collect_view();
     let rows = trial.members.iter().filter(|member| !member.guesses.is_empty());
     let rows = rows.map(|member| row(trial, member)).collect_view();
     view! {
@@ -115,18 +117,18 @@ fn table(trial: &Trial) -> impl IntoView + use<> {
                  the text of the {reference}; a dot is a space."
             )}
         </p>
-        <div class="table-scroll" tabindex="0" role="region" aria-label="Predictions of every size">
+        <ScrollTable label="Predictions of every size">
             <table class="sweep" id="sweep-table" aria-describedby="sweep-legend">
                 <thead>
                     <tr>
                         <th scope="col">"Layers"</th>
                         <th scope="col">"Agreement"</th>
-                        {heads.collect_view()}
+                        {heads}
                     </tr>
                 </thead>
                 <tbody>{rows}</tbody>
             </table>
-        </div>
+        </ScrollTable>
     }
 }
 

@@ -103,7 +103,7 @@ const SAME: f64 = 0.9999;
 /// A line for each layer and token, for a spreadsheet.
 pub fn csv(report: &LensReport) -> String {
     let mut csv =
-        "depth,layer,similarity,place,read,token,text,probability,is_settled\n".to_owned();
+        "depth,layer,similarity,position,read,token,text,probability,is_settled\n".to_owned();
     let settled = settled(report);
     for (depth, layer) in report.layers.iter().enumerate() {
         for (index, guess) in layer.guesses.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The idea in one minute, before any weights are loaded.
+//! The start page, before any weights are loaded: what this is, what the curve shows, what to do next.
 
 use leptos::prelude::*;
 
@@ -7,6 +7,7 @@ use crate::components::curve_chart::CurveChart;
 use crate::components::engine_status::EngineStatus;
 use crate::components::intro::Intro;
 use crate::components::layer_strip::LayerStrip;
+use crate::components::next_steps::NextSteps;
 use crate::components::prompt_box::Examples;
 use crate::components::published::Published;
 use crate::components::recorded_text::RecordedText;
@@ -42,7 +43,10 @@ fn Idea(bench: Bench) -> impl IntoView {
     let rest = dial.position();
     let is_untouched = window().location().search().unwrap_or_default().is_empty();
     view! {
-        <div class="bench">
+        <div class="bench is-start">
+            <section class="panel curve-panel" aria-labelledby="curve-heading">
+                <CurveChart dial explains=true/>
+            </section>
             <section class="panel size-panel" aria-labelledby="size-heading">
                 <SizeDial session dial/>
                 <LayerStrip dial/>
@@ -58,10 +62,8 @@ fn Idea(bench: Bench) -> impl IntoView {
                 <RecordedText bench/>
                 <TryIt bench/>
             </section>
-            <section class="panel curve-panel" aria-labelledby="curve-heading">
-                <CurveChart dial/>
-            </section>
         </div>
+        {(!is_embedded()).then(|| view! { <NextSteps/> })}
         <Published dial/>
     }
 }

@@ -8,6 +8,7 @@ use boomerang_core::evaluate::{
     Batching, Examination, Outcome, PrefixTree, Rule, Stack, adaptive, answers,
 };
 use boomerang_core::prune::Family;
+use boomerang_report::csv_field;
 use futures_lite::future::block_on;
 
 use super::bench::TOKENS_PER_BATCH;
@@ -145,6 +146,7 @@ impl Curves {
     fn to_csv(&self) -> String {
         let mut csv = "line,threshold,seed,mean_layers,accuracy\n".to_owned();
         for (name, line) in self.all() {
+            let name = csv_field(name);
             for measured in line {
                 let threshold = measured.threshold.map(|it| it.to_string()).unwrap_or_default();
                 for (seed, (layers, accuracy)) in
@@ -158,7 +160,8 @@ impl Curves {
     }
 
     fn to_svg(&self) -> String {
-        let series = self.all().zip(SeriesStyle::ALL).map(|((name, line), style)| {
+        let series = self.all().enumerate().map(|(index, (name, line))| {
+            let style = SeriesStyle::at(index);
             let mut points: Vec<Point> = line.iter().map(Measured::point).collect();
             points.sort_by(|a, b| a.x.total_cmp(&b.x));
             Series { name: name.to_owned(), style, points }

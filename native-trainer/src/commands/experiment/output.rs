@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use boomerang_core::chart::{Axis, Chart, Format, Point, Reference, Series, SeriesStyle};
 use boomerang_core::estimate::{Estimate, mean, stderr};
+use boomerang_report::csv_field;
 use serde_json::{Value, json};
 
 use super::bench::Results;
@@ -52,7 +53,7 @@ impl Done<'_> {
             let _ = writeln!(
                 csv,
                 "{},{},{},{},{},{:.6},{:.6},{:.6},{:.6}",
-                self.design.lines[point.line].name,
+                csv_field(&self.design.lines[point.line].name),
                 point.seed,
                 point.n_layers,
                 n_patched.unwrap_or_default(),
@@ -100,12 +101,11 @@ impl Done<'_> {
     /// A chart of the lines.
     pub(super) fn to_svg(&self, measure: Measure) -> String {
         let drawn = self.design.lines.iter().enumerate().filter(|(_, line)| line.is_drawn);
-        let series = drawn.zip(SeriesStyle::ALL).map(|((number, line), style)| Series {
+        let series = drawn.enumerate().map(|(index, (number, line))| Series {
             name: line.name.clone(),
-            style,
+            style: SeriesStyle::at(index),
             points: self.points(number, measure),
         });
-        let series: Vec<Series> = series.collect();
         let (label, format) = match measure {
             Measure::Accuracy => ("mean accuracy (higher is better)", Format::Percent),
             Measure::Nats => ("nats/token (lower is better)", Format::Plain),
@@ -118,19 +118,13 @@ impl Done<'_> {
                 Reference { y: self.entropy_floor, label: "entropy of the corpus".to_owned() }
             }
         };
-        // A reference far below all lines would flatten them.
-        let lowest = |series: &Series| {
-            series.points.iter().map(|point| point.y).fold(f64::INFINITY, f64::min)
-        };
-        let lowest = series.iter().map(lowest).fold(f64::INFINITY, f64::min);
-        let is_near = lowest < 3.0 * reference.y;
         let chart = Chart {
             title: format!("{}: {} by size", self.design.title, measure.name()),
             description: format!("{} Bars: one standard error each way.", self.design.paper),
             x: Axis { label: "layers".to_owned(), format: Format::Count },
             y: Axis { label: label.to_owned(), format },
-            series,
-            reference: Some(reference).filter(|_| is_near),
+            series: series.collect(),
+            reference: Some(reference),
             here: None,
         };
         chart.to_svg(PICTURE.0, PICTURE.1)
@@ -224,4 +218,52 @@ fn title(measure: Measure) -> &'static str {
 fn row(cells: impl Iterator<Item = Option<Estimate>>) -> String {
     let cell = |cell: Option<Estimate>| cell.map_or_else(String::new, |cell| cell.to_text(3));
     cells.map(cell).collect::<Vec<_>>().join(" | ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::design::{Kind, Line};
+    use super::super::sample::tests::point;
+    use super::super::searched::LayerCalls;
+    use super::*;
+
+    /// What is written of as many lines, each measured at two sizes.
+    fn with_done<T>(names: &[&str], write: impl Fn(&Done<'_>) -> T) -> T {
+        let lines = names.iter().map(|name| Line::new(*name, Kind::LeastInfluential));
+        let design = Design { title: "Lines", paper: "", lines: lines.collect(), checks: vec![] };
+        let points = (0..names.len())
+            .flat_map(|line| [3, 4].map(|n_layers| point(line, 0, n_layers, [0.5, 0.7])));
+        let results = Results {
+            sample: Sample { points: points.collect() },
+            chance: 0.25,
+            cost: LayerCalls::default(),
+            remarks: Vec::new(),
+        };
+        write(&Done {
+            name: "lines",
+            command: "",
+            design: &design,
+            results: &results,
+            findings: &[],
+            entropy_floor: 0.1,
+        })
+    }
+
+    #[test]
+    fn a_name_with_a_comma_is_one_field() {
+        let csv = with_done(&["patched, last to first"], |done| done.to_csv());
+        assert!(
+            csv.lines().nth(1).unwrap().starts_with("\"patched, last to first\",0,3,"),
+            "{csv}"
+        );
+    }
+
+    #[test]
+    fn every_line_is_drawn() {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        let svg = with_done(&names, |done| done.to_svg(Measure::Accuracy));
+        let n_lines = svg.matches("class=\"line\"").count();
+        // Each has one in the legend, too.
+        assert_eq!(n_lines, 2 * names.len());
+    }
 }

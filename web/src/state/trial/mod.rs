@@ -3,6 +3,7 @@
 //!
 //! A trial provides the next request and is updated by the replies; it sends and shows nothing.
 
+pub mod comparison;
 pub mod sweep;
 
 use boomerang_core::plan::Patch;

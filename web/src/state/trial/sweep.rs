@@ -54,7 +54,7 @@ pub fn finding(trial: &Trial) -> Option<String> {
 pub fn csv(trial: &Trial) -> String {
     let reference = if trial.is_with_teacher() { "teacher" } else { "largest_size_here" };
     let mut csv = format!(
-        "layers,parameters,place,{reference}_text,token,text,probability,kl_nats,differs\n"
+        "layers,parameters,position,{reference}_text,token,text,probability,kl_nats,differs\n"
     );
     let expected = &trial.reference().guesses;
     let written = trial.reference().run.as_ref().map(|run| run.pieces.clone()).unwrap_or_default();
