@@ -12,6 +12,7 @@ use crate::family::FamilyCard;
 use crate::state::dial::Dial;
 use crate::state::draft::Draft;
 use crate::state::lens::{LensResult, LensState, csv, finding, settled};
+use crate::state::prompt_size::PromptSize;
 use crate::state::request_status::RequestStatus;
 use crate::state::session::Session;
 use crate::text::format;
@@ -106,7 +107,7 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
             </p>
         </div>
         <div class="prompt-form">
-            <PromptField session dial draft on_submit=submit/>
+            <PromptField session dial draft length=PromptSize::of(session, dial, draft) on_submit=submit/>
             <Examples prompts prompt=draft.prompt/>
         </div>
         <Show when=move || is_longer.get()>
