@@ -2,6 +2,8 @@
 mod axe;
 /// Conversations with a family that has a chat template.
 mod chat;
+/// Sizes that continue each other's text.
+mod continued;
 /// Failures, and how the page handles them.
 mod failures;
 /// What works before any weights are loaded.

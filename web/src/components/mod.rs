@@ -34,6 +34,7 @@ pub mod recorded_text;
 pub mod saves;
 pub mod share;
 pub mod size_dial;
+pub mod spans;
 pub mod story;
 pub mod sweep;
 pub mod upload_panel;

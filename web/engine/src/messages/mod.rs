@@ -26,7 +26,7 @@ use crate::notice::Notice;
 use crate::parcel::FromWorker;
 
 /// The version of the protocol in this build.
-pub const PROTOCOL: u32 = 12;
+pub const PROTOCOL: u32 = 13;
 
 /// From the page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,7 +55,7 @@ pub enum Reply {
         notice: Notice,
     },
     Family(FamilyReply),
-    /// To [`ModelRequest::Generate`].
+    /// To [`ModelRequest::Generate`] and [`ModelRequest::Continue`].
     Text {
         id: u32,
         reply: TextReply,

@@ -11,7 +11,7 @@ mod memory;
 mod replies;
 mod requests;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use boomerang_core::bundle::{Recordings, TaskFile};
@@ -30,7 +30,7 @@ use crate::browser::engine::Engine;
 use crate::browser::files::NamedFile;
 use crate::browser::location::opened_link;
 use crate::family::FamilyCard;
-use crate::state::run::Run;
+use crate::state::run::{Run, Task};
 use crate::state::stored::StoredModels;
 use crate::state::trial::Trial;
 
@@ -54,6 +54,8 @@ pub struct Session {
     pub run: RwSignal<Option<Run>>,
     /// Older texts, newest first.
     pub earlier_runs: RwSignal<Vec<Run>>,
+    /// What other members are to add to the text that is being generated, in turn.
+    queued: StoredValue<VecDeque<Task>>,
     /// Why the last text could not be generated.
     pub run_failure: RwSignal<Option<Notice>>,
     /// What fits in memory, if not all sizes do.
@@ -102,6 +104,7 @@ impl Session {
             choice: RwSignal::new(None),
             run: RwSignal::new(None),
             earlier_runs: RwSignal::new(Vec::new()),
+            queued: StoredValue::new(VecDeque::new()),
             run_failure: RwSignal::new(None),
             memory_limit: RwSignal::new(None),
             loaded_files: RwSignal::new(HashSet::new()),

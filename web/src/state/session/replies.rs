@@ -114,6 +114,7 @@ impl Session {
         }
         if is_last {
             self.finish();
+            self.continue_queued();
         }
     }
 
