@@ -130,6 +130,9 @@ impl LayerCache {
     fn with_capacity(self, capacity: usize) -> Self {
         let [batch, heads, _, d_head] = self.key.dims();
         let empty = Self::empty([batch, heads, capacity, d_head], &self.key.device());
+        if self.len == 0 {
+            return empty;
+        }
         let place = [0..batch, 0..heads, 0..self.len, 0..d_head];
         let moved = |from: Tensor<4>, to: Tensor<4>| {
             to.slice_assign(place.clone(), from.narrow(2, 0, self.len))

@@ -115,8 +115,8 @@ impl LanguageModel {
         let usable = cache.states.iter().filter(|kept| kept.layer <= n_shared);
         let usable = usable.max_by_key(|kept| kept.layer);
         let (n_kept, x) = match usable {
-            _ if has_all => (n_shared, None),
             _ if tokens.is_empty() => (0, None),
+            _ if has_all => (n_shared, None),
             Some(kept) => (kept.layer, Some(Tensor::cat(kept.passes.clone(), 1))),
             None => (0, Some(self.embed(self.row(tokens), 0))),
         };
