@@ -276,6 +276,15 @@ fn a_trace_holds_what_the_model_computes() {
 }
 
 #[test]
+fn generation_takes_a_model_or_a_family_with_sizes() {
+    let parsed = |line: &str| Cli::command().try_get_matches_from(line.split(' ')).is_ok();
+    assert!(parsed("boomerang generate --model m --prompt p"));
+    assert!(parsed("boomerang generate --teacher t --student s --sizes 4:2,6:1 --prompt p"));
+    assert!(!parsed("boomerang generate --prompt p"));
+    assert!(!parsed("boomerang generate --teacher t --sizes 4:2 --prompt p"));
+}
+
+#[test]
 fn a_frozen_embedding_is_not_trained() {
     let dir = tempfile::tempdir().unwrap();
     let paths = [("dir", dir.path())];

@@ -108,5 +108,7 @@ mod search;
 mod storing;
 /// From a teacher to a curve, as the README tells it.
 mod story;
+/// Sizes of a family write one text in turn.
+mod switched;
 /// Tasks ask, hear and report what they do in lm-evaluation-harness.
 mod tasks;

@@ -2,6 +2,8 @@
 mod axe;
 /// Conversations with a family that has a chat template.
 mod chat;
+/// Sizes that continue each other's text.
+mod continued;
 /// Failures, and how the page handles them.
 mod failures;
 /// What works before any weights are loaded.
@@ -26,10 +28,10 @@ mod offline;
 mod own;
 /// Uploaded zips: their files are checked.
 mod packed;
-/// Prompts that are long, or have characters that cannot be seen.
-mod prompts;
 /// The pictures in the documents.
 mod pictures;
+/// Prompts that are long, or have characters that cannot be seen.
+mod prompts;
 /// A text that is sampled again with other settings.
 mod resampled;
 /// The page until its program runs.

@@ -159,7 +159,9 @@ pub(crate) const GENERATE: &str = with_hub!(
     "\
 Examples:
   boomerang generate --model layers-09 --prompt \"The sea was\"
-  boomerang generate --model Qwen/Qwen3-0.6B-Base --prompt \"The sea was\" --temperature 0.8 --seed 1"
+  boomerang generate --model Qwen/Qwen3-0.6B-Base --prompt \"The sea was\" --temperature 0.8 --seed 1
+  boomerang generate --teacher teacher --student run/student --prompt \"The sea was\" \\
+    --sizes 16:20,24:20,30:40"
 );
 
 pub(crate) const SAMPLE: &str = with_hub!(

@@ -6,6 +6,7 @@ mod drafted;
 mod open;
 mod replay;
 mod retrace;
+mod switched;
 mod text_stream;
 mod together;
 
@@ -21,6 +22,7 @@ pub use drafted::{DraftCounts, DraftedGeneration};
 pub use open::{OpenError, answer_open};
 pub use replay::ReplayCache;
 pub use retrace::{Retraced, retrace};
+pub use switched::{KeptLayers, SharedLayers};
 pub use text_stream::TextStream;
 pub use together::{SampledPrompt, SampledText, sample_together};
 
@@ -95,12 +97,7 @@ impl<'model> Generation<'model> {
         n_tokens: usize,
         sampling: Sampling,
     ) -> Result<Self, GenerateError> {
-        check_readable(model, prompt)?;
-        let max_seq = model.config().max_seq;
-        if prompt.len() >= max_seq {
-            return Err(GenerateError::PromptTooLong { n_tokens: prompt.len(), max_seq });
-        }
-        let n_tokens = n_tokens.min(max_seq - prompt.len());
+        let n_tokens = n_possible(model, prompt, n_tokens)?;
         let cache = KvCache::new(model, prompt.len() + n_tokens);
         Ok(Self::of(model, ReplayCache::empty(prompt, cache), n_tokens, sampling))
     }
@@ -179,6 +176,25 @@ impl<'model> Generation<'model> {
     pub fn into_replay_cache(self) -> Option<ReplayCache> {
         self.cache.logits(0).is_some().then_some(self.cache)
     }
+
+    /// The text with its KV cache, for [`Generation::switched`].
+    pub fn into_cache(self) -> ReplayCache {
+        self.cache
+    }
+}
+
+/// How many of `n_tokens` fit in the model's window after a prompt.
+fn n_possible(
+    model: &LanguageModel,
+    prompt: &[u32],
+    n_tokens: usize,
+) -> Result<usize, GenerateError> {
+    check_readable(model, prompt)?;
+    let max_seq = model.config().max_seq;
+    if prompt.len() >= max_seq {
+        return Err(GenerateError::PromptTooLong { n_tokens: prompt.len(), max_seq });
+    }
+    Ok(n_tokens.min(max_seq - prompt.len()))
 }
 
 /// Checks that a causal model can process a text, regardless of its length.

@@ -31,6 +31,29 @@ impl ReplayCache {
         &self.prompt
     }
 
+    /// Prompt and tokens.
+    pub fn text(&self) -> Vec<u32> {
+        [&*self.prompt, &self.tokens].concat()
+    }
+
+    /// The same, smaller: without what another size of the family could use
+    /// ([`super::Generation::keeping_states`]).
+    #[must_use]
+    pub fn without_states(self) -> Self {
+        Self { cache: self.cache.without_states(), ..self }
+    }
+
+    /// The cache of the text alone, for one that begins with the same `n` tokens.
+    pub(super) fn into_kv_cache(self, n: usize) -> KvCache {
+        let mut cache = self.cache;
+        cache.cut_back(n);
+        cache
+    }
+
+    pub(super) fn map_kv_cache(self, act: impl FnOnce(KvCache) -> KvCache) -> Self {
+        Self { cache: act(self.cache), ..self }
+    }
+
     /// Size of logits, keys and values in bytes.
     pub fn n_bytes(&self) -> usize {
         let n_numbers = |logits: &Tensor<2>| logits.shape().num_elements();

@@ -13,6 +13,7 @@ use super::cache::KvCache;
 use super::linear::add;
 use super::norm::normalize_rows;
 use super::numbers::numbers;
+use super::switch::keep_states;
 
 impl LanguageModel {
     /// Logits after one more token, `[1, vocab]`.
@@ -24,8 +25,13 @@ impl LanguageModel {
     fn decoded(&self, token: u32, cache: &mut KvCache) -> Vec<f32> {
         let position = cache.len;
         let mut x = self.embedding.of_one(token as usize, position);
-        for (layer, layer_cache) in self.layers.iter().zip(&mut cache.layers) {
-            let rope = layer.kind().rotary.map(|table| &cache.rope[table]);
+        let KvCache { layers, rope, states, .. } = cache;
+        for (index, (layer, layer_cache)) in self.layers.iter().zip(layers).enumerate() {
+            keep_states(states, index, || {
+                let data = TensorData::new(x.clone(), [1, 1, x.len()]);
+                Tensor::from_data(data, &layer_cache.device())
+            });
+            let rope = layer.kind().rotary.map(|table| &rope[table]);
             x = layer.forward_of_one(x, rope, position, layer_cache);
         }
         cache.len += 1;

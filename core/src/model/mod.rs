@@ -23,6 +23,7 @@ pub(crate) mod numbers;
 mod packed;
 pub mod parameters;
 mod rope;
+mod switch;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -276,10 +277,7 @@ impl LanguageModel {
         self.check_room(seq, cache);
         let past = cache.len;
         let context = Context::continued(&self.config, &cache.rope, past, seq, &self.device());
-        let mut x = self.embed(tokens, past);
-        for (layer, cache) in self.layers.iter().zip(&mut cache.layers) {
-            x = layer.forward(x, &context, Some(cache));
-        }
+        let x = self.through_layers(0, self.embed(tokens, past), &context, cache);
         cache.len += seq;
         x
     }

@@ -9,6 +9,7 @@ mod order;
 mod order_file;
 mod recipe;
 mod seam;
+mod shared;
 
 use std::ops::Range;
 

@@ -44,6 +44,18 @@ pub struct Size {
     pub kl: Option<Estimate>,
 }
 
+/// The size of a path that has this many layers.
+///
+/// # Errors
+/// Names the sizes that exist.
+pub fn with_layers(n_layers: usize, plan: &LayerPlan, path: &[Patch]) -> anyhow::Result<Patch> {
+    let sizes: Vec<usize> = path.iter().map(|patch| plan.recipe(patch).layers.len()).collect();
+    match sizes.iter().position(|&size| size == n_layers) {
+        Some(index) => Ok(path[index].clone()),
+        None => bail!("no size of this order has {n_layers} layers; there are {sizes:?}"),
+    }
+}
+
 impl ChoiceArgs {
     /// The patches that are to be considered: one for a choice by name, all for a budget.
     ///
@@ -55,12 +67,7 @@ impl ChoiceArgs {
             return Ok(vec![Patch::of(layers, plan)?]);
         }
         if let Some(n_layers) = self.layers {
-            let sizes: Vec<usize> =
-                path.iter().map(|patch| plan.recipe(patch).layers.len()).collect();
-            let Some(index) = sizes.iter().position(|&size| size == n_layers) else {
-                bail!("no size of this order has {n_layers} layers; there are {sizes:?}");
-            };
-            return Ok(vec![path[index].clone()]);
+            return Ok(vec![with_layers(n_layers, plan, &path)?]);
         }
         match self.k {
             // As in the reference implementation, more than all layers gives the teacher.

@@ -10,7 +10,7 @@ use boomerang_core::plan::{HeadPolicy, LayerPlan, Patch};
 
 use crate::files::{ModelFolder, WeightsFormat, member};
 pub use budget::{Budget, CacheSize};
-pub use choice::{ChoiceArgs, Size};
+pub use choice::{ChoiceArgs, Size, with_layers};
 pub use compare::{choose_heads, compare, measure};
 pub use head::{Head, head_name};
 

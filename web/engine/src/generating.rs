@@ -1,8 +1,8 @@
 //! Generating texts, and the predictions of members along a given text.
 
 use boomerang_core::generate::{
-    Certainty, GenerateError, Generation, ReplayCache, Sampling, TextComparison, TextStream,
-    certainties,
+    Certainty, GenerateError, Generation, ReplayCache, Sampling, SharedLayers, TextComparison,
+    TextStream, certainties,
 };
 use boomerang_core::plan::Patch;
 use boomerang_core::tokenizer::TokenizerError;
@@ -22,26 +22,32 @@ const N_MOST_LIKELY: usize = 5;
 
 /// For the predictions along the last text: 55 positions of a vocabulary of 152 thousand tokens.
 const CACHED_BYTES: usize = 32 << 20;
-/// With keys and values; a text that takes more is not cached at all.
+/// With keys, values and states; a text that takes more is cached without states, or not at all.
 const MOST_CACHED_BYTES: usize = 128 << 20;
 
-/// The last text, to be sampled again with other settings.
+/// The last text, to be sampled again with other settings, or continued by another member.
 pub(crate) struct LastText {
     patch: Patch,
     cache: ReplayCache,
 }
 
+/// A text to generate.
+pub(crate) struct TextTask {
+    pub(crate) patch: Patch,
+    pub(crate) prompt: Prompt,
+    /// Tokens after the prompt that were generated before.
+    pub(crate) before: Vec<u32>,
+    pub(crate) n_tokens: usize,
+    pub(crate) sampling: Sampling,
+}
+
 impl Worker {
-    /// Continues a prompt and reports every token as it is chosen. When the last text had the same
-    /// member and prompt, the model runs only from the first token that is chosen differently.
-    pub(crate) async fn generate(
-        &self,
-        id: u32,
-        patch: &Patch,
-        prompt: &Prompt,
-        n_tokens: usize,
-        sampling: Sampling,
-    ) -> Result<(), Notice> {
+    /// Continues a text and reports every token as it is chosen. When the last text had the same
+    /// member and beginning, the model runs only from the first token that is chosen differently;
+    /// when another member continues it, the layers that both share keep what they computed.
+    pub(crate) async fn generate(&self, id: u32, task: &TextTask) -> Result<(), Notice> {
+        let TextTask { patch, prompt, before, n_tokens, sampling } = task;
+        let (n_tokens, sampling) = (*n_tokens, *sampling);
         let Some(ready) = self.ready_members(id, std::slice::from_ref(patch)).await? else {
             let report = RunReport {
                 n_tokens: 0,
@@ -49,6 +55,7 @@ impl Worker {
                 first_millis: 0.0,
                 rest_millis: 0.0,
                 ending: Ending::Stopped,
+                kept: None,
             };
             text_event(id, TextEvent::Done { text: String::new(), report });
             return Ok(());
@@ -59,21 +66,32 @@ impl Worker {
         let EncodedPrompt { tokens: prompt_tokens, rendered, end_of_turn } = prompt;
         end_tokens.extend(end_of_turn);
         let n_adopted = self.n_adopted.get();
-        // Dropped before another text takes memory.
-        let last = self.last_text.take();
-        let last = last.filter(|it| it.patch == *patch && it.cache.prompt() == prompt_tokens);
-        let generation = match last {
-            Some(last) => Generation::replay(member, last.cache, n_tokens, sampling),
-            None => Generation::new(member, &prompt_tokens, n_tokens, sampling),
-        };
-        let mut generation = generation.map_err(not_continued)?.keeping(CACHED_BYTES);
-        let mut stream = TextStream::new(&tokenizer, &prompt_tokens);
-        let fits_window = prompt_tokens.len() + n_tokens <= member.config().max_seq;
+        let plan = self.plan()?;
+        let text = [&*prompt_tokens, before].concat();
+        let mut stream = TextStream::new(&tokenizer, &text);
+        let fits_window = text.len() + n_tokens <= member.config().max_seq;
         let turn = Turn::new()?;
         let n_unknown = n_unknown(&prompt_tokens, &tokenizer);
         text_event(id, TextEvent::Started { prompt_tokens, rendered, n_unknown });
 
         let mut start = now_millis();
+        let is_same = |it: &LastText| it.patch == *patch && it.cache.prompt() == text;
+        // Dropped before another text takes memory.
+        let last = self.last_text.take().filter(|it| is_same(it) || !before.is_empty());
+        let generation = match last {
+            Some(last) if is_same(&last) => {
+                Generation::replay(member, last.cache, n_tokens, sampling).map(|it| (it, None))
+            }
+            Some(LastText { patch: of, cache }) => {
+                let shared = SharedLayers::new(&plan, &of, patch);
+                Generation::switched(member, cache, &text, &shared, n_tokens, sampling)
+                    .map(|(it, kept)| (it, Some(kept)))
+            }
+            None => Generation::new(member, &text, n_tokens, sampling).map(|it| (it, None)),
+        };
+        let (generation, kept) = generation.map_err(not_continued)?;
+        let generation = generation.keeping_states(&plan.branch_layers(patch));
+        let mut generation = generation.keeping(CACHED_BYTES);
         let mut first = start;
         let mut last = start;
         let mut n_done = 0;
@@ -107,10 +125,13 @@ impl Worker {
             first_millis: first - start,
             rest_millis: last - first,
             ending,
+            kept,
         };
         if self.n_adopted.get() == n_adopted {
+            let is_small = |cache: &ReplayCache| cache.n_bytes() <= MOST_CACHED_BYTES;
             let cache = generation.into_replay_cache();
-            let cache = cache.filter(|cache| cache.n_bytes() <= MOST_CACHED_BYTES);
+            let cache = cache.map(|it| if is_small(&it) { it } else { it.without_states() });
+            let cache = cache.filter(is_small);
             let last_text = cache.map(|cache| LastText { patch: patch.clone(), cache });
             self.last_text.replace(last_text);
         }

@@ -13,7 +13,7 @@ use wasm_bindgen_futures::spawn_local;
 use web_sys::{Blob, DedicatedWorkerGlobalScope, MessageEvent};
 
 use crate::bundle::Bundle;
-use crate::generating::LastText;
+use crate::generating::{LastText, TextTask};
 use crate::messages::{
     Answer, AnswerReply, ModelRequest, PROTOCOL, Question, Reply, Request, TextReply,
 };
@@ -150,16 +150,24 @@ impl Worker {
     async fn on_model_request(&self, id: u32, request: ModelRequest) {
         match request {
             ModelRequest::Generate { patch, prompt, n_tokens, sampling } => {
-                let outcome = self.generate(id, &patch, &prompt, n_tokens, sampling).await;
-                if let Err(notice) = outcome {
-                    post(&Reply::Text { id, reply: TextReply::Failed { notice } });
-                }
+                let task = TextTask { patch, prompt, before: Vec::new(), n_tokens, sampling };
+                self.on_text_task(id, &task).await;
+            }
+            ModelRequest::Continue { patch, prompt, before, n_tokens, sampling } => {
+                let task = TextTask { patch, prompt, before, n_tokens, sampling };
+                self.on_text_task(id, &task).await;
             }
             ModelRequest::Ask(question) => {
                 if let Err(notice) = self.on_question(id, question).await {
                     post(&Reply::Answer { id, reply: AnswerReply::Failed { notice } });
                 }
             }
+        }
+    }
+
+    async fn on_text_task(&self, id: u32, task: &TextTask) {
+        if let Err(notice) = self.generate(id, task).await {
+            post(&Reply::Text { id, reply: TextReply::Failed { notice } });
         }
     }
 

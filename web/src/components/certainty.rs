@@ -19,7 +19,8 @@ pub fn Certainty(session: Session) -> impl IntoView {
     let ask = move |_| {
         let Some(run) = session.run.get_untracked() else { return };
         let run_id = run.id;
-        let from = run.prompt_tokens.len();
+        // Of the last span: other members wrote those before.
+        let from = run.prompt_tokens.len() + run.n_earlier();
         let tokens = [run.prompt_tokens.clone(), run.tokens()].concat();
         session.ask_model(
             move |_| Question::Certainty { patch: run.patch, tokens, from },
@@ -52,12 +53,15 @@ pub fn Certainty(session: Session) -> impl IntoView {
 
 fn table(run: &Run, certainties: &[TokenCertainty]) -> impl IntoView + use<> {
     let tokens = run.tokens();
-    let rows = run.pieces.iter().zip(&tokens).zip(certainties).map(|((piece, token), certainty)| {
-        let others = certainty.most_likely.iter().filter(|it| it.token != *token).take(4).map(|it| {
-            view! {
-                <li>{visible(&it.text)} " " <small>{whole_percent(it.probability)}</small></li>
-            }
-        });
+    let tokens = &tokens[run.n_earlier()..];
+    let pieces = &run.pieces[run.n_earlier()..];
+    let rows = pieces.iter().zip(tokens).zip(certainties).map(|((piece, token), certainty)| {
+        let others =
+            certainty.most_likely.iter().filter(|it| it.token != *token).take(4).map(|it| {
+                view! {
+                    <li>{visible(&it.text)} " " <small>{whole_percent(it.probability)}</small></li>
+                }
+            });
         let is_most_likely = certainty.most_likely.first().is_some_and(|it| it.token == *token);
         let width = format!("{:.1}%", certainty.probability * 100.0);
         view! {

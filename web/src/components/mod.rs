@@ -38,6 +38,7 @@ pub mod saves;
 pub mod scroll_table;
 pub mod share;
 pub mod size_dial;
+pub mod spans;
 pub mod story;
 pub mod sweep;
 pub mod unmeasured;

@@ -1,11 +1,14 @@
 //! The text that is being generated, and earlier ones.
 
+use boomerang_core::generate::KeptLayers;
 use boomerang_engine::messages::{ChatMessage, Ending, Prompt, Role, RunReport};
 use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
+use super::spans::{SpanLegend, label, labelled_text, mark_of};
 use crate::state::dial::Dial;
-use crate::state::run::Run;
+use crate::state::run::spans::ShownSpan;
+use crate::state::run::{Piece, Run};
 use crate::state::session::Session;
 use crate::text::format;
 use crate::text::visible::visible;
@@ -29,15 +32,7 @@ pub fn Output(
     };
     let before =
         move || before().map(|text| view! { <span class="output-prompt">{visible(&text)}</span> });
-    // The keys include the text, so that its tokens are not reused for another.
-    let pieces = move || {
-        run.with(|run| {
-            let run = run.as_ref()?;
-            let pieces = run.pieces.iter().enumerate();
-            Some(pieces.map(|(index, piece)| ((run.id, index), piece.clone())).collect::<Vec<_>>())
-        })
-        .unwrap_or_default()
-    };
+    let pieces = move || run.with(|run| run.as_ref().map(shown_pieces)).unwrap_or_default();
     let heading =
         move || run.with(|run| run.as_ref().map(|run| view! { <RunHeading run=run.clone()/> }));
     let moved_on = Memo::new(move |_| {
@@ -60,16 +55,46 @@ pub fn Output(
                 {before}
                 <For
                     each=pieces
-                    key=|(key, piece)| (*key, piece.text.len())
-                    children=|(_, piece)| view! { <span class="token">{visible(&piece.text)}</span> }
+                    key=|piece| piece.key
+                    children=|piece| {
+                        let ShownPiece { text, span, is_first, .. } = piece;
+                        let mark = span.as_ref().map(mark_of);
+                        let label = span.filter(|_| is_first).map(|span| label(&span));
+                        view! { {label} <span class="token span-text" data-mark=mark>{visible(&text)}</span> }
+                    }
                 />
             </p>
+            <SpanLegend session/>
             <Spoken session/>
             {move || rendered.get().map(rendered_prompt)}
             {children()}
             <Earlier session/>
         </div>
     }
+}
+
+/// One token of the text, and what shows its span in a text of several.
+#[derive(Clone)]
+struct ShownPiece {
+    /// With the text, so that its tokens are not reused for another.
+    key: (u32, usize, usize),
+    text: String,
+    span: Option<ShownSpan>,
+    is_first: bool,
+}
+
+fn shown_pieces(run: &Run) -> Vec<ShownPiece> {
+    let spans = if run.has_spans() { run.shown_spans() } else { Vec::new() };
+    let piece = |(index, piece): (usize, &Piece)| {
+        let span = spans.iter().find(|span| span.pieces.contains(&index)).cloned();
+        ShownPiece {
+            key: (run.id, index, piece.text.len()),
+            text: piece.text.clone(),
+            is_first: span.as_ref().is_some_and(|span| span.pieces.start == index),
+            span,
+        }
+    };
+    run.pieces.iter().enumerate().map(piece).collect()
 }
 
 /// The turns before an answer; nothing for a text.
@@ -101,13 +126,14 @@ fn rendered_prompt(text: String) -> impl IntoView {
     }
 }
 
-/// The size and the speed.
+/// The sizes, and the speed of the last one.
 #[component]
 fn RunHeading(run: Run) -> impl IntoView {
+    let n_params = (!run.has_spans()).then(|| format::params(run.size.n_params));
     view! {
         <p class="run-heading">
-            <strong>{format::count(run.size.n_layers, "layer")}</strong>
-            " · " {format::params(run.size.n_params)} " parameters"
+            <strong>{run.sizes_in_words()}</strong>
+            {n_params.map(|n_params| format!(" · {n_params} parameters"))}
             <span class="quiet run-report">{run.report.map(in_words)}</span>
         </p>
     }
@@ -144,7 +170,12 @@ fn in_words(report: RunReport) -> String {
         Ending::EndOfText => ", reached end of text",
         Ending::Stopped => ", stopped",
     };
-    format!("{tokens}{resampled}{speed}{first}{ending}")
+    let kept = report.kept.map_or_else(String::new, |kept| {
+        let KeptLayers { n_layers, n_all, n_positions } = kept;
+        let positions = format::count(n_positions, "position");
+        format!(", {n_layers} of {n_all} layers reused at {positions}")
+    });
+    format!("{tokens}{resampled}{speed}{first}{kept}{ending}")
 }
 
 /// The text for screen readers: sentence by sentence, since single tokens are too fast.
@@ -173,14 +204,19 @@ fn whole_sentences(text: &str) -> usize {
 fn Earlier(session: Session) -> impl IntoView {
     let item = |run: Run| {
         view! {
-            <li>
-                <RunHeading run=run.clone()/>
-                <p class="earlier-text">
-                    <span class="output-prompt">{visible(&run.prompt.before_text())}</span>
-                    " " {visible(&run.text())}
-                </p>
-            </li>
-        }
+                    <li>
+                        <RunHeading run=run.clone()/>
+                        <p class="earlier-text">
+        <<<<<<< HEAD
+                            <span class="output-prompt">{visible(&run.prompt.before_text())}</span>
+                            " " {visible(&run.text())}
+        =======
+                            <span class="output-prompt">{run.prompt.before_text()}</span>
+                            {labelled_text(&run)}
+        >>>>>>> s7a
+                        </p>
+                    </li>
+                }
     };
     let has_runs = Memo::new(move |_| session.earlier_runs.with(|runs| !runs.is_empty()));
     view! {
@@ -207,11 +243,26 @@ mod tests {
             first_millis: 1.0,
             rest_millis: 100.0,
             ending: Ending::Length,
+            kept: None,
         };
         let words = "5 tokens, the first 2 resampled without running the model, 20 tokens/s";
         assert_eq!(in_words(report), words);
         let resampled = RunReport { n_reused: 5, first_millis: 0.0, rest_millis: 0.0, ..report };
         assert_eq!(in_words(resampled), "5 tokens, resampled without running the model");
+    }
+
+    #[test]
+    fn the_report_of_a_continued_text_counts_what_was_reused() {
+        let kept = KeptLayers { n_layers: 9, n_all: 24, n_positions: 40 };
+        let report = RunReport {
+            n_tokens: 1,
+            n_reused: 0,
+            first_millis: 1.0,
+            rest_millis: 0.0,
+            ending: Ending::Length,
+            kept: Some(kept),
+        };
+        assert_eq!(in_words(report), "1 token, 9 of 24 layers reused at 40 positions");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::prompt_box::PromptBox;
 use super::recorded_text::RecordedText;
 use super::share::KeepRun;
 use super::size_dial::SizeDial;
+use super::spans::ContinueRun;
 use crate::state::bench::{Bench, Limits};
 use crate::text::controls::Control;
 
@@ -47,6 +48,7 @@ pub fn Panels(
                         <RecordedText bench/>
                     </Show>
                     <Output session dial>
+                        <ContinueRun session dial draft/>
                         <KeepRun session dial address/>
                         <Certainty session/>
                     </Output>

@@ -158,6 +158,12 @@ impl FamilyCard {
         (0..plan.n_student_layers()).map(block).collect()
     }
 
+    /// Which blocks of a member are the teacher's, first to last.
+    pub fn flags(&self, patch: &Patch) -> Vec<bool> {
+        let n_blocks = self.manifest.plan.n_student_layers();
+        (0..n_blocks).map(|layer| patch.contains(layer)).collect()
+    }
+
     /// The member's layers in short, first to last: `S0 T2 T3 S2`.
     pub fn stack(&self, patch: &Patch) -> String {
         let layers = self.manifest.plan.recipe(patch).layers;

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use boomerang_engine::messages::Prompt;
 use leptos::prelude::*;
 
 use crate::browser::location::{LESSON, opened_link, replace};
 use crate::browser::view::View;
+use crate::family::FamilyCard;
 use crate::family::order::OrderChoice;
 use crate::state::dial::Dial;
 use crate::state::draft::Draft;
+use crate::state::run::spans::Span;
 use crate::state::session::Session;
 use crate::text::link::{Link, default_comparison};
 
@@ -86,8 +89,27 @@ impl Address {
             link.compared = Some(compared).filter(|it| *it != default_comparison(family));
             link.order = Some(family.order()).filter(|&order| order != OrderChoice::Bundle);
             link.fingerprint = with_fingerprint.then(|| family.fingerprint().to_owned());
+            link.spans = self.spans(family).filter(|_| with_fingerprint);
         });
         link
+    }
+
+    /// Blocks and tokens of the members that wrote the current text in turn; `None` for a text of one
+    /// member, and where dial or draft have changed since.
+    fn spans(self, family: &FamilyCard) -> Option<Vec<(Vec<bool>, usize)>> {
+        let (patch, sampling) = (self.dial.patch.get(), self.draft.sampling());
+        let prompt = self.draft.prompt.get();
+        self.session.run.with(|run| {
+            let run = run.as_ref().filter(|run| run.has_spans() && run.patch == patch)?;
+            let is_asked = match &run.prompt {
+                Prompt::Text(text) => *text == prompt,
+                Prompt::Chat(_) => prompt.is_empty(),
+            };
+            let spans = run.spans();
+            let is_same = is_asked && spans.iter().all(|span| span.sampling == sampling);
+            let of = |span: &Span| (family.flags(&span.patch), span.n_tokens);
+            is_same.then(|| spans.iter().filter(|span| span.n_tokens > 0).map(of).collect())
+        })
     }
 }
 

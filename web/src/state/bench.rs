@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use boomerang_core::plan::Patch;
 use leptos::prelude::*;
 
 use crate::family::FamilyCard;
@@ -45,7 +46,7 @@ impl Bench {
     /// With the settings of the link, else the defaults.
     pub fn new(session: Session, family: Arc<FamilyCard>, link: Link) -> Self {
         let link_problems = StoredValue::new(link.problems(&family));
-        let has_text = link.is_of(&family);
+        let text_members = link.is_of(&family).then(|| link.span_members(&family));
         let (hidden, locked) = (link.hidden.clone(), link.locked.clone());
         let limits =
             Limits { hidden: hidden.unwrap_or_default(), locked: locked.unwrap_or_default() };
@@ -53,8 +54,8 @@ impl Bench {
         let dial = Dial::new(family, &link);
         let compared = RwSignal::new(dial.family.with_value(|family| link.compared(family)));
         let address = Address::new(link, session, dial, draft, compared);
-        if has_text {
-            generate_when_ready(session, draft, dial);
+        if let Some(members) = text_members {
+            generate_when_ready(session, draft, dial, members);
         }
         let limits = StoredValue::new(limits);
         let (lens, device) = (LensState::new(), DeviceState::new());
@@ -109,14 +110,23 @@ pub fn use_bench() -> RwSignal<Option<Bench>> {
     expect_context()
 }
 
-/// Generates the text of a link once the model is loaded.
-fn generate_when_ready(session: Session, draft: Draft, dial: Dial) {
+/// Generates the text of a link once the model is loaded: with the member of the dial, or with these
+/// in turn.
+fn generate_when_ready(
+    session: Session,
+    draft: Draft,
+    dial: Dial,
+    members: Option<Vec<(Patch, usize)>>,
+) {
     Effect::new(move |is_done: Option<bool>| {
         let is_ready = session.stage.with(|stage| *stage == Stage::Ready);
         let is_done = is_done.unwrap_or(false);
         let is_first = session.run.with_untracked(Option::is_none);
         if is_ready && !is_done && is_first && draft.has_prompt() {
-            draft.send(session, dial);
+            match members.clone() {
+                Some(members) => draft.send_to(session, dial, members),
+                None => draft.send(session, dial),
+            }
         }
         is_done || is_ready
     });

@@ -68,8 +68,7 @@ impl Dial {
 
     /// Which blocks are the teacher's, first to last.
     pub fn blocks(self) -> Vec<bool> {
-        let n_blocks = self.family.with_value(|family| family.manifest().plan.n_student_layers());
-        self.patch.with(|patch| (0..n_blocks).map(|layer| patch.contains(layer)).collect())
+        self.patch.with(|patch| self.family.with_value(|family| family.flags(patch)))
     }
 
     /// Moves by that many stops, up to the ends.

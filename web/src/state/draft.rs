@@ -1,6 +1,7 @@
 //! The draft of a request: the prompt, the length, and how tokens are chosen.
 
 use boomerang_core::generate::Sampling;
+use boomerang_core::plan::Patch;
 use boomerang_engine::messages::Prompt;
 use leptos::prelude::*;
 
@@ -147,8 +148,24 @@ impl Draft {
     /// Sends the request; a message becomes a turn of the conversation.
     pub fn send(self, session: Session, dial: Dial) {
         let task = self.task(dial);
-        let prompt = task.prompt.clone();
-        if session.generate(task) && matches!(prompt, Prompt::Chat(_)) {
+        self.send_all(session, vec![task]);
+    }
+
+    /// As [`Draft::send`], for a text that these members write in turn, each so many tokens.
+    pub fn send_to(self, session: Session, dial: Dial, members: Vec<(Patch, usize)>) {
+        let task = self.task(dial);
+        let tasks = members.into_iter().map(|(patch, n_tokens)| Task {
+            size: dial.family.with_value(|family| family.size(&patch)),
+            patch,
+            n_tokens,
+            ..task.clone()
+        });
+        self.send_all(session, tasks.collect());
+    }
+
+    fn send_all(self, session: Session, tasks: Vec<Task>) {
+        let Some(prompt) = tasks.first().map(|task| task.prompt.clone()) else { return };
+        if session.generate(tasks) && matches!(prompt, Prompt::Chat(_)) {
             self.chat.on_request(&prompt);
             self.prompt.set(String::new());
         }

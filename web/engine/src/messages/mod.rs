@@ -59,7 +59,7 @@ pub enum Reply {
         notice: Notice,
     },
     Family(FamilyReply),
-    /// To [`ModelRequest::Generate`].
+    /// To [`ModelRequest::Generate`] and [`ModelRequest::Continue`].
     Text {
         id: u32,
         reply: TextReply,

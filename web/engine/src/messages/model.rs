@@ -1,7 +1,7 @@
 //! Requests to members of the family, and their answers.
 
 use boomerang_core::bundle::{RecordedText, TaskFile};
-use boomerang_core::generate::{Guess, Sampling};
+use boomerang_core::generate::{Guess, KeptLayers, Sampling};
 use boomerang_core::plan::Patch;
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +18,14 @@ pub enum ModelRequest {
         sampling: Sampling,
     },
     Ask(Question),
+    /// Continue a text that one or several members have begun with a prompt: the tokens `before`.
+    Continue {
+        patch: Patch,
+        prompt: Prompt,
+        before: Vec<u32>,
+        n_tokens: usize,
+        sampling: Sampling,
+    },
 }
 
 /// What can be asked of members besides generating; each has its own kind of [`Answer`].
@@ -38,7 +46,7 @@ pub enum Question {
     Check { recorded: Vec<RecordedText> },
 }
 
-/// To a [`ModelRequest::Generate`]; the last one is [`TextEvent::Done`] or a failure.
+/// To a [`ModelRequest::Generate`] or a [`ModelRequest::Continue`]; the last one is [`TextEvent::Done`] or a failure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum TextReply {
     Event(TextEvent),
@@ -192,7 +200,7 @@ pub struct CheckedMember {
     pub max_difference: f64,
 }
 
-/// How a text was generated.
+/// How a text, or the last part of it, was generated.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     pub n_tokens: usize,
@@ -203,6 +211,8 @@ pub struct RunReport {
     /// From the first token that was computed to the last.
     pub rest_millis: f64,
     pub ending: Ending,
+    /// What was not computed again of the text before, when another member continued it.
+    pub kept: Option<KeptLayers>,
 }
 
 /// Why a text ends.

@@ -43,7 +43,7 @@ fn the_benchmark_against_other_engines_uses_these_bytes() {
     assert_eq!(event(token), [3, 7, 0, 1, 172, 2, 1, b'x']);
     let ending = Ending::Length;
     let (n_tokens, n_reused, first_millis, rest_millis) = (3, 2, 1.0, 2.0);
-    let report = RunReport { n_tokens, n_reused, first_millis, rest_millis, ending };
+    let report = RunReport { n_tokens, n_reused, first_millis, rest_millis, ending, kept: None };
     let done = event(TextEvent::Done { text: String::new(), report });
     assert_eq!(done[..7], [3, 7, 0, 2, 0, 3, 2]);
     assert_eq!(done[7..23], [1.0_f64.to_le_bytes(), 2.0_f64.to_le_bytes()].concat());
@@ -74,6 +74,7 @@ fn the_first_token_does_not_count_towards_the_speed() {
         first_millis: 5000.0,
         rest_millis: 500.0,
         ending: Ending::Length,
+        kept: None,
     };
     assert_eq!(report.tokens_per_second(), Some(20.0));
     assert_eq!(RunReport { n_tokens: 1, ..report }.tokens_per_second(), None);
@@ -87,6 +88,7 @@ fn reused_tokens_do_not_count_towards_the_speed() {
         first_millis: 50.0,
         rest_millis: 500.0,
         ending: Ending::Length,
+        kept: None,
     };
     assert_eq!(report.tokens_per_second(), Some(20.0));
     assert_eq!(RunReport { n_reused: 31, ..report }.tokens_per_second(), None);

@@ -1,6 +1,7 @@
 //! One text: what was requested, and what a member generated.
 
 pub mod record;
+pub mod spans;
 
 use boomerang_core::generate::Sampling;
 use boomerang_core::plan::Patch;
@@ -8,11 +9,13 @@ use boomerang_engine::messages::{Ending, Prompt, RunReport, TextEvent};
 use serde::{Deserialize, Serialize};
 
 use crate::family::MemberSize;
+use spans::Span;
 
-/// One text, continued by one member.
+/// One text, continued by one member, or by several in turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
     pub id: u32,
+    /// The member that writes the last span.
     pub patch: Patch,
     pub size: MemberSize,
     pub prompt: Prompt,
@@ -26,6 +29,9 @@ pub struct Run {
     /// A conversation as the model reads it, once that is known.
     pub rendered: Option<String>,
     pub pieces: Vec<Piece>,
+    /// What other members wrote before this one: the first of the pieces.
+    pub earlier_spans: Vec<Span>,
+    /// Of the last span.
     pub report: Option<RunReport>,
 }
 
@@ -66,6 +72,7 @@ impl Run {
             n_unknown: 0,
             rendered: None,
             pieces: Vec::new(),
+            earlier_spans: Vec::new(),
             report: None,
         }
     }
@@ -95,7 +102,8 @@ impl Run {
 
     /// Whether the task is this text again, with other sampling settings.
     pub fn differs_only_in_sampling(&self, task: &Task) -> bool {
-        self.patch == task.patch && self.prompt == task.prompt && self.sampling != task.sampling
+        let is_same = self.patch == task.patch && self.prompt == task.prompt;
+        is_same && self.sampling != task.sampling && !self.has_spans()
     }
 
     pub fn tokens(&self) -> Vec<u32> {
@@ -119,7 +127,7 @@ impl Run {
     }
 
     pub fn text(&self) -> String {
-        self.pieces.iter().map(|piece| piece.text.as_str()).collect()
+        self.text_of(0..self.pieces.len())
     }
 
     /// Ids of the generated tokens, joined by commas.

@@ -12,7 +12,7 @@ mod replies;
 mod requests;
 mod watchdog;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use boomerang_core::bundle::{Recordings, TaskFile};
@@ -32,7 +32,7 @@ use crate::browser::engine::Engine;
 use crate::browser::files::NamedFile;
 use crate::browser::location::opened_link;
 use crate::family::FamilyCard;
-use crate::state::run::Run;
+use crate::state::run::{Run, Task};
 use crate::state::stored::StoredModels;
 use crate::state::trial::Trial;
 
@@ -56,6 +56,8 @@ pub struct Session {
     pub run: RwSignal<Option<Run>>,
     /// Older texts, newest first.
     pub earlier_runs: RwSignal<Vec<Run>>,
+    /// What other members are to add to the text that is being generated, in turn.
+    queued: StoredValue<VecDeque<Task>>,
     /// Why the last text could not be generated.
     pub run_failure: RwSignal<Option<Notice>>,
     /// What fits in memory, if not all sizes do.
@@ -110,6 +112,7 @@ impl Session {
             choice: RwSignal::new(None),
             run: RwSignal::new(None),
             earlier_runs: RwSignal::new(Vec::new()),
+            queued: StoredValue::new(VecDeque::new()),
             run_failure: RwSignal::new(None),
             memory_limit: RwSignal::new(None),
             loaded_files: RwSignal::new(HashSet::new()),

@@ -123,6 +123,7 @@ impl Session {
         }
         if is_last {
             self.finish();
+            self.continue_queued();
         }
     }
 

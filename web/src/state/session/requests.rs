@@ -1,5 +1,6 @@
 //! What the page requests of the engine.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use boomerang_core::plan::Patch;
@@ -34,9 +35,48 @@ impl Session {
         true
     }
 
-    /// False, and nothing happens, while the model is busy, loading or failed.
-    pub fn generate(self, task: Task) -> bool {
-        self.once_ready(move || self.generate_now(task, false))
+    /// Generates a text that the members of these tasks write in turn. False, and nothing happens,
+    /// while the model is busy, loading or failed, or without a task.
+    pub fn generate(self, tasks: Vec<Task>) -> bool {
+        let mut tasks = VecDeque::from(tasks);
+        let Some(first) = tasks.pop_front() else { return false };
+        self.once_ready(move || {
+            self.queued.set_value(tasks);
+            self.generate_now(first, false);
+        })
+    }
+
+    /// Continues the current text with the member of this task. False, and nothing happens, while
+    /// the model is busy, loading or failed.
+    pub fn continue_run(self, task: Task) -> bool {
+        self.once_ready(move || {
+            self.queued.set_value(VecDeque::new());
+            self.continue_now(task);
+        })
+    }
+
+    /// The next member that is to add to the text, unless that was stopped or has failed.
+    pub(super) fn continue_queued(self) {
+        let next = self.queued.try_update_value(VecDeque::pop_front).flatten();
+        let continues = |run: &Run| run.is_complete() && run.can_continue();
+        let continues = self.run.with_untracked(|run| run.as_ref().is_some_and(continues));
+        match next.filter(|_| continues) {
+            Some(task) => self.continue_now(task),
+            None => self.queued.set_value(VecDeque::new()),
+        }
+    }
+
+    fn continue_now(self, task: Task) {
+        let Some(run) = self.run.get_untracked().filter(Run::can_continue) else { return };
+        let id = self.next_id();
+        let next = run.continued(id, &task);
+        let (prompt, before) = (run.prompt.clone(), run.tokens());
+        self.run_failure.set(None);
+        self.run.set(Some(next));
+        self.begin(Work::Text);
+        let Task { patch, n_tokens, sampling, .. } = task;
+        let request = ModelRequest::Continue { patch, prompt, before, n_tokens, sampling };
+        self.ask_model_now(id, request);
     }
 
     /// Ends a conversation; its last text stays among the earlier ones.

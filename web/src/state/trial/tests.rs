@@ -25,8 +25,14 @@ fn generate(trial: &mut Trial, id: u32, tokens: [u32; 2], ending: Ending) {
     for token in tokens {
         reply(TextEvent::Token { token, text: token.to_string() });
     }
-    let report =
-        RunReport { n_tokens: 2, n_reused: 0, first_millis: 1.0, rest_millis: 1.0, ending };
+    let report = RunReport {
+        n_tokens: 2,
+        n_reused: 0,
+        first_millis: 1.0,
+        rest_millis: 1.0,
+        ending,
+        kept: None,
+    };
     reply(TextEvent::Done { text: String::new(), report });
 }
 

@@ -32,6 +32,8 @@ pub struct Link {
     pub is_without_prompt: bool,
     /// `n`: how many tokens to generate.
     pub n_tokens: Option<usize>,
+    /// `spans`: blocks as in `b` and number of tokens of each member that wrote a part of the text.
+    pub spans: Option<Vec<(Vec<bool>, usize)>>,
     /// `s`: the random seed for sampling; without it, decoding is greedy.
     pub seed: Option<u64>,
     /// `t`: the sampling temperature.
@@ -118,6 +120,11 @@ const FIELDS: [Field; 15] = [
         parse: |link, value| read(&mut link.n_tokens, value.parse().ok().filter(|&n| n > 0)),
     },
     Field {
+        key: "spans",
+        print: |link| link.spans.as_deref().map(print_spans),
+        parse: |link, value| read(&mut link.spans, parse_spans(value)),
+    },
+    Field {
         key: "s",
         print: |link| link.seed.map(|seed| seed.to_string()),
         parse: |link, value| read(&mut link.seed, value.parse().ok()),
@@ -191,13 +198,17 @@ impl Link {
 
     /// The requested member, if the family has it.
     pub fn patch(&self, family: &FamilyCard) -> Option<Patch> {
-        if let Some(blocks) = &self.blocks {
-            let plan = &family.manifest().plan;
-            let patched = (0..blocks.len()).filter(|&layer| blocks[layer]).collect::<Vec<_>>();
-            let fits = blocks.len() == plan.n_student_layers();
-            return if fits { Patch::of(&patched, plan).ok() } else { None };
+        match &self.blocks {
+            Some(blocks) => patch_of(blocks, family),
+            None => family.path().get(self.stop?).cloned(),
         }
-        family.path().get(self.stop?).cloned()
+    }
+
+    /// The members that wrote the text in turn, with the number of their tokens; `None` for a text of
+    /// one member, and for members that the family does not have.
+    pub fn span_members(&self, family: &FamilyCard) -> Option<Vec<(Patch, usize)>> {
+        let spans = self.spans.as_ref()?.iter();
+        spans.map(|(blocks, n_tokens)| Some((patch_of(blocks, family)?, *n_tokens))).collect()
     }
 
     /// The stops to compare: those of the link that the family has, or the default.
@@ -242,6 +253,12 @@ impl Link {
                      dial is at its default."
                 ));
             }
+        }
+        if self.spans.is_some() && self.span_members(family).is_none() {
+            problems.push(format!(
+                "The sizes that wrote the text of the link have other blocks than the {n_blocks} of \
+                 this model; the text is generated with the size of the dial."
+            ));
         }
         let asked = self.compared.iter().flatten();
         let not_there: Vec<String> =
@@ -294,6 +311,28 @@ fn parse_blocks(text: &str) -> Option<Vec<bool>> {
         _ => None,
     };
     text.chars().map(flag).collect::<Option<Vec<_>>>().filter(|blocks| !blocks.is_empty())
+}
+
+fn print_spans(spans: &[(Vec<bool>, usize)]) -> String {
+    let span =
+        |(blocks, n_tokens): &(Vec<bool>, usize)| format!("{}:{n_tokens}", print_blocks(blocks));
+    spans.iter().map(span).collect::<Vec<_>>().join(",")
+}
+
+fn parse_spans(text: &str) -> Option<Vec<(Vec<bool>, usize)>> {
+    let span = |span: &str| {
+        let (blocks, n_tokens) = span.split_once(':')?;
+        Some((parse_blocks(blocks)?, n_tokens.parse().ok().filter(|&n: &usize| n > 0)?))
+    };
+    text.split(',').map(span).collect()
+}
+
+/// The member with these blocks, if the family has as many.
+fn patch_of(blocks: &[bool], family: &FamilyCard) -> Option<Patch> {
+    let plan = &family.manifest().plan;
+    let patched = (0..blocks.len()).filter(|&layer| blocks[layer]).collect::<Vec<_>>();
+    let fits = blocks.len() == plan.n_student_layers();
+    if fits { Patch::of(&patched, plan).ok() } else { None }
 }
 
 fn parse_switch(text: &str) -> Option<bool> {

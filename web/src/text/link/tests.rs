@@ -80,6 +80,29 @@ fn a_conversation_needs_a_chat_template() {
 }
 
 #[test]
+fn a_link_says_which_size_wrote_which_span() {
+    let family = tiny();
+    let link = Link::parse("?spans=0000:12,0011:5");
+    let members = link.span_members(&family).unwrap();
+    let layers = members.iter().map(|(patch, n)| (patch.layers(), *n)).collect::<Vec<_>>();
+    assert_eq!(layers, [(vec![], 12), (vec![2, 3], 5)]);
+    assert!(link.problems(&family).is_empty());
+    assert_eq!(Link::parse("?k=1").span_members(&family), None);
+}
+
+#[test]
+fn spans_of_another_family_are_not_taken() {
+    let family = tiny();
+    let link = Link::parse("?spans=0000:12,00111:5");
+    assert_eq!(link.span_members(&family), None);
+    assert!(link.problems(&family)[0].contains("other blocks than the 4"));
+    for wrong in ["", "0000", "0000:0", "0000:x", ":4", "0000:4,"] {
+        let link = Link::parse(&format!("?spans={wrong}"));
+        assert_eq!((link.spans, link.invalid.len()), (None, 1), "{wrong}");
+    }
+}
+
+#[test]
 fn only_sizes_that_are_there_are_compared() {
     let family = tiny();
     assert_eq!(Link::parse("?c=2-0-0").compared(&family), [0, 2]);
@@ -101,6 +124,9 @@ prop_compose! {
         is_chat in of(any::<bool>()),
         turns in of(prop::collection::vec(".*", 1..4)),
         n_tokens in of(1..usize::MAX),
+        spans in of(prop::collection::vec(
+            (prop::collection::vec(any::<bool>(), 1..9), 1..usize::MAX), 1..4,
+        )),
         seed in of(any::<u64>()),
         temperature in of(0.0..100.0),
         fingerprint in of("[0-9a-f]{12}"),
@@ -109,8 +135,8 @@ prop_compose! {
         others in prop::collection::vec(("x[a-z]{1,5}", ".*"), 0..4),
     ) -> Link {
         Link {
-            bundle, order, stop, blocks, compared, prompt, is_chat, turns, n_tokens, seed, temperature,
-            fingerprint, hidden, locked, others, invalid: Vec::new(),
+            bundle, order, stop, blocks, compared, prompt, is_chat, turns, n_tokens, spans, seed,
+            temperature, fingerprint, hidden, locked, others, invalid: Vec::new(),
         }
     }
 }

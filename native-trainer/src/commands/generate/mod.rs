@@ -1,32 +1,53 @@
-//! `boomerang generate`: a model continues a prompt.
+//! `boomerang generate`: a model continues a prompt, or sizes of a family in turn.
+
+mod switched;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use boomerang_core::config::ModelConfig;
 use boomerang_core::generate::{
     DraftCounts, DraftedGeneration, GenerateError, Generation, Sampling, TextStream,
 };
 use boomerang_core::model::LanguageModel;
+use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
 use futures_lite::future::block_on;
 
 use crate::allocator;
 use crate::args::numbers::{count, non_negative};
-use crate::args::{DeviceArgs, WeightArgs, WeightChoice};
+use crate::args::{DeviceArgs, FamilyArgs, WeightArgs, WeightChoice};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::ModelFolder;
 use crate::files::chat::question;
 use crate::progress::note;
+use switched::Span;
 
 /// Continue a prompt
 #[derive(Clone, Debug, clap::Args)]
+// Of a family that is only there with --sizes.
+#[command(mut_arg("teacher", |arg| arg.required(false).requires("sizes")))]
+#[command(mut_arg("student", |arg| arg.required(false).requires("sizes")))]
 pub struct GenerateArgs {
     /// Model with a tokenizer.json: folder, recipe or Hub id
-    #[arg(long)]
-    pub model: PathBuf,
+    #[arg(long, required_unless_present = "sizes", conflicts_with = "sizes")]
+    pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub family: Option<FamilyArgs>,
+    /// Sizes of the family of --teacher and --student that write the text in turn, each with its
+    /// number of tokens, e.g. 16:20,24:20,30:40. The keys and values of the layers that a size
+    /// shares with the one before it are kept
+    #[arg(
+        long,
+        value_parser = Span::parse,
+        value_delimiter = ',',
+        value_name = "LAYERS:TOKENS",
+        requires_all = ["teacher", "student"]
+    )]
+    pub sizes: Vec<Span>,
     /// Prompt to continue
     #[arg(long)]
     pub prompt: String,
@@ -37,7 +58,12 @@ pub struct GenerateArgs {
     #[arg(long, requires = "chat", value_name = "TEXT")]
     pub system: Option<String>,
     /// Maximum number of new tokens
-    #[arg(long, aliases = ["max-new-tokens", "max_new_tokens"], default_value_t = 64)]
+    #[arg(
+        long,
+        aliases = ["max-new-tokens", "max_new_tokens"],
+        default_value_t = 64,
+        conflicts_with = "sizes"
+    )]
     pub tokens: usize,
     /// Sampling temperature; 0 is greedy decoding
     #[arg(value_parser = non_negative, long, default_value_t = 0.0)]
@@ -55,7 +81,7 @@ pub struct GenerateArgs {
     pub weights: WeightArgs,
     /// Model that drafts tokens, which --model verifies several at a time: the same greedy tokens,
     /// and the same distribution when sampling; a smaller size of the family, or the model itself
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long, value_name = "MODEL", conflicts_with = "sizes")]
     pub draft: Option<PathBuf>,
     /// Tokens to draft at a time
     #[arg(value_parser = count, long, default_value_t = 4, requires = "draft", value_name = "N")]
@@ -67,32 +93,27 @@ pub struct GenerateArgs {
     pub device: DeviceArgs,
 }
 
+/// # Errors
+/// Names the model or the size that cannot be used, or what the prompt does not fit in.
 pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
-    let device = device::choose(args.device.device)?;
-    let format = args.weights.on(&device.device)?;
-    let folder = ModelFolder::open_for(&args.model, format)?;
-    let tokenizer =
-        folder.tokenizer()?.context("generation needs a tokenizer.json in the model's folder")?;
-    let model = folder.model_as(format, &device.device)?;
-    let draft = args.draft.as_ref().map(|path| args.open_draft(path, &folder, &device.device));
+    let device = device::choose(args.device.device)?.device;
+    match (&args.family, &args.model) {
+        (Some(family), _) => switched::run(args, family, &device),
+        (None, Some(model)) => run_one(args, model, &device),
+        (None, None) => Err(Exit::Usage.error("give --model, or --teacher, --student and --sizes")),
+    }
+}
+
+fn run_one(args: &GenerateArgs, path: &Path, device: &Device) -> anyhow::Result<()> {
+    let format = args.weights.on(device)?;
+    let folder = ModelFolder::open_for(path, format)?;
+    let tokenizer = tokenizer_of(&folder)?;
+    let model = folder.model_as(format, device)?;
+    let draft = args.draft.as_ref().map(|path| args.open_draft(path, &folder, device));
     let draft = draft.transpose()?;
     allocator::use_large_pages();
-    let sampling = if args.temperature > 0.0 {
-        Sampling::Random { temperature: args.temperature, seed: args.seed }
-    } else {
-        Sampling::Greedy
-    };
-    let mut end_tokens = model.config().end_tokens().to_vec();
-    // A chat template writes special tokens itself.
-    let prompt = match args.chat {
-        true => {
-            let template = folder.required_chat_template()?;
-            end_tokens.extend(template.end_of_turn().and_then(|token| tokenizer.id(token)));
-            let asked = question(&template, args.system.as_deref(), &args.prompt);
-            tokenizer.encode(&asked.or_exit(Exit::Unusable)?, false)?
-        }
-        false => tokenizer.encode(&args.prompt, true)?,
-    };
+    let sampling = args.sampling();
+    let (prompt, end_tokens) = args.encode(&folder, &tokenizer, model.config())?;
     let mut source = match &draft {
         None => Source::Alone(Generation::new(&model, &prompt, args.tokens, sampling)?),
         Some(draft) => {
@@ -102,23 +123,16 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
             Source::Drafted(source?)
         }
     };
-    // A single token may be half a character, or lack its space.
-    let mut stream = TextStream::new(&tokenizer, &prompt);
-    let mut stdout = std::io::stdout();
-    let mut show = |piece: &str| {
-        let shown = write!(stdout, "{piece}").and_then(|()| stdout.flush());
-        shown.context("writing to standard output")
-    };
+    let mut shown = ShownText::new(&tokenizer, &prompt, args.ids);
     let mut timings = Timings::start(prompt.len());
     while let Some(token) = block_on(source.next())? {
         timings.count();
-        let piece = if args.ids { format!("{token} ") } else { stream.push(token)? };
-        show(&piece)?;
+        shown.push(token)?;
         if end_tokens.contains(&token) {
             break;
         }
     }
-    show(&(stream.finish()? + "\n"))?;
+    shown.finish()?;
     if args.timings {
         timings.lines().iter().for_each(|line| note(line));
         if let Source::Drafted(source) = &source {
@@ -126,6 +140,40 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn tokenizer_of(folder: &ModelFolder) -> anyhow::Result<Tokenizer> {
+    folder.tokenizer()?.context("generation needs a tokenizer.json in the model's folder")
+}
+
+/// Text on standard output, as it is generated.
+struct ShownText<'a> {
+    /// A single token may be half a character, or lack its space.
+    stream: TextStream<'a>,
+    /// Whether tokens are shown as their ids.
+    as_ids: bool,
+}
+
+impl<'a> ShownText<'a> {
+    fn new(tokenizer: &'a Tokenizer, prompt: &[u32], as_ids: bool) -> Self {
+        Self { stream: TextStream::new(tokenizer, prompt), as_ids }
+    }
+
+    fn push(&mut self, token: u32) -> anyhow::Result<()> {
+        let piece = if self.as_ids { format!("{token} ") } else { self.stream.push(token)? };
+        show(&piece)
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        show(&(self.stream.finish()? + "\n"))
+    }
+}
+
+/// Writes to standard output at once.
+fn show(piece: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout();
+    let shown = write!(stdout, "{piece}").and_then(|()| stdout.flush());
+    shown.context("writing to standard output")
 }
 
 /// Where tokens come from.
@@ -144,6 +192,32 @@ impl Source<'_> {
 }
 
 impl GenerateArgs {
+    fn sampling(&self) -> Sampling {
+        if self.temperature > 0.0 {
+            Sampling::Random { temperature: self.temperature, seed: self.seed }
+        } else {
+            Sampling::Greedy
+        }
+    }
+
+    /// The prompt as tokens, and the tokens that end a text after it.
+    fn encode(
+        &self,
+        folder: &ModelFolder,
+        tokenizer: &Tokenizer,
+        config: &ModelConfig,
+    ) -> anyhow::Result<(Vec<u32>, Vec<u32>)> {
+        let mut end_tokens = config.end_tokens().to_vec();
+        if !self.chat {
+            return Ok((tokenizer.encode(&self.prompt, true)?, end_tokens));
+        }
+        let template = folder.required_chat_template()?;
+        end_tokens.extend(template.end_of_turn().and_then(|token| tokenizer.id(token)));
+        let asked = question(&template, self.system.as_deref(), &self.prompt);
+        // A chat template writes special tokens itself.
+        Ok((tokenizer.encode(&asked.or_exit(Exit::Unusable)?, false)?, end_tokens))
+    }
+
     /// The model that drafts, which has to have the same tokens.
     fn open_draft(
         &self,
