@@ -204,19 +204,14 @@ fn whole_sentences(text: &str) -> usize {
 fn Earlier(session: Session) -> impl IntoView {
     let item = |run: Run| {
         view! {
-                    <li>
-                        <RunHeading run=run.clone()/>
-                        <p class="earlier-text">
-        <<<<<<< HEAD
-                            <span class="output-prompt">{visible(&run.prompt.before_text())}</span>
-                            " " {visible(&run.text())}
-        =======
-                            <span class="output-prompt">{run.prompt.before_text()}</span>
-                            {labelled_text(&run)}
-        >>>>>>> s7a
-                        </p>
-                    </li>
-                }
+            <li>
+                <RunHeading run=run.clone()/>
+                <p class="earlier-text">
+                    <span class="output-prompt">{visible(&run.prompt.before_text())}</span>
+                    {labelled_text(&run)}
+                </p>
+            </li>
+        }
     };
     let has_runs = Memo::new(move |_| session.earlier_runs.with(|runs| !runs.is_empty()));
     view! {

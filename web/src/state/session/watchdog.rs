@@ -146,6 +146,7 @@ impl Session {
                         first_millis: 0.0,
                         rest_millis: 0.0,
                         ending: Ending::Stopped,
+                        kept: None,
                     };
                     run.on_event(TextEvent::Done { text: String::new(), report });
                 }

@@ -65,7 +65,7 @@ struct Field {
     parse: fn(&mut Link, &str) -> Option<()>,
 }
 
-const FIELDS: [Field; 15] = [
+const FIELDS: [Field; 16] = [
     Field {
         key: "m",
         print: |link| link.bundle.clone(),
