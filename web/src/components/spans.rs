@@ -8,6 +8,7 @@ use crate::state::run::Run;
 use crate::state::run::spans::ShownSpan;
 use crate::state::session::Session;
 use crate::text::format;
+use crate::text::visible::visible;
 
 /// Members of a text that have a mark of their own; later ones begin with the first again.
 const N_MARKS: usize = 6;
@@ -26,11 +27,11 @@ pub fn label(span: &ShownSpan) -> impl IntoView + use<> {
 /// The text of a run with a label before each of its spans, or without any for a single one.
 pub fn labelled_text(run: &Run) -> impl IntoView + use<> {
     if !run.has_spans() {
-        return run.text().into_any();
+        return visible(&run.text()).into_any();
     }
     let spans = run.shown_spans().into_iter().map(|span| {
         let text = run.text_of(span.pieces.clone());
-        view! { {label(&span)} <span class="span-text" data-mark=mark_of(&span)>{text}</span> }
+        view! { {label(&span)} <span class="span-text" data-mark=mark_of(&span)>{visible(&text)}</span> }
     });
     spans.collect_view().into_any()
 }
