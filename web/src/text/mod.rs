@@ -2,10 +2,11 @@
 
 pub mod controls;
 pub mod difference;
-pub mod format;
 pub mod lesson;
 pub mod link;
 pub mod published;
 pub mod recorded;
 pub mod tokens;
 pub mod unknown;
+
+pub use boomerang_client::format;
