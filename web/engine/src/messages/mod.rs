@@ -10,7 +10,7 @@ mod upload;
 
 use serde::{Deserialize, Serialize};
 
-pub use family::{FamilyReply, FamilyRequest};
+pub use family::{FamilyReply, FamilyRequest, LoadProblem};
 pub use model::{
     Answer, AnswerReply, CheckedMember, DecodingSpeed, Ending, GuessedToken, LensLayer, LensReport,
     LikelyToken, MeasuredMember, ModelRequest, Question, RunReport, TextEvent, TextReply,
@@ -26,7 +26,7 @@ use crate::notice::Notice;
 use crate::parcel::FromWorker;
 
 /// The version of the protocol in this build.
-pub const PROTOCOL: u32 = 12;
+pub const PROTOCOL: u32 = 13;
 
 /// From the page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
