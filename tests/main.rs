@@ -69,6 +69,8 @@ mod layer_drop;
 mod lengthened;
 /// BERT and DistilBERT: patched, written and measured as masked language models.
 mod masked;
+/// The npm package, on plain pages.
+mod module;
 /// A value that is NaN or infinite is refused where it is read, made or computed.
 mod not_finite;
 /// Odd checkpoints are refused, or computed as a reference in plain loops has them.

@@ -1,5 +1,5 @@
 /// Accessibility: what axe-core finds.
-mod axe;
+pub(crate) mod axe;
 /// Conversations with a family that has a chat template.
 mod chat;
 /// Sizes that continue each other's text.
@@ -59,8 +59,8 @@ use serde_json::json;
 
 use crate::bundle::{load, manifest_in, packed_as};
 
-const PROMPT: &str = "sort 7 2 9 4 :";
-const N_TOKENS: usize = 12;
+pub(crate) const PROMPT: &str = "sort 7 2 9 4 :";
+pub(crate) const N_TOKENS: usize = 12;
 const SOFTWARE_GPU: [&str; 2] = ["--enable-unsafe-webgpu", "--enable-features=WebGPU"];
 
 fn manifest() -> Manifest {
@@ -68,7 +68,7 @@ fn manifest() -> Manifest {
 }
 
 /// A copy of the committed bundle, to be changed.
-fn copied_bundle() -> tempfile::TempDir {
+pub(crate) fn copied_bundle() -> tempfile::TempDir {
     let (folder, from) = (tempfile::tempdir().unwrap(), root().join("assets/demo/bundle"));
     let manifest = manifest();
     let files = manifest.files().chain(manifest.extras()).map(|file| &*file.path);
@@ -81,14 +81,14 @@ fn copied_bundle() -> tempfile::TempDir {
 }
 
 /// The family of the committed bundle, in native code.
-struct Native {
-    manifest: Manifest,
-    tokenizer: Tokenizer,
-    family: Family,
+pub(crate) struct Native {
+    pub(crate) manifest: Manifest,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) family: Family,
 }
 
 impl Native {
-    fn open() -> Self {
+    pub(crate) fn open() -> Self {
         Self::open_in(&root().join("assets/demo/bundle"))
     }
 
@@ -102,16 +102,16 @@ impl Native {
         Self { manifest, tokenizer, family }
     }
 
-    fn path(&self) -> Vec<Patch> {
+    pub(crate) fn path(&self) -> Vec<Patch> {
         self.manifest.order.path(self.family.plan()).unwrap()
     }
 
-    fn prompt(&self) -> Vec<u32> {
+    pub(crate) fn prompt(&self) -> Vec<u32> {
         self.tokenizer.encode(PROMPT, true).unwrap()
     }
 
     /// Tokens that a member adds to the prompt, until the text ends.
-    fn tokens(&self, patch: &Patch, sampling: Sampling) -> Vec<u32> {
+    pub(crate) fn tokens(&self, patch: &Patch, sampling: Sampling) -> Vec<u32> {
         written(&self.family, &self.prompt(), patch, sampling)
     }
 }

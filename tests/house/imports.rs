@@ -76,6 +76,27 @@ fn the_pages_folders_import_in_one_direction() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// The npm package's files, each importing only those before it, and itself.
+const DIAL: [&str; 11] = [
+    "failure",
+    "types",
+    "values",
+    "options",
+    "abort",
+    "connection",
+    "generation",
+    "family",
+    "load",
+    "element",
+    "lib",
+];
+
+#[test]
+fn the_packages_files_import_in_one_direction() {
+    let wrong = wrong_imports(&root().join("web/dial/src"), &DIAL);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn no_command_imports_another() {
     let commands = root().join("native-trainer/src/commands");

@@ -25,7 +25,7 @@ fn text(path: impl AsRef<Path>) -> String {
 }
 
 /// Where our own sources are.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 13] = [
     "core/src",
     "crates/chat/src",
     "crates/files/src",
@@ -35,6 +35,8 @@ const SOURCES: [&str; 11] = [
     "crates/report/src",
     "native-trainer/src",
     "web/src",
+    "web/client/src",
+    "web/dial/src",
     "web/engine/src",
     "xtask/src",
 ];
@@ -156,7 +158,7 @@ fn the_tree_in_the_readme_is_the_repository() {
     for name in &named {
         assert!(root().join(name).exists(), "README.md names {name}, which is not there");
     }
-    let hidden = ["target", "dist", "runs", "Cargo.lock"];
+    let hidden = ["target", "dist", "dist-module", "runs", "Cargo.lock"];
     for entry in fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
         if !name.starts_with('.') && !hidden.contains(&name.as_str()) {

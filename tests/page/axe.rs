@@ -20,7 +20,7 @@ pub(super) const VIEWS: [&str; 10] = [
 ];
 
 /// Rule and element of everything that axe-core objects to on the page as it stands.
-pub(super) async fn violations(page: &Page) -> Vec<String> {
+pub(crate) async fn violations(page: &Page) -> Vec<String> {
     let axe = env::var_os("AXE").expect("AXE names an axe.min.js; `cargo xtask test` sets it");
     let axe = String::from_utf8(read(axe)).unwrap();
     page.run(&format!("{axe}; window.axe = axe;"), Vec::new()).await;

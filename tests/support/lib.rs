@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod commands;
+pub mod file_server;
 pub mod hub;
 mod listener;
 pub mod passage;

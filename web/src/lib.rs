@@ -11,12 +11,13 @@
 //! 4. [`state`]: what was requested, what is loaded, and the results
 //! 5. [`browser`]: workers, files, storage, the address, the GPU
 //! 6. [`text`]: formats of numbers, links, lessons
-//! 7. [`family`]: what the page knows of a family from its manifest
+//! 7. [`family`], of `boomerang-client`: what the page knows of a family from its manifest
 
 pub mod app;
 pub mod browser;
 pub mod components;
-pub mod family;
 pub mod state;
 pub mod text;
 pub mod views;
+
+pub use boomerang_client::family;

@@ -15,6 +15,7 @@ mod ci;
 mod demo;
 mod family;
 mod finish;
+mod module;
 mod page;
 mod pictures;
 mod regenerate;
@@ -47,7 +48,9 @@ Usage: cargo xtask <command>
       --steps N         Optimizer steps of 1,024 tokens [default: 600]
       --out FOLDER      Output folder [default: runs/smollm2]
       --wgpu, --cpu     Use a GPU or the CPU [default: a GPU if found]
-  page [--debug]        Build the page into dist/
+  page [--debug] [--module]
+                        Build the page into dist/, with --module also the npm package
+  module                Build the npm package into dist-module/
   finish                Finish the output of a manual `trunk build` in dist/
   test [filter...]      Run all tests, or those whose name contains a filter
   ci                    Format, clippy, docs, wasm build, page and tests: what .ci/run does
@@ -89,7 +92,11 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         }
         "demo" => demo::demo(&workspace, &demo::Options::parse(rest))?,
         "family" => family::family(&workspace, &family::Options::parse(rest)?)?,
-        "page" => page::page(&workspace, page::Mode::parse(rest)?)?,
+        "page" => page::page(&workspace, page::Options::parse(rest)?)?,
+        "module" => {
+            no_more(rest)?;
+            module::module(&workspace)?;
+        }
         "finish" => {
             no_more(rest)?;
             finish::finish(&workspace.root, &workspace.site())?;

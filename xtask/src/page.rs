@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::background::Background;
 use crate::finish::finish;
+use crate::module::module;
 use crate::run::{Workspace, plain_output, run};
 use crate::setup::{self, PageTools};
 use crate::weigh::weigh;
@@ -35,29 +36,41 @@ pub(crate) enum Workers {
 /// The page as it is built when it differs from `index.html`; beside it, since paths are relative.
 const OTHER_INDEX: &str = ".index-local.html";
 
-impl Mode {
+/// What `cargo xtask page` builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    mode: Mode,
+    /// Whether the npm package is built after the page, whose worker it shares
+    with_module: bool,
+}
+
+impl Options {
     pub(crate) fn parse(args: &[String]) -> Result<Self> {
-        match args {
-            [] => Ok(Self::Release),
-            [arg] if arg == "--debug" => Ok(Self::Debug),
-            [arg, ..] => bail!("unexpected argument {arg:?}; see `cargo xtask help`"),
+        let mut options = Self { mode: Mode::Release, with_module: false };
+        for arg in args {
+            match arg.as_str() {
+                "--debug" => options.mode = Mode::Debug,
+                "--module" => options.with_module = true,
+                _ => bail!("unexpected argument {arg:?}; see `cargo xtask help`"),
+            }
         }
+        Ok(options)
     }
 }
 
 /// Sets up what the page needs and builds it.
-pub(crate) fn page(workspace: &Workspace, mode: Mode) -> Result<()> {
+pub(crate) fn page(workspace: &Workspace, options: Options) -> Result<()> {
     let tools = setup::for_page(workspace)?;
-    build(workspace, &tools, mode, Workers::All)?;
+    build(workspace, &tools, options.mode, Workers::All)?;
     println!("The page is in {}", workspace.site().display());
-    Ok(())
+    if options.with_module { module(workspace) } else { Ok(()) }
 }
 
-/// Builds the released page in a process of its own, with tools that are there already.
+/// Builds the released page and the npm package in a process of its own, with tools that are there already.
 pub(crate) fn build_beside(workspace: &Workspace) -> Result<Background> {
     let xtask = std::env::current_exe().context("this program does not know where it is")?;
     let mut command = workspace.command(xtask);
-    Background::start(workspace, command.arg("page"), "page")
+    Background::start(workspace, command.args(["page", "--module"]), "page")
 }
 
 /// Builds the page with tools that are there already.

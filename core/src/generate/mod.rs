@@ -197,6 +197,16 @@ fn n_possible(
     Ok(n_tokens.min(max_seq - prompt.len()))
 }
 
+/// The logits of the token after `prompt`, in one forward pass; `[vocab]`, not normalized.
+///
+/// # Errors
+/// [`GenerateError`] if the prompt is not valid for the model.
+pub async fn next_logits(model: &LanguageModel, prompt: &[u32]) -> Result<Vec<f32>, GenerateError> {
+    let tokens = whole_text(model, prompt)?;
+    let last = last_states(model, &tokens, prompt.len() - 1);
+    Ok(read_finite(model.logits(last), LOGITS).await?)
+}
+
 /// Checks that a causal model can process a text, regardless of its length.
 fn check_readable(model: &LanguageModel, text: &[u32]) -> Result<(), GenerateError> {
     if model.config().is_masked() {

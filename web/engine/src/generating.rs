@@ -2,7 +2,7 @@
 
 use boomerang_core::generate::{
     Certainty, GenerateError, Generation, ReplayCache, Sampling, SharedLayers, TextComparison,
-    TextStream, certainties,
+    TextStream, certainties, next_logits,
 };
 use boomerang_core::plan::Patch;
 use boomerang_core::tokenizer::TokenizerError;
@@ -137,6 +137,23 @@ impl Worker {
         }
         text_event(id, TextEvent::Done { text: rest, report });
         Ok(())
+    }
+
+    /// Reports the logits of the token after a prompt.
+    pub(crate) async fn logits(
+        &self,
+        id: u32,
+        patch: &Patch,
+        prompt: &Prompt,
+    ) -> Result<(), Notice> {
+        let Some(ready) = self.ready_members(id, std::slice::from_ref(patch)).await? else {
+            return ended(id, true);
+        };
+        let ReadyMembers { members, tokenizer, chat, .. } = ready;
+        let prompt = EncodedPrompt::new(prompt, chat.as_ref(), &tokenizer)?;
+        let logits = next_logits(&members[0], &prompt.tokens).await.map_err(not_continued)?;
+        answer(id, Answer::Logits(logits));
+        ended(id, false)
     }
 
     /// Runs members along a text, and reports the predictions of each, compared with the last one.

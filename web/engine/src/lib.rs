@@ -3,7 +3,8 @@
 //! [`worker`] loads a bundle and generates texts with the same `core` as the command line; its
 //! protocol with the page is in [`messages`]. [`distillation`] trains a student. Three programs are
 //! built from this crate: the model for the CPU, the model for WebGPU, and the distillation. The page
-//! links only the messages, the notices, the fetching and the part of [`store`] that reads.
+//! and the npm package link only the messages, the notices, the fetching, the waiting and the part of
+//! [`store`] that reads.
 
 mod bundle;
 mod checking;
@@ -24,5 +25,5 @@ mod storing;
 mod throttle;
 mod turn;
 mod upload;
-mod waiters;
+pub mod waiters;
 pub mod worker;

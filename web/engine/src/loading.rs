@@ -10,7 +10,7 @@ use web_sys::Blob;
 
 use crate::bundle::{Bundle, BundleSource};
 use crate::fetch::{Body, FetchError, Freshness, MAX_RESERVED, Redirects, beside};
-use crate::messages::{FamilyReply, FamilyRequest, Reply, StoreReply};
+use crate::messages::{FamilyReply, FamilyRequest, LoadProblem, Reply, StoreReply};
 use crate::notice::{Notice, chain};
 use crate::store::is_kept_only;
 use crate::store::space;
@@ -32,13 +32,13 @@ impl Worker {
                 Ok(())
             }
         };
-        if let Err(notice) = outcome {
-            post(&Reply::Family(FamilyReply::LoadFailed { notice }));
+        if let Err(failure) = outcome {
+            post(&Reply::Family(failure.into()));
         }
     }
 
     /// Starts to fetch a bundle, or resumes after a failure; members wait for their files.
-    fn load(worker: &Rc<Self>, source: BundleSource) -> Result<(), Notice> {
+    fn load(worker: &Rc<Self>, source: BundleSource) -> Result<(), LoadFailure> {
         let mut bundle = worker.bundle.borrow_mut();
         match bundle.as_mut() {
             Some(bundle) if bundle.is_loading => return Ok(()),
@@ -58,7 +58,7 @@ impl Worker {
         worker: &Rc<Self>,
         source: BundleSource,
         files: BTreeMap<String, Blob>,
-    ) -> Result<(), Notice> {
+    ) -> Result<(), LoadFailure> {
         let mut bundle = Bundle::new(source, files, worker).map_err(unusable)?;
         let before = worker.bundle.borrow_mut().take();
         let was_loading = before.as_ref().is_some_and(|before| before.is_loading);
@@ -108,7 +108,7 @@ impl Worker {
                 _ if self.n_adopted.get() != now => {}
                 Ok(true) => self.waiters.notify(),
                 Ok(false) => break FamilyReply::Loaded,
-                Err(notice) => break FamilyReply::LoadFailed { notice },
+                Err(failure) => break failure.into(),
             }
         };
         if let Some(bundle) = self.bundle.borrow_mut().as_mut() {
@@ -136,7 +136,7 @@ impl Worker {
     /// Loads one file onto the device, from the store as far as it is stored, the rest from the
     /// server; false when all are loaded. A damaged file is fetched once more, bypassing the browser's
     /// cache. Ends early when another family than that of `adopted` has been adopted.
-    async fn fetch_next(&self, adopted: u32) -> Result<bool, Notice> {
+    async fn fetch_next(&self, adopted: u32) -> Result<bool, LoadFailure> {
         let next = self.bundle.borrow().as_ref().and_then(|bundle| {
             let file = bundle.next_file()?;
             let origin = match bundle.uploaded.get(&file.path) {
@@ -160,7 +160,7 @@ impl Worker {
             let why =
                 format!("{path} has {n_bytes} bytes by its hash; the manifest lists {listed}");
             let next = "The manifest is wrong; create the bundle again.";
-            return Err(Notice::new("Loading stopped.", why, next));
+            return Err(stopped(LoadProblem::Unusable, why, next));
         }
         let mut bytes = self.store.read(&file, progress).await;
         let mut is_stored = !bytes.is_empty() && bytes.len() as u64 == file.bytes;
@@ -208,16 +208,8 @@ impl Worker {
                 },
                 Err(error @ FetchError::TooLong { .. }) => error.to_string(),
                 Err(error) => {
-                    let next = match &error {
-                        FetchError::NotStored { .. } | FetchError::NotRead { .. } => {
-                            "Upload the files again, in the view Models."
-                        }
-                        _ => {
-                            "Check that the complete bundle folder is next to the page, and that \
-                             the network is available."
-                        }
-                    };
-                    return Err(Notice::new("Loading stopped.", error, next));
+                    let (problem, next) = not_fetched(&error);
+                    return Err(stopped(problem, error, next));
                 }
             };
             self.store.drop_file(&file.sha256).await;
@@ -227,7 +219,7 @@ impl Worker {
                 is_stored = false;
             } else if freshness == Freshness::Reload {
                 let next = "The file is not the one that the manifest describes.";
-                return Err(Notice::new("Loading stopped.", damage, next));
+                return Err(stopped(LoadProblem::Damaged, damage, next));
             } else {
                 freshness = Freshness::Reload;
             }
@@ -310,6 +302,37 @@ async fn report_unless(stored: Result<(), String>) {
     }
 }
 
-fn unusable(error: BundleError) -> Notice {
-    Notice::new("The model cannot be used.", chain(&error), error.remedy())
+/// Why a family is not loaded: for people and for programs.
+struct LoadFailure {
+    notice: Notice,
+    problem: LoadProblem,
+}
+
+impl From<LoadFailure> for FamilyReply {
+    fn from(LoadFailure { notice, problem }: LoadFailure) -> Self {
+        Self::LoadFailed { notice, problem }
+    }
+}
+
+fn stopped(problem: LoadProblem, why: impl std::fmt::Display, next: &str) -> LoadFailure {
+    LoadFailure { notice: Notice::new("Loading stopped.", why, next), problem }
+}
+
+/// What kind of problem it is that a file was not fetched, and what to do.
+fn not_fetched(error: &FetchError) -> (LoadProblem, &'static str) {
+    let problem = match error {
+        FetchError::NotStored { .. } | FetchError::NotRead { .. } => {
+            return (LoadProblem::Gone, "Upload the files again, in the view Models.");
+        }
+        FetchError::WebPage { .. } => LoadProblem::WebPage,
+        _ => LoadProblem::NoResponse,
+    };
+    let next = "Check that the complete bundle folder is next to the page, and that the network is \
+                available.";
+    (problem, next)
+}
+
+fn unusable(error: BundleError) -> LoadFailure {
+    let notice = Notice::new("The model cannot be used.", chain(&error), error.remedy());
+    LoadFailure { notice, problem: LoadProblem::Unusable }
 }

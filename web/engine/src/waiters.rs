@@ -8,20 +8,21 @@ use wasm_bindgen_futures::JsFuture;
 
 /// The tasks that wait for an event.
 #[derive(Default)]
-pub(crate) struct Waiters {
+pub struct Waiters {
     waiting: RefCell<Vec<Function>>,
 }
 
 impl Waiters {
     /// Wakes all waiting tasks; each checks its own condition.
-    pub(crate) fn notify(&self) {
+    pub fn notify(&self) {
         for resolve in self.waiting.take() {
             // Resolving a promise twice has no effect.
             let _ = resolve.call0(&JsValue::NULL);
         }
     }
 
-    pub(crate) async fn next(&self) {
+    /// Waits for the next notification.
+    pub async fn next(&self) {
         let event = Promise::new(&mut |resolve, _reject| {
             self.waiting.borrow_mut().push(resolve);
         });

@@ -183,6 +183,7 @@ impl Worker {
             Question::Score { patches, text } => self.score(id, &patches, &text).await,
             Question::Measure { patches, task } => self.measure(id, &patches, &task).await,
             Question::Check { recorded } => self.check(id, &recorded).await,
+            Question::Logits { patch, prompt } => self.logits(id, &patch, &prompt).await,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Which build of the engine runs, and why.
 
+use boomerang_client::budget::Budget;
 use boomerang_engine::notice::Notice;
 use js_sys::Reflect;
 use leptos::prelude::{document, window};
@@ -47,6 +48,14 @@ impl Backend {
         match self {
             Self::Cpu => "cpu",
             Self::WebGpu => "webgpu",
+        }
+    }
+
+    /// The memory for weights.
+    pub fn budget(self) -> Budget {
+        match self {
+            Self::Cpu => Budget::of_cpu(),
+            Self::WebGpu => Budget::GPU,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Where the bundle is: next to the page, or at the address in `?m=` or `?bundle=`. Another server is
 //! contacted only with the user's permission.
 
+use boomerang_client::address;
 use boomerang_engine::fetch::Redirects;
 use boomerang_engine::notice::Notice;
 use boomerang_engine::store::is_kept_only;
@@ -108,20 +109,9 @@ fn own_origin() -> String {
 }
 
 fn manifest_in(folder: &str) -> Result<Url, Notice> {
-    let refused = |why: String| {
+    let base = document().base_uri().ok().flatten().unwrap_or_default();
+    address::manifest_in(folder, &base).map_err(|why| {
         let next = "Enter the address of a bundle's folder, which contains manifest.json.";
         Notice::new("This bundle cannot be opened.", why, next)
-    };
-    let folder = if folder.ends_with('/') { folder.to_owned() } else { format!("{folder}/") };
-    let base = document().base_uri().ok().flatten().unwrap_or_default();
-    let parse = |address: &str, base: &str| Url::new_with_base(address, base).ok();
-    let url = parse(&folder, &base)
-        .and_then(|folder| parse(boomerang_core::bundle::MANIFEST, &folder.href()))
-        .ok_or_else(|| refused(format!("{folder:?} is not an address")))?;
-    match url.protocol().as_str() {
-        "http:" | "https:" => Ok(url),
-        other => {
-            Err(refused(format!("the scheme {other:?} is not supported; expected http or https")))
-        }
-    }
+    })
 }

@@ -3,7 +3,6 @@
 //! No signals of the page's own state, and nothing that is drawn.
 
 pub mod backend;
-pub mod budget;
 pub mod bundle_source;
 pub mod clipboard;
 pub mod dropped;
@@ -11,7 +10,6 @@ pub mod embedding;
 pub mod engine;
 pub mod files;
 pub mod focus;
-pub mod js;
 pub mod link_speed;
 pub mod location;
 pub mod machine;
@@ -19,4 +17,5 @@ pub mod offline;
 pub mod picture;
 pub mod route;
 pub mod view;
-pub mod worker;
+
+pub use boomerang_client::{js, worker};

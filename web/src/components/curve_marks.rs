@@ -6,7 +6,6 @@ use boomerang_core::chart::{Geometry, Here, Measure, SizeAxis};
 use leptos::prelude::*;
 
 use crate::browser::backend::Backend;
-use crate::browser::budget::Budget;
 use crate::family::MemberSize;
 use crate::state::dial::Dial;
 use crate::state::session::Session;
@@ -23,7 +22,7 @@ pub fn FittingRange(
         move || session.choice.with(|choice| choice.as_ref().map_or(Backend::Cpu, |it| it.backend));
     move || {
         let (largest, next) = dial.family.with_value(|family| {
-            let n_sizes = Budget::of_browser(backend()).n_sizes(family);
+            let n_sizes = backend().budget().n_sizes(family);
             let size = |index: usize| Some(family.size(family.measured_path().get(index)?));
             Some((size(n_sizes.checked_sub(1)?)?, size(n_sizes)?))
         })?;

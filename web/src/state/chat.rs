@@ -134,8 +134,8 @@ mod tests {
     use boomerang_core::generate::Sampling;
 
     use super::*;
-    use crate::family::tests::chat_card;
     use crate::state::run::Piece;
+    use boomerang_client::testing::chat_card;
 
     fn user(text: &str) -> ChatMessage {
         ChatMessage::user(text.to_owned())

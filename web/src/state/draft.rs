@@ -217,7 +217,7 @@ mod tests {
     use boomerang_core::checkpoint::Precision;
 
     use super::*;
-    use crate::family::tests::{card, family};
+    use boomerang_client::testing::{card, family};
 
     /// The link of a draft that was opened by a link.
     fn applied(query: &str) -> String {

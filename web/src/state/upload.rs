@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use boomerang_client::budget::Budget;
 use boomerang_engine::messages::{Request, UploadReply, UploadRequest};
 use boomerang_engine::notice::{Notice, chain};
 use leptos::prelude::*;
@@ -9,7 +10,6 @@ use leptos::task::spawn_local;
 use web_sys::Blob;
 
 use crate::browser::backend::Backend;
-use crate::browser::budget::Budget;
 use crate::browser::engine::{Engine, EngineClient};
 use crate::browser::files::NamedFile;
 use crate::browser::worker::WorkerFailure;
@@ -102,7 +102,7 @@ impl Upload {
     pub fn budget(self) -> Budget {
         let backend =
             self.session.choice.with_untracked(|choice| choice.as_ref().map(|it| it.backend));
-        Budget::of_browser(backend.unwrap_or(Backend::Cpu))
+        backend.unwrap_or(Backend::Cpu).budget()
     }
 
     fn ask(self, request: UploadRequest, files: &[Blob]) {

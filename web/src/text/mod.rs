@@ -2,7 +2,6 @@
 
 pub mod controls;
 pub mod difference;
-pub mod format;
 pub mod lesson;
 pub mod link;
 pub mod published;
@@ -10,3 +9,5 @@ pub mod recorded;
 pub mod tokens;
 pub mod unknown;
 pub mod visible;
+
+pub use boomerang_client::format;

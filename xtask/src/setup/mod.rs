@@ -20,7 +20,7 @@ use anyhow::Result;
 use crate::run::Workspace;
 
 pub(crate) use browser::Browser;
-pub(crate) use wasm::WasmToolchain;
+pub(crate) use wasm::{TARGET as WASM_TARGET, WasmToolchain};
 
 /// Tools that build the page.
 pub(crate) struct PageTools {
@@ -44,10 +44,16 @@ impl TestTools {
     }
 }
 
-/// Makes sure that the page can be built.
-pub(crate) fn for_page(workspace: &Workspace) -> Result<PageTools> {
+/// Makes sure that the npm package can be built.
+pub(crate) fn for_module(workspace: &Workspace) -> Result<WasmToolchain> {
     let wasm = wasm::ensure()?;
     wasm_bindgen::ensure(workspace, &wasm)?;
+    Ok(wasm)
+}
+
+/// Makes sure that the page can be built.
+pub(crate) fn for_page(workspace: &Workspace) -> Result<PageTools> {
+    let wasm = for_module(workspace)?;
     let trunk = trunk::ensure(workspace, &wasm)?;
     Ok(PageTools { wasm, trunk })
 }

@@ -39,5 +39,20 @@ pub enum FamilyReply {
     /// Every file is loaded.
     Loaded,
     /// A file could not be loaded; the others stay, and another `Load` resumes.
-    LoadFailed { notice: Notice },
+    LoadFailed { notice: Notice, problem: LoadProblem },
+}
+
+/// What kind of failure a notice describes, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoadProblem {
+    /// The manifest or a file is not what this version reads.
+    Unusable,
+    /// The server did not send a file.
+    NoResponse,
+    /// The server sent a web page instead of a file.
+    WebPage,
+    /// A file is not the one whose hash the manifest lists.
+    Damaged,
+    /// A file that is on no server is no longer stored or readable.
+    Gone,
 }

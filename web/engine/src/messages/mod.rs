@@ -10,7 +10,7 @@ mod upload;
 
 use serde::{Deserialize, Serialize};
 
-pub use family::{FamilyReply, FamilyRequest};
+pub use family::{FamilyReply, FamilyRequest, LoadProblem};
 pub use model::{
     Answer, AnswerReply, CheckedMember, DecodingSpeed, Ending, GuessedToken, LensLayer, LensReport,
     LikelyToken, MeasuredMember, ModelRequest, Question, RunReport, TextEvent, TextReply,

@@ -44,6 +44,8 @@ pub enum Question {
     Measure { patches: Vec<Patch>, task: TaskFile },
     /// Whether each member still computes what was recorded when the bundle was made.
     Check { recorded: Vec<RecordedText> },
+    /// The logits of the token after a prompt.
+    Logits { patch: Patch, prompt: Prompt },
 }
 
 /// To a [`ModelRequest::Generate`] or a [`ModelRequest::Continue`]; the last one is [`TextEvent::Done`] or a failure.
@@ -105,6 +107,8 @@ pub enum Answer {
     Measured(MeasuredMember),
     /// Of the next recorded member.
     Check(CheckedMember),
+    /// One for each token of the vocabulary.
+    Logits(Vec<f32>),
 }
 
 /// A guess, with its token as text.

@@ -33,8 +33,9 @@ fn the_benchmark_against_other_engines_uses_these_bytes() {
     let failed = Reply::Failed { notice: notice.clone() };
     assert_eq!(to_bytes(&failed), [1, 1, b'a', 1, b'b', 1, b'c']);
     assert_eq!(to_bytes(&Reply::Family(FamilyReply::Loaded)), [2, 2]);
-    let failed = Reply::Family(FamilyReply::LoadFailed { notice: notice.clone() });
-    assert_eq!(to_bytes(&failed), [2, 3, 1, b'a', 1, b'b', 1, b'c']);
+    let (notice_of, problem) = (notice.clone(), LoadProblem::Damaged);
+    let failed = Reply::Family(FamilyReply::LoadFailed { notice: notice_of, problem });
+    assert_eq!(to_bytes(&failed), [2, 3, 1, b'a', 1, b'b', 1, b'c', 3]);
     let text = |reply: TextReply| to_bytes(&Reply::Text { id: 7, reply });
     let event = |event: TextEvent| text(TextReply::Event(event));
     let started = TextEvent::Started { prompt_tokens: vec![300], rendered: None, n_unknown: 0 };

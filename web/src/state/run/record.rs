@@ -174,8 +174,8 @@ mod tests {
     use boomerang_core::checkpoint::Precision;
 
     use super::*;
-    use crate::family::tests::{card, family};
     use crate::state::run::{Piece, Task};
+    use boomerang_client::testing::{card, family};
 
     fn run(card: &FamilyCard) -> Run {
         let patch = card.path()[1].clone();

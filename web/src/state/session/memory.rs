@@ -6,7 +6,6 @@ use leptos::prelude::*;
 
 use super::Session;
 use crate::browser::backend::Backend;
-use crate::browser::budget::Budget;
 use crate::family::FamilyCard;
 use crate::text::format;
 
@@ -67,7 +66,7 @@ impl Session {
 
     /// Why not even the smallest size fits.
     pub(super) fn memory_refusal(self, backend: Backend) -> Option<Notice> {
-        self.family.with_untracked(|family| Budget::of_browser(backend).refusal(family.as_deref()?))
+        self.family.with_untracked(|family| backend.budget().refusal(family.as_deref()?))
     }
 
     /// How many sizes fit where the engine runs; also shown on the page.
@@ -82,7 +81,7 @@ impl Session {
     pub(super) fn limit_memory(self, backend: Backend) -> usize {
         let (n_sizes, message) = self.family.with_untracked(|family| {
             family.as_deref().map_or((0, None), |family| {
-                let budget = Budget::of_browser(backend);
+                let budget = backend.budget();
                 (budget.n_sizes(family), budget.in_words(family))
             })
         });

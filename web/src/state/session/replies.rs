@@ -46,10 +46,10 @@ impl EngineClient for Session {
                 self.list_stored();
             }
             // Not caused by the GPU, which another attempt may use.
-            FamilyReply::LoadFailed { notice } if self.is_stage(&Stage::Loading) => {
+            FamilyReply::LoadFailed { notice, .. } if self.is_stage(&Stage::Loading) => {
                 self.end(notice);
             }
-            FamilyReply::LoadFailed { notice } => {
+            FamilyReply::LoadFailed { notice, .. } => {
                 let interrupted = Download::Interrupted(notice);
                 self.activity.update(|activity| activity.set_download(interrupted));
                 self.list_stored();

@@ -85,8 +85,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::family::tests::{card, family};
     use crate::state::run::Task;
+    use boomerang_client::testing::{card, family};
 
     fn guess(token: u32) -> GuessedToken {
         let guess = Guess { token, probability: 0.5, kl: 0.25 };

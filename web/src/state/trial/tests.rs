@@ -5,7 +5,7 @@ use boomerang_core::generate::{Guess, Sampling};
 use boomerang_engine::messages::{Prompt, RunReport};
 
 use super::*;
-use crate::family::tests::{card, family};
+use boomerang_client::testing::{card, family};
 
 fn tiny() -> FamilyCard {
     card(&family(true), Precision::F32)

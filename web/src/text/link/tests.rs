@@ -4,7 +4,7 @@ use proptest::option::of;
 use proptest::prelude::*;
 
 use super::*;
-use crate::family::tests::{card, chat_card, family};
+use boomerang_client::testing::{card, chat_card, family};
 
 fn tiny() -> FamilyCard {
     card(&family(true), boomerang_core::checkpoint::Precision::F32)

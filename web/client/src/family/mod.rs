@@ -173,67 +173,11 @@ impl FamilyCard {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::collections::BTreeMap;
-
-    use boomerang_core::bundle::{BundleContents, ChatFormat, bundle_files};
+mod tests {
     use boomerang_core::checkpoint::{Precision, StoredAs};
-    use boomerang_core::curve::SizeCurve;
-    use boomerang_core::model::LanguageModel;
-    use boomerang_core::plan::{LayerPlan, PatchOrder};
-    use boomerang_core::prune::{Family, Teacher};
-    use burn::tensor::{Device, TensorData};
 
     use super::*;
-
-    const TOKENIZER: &str =
-        r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
-
-    pub(crate) fn family(tied: bool) -> Family {
-        let config = format!(
-            r#"{{"model_type": "qwen3", "hidden_size": 8, "intermediate_size": 12,
-                "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
-                "num_hidden_layers": 6, "vocab_size": 11, "tie_word_embeddings": {tied}}}"#
-        );
-        let config = ModelConfig::from_json(&config).unwrap();
-        let zeros = |parameter: &boomerang_core::model::parameters::Parameter| {
-            Ok::<_, ()>(TensorData::zeros::<f32, _>(parameter.shape.clone()))
-        };
-        let teacher = Teacher::new(LanguageModel::build(&config, &Device::flex(), zeros).unwrap());
-        let student = teacher.prune(&LayerPlan::keep(&[0, 2, 4, 5], 6).unwrap()).unwrap();
-        Family::new(teacher, student).unwrap()
-    }
-
-    pub(crate) fn card(family: &Family, stored_as: impl Into<StoredAs>) -> FamilyCard {
-        card_with(family, stored_as.into(), None)
-    }
-
-    /// A family with a chat template.
-    pub(crate) fn chat_card() -> FamilyCard {
-        let template = "{{ messages }}".to_owned();
-        let chat = ChatFormat { template, special_tokens: BTreeMap::new() };
-        card_with(&family(true), Precision::F32.into(), Some(chat))
-    }
-
-    fn card_with(family: &Family, stored_as: StoredAs, chat: Option<ChatFormat>) -> FamilyCard {
-        let contents = BundleContents {
-            name: "tiny",
-            order: PatchOrder::Last,
-            stored_as,
-            tokenizer_json: TOKENIZER.as_bytes(),
-            tokenizer_gz: None,
-            chat,
-            curve: SizeCurve::new(Vec::new()),
-            similarity: vec![0.5; 4],
-            prompts: Vec::new(),
-            recordings: None,
-            task: None,
-            loss: None,
-        };
-        let files = bundle_files(family, contents).unwrap();
-        let (_, manifest) = files.last().unwrap();
-        FamilyCard::from_json(std::str::from_utf8(manifest).unwrap()).unwrap()
-    }
+    use crate::testing::{card, family};
 
     #[test]
     fn sizes_are_those_of_the_models_themselves() {

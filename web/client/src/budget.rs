@@ -1,12 +1,10 @@
 //! How much of a family fits in this browser's memory, computed before anything is fetched.
 
 use boomerang_engine::notice::Notice;
-use leptos::prelude::window;
 
-use crate::browser::backend::Backend;
-use crate::browser::js::property;
 use crate::family::FamilyCard;
-use crate::text::format;
+use crate::format;
+use crate::js::property;
 
 /// The memory that the model's program may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,19 +22,20 @@ const MOST_STORED: u64 = u32::MAX as u64 / 8;
 const MOST_NUMBERS: u64 = i32::MAX as u64;
 
 impl Budget {
-    /// As the browser reports it; else the whole address space.
-    pub fn of_browser(backend: Backend) -> Self {
-        let navigator = window().navigator();
-        let gib = property(&navigator, "deviceMemory").and_then(|value| value.as_f64());
-        let browser = navigator.user_agent().unwrap_or_default();
-        Self::of(backend, gib.or_else(|| usual_gib(&browser)))
+    /// On a GPU.
+    pub const GPU: Self = Self { bytes: None };
+
+    /// On the CPU, as the browser reports the machine's memory; else the whole address space.
+    pub fn of_cpu() -> Self {
+        let navigator = property(&js_sys::global(), "navigator");
+        let of_navigator = |name| navigator.as_ref().and_then(|it| property(it, name));
+        let gib = of_navigator("deviceMemory").and_then(|value| value.as_f64());
+        let browser = of_navigator("userAgent").and_then(|value| value.as_string());
+        Self::of_machine(gib.or_else(|| usual_gib(&browser.unwrap_or_default())))
     }
 
     /// `gib` is the memory of the machine; browsers report 8 for more.
-    fn of(backend: Backend, gib: Option<f64>) -> Self {
-        if backend == Backend::WebGpu {
-            return Self { bytes: None };
-        }
+    fn of_machine(gib: Option<f64>) -> Self {
         // The rest is for the system and the browser; phones terminate pages that take more.
         let half = gib.filter(|&gib| gib < 8.0).map(|gib| (gib * f64::from(1 << 29)) as u64);
         Self { bytes: Some(half.unwrap_or(ADDRESSABLE).min(ADDRESSABLE)) }
@@ -115,7 +114,7 @@ mod tests {
     use boomerang_core::checkpoint::Precision;
 
     use super::*;
-    use crate::family::tests::{card, family};
+    use crate::testing::{card, family};
 
     #[test]
     fn sizes_fit_up_to_the_budget() {
@@ -163,10 +162,9 @@ mod tests {
 
     #[test]
     fn a_small_machine_provides_half_of_its_memory() {
-        let bytes = |gib| Budget::of(Backend::Cpu, gib).bytes.unwrap();
+        let bytes = |gib| Budget::of_machine(gib).bytes.unwrap();
         assert_eq!(bytes(Some(2.0)), 1 << 30);
         assert_eq!(bytes(Some(8.0)), ADDRESSABLE);
         assert_eq!(bytes(None), ADDRESSABLE);
-        assert_eq!(Budget::of(Backend::WebGpu, Some(2.0)).bytes, None);
     }
 }

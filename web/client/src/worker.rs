@@ -50,6 +50,15 @@ impl WorkerHandle {
         options.set_type(WorkerType::Module);
         let worker = Worker::new_with_options(script, &options)
             .map_err(|error| not_running(name, &reason(&error)))?;
+        Ok(Self::of(worker, name, on_reply))
+    }
+
+    /// A handle on a worker that was just started.
+    pub fn of<Reply: FromWorker + 'static>(
+        worker: Worker,
+        name: &'static str,
+        on_reply: OnReply<Reply>,
+    ) -> Self {
         let on_failure = Rc::clone(&on_reply);
         let on_message = move |event: MessageEvent| {
             on_reply(read(name, &event.data()).map_err(WorkerFailure::WrongBuild));
@@ -66,7 +75,7 @@ impl WorkerHandle {
         let on_error = Closure::<dyn FnMut(ErrorEvent)>::new(on_error);
         worker.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
         worker.set_onerror(Some(on_error.as_ref().unchecked_ref()));
-        Ok(Self { worker, _on_message: on_message, _on_error: on_error })
+        Self { worker, _on_message: on_message, _on_error: on_error }
     }
 
     /// Sends a message; the files are not copied.
