@@ -25,6 +25,7 @@ async fn every_address_shows_a_view() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_navigation_leads_to_every_view() {
     let page = Page::open(&[], "").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
     // The tools are shown once one of them is.
     let links = ["explore/", "compare/", "sweep/", "lens/"];
     let others = ["teach/", "learn/", "device/", "models/", "about/"];
@@ -41,6 +42,7 @@ async fn the_navigation_leads_to_every_view() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_menu_closes_on_a_choice_and_on_escape() {
     let page = Page::open(&[], "").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
     let is_open = "return document.querySelector('.more').open;";
     page.click("nav a[href='about/']").await;
     page.wait_until(is_open, json!(false)).await;

@@ -29,7 +29,7 @@ pub fn ScrollTable(
     };
     on_resize(frame, update);
     view! {
-        <div>
+        <div class="table-part">
             <div
                 class="table-frame"
                 class:hides-left=move || hidden.get().0
