@@ -3,7 +3,8 @@
 //! [`worker`] loads a bundle and generates texts with the same `core` as the command line; its
 //! protocol with the page is in [`messages`]. [`distillation`] trains a student. Three programs are
 //! built from this crate: the model for the CPU, the model for WebGPU, and the distillation. The page
-//! links only the messages, the notices, the fetching and the part of [`store`] that reads.
+//! links only the messages, the notices, the fetching, the parts of [`store`] that read and that hold
+//! runs, and [`sealed`].
 
 mod bundle;
 mod checking;
@@ -18,6 +19,7 @@ pub mod messages;
 pub mod notice;
 pub mod parcel;
 mod prompt;
+pub mod sealed;
 mod steady;
 pub mod store;
 mod storing;

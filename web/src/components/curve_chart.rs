@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use boomerang_core::chart::{Chart, Format, Geometry, LegendItem, Measure, PlacedSeries, SizeAxis};
-use boomerang_core::curve::Series;
+use boomerang_core::curve::{Series, SizeCurve};
 use leptos::html;
 use leptos::prelude::*;
 
 use super::choice::Choice;
 use super::curve_marks::{CurrentMark, FittingRange};
 use super::curve_table::CurveTable;
+use super::measure_here::MeasureAllSizes;
 use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
 use super::width::width_of;
 use crate::state::dial::Dial;
@@ -23,20 +24,33 @@ const MARKER_RADIUS: f64 = 5.0;
 
 #[component]
 pub fn CurveChart(dial: Dial) -> impl IntoView {
-    let measures = [(Measure::Accuracy, "Accuracy"), (Measure::Nats, "nats/token")];
-    let is_measured = |measure: Measure| {
-        dial.family
-            .with_value(|family| family.manifest().curve.chart(SizeAxis::Layers, measure).is_some())
-    };
-    let measures: Vec<_> =
-        measures.into_iter().filter(|&(measure, _)| is_measured(measure)).collect();
-    let Some(&(first_measure, _)) = measures.first() else {
-        return view! {
+    let all = [(Measure::Accuracy, "Accuracy"), (Measure::Nats, "nats/token")];
+    // Those that are measured; what is measured on this device may add one.
+    let measures = Memo::new(move |_| {
+        let is_measured = |measure: Measure| {
+            dial.curve.with(|curve| curve.chart(SizeAxis::Layers, measure).is_some())
+        };
+        all.into_iter().filter(|&(measure, _)| is_measured(measure)).collect::<Vec<_>>()
+    });
+    move || match measures.get().first() {
+        None => view! {
             <h2 id="curve-heading">"Size and quality"</h2>
-            <p class="quiet">"This bundle contains no measurements."</p>
+            <p class="quiet">"This family has no measurements."</p>
+            <MeasureAllSizes dial/>
         }
-        .into_any();
-    };
+        .into_any(),
+        Some(&(first_measure, _)) => {
+            view! { <MeasuredCurve dial measures=measures.get() first_measure/> }.into_any()
+        }
+    }
+}
+
+#[component]
+fn MeasuredCurve(
+    dial: Dial,
+    measures: Vec<(Measure, &'static str)>,
+    first_measure: Measure,
+) -> impl IntoView {
     let measure = RwSignal::new(first_measure);
     let bits_per_param = dial.family.with_value(|family| family.bits_per_param());
     let size_axes = vec![
@@ -52,7 +66,7 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
     let size_axis = RwSignal::new(usual_axis);
     let chart = Memo::new(move |_| {
         let (size_axis, measure) = (size_axis.get(), measure.get());
-        dial.family.with_value(|family| family.manifest().curve.chart(size_axis, measure))
+        dial.curve.with(|curve| curve.chart(size_axis, measure))
     });
 
     let figure = NodeRef::<html::Div>::new();
@@ -66,6 +80,7 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
     let title = move || chart.with(|chart| chart.as_ref().map(|chart| chart.title.clone()));
     let description =
         move || chart.with(|chart| chart.as_ref().map(|chart| chart.description.clone()));
+    let is_here = Memo::new(move |_| dial.measured_here.with(|all| !all.is_empty()));
     let drawing = move || {
         let (chart, geometry) = (chart.get()?, geometry.get()?);
         Some(view! { <Drawing chart geometry dial size_axis measure/> })
@@ -75,7 +90,8 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
         chart.with(|chart| chart.as_ref().map(draw).unwrap_or_default())
     };
     let svg = Signal::derive(svg);
-    let csv = dial.family.with_value(|family| family.manifest().curve.to_csv());
+    let csv = Signal::derive(move || dial.curve.with(SizeCurve::to_csv));
+    let is_without = dial.family.with_value(|family| family.measured().is_empty());
     view! {
         <div class="panel-head">
             <h2 id="curve-heading">"Size and quality"</h2>
@@ -95,12 +111,21 @@ pub fn CurveChart(dial: Dial) -> impl IntoView {
             <figcaption>
                 <p>{title}</p>
                 <p class="quiet">{description}</p>
+                <Show when=move || is_here.get()>
+                    <p class="quiet" id="curve-here">
+                        {if is_without {
+                            "Measured on this device, with the bundle's questions."
+                        } else {
+                            "Lines “on this device” are measured here, with the bundle's questions: \
+                             fewer than those of the bundle's own curve."
+                        }}
+                    </p>
+                </Show>
             </figcaption>
         </figure>
         <Saves name="curve" svg csv/>
         <CurveTable dial/>
     }
-    .into_any()
 }
 
 /// The chart at one size; only the mark moves with the dial.
@@ -228,10 +253,10 @@ fn Line(
 
 /// Turns the dial to the stop that is measured at `x`.
 fn go_to(dial: Dial, size_axis: SizeAxis, x: f64) {
-    let stop = dial.family.with_value(|family| {
-        let measured = Series::ALL.map(|series| family.manifest().curve.stops(series)).concat();
+    let stop = dial.curve.with_untracked(|curve| {
+        let measured = Series::ALL.map(|series| curve.stops(series)).concat();
         let stop = measured.iter().find(|stop| size_axis.of(stop) == x)?;
-        family.stop_with_layers(stop.n_layers)
+        dial.family.with_value(|family| family.stop_with_layers(stop.n_layers))
     });
     if let Some(stop) = stop {
         dial.turn_to(stop);

@@ -1,6 +1,6 @@
 //! The curve as a table.
 
-use boomerang_core::curve::{CurveStop, Series};
+use boomerang_core::curve::{CurveStop, Series, SizeCurve};
 use boomerang_core::estimate::Estimate;
 use leptos::prelude::*;
 
@@ -9,22 +9,16 @@ use crate::text::format;
 
 #[component]
 pub fn CurveTable(dial: Dial) -> impl IntoView {
-    let rows: Vec<(Series, CurveStop)> = dial.family.with_value(|family| {
-        let stops = |series| {
-            let stops = family.manifest().curve.stops(series);
-            stops.into_iter().map(move |stop| (series, stop)).collect::<Vec<_>>()
-        };
-        Series::ALL.into_iter().flat_map(stops).collect()
-    });
-    let row = move |(series, stop): (Series, CurveStop)| {
+    let rows = Memo::new(move |_| dial.curve.with(rows));
+    let row = move |(name, is_subject, stop): TableRow| {
         let n_layers = stop.n_layers;
         let is_here = move || {
             let here = dial.score.with(|score| score.as_ref().map(|score| score.n_layers));
-            series == Series::Boomerang && here == Some(n_layers)
+            is_subject && here == Some(n_layers)
         };
         view! {
             <tr class:is-here=is_here aria-current=move || is_here().then_some("true")>
-                <th scope="row">{name(series)}</th>
+                <th scope="row">{name}</th>
                 <td>{stop.n_layers}</td>
                 <td>{format::params(stop.n_params)}</td>
                 <td>{accuracy(stop.accuracy)}</td>
@@ -46,11 +40,32 @@ pub fn CurveTable(dial: Dial) -> impl IntoView {
                             <th scope="col">"nats/token"</th>
                         </tr>
                     </thead>
-                    <tbody>{rows.into_iter().map(row).collect_view()}</tbody>
+                    <tbody>{move || rows.get().into_iter().map(row).collect_view()}</tbody>
                 </table>
             </div>
         </details>
     }
+}
+
+/// A point of the curve: its line, whether the curve is about that line, and the point.
+type TableRow = (String, bool, CurveStop);
+
+/// The bundle's series, then what was measured on this device.
+fn rows(curve: &SizeCurve) -> Vec<TableRow> {
+    let own = Series::ALL.into_iter().flat_map(|series| {
+        let is_here = curve.order() == Some(SizeCurve::ON_THIS_DEVICE);
+        let here = if is_here { ", on this device" } else { "" };
+        let row =
+            move |stop| (format!("{}{here}", name(series)), series == Series::Boomerang, stop);
+        curve.stops(series).into_iter().map(row)
+    });
+    let orders = curve.other_orders().into_iter();
+    let here = orders.filter(|order| order.ends_with(SizeCurve::ON_THIS_DEVICE));
+    let here = here.flat_map(|order| {
+        let row = move |stop| (format!("{}, {order}", name(Series::Boomerang)), false, stop);
+        curve.stops_in(Series::Boomerang, order).into_iter().map(row)
+    });
+    own.chain(here).collect()
 }
 
 fn name(series: Series) -> &'static str {
