@@ -26,6 +26,8 @@ mod own;
 mod packed;
 /// A text that is sampled again with other settings.
 mod resampled;
+/// Runs of distillation: compared, queued, stored and resumed.
+mod runs;
 /// What is stored in the browser between visits.
 mod storage;
 /// A student distilled in the page.
