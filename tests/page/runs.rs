@@ -41,11 +41,11 @@ async fn reload(page: &Page) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_resumes_a_run_with_the_losses_of_one_without_interruption() {
-    const N_STEPS: usize = 30;
+    const N_STEPS: usize = 60;
     let page = open().await;
     start(&page, N_STEPS).await;
-    page.wait_for(PANEL, "data-state", &["teaching"]).await;
-    page.wait_until("return document.querySelector('#teach-numbers') !== null;", json!(true)).await;
+    let has_begun = "return Number(document.querySelector('#teach-numbers')?.dataset.step) > 2;";
+    page.wait_until(has_begun, json!(true)).await;
     page.click("#teach-pause").await;
     page.wait_for(PANEL, "data-state", &["paused"]).await;
     let n_done: usize = page.attribute("#teach-numbers", "data-step").await.parse().unwrap();

@@ -1,5 +1,6 @@
 //! Measuring what the bundle has no measurement of, with its questions, on this machine.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use boomerang_core::bundle::TaskFile;
@@ -100,9 +101,9 @@ fn measure(
     });
     let members = requested.iter().map(|(_, patch)| patch.clone()).collect();
     let question = Question::Measure { patches: members, task: (**task).clone() };
-    let next = RwSignal::new(0);
+    let next = Cell::new(0);
     let on_answer = move |answer| {
-        let index = next.get_untracked();
+        let index = next.get();
         if let (Answer::Measured(measured), Some((size, patch))) = (answer, requested.get(index)) {
             next.set(index + 1);
             let (patch, size) = (patch.clone(), *size);

@@ -10,6 +10,7 @@ use burn::tensor::Device;
 use futures_lite::future::block_on;
 
 use super::*;
+use crate::distillation::messages::SizeLoss;
 
 fn bundle() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/demo/bundle")
@@ -52,6 +53,14 @@ fn texts(documents: Vec<Vec<u32>>) -> TrainingData {
 
 fn some_lines() -> TrainingData {
     texts(Corpus::new(5).rows(7, 64).take(40).map(|row| row.tokens).collect())
+}
+
+fn measured(mut meter: SizeMeter) -> Vec<SizeLoss> {
+    let mut sizes = Vec::new();
+    while let Some(size) = block_on(meter.next()) {
+        sizes.push(size);
+    }
+    sizes
 }
 
 /// The losses of the next steps, to the last bit.
@@ -181,13 +190,6 @@ fn a_checkpoint_of_another_teacher_is_refused() {
 fn every_size_is_measured_on_the_held_out_sequences() {
     let manifest = manifest();
     let run = run(&settings(&[0, 6], distill_recipe::loss_weights())).unwrap();
-    let measured = |mut meter: SizeMeter| {
-        let mut sizes = Vec::new();
-        while let Some(size) = block_on(meter.next()) {
-            sizes.push(size);
-        }
-        sizes
-    };
     let sizes = measured(run.sizes(&manifest).unwrap());
     let n_layers: Vec<usize> = sizes.iter().map(|size| size.n_layers).collect();
     assert_eq!(n_layers, [2, 7, 12]);
@@ -200,37 +202,25 @@ fn every_size_is_measured_on_the_held_out_sequences() {
     assert_eq!(of_bundle.len(), 6);
 }
 
-#[test]
-fn a_run_too_long_loses_the_sizes_in_between() {
+/// The losses of all sizes, student first, after a run of the demo's student.
+fn sizes_after(n_steps: usize) -> Vec<f64> {
     let manifest = manifest();
     let plan = manifest.plan.clone();
-    for n_steps in [10, 30, 100, 300] {
-        let settings = DistillSettings {
-            n_steps,
-            plan: plan.clone(),
-            ..settings(&[0], distill_recipe::loss_weights())
-        };
-        let mut run = run(&settings).unwrap();
-        let t = std::time::Instant::now();
-        losses(&mut run, n_steps);
-        let t_steps = t.elapsed().as_secs_f64();
-        let t = std::time::Instant::now();
-        let sim = block_on(run.similarity()).unwrap();
-        let t_sim = t.elapsed().as_secs_f64();
-        let t = std::time::Instant::now();
-        let h = block_on(run.held_out_loss()).unwrap().nats;
-        let t_h = t.elapsed().as_secs_f64();
-        let t = std::time::Instant::now();
-        let n = run.checkpoint(&manifest).unwrap().to_bytes().len();
-        let t_c = t.elapsed().as_secs_f64();
-        let mut meter = run.sizes(&manifest).unwrap();
-        let mut v = Vec::new();
-        while let Some(size) = block_on(meter.next()) {
-            v.push(size.nats);
-        }
-        println!(
-            "{n_steps}: {:.2} steps/s, sim {t_sim:.3}s {sim:.2?}, held-out {t_h:.3}s {h:.3}, checkpoint {n} B {t_c:.3}s; sizes {v:.3?}",
-            n_steps as f64 / t_steps
-        );
-    }
+    let recipe = distill_recipe::loss_weights();
+    let mut run = run(&DistillSettings { n_steps, plan, ..settings(&[0], recipe) }).unwrap();
+    losses(&mut run, n_steps);
+    measured(run.sizes(&manifest).unwrap()).into_iter().map(|size| size.nats).collect()
+}
+
+#[test]
+fn after_a_short_run_every_size_is_better_than_the_one_before() {
+    let sizes = sizes_after(10);
+    assert!(sizes.is_sorted_by(|small, large| small > large), "{sizes:?}");
+}
+
+#[test]
+fn after_a_run_too_long_a_size_in_between_is_worse_than_the_student() {
+    let sizes = sizes_after(100);
+    let (student, between) = (sizes[0], &sizes[1..sizes.len() - 1]);
+    assert!(between.iter().any(|&size| size > student), "{sizes:?}");
 }
