@@ -34,6 +34,8 @@ mod pictures;
 mod prompts;
 /// A text that is sampled again with other settings.
 mod resampled;
+/// Runs of distillation: compared, queued, stored and resumed.
+mod runs;
 /// The page until its program runs.
 mod starting;
 /// What is stored in the browser between visits.

@@ -71,6 +71,8 @@ pub struct CurveStop {
 
 impl SizeCurve {
     pub const VERSION: u32 = 1;
+    /// How the name of an order ends whose points were measured on the machine that shows the curve.
+    pub const ON_THIS_DEVICE: &str = "on this device";
 
     pub fn new(points: Vec<CurvePoint>) -> Self {
         Self { version: Self::VERSION, points }

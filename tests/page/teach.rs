@@ -1,16 +1,17 @@
 use boomerang_core::corpus::{Corpus, distill_recipe};
 use boomerang_core::distill::{Batch, Distiller, StepReport, TextRows};
-use boomerang_core::generate::Sampling;
+use boomerang_core::generate::{Generation, Sampling};
+use boomerang_core::plan::{Patch, PatchOrder};
 use boomerang_tests::browser::Page;
 use boomerang_tests::{block_on, read_json, root};
 use serde_json::{Value, json};
 
 use super::{Native, tokens_at};
 
-const PANEL: &str = "#teaching";
+pub(super) const PANEL: &str = "#teaching";
 
 /// What the page has as a file: a line for each step, its numbers by name.
-async fn steps(page: &Page) -> Vec<Vec<(String, f64)>> {
+pub(super) async fn steps(page: &Page) -> Vec<Vec<(String, f64)>> {
     let script = "return decodeURIComponent(\
                   document.querySelector('[download=\"teaching.csv\"]').href.split(',').slice(1).join(','));";
     let file = page.run(script, Vec::new()).await;
@@ -25,21 +26,64 @@ async fn steps(page: &Page) -> Vec<Vec<(String, f64)>> {
 
 const N_STEPS: usize = 3;
 
-/// The first steps of the student that the demo distills, in native code.
-fn native_steps(native: &Native, lessons: impl Iterator<Item = Batch>) -> Vec<StepReport> {
+/// The student that the demo distills, after the first of `n_steps` steps in native code.
+pub(super) fn native_run(
+    native: &Native,
+    batches: impl Iterator<Item = Batch>,
+    n_steps: usize,
+) -> (Distiller, Vec<StepReport>) {
     let teacher = native.family.teacher().clone();
     let student = teacher.prune(&native.manifest.plan).unwrap();
     let settings = distill_recipe::settings(
         distill_recipe::loss_weights(),
         distill_recipe::LEARNING_RATE,
-        N_STEPS,
+        n_steps,
     );
     let mut distiller = Distiller::new(teacher, student, settings, 0);
-    lessons.take(N_STEPS).map(|batch| block_on(distiller.step(&[batch])).unwrap()).collect()
+    let steps = batches.take(n_steps).map(|batch| block_on(distiller.step(&[batch])).unwrap());
+    let steps = steps.collect();
+    (distiller, steps)
+}
+
+fn native_steps(native: &Native, batches: impl Iterator<Item = Batch>) -> Vec<StepReport> {
+    native_run(native, batches, N_STEPS).1
+}
+
+/// The loss of every size of the student after so many steps, in the order of the page.
+pub(super) fn native_sizes(native: &Native, n_steps: usize) -> Vec<f64> {
+    let (corpus, seq) = corpus();
+    let (distiller, _) = native_run(native, corpus.batches(0, seq), n_steps);
+    let path = PatchOrder::Last.path(&native.manifest.plan).unwrap();
+    let held_out = [held_out()];
+    let loss = |patch: &Patch| block_on(distiller.member_loss(patch, &held_out)).unwrap();
+    path.iter().map(loss).collect()
+}
+
+/// What the student after so many steps writes after the first prompt of the bundle.
+pub(super) fn native_sample(native: &Native, n_steps: usize) -> String {
+    let (corpus, seq) = corpus();
+    let (distiller, _) = native_run(native, corpus.batches(0, seq), n_steps);
+    let student = distiller.student();
+    let prompt = native.tokenizer.encode(&native.manifest.prompts[0], true).unwrap();
+    let mut generation = Generation::new(student.model(), &prompt, 12, Sampling::Greedy).unwrap();
+    let mut tokens = Vec::new();
+    while let Some(token) = block_on(generation.next()).unwrap() {
+        if student.model().config().end_tokens().contains(&token) {
+            break;
+        }
+        tokens.push(token);
+    }
+    native.tokenizer.decode(&tokens).unwrap()
+}
+
+/// The sequences that the page holds out of the generated corpus.
+fn held_out() -> Batch {
+    let (corpus, seq) = corpus();
+    corpus.batches(1_000_000, seq).next().unwrap()
 }
 
 /// The corpus of the embedded teacher, and the length of its rows.
-fn corpus() -> (Corpus, usize) {
+pub(super) fn corpus() -> (Corpus, usize) {
     let made = read_json(root().join("assets/teacher/made.json"));
     let number = |key: &str| made[key].as_u64().unwrap();
     (Corpus::new(number("corpus_seed")), number("seq_len") as usize)
@@ -47,9 +91,22 @@ fn corpus() -> (Corpus, usize) {
 
 /// Distills in the page, and compares each step with one in native code.
 async fn distill_as(page: &Page, native: &[StepReport]) {
-    page.set("#teach-steps", &N_STEPS.to_string()).await;
-    page.click("#teach-start").await;
+    distill(page, native.len()).await;
+    are_equal(page, native).await;
+}
+
+pub(super) async fn distill(page: &Page, n_steps: usize) {
+    start(page, n_steps).await;
     page.wait_for(PANEL, "data-state", &["ended"]).await;
+}
+
+pub(super) async fn start(page: &Page, n_steps: usize) {
+    page.set("#teach-steps", &n_steps.to_string()).await;
+    page.click("#teach-start").await;
+}
+
+/// Compares the steps of the selected run with those in native code.
+pub(super) async fn are_equal(page: &Page, native: &[StepReport]) {
     let reported = steps(page).await;
     assert_eq!(reported.len(), native.len());
     for (step, native) in reported.iter().zip(native) {
@@ -69,7 +126,7 @@ async fn distill_as(page: &Page, native: &[StepReport]) {
     }
 }
 
-async fn open() -> Page {
+pub(super) async fn open() -> Page {
     let page = Page::open(&[], "teach/").await;
     page.wait_for("main", "data-state", &["offered"]).await;
     page
@@ -90,7 +147,7 @@ async fn steps_in_the_page_have_the_loss_of_steps_in_native_code() {
     let (corpus, seq) = corpus();
     distill_as(&page, &native_steps(&Native::open(), corpus.batches(0, seq))).await;
     let finding = page.text("#teach-state").await;
-    assert!(finding.contains("Over 3 steps the loss"), "{finding}");
+    assert!(finding.contains("Over 3 steps the held-out loss fell from"), "{finding}");
     page.close().await;
 }
 
@@ -122,7 +179,7 @@ async fn a_student_is_distilled_on_the_users_own_text() {
     let caption = page.text("#teaching figcaption").await;
     assert!(caption.contains("Trained on mine.txt"), "{caption}");
     assert!(caption.contains(&format!("{n_held_out} are held out")), "{caption}");
-    assert!(caption.contains("Held-out loss: from"), "{caption}");
+    assert!(caption.contains("the held-out loss fell from"), "{caption}");
     page.click("#teach-take").await;
     let on_dial = "return document.querySelector('#teach-told a') !== null;";
     page.wait_until(on_dial, json!(true)).await;
@@ -188,7 +245,7 @@ async fn a_student_of_few_layers_pauses_resumes_and_is_put_on_the_dial() {
     );
     page.wait_until(&on, json!(true)).await;
     page.click("#teach-stop").await;
-    page.wait_for(PANEL, "data-state", &["ended"]).await;
+    page.wait_for(PANEL, "data-state", &["stopped"]).await;
     let reported = steps(&page).await;
     let losses: Vec<f64> = reported.iter().map(|step| step[1].1).collect();
     assert!(losses.iter().all(|loss| loss.is_finite()), "{losses:?}");

@@ -263,6 +263,25 @@ impl Manifest {
         hex(&hash.finalize()[..6])
     }
 
+    /// Identifies the teacher as [`Manifest::fingerprint`] does the family: weights, tokenizer and config.
+    pub fn teacher_fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.config.to_string());
+        for file in [&self.tokenizer, &self.teacher.ends].into_iter().chain(&self.teacher.layers) {
+            hash.update(&file.sha256);
+        }
+        hex(&hash.finalize()[..6])
+    }
+
+    /// The order of patching for another student of this teacher: a searched one refers to the layers of
+    /// its own student.
+    pub fn order_of_another_student(&self) -> PatchOrder {
+        match &self.order {
+            PatchOrder::Found(_) => PatchOrder::Last,
+            order => order.clone(),
+        }
+    }
+
     /// The weight files of both parents.
     pub fn weights(&self) -> impl Iterator<Item = &BundleFile> {
         let models = [&self.student, &self.teacher];

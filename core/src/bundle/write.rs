@@ -133,15 +133,10 @@ pub fn student_files(
     }
     let mut files = Files::default();
     let model = files.add_model(student.model(), contents.folder, contents.precision)?;
-    // A searched order refers to the old student's layers.
-    let order = match &bundle.order {
-        PatchOrder::Found(_) => PatchOrder::Last,
-        order => order.clone(),
-    };
     files.end(&Manifest {
         name: contents.name.to_owned(),
         plan,
-        order,
+        order: bundle.order_of_another_student(),
         student: model,
         curve: SizeCurve::new(Vec::new()),
         similarity: contents.similarity,

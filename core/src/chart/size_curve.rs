@@ -202,6 +202,7 @@ fn order_words(order: &str) -> &str {
     match order {
         "first" => "first to last",
         "last" => "last to first",
+        measured_here if measured_here.ends_with(SizeCurve::ON_THIS_DEVICE) => measured_here,
         _ => "searched order",
     }
 }
@@ -281,6 +282,15 @@ mod tests {
         let names: Vec<&str> = chart.series.iter().map(|series| &*series.name).collect();
         assert_eq!(names, ["Boomerang", "Pruned, not distilled", "Boomerang, first to last"]);
         assert_eq!(chart.series[2].points.len(), 1);
+    }
+
+    #[test]
+    fn a_line_that_was_measured_on_this_device_says_so() {
+        let mut curve = curve();
+        let order = SizeCurve::ON_THIS_DEVICE.to_owned();
+        curve.points.push(CurvePoint { order, ..point(Measured::Boomerang, 4, 0.5) });
+        let chart = curve.chart(SizeAxis::Layers, Measure::Accuracy).unwrap();
+        assert_eq!(chart.series[2].name, "Boomerang, on this device");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! [`worker`] loads a bundle and generates texts with the same `core` as the command line; its
 //! protocol with the page is in [`messages`]. [`distillation`] trains a student. Three programs are
 //! built from this crate: the model for the CPU, the model for WebGPU, and the distillation. The page
-//! and the npm package link only the messages, the notices, the fetching, the waiting and the part of
-//! [`store`] that reads.
+//! and the npm package link only the messages, the notices, the fetching, the waiting, the parts of
+//! [`store`] that read and that hold runs, and [`sealed`].
 
 mod bundle;
 mod checking;
@@ -19,6 +19,7 @@ pub mod messages;
 pub mod notice;
 pub mod parcel;
 mod prompt;
+pub mod sealed;
 mod steady;
 pub mod store;
 mod storing;

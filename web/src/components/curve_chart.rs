@@ -5,7 +5,7 @@ use std::sync::Arc;
 use boomerang_core::chart::{
     Chart, Coverage, Format, Geometry, LegendItem, Measure, PlacedSeries, SizeAxis,
 };
-use boomerang_core::curve::Series;
+use boomerang_core::curve::{Series, SizeCurve};
 use leptos::html;
 use leptos::prelude::*;
 
@@ -36,16 +36,30 @@ pub fn CurveChart(
     #[prop(optional)]
     explains: bool,
 ) -> impl IntoView {
-    let measures = [(Measure::Accuracy, "Accuracy"), (Measure::Nats, "nats/token")];
-    let is_measured = |measure: Measure| {
-        dial.family
-            .with_value(|family| family.manifest().curve.chart(SizeAxis::Layers, measure).is_some())
-    };
-    let measures: Vec<_> =
-        measures.into_iter().filter(|&(measure, _)| is_measured(measure)).collect();
-    let Some(&(first_measure, _)) = measures.first() else {
-        return view! { <Unmeasured dial/> }.into_any();
-    };
+    let all = [(Measure::Accuracy, "Accuracy"), (Measure::Nats, "nats/token")];
+    // Those that are measured; what is measured on this device may add one.
+    let measures = Memo::new(move |_| {
+        let is_measured = |measure: Measure| {
+            dial.curve.with(|curve| curve.chart(SizeAxis::Layers, measure).is_some())
+        };
+        all.into_iter().filter(|&(measure, _)| is_measured(measure)).collect::<Vec<_>>()
+    });
+    move || match measures.get().first() {
+        None => view! { <Unmeasured dial/> }.into_any(),
+        Some(&(first_measure, _)) => {
+            view! { <MeasuredCurve dial measures=measures.get() first_measure explains/> }
+                .into_any()
+        }
+    }
+}
+
+#[component]
+fn MeasuredCurve(
+    dial: Dial,
+    measures: Vec<(Measure, &'static str)>,
+    first_measure: Measure,
+    explains: bool,
+) -> impl IntoView {
     let measure = RwSignal::new(first_measure);
     let bits_per_param = dial.family.with_value(|family| family.bits_per_param());
     let size_axes = vec![
@@ -59,12 +73,15 @@ pub fn CurveChart(
         dial.family.with_value(|family| family.measured().is_sorted_by_key(|stop| stop.n_params));
     let usual_axis = if ascends { SizeAxis::Parameters } else { SizeAxis::Layers };
     let size_axis = RwSignal::new(usual_axis);
-    let curve = dial.family.with_value(|family| match &family.manifest().curve {
-        curve if explains => curve.in_own_order(),
-        curve => curve.clone(),
+    let has_orders =
+        !explains && dial.curve.with_untracked(|curve| !curve.other_orders().is_empty());
+    let chart = Memo::new(move |_| {
+        let (size_axis, measure) = (size_axis.get(), measure.get());
+        dial.curve.with(|curve| match explains {
+            true => curve.in_own_order().chart(size_axis, measure),
+            false => curve.chart(size_axis, measure),
+        })
     });
-    let has_orders = !curve.other_orders().is_empty();
-    let chart = Memo::new(move |_| curve.chart(size_axis.get(), measure.get()));
 
     let chosen = RwSignal::new(Coverage::Subject);
     let can_zoom = Memo::new(move |_| chart.with(|it| it.as_ref().is_some_and(Chart::can_zoom)));
@@ -96,6 +113,7 @@ pub fn CurveChart(
         let format = measure.get().format();
         geometry.with(|geometry| cut_in_words(&geometry.as_ref()?.cut, format))
     };
+    let is_here = Memo::new(move |_| dial.measured_here.with(|all| !all.is_empty()));
     let drawing = move || {
         let (chart, geometry) = (chart.get()?, geometry.get()?);
         Some(view! { <Drawing chart geometry dial size_axis measure/> })
@@ -105,7 +123,8 @@ pub fn CurveChart(
         chart.with(|chart| chart.as_ref().map(draw).unwrap_or_default())
     };
     let svg = Signal::derive(svg);
-    let csv = dial.family.with_value(|family| family.manifest().curve.to_csv());
+    let csv = Signal::derive(move || dial.curve.with(SizeCurve::to_csv));
+    let is_without = dial.family.with_value(|family| family.measured().is_empty());
     view! {
         <div class="panel-head">
             <h2 id="curve-heading">"Size and quality"</h2>
@@ -125,12 +144,21 @@ pub fn CurveChart(
             <figcaption>{title}</figcaption>
             <div node_ref=figure>{drawing}</div>
             <p class="quiet" id="curve-cut">{cut}</p>
+            <Show when=move || is_here.get()>
+                <p class="quiet" id="curve-here">
+                    {if is_without {
+                        "Measured on this device, with the bundle's questions."
+                    } else {
+                        "Lines “on this device” are measured here, with the bundle's questions: \
+                         fewer than those of the bundle's own curve."
+                    }}
+                </p>
+            </Show>
         </figure>
         <CurveGuide dial measure has_orders is_open=explains && is_wide()/>
         <Saves name="curve" svg csv/>
         <CurveTable dial/>
     }
-    .into_any()
 }
 
 /// Whether an open guide leaves the dial near the chart.
@@ -279,10 +307,10 @@ fn Line(
 
 /// Turns the dial to the stop that is measured at `x`.
 fn go_to(dial: Dial, size_axis: SizeAxis, x: f64) {
-    let stop = dial.family.with_value(|family| {
-        let measured = Series::ALL.map(|series| family.manifest().curve.stops(series)).concat();
+    let stop = dial.curve.with_untracked(|curve| {
+        let measured = Series::ALL.map(|series| curve.stops(series)).concat();
         let stop = measured.iter().find(|stop| size_axis.of(stop) == x)?;
-        family.stop_with_layers(stop.n_layers)
+        dial.family.with_value(|family| family.stop_with_layers(stop.n_layers))
     });
     if let Some(stop) = stop {
         dial.turn_to(stop);

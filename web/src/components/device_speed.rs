@@ -2,6 +2,7 @@
 
 use boomerang_core::bundle::TaskFile;
 use boomerang_core::chart::Chart;
+use boomerang_core::plan::Patch;
 use boomerang_engine::messages::{Answer, Question};
 use leptos::html;
 use leptos::prelude::*;
@@ -12,7 +13,7 @@ use super::scroll_table::ScrollTable;
 use super::width::width_of;
 use crate::family::{FamilyCard, MemberSize};
 use crate::state::device::{
-    DeviceState, MeasuredSize, chart, csv, measured_finding, memory, share,
+    DeviceState, MeasuredHere, MeasuredSize, chance, chart, csv, measured_finding, memory, share,
 };
 use crate::state::dial::Dial;
 use crate::state::request_status::RequestStatus;
@@ -37,20 +38,23 @@ pub fn DeviceSpeed(
     let start = move || {
         let Some(task) = task.get_untracked() else { return };
         // In the order of the dial; those that fit in memory are the first.
-        let requested: Vec<MemberSize> = dial
-            .family
-            .with_value(|family| family.path().iter().map(|patch| family.size(patch)).collect());
+        let requested: Vec<(Patch, MemberSize)> = dial.family.with_value(|family| {
+            let path = family.path().iter();
+            path.map(|patch| (patch.clone(), family.size(patch))).collect()
+        });
+        let chance = chance(&task);
         let question = move |family: &FamilyCard| Question::Measure {
             patches: session.fitting(family.path()),
             task,
         };
         let on_answer = move |answer| {
             if let Answer::Measured(measured) = answer {
-                sizes.update(|sizes| {
-                    if let Some(&size) = requested.get(sizes.len()) {
-                        sizes.push(MeasuredSize { size, measured });
-                    }
-                });
+                let index = sizes.with_untracked(Vec::len);
+                if let Some((patch, size)) = requested.get(index).cloned() {
+                    sizes.update(|sizes| sizes.push(MeasuredSize { size, measured }));
+                    let here = MeasuredHere { patch, size, measured, chance };
+                    dial.measured_here.update(|all| here.put_into(all));
+                }
             }
         };
         if session.ask_model(question, on_answer, move |end| status.set(end)) {

@@ -4,22 +4,25 @@ use boomerang_core::distill::loss::LossTerm;
 use leptos::prelude::*;
 
 use super::distill_chart::DistillChart;
+use super::distill_glimpse::DistillGlimpse;
+use super::distill_runs::DistillRuns;
 use super::distill_settings::DistillSettingsForm;
 use super::notice_box::NoticeBox;
 use crate::browser::view::View;
 use crate::state::dial::Dial;
-use crate::state::distillation::record::Record;
-use crate::state::distillation::{DistillStage, Distillation};
+use crate::state::distillation::Distillation;
+use crate::state::distillation::run::{DistillStage, Keeping, Run, Task};
 use crate::state::session::Session;
 use crate::text::format;
 
 #[component]
 pub fn Distill(session: Session, dial: Dial, distillation: Distillation) -> impl IntoView {
-    let stage = distillation.stage;
-    let state = move || stage.with(DistillStage::name);
-    let failure = move || match stage.get() {
-        DistillStage::Failed(notice) => Some(view! { <NoticeBox notice/> }),
-        _ => None,
+    distillation.open_stored();
+    let selected = distillation.selected;
+    let state = move || selected.with(|run| run.as_ref().map_or("idle", |run| run.stage.name()));
+    let failure = move || {
+        let failure = selected.with(|run| run.as_ref().and_then(|run| run.failure.clone()));
+        failure.map(|notice| view! { <NoticeBox notice/> })
     };
     view! {
         <div class="panel-head">
@@ -43,30 +46,48 @@ pub fn Distill(session: Session, dial: Dial, distillation: Distillation) -> impl
             <Buttons distillation/>
             {failure}
             <Numbers distillation/>
+            <DistillGlimpse distillation/>
             <DistillChart distillation/>
             <OnTheDial session distillation/>
         </div>
+        <DistillRuns distillation/>
     }
 }
 
-/// Start, pause, stop, and the status.
+/// Start, pause, stop, and the status of the selected run.
 #[component]
 fn Buttons(distillation: Distillation) -> impl IntoView {
-    let stage = distillation.stage;
-    let is_busy = Memo::new(move |_| stage.with(DistillStage::is_busy));
-    let settings = distillation.settings;
-    let can_start =
-        Memo::new(move |_| !is_busy.get() && settings.has_term() && settings.is_accepted());
-    let is_paused = Memo::new(move |_| stage.with(|stage| *stage == DistillStage::Paused));
-    let can_pause =
-        move || stage.with(|stage| matches!(stage, DistillStage::Running | DistillStage::Paused));
-    let pause = move |_| if is_paused.get() { distillation.resume() } else { distillation.pause() };
-    let words = Memo::new(move |_| words(distillation));
-    let progress = move || match stage.get() {
-        DistillStage::Loading { bytes, total } => {
-            Some(format!("{} of {}", format::bytes(bytes), format::bytes(total)))
+    let (selected, settings) = (distillation.selected, distillation.settings);
+    let can_start = Memo::new(move |_| settings.has_term() && settings.is_accepted());
+    let of = move |read: fn(&Run) -> bool| {
+        Memo::new(move |_| selected.with(|run| run.as_ref().is_some_and(read)))
+    };
+    let is_busy = of(|run| run.stage.is_busy());
+    let is_running = of(|run| run.stage == DistillStage::Running);
+    let can_resume = of(Run::can_resume);
+    let key = move || distillation.selected_key.get_untracked().unwrap_or_default();
+    let pause = move |_| {
+        if can_resume.get_untracked() {
+            distillation.resume(&key());
+        } else {
+            distillation.pause(&key());
         }
-        _ => None,
+    };
+    let words = Memo::new(move |_| words(distillation));
+    let kept = Memo::new(move |_| selected.with(|run| run.as_ref().map(kept_in_words)));
+    let stored_steps = move || {
+        selected.with(|run| match run.as_ref()?.keeping {
+            Keeping::Stored { n_steps } => Some(n_steps.to_string()),
+            Keeping::NotYet | Keeping::InMemory { .. } => None,
+        })
+    };
+    let progress = move || {
+        selected.with(|run| match run.as_ref()?.stage {
+            DistillStage::Loading { bytes, total } => {
+                Some(format!("{} of {}", format::bytes(bytes), format::bytes(total)))
+            }
+            _ => None,
+        })
     };
     view! {
         <div class="button-row">
@@ -79,20 +100,26 @@ fn Buttons(distillation: Distillation) -> impl IntoView {
             >
                 "Distill"
             </button>
-            <button type="button" id="teach-pause" disabled=move || !can_pause() on:click=pause>
-                {move || if is_paused.get() { "Resume" } else { "Pause" }}
+            <button
+                type="button"
+                id="teach-pause"
+                disabled=move || !(is_running.get() || can_resume.get())
+                on:click=pause
+            >
+                {move || if can_resume.get() { "Resume" } else { "Pause" }}
             </button>
             <button
                 type="button"
                 id="teach-stop"
-                disabled=move || !can_pause()
-                on:click=move |_| distillation.stop()
+                disabled=move || !is_busy.get()
+                on:click=move |_| distillation.stop(&key())
             >
                 "Stop"
             </button>
             <p role="status" id="teach-state">{move || words.get()}</p>
             <span class="quiet">{progress}</span>
         </div>
+        <p class="quiet" id="teach-kept" data-steps=stored_steps>{move || kept.get()}</p>
     }
 }
 
@@ -104,45 +131,61 @@ fn words(distillation: Distillation) -> String {
     if !distillation.settings.is_accepted() {
         return "One of the settings is not accepted.".to_owned();
     }
-    let shown = distillation.shown;
-    match distillation.stage.get() {
-        DistillStage::Idle | DistillStage::Failed(_) => String::new(),
-        DistillStage::Starting => "Loading the program …".to_owned(),
-        DistillStage::Loading { .. } => "Loading the teacher …".to_owned(),
-        DistillStage::Running => shown.with(|record| match record.as_deref() {
-            Some(record) => {
-                let (n_done, n_steps) = (record.steps.len(), record.settings.n_steps);
-                // In steps of ten percent, since it is read aloud.
-                format!("{} % done", n_done * 10 / n_steps.max(1) * 10)
+    distillation.selected.with(|run| {
+        let Some(run) = run else { return String::new() };
+        let (n_done, n_steps) = (run.record.steps.len(), run.record.settings.n_steps);
+        let done = format::count(n_done, "step");
+        let name = format::capitalized(&run.name());
+        let finding = run.record.finding().unwrap_or_default();
+        match run.stage {
+            DistillStage::Queued => format!("{name} waits for a core."),
+            DistillStage::Starting => format!("{name}: loading the program …"),
+            DistillStage::Loading { .. } => format!("{name}: loading the teacher …"),
+            DistillStage::Running if n_done == 0 => format!("{name}: running the first steps …"),
+            // In steps of ten percent, since it is read aloud.
+            DistillStage::Running => {
+                format!("{name}: {} % done", n_done * 10 / n_steps.max(1) * 10)
             }
-            None => "Running the first steps …".to_owned(),
-        }),
-        DistillStage::Paused => shown.with(|record| {
-            let n_done = record.as_ref().map_or(0, |record| record.steps.len());
-            format!("Paused after {}.", format::count(n_done, "step"))
-        }),
-        DistillStage::Ended => shown.with(|record| {
-            let Some(record) = record else { return "Stopped before the first step.".to_owned() };
-            let is_whole = record.steps.len() >= record.settings.n_steps;
-            let end = if is_whole { "Done." } else { "Stopped." };
-            format!("{end} {}", record.finding().unwrap_or_default())
-        }),
-    }
+            DistillStage::Paused => format!("{name} is paused after {done}."),
+            DistillStage::Stopped => format!("{name} stopped after {done}. {finding}"),
+            DistillStage::Ended => format!("{name} is done. {finding}"),
+            DistillStage::Failed => format!("{name} failed after {done}."),
+        }
+    })
+}
+
+/// What a reload would leave of a run, and whether the browser has suspended it.
+fn kept_in_words(run: &Run) -> String {
+    let kept = match &run.keeping {
+        Keeping::NotYet if run.stage.is_busy() => "Not stored yet: a reload loses it.".to_owned(),
+        Keeping::NotYet => String::new(),
+        Keeping::Stored { .. } => {
+            "Stored in this browser: after a reload it can be resumed.".to_owned()
+        }
+        Keeping::InMemory { why } => {
+            let rest = if run.stage.is_busy() { " The run continues." } else { "" };
+            format!("Only in memory, a reload loses it: {why}.{rest}")
+        }
+    };
+    let suspended = match run.suspended_millis {
+        0.0 => String::new(),
+        millis => format!(
+            " The browser suspended it for {} while the tab was in the background; it continued \
+             where it was.",
+            format::seconds(millis / 1000.0)
+        ),
+    };
+    kept + &suspended
 }
 
 /// The last step in numbers.
 #[component]
 fn Numbers(distillation: Distillation) -> impl IntoView {
-    let numbers = move || {
-        distillation.shown.with(|record| {
-            let record = record.as_deref()?;
-            Some(numbers(record))
-        })
-    };
-    view! { {numbers} }
+    move || distillation.selected.with(|run| numbers(run.as_ref()?))
 }
 
-fn numbers(record: &Record) -> Option<impl IntoView + use<>> {
+fn numbers(run: &Run) -> Option<impl IntoView + use<>> {
+    let record = &run.record;
     let step = record.steps.last()?;
     let terms = LossTerm::ALL.map(|term| {
         let value =
@@ -154,6 +197,16 @@ fn numbers(record: &Record) -> Option<impl IntoView + use<>> {
             </div>
         }
     });
+    let held_out = record.held_out.last().map(|loss| {
+        view! {
+            <div>
+                <dt>"Held-out loss, nats/token"</dt>
+                <dd id="teach-held-out">
+                    {format!("{:.3}", loss.nats)} <small>" after step " {loss.step}</small>
+                </dd>
+            </div>
+        }
+    });
     let steps_per_second = step.tokens_per_second / step.n_tokens.max(1) as f64;
     Some(view! {
         <dl class="numbers" id="teach-numbers" data-step=step.step.to_string()>
@@ -161,8 +214,9 @@ fn numbers(record: &Record) -> Option<impl IntoView + use<>> {
                 <dt>"Step"</dt>
                 <dd>{step.step} <small>" of " {record.settings.n_steps}</small></dd>
             </div>
+            {held_out}
             <div>
-                <dt>"Loss"</dt>
+                <dt>"Training loss, this batch"</dt>
                 <dd>{format!("{:.3}", step.terms.total)}</dd>
             </div>
             {terms.into_iter().collect_view()}
@@ -172,23 +226,30 @@ fn numbers(record: &Record) -> Option<impl IntoView + use<>> {
             </div>
             <div>
                 <dt>"Steps/s"</dt>
-                <dd>{format::speed(steps_per_second)}</dd>
+                <dd id="teach-speed">{format::speed(steps_per_second)}</dd>
             </div>
         </dl>
     })
 }
 
-/// Puts the student on the dial while no step is being taken.
+/// Puts the selected student on the dial while no step is being taken.
 #[component]
 fn OnTheDial(session: Session, distillation: Distillation) -> impl IntoView {
-    let stage = distillation.stage;
-    let has_student = Memo::new(move |_| stage.with(DistillStage::has_student));
+    let is_idle = Memo::new(move |_| {
+        distillation.selected.with(|run| run.as_ref().is_some_and(Run::is_idle))
+    });
+    let request = move |task: Task| {
+        let key = distillation.selected_key.get_untracked().unwrap_or_default();
+        distillation.request(&key, task);
+    };
     let status = move || {
-        distillation.on_dial.get().map(|n_steps| {
-            view! {
-                "The student of " {format::count(n_steps, "step")} " is on the dial: "
-                <a href=View::Explore.path()>"try its sizes"</a> "."
-            }
+        let (key, n_steps) = distillation.on_dial.get()?;
+        let runs = distillation.runs;
+        let name = runs.with(|runs| Some(runs.iter().find(|run| run.key == key)?.name()));
+        let name = name.map(|name| format!(", {name},"));
+        Some(view! {
+            "The student of " {format::count(n_steps, "step")} {name} " is on the dial: "
+            <a href=View::Explore.path()>"try its sizes"</a> "."
         })
     };
     let back = move |_| {
@@ -201,10 +262,18 @@ fn OnTheDial(session: Session, distillation: Distillation) -> impl IntoView {
             <button
                 type="button"
                 id="teach-take"
-                disabled=move || !has_student.get() || distillation.is_moving.get()
-                on:click=move |_| distillation.put_on_dial()
+                disabled=move || !is_idle.get()
+                on:click=move |_| request(Task::PutOnDial)
             >
                 "Put it on the dial"
+            </button>
+            <button
+                type="button"
+                id="teach-measure"
+                disabled=move || !is_idle.get()
+                on:click=move |_| request(Task::MeasureSizes)
+            >
+                "Measure all sizes"
             </button>
             <Show when=move || session.has_adopted()>
                 <button type="button" id="teach-back" on:click=back>
@@ -214,9 +283,9 @@ fn OnTheDial(session: Session, distillation: Distillation) -> impl IntoView {
             <p role="status" id="teach-told">{status}</p>
         </div>
         <p class="quiet">
-            "The sizes of a student distilled here are not measured, so they have no curve. More steps \
-             make a better student, but not a better family: after hundreds of steps the student \
-             depends less on its teacher's layers, and the sizes in between get worse."
+            "More steps make a better student, but not a better family: after hundreds of steps the \
+             student depends less on its teacher's layers, and the sizes in between get worse. Run \
+             both presets and measure all sizes to see it."
         </p>
     }
 }

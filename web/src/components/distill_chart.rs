@@ -1,54 +1,33 @@
-//! The loss terms by step, updated during the run.
+//! The terms of the training loss by step, updated during the run.
 
-use boomerang_core::chart::Chart;
 use boomerang_core::distill::loss::LossTerm;
-use leptos::html;
 use leptos::prelude::*;
 
-use super::saves::{SAVED_HEIGHT, SAVED_WIDTH, Saves};
-use super::width::width_of;
+use super::chart_figure::ChartFigure;
 use crate::state::distillation::Distillation;
 use crate::state::distillation::record::Record;
+use crate::state::distillation::run::DistillStage;
 use crate::text::format;
-
-const HEIGHT_PER_WIDTH: f64 = 0.5;
 
 #[component]
 pub fn DistillChart(distillation: Distillation) -> impl IntoView {
-    let shown = distillation.shown;
-    let chart = Memo::new(move |_| shown.with(|record| record.as_ref()?.chart()));
-    let figure = NodeRef::<html::Div>::new();
-    let width = width_of(figure);
-    let drawing = move || {
-        let width = width.get();
-        let height = (width * HEIGHT_PER_WIDTH).clamp(300.0, 420.0);
-        let draw = |chart: &Chart| chart.to_element("teach-chart", width, height);
-        chart.with(|chart| chart.as_ref().map(draw).unwrap_or_default())
-    };
-    let has_chart = Memo::new(move |_| chart.with(Option::is_some));
-    let title = move || chart.with(|chart| chart.as_ref().map(|chart| chart.title.clone()));
-    let description =
-        move || chart.with(|chart| chart.as_ref().map(|chart| chart.description.clone()));
-    // Files are offered only while no step is taken.
-    let is_still = Memo::new(move |_| !distillation.stage.with(|stage| stage.name() == "teaching"));
-    let svg = Signal::derive(move || {
-        let draw = |chart: &Chart| chart.to_svg(SAVED_WIDTH, SAVED_HEIGHT);
-        chart.with(|chart| chart.as_ref().map(draw).unwrap_or_default())
+    let selected = distillation.selected;
+    let chart = Signal::derive(move || {
+        selected.with(|run| run.as_ref().and_then(|run| run.record.chart()))
+    });
+    let is_still = Memo::new(move |_| {
+        !selected.with(|run| run.as_ref().is_some_and(|run| run.stage == DistillStage::Running))
     });
     let csv = Signal::derive(move || {
-        shown.with(|record| record.as_ref().map(|record| record.csv()).unwrap_or_default())
+        selected.with(|run| run.as_ref().map(|run| run.record.csv()).unwrap_or_default())
     });
-    let table = move || shown.with(|record| record.as_deref().map(table));
+    let has_table = Memo::new(move |_| is_still.get() && chart.with(Option::is_some));
+    let table = move || selected.with(|run| run.as_ref().map(|run| table(&run.record)));
+    let trained_on = move || selected.with(|run| run.as_ref().map(|run| run.record.trained_on()));
     view! {
-        <figure class="curve" hidden=move || !has_chart.get()>
-            <div node_ref=figure inner_html=drawing></div>
-            <figcaption>
-                <p>{title}</p>
-                <p class="quiet">{description}</p>
-            </figcaption>
-        </figure>
-        <Show when=move || has_chart.get() && is_still.get()>
-            <Saves name="teaching" svg csv/>
+        <ChartFigure id="teach-chart" name="teaching" chart csv is_still=is_still/>
+        <p class="quiet" id="teach-data">{trained_on}</p>
+        <Show when=move || has_table.get()>
             <details>
                 <summary>"Show table"</summary>
                 {table}
@@ -80,7 +59,7 @@ fn table(record: &Record) -> impl IntoView + use<> {
                 <thead>
                     <tr>
                         <th scope="col">"Up to step"</th>
-                        <th scope="col">"Loss"</th>
+                        <th scope="col">"Training loss"</th>
                         {heads.into_iter().collect_view()}
                     </tr>
                 </thead>

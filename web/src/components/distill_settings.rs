@@ -8,17 +8,19 @@ use leptos::prelude::*;
 use super::number_field::NumberField;
 use crate::browser::dropped::chosen;
 use crate::state::dial::Dial;
-use crate::state::distillation::settings::{Keep, MOST_STEPS, toggled};
-use crate::state::distillation::{DistillStage, Distillation};
+use crate::state::distillation::Distillation;
+use crate::state::distillation::compare::{Setting, differences};
+use crate::state::distillation::settings::{Keep, MOST_STEPS, Preset, toggled};
 use crate::text::format;
 
 #[component]
 pub fn DistillSettingsForm(dial: Dial, distillation: Distillation) -> impl IntoView {
     let settings = distillation.settings;
-    let is_busy = Memo::new(move |_| distillation.stage.with(DistillStage::is_busy));
     view! {
-        <fieldset class="teach-settings" disabled=move || is_busy.get()>
+        <fieldset class="teach-settings">
             <legend class="visually-hidden">"Settings"</legend>
+            <Presets distillation/>
+            <Repeated dial distillation/>
             <KeptLayers dial distillation/>
             <Texts distillation/>
             <div class="sampling-fields">
@@ -56,6 +58,68 @@ pub fn DistillSettingsForm(dial: Dial, distillation: Distillation) -> impl IntoV
             </div>
         </fieldset>
     }
+}
+
+/// Settings that show the phenomenon.
+#[component]
+fn Presets(distillation: Distillation) -> impl IntoView {
+    let settings = distillation.settings;
+    let button = move |preset: Preset| {
+        let is_chosen = move || settings.n_steps.value() == Some(preset.n_steps());
+        let id = match preset {
+            Preset::Short => "preset-short",
+            Preset::TooLong => "preset-too-long",
+        };
+        view! {
+            <button
+                type="button"
+                class="example"
+                id=id
+                aria-pressed=move || is_chosen().to_string()
+                on:click=move |_| settings.apply(preset)
+            >
+                {preset.name()}
+            </button>
+        }
+    };
+    view! {
+        <div class="button-row" role="group" aria-label="Presets">
+            {Preset::ALL.map(button).into_iter().collect_view()}
+        </div>
+    }
+}
+
+/// The run whose settings were copied, and what was changed since.
+#[component]
+fn Repeated(dial: Dial, distillation: Distillation) -> impl IntoView {
+    let settings = distillation.settings;
+    let words = move || {
+        let number = settings.based_on.get()?;
+        let now = settings.of_run(&dial.family.with_value(|family| family.manifest().plan.clone()));
+        // All that may change is read here, since the settings of a run are read untracked.
+        settings.track();
+        let changed = distillation.runs.with(|runs| {
+            let base = runs.iter().find(|run| run.number == number)?;
+            let mut changed = differences(&now?, &base.record.settings);
+            let names = settings
+                .texts
+                .with(|texts| texts.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+            if names != base.record.text_names() {
+                changed.insert(Setting::Texts);
+            }
+            Some(changed.into_iter().map(Setting::name).collect::<Vec<_>>())
+        })?;
+        Some(match changed.len() {
+            0 => format!("The settings are those of run {number}. Change one of them."),
+            1 => format!("As run {number}, with another value of: {}.", changed[0]),
+            n => format!(
+                "{n} settings differ from run {number}: {}. With one change, a difference of the \
+                 results has one cause.",
+                changed.join(", ")
+            ),
+        })
+    };
+    view! { <p role="status" id="teach-repeated">{words}</p> }
 }
 
 /// The training texts.

@@ -2,6 +2,7 @@
 
 use leptos::prelude::*;
 
+use super::measure_here::MeasureThisSet;
 use crate::family::Block;
 use crate::state::dial::Dial;
 
@@ -120,11 +121,20 @@ fn Similarity(similarity: f64) -> impl IntoView {
 fn OffPath(dial: Dial) -> impl IntoView {
     let is_off_path = Memo::new(move |_| dial.stop.get().is_none());
     let back = move |_| dial.turn_to(dial.position());
+    let measured = move || {
+        if dial.is_scored_here.get() {
+            "; it was measured on this device"
+        } else {
+            ", and was not measured"
+        }
+    };
     view! {
         <div class="off-path" role="status">
             <Show when=move || is_off_path.get()>
                 <p>
-                    "This combination is not on the dial, and was not measured. "
+                    "This combination is not on the dial" {measured} ". "
+                    <MeasureThisSet dial/>
+                    " "
                     <button type="button" class="link" on:click=back>"Back to the dial"</button>
                 </p>
             </Show>

@@ -2,6 +2,7 @@
 
 pub mod ask_row;
 pub mod certainty;
+pub mod chart_figure;
 pub mod choice;
 pub mod compare;
 pub mod curve_chart;
@@ -13,6 +14,8 @@ pub mod device_check;
 pub mod device_speed;
 pub mod distill;
 pub mod distill_chart;
+pub mod distill_glimpse;
+pub mod distill_runs;
 pub mod distill_settings;
 mod download;
 pub mod engine_status;
@@ -22,6 +25,7 @@ pub mod layer_strip;
 pub mod lens;
 pub mod lesson_card;
 pub mod marked;
+pub mod measure_here;
 pub mod models;
 pub mod navigation;
 pub mod next_steps;

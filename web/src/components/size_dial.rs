@@ -6,6 +6,7 @@ use boomerang_core::plan::Patch;
 use leptos::prelude::*;
 
 use super::choice::Choice;
+use super::measure_here::MeasureThisSet;
 use crate::family::order::OrderChoice;
 use crate::state::dial::Dial;
 use crate::state::session::Session;
@@ -157,9 +158,15 @@ fn Numbers(dial: Dial) -> impl IntoView {
                 {show(found.mean)}
                 {(found.stderr.is_finite())
                     .then(|| view! { <small>" ± " {show(found.stderr)}</small> })}
+                {dial.is_scored_here.get().then(|| view! { <small>" on this device"</small> })}
             }
             .into_any(),
-            None => view! { <span class="unmeasured">"not measured"</span> }.into_any(),
+            None => view! {
+                <span class="unmeasured">"not measured"</span>
+                " "
+                <MeasureThisSet dial/>
+            }
+            .into_any(),
         }
     };
     view! {

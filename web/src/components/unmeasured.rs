@@ -3,6 +3,7 @@
 
 use leptos::prelude::*;
 
+use super::measure_here::MeasureAllSizes;
 use crate::browser::view::View;
 use crate::state::dial::Dial;
 
@@ -22,6 +23,7 @@ pub fn Unmeasured(dial: Dial) -> impl IntoView {
             "Not measured: this bundle contains no curve of quality against size. The dial and all \
              sizes work without it."
         </p>
+        <MeasureAllSizes dial/>
         <p>"To add the curve, evaluate the family (texts, tasks or both) and make the bundle again:"</p>
         <pre class="commands">{COMMANDS}</pre>
         <p>"In this page, without the command line:"</p>

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use boomerang_core::curve::CurveStop;
+use boomerang_core::curve::{CurveStop, SizeCurve};
 use boomerang_core::plan::Patch;
 use leptos::prelude::*;
 
 use crate::family::{FamilyCard, MemberSize};
+use crate::state::device::{MeasuredHere, with_measured};
 use crate::text::link::Link;
 
 /// The chosen patch of a family.
@@ -17,8 +18,14 @@ pub struct Dial {
     pub size: Memo<MemberSize>,
     /// The stop of the dial, unless the patch is off the path.
     pub stop: Memo<Option<usize>>,
-    /// The measurements of this patch.
+    /// The measurements of this patch, by the bundle or on this machine.
     pub score: Memo<Option<CurveStop>>,
+    /// Whether they were made on this machine.
+    pub is_scored_here: Memo<bool>,
+    /// What was measured on this machine.
+    pub measured_here: RwSignal<Vec<MeasuredHere>>,
+    /// The bundle's curve with these measurements.
+    pub curve: Memo<SizeCurve>,
 }
 
 impl Dial {
@@ -37,11 +44,21 @@ impl Dial {
             let (family, patch) = of_patch();
             family.stop_of(&patch)
         });
-        let score = Memo::new(move |_| {
+        let measured_here = RwSignal::new(Vec::<MeasuredHere>::new());
+        let bundle_score = move || {
             let (family, patch) = of_patch();
             family.score(&patch).cloned()
+        };
+        let here = move || {
+            let is_it = |it: &&MeasuredHere| patch.with(|patch| it.patch == *patch);
+            measured_here.with(|all| all.iter().find(is_it).map(MeasuredHere::stop))
+        };
+        let score = Memo::new(move |_| bundle_score().or_else(here));
+        let is_scored_here = Memo::new(move |_| bundle_score().is_none() && here().is_some());
+        let curve = Memo::new(move |_| {
+            family.with_value(|family| measured_here.with(|all| with_measured(family, all)))
         });
-        Self { family, patch, size, stop, score }
+        Self { family, patch, size, stop, score, is_scored_here, measured_here, curve }
     }
 
     /// Goes to a stop of the dial; numbers beyond the last mean the teacher.

@@ -1,8 +1,9 @@
-//! Loading: the teacher's files from their server, and texts from the user.
+//! Loading: the files of teacher and student from their server, and texts from the user.
 
 use boomerang_core::bundle::{BundleError, BundleFile, BundleLoader, Manifest};
+use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::Patch;
-use boomerang_core::prune::Teacher;
+use boomerang_core::prune::{Student, Teacher};
 use boomerang_core::tokenizer::Tokenizer;
 use burn::tensor::Device;
 use web_sys::Blob;
@@ -23,6 +24,28 @@ pub(super) async fn load_teacher(
     manifest: &Manifest,
     device: &Device,
 ) -> Result<(Teacher, Tokenizer), Notice> {
+    let whole = Patch::all(&manifest.plan);
+    let (model, tokenizer) = load_member(manifest_url, manifest, &whole, device).await?;
+    Ok((Teacher::new(model), tokenizer))
+}
+
+/// Fetches the bundle's own student.
+pub(super) async fn load_student(
+    manifest_url: &str,
+    manifest: &Manifest,
+    device: &Device,
+) -> Result<Student, Notice> {
+    let none = Patch::none(&manifest.plan);
+    let (model, _) = load_member(manifest_url, manifest, &none, device).await?;
+    Student::new(model, manifest.plan.clone()).map_err(|error| unusable(error.into()))
+}
+
+async fn load_member(
+    manifest_url: &str,
+    manifest: &Manifest,
+    patch: &Patch,
+    device: &Device,
+) -> Result<(LanguageModel, Tokenizer), Notice> {
     if is_kept_only(manifest_url) {
         let why =
             "it was uploaded from this machine, and the distillation fetches it from a server";
@@ -30,8 +53,7 @@ pub(super) async fn load_teacher(
         return Err(Notice::new("This teacher cannot be loaded.", why, next));
     }
     let mut loader = BundleLoader::new(manifest.clone(), device.clone()).map_err(unusable)?;
-    let whole = Patch::all(&manifest.plan);
-    let files: Vec<BundleFile> = manifest.files_of(&whole).into_iter().cloned().collect();
+    let files: Vec<BundleFile> = manifest.files_of(patch).into_iter().cloned().collect();
     let total = files.iter().map(|file| file.bytes).sum();
     let mut n_loaded = 0;
     for file in files {
@@ -51,7 +73,7 @@ pub(super) async fn load_teacher(
         post(&Reply::Progress { bytes: n_loaded, total }, &[]);
     }
     let tokenizer = loader.tokenizer().map_err(unusable)?.clone();
-    Ok((Teacher::new(loader.member(&whole).map_err(unusable)?), tokenizer))
+    Ok((loader.member(patch).map_err(unusable)?, tokenizer))
 }
 
 /// Reads files of texts, as the command line reads them.

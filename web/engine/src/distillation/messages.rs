@@ -9,7 +9,7 @@ use crate::notice::Notice;
 use crate::parcel::FromWorker;
 
 /// The version of the protocol in this build.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// From the page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,10 +19,9 @@ pub enum Request {
         /// The teacher's files are fetched relative to it.
         manifest_url: String,
         manifest: String,
-        settings: DistillSettings,
-        /// Names of the training texts, which come with this message in this order; none for the
-        /// generated corpus.
-        texts: Vec<String>,
+        origin: Origin,
+        /// Take no step before `Resume`.
+        is_paused: bool,
     },
     /// Pause after the current step.
     Pause,
@@ -30,8 +29,27 @@ pub enum Request {
     Resume,
     /// Stop after the current step.
     Stop,
-    /// Send the student as it is now, as a family with its teacher.
-    HandOver,
+    /// Send the student as it is now, as a family with its teacher; its name ends with `label`.
+    HandOver { label: String },
+    /// Measure the loss of every size of the student as it is now, and of the bundle's family on the
+    /// same sequences.
+    MeasureSizes,
+}
+
+/// What a run starts from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Origin {
+    New {
+        settings: DistillSettings,
+        /// Names of the training texts, which come with this message in this order; none for the
+        /// generated corpus.
+        texts: Vec<String>,
+    },
+    /// The checkpoint that comes with this message.
+    Checkpoint {
+        /// Of the run, for notices.
+        name: String,
+    },
 }
 
 /// The settings of a distillation run.
@@ -59,17 +77,32 @@ pub enum Reply {
         bytes: u64,
         total: u64,
     },
-    /// The teacher is loaded, and the student is pruned from it.
+    /// The teacher is loaded, and the student is pruned from it or restored.
     Started {
+        /// Taken before, if the run is resumed.
+        n_steps_done: usize,
         /// `None` for the generated corpus.
         texts: Option<TextsRead>,
     },
-    /// The held-out loss after so many steps.
-    HeldOut {
-        step: usize,
-        loss: f64,
-    },
+    HeldOut(HeldOutLoss),
     Step(DistillStep),
+    Glimpse(Glimpse),
+    /// The run can be resumed from the checkpoint that comes with this message.
+    Saved {
+        n_steps_done: usize,
+    },
+    /// No checkpoint can be written, for this reason.
+    NotSaved {
+        why: String,
+    },
+    /// For this long the browser let the worker do nothing between two steps.
+    Suspended {
+        millis: f64,
+    },
+    /// The next size, smallest first.
+    SizeMeasured(SizeLoss),
+    /// All sizes are measured.
+    SizesMeasured,
     /// No step is taken until `Resume`.
     Paused,
     Resumed,
@@ -119,6 +152,38 @@ pub struct DistillStep {
     pub tokens_per_second: f64,
 }
 
+/// How well the student predicts the held-out sequences, after so many steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldOutLoss {
+    pub step: usize,
+    /// Cross-entropy in nats/token, whatever the weights of the loss: comparable between runs.
+    pub nats: f64,
+    /// The loss that is minimized, on these sequences.
+    pub terms: LossTerms,
+}
+
+/// What the student is like after so many steps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Glimpse {
+    pub step: usize,
+    /// Mean cosine similarity of each student layer's output with that of its teacher block, from -1 to
+    /// 1, on a few held-out sequences; first layer first.
+    pub similarity: Vec<f64>,
+    /// A prompt and its greedy continuation.
+    pub prompt: String,
+    pub text: String,
+}
+
+/// The loss of one size on the held-out sequences.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SizeLoss {
+    /// Whether it is a size of the bundle's own family, for comparison.
+    pub is_bundle: bool,
+    pub n_layers: usize,
+    /// Cross-entropy in nats/token.
+    pub nats: f64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,7 +200,8 @@ mod tests {
         };
         let (manifest_url, manifest) = (String::new(), String::new());
         let texts = vec!["a.txt".to_owned()];
-        let request = Request::Start { manifest_url, manifest, settings, texts };
+        let origin = Origin::New { settings, texts };
+        let request = Request::Start { manifest_url, manifest, origin, is_paused: false };
         assert_eq!(from_bytes::<Request>(&to_bytes(&request)).unwrap(), request);
     }
 }

@@ -1,33 +1,50 @@
 //! One distillation run: its training data, its steps, and the student at the end.
 
+mod sizes;
+#[cfg(test)]
+mod tests;
+
 use boomerang_core::bundle::{BundleError, Manifest, StudentContents, student_files};
-use boomerang_core::checkpoint::Precision;
+use boomerang_core::checkpoint::{Checkpoint, Precision, model_to_bytes};
 use boomerang_core::config::{ConfigError, ModelConfig};
 use boomerang_core::corpus::{Corpus, distill_recipe};
 use boomerang_core::distill::loss::LossTerm;
 use boomerang_core::distill::{
-    Batch, Distiller, Levers, StepError, StepMemory, StepReport, StepShape, TextRows, TooShort,
+    Batch, Distiller, Layout, Levers, StepError, StepMemory, StepReport, StepShape, TextRows,
+    TooShort,
 };
 use boomerang_core::evaluate::ReadBackError;
-use boomerang_core::plan::LayerPlan;
-use boomerang_core::prune::{Family, FamilyError, Teacher};
+use boomerang_core::plan::{LayerPlan, Patch, PlanError};
+use boomerang_core::prune::{Family, FamilyError, Student, Teacher};
 use boomerang_core::similarity::block_similarity;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::messages::DistillSettings;
+use super::checkpoint::{
+    MOST_BYTES as MOST_CHECKPOINT, RunCheckpoint, RunCheckpointError, RunHead,
+};
+use super::messages::{DistillSettings, HeldOutLoss, TextsRead};
+pub use sizes::SizeMeter;
 
 /// A student in training. The generated corpus is produced as it is needed.
 pub struct DistillRun {
     distiller: Distiller,
     teacher: Teacher,
+    data: TrainingData,
     batches: Box<dyn Iterator<Item = Batch>>,
-    n_steps: usize,
+    settings: DistillSettings,
     /// Sequences on which the student is evaluated and compared with its teacher.
     held_out: Batch,
-    /// Of the family's name, with the training data.
-    suffix: String,
+}
+
+/// What a student is trained on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrainingData {
+    /// The generated corpus.
+    Corpus,
+    /// The user's texts as the teacher's tokens, and what is reported of them.
+    Texts(Vec<Vec<u32>>, TextsRead),
 }
 
 /// Why a student cannot be distilled.
@@ -60,6 +77,10 @@ pub enum DistillRunError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Checkpoint(#[from] RunCheckpointError),
+    #[error(transparent)]
     Step(#[from] StepError),
     #[error(transparent)]
     ReadBack(#[from] ReadBackError),
@@ -78,6 +99,9 @@ const MADE: &str = include_str!("../../../../assets/teacher/made.json");
 
 /// Far from the seeds of runs.
 const HELD_OUT_SEED: u64 = 1_000_000;
+
+/// Sequences of a glimpse; more are not needed to see how similar layers are.
+const N_GLIMPSED: usize = 2;
 
 /// Of a distilled student's files, below the manifest.
 const FOLDER: &str = "taught";
@@ -113,95 +137,137 @@ pub fn check_memory(manifest: &Manifest, plan: &LayerPlan) -> Result<(), Distill
 }
 
 impl DistillRun {
-    /// Prunes the student from its teacher, to train on the generated corpus; `manifest` shows whether
-    /// that corpus is for this family.
+    /// Prunes the student from its teacher; `manifest` shows whether the generated corpus is for this
+    /// family.
     ///
     /// # Errors
-    /// [`DistillRunError`] for a family with another vocabulary, a plan of another teacher, or invalid
-    /// settings.
+    /// [`DistillRunError`] for the corpus of another vocabulary, texts that do not fill a step, a plan of
+    /// another teacher, or invalid settings.
     pub fn new(
         teacher: Teacher,
         manifest: &Manifest,
-        settings: &DistillSettings,
+        settings: DistillSettings,
+        data: TrainingData,
     ) -> Result<Self, DistillRunError> {
-        let Made { corpus_seed, seq_len } = serde_json::from_str(MADE)?;
-        let corpus = Corpus::new(corpus_seed);
-        if !is_corpus_of(&corpus, manifest) {
-            return Err(DistillRunError::Corpus);
-        }
-        let held_out =
-            corpus.batches(HELD_OUT_SEED, seq_len).next().ok_or(DistillRunError::Corpus)?;
-        let batches = Box::new(corpus.into_batches(settings.seed, seq_len));
-        Self::of(teacher, settings, batches, held_out, SUFFIX.to_owned())
+        let student = teacher.prune(&settings.plan)?;
+        Self::at(0, teacher, student, manifest, settings, data)
     }
 
-    /// The same with the user's own texts, as the teacher's tokens.
+    /// The run of a checkpoint, which takes the steps that it would have taken.
     ///
     /// # Errors
-    /// [`DistillRunError::TooShort`] for texts that do not fill a step; else as [`DistillRun::new`].
-    pub fn on(
-        documents: &[Vec<u32>],
+    /// [`DistillRunError::Checkpoint`] for one of another teacher, or whose numbers do not fit.
+    pub fn restored(
         teacher: Teacher,
-        settings: &DistillSettings,
+        manifest: &Manifest,
+        checkpoint: RunCheckpoint,
     ) -> Result<Self, DistillRunError> {
-        let config = teacher.model().config();
-        let vocab = config.vocab;
-        let mut tokens = documents.iter().flatten();
-        if let Some(&token) = tokens.find(|&&token| token as usize >= vocab) {
-            return Err(DistillRunError::OutsideVocabulary { token, vocab });
+        let RunCheckpoint { head, student, optimizer } = checkpoint;
+        let (found, expected) = (head.teacher, manifest.teacher_fingerprint());
+        if found != expected {
+            return Err(RunCheckpointError::Teacher { found, expected }.into());
         }
-        let Made { seq_len, .. } = serde_json::from_str(MADE)?;
-        let seq = seq_len.min(config.max_seq);
-        let rows =
-            TextRows::new(documents, seq, config.eos_token()?, distill_recipe::TOKENS_PER_STEP)?;
-        let held_out = rows.held_out();
-        let batches = Box::new(rows.into_lessons(settings.seed));
-        Self::of(teacher, settings, batches, held_out, format!("{SUFFIX}{ON_OWN_TEXTS}"))
+        let config = teacher.prune(&head.settings.plan)?.model().config().clone();
+        let device = teacher.model().device();
+        let parsed = Checkpoint::parse([("the stored student".to_owned(), &*student)]);
+        let model = parsed.and_then(|parsed| parsed.read_model(&config, &device));
+        let student =
+            Student::new(model.map_err(RunCheckpointError::from)?, head.settings.plan.clone())?;
+        let data = match head.texts {
+            None => TrainingData::Corpus,
+            Some(read) => TrainingData::Texts(head.documents, read),
+        };
+        let run = Self::at(head.n_steps_done, teacher, student, manifest, head.settings, data)?;
+        let distiller = run.distiller.with_optimizer_state(&optimizer);
+        Ok(Self { distiller: distiller.map_err(RunCheckpointError::from)?, ..run })
     }
 
-    fn of(
+    /// The run after `n_steps_done`, with this student.
+    fn at(
+        n_steps_done: usize,
         teacher: Teacher,
-        settings: &DistillSettings,
-        batches: Box<dyn Iterator<Item = Batch>>,
-        held_out: Batch,
-        suffix: String,
+        student: Student,
+        manifest: &Manifest,
+        settings: DistillSettings,
+        data: TrainingData,
     ) -> Result<Self, DistillRunError> {
-        let DistillSettings { plan, n_steps, learning_rate, loss, .. } = settings;
-        let numbers = LossTerm::ALL.map(|term| term.weight(loss));
-        if numbers.iter().chain([learning_rate]).any(|number| !(0.0..1e6).contains(number)) {
+        let numbers = LossTerm::ALL.map(|term| term.weight(&settings.loss));
+        let is_usable = |number: &f64| (0.0..1e6).contains(number);
+        if !numbers.iter().chain([&settings.learning_rate]).all(is_usable) {
             return Err(DistillRunError::Number);
         }
         if numbers.iter().all(|&weight| weight == 0.0) {
             return Err(DistillRunError::NoTerm);
         }
-        let student = teacher.prune(plan)?;
-        let settings = distill_recipe::settings(*loss, *learning_rate, *n_steps);
-        Ok(Self {
-            distiller: Distiller::new(teacher.clone(), student, settings, 0),
-            teacher,
-            batches,
-            n_steps: *n_steps,
-            held_out,
-            suffix,
-        })
+        let (held_out, mut batches) = match &data {
+            TrainingData::Corpus => of_corpus(manifest, settings.seed)?,
+            TrainingData::Texts(documents, _) => {
+                of_texts(documents, teacher.model().config(), settings.seed)?
+            }
+        };
+        if let Some(last) = n_steps_done.checked_sub(1) {
+            // Those that were trained on.
+            batches.nth(last);
+        }
+        let recipe =
+            distill_recipe::settings(settings.loss, settings.learning_rate, settings.n_steps);
+        let distiller = Distiller::new(teacher.clone(), student, recipe, n_steps_done);
+        Ok(Self { distiller, teacher, data, batches, settings, held_out })
     }
 
-    /// Tokens on which the student is evaluated.
-    pub fn n_held_out(&self) -> usize {
-        self.held_out.n_tokens()
+    /// The user's texts; `None` for the generated corpus.
+    pub fn texts(&self) -> Option<TextsRead> {
+        let n_held_out = self.held_out.n_tokens();
+        match &self.data {
+            TrainingData::Corpus => None,
+            TrainingData::Texts(_, read) => Some(TextsRead { n_held_out, ..read.clone() }),
+        }
     }
 
     /// The current loss of the student on the held-out sequences.
     ///
     /// # Errors
     /// [`DistillRunError::Step`], which a teacher in memory never gives.
-    pub async fn held_out_loss(&self) -> Result<f64, DistillRunError> {
+    pub async fn held_out_loss(&self) -> Result<HeldOutLoss, DistillRunError> {
         let measured = self.distiller.measure(&self.held_out).await;
-        Ok(measured.map_err(StepError::from)?.total)
+        let terms = measured.map_err(StepError::from)?;
+        let nats = match terms.cross_entropy {
+            Some(nats) => nats,
+            // A term of weight 0 is not computed.
+            None => {
+                let student = Patch::none(&self.settings.plan);
+                let held_out = std::slice::from_ref(&self.held_out);
+                self.distiller.member_loss(&student, held_out).await.unwrap_or(f64::NAN)
+            }
+        };
+        Ok(HeldOutLoss { step: self.n_steps_done(), nats, terms })
+    }
+
+    /// Mean cosine similarity of each student layer's output with that of its block, on a few held-out
+    /// sequences.
+    ///
+    /// # Errors
+    /// [`DistillRunError::ReadBack`] when a value is not finite.
+    pub async fn similarity(&self) -> Result<Vec<f64>, DistillRunError> {
+        let rows = self.held_out.rows().iter().take(N_GLIMPSED).cloned().collect();
+        let few = Batch::new(rows, Layout::Packed);
+        Ok(block_similarity(&self.family()?, &[few]).await?)
+    }
+
+    pub fn student(&self) -> Student {
+        self.distiller.student()
+    }
+
+    fn family(&self) -> Result<Family, DistillRunError> {
+        Ok(Family::new(self.teacher.clone(), self.student())?)
     }
 
     pub fn is_done(&self) -> bool {
-        self.distiller.n_steps() >= self.n_steps
+        self.distiller.n_steps() >= self.settings.n_steps
+    }
+
+    pub fn n_steps(&self) -> usize {
+        self.settings.n_steps
     }
 
     pub fn n_steps_done(&self) -> usize {
@@ -217,27 +283,90 @@ impl DistillRun {
         if report.is_finite() { Ok(report) } else { Err(DistillRunError::Diverged { step }) }
     }
 
-    /// The current student as the files of a family; the last one is its manifest.
+    /// What the run is resumed from.
+    ///
+    /// # Errors
+    /// [`RunCheckpointError`] when it would be too large, or a value is not finite.
+    pub fn checkpoint(&self, manifest: &Manifest) -> Result<RunCheckpoint, RunCheckpointError> {
+        let student = self.student();
+        // Its weights and two moments of each.
+        let n_bytes = 3 * 4 * student.model().n_params();
+        if n_bytes > MOST_CHECKPOINT {
+            return Err(RunCheckpointError::TooLarge { found: n_bytes });
+        }
+        let mut optimizer = Vec::new();
+        self.distiller.write_optimizer_state(&mut optimizer)?;
+        let (documents, texts) = match &self.data {
+            TrainingData::Corpus => (Vec::new(), None),
+            TrainingData::Texts(documents, read) => (documents.clone(), Some(read.clone())),
+        };
+        let head = RunHead {
+            teacher: manifest.teacher_fingerprint(),
+            settings: self.settings.clone(),
+            n_steps_done: self.n_steps_done(),
+            texts,
+            documents,
+        };
+        let student = model_to_bytes(student.model(), Precision::F32)?;
+        Ok(RunCheckpoint { head, student, optimizer })
+    }
+
+    /// The current student as the files of a family whose name ends with `label`; the last one is its
+    /// manifest.
     ///
     /// # Errors
     /// [`DistillRunError`] when the weights cannot be read back.
     pub async fn files(
         &self,
         bundle: &Manifest,
+        label: &str,
     ) -> Result<Vec<(String, Vec<u8>)>, DistillRunError> {
-        let student = self.distiller.student();
-        let family = Family::new(self.teacher.clone(), student.clone())?;
+        let family = self.family()?;
         let similarity = block_similarity(&family, std::slice::from_ref(&self.held_out)).await?;
         let name = bundle.name.split(SUFFIX).next().unwrap_or(&bundle.name);
+        let texts = match self.data {
+            TrainingData::Corpus => "",
+            TrainingData::Texts(..) => ON_OWN_TEXTS,
+        };
         let contents = StudentContents {
-            name: &format!("{name}{}", self.suffix),
+            name: &format!("{name}{SUFFIX}{texts}, {label}"),
             folder: FOLDER,
             // As in the bundle of the demo.
             precision: Precision::F16,
             similarity,
         };
-        Ok(student_files(bundle, &student, contents)?)
+        Ok(student_files(bundle, family.student(), contents)?)
     }
+}
+
+/// Held-out sequences, and a batch for each step.
+type Batches = (Batch, Box<dyn Iterator<Item = Batch>>);
+
+fn of_corpus(manifest: &Manifest, seed: u64) -> Result<Batches, DistillRunError> {
+    let Made { corpus_seed, seq_len } = serde_json::from_str(MADE)?;
+    let corpus = Corpus::new(corpus_seed);
+    if !is_corpus_of(&corpus, manifest) {
+        return Err(DistillRunError::Corpus);
+    }
+    let held_out = corpus.batches(HELD_OUT_SEED, seq_len).next().ok_or(DistillRunError::Corpus)?;
+    Ok((held_out, Box::new(corpus.into_batches(seed, seq_len))))
+}
+
+fn of_texts(
+    documents: &[Vec<u32>],
+    teacher: &ModelConfig,
+    seed: u64,
+) -> Result<Batches, DistillRunError> {
+    let vocab = teacher.vocab;
+    let mut tokens = documents.iter().flatten();
+    if let Some(&token) = tokens.find(|&&token| token as usize >= vocab) {
+        return Err(DistillRunError::OutsideVocabulary { token, vocab });
+    }
+    let Made { seq_len, .. } = serde_json::from_str(MADE)?;
+    let seq = seq_len.min(teacher.max_seq);
+    let rows =
+        TextRows::new(documents, seq, teacher.eos_token()?, distill_recipe::TOKENS_PER_STEP)?;
+    Ok((rows.held_out(), Box::new(rows.into_lessons(seed))))
 }
 
 /// Whether the family has the tokenizer of this corpus.
@@ -245,134 +374,4 @@ fn is_corpus_of(corpus: &Corpus, manifest: &Manifest) -> bool {
     let hash = Sha256::digest(corpus.tokenizer_json());
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     hash == manifest.tokenizer.sha256
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use boomerang_core::bundle::BundleLoader;
-    use boomerang_core::distill::loss::LossWeights;
-    use boomerang_core::plan::Patch;
-    use burn::tensor::Device;
-    use futures_lite::future::block_on;
-
-    use super::*;
-
-    fn bundle() -> std::path::PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/demo/bundle")
-    }
-
-    fn manifest() -> Manifest {
-        Manifest::from_json(&fs::read_to_string(bundle().join("manifest.json")).unwrap()).unwrap()
-    }
-
-    fn teacher(manifest: &Manifest) -> Teacher {
-        let mut loader = BundleLoader::new(manifest.clone(), Device::flex()).unwrap();
-        let whole = Patch::all(&manifest.plan);
-        for file in manifest.files_of(&whole) {
-            loader.add(file, &fs::read(bundle().join(&file.path)).unwrap()).unwrap();
-        }
-        Teacher::new(loader.member(&whole).unwrap())
-    }
-
-    fn settings(kept: &[usize], loss: LossWeights) -> DistillSettings {
-        let plan = LayerPlan::keep(kept, 12).unwrap();
-        DistillSettings {
-            plan,
-            n_steps: 3,
-            learning_rate: distill_recipe::LEARNING_RATE,
-            loss,
-            seed: 0,
-        }
-    }
-
-    fn run(settings: &DistillSettings) -> Result<DistillRun, DistillRunError> {
-        let manifest = manifest();
-        DistillRun::new(teacher(&manifest), &manifest, settings)
-    }
-
-    #[test]
-    fn a_family_that_does_not_fit_in_memory_is_refused_before_it_is_fetched() {
-        let mut manifest = manifest();
-        let plan = manifest.plan.clone();
-        assert!(check_memory(&manifest, &plan).is_ok());
-        manifest.config["vocab_size"] = 4_000_000.into();
-        let refused = check_memory(&manifest, &plan).unwrap_err();
-        assert!(matches!(refused, DistillRunError::Memory { .. }));
-        assert!(refused.to_string().contains("at most 3.9 GB"), "{refused}");
-    }
-
-    #[test]
-    fn a_student_of_few_layers_is_distilled_and_becomes_a_family() {
-        let mut run = run(&settings(&[0, 6], distill_recipe::loss_weights())).unwrap();
-        let mut totals = Vec::new();
-        while !run.is_done() {
-            totals.push(block_on(run.step()).unwrap().terms.total);
-        }
-        // The first step's learning rate is 0.
-        assert!(totals[2] < totals[0], "{totals:?}");
-
-        let files = block_on(run.files(&manifest())).unwrap();
-        let (_, text) = files.last().unwrap();
-        let distilled = Manifest::from_json(std::str::from_utf8(text).unwrap()).unwrap();
-        assert_eq!(distilled.name, "Boomerang demo, distilled here");
-        assert_eq!((distilled.plan.kept(), distilled.similarity.len()), (vec![0, 6], 2));
-        assert!(distilled.similarity.iter().all(|cosine| (-1.0..=1.0).contains(cosine)));
-        for (path, bytes) in &files[..files.len() - 1] {
-            let file = distilled.files().find(|file| file.path == *path).unwrap();
-            file.verify(bytes).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_student_is_distilled_on_the_users_own_texts() {
-        let manifest = manifest();
-        let corpus = Corpus::new(5);
-        let lines: Vec<Vec<u32>> = corpus.rows(7, 64).take(40).map(|row| row.tokens).collect();
-        let settings = settings(&[0, 6], distill_recipe::loss_weights());
-        let mut run = DistillRun::on(&lines, teacher(&manifest), &settings).unwrap();
-        assert!(run.n_held_out() > 0);
-        let before = block_on(run.held_out_loss()).unwrap();
-        while !run.is_done() {
-            block_on(run.step()).unwrap();
-        }
-        let after = block_on(run.held_out_loss()).unwrap();
-        assert!(after < before, "from {before} to {after}");
-
-        let (_, text) = block_on(run.files(&manifest)).unwrap().pop().unwrap();
-        let distilled = Manifest::from_json(std::str::from_utf8(&text).unwrap()).unwrap();
-        assert_eq!(distilled.name, "Boomerang demo, distilled here on your own texts");
-    }
-
-    #[test]
-    fn texts_that_are_too_short_or_not_the_teachers_are_refused() {
-        let manifest = manifest();
-        let settings = settings(&[0], distill_recipe::loss_weights());
-        let refusal = |tokens| DistillRun::on(&[tokens], teacher(&manifest), &settings).err();
-        assert!(matches!(
-            refusal(vec![5; 1023]),
-            Some(DistillRunError::TooShort(TooShort { found: 1023, needed: 1024 }))
-        ));
-        assert!(matches!(
-            refusal(vec![60_000; 2000]),
-            Some(DistillRunError::OutsideVocabulary { token: 60_000, .. })
-        ));
-    }
-
-    #[test]
-    fn a_run_needs_a_loss_term_and_a_corpus_of_its_family() {
-        let none =
-            LossWeights { cross_entropy: 0.0, kl: 0.0, alignment: 0.0, ..LossWeights::default() };
-        assert!(matches!(run(&settings(&[0], none)).err(), Some(DistillRunError::NoTerm)));
-        let invalid = LossWeights { kl: f64::NAN, ..LossWeights::default() };
-        assert!(matches!(run(&settings(&[0], invalid)).err(), Some(DistillRunError::Number)));
-        let mut other = manifest();
-        let teacher = teacher(&other);
-        other.tokenizer.sha256 = "0".repeat(64);
-        let settings = settings(&[0], LossWeights::default());
-        let refused = DistillRun::new(teacher, &other, &settings).err();
-        assert!(matches!(refused, Some(DistillRunError::Corpus)));
-    }
 }

@@ -1,5 +1,5 @@
-//! The tables in IndexedDB, which every context has: the list of what is stored, and files where there
-//! is no private file system.
+//! The tables in IndexedDB, which every context has: the list of what is stored, files where there is no
+//! private file system, and distillation runs.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,20 @@ use wasm_bindgen_futures::JsFuture;
 use super::bindings::{Base, Request, Table, between, scope, timer};
 use crate::fetch::reason;
 
-const NAME: &str = "boomerang-models";
+/// A database and its tables.
+pub(super) struct Schema {
+    name: &'static str,
+    /// A change of the tables needs the next number, and a migration from this one.
+    version: u32,
+    tables: &'static [&'static str],
+}
 
-/// A change of the tables needs the next number, and a migration from this one.
-const VERSION: u32 = 1;
+/// Models, by file.
+pub(super) const MODELS: Schema =
+    Schema { name: "boomerang-models", version: 1, tables: &[BUNDLES, WHOLE, LENGTHS, CHUNKS] };
+/// Distillation runs, apart from models: whatever is of no model is deleted there.
+pub(super) const RUNS: Schema =
+    Schema { name: "boomerang-runs", version: 1, tables: &[RECORDS, CHECKPOINTS] };
 
 /// In some browsers `open` never completes.
 const PATIENCE_MILLIS: u32 = 4000;
@@ -28,8 +38,14 @@ pub(super) const LENGTHS: &str = "lengths";
 /// Pieces of files, by hash and offset.
 const CHUNKS: &str = "chunks";
 
+/// Records of runs, by key.
+pub(super) const RECORDS: &str = "records";
+/// What runs are resumed from, by the same keys.
+pub(super) const CHECKPOINTS: &str = "checkpoints";
+
 pub(super) struct Database {
     base: Base,
+    tables: &'static [&'static str],
 }
 
 /// One change of a table.
@@ -41,16 +57,17 @@ pub(super) enum Change {
 impl Database {
     /// # Errors
     /// Why it cannot be opened.
-    pub(super) async fn open() -> Result<Self, String> {
+    pub(super) async fn open(schema: &Schema) -> Result<Self, String> {
+        let Schema { name, version, tables } = *schema;
         let failed = |error: JsValue| format!("IndexedDB cannot be opened ({})", reason(&error));
         let factory = scope().indexed_db().map_err(failed)?;
         let factory = factory.ok_or_else(|| "this browser has no IndexedDB".to_owned())?;
-        let request = factory.open(NAME, VERSION).map_err(failed)?;
+        let request = factory.open(name, version).map_err(failed)?;
         let upgrading: Request = request.clone().unchecked_into();
         let create = Closure::once_into_js(move || {
             if let Ok(base) = upgrading.result() {
                 let base: Base = base.unchecked_into();
-                for table in [BUNDLES, WHOLE, LENGTHS, CHUNKS] {
+                for table in tables {
                     // An existing table can stay.
                     let _ = base.create_table(table);
                 }
@@ -63,7 +80,7 @@ impl Database {
         if base.is_undefined() {
             return Err("IndexedDB does not respond".to_owned());
         }
-        Ok(Self { base: base.unchecked_into() })
+        Ok(Self { base: base.unchecked_into(), tables })
     }
 
     pub(super) async fn get(&self, table: &str, key: &JsValue) -> Result<JsValue, JsValue> {
@@ -92,8 +109,8 @@ impl Database {
 
     /// Makes all of the changes, or none.
     pub(super) async fn change(&self, changes: Vec<Change>) -> Result<(), JsValue> {
-        let tables = [BUNDLES, WHOLE, LENGTHS, CHUNKS].map(JsValue::from_str);
-        let transaction = self.base.transaction(&tables.iter().collect(), "readwrite")?;
+        let tables = self.tables.iter().map(|table| JsValue::from_str(table)).collect();
+        let transaction = self.base.transaction(&tables, "readwrite")?;
         for change in changes {
             match change {
                 Change::Put { table, key, value } => transaction.table(table)?.put(&value, &key)?,

@@ -8,6 +8,7 @@ mod bindings;
 mod database;
 mod inventory;
 mod private_files;
+pub mod runs;
 pub mod space;
 mod writing;
 
@@ -20,7 +21,7 @@ use sha2::{Digest, Sha256};
 use wasm_bindgen::JsValue;
 
 use bindings::error_name;
-use database::{BUNDLES, Change, Database, LENGTHS, WHOLE};
+use database::{BUNDLES, Change, Database, LENGTHS, MODELS, WHOLE};
 use inventory::Record;
 use private_files::PrivateFiles;
 use writing::Writing;
@@ -46,7 +47,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) async fn open() -> Self {
-        let (database, files, why) = match Database::open().await {
+        let (database, files, why) = match Database::open(&MODELS).await {
             Err(why) => (None, None, Some(why)),
             Ok(database) => match PrivateFiles::open().await {
                 Err(why) => (Some(database), None, Some(why)),
@@ -232,17 +233,21 @@ impl Store {
     fn give_up(&self, error: &JsValue) -> String {
         self.is_keeping.set(false);
         self.writing.replace(None);
-        if error_name(error) == "QuotaExceededError" {
-            "this browser's storage is full".to_owned()
-        } else {
-            format!("this browser cannot store it ({})", reason(error))
-        }
+        why_not_stored(error)
+    }
+}
+
+fn why_not_stored(error: &JsValue) -> String {
+    if error_name(error) == "QuotaExceededError" {
+        "this browser's storage is full".to_owned()
+    } else {
+        format!("this browser cannot store it ({})", reason(error))
     }
 }
 
 /// Bytes of a model that this browser stores as complete files, looked up without a worker.
 pub async fn n_bytes_kept(manifest: &Manifest) -> u64 {
-    let Ok(database) = Database::open().await else { return 0 };
+    let Ok(database) = Database::open(&MODELS).await else { return 0 };
     let whole = database.numbers(WHOLE).await.unwrap_or_default();
     let is_kept = |file: &&BundleFile| whole.get(&file.sha256) == Some(&file.bytes);
     manifest.files().filter(is_kept).map(|file| file.bytes).sum()
@@ -261,7 +266,7 @@ const KEPT: &str = "kept:";
 
 /// The manifest that was last stored for an address, for a page that is offline.
 pub async fn stored_manifest(url: &str) -> Option<String> {
-    let database = Database::open().await.ok()?;
+    let database = Database::open(&MODELS).await.ok()?;
     let records = inventory::records(&database).await.ok()?;
     inventory::newest(records.into_iter().map(|(_, record)| record), url)
 }

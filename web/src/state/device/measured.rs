@@ -95,10 +95,14 @@ pub fn chart(sizes: &[MeasuredSize], task: Option<&TaskFile>, n_all: usize) -> O
     })
 }
 
-/// The accuracy of random guessing.
-fn guessing(task: &TaskFile) -> Option<Reference> {
+/// The accuracy of random guessing; NaN without questions.
+pub fn chance(task: &TaskFile) -> f64 {
     let chances = task.questions.iter().map(|question| 1.0 / question.choices.len() as f64);
-    let mean = chances.sum::<f64>() / task.questions.len() as f64;
+    chances.sum::<f64>() / task.questions.len() as f64
+}
+
+fn guessing(task: &TaskFile) -> Option<Reference> {
+    let mean = chance(task);
     mean.is_finite().then(|| Reference { y: mean, label: "guessing".to_owned() })
 }
 

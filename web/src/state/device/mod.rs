@@ -1,6 +1,7 @@
 //! The results on this machine: in words, as files and as a report.
 
 mod check;
+mod here;
 mod measured;
 mod report;
 
@@ -8,7 +9,8 @@ use boomerang_engine::messages::CheckedMember;
 use leptos::prelude::RwSignal;
 
 pub use check::{disagreement, finding as check_finding, small};
-pub use measured::{MeasuredSize, accuracy, chart, csv, finding as measured_finding};
+pub use here::{MeasuredHere, with_measured};
+pub use measured::{MeasuredSize, accuracy, chance, chart, csv, finding as measured_finding};
 pub use report::{Report, memory, share, to_markdown};
 
 use crate::browser::machine::Machine;

@@ -2,7 +2,10 @@
 
 use boomerang_core::chart::{Axis, Chart, Format, Point, Series, SeriesStyle};
 use boomerang_core::distill::loss::LossTerm;
-use boomerang_engine::distillation::messages::{DistillSettings, DistillStep, TextsRead};
+use boomerang_engine::distillation::messages::{
+    DistillSettings, DistillStep, Glimpse, HeldOutLoss, SizeLoss, TextsRead,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::text::format;
 use crate::text::tokens::quoted;
@@ -11,18 +14,22 @@ use crate::text::tokens::quoted;
 const MOST_POINTS: usize = 30;
 /// Lines of the table.
 const MOST_LINES: usize = 10;
-/// Steps at either end that are averaged; single batches vary.
-const N_AT_THE_ENDS: usize = 5;
 
 /// A run and its steps so far.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     pub settings: DistillSettings,
+    /// The number of the run whose settings were copied.
+    pub based_on: Option<usize>,
+    /// Of the user's texts; none for the generated corpus.
+    pub names: Vec<String>,
     pub steps: Vec<DistillStep>,
-    /// The user's texts; `None` for the generated corpus.
+    /// The user's texts, once they are read.
     pub texts: Option<TextsRead>,
-    /// The held-out loss, after so many steps.
-    pub held_out: Vec<(usize, f64)>,
+    pub held_out: Vec<HeldOutLoss>,
+    pub glimpses: Vec<Glimpse>,
+    /// Of the student's family and of the bundle's, once all are measured.
+    pub sizes: Option<Vec<SizeLoss>>,
 }
 
 /// Mean of some consecutive steps.
@@ -36,73 +43,117 @@ pub struct StepRange {
 }
 
 impl Record {
-    pub fn new(settings: DistillSettings) -> Self {
-        Self { settings, steps: Vec::new(), texts: None, held_out: Vec::new() }
+    pub fn new(settings: DistillSettings, names: Vec<String>, based_on: Option<usize>) -> Self {
+        Self {
+            settings,
+            based_on,
+            names,
+            steps: Vec::new(),
+            texts: None,
+            held_out: Vec::new(),
+            glimpses: Vec::new(),
+            sizes: None,
+        }
     }
 
-    /// How the loss changed, in a sentence or two; `None` before there are two steps.
-    pub fn finding(&self) -> Option<String> {
-        let n_steps = self.steps.len();
-        if n_steps < 2 {
-            return None;
+    /// Files of the user's texts; none for the generated corpus.
+    pub fn text_names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The record as it was after so many steps.
+    pub fn truncate(&mut self, n_steps: usize) {
+        if self.steps.len() > n_steps {
+            self.sizes = None;
         }
-        let n_averaged = N_AT_THE_ENDS.min(n_steps / 2);
-        let (first, last) =
-            (stretch(&self.steps[..n_averaged])?, stretch(&self.steps[n_steps - n_averaged..])?);
+        self.steps.truncate(n_steps);
+        self.held_out.retain(|it| it.step <= n_steps);
+        self.glimpses.retain(|it| it.step <= n_steps);
+    }
+
+    /// Adds a step; what was measured of the student before is not true of it any more.
+    pub fn add_step(&mut self, step: DistillStep) {
+        self.sizes = None;
+        self.steps.push(step);
+    }
+
+    /// Adds a held-out loss, unless it is known.
+    pub fn add_held_out(&mut self, loss: HeldOutLoss) {
+        if self.held_out.last().is_none_or(|last| last.step < loss.step) {
+            self.held_out.push(loss);
+        }
+    }
+
+    /// Adds a glimpse, unless it is known.
+    pub fn add_glimpse(&mut self, glimpse: Glimpse) {
+        if self.glimpses.last().is_none_or(|last| last.step < glimpse.step) {
+            self.glimpses.push(glimpse);
+        }
+    }
+
+    /// Tokens of all steps, without padding.
+    pub fn n_tokens(&self) -> usize {
+        self.steps.iter().map(|step| step.n_tokens).sum()
+    }
+
+    /// How the held-out loss changed, in a sentence or two; `None` before it was measured twice.
+    ///
+    /// Always from before the first step to the last measurement: the loss of training batches varies
+    /// from one to the next, and a mean of the first ones would change while the run continues.
+    pub fn finding(&self) -> Option<String> {
+        let [first, .., last] = &self.held_out[..] else { return None };
         let done = match self.settings.n_steps {
-            all if all > n_steps => format!("{n_steps} of {all} steps"),
-            _ => format::count(n_steps, "step"),
+            all if all > last.step => format!("{} of {all} steps", last.step),
+            _ => format::count(last.step, "step"),
         };
-        let fall = first.total - last.total;
-        let change = if fall > 0.0 { "fell" } else { "did not fall; it changed" };
-        let loss =
-            format!("Over {done} the loss {change} from {:.2} to {:.2}", first.total, last.total);
-        let falls = LossTerm::ALL.into_iter().zip(first.terms.iter().zip(&last.terms));
-        let falls = falls.filter_map(|(term, (first, last))| {
-            Some((term, (first.as_ref()? - last.as_ref()?) * term.weight(&self.settings.loss)))
+        let change = if last.nats < first.nats { "fell" } else { "did not fall; it changed" };
+        let loss = format!(
+            "Over {done} the held-out loss {change} from {:.2} to {:.2} nats/token",
+            first.nats, last.nats
+        );
+        let fall = first.terms.total - last.terms.total;
+        let falls = LossTerm::ALL.into_iter().filter_map(|term| {
+            let fall = term.value(&first.terms)? - term.value(&last.terms)?;
+            Some((term, fall * term.weight(&self.settings.loss)))
         });
         let largest = falls.max_by(|one, other| one.1.total_cmp(&other.1));
         Some(match largest {
             Some((term, part)) if fall > 0.0 && part > 0.0 => {
                 let share = (part / fall * 100.0).min(100.0);
-                format!("{loss}; {} accounts for {share:.0} % of the drop.", term.short_name())
+                let term = term.short_name();
+                format!(
+                    "{loss}; {term} accounts for {share:.0} % of the drop in the weighted loss there."
+                )
             }
             _ => format!("{loss}."),
         })
     }
 
-    /// The training data, and the held-out loss.
+    /// The training data, and the held-out sequences.
     pub fn trained_on(&self) -> String {
-        let source = match &self.texts {
-            None => "Trained on the generated corpus".to_owned(),
+        match &self.texts {
+            None => "Trained on the generated corpus.".to_owned(),
             Some(texts) => {
                 let unknown = match texts.n_unknown {
                     0 => String::new(),
                     n => format!(", {n} of them unknown words"),
                 };
                 format!(
-                    "Trained on {}: {}{unknown}; {} are held out",
+                    "Trained on {}: {}{unknown}; {} are held out.",
                     texts.names.join(", "),
                     format::count(texts.n_tokens, "token"),
                     texts.n_held_out,
                 )
             }
-        };
-        let loss = match self.held_out[..] {
-            [] => String::new(),
-            [(_, loss)] => {
-                format!(" Held-out loss: {loss:.2} at first.")
-            }
-            [(_, first), .., (_, last)] => {
-                format!(" Held-out loss: from {first:.2} to {last:.2}.")
-            }
-        };
-        format!("{source}.{loss}")
+        }
     }
 
     /// Each weighted loss term by step; `None` before there are two.
     pub fn chart(&self) -> Option<Chart> {
-        let title = self.finding()?;
+        if self.steps.len() < 2 {
+            return None;
+        }
+        let title = self.finding().unwrap_or_else(|| "Training loss by step".to_owned());
         let stretches = self.stretches(MOST_POINTS);
         let series = LossTerm::ALL.into_iter().enumerate().filter_map(|(index, term)| {
             let weight = term.weight(&self.settings.loss);
@@ -120,7 +171,7 @@ impl Record {
         Some(Chart {
             title,
             description: format!(
-                "The loss terms, each times its weight, by step. {}",
+                "The terms of the training loss, each times its weight, on the batch of each step. {}",
                 self.trained_on()
             ),
             x: Axis { label: "step".to_owned(), format: Format::Count },
@@ -179,7 +230,7 @@ fn stretch(steps: &[DistillStep]) -> Option<StepRange> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use boomerang_core::distill::LossTerms;
     use boomerang_core::distill::loss::LossWeights;
     use boomerang_core::plan::LayerPlan;
@@ -187,7 +238,7 @@ mod tests {
     use super::*;
 
     /// A run of 12 steps, of which some are done; the loss is cross-entropy and alignment.
-    fn record(cross_entropies: &[f64]) -> Record {
+    pub(in crate::state::distillation) fn record(cross_entropies: &[f64]) -> Record {
         let loss = LossWeights { kl: 0.0, alignment: 2.0, ..LossWeights::default() };
         let plan = LayerPlan::keep(&[0], 2).unwrap();
         let steps = cross_entropies.iter().enumerate().map(|(index, &cross_entropy)| DistillStep {
@@ -204,20 +255,64 @@ mod tests {
             tokens_per_second: 1234.2,
         });
         let settings = DistillSettings { plan, n_steps: 12, learning_rate: 0.5, loss, seed: 0 };
-        Record { steps: steps.collect(), ..Record::new(settings) }
+        Record { steps: steps.collect(), ..Record::new(settings, Vec::new(), None) }
+    }
+
+    /// Held-out losses after every sixth step.
+    fn held_out(cross_entropies: &[f64]) -> Vec<HeldOutLoss> {
+        let losses = record(cross_entropies).steps.into_iter().enumerate();
+        let loss = |(index, step): (usize, DistillStep)| HeldOutLoss {
+            step: 6 * index,
+            nats: step.terms.cross_entropy.unwrap(),
+            terms: step.terms,
+        };
+        losses.map(loss).collect()
     }
 
     #[test]
-    fn the_finding_has_the_change_of_the_loss_and_its_cause() {
-        let falls = record(&[3.0, 2.0]).finding().unwrap();
+    fn the_finding_has_the_change_of_the_held_out_loss_and_its_cause() {
+        let of = |losses: &[f64]| Record { held_out: held_out(losses), ..record(&[9.0]) };
         assert_eq!(
-            falls,
-            "Over 2 of 12 steps the loss fell from 3.50 to 2.50; cross-entropy accounts for 100 % of the \
-             drop."
+            of(&[3.0, 2.0]).finding().unwrap(),
+            "Over 6 of 12 steps the held-out loss fell from 3.00 to 2.00 nats/token; cross-entropy \
+             accounts for 100 % of the drop in the weighted loss there."
         );
-        let rises = record(&[2.0; 12]).finding().unwrap();
-        assert_eq!(rises, "Over 12 steps the loss did not fall; it changed from 2.50 to 2.50.");
-        assert_eq!(record(&[1.0]).finding(), None);
+        let rises = of(&[2.0, 2.5, 2.0]).finding().unwrap();
+        assert_eq!(
+            rises,
+            "Over 12 steps the held-out loss did not fall; it changed from 2.00 to 2.00 nats/token."
+        );
+        assert_eq!(of(&[1.0]).finding(), None);
+    }
+
+    #[test]
+    fn the_loss_at_the_start_stays_while_the_run_continues() {
+        let start = |n: usize| {
+            let losses: Vec<f64> = (0..n).map(|index| 3.0 - 0.1 * index as f64).collect();
+            let record = Record { held_out: held_out(&losses), ..record(&losses) };
+            record.finding().unwrap().contains("from 3.00 to")
+        };
+        assert!((2..10).all(start));
+    }
+
+    #[test]
+    fn sizes_are_forgotten_when_the_student_changes() {
+        let mut record = record(&[3.0, 2.0]);
+        record.sizes = Some(Vec::new());
+        let step = record.steps[0].clone();
+        record.add_step(step);
+        assert_eq!(record.sizes, None);
+    }
+
+    #[test]
+    fn what_is_known_of_a_step_is_not_added_again() {
+        let mut record = record(&[3.0]);
+        for loss in held_out(&[3.0, 2.0]).into_iter().chain(held_out(&[3.0, 2.0])) {
+            record.add_held_out(loss);
+        }
+        assert_eq!(record.held_out.len(), 2);
+        record.truncate(0);
+        assert_eq!((record.held_out.len(), record.steps.len()), (1, 0));
     }
 
     #[test]
@@ -244,10 +339,12 @@ mod tests {
         let names = vec!["a,b.txt".to_owned(), "c.txt".to_owned()];
         let (n_tokens, n_unknown, n_held_out) = (3000, 12, 300);
         record.texts = Some(TextsRead { names, n_tokens, n_unknown, n_held_out });
-        record.held_out = vec![(0, 3.0), (12, 2.5)];
         let text = record.trained_on();
         assert!(text.starts_with("Trained on a,b.txt, c.txt: 3"), "{text}");
-        assert!(text.contains("12 of them unknown") && text.ends_with("3.00 to 2.50."), "{text}");
+        assert!(
+            text.contains("12 of them unknown") && text.ends_with("300 are held out."),
+            "{text}"
+        );
         assert!(record.csv().ends_with(",\"a,b.txt, c.txt\"\n"), "{}", record.csv());
     }
 

@@ -10,8 +10,8 @@ use crate::browser::files::NamedFile;
 use crate::state::typed_number::TypedNumber;
 
 pub const MOST_STEPS: usize = 500;
-/// A minute on a slow machine.
-pub const DEFAULT_STEPS: usize = 100;
+/// As [`Preset::Short`].
+pub const DEFAULT_STEPS: usize = 10;
 const LARGEST_RATE: f64 = 0.1;
 
 /// The controls and their current values.
@@ -25,6 +25,35 @@ pub struct Settings {
     pub seed: TypedNumber<u64>,
     /// Training texts; none for the generated corpus.
     pub texts: RwSignal<Vec<NamedFile>, LocalStorage>,
+    /// The number of the run whose settings are repeated with a change.
+    pub based_on: RwSignal<Option<usize>>,
+}
+
+/// Settings that show what the page is about, in a minute on one core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// As long as the demo's run: the student is weaker than its teacher, and the sizes in between climb.
+    Short,
+    /// 30 times as long: a better student, whose sizes in between are worse.
+    TooLong,
+}
+
+impl Preset {
+    pub const ALL: [Self; 2] = [Self::Short, Self::TooLong];
+
+    pub fn n_steps(self) -> usize {
+        match self {
+            Self::Short => 10,
+            Self::TooLong => 300,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Short => "Short: 10 steps",
+            Self::TooLong => "Too long: 300 steps",
+        }
+    }
 }
 
 /// A rule by which layers are kept.
@@ -71,7 +100,33 @@ impl Settings {
             loss: RwSignal::new(distill_recipe::loss_weights()),
             seed: TypedNumber::new(0, seed),
             texts: RwSignal::new_local(Vec::new()),
+            based_on: RwSignal::new(None),
         }
+    }
+
+    /// Sets all but the kept layers, the seed and the texts to those of a preset.
+    pub fn apply(self, preset: Preset) {
+        self.n_steps.set(&preset.n_steps().to_string());
+        self.learning_rate.set(&distill_recipe::LEARNING_RATE.to_string());
+        self.loss.set(distill_recipe::loss_weights());
+    }
+
+    /// Sets everything but the texts to the settings of run `number`.
+    pub fn copy(self, number: usize, settings: &DistillSettings) {
+        self.plan.set(Some(settings.plan.clone()));
+        self.n_steps.set(&settings.n_steps.to_string());
+        self.learning_rate.set(&settings.learning_rate.to_string());
+        self.loss.set(settings.loss);
+        self.seed.set(&settings.seed.to_string());
+        self.based_on.set(Some(number));
+    }
+
+    /// Reads every setting, so that a change of any is noticed.
+    pub fn track(self) {
+        self.plan.track();
+        self.loss.track();
+        self.texts.track();
+        let _ = self.is_accepted();
     }
 
     /// Whether every number is accepted.
@@ -178,6 +233,33 @@ mod tests {
             assert!(!settings.is_accepted() && settings.of_run(&plan).is_none());
             settings.n_steps.set("500");
             assert_eq!(settings.of_run(&plan).unwrap().n_steps, MOST_STEPS);
+        });
+    }
+
+    #[test]
+    fn copied_settings_are_those_of_the_run() {
+        Owner::new().with(|| {
+            let settings = Settings::new();
+            settings.seed.set("7");
+            settings.n_steps.set("33");
+            let plan = LayerPlan::keep(&[0], 2).unwrap();
+            let run = settings.of_run(&plan).unwrap();
+            let other = Settings::new();
+            other.copy(4, &run);
+            let own = LayerPlan::keep(&[0, 1], 2).unwrap();
+            assert_eq!((other.of_run(&own).unwrap(), other.based_on.get()), (run, Some(4)));
+        });
+    }
+
+    #[test]
+    fn presets_are_accepted() {
+        Owner::new().with(|| {
+            let settings = Settings::new();
+            for preset in Preset::ALL {
+                settings.apply(preset);
+                assert_eq!(settings.n_steps.value(), Some(preset.n_steps()));
+                assert!(preset.name().contains(&preset.n_steps().to_string()));
+            }
         });
     }
 

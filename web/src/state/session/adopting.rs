@@ -46,6 +46,21 @@ impl Session {
         self.source.with_value(|source| is_elsewhere(&source.manifest_url))
     }
 
+    /// As [`Session::manifest`], but the bundle's own while a student that was distilled from its teacher
+    /// is on the dial.
+    pub fn bundle_of_teacher(self) -> (String, String) {
+        let (manifest_url, manifest) = self.manifest();
+        let teacher = |manifest: &str| {
+            FamilyCard::from_json(manifest).ok().map(|card| card.manifest().teacher_fingerprint())
+        };
+        let original = self.original.get_untracked();
+        let same = original.filter(|original| {
+            let own = teacher(&original.manifest);
+            own.is_some() && own == teacher(&manifest)
+        });
+        same.map_or((manifest_url, manifest), |it| (it.manifest_url, it.manifest))
+    }
+
     /// Puts another family on the dial. Its other files are fetched, except those that the engine has.
     ///
     /// # Errors
