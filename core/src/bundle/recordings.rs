@@ -99,6 +99,17 @@ impl Recordings {
         Ok(Self { texts })
     }
 
+    /// Puts the prompts first on which sizes improve ([`RecordedText::improves_at`]), then those on which
+    /// only some sizes differ from the teacher; others keep their order after these.
+    pub fn order_by_improvement(&mut self) {
+        self.texts.sort_by_key(|text| match (text.improves_at(), text.n_other_members()) {
+            (Some(_), _) => 0,
+            (None, 0) => 2,
+            (None, _) if text.student_agrees() => 2,
+            (None, _) => 1,
+        });
+    }
+
     /// # Errors
     /// [`BundleError`] if the bytes do not match the manifest, or the recordings cannot be of its
     /// family.
@@ -119,6 +130,30 @@ impl Recordings {
 }
 
 impl RecordedText {
+    /// The position on the path of the smallest size from which on every size writes the teacher's
+    /// text; `None` if the student writes it too, or no size in between does.
+    pub fn improves_at(&self) -> Option<usize> {
+        let teacher = self.members.len().checked_sub(1)?;
+        let last_other =
+            self.members.iter().rposition(|it| it.tokens != self.members[teacher].tokens);
+        last_other.map(|stop| stop + 1).filter(|&stop| stop < teacher && !self.student_agrees())
+    }
+
+    /// How many members write another text than the teacher.
+    pub fn n_other_members(&self) -> usize {
+        let teacher = self.members.last();
+        let others = self
+            .members
+            .iter()
+            .filter(|member| teacher.is_some_and(|teacher| teacher.tokens != member.tokens));
+        others.count()
+    }
+
+    fn student_agrees(&self) -> bool {
+        let [student, teacher] = [self.members.first(), self.members.last()];
+        student.zip(teacher).is_some_and(|(student, teacher)| student.tokens == teacher.tokens)
+    }
+
     async fn continued_by(
         &self,
         member: &LanguageModel,
@@ -218,6 +253,44 @@ fn rounded(log_prob: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One token per member, the teacher's last.
+    fn text(prompt: &str, tokens: &[u32]) -> RecordedText {
+        let member = |&token: &u32| RecordedMember {
+            n_layers: 1,
+            tokens: vec![token],
+            pieces: vec![token.to_string()],
+            log_probs: vec![0.0],
+            is_ended: true,
+        };
+        let members = tokens.iter().map(member).collect();
+        RecordedText { prompt: prompt.to_owned(), prompt_tokens: vec![0], members }
+    }
+
+    #[test]
+    fn sizes_improve_where_all_larger_ones_write_the_teachers_text() {
+        let at = |tokens: &[u32]| text("", tokens).improves_at();
+        assert_eq!(at(&[1, 2, 3, 3, 3]), Some(2));
+        assert_eq!(at(&[1, 3, 2, 3, 3]), Some(3));
+        // The student has it, no size in between has it, nothing is recorded.
+        assert_eq!([at(&[3, 2, 3]), at(&[1, 2, 3]), at(&[3, 3]), at(&[])], [None; 4]);
+    }
+
+    #[test]
+    fn prompts_on_which_sizes_improve_are_first() {
+        let texts = vec![
+            text("all agree", &[3, 3, 3]),
+            text("none agrees", &[1, 2, 3]),
+            text("improves", &[1, 3, 3]),
+            text("only between", &[3, 2, 3]),
+            text("improves too", &[2, 3, 3]),
+        ];
+        let mut recordings = Recordings { texts };
+        recordings.order_by_improvement();
+        let prompts: Vec<&str> = recordings.texts.iter().map(|text| &*text.prompt).collect();
+        let expected = ["improves", "improves too", "none agrees", "all agree", "only between"];
+        assert_eq!(prompts, expected);
+    }
 
     #[test]
     fn a_log_probability_is_written_with_five_decimals() {

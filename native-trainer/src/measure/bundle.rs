@@ -21,7 +21,8 @@ use crate::progress::Progress;
 /// Maximum tokens of a recorded text: a few lines.
 pub const RECORDED_TOKENS: usize = 40;
 
-/// The continuation of each prompt by every size, for the bundle; `None` without prompts.
+/// The continuation of each prompt by every size, for the bundle; `None` without prompts. Prompts on
+/// which sizes improve are first, so that the page opens with one.
 ///
 /// Uses the weights as the bundle stores them, and the CPU, so that results do not depend on the
 /// GPU.
@@ -44,8 +45,9 @@ pub fn record(
     let mut progress = Progress::new("record", n_texts);
     let mut written = |n_written| progress.set(n_written, || "texts".to_owned());
     let recordings = Recordings::record(&family, order, tokenizer, prompts, n_tokens, &mut written);
-    let recordings = block_on(recordings)?;
+    let mut recordings = block_on(recordings)?;
     progress.finish();
+    recordings.order_by_improvement();
     Ok(Some(recordings))
 }
 
@@ -64,6 +66,14 @@ pub fn compressed(tokenizer_json: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
     let mut writer = GzEncoder::new(Vec::new(), Compression::best());
     writer.write_all(tokenizer_json)?;
     Ok(Some(writer.finish()?))
+}
+
+/// The prompts in the order of their recordings.
+pub fn offered_prompts(prompts: &[String], recordings: Option<&Recordings>) -> Vec<String> {
+    match recordings {
+        Some(recordings) => recordings.texts.iter().map(|text| text.prompt.clone()).collect(),
+        None => prompts.to_vec(),
+    }
 }
 
 /// Writes a bundle into the folder `name` of `out`; returns its size in bytes, and the storing loss

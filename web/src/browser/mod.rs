@@ -10,11 +10,13 @@ pub mod embedding;
 pub mod engine;
 pub mod files;
 pub mod focus;
+pub mod language;
 pub mod link_speed;
 pub mod location;
 pub mod machine;
 pub mod offline;
 pub mod picture;
+pub mod random;
 pub mod route;
 pub mod view;
 

@@ -17,7 +17,7 @@ use crate::args::{DeviceArgs, FamilyArgs, OutputArgs};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{self, ModelFolder, require_next_token};
-use crate::measure::bundle::{RECORDED_TOKENS, compressed, record, write_bundle};
+use crate::measure::bundle::{RECORDED_TOKENS, compressed, offered_prompts, record, write_bundle};
 use crate::measure::calibration::CalibrationArgs;
 use crate::measure::order;
 use crate::progress::print;
@@ -34,7 +34,7 @@ pub struct BundleArgs {
     /// Name of the family on the page [default: the teacher's folder name]
     #[arg(long)]
     pub name: Option<String>,
-    /// Example prompt to offer on the page; repeatable
+    /// Example prompt to offer on the page, those first on which sizes improve; repeatable
     #[arg(long)]
     pub prompt: Vec<String>,
     /// Tokens to record of each size's continuation of each prompt, shown until the weights are
@@ -134,7 +134,7 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
         chat,
         curve,
         similarity,
-        prompts: args.prompt.clone(),
+        prompts: offered_prompts(&args.prompt, recordings.as_ref()),
         recordings,
         task,
         loss,

@@ -20,7 +20,7 @@ use crate::args::{DeviceArgs, OverwriteArgs};
 use crate::device;
 use crate::embedded::{DistillRun, EMBEDDED, EmbeddedFamily, STEPS, Start, distill_each};
 use crate::files::OutputFolder;
-use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
+use crate::measure::bundle::{RECORDED_TOKENS, offered_prompts, record, write_bundle};
 use crate::measure::curve::{CandidateStudent, measure, print_table, write_curve};
 use crate::measure::order;
 use crate::progress::{note, print};
@@ -115,7 +115,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         chat: None,
         curve: measured.curve.clone(),
         similarity,
-        prompts,
+        prompts: offered_prompts(&prompts, recordings.as_ref()),
         recordings,
         task: Some(embedded.task()),
         loss,
