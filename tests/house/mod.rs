@@ -25,12 +25,13 @@ fn text(path: impl AsRef<Path>) -> String {
 }
 
 /// Where our own sources are.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "core/src",
     "crates/chat/src",
     "crates/files/src",
     "crates/hub/src",
     "crates/kernels/src",
+    "crates/lessons/src",
     "crates/lm-tasks/src",
     "crates/report/src",
     "native-trainer/src",

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{N_TOKENS, PROMPT};
 
-pub(super) const VIEWS: [&str; 10] = [
+pub(super) const VIEWS: [&str; 12] = [
     "",
     "explore/",
     "compare/",
@@ -15,7 +15,9 @@ pub(super) const VIEWS: [&str; 10] = [
     "device/",
     "models/",
     "teach/",
+    "learn/",
     "learn/?l=sizes",
+    "learn/?l=real",
     "about/",
 ];
 

@@ -73,18 +73,14 @@ fn with_policy(html: &str) -> String {
     html.replacen(FIRST, &meta, 1)
 }
 
+/// Folders of the site whose texts are read on request, also without a network.
+const TEXTS: [&str; 2] = ["lessons", "families"];
+
 /// The service worker with the files of this build, except for weights and for the views, which it
 /// makes from the first page.
 fn service_worker(template: &str, site: &Path) -> Result<String> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(site).with_context(|| site.display().to_string())? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_twin = [".map", ".br", ".gz"].iter().any(|ending| name.ends_with(ending));
-        if entry.file_type()?.is_file() && name != "service-worker.js" && !is_twin {
-            files.push(name);
-        }
-    }
+    list_files(site, "", &mut files)?;
     files.sort();
     let mut build = Sha256::new();
     for file in &files {
@@ -94,6 +90,24 @@ fn service_worker(template: &str, site: &Path) -> Result<String> {
     let build = hex(&build.finalize());
     let list = files.iter().map(|file| format!("\"{file}\"")).collect::<Vec<_>>().join(", ");
     Ok(template.replace("__BUILD__", &build[..16]).replace("__FILES__", &format!("[{list}]")))
+}
+
+/// The files of a folder by their paths below the site, and those of the folders of texts in it.
+fn list_files(folder: &Path, below: &str, files: &mut Vec<String>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = format!("{below}{name}");
+        let is_twin = [".map", ".br", ".gz"].iter().any(|ending| name.ends_with(ending));
+        if entry.file_type()?.is_dir() {
+            if !below.is_empty() || TEXTS.contains(&&*name) {
+                list_files(&entry.path(), &format!("{path}/"), files)?;
+            }
+        } else if name != "service-worker.js" && !is_twin {
+            files.push(path);
+        }
+    }
+    Ok(())
 }
 
 fn hash(bytes: &[u8]) -> String {
@@ -125,7 +139,10 @@ mod tests {
         fs::create_dir_all(site.join("bundle")).unwrap();
         fs::create_dir_all(folder.path().join("web")).unwrap();
         fs::write(site.join("index.html"), INDEX).unwrap();
-        fs::write(site.join("engine-cpu.js"), "").unwrap();
+        fs::create_dir_all(site.join("lessons/de")).unwrap();
+        for name in ["engine-cpu.js", "lessons/de/sizes.md", "bundle/manifest.json"] {
+            fs::write(site.join(name), "").unwrap();
+        }
         let template = "const BUILD = \"__BUILD__\"; const FILES = __FILES__;";
         fs::write(folder.path().join(SERVICE_WORKER), template).unwrap();
         finish(folder.path(), &site).unwrap();
@@ -160,5 +177,8 @@ mod tests {
             "{worker}"
         );
         assert!(!worker.contains("__"), "{worker}");
+        // Texts are read without a network, too; the model's worker stores the bundle.
+        let has = ["lessons/de/sizes.md", "bundle/"].map(|name| worker.contains(name));
+        assert_eq!(has, [true, false], "{worker}");
     }
 }

@@ -1,5 +1,6 @@
 //! The panels of the bench; a lesson or a link can hide or lock parts of it.
 
+use boomerang_lessons::controls::Control;
 use leptos::prelude::*;
 
 use super::certainty::Certainty;
@@ -11,7 +12,6 @@ use super::recorded_text::RecordedText;
 use super::share::KeepRun;
 use super::size_dial::SizeDial;
 use crate::state::bench::{Bench, Limits};
-use crate::text::controls::Control;
 
 #[component]
 pub fn Panels(

@@ -1,5 +1,6 @@
 //! The prompt, and the settings of the request.
 
+use boomerang_lessons::controls::Control;
 use leptos::prelude::*;
 
 use super::choice::Choice;
@@ -12,7 +13,6 @@ use crate::state::bench::Limits;
 use crate::state::dial::Dial;
 use crate::state::draft::{Draft, SamplingMode};
 use crate::state::session::Session;
-use crate::text::controls::Control;
 use crate::text::format;
 use crate::text::unknown::note;
 

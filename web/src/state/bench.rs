@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use boomerang_lessons::controls::Control;
 use leptos::prelude::*;
 
 use crate::family::FamilyCard;
@@ -12,7 +13,6 @@ use crate::state::dial::Dial;
 use crate::state::draft::{Draft, SamplingMode};
 use crate::state::lens::LensState;
 use crate::state::session::{Session, Stage};
-use crate::text::controls::Control;
 use crate::text::link::Link;
 
 /// The state that the views share; it lives as long as the page, whichever view is shown.

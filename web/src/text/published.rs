@@ -6,17 +6,20 @@ use std::collections::BTreeMap;
 use boomerang_core::bundle::Recordings;
 use boomerang_core::curve::{CurvePoint, Series, SizeCurve};
 use boomerang_core::evaluate::{Perplexity, Score};
+use boomerang_lessons::Facts;
 
 use crate::text::recorded::{Shown, shown};
 
+/// Its teacher.
+pub const NAME: &str = "SmolLM2-135M-Instruct";
 /// The sizes whose texts are shown: both ends, and some in between.
 const N_SHOWN: usize = 4;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct PublishedFamily {
     pub curve: SizeCurve,
-    /// The texts after one prompt, smallest size first.
-    pub texts: Vec<Shown>,
+    /// The texts of every size after some prompts, at least one.
+    pub recordings: Recordings,
 }
 
 impl PublishedFamily {
@@ -24,13 +27,23 @@ impl PublishedFamily {
     pub fn parse(csv: &str, recordings: &str) -> Option<Self> {
         let curve = curve(csv)?;
         let recordings: Recordings = serde_json::from_str(recordings).ok()?;
-        let first = recordings.texts.first()?;
-        let last = first.members.len().checked_sub(1)?;
+        let n_members = recordings.texts.first()?.members.len();
+        (n_members > 0).then_some(Self { curve, recordings })
+    }
+
+    /// The texts of some sizes after the first prompt, smallest size first.
+    pub fn shown(&self) -> Vec<Shown> {
+        let Some(first) = self.recordings.texts.first() else { return Vec::new() };
+        let last = first.members.len().saturating_sub(1);
         let mut stops: Vec<usize> =
             (0..N_SHOWN).map(|index| index * last / (N_SHOWN - 1)).collect();
         stops.dedup();
-        let texts = stops.into_iter().filter_map(|stop| shown(&recordings, &first.prompt, stop));
-        Some(Self { curve, texts: texts.collect() })
+        stops.into_iter().filter_map(|stop| shown(&self.recordings, &first.prompt, stop)).collect()
+    }
+
+    /// What lessons know of it.
+    pub fn facts(&self) -> Facts {
+        Facts::of_results(NAME, &self.curve, &self.recordings)
     }
 }
 
@@ -82,7 +95,7 @@ mod tests {
     #[test]
     fn the_results_of_the_repository_are_shown() {
         let family = PublishedFamily::parse(CSV, RECORDINGS).unwrap();
-        let sizes: Vec<usize> = family.texts.iter().map(|text| text.n_layers).collect();
+        let sizes: Vec<usize> = family.shown().iter().map(|text| text.n_layers).collect();
         assert_eq!(sizes, [16, 20, 25, 30]);
         let stops = family.curve.stops(Series::Boomerang);
         assert_eq!([stops[0].n_layers, stops[stops.len() - 1].n_layers], [16, 30]);

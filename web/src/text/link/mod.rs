@@ -4,10 +4,10 @@
 //! page's state are preserved.
 
 use boomerang_core::plan::Patch;
+use boomerang_lessons::controls::{self, Control};
 
 use crate::family::FamilyCard;
 use crate::family::order::OrderChoice;
-use crate::text::controls::{self, Control};
 
 /// The settings in an address; those it does not contain have their defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
