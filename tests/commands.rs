@@ -31,6 +31,7 @@ fn help_lists_the_commands_in_pipeline_order() {
         experiment Reproduce a figure or an ablation of the paper on the embedded family
         bundle    Pack a family for the explorer
         explore   Serve the explorer with a bundle from this machine
+        lessons   Collect the answer sheets of the explorer's lessons
         generate  Continue a prompt
         sample    Sample texts from a model in batches, as training data
         inspect   Describe a model from its file headers

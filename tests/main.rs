@@ -67,6 +67,8 @@ mod large;
 mod layer_drop;
 /// Runs that get more steps than they were started with.
 mod lengthened;
+/// Lessons say what the demo's members do, and the answer sheets of a class become tables.
+mod lessons;
 /// BERT and DistilBERT: patched, written and measured as masked language models.
 mod masked;
 /// A value that is NaN or infinite is refused where it is read, made or computed.

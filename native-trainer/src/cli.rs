@@ -70,6 +70,9 @@ pub enum Command {
     /// Serve the explorer with a bundle from this machine
     #[command(after_help = examples::EXPLORE)]
     Explore(commands::explore::ExploreArgs),
+    /// Collect the answer sheets of the explorer's lessons
+    #[command(after_help = examples::LESSONS)]
+    Lessons(commands::lessons::LessonsArgs),
     /// Continue a prompt
     #[command(after_help = examples::GENERATE)]
     Generate(commands::generate::GenerateArgs),

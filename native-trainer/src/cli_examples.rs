@@ -211,6 +211,15 @@ Examples:
   boomerang hub list"
 );
 
+pub(crate) const LESSONS: &str = "\
+Examples:
+  boomerang lessons collect sheets";
+
+pub(crate) const LESSONS_COLLECT: &str = "\
+Examples:
+  boomerang lessons collect sheets --out class
+  boomerang lessons collect sheets/*.json --lesson own.md --bundle runs/demo/bundle --out class --force";
+
 pub(crate) const DOCTOR: &str = "\
 Examples:
   boomerang doctor

@@ -96,6 +96,7 @@ fn run_command(cli: Cli) -> anyhow::Result<()> {
         Command::Experiment(args) => commands::experiment::run(&args),
         Command::Bundle(args) => commands::bundle::run(&args),
         Command::Explore(args) => commands::explore::run(&args),
+        Command::Lessons(args) => commands::lessons::run(&args),
         Command::Generate(args) => commands::generate::run(&args),
         Command::Sample(args) => commands::sample::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),

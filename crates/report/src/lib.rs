@@ -36,7 +36,7 @@ use lines::{Line, Tasks};
 use metric::Metric;
 use orders::Orders;
 use steps::Steps;
-use table::Table;
+pub use table::{Column, Table, markdown_text};
 
 /// The sources of a report.
 #[derive(Clone, Debug)]

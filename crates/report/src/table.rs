@@ -6,7 +6,7 @@ use boomerang_core::chart::escape;
 
 /// Rows of text under named columns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Table {
+pub struct Table {
     /// What it shows, as a sentence.
     pub caption: String,
     pub columns: Vec<Column>,
@@ -16,14 +16,14 @@ pub(crate) struct Table {
 
 /// A name, and whether its cells are numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Column {
+pub struct Column {
     pub name: String,
     pub is_number: bool,
 }
 
 impl Table {
     /// A column's name ends in `#` when its cells are numbers.
-    pub(crate) fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
+    pub fn new(caption: impl Into<String>, columns: &[&str]) -> Self {
         let column = |name: &&str| match name.strip_suffix('#') {
             Some(name) => Column { name: name.to_owned(), is_number: true },
             None => Column { name: (*name).to_owned(), is_number: false },
@@ -36,7 +36,7 @@ impl Table {
     }
 
     /// One row; missing cells are empty.
-    pub(crate) fn push<Cell: Into<String>>(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub fn push<Cell: Into<String>>(&mut self, cells: impl IntoIterator<Item = Cell>) {
         let mut row: Vec<String> = cells.into_iter().map(Into::into).collect();
         row.resize(self.columns.len(), String::new());
         self.rows.push(row);
@@ -72,7 +72,7 @@ impl Table {
         html
     }
 
-    pub(crate) fn to_markdown(&self) -> String {
+    pub fn to_markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         let mut markdown = String::new();
         if !self.caption.is_empty() {
@@ -87,7 +87,31 @@ impl Table {
         markdown
     }
 
-    pub(crate) fn to_csv(&self) -> String {
+    /// For a terminal: columns as wide as their widest cell, separated by two spaces.
+    pub fn to_text(&self) -> String {
+        let header = self.columns.iter().map(|column| column.name.clone()).collect();
+        let lines: Vec<Vec<String>> =
+            [header].into_iter().chain(self.rows.iter().cloned()).collect();
+        let width = |column: usize| {
+            lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
+        };
+        let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
+        let mut text = String::new();
+        for line in &lines {
+            let cells =
+                line.iter().zip(&self.columns).zip(&widths).map(|((cell, column), width)| {
+                    match column.is_number {
+                        true => format!("{cell:>width$}"),
+                        false => format!("{cell:<width$}"),
+                    }
+                });
+            text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    pub fn to_csv(&self) -> String {
         let line = |cells: Vec<String>| format!("{}\n", cells.join(","));
         let header = line(self.columns.iter().map(|column| csv_field(&column.name)).collect());
         let rows =
@@ -97,7 +121,7 @@ impl Table {
 }
 
 /// Text escaped for Markdown: on one line, without HTML, and inside its cell.
-pub(crate) fn markdown_text(text: &str) -> String {
+pub fn markdown_text(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -149,6 +173,13 @@ mod tests {
     fn a_field_with_commas_is_quoted() {
         let csv = hostile().to_csv();
         assert!(csv.ends_with("\"<script>alert(1)</script> | a,\"\"b\"\"\n\",3\n"), "{csv}");
+    }
+
+    #[test]
+    fn columns_of_a_terminal_are_aligned() {
+        let mut table = Table::new("", &["name", "n#"]);
+        table.push(["abcdef", "10"]);
+        assert_eq!(table.to_text(), "name     n\nabcdef  10\n");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod export;
 pub mod generate;
 pub mod hub;
 pub mod inspect;
+pub mod lessons;
 pub mod patch;
 pub mod pretrain;
 pub mod prune;
