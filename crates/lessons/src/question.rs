@@ -48,25 +48,25 @@ impl Question {
         match &self.kind {
             Kind::Text => true,
             Kind::Number => number(answer).is_some(),
-            Kind::Choice(choices) => self.choice(choices, answer).is_some(),
+            Kind::Choice(choices) => chosen(choices, answer).is_some(),
         }
-    }
-
-    /// The index of the choice that an answer is.
-    fn choice(&self, choices: &[String], answer: &str) -> Option<usize> {
-        choices.iter().position(|choice| choice == answer.trim())
     }
 
     /// An answer in the words of `other`, the same question in another language.
     pub fn translated(&self, answer: &str, other: &Self) -> String {
         let choice = match (&self.kind, &other.kind) {
             (Kind::Choice(own), Kind::Choice(others)) => {
-                self.choice(own, answer).and_then(|index| others.get(index))
+                chosen(own, answer).and_then(|index| others.get(index))
             }
             _ => None,
         };
         choice.map_or_else(|| answer.trim().to_owned(), Clone::clone)
     }
+}
+
+/// The index of the choice that an answer is.
+fn chosen(choices: &[String], answer: &str) -> Option<usize> {
+    choices.iter().position(|choice| choice == answer.trim())
 }
 
 /// A finite number, with a point or a comma before its decimals.

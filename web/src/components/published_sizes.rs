@@ -36,8 +36,9 @@ pub fn PublishedSizes(family: PublishedFamily) -> impl IntoView {
                 <h2 id="published-sizes-heading">{format!("Recorded: {NAME}")}</h2>
             </div>
             <p class="quiet">"Measured and generated before; the weights are not on this page."</p>
-            <label>
-                "Size: " <output>{layers}</output>
+            <p class="published-size">
+                <label for="published-dial">"Size: "</label>
+                <output for="published-dial">{layers}</output>
                 <input
                     type="range"
                     id="published-dial"
@@ -47,7 +48,7 @@ pub fn PublishedSizes(family: PublishedFamily) -> impl IntoView {
                     aria-valuetext=layers_of_text
                     on:input=set
                 />
-            </label>
+            </p>
             <div class="published-results">
                 {picture}
                 <ol class="published-texts" aria-label="Recorded texts of this size">{texts}</ol>

@@ -229,8 +229,8 @@ fn difference(
     found: &BTreeMap<String, String>,
     expected: &BTreeMap<String, String>,
 ) -> Option<String> {
-    let names = found.keys().chain(expected.keys());
-    let name = names.into_iter().find(|name| found.get(*name) != expected.get(*name))?;
+    let mut names = found.keys().chain(expected.keys());
+    let name = names.find(|name| found.get(*name) != expected.get(*name))?;
     let value = |facts: &BTreeMap<String, String>| {
         facts.get(name).map_or_else(|| "missing".to_owned(), |it| format!("{:?}", shortened(it)))
     };

@@ -95,7 +95,7 @@ fn sheets_of_other_lessons_and_texts_are_refused() {
         found.refused.iter().map(|(file, why)| (&**file, &why[..22])).collect();
     assert_eq!(
         reasons,
-        [("4.json", "answers another text o"), ("3.json", "is of the lesson \"Other")]
+        [("4.json", "answers another text o"), ("3.json", "is of the lesson \"Othe")]
     );
     assert_eq!(found.class.unwrap().sheets.len(), 2);
 }
