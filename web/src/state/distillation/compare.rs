@@ -277,7 +277,7 @@ mod tests {
         let base = run(1, DistillStage::Ended);
         let mut again = run(2, DistillStage::Ended);
         again.record.based_on = Some(1);
-        assert!(marked(&again, &[base.clone()]).is_empty());
+        assert!(marked(&again, std::slice::from_ref(&base)).is_empty());
         again.record.settings.learning_rate *= 2.0;
         let runs = [base, again];
         assert_eq!(marked(&runs[1], &runs), BTreeSet::from([Setting::LearningRate]));

@@ -26,7 +26,12 @@ impl Distillation {
         };
         match reply {
             Reply::Ready { .. } => self.begin(key),
-            Reply::Progress { bytes, total } => stage(DistillStage::Loading { bytes, total }),
+            Reply::Progress { bytes, total } => self.update(key, |run| {
+                // While the sizes of a paused run are measured, the bundle's student is loaded.
+                if matches!(run.stage, DistillStage::Starting | DistillStage::Loading { .. }) {
+                    run.stage = DistillStage::Loading { bytes, total };
+                }
+            }),
             Reply::Started { n_steps_done, texts } => {
                 stage(DistillStage::Running);
                 self.update(key, |run| {
