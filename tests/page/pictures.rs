@@ -9,6 +9,8 @@ use super::packed::zip;
 
 /// Larger ones take a reader's time.
 const MOST_BYTES: usize = 300_000;
+/// The height of a headless window beyond that of its page.
+const FRAME: u32 = 139;
 const PROMPT: &str = "say ka lo mi backwards :";
 
 /// The window as it is, as a file in docs/images.
@@ -20,9 +22,14 @@ async fn take(page: &Page, name: &str) {
     fs::write(root().join("docs/images").join(name), png).expect("docs/images can be written");
 }
 
-/// Opens a view on the CPU, in a window of this height, with the model loaded.
+/// The flag for a page of this height.
+fn window(height: u32) -> String {
+    format!("--window-size=1280,{}", height + FRAME)
+}
+
+/// Opens a view on the CPU, on a page of this height, with the model loaded.
 async fn open(view: &str, height: u32) -> Page {
-    let size = format!("--window-size=1280,{height}");
+    let size = window(height);
     let query = format!("{view}?device=cpu&n=12&p={}", PROMPT.replace(' ', "+"));
     let page = Page::open(&[&size, "--hide-scrollbars"], &query).await;
     page.ready().await;
@@ -33,7 +40,7 @@ async fn open(view: &str, height: u32) -> Page {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes docs/images; `cargo xtask pictures` runs it"]
 async fn the_size_dial_with_texts_of_four_sizes() {
-    let page = open("explore/", 1240).await;
+    let page = open("explore/", 1560).await;
     for stop in ["0", "2", "5", "3"] {
         page.set("#size-dial", stop).await;
         page.click("#generate").await;
@@ -46,7 +53,7 @@ async fn the_size_dial_with_texts_of_four_sizes() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes docs/images; `cargo xtask pictures` runs it"]
 async fn all_sizes_along_one_text() {
-    let page = open("sweep/", 800).await;
+    let page = open("sweep/", 1080).await;
     page.click("#sweep").await;
     page.wait_until(
         "return document.querySelector('[download=\"sweep.csv\"]') !== null;",
@@ -60,7 +67,7 @@ async fn all_sizes_along_one_text() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes docs/images; `cargo xtask pictures` runs it"]
 async fn the_layers_of_one_size() {
-    let page = open("lens/", 1700).await;
+    let page = open("lens/", 1780).await;
     let is_free = "return !document.querySelector('#lens').disabled && \
                    !document.querySelector('#paragraph-table').textContent.includes('…');";
     page.wait_until(is_free, json!(true)).await;
@@ -76,7 +83,8 @@ async fn an_uploaded_family() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("family.zip");
     fs::write(&path, zip(&checkpoints(&random_family()))).expect("a temporary file");
-    let page = Page::open(&["--window-size=1280,880", "--hide-scrollbars"], "models/").await;
+    let page = Page::open(&[&window(880), "--hide-scrollbars"], "models/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
     choose(&page, "#own-zip", &path).await;
     take(&page, "explorer-own.png").await;
     page.close().await;
