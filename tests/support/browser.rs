@@ -190,6 +190,9 @@ impl Page {
 
     /// Chooses a file or a folder in a field.
     pub async fn choose(&self, selector: &str, path: &Path) {
+        // A slow machine may still be opening the page.
+        let there = format!("return document.querySelector({selector:?}) !== null;");
+        self.wait_until(&there, json!(true)).await;
         let field = self.client.find(Locator::Css(selector)).await.expect("there is a field");
         field.send_keys(&path.display().to_string()).await.expect("the field takes files");
     }
