@@ -170,8 +170,8 @@ impl Page {
 
     /// Clicks as a person does: what is in a closed menu is clicked after the menu.
     pub async fn click(&self, selector: &str) {
-        let open = "const menu = document.querySelector(arguments[0])?.closest('.more:not([open])'); \
-                    menu?.querySelector('summary').click();";
+        let open = "document.querySelector(arguments[0])?.closest('.more:not([open]) > ul') \
+                    ?.previousElementSibling.click();";
         self.run(open, vec![json!(selector)]).await;
         let element = self.client.find(Locator::Css(selector)).await;
         let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
@@ -190,6 +190,9 @@ impl Page {
 
     /// Chooses a file or a folder in a field.
     pub async fn choose(&self, selector: &str, path: &Path) {
+        // A slow machine may still be opening the page.
+        let there = format!("return document.querySelector({selector:?}) !== null;");
+        self.wait_until(&there, json!(true)).await;
         let field = self.client.find(Locator::Css(selector)).await.expect("there is a field");
         field.send_keys(&path.display().to_string()).await.expect("the field takes files");
     }
