@@ -1,9 +1,10 @@
 //! The explorer's web server: the built page, and a bundle below `/bundle/`.
 //!
-//! Only serves files. `boomerang explore` runs it, and so do the browser tests.
+//! Only serves files. `boomerang explore` runs it, and so do the browser tests. The files of a bundle go
+//! out a few at a time, in an order in which a class works (`queue.rs`).
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use axum::http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{StatusCode, Uri};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::runtime::{self, Runtime};
@@ -23,7 +25,13 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use crate::exit::Exit;
 
+mod connections;
 mod policy;
+mod queue;
+mod transfer;
+
+use connections::Limits;
+use transfer::Transfers;
 
 /// A server that runs until it is dropped.
 pub struct Server {
@@ -50,17 +58,24 @@ impl Server {
     /// # Errors
     /// When the page or the bundle does not exist, or the address is in use.
     pub fn start(site: &Path, bundle: &Path, address: SocketAddr) -> anyhow::Result<Self> {
+        Self::start_with(site, bundle, address, Limits::default())
+    }
+
+    fn start_with(
+        site: &Path,
+        bundle: &Path,
+        address: SocketAddr,
+        limits: Limits,
+    ) -> anyhow::Result<Self> {
         check_folders(site, bundle)?;
-        let listener = TcpListener::bind(address).map_err(|error| refused(address, error))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
         let runtime =
             runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let router = router(site, bundle);
         let entered = runtime.enter();
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = connections::listen(address).map_err(|error| refused(address, error))?;
+        let address = listener.local_addr()?;
         drop(entered);
-        runtime.spawn(async move { axum::serve(listener, router).await });
+        let router = router(site, bundle);
+        runtime.spawn(connections::accept(listener, router, limits));
         Ok(Self { address, runtime: Some(runtime) })
     }
 
@@ -104,7 +119,7 @@ impl Drop for Server {
 ///
 /// A path without a file name is a view of the page (`/explore/`) and serves the page; a file that
 /// is missing (`/app.js`, anything below `/bundle/`) is a 404, never the page.
-pub fn router(site: &Path, bundle: &Path) -> Router {
+fn router(site: &Path, bundle: &Path) -> Router {
     let site: Arc<Path> = site.into();
     let page = get(page).with_state(Arc::clone(&site));
     let site_files = ServeDir::new(&site)
@@ -116,6 +131,9 @@ pub fn router(site: &Path, bundle: &Path) -> Router {
     let bundle_files = ServeDir::new(bundle)
         .append_index_html_on_directories(false)
         .redirect_to_trailing_slash(false);
+    let bundle_files = Router::new()
+        .fallback_service(bundle_files)
+        .layer(from_fn_with_state(Transfers::of(bundle), transfer::in_turn));
     let router = Router::new()
         .route_service("/", page.clone())
         .route_service("/index.html", page)
@@ -178,5 +196,7 @@ fn refused(address: SocketAddr, error: std::io::Error) -> anyhow::Error {
     }
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

@@ -9,10 +9,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::exit::{code_of, describe};
 
-const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(super) const ANY_PORT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A site and a bundle in a folder, with a secret beside them.
-fn folders() -> (TempDir, PathBuf, PathBuf) {
+pub(super) fn folders() -> (TempDir, PathBuf, PathBuf) {
     let root = tempfile::tempdir().unwrap();
     let [site, bundle] = ["site", "family"].map(|name| root.path().join(name));
     for (path, content) in [
@@ -47,12 +48,12 @@ fn ask(request: &str) -> String {
 }
 
 #[track_caller]
-fn assert_status(answer: &str, status: u16) {
+pub(super) fn assert_status(answer: &str, status: u16) {
     assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
 }
 
 #[track_caller]
-fn assert_header(answer: &str, line: &str) {
+pub(super) fn assert_header(answer: &str, line: &str) {
     assert!(answer.contains(&format!("\r\n{line}\r\n")), "{line} is missing in\n{answer}");
 }
 
