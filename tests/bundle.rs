@@ -173,6 +173,7 @@ pub(crate) fn packed_as(
         order: manifest.order.clone(),
         stored_as,
         tokenizer_json: &read(folder().join(&manifest.tokenizer.path)),
+        tokenizer_gz: None,
         chat: None,
         curve: manifest.curve.clone(),
         similarity: manifest.similarity.clone(),

@@ -128,6 +128,7 @@ impl CutFamily {
             plan: self.plan.clone(),
             order: self.config.architecture.default_order(),
             tokenizer: file(&self.tokenizer),
+            tokenizer_gz: None,
             teacher: model(&self.teacher),
             student: model(&self.student),
             curve: SizeCurve::new(Vec::new()),

@@ -56,6 +56,9 @@ pub struct Manifest {
     pub plan: LayerPlan,
     pub order: PatchOrder,
     pub tokenizer: BundleFile,
+    /// The tokenizer compressed with gzip, for servers that do not compress what they send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer_gz: Option<BundleFile>,
     pub teacher: ModelFiles,
     pub student: ModelFiles,
     pub curve: SizeCurve,
@@ -100,8 +103,9 @@ pub enum BundleError {
     #[error("not a bundle manifest: {0}")]
     Manifest(#[from] serde_json::Error),
     #[error(
-        "the manifest has format {format:?}, version {version}; expected \"boomerang-bundle\", \
-         version 1"
+        "the manifest has format {format:?}, version {version}; expected {:?}, version {}",
+        Manifest::FORMAT,
+        Manifest::VERSION
     )]
     Version { format: String, version: u32 },
     #[error("{path:?} is not a relative path inside the bundle")]
@@ -132,6 +136,22 @@ pub enum BundleError {
     Family(#[from] FamilyError),
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+}
+
+impl BundleError {
+    /// What the user can do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Version { format, version }
+                if format == Manifest::FORMAT && *version > Manifest::VERSION =>
+            {
+                "The bundle is from a newer version of Boomerang: use the page and the command line of \
+                 that version."
+            }
+            Self::Length { .. } | Self::Hash { .. } => "Download the bundle again.",
+            _ => "Create the bundle again with `boomerang bundle` of this version.",
+        }
+    }
 }
 
 impl Manifest {
@@ -197,7 +217,7 @@ impl Manifest {
 
     /// Optional files, which older bundles lack.
     pub fn extras(&self) -> impl Iterator<Item = &BundleFile> {
-        self.recordings.iter().chain(&self.task)
+        self.recordings.iter().chain(&self.task).chain(&self.tokenizer_gz)
     }
 
     /// The files that a member is made of, in download order.

@@ -58,7 +58,7 @@ pub struct StoringLoss {
 
 impl StoringLoss {
     /// Compares the members of `path` one by one, with one forward pass each before and after.
-    /// `progress` receives the number of sizes compared so far. `None` if the texts have no next
+    /// `progress` receives the number of batches compared so far, those of every size. `None` if the texts have no next
     /// token.
     ///
     /// # Errors
@@ -82,12 +82,13 @@ impl StoringLoss {
             let reference = before.member(patch);
             let models = [stored.teacher().model(), stored.student().model(), &reference];
             let tree = PrefixTree::new(&[Stack::new(&stored.plan().recipe(patch), 0, 1)]);
-            let found = divergences(&models, &tree, 2, batches, &mut |_| {}).await?;
+            let before = number * batches.len();
+            let mut compared = |n_batches| progress(before + n_batches);
+            let found = divergences(&models, &tree, 2, batches, &mut compared).await?;
             for divergence in found {
                 kl_sum += divergence.kl.mean;
                 kl_max = kl_max.max(divergence.kl_max);
             }
-            progress(number + 1);
         }
         Ok(Some(Self { kl_mean: kl_sum / path.len() as f64, kl_max, n_tokens }))
     }

@@ -22,6 +22,8 @@ pub struct BundleContents<'a> {
     pub order: PatchOrder,
     pub stored_as: StoredAs,
     pub tokenizer_json: &'a [u8],
+    /// The same, compressed with gzip; `None` where that is not worth a file.
+    pub tokenizer_gz: Option<&'a [u8]>,
     pub chat: Option<ChatFormat>,
     pub curve: SizeCurve,
     pub similarity: Vec<f64>,
@@ -65,6 +67,8 @@ pub fn bundle_files(
     let student = files.add_model(family.student().model(), "student", stored_as)?;
     let teacher = files.add_model(family.teacher().model(), "teacher", stored_as)?;
     let tokenizer = files.add("tokenizer.json".to_owned(), contents.tokenizer_json.to_vec());
+    let tokenizer_gz = contents.tokenizer_gz.map(<[u8]>::to_vec);
+    let tokenizer_gz = tokenizer_gz.map(|bytes| files.add("tokenizer.json.gz".to_owned(), bytes));
     let recordings = contents.recordings.as_ref().map(to_json).transpose()?;
     let recordings = recordings.map(|bytes| files.add("recordings.json".to_owned(), bytes));
     let task = contents.task.as_ref().map(to_json).transpose()?;
@@ -80,6 +84,7 @@ pub fn bundle_files(
         plan: family.plan().clone(),
         order: contents.order,
         tokenizer,
+        tokenizer_gz,
         teacher,
         student,
         curve: contents.curve,
@@ -210,6 +215,7 @@ mod tests {
             order,
             stored_as: Precision::F32.into(),
             tokenizer_json: TOKENIZER.as_bytes(),
+            tokenizer_gz: None,
             chat: None,
             curve: SizeCurve::new(Vec::new()),
             similarity: vec![0.5; 2],

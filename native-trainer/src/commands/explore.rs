@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use boomerang_core::bundle::MANIFEST;
+use boomerang_core::bundle::{MANIFEST, Manifest};
 
 use crate::exit::Exit;
 use crate::progress::{note, print};
@@ -39,6 +39,7 @@ pub struct ExploreArgs {
 pub fn run(args: &ExploreArgs) -> anyhow::Result<()> {
     let site = args.site.clone().map_or_else(find_site, Ok)?;
     let bundle = find_bundle(&args.bundle);
+    check_manifest(&bundle)?;
     let server = Server::start(&site, &bundle, address(args))?;
     print(&format!("Serving {} at", bundle.display()));
     print(&format!("  {}", server.url()));
@@ -76,6 +77,20 @@ fn find_bundle(folder: &Path) -> PathBuf {
     let inner = folder.join("bundle");
     let is_bundle = |folder: &Path| folder.join(MANIFEST).is_file();
     if !is_bundle(folder) && is_bundle(&inner) { inner } else { folder.to_owned() }
+}
+
+/// Refuses a bundle that the page cannot open; one that is missing is refused by the server.
+fn check_manifest(bundle: &Path) -> anyhow::Result<()> {
+    let path = bundle.join(MANIFEST);
+    let Ok(manifest) = std::fs::read_to_string(&path) else { return Ok(()) };
+    match Manifest::from_json(&manifest) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let remedy = error.remedy();
+            let error = anyhow::Error::new(error).context(path.display().to_string());
+            Err(Exit::Unusable.error(format!("{error:#}. {remedy}")))
+        }
+    }
 }
 
 /// The address for a phone's camera, in half blocks of a terminal; `None` when it is too long.
@@ -158,6 +173,19 @@ mod tests {
         std::fs::write(bundle.join(MANIFEST), "{}").unwrap();
         assert_eq!(find_bundle(run.path()), bundle);
         assert_eq!(find_bundle(&bundle), bundle);
+    }
+
+    #[test]
+    fn a_bundle_of_another_version_is_refused_with_both_versions() {
+        let bundle = tempfile::tempdir().unwrap();
+        for (version, remedy) in [(0, "Create the bundle again"), (2, "from a newer version")] {
+            let manifest = format!("{{\"format\": \"boomerang-bundle\", \"version\": {version}}}");
+            std::fs::write(bundle.path().join(MANIFEST), manifest).unwrap();
+            let refusal = format!("{:#}", check_manifest(bundle.path()).unwrap_err());
+            for part in [MANIFEST, &format!("version {version}"), "version 1", remedy] {
+                assert!(refusal.contains(part), "{refusal}");
+            }
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The bundle of a family: recorded texts of its members, and its files.
 
+use std::io::Write as _;
 use std::path::Path;
 
 use boomerang_core::bundle::{
@@ -9,6 +10,8 @@ use boomerang_core::checkpoint::StoredAs;
 use boomerang_core::plan::PatchOrder;
 use boomerang_core::prune::Family;
 use boomerang_core::tokenizer::Tokenizer;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use futures_lite::future::block_on;
 
 use crate::device;
@@ -46,6 +49,23 @@ pub fn record(
     Ok(Some(recordings))
 }
 
+/// A smaller file is not worth another one.
+const LEAST_COMPRESSED: usize = 64 << 10;
+
+/// A tokenizer compressed with gzip, for servers that do not compress what they send; `None` for a small
+/// one.
+///
+/// # Errors
+/// None that bytes in memory can cause.
+pub fn compressed(tokenizer_json: &[u8]) -> anyhow::Result<Option<Vec<u8>>> {
+    if tokenizer_json.len() < LEAST_COMPRESSED {
+        return Ok(None);
+    }
+    let mut writer = GzEncoder::new(Vec::new(), Compression::best());
+    writer.write_all(tokenizer_json)?;
+    Ok(Some(writer.finish()?))
+}
+
 /// Writes a bundle into the folder `name` of `out`; returns its size in bytes, and the storing loss
 /// in its manifest.
 ///
@@ -67,4 +87,24 @@ pub fn write_bundle(
         out.write(&path.to_string_lossy(), &bytes)?;
     }
     Ok((n_bytes, stored))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+
+    #[test]
+    fn a_large_tokenizer_is_compressed_without_loss() {
+        let json = "{\"a\": 1}".repeat(LEAST_COMPRESSED);
+        let small = compressed(json.as_bytes()).unwrap().unwrap();
+        assert!(small.len() * 10 < json.len());
+        let mut back = String::new();
+        GzDecoder::new(&*small).read_to_string(&mut back).unwrap();
+        assert_eq!(back, json);
+        assert_eq!(compressed(b"{}").unwrap(), None);
+    }
 }

@@ -1,12 +1,12 @@
 //! Files from a server or from the user, chunk by chunk, on the page and in the worker alike.
 
-use js_sys::{Function, Promise, Reflect, Uint8Array};
+use js_sys::{Array, Function, Promise, Reflect, Uint8Array};
 use thiserror::Error;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    Blob, Headers, ReadableStream, ReadableStreamDefaultReader, RequestCache, RequestInit,
-    RequestRedirect, Response, ResponseType,
+    Blob, Headers, ReadableStream, ReadableStreamDefaultReader, ReadableWritablePair, RequestCache,
+    RequestInit, RequestRedirect, Response, ResponseType,
 };
 
 /// Why a file could not be fetched.
@@ -85,17 +85,32 @@ impl Body {
                     return Err(FetchError::Status { url: url.to_owned(), status });
                 }
                 Start::At(start) => {
-                    // Many servers respond with the start page where a file is missing.
-                    if header("content-type").unwrap_or_default().starts_with("text/html") {
-                        return Err(FetchError::WebPage { url: url.to_owned() });
-                    }
-                    let no_body = || no_answer(url)(JsValue::from_str("an empty response"));
-                    let body = response.body().ok_or_else(no_body)?;
-                    let reader = body.get_reader().unchecked_into();
+                    let reader = stream(url, &response)?.get_reader().unchecked_into();
                     return Ok(Self { url: url.to_owned(), reader, start, is_local: false });
                 }
             }
         }
+    }
+
+    /// Requests a file that was compressed with gzip, as it was before.
+    pub(crate) async fn open_gzip(
+        url: &str,
+        freshness: Freshness,
+        redirects: Redirects,
+    ) -> Result<Self, FetchError> {
+        let response = request(url, 0, freshness, redirects).await?;
+        if !response.ok() {
+            return Err(FetchError::Status { url: url.to_owned(), status: response.status() });
+        }
+        let compressed = stream(url, &response)?;
+        // Some servers declare it as compressed on the way; then the browser has decompressed it.
+        let encoding = response.headers().get("content-encoding").ok().flatten();
+        let stream = match encoding {
+            Some(_) => compressed,
+            None => compressed.pipe_through(&decompressor("gzip").map_err(no_answer(url))?),
+        };
+        let reader = stream.get_reader().unchecked_into();
+        Ok(Self { url: url.to_owned(), reader, start: 0, is_local: false })
     }
 
     /// A file of the user's; `name` is for messages.
@@ -226,6 +241,28 @@ async fn request(
         ResponseType::Opaqueredirect => Err(FetchError::Redirected { url: url.to_owned() }),
         _ => Ok(response),
     }
+}
+
+/// The body of a response that is no page.
+fn stream(url: &str, response: &Response) -> Result<ReadableStream, FetchError> {
+    let kind = response.headers().get("content-type").ok().flatten().unwrap_or_default();
+    // Many servers respond with the start page where a file is missing.
+    if kind.starts_with("text/html") {
+        return Err(FetchError::WebPage { url: url.to_owned() });
+    }
+    let no_body = || no_answer(url)(JsValue::from_str("an empty response"));
+    response.body().ok_or_else(no_body)
+}
+
+/// `new DecompressionStream(format)`
+///
+/// # Errors
+/// What the browser throws; older ones have no such class.
+pub(crate) fn decompressor(format: &str) -> Result<ReadableWritablePair, JsValue> {
+    let class: Function =
+        Reflect::get(&js_sys::global(), &"DecompressionStream".into())?.dyn_into()?;
+    let stream = Reflect::construct(&class, &Array::of1(&format.into()))?;
+    Ok(stream.unchecked_into())
 }
 
 fn no_answer(url: &str) -> impl Fn(JsValue) -> FetchError {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use boomerang_core::bundle::{BundleError, BundleFile};
+use boomerang_core::bundle::{BundleError, BundleFile, Manifest};
 use boomerang_core::plan::Patch;
 use wasm_bindgen_futures::spawn_local;
 use web_sys::Blob;
@@ -115,6 +115,10 @@ impl Worker {
             bundle.is_loading = false;
         }
         self.waiters.notify();
+        if matches!(outcome, FamilyReply::LoadFailed { .. }) {
+            // What was stored until now; the page may end this worker with the failure.
+            post(&Reply::Store(StoreReply::Listed { report: self.store.report().await }));
+        }
         post(&Reply::Family(outcome));
     }
 
@@ -142,6 +146,7 @@ impl Worker {
             Some((file, origin, bundle.n_loaded_bytes(), bundle.n_bytes()))
         });
         let Some((file, origin, n_loaded, total)) = next else { return Ok(false) };
+        let mut compressed = self.compressed_twin(&file, &origin);
         let is_over = || self.n_adopted.get() != adopted;
         let progress = |bytes| {
             if is_over() || !self.throttle.is_due(now_millis(), bytes == file.bytes) {
@@ -160,10 +165,12 @@ impl Worker {
         let mut bytes = self.store.read(&file, progress).await;
         let mut is_stored = !bytes.is_empty() && bytes.len() as u64 == file.bytes;
         let mut freshness = match origin {
-            Origin::Server(_) => Freshness::Cached,
+            Origin::Server(_) | Origin::Compressed(_) => Freshness::Cached,
             Origin::Upload(_) => Freshness::Reload,
         };
         loop {
+            // Only for a whole file, and only once.
+            let twin = compressed.take().filter(|_| bytes.is_empty());
             let outcome = match is_stored {
                 true => Ok(()),
                 false => {
@@ -171,11 +178,17 @@ impl Worker {
                         progress(n_bytes);
                         !is_over()
                     };
-                    self.fetch_rest(&origin, &file, freshness, &mut bytes, on_bytes).await
+                    let origin = twin.as_ref().unwrap_or(&origin);
+                    self.fetch_rest(origin, &file, freshness, &mut bytes, on_bytes).await
                 }
             };
             if is_over() {
                 return Ok(true);
+            }
+            if twin.is_some() && (outcome.is_err() || file.verify(&bytes).is_err()) {
+                self.store.drop_file(&file.sha256).await;
+                bytes.clear();
+                continue;
             }
             let damage = match outcome {
                 Ok(()) => match self.add(&file, &bytes) {
@@ -221,6 +234,17 @@ impl Worker {
         }
     }
 
+    /// Where a file of a server is compressed, if the bundle has such a file.
+    fn compressed_twin(&self, file: &BundleFile, origin: &Origin) -> Option<Origin> {
+        let bundle = self.bundle.borrow();
+        let Bundle { loader, source, .. } = bundle.as_ref()?;
+        let Manifest { tokenizer, tokenizer_gz, .. } = loader.manifest();
+        let is_listed = file == tokenizer && matches!(origin, Origin::Server(_));
+        let twin =
+            tokenizer_gz.as_ref().filter(|_| is_listed && !is_kept_only(&source.manifest_url));
+        Some(Origin::Compressed(beside(&source.manifest_url, &twin?.path)))
+    }
+
     /// Appends the rest of a file to `bytes`, and stores it chunk by chunk; `on_bytes` gets the number
     /// of bytes so far, and returns whether to continue.
     async fn fetch_rest(
@@ -236,6 +260,7 @@ impl Worker {
             Origin::Server(url) if is_kept_only(url) => {
                 return Err(FetchError::NotStored { path: file.path.clone() });
             }
+            Origin::Compressed(url) => Body::open_gzip(url, freshness, Redirects::Followed).await?,
             Origin::Server(url) => {
                 Body::open(url, bytes.len() as u64, freshness, Redirects::Followed).await?
             }
@@ -272,6 +297,8 @@ impl Worker {
 /// Where a file comes from, as far as it is not stored.
 enum Origin {
     Server(String),
+    /// The same, compressed with gzip.
+    Compressed(String),
     Upload(Blob),
 }
 
@@ -284,6 +311,5 @@ async fn report_unless(stored: Result<(), String>) {
 }
 
 fn unusable(error: BundleError) -> Notice {
-    let next = "Create the bundle again with this version of Boomerang.";
-    Notice::new("The model cannot be used.", chain(&error), next)
+    Notice::new("The model cannot be used.", chain(&error), error.remedy())
 }

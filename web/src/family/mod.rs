@@ -215,6 +215,7 @@ pub(crate) mod tests {
             order: PatchOrder::Last,
             stored_as,
             tokenizer_json: TOKENIZER.as_bytes(),
+            tokenizer_gz: None,
             chat,
             curve: SizeCurve::new(Vec::new()),
             similarity: vec![0.5; 4],

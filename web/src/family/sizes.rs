@@ -70,6 +70,14 @@ impl FamilyCard {
         n_sizes.checked_sub(1).and_then(|last| self.bytes_of_each().get(last).copied()).unwrap_or(0)
     }
 
+    /// Bytes of the files of the `n_sizes` smallest sizes of the bundle's path, with the tokenizer.
+    pub fn bytes_to_load(&self, n_sizes: usize) -> u64 {
+        let mut seen = HashSet::new();
+        let files = self.measured_path.iter().take(n_sizes);
+        let files = files.flat_map(|patch| self.manifest.files_of(patch));
+        files.filter(|file| seen.insert(&file.path)).map(|file| file.bytes).sum()
+    }
+
     fn n_params(&self, recipe: &Recipe) -> u64 {
         self.config.n_params_of(recipe.layers.len(), self.shares_matrix(recipe))
     }

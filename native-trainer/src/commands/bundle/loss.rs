@@ -68,8 +68,12 @@ pub(super) fn measure(
     };
     let stored = as_stored(&before, stored_as, &chosen.device)?;
     let path = order.path(family.plan())?;
-    let mut progress = Progress::new("compare with original weights", path.len());
-    let mut compared = |n_compared| progress.set(n_compared, || "sizes".to_owned());
+    let n_sizes = path.len();
+    let mut progress = Progress::new("compare with original weights", n_sizes * batches.len());
+    let mut compared = |n_compared: usize| {
+        let n_done = n_compared / batches.len();
+        progress.set(n_compared, || format!("{n_done} of {n_sizes} sizes"));
+    };
     let loss = block_on(StoringLoss::measure(&before, &stored, &path, &batches, &mut compared))?;
     progress.finish();
     Ok(loss)

@@ -17,7 +17,7 @@ use crate::args::{DeviceArgs, FamilyArgs, OutputArgs};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{self, ModelFolder, require_next_token};
-use crate::measure::bundle::{RECORDED_TOKENS, record, write_bundle};
+use crate::measure::bundle::{RECORDED_TOKENS, compressed, record, write_bundle};
 use crate::measure::calibration::CalibrationArgs;
 use crate::measure::order;
 use crate::progress::print;
@@ -124,11 +124,13 @@ pub fn run(args: &BundleArgs) -> anyhow::Result<()> {
         task: task.as_ref(),
     };
     let loss = loss::measure(args, &folder, &family, &order, stored_as, &shown)?;
+    let tokenizer_gz = compressed(&tokenizer_json)?;
     let contents = BundleContents {
         name: &name,
         order,
         stored_as,
         tokenizer_json: &tokenizer_json,
+        tokenizer_gz: tokenizer_gz.as_deref(),
         chat,
         curve,
         similarity,

@@ -111,6 +111,7 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<()> {
         order,
         stored_as: precision.into(),
         tokenizer_json: EMBEDDED.tokenizer,
+        tokenizer_gz: None,
         chat: None,
         curve: measured.curve.clone(),
         similarity,

@@ -1,12 +1,11 @@
 //! An uploaded file: standalone, or inside a zip, stored or deflated. What is extracted from a zip is
 //! compared with the length and checksum in the zip; browsers that inflate do not do that.
 
-use js_sys::{Array, Function, Reflect, Uint8Array};
-use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Blob, ReadableWritablePair};
+use js_sys::{Array, Uint8Array};
+use web_sys::Blob;
 
 use super::archive::{Entry, Tally};
-use crate::fetch::{Body, FetchError, MAX_RESERVED};
+use crate::fetch::{Body, FetchError, MAX_RESERVED, decompressor};
 
 /// A file and the location of its bytes.
 #[derive(Clone, Debug)]
@@ -125,20 +124,12 @@ impl Source {
     }
 
     fn inflating(&self) -> Result<Body, FetchError> {
-        let inflater = inflater().map_err(|_| {
+        let inflater = decompressor("deflate-raw").map_err(|_| {
             let reason = "this browser cannot inflate files; unpack the zip first".to_owned();
             FetchError::NotRead { name: self.name.clone(), reason }
         })?;
         Ok(Body::of_stream(&self.name, &self.stored.stream().pipe_through(&inflater)))
     }
-}
-
-/// `new DecompressionStream("deflate-raw")`
-fn inflater() -> Result<ReadableWritablePair, JsValue> {
-    let class: Function =
-        Reflect::get(&js_sys::global(), &"DecompressionStream".into())?.dyn_into()?;
-    let stream = Reflect::construct(&class, &Array::of1(&"deflate-raw".into()))?;
-    Ok(stream.unchecked_into())
 }
 
 /// A slice of a file, without reading it.
