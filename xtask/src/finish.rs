@@ -35,6 +35,7 @@ pub(crate) fn finish(root: &Path, site: &Path) -> Result<()> {
     let html =
         with_base(&html, FIRST).with_context(|| format!("{} has no base", index.display()))?;
     let html = with_policy(&html);
+    let html = html.replacen(FIRST, &format!("{}{FIRST}", workers(site)), 1);
     write(&index, &html)?;
     for view in VIEWS {
         let folder = site.join(view);
@@ -71,6 +72,14 @@ fn with_base(html: &str, base: &str) -> Option<String> {
 fn with_policy(html: &str) -> String {
     let meta = format!("<meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">{FIRST}");
     html.replacen(FIRST, &meta, 1)
+}
+
+/// Which builds of the model's worker the site has: the page chooses among them.
+fn workers(site: &Path) -> String {
+    let built = ["cpu", "gpu"].into_iter();
+    let built: Vec<&str> =
+        built.filter(|name| site.join(format!("engine-{name}.js")).is_file()).collect();
+    format!("<meta name=\"boomerang-workers\" content=\"{}\">", built.join(","))
 }
 
 /// The service worker with the files of this build, except for weights and for the views, which it
@@ -149,6 +158,12 @@ mod tests {
             let html = folder.path().join("dist").join(view).join("index.html");
             assert!(fs::read_to_string(html).unwrap().contains("<base href=\"../\">"));
         }
+    }
+
+    #[test]
+    fn the_page_knows_which_workers_its_site_has() {
+        let (_folder, html) = finished();
+        assert!(html.contains("<meta name=\"boomerang-workers\" content=\"cpu\">"), "{html}");
     }
 
     #[test]
