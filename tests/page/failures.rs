@@ -39,6 +39,57 @@ async fn when_the_worker_dies_the_texts_stay_and_the_next_one_takes_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_died_without_an_error_is_replaced_by_stop() {
+    let page = Page::open(&[], "explore/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    page.run(WATCH_WORKERS, Vec::new()).await;
+    page.ready().await;
+    page.wait_until("return document.querySelector('#progress') === null;", json!(true)).await;
+    // As when the system ends its process: no message, and no error event.
+    page.run("window.workers.at(-1).terminate();", Vec::new()).await;
+    page.set("#prompt", PROMPT).await;
+    page.click("#generate").await;
+    page.wait_for("main", "data-state", &["generating"]).await;
+    let unresponsive = "return document.querySelector('#unresponsive') !== null;";
+    page.wait_until(unresponsive, json!(true)).await;
+    page.click("#stop").await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    let prompt = page.run("return document.querySelector('#prompt').value;", Vec::new()).await;
+    assert_eq!(prompt, json!(PROMPT));
+    assert!(page.text(".run-heading").await.contains("stopped"));
+    assert_eq!(tokens_at(&page, 1).await, native_tokens()[1]);
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failure_the_page_says_how_much_is_stored() {
+    let folder = copied_bundle();
+    fs::remove_file(folder.path().join("student/layer-01.safetensors")).unwrap();
+    let page = Page::open_with(folder.path(), &[], "explore/?device=cpu").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    page.click("#load").await;
+    page.wait_for("main", "data-state", &["failed"]).await;
+    // The tokenizer, the student's embedding and its first layer come before.
+    let kept = page.text("#kept").await;
+    assert!(kept.contains("stored in this browser: 3 of "), "{kept}");
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_without_a_gpu_build_says_so() {
+    let page = Page::open(&SOFTWARE_GPU, "explore/?device=webgpu").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    let workers = "document.querySelector('meta[name=boomerang-workers]').content = 'cpu';";
+    page.run(workers, Vec::new()).await;
+    page.click("#load").await;
+    page.wait_for("main", "data-state", &["failed"]).await;
+    assert!(page.text(".notice").await.contains("This site has no build for WebGPU."));
+    page.click("#use-cpu").await;
+    page.wait_for("main", "data-state", &["ready"]).await;
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_of_another_build_is_recognized() {
     let page = Page::open(&[], "explore/").await;
     page.wait_for("main", "data-state", &["offered"]).await;

@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 
 use boomerang_core::bundle::{BundleFile, MANIFEST, Manifest};
@@ -6,6 +7,8 @@ use boomerang_native_trainer::serve::Server;
 use boomerang_tests::browser::{Page, serve};
 use boomerang_tests::passage::{Passage, Passed, Ranges, Spoiled};
 use boomerang_tests::root;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use serde_json::json;
 
 use super::{copied_bundle, manifest, native_tokens, tokens_at};
@@ -214,6 +217,58 @@ async fn a_damaged_stored_file_is_fetched_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_file_in_the_database_is_fetched_again() {
     damaged_file_is_fetched_again(Kind::IndexedDb, DAMAGE_CHUNK).await;
+}
+
+/// Lists a compressed tokenizer, with these bytes, in a bundle.
+fn with_tokenizer_gz(folder: &Path, bytes: &[u8]) {
+    let listed = BundleFile::of("tokenizer.json.gz".to_owned(), bytes);
+    fs::write(folder.join(&listed.path), bytes).unwrap();
+    let manifest = Manifest { tokenizer_gz: Some(listed), ..manifest() };
+    fs::write(folder.join(MANIFEST), serde_json::to_string(&manifest).unwrap()).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_tokenizer_is_fetched_instead_of_the_other() {
+    let folder = copied_bundle();
+    let plain = folder.path().join(&manifest().tokenizer.path);
+    let mut writer = GzEncoder::new(Vec::new(), Compression::best());
+    writer.write_all(&fs::read(&plain).unwrap()).unwrap();
+    with_tokenizer_gz(folder.path(), &writer.finish().unwrap());
+    fs::remove_file(plain).unwrap();
+    let page = Page::open_with(folder.path(), &[], "explore/?device=cpu").await;
+    page.ready().await;
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_tokenizer_that_is_damaged_is_replaced_by_the_other() {
+    let folder = copied_bundle();
+    with_tokenizer_gz(folder.path(), b"not gzip");
+    let page = Page::open_with(folder.path(), &[], "explore/?device=cpu").await;
+    page.ready().await;
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_fetches_a_file_that_was_damaged_on_the_server() {
+    let (folder, file) = (copied_bundle(), late_file());
+    let path = folder.path().join(&file.path);
+    let intact = fs::read(&path).unwrap();
+    let mut damaged = intact.clone();
+    damaged[5000] ^= 1;
+    fs::write(&path, &damaged).unwrap();
+    let visit = Visit::to(folder.path(), Kind::PrivateFiles, Spoiled::default()).await;
+    visit.load().await;
+    let is_interrupted = "return document.querySelector('#load-rest') !== null;";
+    visit.page.wait_until(is_interrupted, json!(true)).await;
+    fs::write(&path, &intact).unwrap();
+    visit.passage.weights();
+    let expected = native_tokens();
+    let last = expected.len() - 1;
+    assert_eq!(tokens_at(&visit.page, last).await, expected[last]);
+    let passed = visit.passage.weights();
+    assert!(passed.iter().all(|passed| passed.path.ends_with(&file.path)), "{passed:?}");
+    visit.page.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

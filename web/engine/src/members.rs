@@ -6,7 +6,9 @@ use boomerang_core::plan::{LayerPlan, Patch};
 use boomerang_core::tokenizer::Tokenizer;
 
 use crate::bundle::Bundle;
+use crate::messages::Prompt;
 use crate::notice::{Notice, chain};
+use crate::prompt::EncodedPrompt;
 use crate::worker::Worker;
 
 /// Members whose files are loaded, with what they share.
@@ -41,6 +43,16 @@ impl Worker {
                 return Ok(None);
             }
         }
+    }
+
+    /// How many tokens a prompt has; `None` until the tokenizer is loaded, or for a conversation that
+    /// cannot be rendered.
+    pub(crate) fn n_tokens(&self, prompt: &Prompt) -> Option<usize> {
+        let bundle = self.bundle.borrow();
+        let loader = &bundle.as_ref()?.loader;
+        let tokenizer = loader.tokenizer().ok()?;
+        let prompt = EncodedPrompt::new(prompt, loader.manifest().chat.as_ref(), tokenizer);
+        Some(prompt.ok()?.tokens.len())
     }
 
     pub(crate) fn plan(&self) -> Result<LayerPlan, Notice> {

@@ -81,6 +81,11 @@ fn listen(worker: Worker) {
         match request {
             Request::Model { id, request } => Worker::enqueue(&worker, id, request),
             Request::Stop { id } => worker.stop(id),
+            Request::Ping => post(&Reply::Pong),
+            Request::Count { id, prompt } => {
+                let n_tokens = worker.n_tokens(&prompt);
+                post(&Reply::Counted { id, n_tokens });
+            }
             Request::Family(request) => Worker::on_family_request(&worker, request, files),
             Request::Store(request) => {
                 let worker = Rc::clone(&worker);

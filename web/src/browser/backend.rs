@@ -1,7 +1,8 @@
 //! Which build of the engine runs, and why.
 
+use boomerang_engine::notice::Notice;
 use js_sys::Reflect;
-use leptos::prelude::window;
+use leptos::prelude::{document, window};
 use wasm_bindgen::JsValue;
 
 use crate::browser::js::{call, promised, property};
@@ -65,14 +66,25 @@ impl Backend {
 
 impl BackendChoice {
     /// Asks the browser; `largest_tensor_bytes` has to fit into one of the GPU's buffers.
-    pub async fn make(largest_tensor_bytes: u64) -> Self {
+    ///
+    /// # Errors
+    /// The choice and a [`Notice`] when the address requests a build that this site does not have.
+    pub async fn make(largest_tensor_bytes: u64) -> Result<Self, (Self, Notice)> {
         match Backend::requested() {
-            Some(backend) => Self {
-                backend,
-                reason: format!("as requested by ?device={}", backend.name()),
-                is_forced: true,
-            },
-            None => Self::for_gpu(&look_for_gpu().await, largest_tensor_bytes),
+            Some(backend) => {
+                let reason = format!("as requested by ?device={}", backend.name());
+                let choice = Self { backend, reason, is_forced: true };
+                match backend {
+                    Backend::WebGpu if !has_gpu_worker() => Err((choice, no_gpu_worker())),
+                    _ => Ok(choice),
+                }
+            }
+            None if !has_gpu_worker() => Ok(Self {
+                backend: Backend::Cpu,
+                reason: "because this site has no build for WebGPU".to_owned(),
+                is_forced: false,
+            }),
+            None => Ok(Self::for_gpu(&look_for_gpu().await, largest_tensor_bytes)),
         }
     }
 
@@ -112,6 +124,24 @@ impl BackendChoice {
             }
         }
     }
+}
+
+/// Whether the site has the worker for WebGPU, as `cargo xtask page` notes it in the page.
+fn has_gpu_worker() -> bool {
+    let noted = document().query_selector("meta[name=boomerang-workers]").ok().flatten();
+    let workers = noted.and_then(|noted| noted.get_attribute("content"));
+    workers.is_none_or(|workers| lists(&workers, "gpu"))
+}
+
+/// Whether a list with commas has this item.
+fn lists(items: &str, wanted: &str) -> bool {
+    items.split(',').any(|item| item.trim() == wanted)
+}
+
+fn no_gpu_worker() -> Notice {
+    let why = "it was built without the worker for WebGPU, which ?device=webgpu requests";
+    let next = "Use the CPU, or build the site with `cargo xtask page`, which builds both.";
+    Notice::new("This site has no build for WebGPU.", why, next)
 }
 
 pub(crate) async fn look_for_gpu() -> Gpu {
@@ -181,6 +211,12 @@ mod tests {
         let name = "acme one".to_owned();
         let (max_buffer_bytes, has_f16) = (max_binding_bytes, false);
         Gpu::Adapter { name, is_software, max_binding_bytes, max_buffer_bytes, has_f16 }
+    }
+
+    #[test]
+    fn the_workers_of_a_site_are_listed() {
+        assert!(lists("cpu,gpu", "gpu") && lists("gpu", "gpu"));
+        assert!(!lists("cpu, teach", "gpu") && !lists("", "gpu"));
     }
 
     #[test]

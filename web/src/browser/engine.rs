@@ -24,6 +24,11 @@ pub trait EngineClient {
 
     fn on_failure(&self, failure: WorkerFailure);
 
+    /// The worker has replied, whatever the reply.
+    fn on_any_reply(&self) {}
+
+    fn on_counted(&self, _id: u32, _n_tokens: Option<usize>) {}
+
     fn on_family_reply(&self, _reply: FamilyReply) {}
 
     fn on_text_reply(&self, _id: u32, _reply: TextReply) {}
@@ -61,6 +66,7 @@ impl Engine {
 }
 
 fn dispatch(client: &dyn EngineClient, reply: Reply, files: Vec<Blob>) {
+    client.on_any_reply();
     match reply {
         Reply::Ready { .. } => client.on_ready(),
         Reply::Failed { notice } => client.on_failure(WorkerFailure::Dead(notice)),
@@ -69,5 +75,7 @@ fn dispatch(client: &dyn EngineClient, reply: Reply, files: Vec<Blob>) {
         Reply::Answer { id, reply } => client.on_answer(id, reply),
         Reply::Store(reply) => client.on_store_reply(reply),
         Reply::Upload(reply) => client.on_upload_reply(reply, files),
+        Reply::Pong => {}
+        Reply::Counted { id, n_tokens } => client.on_counted(id, n_tokens),
     }
 }

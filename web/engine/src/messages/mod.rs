@@ -26,7 +26,7 @@ use crate::notice::Notice;
 use crate::parcel::FromWorker;
 
 /// The version of the protocol in this build.
-pub const PROTOCOL: u32 = 12;
+pub const PROTOCOL: u32 = 13;
 
 /// From the page to the worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,10 @@ pub enum Request {
     Store(StoreRequest),
     /// About files uploaded by the user; handled at once.
     Upload(UploadRequest),
+    /// Whether the worker still answers; handled at once.
+    Ping,
+    /// How many tokens a prompt has; handled at once.
+    Count { id: u32, prompt: Prompt },
 }
 
 /// From the worker to the page.
@@ -67,6 +71,14 @@ pub enum Reply {
     },
     Store(StoreReply),
     Upload(UploadReply),
+    /// To [`Request::Ping`].
+    Pong,
+    /// To [`Request::Count`]; `None` until the tokenizer is loaded, or for a conversation that the chat
+    /// template refuses.
+    Counted {
+        id: u32,
+        n_tokens: Option<usize>,
+    },
 }
 
 impl FromWorker for Reply {

@@ -10,6 +10,7 @@ use leptos::task::spawn_local;
 use web_sys::Blob;
 
 use super::{FamilySource, Session, Stage};
+use crate::browser::bundle_source::is_elsewhere;
 use crate::browser::files::NamedFile;
 use crate::family::FamilyCard;
 use crate::family::order::OrderChoice;
@@ -38,6 +39,11 @@ impl Session {
     pub fn manifest(self) -> (String, String) {
         let FamilySource { manifest_url, manifest, .. } = self.source.get_value();
         (manifest_url, manifest)
+    }
+
+    /// Whether the family's files are on another server than the page.
+    pub fn is_elsewhere(self) -> bool {
+        self.source.with_value(|source| is_elsewhere(&source.manifest_url))
     }
 
     /// Puts another family on the dial. Its other files are fetched, except those that the engine has.

@@ -40,7 +40,13 @@ impl Session {
             let largest = self.family.with_untracked(|family| {
                 family.as_ref().map_or(0, |family| family.largest_tensor_bytes())
             });
-            self.start_engine(BackendChoice::make(largest).await);
+            match BackendChoice::make(largest).await {
+                Ok(choice) => self.start_engine(choice),
+                Err((choice, notice)) => {
+                    self.choice.set(Some(choice));
+                    self.activity.set(Activity::Failed(notice));
+                }
+            }
         });
     }
 
@@ -98,17 +104,35 @@ impl Session {
             return Ok(());
         }
         let family = FamilyCard::from_json(&manifest).map_err(|error| {
-            let next = "Create the bundle again with this version of Boomerang.";
-            Notice::new("The model cannot be used.", chain(&error), next)
+            Notice::new("The model cannot be used.", chain(&error), error.remedy())
         })?;
         let order = opened_link().order.unwrap_or_default();
         let family = Arc::new(family.in_order(order));
         self.source.set_value(FamilySource { manifest_url, manifest, is_kept: true });
         self.family.set(Some(Arc::clone(&family)));
         self.activity.set(Activity::Offered);
+        self.expect_memory(family.largest_tensor_bytes());
         self.open_recordings(&family).await;
         self.n_stored_bytes.set(n_bytes_kept(family.manifest()).await);
+        // Questions are fetched by the view that asks them.
+        let mut files = self.small_files();
+        let is_of_task = |url: &String| {
+            family.manifest().task.as_ref().is_some_and(|task| url.ends_with(&task.path))
+        };
+        files.retain(|url| !is_of_task(url));
+        offline::prepare(&files).await;
         Ok(())
+    }
+
+    /// Which sizes will fit in memory, shown before anything is fetched.
+    fn expect_memory(self, largest_tensor_bytes: u64) {
+        spawn_local(async move {
+            let choice = BackendChoice::make(largest_tensor_bytes).await;
+            let (Ok(choice) | Err((choice, _))) = choice;
+            if self.is_stage(&Stage::Offered) {
+                self.limit_memory(choice.backend);
+            }
+        });
     }
 
     /// What its members generated when the bundle was made; without it, the page shows no recordings.
@@ -147,21 +171,27 @@ impl Session {
 
     /// Caches the page for offline use, now that the complete model is loaded.
     pub(super) fn keep_for_offline(self) {
-        let engine =
-            self.choice.with_untracked(|choice| choice.as_ref().map(|it| it.backend.name()));
-        let files = self.family.with_untracked(|family| {
-            let manifest_url = self.source.with_value(|source| source.manifest_url.clone());
-            let manifest = family.as_ref()?.manifest();
-            let extras = [&manifest.recordings, &manifest.task].into_iter().flatten();
-            let extras = extras.map(|file| beside(&manifest_url, &file.path));
-            let extras: Vec<String> = extras.collect();
-            // Files that are not on our server are only in the store.
-            let is_ours = !is_kept_only(&manifest_url) && !is_elsewhere(&manifest_url);
-            Some(if is_ours { [vec![manifest_url], extras].concat() } else { Vec::new() })
-        });
-        let (Some(engine), Some(files)) = (engine, files) else { return };
-        let engine = if engine == Backend::WebGpu.name() { "gpu" } else { "cpu" };
+        let backend = self.choice.with_untracked(|choice| choice.as_ref().map(|it| it.backend));
+        let Some(backend) = backend else { return };
+        let engine = if backend == Backend::WebGpu { "gpu" } else { "cpu" };
+        let files = self.small_files();
         spawn_local(async move { self.is_offline_ready.set(offline::keep(engine, &files).await) });
+    }
+
+    /// Addresses of the manifest and the other small files of the bundle, if they are on our server.
+    fn small_files(self) -> Vec<String> {
+        let manifest_url = self.source.with_value(|source| source.manifest_url.clone());
+        // Files that are not on our server are only in the store.
+        if is_kept_only(&manifest_url) || is_elsewhere(&manifest_url) {
+            return Vec::new();
+        }
+        let extras = self.family.with_untracked(|family| {
+            let Some(family) = family else { return Vec::new() };
+            let manifest = family.manifest();
+            let extras = manifest.recordings.iter().chain(&manifest.task);
+            extras.map(|file| beside(&manifest_url, &file.path)).collect()
+        });
+        [vec![manifest_url.clone()], extras].concat()
     }
 
     async fn fetch_extra(self, file: Option<&BundleFile>) -> Option<Vec<u8>> {
@@ -180,9 +210,10 @@ impl Session {
         fetch_bytes(&url, file.bytes).await.ok()
     }
 
-    fn start_engine(self, choice: BackendChoice) {
+    pub(super) fn start_engine(self, choice: BackendChoice) {
         // The previous worker, if any, is terminated here and its memory freed.
         self.engine.set_value(None);
+        self.forget_engine();
         if let Some(notice) = self.memory_refusal(choice.backend) {
             self.activity.set(Activity::Failed(notice));
             return;

@@ -55,6 +55,12 @@ impl Session {
             .with(|family| family.as_ref().is_some_and(|family| family.is_within(patch, n_sizes)))
     }
 
+    /// Bytes of the files that are fetched: those of the sizes that fit in memory.
+    pub fn bytes_to_load(self) -> u64 {
+        let n_sizes = self.n_fitting().unwrap_or(usize::MAX);
+        self.family.with(|family| family.as_ref().map_or(0, |family| family.bytes_to_load(n_sizes)))
+    }
+
     fn n_fitting(self) -> Option<usize> {
         self.memory_limit.with(|limit| limit.as_ref().map(|limit| limit.n_sizes))
     }
@@ -69,6 +75,11 @@ impl Session {
         let backend = self
             .choice
             .with_untracked(|choice| choice.as_ref().map_or(Backend::Cpu, |it| it.backend));
+        self.limit_memory(backend)
+    }
+
+    /// The same for a backend that is not chosen yet.
+    pub(super) fn limit_memory(self, backend: Backend) -> usize {
         let (n_sizes, message) = self.family.with_untracked(|family| {
             family.as_deref().map_or((0, None), |family| {
                 let budget = Budget::of_browser(backend);

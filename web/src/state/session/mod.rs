@@ -1,8 +1,8 @@
 //! What happens on the page: the bundle, the engine, the text being generated.
 //!
 //! The activity is one state machine in `activity.rs`; what starts and ends it is in `requests.rs`,
-//! `loading.rs` and `replies.rs`. Another family replaces the bundle's in `adopting.rs`, and
-//! `memory.rs` knows which sizes fit.
+//! `loading.rs` and `replies.rs`. Another family replaces the bundle's in `adopting.rs`, `memory.rs`
+//! knows which sizes fit, and `watchdog.rs` whether the engine still answers.
 
 mod activity;
 mod adopting;
@@ -10,6 +10,7 @@ mod loading;
 mod memory;
 mod replies;
 mod requests;
+mod watchdog;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use activity::{Activity, Deferred, Download, QuestionHandlers, Work};
 pub use activity::{Progress, Stage, TrialSlot, WorkKind};
 pub use adopting::{AdoptedFamily, FamilyHome};
 pub use memory::MemoryLimit;
+use watchdog::Watchdog;
 
 use crate::browser::backend::BackendChoice;
 use crate::browser::engine::Engine;
@@ -64,6 +66,12 @@ pub struct Session {
     pub n_stored_bytes: RwSignal<u64>,
     /// Whether the page works without a network from now on.
     pub is_offline_ready: RwSignal<bool>,
+    /// For how many seconds the engine has not answered, once that is remarkable.
+    pub unresponsive_seconds: RwSignal<Option<u32>>,
+    /// The last prompt that the engine has counted: the number of its request, and its tokens.
+    pub counted: RwSignal<Option<(u32, usize)>>,
+    watchdog: StoredValue<Watchdog>,
+    n_counts: StoredValue<u32>,
     comparison: RwSignal<Option<Trial>>,
     sweep: RwSignal<Option<Trial>>,
     /// The models stored in this browser.
@@ -107,6 +115,10 @@ impl Session {
             loaded_files: RwSignal::new(HashSet::new()),
             n_stored_bytes: RwSignal::new(0),
             is_offline_ready: RwSignal::new(false),
+            unresponsive_seconds: RwSignal::new(None),
+            counted: RwSignal::new(None),
+            watchdog: StoredValue::new(Watchdog::default()),
+            n_counts: StoredValue::new(0),
             comparison: RwSignal::new(None),
             sweep: RwSignal::new(None),
             stored: StoredModels::new(),
@@ -117,6 +129,7 @@ impl Session {
             engine: StoredValue::new_local(None),
             last_id: StoredValue::new(0),
         };
+        session.watch_engine();
         spawn_local(async move {
             if let Err(notice) = session.open_bundle().await {
                 session.activity.set(Activity::Failed(notice));

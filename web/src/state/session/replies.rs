@@ -3,14 +3,23 @@
 use boomerang_engine::messages::{AnswerReply, FamilyReply, StoreReply, TextReply};
 use leptos::prelude::*;
 
-use super::{Download, Progress, QuestionHandlers, Session, Stage, TrialSlot, Work};
+use super::{Download, Progress, QuestionHandlers, Session, Stage, TrialSlot, Watchdog, Work};
 use crate::browser::engine::EngineClient;
 use crate::browser::worker::WorkerFailure;
 use crate::state::request_status::RequestStatus;
 use crate::state::trial::Trial;
 
 impl EngineClient for Session {
+    fn on_any_reply(&self) {
+        self.on_answering();
+    }
+
+    fn on_counted(&self, id: u32, n_tokens: Option<usize>) {
+        self.counted.set(n_tokens.map(|n_tokens| (id, n_tokens)));
+    }
+
     fn on_ready(&self) {
+        self.watchdog.update_value(Watchdog::on_ready);
         self.ask_for_family();
         self.stored.end_keeper();
         self.list_stored();

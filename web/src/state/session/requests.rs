@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use boomerang_core::plan::Patch;
-use boomerang_engine::messages::{Answer, FamilyRequest, ModelRequest, Question, Request};
+use boomerang_engine::messages::{Answer, FamilyRequest, ModelRequest, Prompt, Question, Request};
 use leptos::prelude::*;
 
 use super::{QuestionHandlers, Session, Stage, TrialSlot, Work};
@@ -140,10 +140,21 @@ impl Session {
         })
     }
 
+    /// Ends the current request; if the engine does not react, it is replaced by a new one.
     pub fn stop(self) {
         if self.stage.with_untracked(Stage::is_busy) {
-            self.ask(&Request::Stop { id: self.last_id.get_value() });
+            let id = self.last_id.get_value();
+            self.watchdog.update_value(|watchdog| watchdog.on_stop(id));
+            self.ask(&Request::Stop { id });
         }
+    }
+
+    /// Counts the tokens of a prompt; the result is in `counted`, with this number.
+    pub fn count_tokens(self, prompt: Prompt) -> u32 {
+        let id = self.n_counts.get_value() + 1;
+        self.n_counts.set_value(id);
+        self.ask(&Request::Count { id, prompt });
+        id
     }
 
     fn begin(self, work: Work) {
@@ -155,7 +166,19 @@ impl Session {
     }
 
     fn ask_model_now(self, id: u32, request: ModelRequest) {
+        if let ModelRequest::Generate { patch, .. } = &request {
+            self.resume_for(patch);
+        }
         self.ask(&Request::Model { id, request });
+    }
+
+    /// After an interruption, a text fetches what its member lacks, and then the rest.
+    fn resume_for(self, patch: &Patch) {
+        let is_interrupted = self.interruption.with_untracked(Option::is_some);
+        if is_interrupted && untrack(|| self.n_missing_bytes(patch)) > 0 {
+            self.ask(&Request::Family(FamilyRequest::Prioritize { patch: patch.clone() }));
+            self.load_rest();
+        }
     }
 
     pub(crate) fn has_engine(self) -> bool {
