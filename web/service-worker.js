@@ -1,32 +1,65 @@
 // Caches the page for offline use. Weights are not cached here: the model's worker stores them, file
 // by file, so that a download can be resumed.
 //
-// `cargo xtask page` fills in the build and its files; the page registers this with ?engine=… when
-// its model is loaded.
+// `cargo xtask page` fills in the build and its files. The page registers this when it has started, and
+// asks for the model's worker to be kept once it has used it.
 
 const BUILD = "__BUILD__";
 const FILES = __FILES__;
-const CACHE = `boomerang-page-${BUILD}`;
-const ENGINE = new URL(self.location).searchParams.get("engine") ?? "cpu";
+const PREFIX = "boomerang-page-";
+const CACHE = `${PREFIX}${BUILD}`;
 
-/** Everything except the engine for the other kind of device, and the distillation. */
-function wanted() {
-    return FILES.filter((file) => !file.includes("engine-") || file.includes(`engine-${ENGINE}`));
+/** Everything except the workers, which are large. */
+function ofPage() {
+    return FILES.filter((file) => !file.includes("engine-"));
+}
+
+/** The files of one worker: `cpu`, `gpu` or `teach`. */
+function ofEngine(name) {
+    return FILES.filter((file) => file.includes(`engine-${name}`));
+}
+
+/** The workers that builds before this one have kept. */
+async function keptEngines() {
+    const names = (await caches.keys()).filter((name) => name.startsWith(PREFIX) && name !== CACHE);
+    const opened = await Promise.all(names.map((name) => caches.open(name)));
+    const requests = (await Promise.all(opened.map((cache) => cache.keys()))).flat();
+    return ["cpu", "gpu"].filter((name) =>
+        requests.some(({ url }) => url.includes(`engine-${name}_bg`)),
+    );
+}
+
+/** Fetches the files that are not kept yet. */
+async function keep(files) {
+    const cache = await caches.open(CACHE);
+    const urls = files.map((file) => new URL(file, self.registration.scope));
+    const kept = await Promise.all(urls.map((url) => cache.match(url)));
+    await cache.addAll(urls.filter((_, index) => !kept[index]));
 }
 
 self.addEventListener("install", (event) => {
-    const keep = async () => {
-        const cache = await caches.open(CACHE);
-        await cache.addAll(wanted().map((file) => new URL(file, self.registration.scope)));
+    const install = async () => {
+        const engines = await keptEngines();
+        await keep([...ofPage(), ...engines.flatMap(ofEngine)]);
         await self.skipWaiting();
     };
-    event.waitUntil(keep());
+    event.waitUntil(install());
+});
+
+self.addEventListener("message", (event) => {
+    const [port] = event.ports;
+    const answer = (isKept) => port?.postMessage(isKept);
+    const kept = keep(ofEngine(event.data.engine)).then(
+        () => answer(true),
+        () => answer(false),
+    );
+    event.waitUntil(kept);
 });
 
 self.addEventListener("activate", (event) => {
     const tidy = async () => {
         const names = await caches.keys();
-        const old = names.filter((name) => name.startsWith("boomerang-page-") && name !== CACHE);
+        const old = names.filter((name) => name.startsWith(PREFIX) && name !== CACHE);
         await Promise.all(old.map((name) => caches.delete(name)));
         await self.clients.claim();
     };
@@ -38,18 +71,19 @@ self.addEventListener("fetch", (event) => {
     const isOwn = request.url.startsWith(self.registration.scope);
     const isWeight = request.url.includes(".safetensors");
     if (request.method === "GET" && isOwn && !isWeight && !request.headers.has("range")) {
-        event.respondWith(answer(request));
+        event.respondWith(answer(event));
     }
 });
 
 /** The network's answer, and without a network what is kept. */
-async function answer(request) {
+async function answer(event) {
+    const { request } = event;
     try {
         const response = await fetch(request);
-        // Large, and seldom wanted: kept once somebody has wanted it.
-        if (response.ok && request.url.includes("engine-teach")) {
-            const cache = await caches.open(CACHE);
-            await cache.put(request, response.clone());
+        // Workers are large, and not all are wanted: kept once the page has wanted them.
+        if (response.ok && request.url.includes("engine-")) {
+            const copy = response.clone();
+            event.waitUntil(caches.open(CACHE).then((cache) => cache.put(request, copy)));
         }
         return response;
     } catch (error) {

@@ -26,8 +26,10 @@ const MOST_NUMBERS: u64 = i32::MAX as u64;
 impl Budget {
     /// As the browser reports it; else the whole address space.
     pub fn of_browser(backend: Backend) -> Self {
-        let gib = property(&window().navigator(), "deviceMemory").and_then(|value| value.as_f64());
-        Self::of(backend, gib)
+        let navigator = window().navigator();
+        let gib = property(&navigator, "deviceMemory").and_then(|value| value.as_f64());
+        let browser = navigator.user_agent().unwrap_or_default();
+        Self::of(backend, gib.or_else(|| usual_gib(&browser)))
     }
 
     /// `gib` is the memory of the machine; browsers report 8 for more.
@@ -103,6 +105,11 @@ impl Budget {
     }
 }
 
+/// Of machines whose browser does not report it, as over plain http: phones mostly have 4 to 8.
+fn usual_gib(browser: &str) -> Option<f64> {
+    browser.contains("Mobi").then_some(4.0)
+}
+
 #[cfg(test)]
 mod tests {
     use boomerang_core::checkpoint::Precision;
@@ -145,6 +152,13 @@ mod tests {
             some.in_words(&card).unwrap().starts_with("The 2 smallest of 3 sizes fit in memory")
         );
         assert_eq!(Budget { bytes: None }.in_words(&card), None);
+    }
+
+    #[test]
+    fn a_phone_that_does_not_report_its_memory_has_little() {
+        let phone = "Mozilla/5.0 (Linux; Android 14; K) AppleWebKit/537.36 Chrome/148.0 Mobile Safari/537.36";
+        assert_eq!(Budget::of(Backend::Cpu, usual_gib(phone)).bytes, Some(2 << 30));
+        assert_eq!(usual_gib("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0"), None);
     }
 
     #[test]

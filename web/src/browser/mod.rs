@@ -11,6 +11,7 @@ pub mod embedding;
 pub mod engine;
 pub mod files;
 pub mod js;
+pub mod link_speed;
 pub mod location;
 pub mod machine;
 pub mod offline;

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::notice_box::NoticeBox;
 use crate::browser::backend::{Backend, BackendChoice};
-use crate::browser::bundle_source;
+use crate::browser::{bundle_source, link_speed};
 use crate::state::session::{Progress, Session, Stage};
 use crate::state::stored::badge;
 use crate::text::format;
@@ -69,6 +69,7 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
                 <Loading session progress=Signal::derive(move || progress.get().unwrap_or_default())/>
             </Show>
             <StoredStatus session/>
+            <Unresponsive session/>
             {move || {
                 session.memory_limit.get().map(|limit| {
                     view! { <p class="not-kept" role="status" id="tight">{limit.message}</p> }
@@ -77,6 +78,20 @@ pub fn EngineStatus(session: Session) -> impl IntoView {
             {interruption}
         </div>
     }
+}
+
+/// A worker that does not answer: it may be busy with a long text.
+#[component]
+fn Unresponsive(session: Session) -> impl IntoView {
+    let words = move || {
+        let n_seconds = session.unresponsive_seconds.get()?;
+        let words = format!(
+            "The model's worker has not answered for {n_seconds} seconds. A long text takes time; Stop ends \
+             it, and loads the model again if necessary."
+        );
+        Some(view! { <p class="not-kept" role="status" id="unresponsive">{words}</p> })
+    };
+    view! { {words} }
 }
 
 /// How much of the model is stored in this browser; hidden while the progress bar is shown.
@@ -181,27 +196,36 @@ fn AskForServer(origin: String) -> impl IntoView {
 
 #[component]
 fn Offer(session: Session) -> impl IntoView {
-    let (all, first) = session.family.with_untracked(|family| {
-        family
-            .as_ref()
-            .map_or((0, 0), |family| (family.manifest().n_bytes(), family.n_first_bytes()))
-    });
-    let stored = move || {
-        let n_stored = session.n_stored_bytes.get();
+    let first = session
+        .family
+        .with_untracked(|family| family.as_ref().map_or(0, |family| family.n_first_bytes()));
+    // Of another server nothing is known.
+    let speed = link_speed::bytes_per_second().filter(|_| !session.is_elsewhere());
+    let time = move |n_bytes: u64| {
+        let seconds = speed.map(|speed| n_bytes as f64 / speed);
+        seconds.map_or_else(String::new, |seconds| format!(", about {}", format::seconds(seconds)))
+    };
+    let all = move || session.bytes_to_load();
+    let size = move || {
+        let (all, n_stored) = (all(), session.n_stored_bytes.get());
+        let bytes = format::bytes(all);
         match n_stored {
-            0 => String::new(),
-            n_stored if n_stored == all => ", stored in this browser".to_owned(),
-            n_stored => format!(", {} of it stored in this browser", format::bytes(n_stored)),
+            0 => format!("{bytes}{}", time(all)),
+            n_stored if n_stored >= all => format!("{bytes}, stored in this browser"),
+            n_stored => {
+                let (stored, left) = (format::bytes(n_stored), time(all - n_stored));
+                format!("{bytes}, {stored} of it stored in this browser{left}")
+            }
         }
     };
     view! {
         <div class="offer">
             <p>
                 "Dial, curve and recorded texts work without the model. Load the model to try your own \
-                 prompt; the smallest size is ready after " {format::bytes(first)} "."
+                 prompt; the smallest size is ready after " {format::bytes(first)} {time(first)} "."
             </p>
             <button class="primary" id="load" on:click=move |_| session.load()>
-                "Load the model (" {format::bytes(all)} {stored} ")"
+                "Load the model (" {size} ")"
             </button>
         </div>
     }
