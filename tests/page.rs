@@ -24,8 +24,12 @@ mod offline;
 mod own;
 /// Uploaded zips: their files are checked.
 mod packed;
+/// Prompts that are long, or have characters that cannot be seen.
+mod prompts;
 /// A text that is sampled again with other settings.
 mod resampled;
+/// The page until its program runs.
+mod starting;
 /// What is stored in the browser between visits.
 mod storage;
 /// A student distilled in the page.

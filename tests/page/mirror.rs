@@ -23,3 +23,26 @@ async fn a_second_window_shows_what_the_first_does() {
     page.wait_until(dial, json!("3")).await;
     page.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_window_follows_to_other_views_and_lessons() {
+    let page = Page::open(&[], "explore/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    let first = page.client.window().await.unwrap();
+    let second = page.client.new_window(true).await.unwrap().handle;
+    page.client.switch_to_window(second.clone()).await.unwrap();
+    page.go("explore/?follow=1").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    for link in ["a[href='sweep/']", "a[href='learn/']", "a[href^='learn/?l=']"] {
+        page.client.switch_to_window(first.clone()).await.unwrap();
+        page.click(link).await;
+        let address = "return location.pathname + \
+                       (new URLSearchParams(location.search).get('l') ?? '');";
+        let shown = page.run(address, Vec::new()).await;
+        page.client.switch_to_window(second.clone()).await.unwrap();
+        page.wait_until(address, shown).await;
+        let follows = "return new URLSearchParams(location.search).get('follow');";
+        page.wait_until(follows, json!("1")).await;
+    }
+    page.close().await;
+}

@@ -3,14 +3,15 @@
 use leptos::prelude::*;
 
 use crate::text::difference::Stretch;
+use crate::text::visible::visible;
 
 #[component]
 pub fn Marked(stretches: Vec<Stretch>) -> impl IntoView {
     let stretch = |Stretch { text, differs }: Stretch| {
         if differs {
-            view! { <mark class="differs">{text}</mark> }.into_any()
+            view! { <mark class="differs">{visible(&text)}</mark> }.into_any()
         } else {
-            view! { <span>{text}</span> }.into_any()
+            view! { <span>{visible(&text)}</span> }.into_any()
         }
     };
     stretches.into_iter().map(stretch).collect_view()

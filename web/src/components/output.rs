@@ -8,6 +8,7 @@ use crate::state::dial::Dial;
 use crate::state::run::Run;
 use crate::state::session::Session;
 use crate::text::format;
+use crate::text::visible::visible;
 
 #[component]
 pub fn Output(
@@ -26,7 +27,8 @@ pub fn Output(
         Some(Prompt::Text(text)) => Some(text),
         None => Some(String::new()),
     };
-    let before = move || before().map(|text| view! { <span class="output-prompt">{text}</span> });
+    let before =
+        move || before().map(|text| view! { <span class="output-prompt">{visible(&text)}</span> });
     // The keys include the text, so that its tokens are not reused for another.
     let pieces = move || {
         run.with(|run| {
@@ -50,6 +52,7 @@ pub fn Output(
     let refusal = move || session.run_failure.get().map(|notice| view! { <NoticeBox notice/> });
     view! {
         <div class="output-box" aria-busy=move || session.is_generating().to_string()>
+            {refusal}
             {move || prompt.get().map(conversation)}
             {heading}
             {moved_on}
@@ -58,12 +61,11 @@ pub fn Output(
                 <For
                     each=pieces
                     key=|(key, piece)| (*key, piece.text.len())
-                    children=|(_, piece)| view! { <span class="token">{piece.text}</span> }
+                    children=|(_, piece)| view! { <span class="token">{visible(&piece.text)}</span> }
                 />
             </p>
             <Spoken session/>
             {move || rendered.get().map(rendered_prompt)}
-            {refusal}
             {children()}
             <Earlier session/>
         </div>
@@ -81,7 +83,7 @@ fn conversation(prompt: Prompt) -> Option<impl IntoView> {
         view! {
             <li data-role=message.role.name()>
                 <span class="quiet">{name}</span>
-                <p class="turn-text">{message.content}</p>
+                <p class="turn-text">{visible(&message.content)}</p>
             </li>
         }
     };
@@ -94,7 +96,7 @@ fn rendered_prompt(text: String) -> impl IntoView {
     view! {
         <details class="rendered">
             <summary>"Prompt with chat template"</summary>
-            <pre id="rendered-prompt">{text}</pre>
+            <pre id="rendered-prompt">{visible(&text)}</pre>
         </details>
     }
 }
@@ -174,7 +176,8 @@ fn Earlier(session: Session) -> impl IntoView {
             <li>
                 <RunHeading run=run.clone()/>
                 <p class="earlier-text">
-                    <span class="output-prompt">{run.prompt.before_text()}</span> {run.text()}
+                    <span class="output-prompt">{visible(&run.prompt.before_text())}</span>
+                    " " {visible(&run.text())}
                 </p>
             </li>
         }

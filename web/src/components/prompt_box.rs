@@ -11,6 +11,7 @@ use crate::state::address::Address;
 use crate::state::bench::Limits;
 use crate::state::dial::Dial;
 use crate::state::draft::{Draft, SamplingMode};
+use crate::state::prompt_size::PromptSize;
 use crate::state::session::Session;
 use crate::text::controls::Control;
 use crate::text::format;
@@ -26,7 +27,6 @@ pub fn PromptBox(
 ) -> impl IntoView {
     let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
     let prompt = draft.prompt;
-    let generate = move || draft.send(session, dial);
     Effect::new(move |before: Option<boomerang_core::generate::Sampling>| {
         let sampling = draft.sampling();
         let is_blocked = session.blocks_resampling();
@@ -38,7 +38,15 @@ pub fn PromptBox(
         before.filter(|_| is_blocked).unwrap_or(sampling)
     });
     let fits = Memo::new(move |_| dial.patch.with(|patch| session.fits(patch)));
-    let can_generate = Memo::new(move |_| session.can_ask() && draft.has_prompt() && fits.get());
+    let length = PromptSize::of(session, dial, draft);
+    let can_generate = Memo::new(move |_| {
+        session.can_ask() && draft.has_prompt() && fits.get() && length.get().problem().is_none()
+    });
+    let generate = move || {
+        if can_generate.get_untracked() {
+            draft.send(session, dial);
+        }
+    };
     let is_busy = Memo::new(move |_| session.is_busy());
     let label = move || {
         let layers = format::count(dial.size.get().n_layers, "layer");
@@ -75,7 +83,7 @@ pub fn PromptBox(
             }
         >
             <Part control=Control::Prompt limits>
-                <PromptField session dial draft on_submit=generate/>
+                <PromptField session dial draft length on_submit=generate/>
                 <Examples prompts prompt/>
             </Part>
             <div class="button-row">
@@ -121,6 +129,7 @@ pub fn PromptField(
     session: Session,
     dial: Dial,
     draft: Draft,
+    length: Memo<PromptSize>,
     /// On Ctrl Enter.
     on_submit: impl Fn() + 'static,
 ) -> impl IntoView {
@@ -151,6 +160,8 @@ pub fn PromptField(
             on:input=move |event| prompt.set(event_target_value(&event))
             on:keydown=on_key
         ></textarea>
+        <p class="quiet" id="prompt-tokens">{move || length.get().in_words()}</p>
+        <p class="refused" role="alert" id="prompt-refused">{move || length.get().problem()}</p>
         <p class="quiet" role="status" id="unknown-words">{move || unknown.get()}</p>
     }
 }

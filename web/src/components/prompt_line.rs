@@ -7,6 +7,7 @@ use super::share::CopyLink;
 use crate::state::address::Address;
 use crate::state::dial::Dial;
 use crate::state::draft::Draft;
+use crate::state::prompt_size::PromptSize;
 use crate::state::session::Session;
 
 #[component]
@@ -14,7 +15,7 @@ pub fn PromptLine(session: Session, dial: Dial, draft: Draft, address: Address) 
     let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
     view! {
         <div class="prompt-form">
-            <PromptField session dial draft on_submit=|| {}/>
+            <PromptField session dial draft length=PromptSize::of(session, dial, draft) on_submit=|| {}/>
             <Examples prompts prompt=draft.prompt/>
             <div class="prompt-foot">
                 <Sampling draft/>

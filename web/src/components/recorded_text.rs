@@ -6,6 +6,7 @@ use super::marked::Marked;
 use crate::state::bench::Bench;
 use crate::text::format;
 use crate::text::recorded::{Shown, shown};
+use crate::text::visible::visible;
 
 #[component]
 pub fn RecordedText(bench: Bench) -> impl IntoView {
@@ -52,7 +53,7 @@ pub(super) fn Text(
             </span>
         </p>
         <p class="recorded-text">
-            <span class="output-prompt">{shown.prompt}</span>
+            <span class="output-prompt">{visible(&shown.prompt)}</span>
             <Marked stretches=shown.stretches/>
             {(!shown.is_ended).then_some(" …")}
         </p>

@@ -12,6 +12,8 @@ use crate::state::dial::Dial;
 use crate::state::run::Run;
 use crate::state::run::record::{self, Environment};
 use crate::state::session::Session;
+use crate::text::format;
+use crate::text::link::MOST_PROMPT_BYTES;
 
 /// The result of copying.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,15 +23,46 @@ enum Copied {
     Manually(String),
 }
 
+/// What was copied last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shared {
+    Link,
+    /// A link without the prompt, which is too long for it.
+    LinkAlone,
+    Prompt,
+}
+
 #[component]
 pub fn CopyLink(address: Address) -> impl IntoView {
     let copied = RwSignal::new(None::<Copied>);
-    let on_click = move |_| copy_or_show(address.to_share(), copied);
-    let words = "Copied. The link opens this size and prompt, and generates the same text.";
+    let last = RwSignal::new(Shared::Link);
+    let copy_link = move |_| {
+        last.set(if address.lacks_prompt() { Shared::LinkAlone } else { Shared::Link });
+        copy_or_show(address.to_share(), copied);
+    };
+    let copy_prompt = move |_| {
+        last.set(Shared::Prompt);
+        copy_or_show(address.prompt(), copied);
+    };
+    let words = move || match last.get() {
+        Shared::Link => "Copied. The link opens this size and prompt, and generates the same text.",
+        Shared::LinkAlone => "Copied, without the prompt.",
+        Shared::Prompt => "Prompt copied.",
+    };
+    let n_bytes = format::number(MOST_PROMPT_BYTES);
     view! {
         <div class="share">
-            <button type="button" id="copy-link" on:click=on_click>"Copy link"</button>
-            <Outcome copied words/>
+            <button type="button" id="copy-link" on:click=copy_link>"Copy link"</button>
+            <Outcome copied words=Signal::derive(words)/>
+            <Show when=move || last.get() == Shared::LinkAlone>
+                <p class="quiet" id="no-prompt" role="status">
+                    "The link does not contain the prompt, which has more than " {n_bytes.clone()}
+                    " bytes: send it separately. "
+                    <button type="button" class="link" id="copy-prompt" on:click=copy_prompt>
+                        "Copy prompt"
+                    </button>
+                </p>
+            </Show>
         </div>
     }
 }
@@ -87,11 +120,14 @@ fn copy_or_show(text: String, copied: RwSignal<Option<Copied>>) {
 fn Outcome(
     copied: RwSignal<Option<Copied>>,
     /// Shown after copying.
-    words: &'static str,
+    #[prop(into)]
+    words: Signal<&'static str>,
 ) -> impl IntoView {
     let outcome = move || match copied.get() {
         None => ().into_any(),
-        Some(Copied::Yes) => view! { <p class="quiet" id="link-copied">{words}</p> }.into_any(),
+        Some(Copied::Yes) => {
+            view! { <p class="quiet" id="link-copied">{words.get()}</p> }.into_any()
+        }
         Some(Copied::Manually(text)) => view! { <LinkField text/> }.into_any(),
     };
     view! { <div class="share-outcome" role="status">{outcome}</div> }

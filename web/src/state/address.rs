@@ -42,7 +42,7 @@ impl Address {
     pub fn keep(self, view: RwSignal<View>) {
         let mut show = debounce(REST, move |link: Link| {
             // The page also works with an old address; browsers refuse the update in some frames.
-            let _ = replace(&in_its_lesson(link).query());
+            let _ = replace(&in_its_lesson(link.for_address()).query());
         });
         Effect::new(move |_| {
             view.track();
@@ -56,7 +56,17 @@ impl Address {
     pub fn to_share(self) -> String {
         let location = window().location();
         let page = location.origin().unwrap_or_default() + &location.pathname().unwrap_or_default();
-        untrack(|| page + &in_its_lesson(self.link(true)).query())
+        untrack(|| page + &in_its_lesson(self.link(true).for_address()).query())
+    }
+
+    /// Whether the prompt is too long for a link to it.
+    pub fn lacks_prompt(self) -> bool {
+        untrack(|| self.link(true).for_address().is_without_prompt)
+    }
+
+    /// The prompt, to be sent without a link.
+    pub fn prompt(self) -> String {
+        untrack(|| self.link(true).prompt.unwrap_or_default())
     }
 
     /// The current state as a link.

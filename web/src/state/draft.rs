@@ -11,6 +11,9 @@ use crate::state::run::{Run, Task};
 use crate::state::session::Session;
 use crate::text::link::Link;
 
+/// A longer text is not a prompt of any model that fits in a browser, and would make the page slow.
+pub const MOST_BYTES: usize = 100_000;
+
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SamplingMode {
@@ -100,8 +103,12 @@ impl Draft {
         self.seed.notify();
     }
 
+    /// Whether there is a prompt that can be sent.
     pub fn has_prompt(self) -> bool {
-        self.prompt.with(|prompt| !prompt.trim().is_empty()) || self.chat.has_question()
+        match self.prompt.with(|prompt| (prompt.len() <= MOST_BYTES, prompt.trim().is_empty())) {
+            (is_short, false) => is_short,
+            (_, true) => self.chat.has_question(),
+        }
     }
 
     pub fn sampling(self) -> Sampling {

@@ -9,6 +9,8 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{BroadcastChannel, MessageEvent};
 
 use crate::browser::embedding::{CHANNEL, is_following};
+use crate::browser::location::{LESSON, opened_link, query};
+use crate::browser::route::Route;
 use crate::state::bench::Bench;
 use crate::state::run::Run;
 use crate::text::link::Link;
@@ -19,6 +21,10 @@ const HELLO: &str = "hello";
 /// What the presenter's window shows; sent after the version of the protocol.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Shown {
+    /// The view's address, relative to the page's base.
+    view: String,
+    /// The open lesson.
+    lesson: Option<String>,
     /// The state of dial and draft, as a query.
     state: String,
     run: Option<Run>,
@@ -35,15 +41,16 @@ pub fn start(bench: Bench) {
             channel.close();
         });
     });
+    let route: Route = expect_context();
     if is_following() {
-        follow(&channel, bench);
+        follow(&channel, bench, route);
         post(&channel, &HELLO.into());
     } else {
-        lead(channel, bench);
+        lead(channel, bench, route);
     }
 }
 
-fn lead(channel: BroadcastChannel, bench: Bench) {
+fn lead(channel: BroadcastChannel, bench: Bench, route: Route) {
     // A window that was just opened requests the current state.
     let asked = RwSignal::new(0_u32);
     let on_message = move |event: MessageEvent| {
@@ -58,8 +65,10 @@ fn lead(channel: BroadcastChannel, bench: Bench) {
         asked.track();
         bench.dial.patch.track();
         bench.draft.prompt.track();
+        route.n_steps.track();
         let run = bench.session.run.get();
-        let shown = Shown { state: bench.state().query(), run };
+        let view = route.view.get().path().to_owned();
+        let shown = Shown { view, lesson: query(LESSON), state: bench.state().query(), run };
         channel.with_value(|channel| post(channel, &pack(&(PROTOCOL, shown), &[])));
     });
 }
@@ -69,10 +78,11 @@ fn post(channel: &BroadcastChannel, message: &JsValue) {
     let _ = channel.post_message(message);
 }
 
-fn follow(channel: &BroadcastChannel, bench: Bench) {
+fn follow(channel: &BroadcastChannel, bench: Bench, route: Route) {
     let on_message = move |event: MessageEvent| {
         // Messages of a window of another build are ignored until one of them is reloaded.
         let Ok(((PROTOCOL, shown), _)) = unpack::<(u32, Shown)>(&event.data()) else { return };
+        go_to(route, &shown);
         bench.apply(&Link::parse(&shown.state));
         if bench.session.run.with_untracked(|run| *run != shown.run) {
             bench.session.run.set(shown.run);
@@ -80,4 +90,17 @@ fn follow(channel: &BroadcastChannel, bench: Bench) {
     };
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(on_message).into_js_value();
     channel.set_onmessage(Some(on_message.unchecked_ref()));
+}
+
+/// Goes to the view and the lesson that are shown, unless they are shown already.
+fn go_to(route: Route, shown: &Shown) {
+    let is_here = route.view.with_untracked(|view| view.path() == shown.view);
+    if is_here && query(LESSON) == shown.lesson {
+        return;
+    }
+    // What makes this window follow is in its address, too.
+    let mut link = opened_link();
+    link.others.retain(|(key, _)| key != LESSON);
+    link.others.extend(shown.lesson.clone().map(|lesson| (LESSON.to_owned(), lesson)));
+    route.go(&format!("{}{}", shown.view, link.query()));
 }

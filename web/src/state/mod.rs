@@ -12,6 +12,7 @@ pub mod draft;
 pub mod lens;
 pub mod mirror;
 pub mod paragraph_scores;
+pub mod prompt_size;
 pub mod request_status;
 pub mod run;
 pub mod session;

@@ -32,6 +32,19 @@ pub fn count(n: usize, thing: &str) -> String {
     if n == 1 { format!("1 {thing}") } else { format!("{n} {thing}s") }
 }
 
+/// `1,234,567`.
+pub fn number(n: usize) -> String {
+    let digits = n.to_string();
+    let mut number = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            number.push(',');
+        }
+        number.push(digit);
+    }
+    number
+}
+
 /// With a capital letter first.
 pub fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
@@ -58,6 +71,11 @@ pub fn speed(per_second: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thousands_are_separated() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+    }
 
     #[test]
     fn bytes_have_the_unit_that_keeps_them_short() {

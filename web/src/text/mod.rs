@@ -9,3 +9,4 @@ pub mod published;
 pub mod recorded;
 pub mod tokens;
 pub mod unknown;
+pub mod visible;

@@ -28,6 +28,8 @@ pub struct Link {
     pub is_chat: Option<bool>,
     /// `turns`: what was said before, by the user and the assistant in turn.
     pub turns: Option<Vec<String>>,
+    /// `noprompt`: the prompt, or the conversation, was too long for a link.
+    pub is_without_prompt: bool,
     /// `n`: how many tokens to generate.
     pub n_tokens: Option<usize>,
     /// `s`: the random seed for sampling; without it, decoding is greedy.
@@ -46,6 +48,10 @@ pub struct Link {
     pub invalid: Vec<(String, String)>,
 }
 
+/// Bytes of prompt and conversation in a link, as it encodes them: servers and chat programs cut longer
+/// addresses.
+pub const MOST_PROMPT_BYTES: usize = 2000;
+
 /// More do not fit side by side.
 pub const MOST_COMPARED: usize = 4;
 
@@ -57,7 +63,7 @@ struct Field {
     parse: fn(&mut Link, &str) -> Option<()>,
 }
 
-const FIELDS: [Field; 14] = [
+const FIELDS: [Field; 15] = [
     Field {
         key: "m",
         print: |link| link.bundle.clone(),
@@ -97,6 +103,14 @@ const FIELDS: [Field; 14] = [
         key: "turns",
         print: |link| serde_json::to_string(link.turns.as_ref()?).ok(),
         parse: |link, value| read(&mut link.turns, serde_json::from_str(value).ok()),
+    },
+    Field {
+        key: "noprompt",
+        print: |link| link.is_without_prompt.then(|| "1".to_owned()),
+        parse: |link, value| {
+            link.is_without_prompt = value == "1";
+            link.is_without_prompt.then_some(())
+        },
     },
     Field {
         key: "n",
@@ -150,6 +164,20 @@ impl Link {
         link
     }
 
+    /// Without prompt and conversation if they are too long for an address.
+    #[must_use]
+    pub fn for_address(self) -> Self {
+        let texts = self.prompt.iter().chain(self.turns.iter().flatten());
+        // Most texts are short; one that is not is not encoded to be counted.
+        let n_bytes: usize = texts.clone().map(String::len).sum();
+        let is_long = n_bytes > MOST_PROMPT_BYTES
+            || texts.map(|text| encode(text).len()).sum::<usize>() > MOST_PROMPT_BYTES;
+        match is_long {
+            true => Self { prompt: None, turns: None, is_without_prompt: true, ..self },
+            false => self,
+        }
+    }
+
     /// With its question mark, or empty.
     pub fn query(&self) -> String {
         let others = self.others.iter().map(|(key, value)| (key.as_str(), value.clone()));
@@ -192,6 +220,12 @@ impl Link {
         let mut problems = Vec::new();
         for (key, value) in &self.invalid {
             problems.push(format!("{key}={value} is not valid and was ignored."));
+        }
+        if self.is_without_prompt {
+            problems.push(
+                "The prompt was too long for the link: it has to be sent separately, and pasted here."
+                    .to_owned(),
+            );
         }
         let last_stop = family.last_stop();
         let n_blocks = family.manifest().plan.n_student_layers();

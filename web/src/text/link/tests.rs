@@ -109,6 +109,7 @@ prop_compose! {
         others in prop::collection::vec(("x[a-z]{1,5}", ".*"), 0..4),
     ) -> Link {
         Link {
+            is_without_prompt: false,
             bundle, order, stop, blocks, compared, prompt, is_chat, turns, n_tokens, seed, temperature,
             fingerprint, hidden, locked, others, invalid: Vec::new(),
         }
@@ -127,4 +128,15 @@ proptest! {
         let again = Link { invalid: Vec::new(), ..link.clone() };
         prop_assert_eq!(Link::parse(&link.query()), again);
     }
+}
+
+#[test]
+fn a_long_prompt_is_not_in_the_address_and_the_address_says_so() {
+    let prompt = |n_bytes: usize| Link { prompt: Some("a".repeat(n_bytes)), ..Link::default() };
+    let fits = prompt(MOST_PROMPT_BYTES);
+    assert_eq!(fits.clone().for_address(), fits);
+    assert_eq!(prompt(MOST_PROMPT_BYTES + 1).for_address().query(), "?noprompt=1");
+    // Three bytes, nine when they are encoded.
+    let encoded = Link { prompt: Some("€".repeat(MOST_PROMPT_BYTES / 6)), ..Link::default() };
+    assert!(Link::parse(&encoded.for_address().query()).is_without_prompt);
 }
