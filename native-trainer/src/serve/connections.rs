@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{Error, ErrorKind, IoSlice};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Sleep, sleep};
 
@@ -42,7 +42,30 @@ impl Default for Limits {
     }
 }
 
-/// The address of whoever sent a request.
+/// Bytes that the system accepts of a response before the client does. With its usual megabytes, most files
+/// would count as sent at once, and none would wait for its turn.
+const SEND_BUFFER: u32 = 512 << 10;
+
+/// Starts to listen; only within a runtime.
+///
+/// # Errors
+/// When the address is in use or not allowed.
+pub(super) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // On Windows this would allow two servers at one address.
+    if cfg!(unix) {
+        socket.set_reuseaddr(true)?;
+    }
+    // Connections inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(1024)
+}
+
+/// The address of a request's sender.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Client(pub(super) IpAddr);
 

@@ -4,7 +4,7 @@
 //! out a few at a time, in an order in which a class works (`queue.rs`).
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -68,15 +68,13 @@ impl Server {
         limits: Limits,
     ) -> anyhow::Result<Self> {
         check_folders(site, bundle)?;
-        let listener = TcpListener::bind(address).map_err(|error| refused(address, error))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
         let runtime =
             runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-        let router = router(site, bundle);
         let entered = runtime.enter();
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = connections::listen(address).map_err(|error| refused(address, error))?;
+        let address = listener.local_addr()?;
         drop(entered);
+        let router = router(site, bundle);
         runtime.spawn(connections::accept(listener, router, limits));
         Ok(Self { address, runtime: Some(runtime) })
     }

@@ -289,8 +289,8 @@ impl Connection {
                     self.send_next();
                 }
             }
-            // The package lists nothing of what is stored, and uploads nothing.
-            Reply::Store(_) | Reply::Upload(_) => {}
+            // The package lists nothing of what is stored, uploads nothing, and asks for neither.
+            Reply::Store(_) | Reply::Upload(_) | Reply::Pong | Reply::Counted { .. } => {}
         }
     }
 

@@ -100,7 +100,7 @@ mod tests {
 
     use super::super::measured::tests::sizes;
     use super::*;
-    use crate::family::tests::{card, family};
+    use boomerang_client::testing::{card, family};
 
     fn here(card: &FamilyCard, patch: Patch) -> MeasuredHere {
         let (size, measured) = (card.size(&patch), sizes()[0].measured);

@@ -120,8 +120,8 @@ mod tests {
 
     use super::*;
     use crate::family::FamilyCard;
-    use crate::family::tests::{card, family};
     use crate::state::run::Piece;
+    use boomerang_client::testing::{card, family};
 
     fn task(card: &FamilyCard, stop: usize) -> Task {
         let patch = card.path()[stop].clone();

@@ -82,8 +82,8 @@ mod tests {
     use boomerang_engine::messages::{GuessedToken, Prompt};
 
     use super::*;
-    use crate::family::tests::{card, family};
     use crate::state::run::Task;
+    use boomerang_client::testing::{card, family};
 
     /// Student and teacher, which agree at one of two tokens.
     fn compared() -> Trial {

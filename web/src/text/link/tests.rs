@@ -135,6 +135,7 @@ prop_compose! {
         others in prop::collection::vec(("x[a-z]{1,5}", ".*"), 0..4),
     ) -> Link {
         Link {
+            is_without_prompt: false,
             bundle, order, stop, blocks, compared, prompt, is_chat, turns, n_tokens, spans, seed,
             temperature, fingerprint, hidden, locked, others, invalid: Vec::new(),
         }
