@@ -24,7 +24,7 @@ fn tarball() -> (BTreeMap<String, Vec<u8>>, usize) {
             let field = &header[from..from + n];
             String::from_utf8_lossy(field.split(|&byte| byte == 0).next().unwrap()).into_owned()
         };
-        let n_bytes = usize::from_str_radix(&text(124, 12), 8).unwrap();
+        let n_bytes = usize::from_str_radix(text(124, 12).trim(), 8).unwrap();
         let name = text(0, 100).strip_prefix("package/").expect("below package/").to_owned();
         files.insert(name, after[..n_bytes].to_vec());
         rest = &after[n_bytes.next_multiple_of(512)..];
