@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_phone_that_does_not_report_its_memory_has_little() {
         let phone = "Mozilla/5.0 (Linux; Android 14; K) AppleWebKit/537.36 Chrome/148.0 Mobile Safari/537.36";
-        assert_eq!(Budget::of(Backend::Cpu, usual_gib(phone)).bytes, Some(2 << 30));
+        assert_eq!(Budget::of_machine(usual_gib(phone)).bytes, Some(2 << 30));
         assert_eq!(usual_gib("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0"), None);
     }
 
