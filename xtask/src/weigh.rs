@@ -41,10 +41,10 @@ const BROTLI_WINDOW: u32 = 24;
 /// The menu of the navigation, the guide to the curve, its zoom, tables that show where they are cut,
 /// and the files of a comparison take at most 16 kB of the page.
 const PARTS: [(&str, &str, u64); 4] = [
-    ("the page", "boomerang-web", 468),
-    ("the model for the CPU", "engine-cpu", 1224),
-    ("the model for WebGPU", "engine-gpu", 2494),
-    ("the teaching", "engine-teach", 1035),
+    ("the page", "boomerang-web", 568),
+    ("the model for the CPU", "engine-cpu", 1290),
+    ("the model for WebGPU", "engine-gpu", 2590),
+    ("the teaching", "engine-teach", 1135),
 ];
 
 /// Compresses the files of a built site, prints the sizes of its parts, and refuses those above

@@ -53,10 +53,11 @@ pub(crate) fn share(
     let per_piece = outputs.len().div_ceil(n_threads * PIECES_PER_THREAD).max(smallest);
     let per_piece = per_piece.next_multiple_of(unit.max(1));
     if n_threads == 1 || outputs.len() <= per_piece {
-        return work(0, outputs);
+        work(0, outputs);
+    } else {
+        #[cfg(feature = "threads")]
+        threads::run(outputs, per_piece, &work);
     }
-    #[cfg(feature = "threads")]
-    threads::run(outputs, per_piece, &work);
 }
 
 #[cfg(feature = "threads")]

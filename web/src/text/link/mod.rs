@@ -3,11 +3,17 @@
 //! Keys are one letter, and defaults are omitted, so that links stay short. Parameters that are not the
 //! page's state are preserved.
 
+mod values;
+
 use boomerang_core::plan::Patch;
 use boomerang_lessons::controls::{self, Control};
 
 use crate::family::FamilyCard;
 use crate::family::order::OrderChoice;
+use values::{
+    decode, encode, parse_blocks, parse_fingerprint, parse_spans, parse_stops, parse_switch,
+    parse_temperature, print_blocks, print_spans, print_stops,
+};
 
 /// The settings in an address; those it does not contain have their defaults.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -300,103 +306,12 @@ fn read<T>(field: &mut Option<T>, value: Option<T>) -> Option<()> {
     Some(())
 }
 
-fn print_blocks(blocks: &[bool]) -> String {
-    blocks.iter().map(|&is_patched| if is_patched { '1' } else { '0' }).collect()
-}
-
-fn parse_blocks(text: &str) -> Option<Vec<bool>> {
-    let flag = |digit| match digit {
-        '0' => Some(false),
-        '1' => Some(true),
-        _ => None,
-    };
-    text.chars().map(flag).collect::<Option<Vec<_>>>().filter(|blocks| !blocks.is_empty())
-}
-
-fn print_spans(spans: &[(Vec<bool>, usize)]) -> String {
-    let span =
-        |(blocks, n_tokens): &(Vec<bool>, usize)| format!("{}:{n_tokens}", print_blocks(blocks));
-    spans.iter().map(span).collect::<Vec<_>>().join(",")
-}
-
-fn parse_spans(text: &str) -> Option<Vec<(Vec<bool>, usize)>> {
-    let span = |span: &str| {
-        let (blocks, n_tokens) = span.split_once(':')?;
-        Some((parse_blocks(blocks)?, n_tokens.parse().ok().filter(|&n: &usize| n > 0)?))
-    };
-    text.split(',').map(span).collect()
-}
-
 /// The member with these blocks, if the family has as many.
 fn patch_of(blocks: &[bool], family: &FamilyCard) -> Option<Patch> {
     let plan = &family.manifest().plan;
     let patched = (0..blocks.len()).filter(|&layer| blocks[layer]).collect::<Vec<_>>();
     let fits = blocks.len() == plan.n_student_layers();
     if fits { Patch::of(&patched, plan).ok() } else { None }
-}
-
-fn parse_switch(text: &str) -> Option<bool> {
-    match text {
-        "on" => Some(true),
-        "off" => Some(false),
-        _ => None,
-    }
-}
-
-fn print_stops(stops: &[usize]) -> String {
-    stops.iter().map(usize::to_string).collect::<Vec<_>>().join("-")
-}
-
-fn parse_stops(text: &str) -> Option<Vec<usize>> {
-    text.split('-').map(|stop| stop.parse().ok()).collect()
-}
-
-fn parse_temperature(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|temperature| (0.0..=100.0).contains(temperature))
-}
-
-fn parse_fingerprint(text: &str) -> Option<String> {
-    let is_hash =
-        (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hash.then(|| text.to_owned())
-}
-
-/// As browsers encode a query, but without escaping characters that are valid in it.
-fn encode(text: &str) -> String {
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b' ' => encoded.push('+'),
-            byte if byte.is_ascii_alphanumeric() || b"-._~:/,!*".contains(&byte) => {
-                encoded.push(byte.into());
-            }
-            byte => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
-}
-
-/// A percent sign without an escape is kept; invalid UTF-8 becomes replacement characters.
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escaped = bytes.get(at + 1..at + 3).and_then(|digits| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            u8::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with('+'))
-        });
-        match (bytes[at], escaped) {
-            (b'%', Some(byte)) => {
-                decoded.push(byte);
-                at += 2;
-            }
-            (b'+', _) => decoded.push(b' '),
-            (byte, _) => decoded.push(byte),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 #[cfg(test)]
