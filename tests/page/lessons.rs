@@ -50,7 +50,7 @@ async fn a_step_sets_hides_and_locks_and_the_users_state_is_restored() {
     let listed = "return document.querySelector(\"a[href='learn/?l=sizes']\") !== null;";
     page.wait_until(listed, json!(true)).await;
     page.click("a[href='learn/?l=sizes']").await;
-    page.wait_until(PLACE, json!("Step 1 of 6")).await;
+    page.wait_until(PLACE, json!("Card 1 of 6")).await;
     page.click("#lesson-next").await;
     page.wait_until(DIAL, json!("0")).await;
     let part = "const part = document.querySelector('[data-part=' + arguments[0] + ']'); \
@@ -86,7 +86,7 @@ async fn the_same_questions_at_both_ends_are_scored_on_the_sheet() {
     for _ in 0..5 {
         page.click("#lesson-next").await;
     }
-    page.wait_until(PLACE, json!("Step 6 of 6")).await;
+    page.wait_until(PLACE, json!("Card 6 of 6")).await;
     for number in 1..=3 {
         answer(&page, number, &right[number - 1]).await;
     }
@@ -110,7 +110,7 @@ async fn the_same_questions_at_both_ends_are_scored_on_the_sheet() {
     let is_locked = "return document.querySelector('.ask input').disabled;";
     assert_eq!(page.run(is_locked, Vec::new()).await, json!(true));
     page.click("#lesson-again").await;
-    page.wait_until(PLACE, json!("Step 1 of 6")).await;
+    page.wait_until(PLACE, json!("Card 1 of 6")).await;
     let value = "return document.querySelector('.ask input').value;";
     assert_eq!(page.run(value, Vec::new()).await, json!(""));
     page.close().await;

@@ -9,15 +9,17 @@ const TITLE: &str = "return document.title;";
 #[tokio::test(flavor = "multi_thread")]
 async fn every_address_shows_a_view() {
     let page = Page::open(&[], "").await;
+    // Lessons are within a view.
+    let views: Vec<&str> = VIEWS.into_iter().filter(|view| !view.contains('?')).collect();
     let mut titles = Vec::new();
-    for view in VIEWS {
+    for &view in &views {
         page.go(view).await;
         page.wait_for("main", "data-state", &["offered"]).await;
         titles.push(page.run(TITLE, Vec::new()).await.as_str().unwrap().to_owned());
     }
     titles.sort();
     titles.dedup();
-    assert_eq!(titles.len(), VIEWS.len(), "{titles:?}");
+    assert_eq!(titles.len(), views.len(), "{titles:?}");
     assert!(!titles.iter().any(|title| title.starts_with("Not found")), "{titles:?}");
     page.close().await;
 }

@@ -270,9 +270,10 @@ async fn a_set_that_was_not_measured_is_measured_on_this_device() {
     page.click("#layer-strip .block:nth-child(3) button").await;
     let quality = "#quality";
     wait_for_text(&page, quality, "not measured").await;
-    let can_measure = "return document.querySelector('#quality .measure-set')?.disabled === false;";
+    let can_measure =
+        "return document.querySelector('.off-path .measure-set')?.disabled === false;";
     page.wait_until(can_measure, json!(true)).await;
-    page.click("#quality .measure-set").await;
+    page.click(".off-path .measure-set").await;
     wait_for_text(&page, quality, "on this device").await;
     wait_for_text(&page, ".curve-table", "on this device").await;
     wait_for_text(&page, "#curve", "on this device").await;

@@ -71,9 +71,9 @@ pub(super) struct Client(pub(super) IpAddr);
 
 /// Accepts connections as long as the runtime exists.
 pub(super) async fn accept(listener: TcpListener, router: Router, limits: Limits) -> Infallible {
-    let places = Arc::new(Semaphore::new(limits.n_connections));
+    let permits = Arc::new(Semaphore::new(limits.n_connections));
     loop {
-        let place = Arc::clone(&places).acquire_owned().await;
+        let permit = Arc::clone(&permits).acquire_owned().await;
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(_) => {
@@ -91,9 +91,9 @@ pub(super) async fn accept(listener: TcpListener, router: Router, limits: Limits
             http.timer(TokioTimer::new())
                 .header_read_timeout(limits.request)
                 .max_buf_size(limits.head_bytes);
-            // A client that breaks off, or takes too long, hears no more.
+            // A client that breaks off, or takes too long, gets no further response.
             let _ = http.serve_connection(stream, TowerToHyperService::new(router)).await;
-            drop(place);
+            drop(permit);
         });
     }
 }

@@ -156,6 +156,6 @@ export interface Family extends EventTarget {
 
 /** `<boomerang-dial>`. Attributes: `src`, `prompt`, `tokens`, `temperature`, `seed`, `worker-url`, `autoload`. */
 export declare class BoomerangDialElement extends HTMLElement {
-    /** The family, once it is loaded. */
+    /** The family, once loading has started. */
     readonly family: Family | undefined;
 }

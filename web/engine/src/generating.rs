@@ -69,7 +69,7 @@ impl Worker {
         let plan = self.plan()?;
         let text = [&*prompt_tokens, before].concat();
         let mut stream = TextStream::new(&tokenizer, &text);
-        let fits_window = text.len() + n_tokens <= member.config().max_seq;
+        let fits_window = text.len() + n_tokens < member.config().max_seq;
         let turn = Turn::new()?;
         let n_unknown = n_unknown(&prompt_tokens, &tokenizer);
         text_event(id, TextEvent::Started { prompt_tokens, rendered, n_unknown });

@@ -12,7 +12,7 @@ const HEIGHT_PER_WIDTH: f64 = 0.5;
 /// Nothing while there is no chart.
 #[component]
 pub fn ChartFigure(
-    /// Of the drawing.
+    /// Of the figure, and in those of its drawing.
     id: &'static str,
     /// Of the files, without their endings.
     name: &'static str,
@@ -40,7 +40,7 @@ pub fn ChartFigure(
         chart.with(|chart| chart.as_ref().map(draw).unwrap_or_default())
     });
     view! {
-        <figure class="curve" hidden=move || !has_chart.get()>
+        <figure class="curve" id=id hidden=move || !has_chart.get()>
             // The text of the drawing comes from `core`, which escapes every word in it.
             <div node_ref=figure inner_html=drawing></div>
             <figcaption>

@@ -7,6 +7,7 @@ use super::download::data_url;
 use super::marked::Marked;
 use crate::state::dial::Dial;
 use crate::state::draft::Draft;
+use crate::state::prompt_size::PromptSize;
 use crate::state::run::Run;
 use crate::state::session::{Session, TrialSlot};
 use crate::state::trial::comparison::{csv, markdown};
@@ -14,6 +15,7 @@ use crate::state::trial::{Agreement, Trial, TrialMember, TrialState};
 use crate::text::difference::{differing, divergence, stretches};
 use crate::text::format;
 use crate::text::link::MOST_COMPARED;
+use crate::text::visible::visible;
 
 #[component]
 pub fn Compare(
@@ -22,6 +24,8 @@ pub fn Compare(
     draft: Draft,
     /// Stops of the dial, ascending.
     compared: RwSignal<Vec<usize>>,
+    /// Of the prompt.
+    length: Memo<PromptSize>,
     /// The field for the prompt.
     children: Children,
 ) -> impl IntoView {
@@ -32,8 +36,10 @@ pub fn Compare(
         compared.with(|stops| stops.iter().filter(|&&stop| stop <= last.get()).count())
     });
     let is_running = Memo::new(move |_| session.is_trying(TrialSlot::Comparison));
-    let can_start =
-        Memo::new(move |_| session.can_ask() && draft.has_prompt() && n_chosen.get() >= 2);
+    let can_start = Memo::new(move |_| {
+        let fits = length.get().problem().is_none();
+        session.can_ask() && draft.has_prompt() && fits && n_chosen.get() >= 2
+    });
     let start = move || {
         let stops = compared.get_untracked();
         let task = draft.task_alone(dial);
@@ -198,7 +204,7 @@ fn column(trial: &Trial, member: &TrialMember) -> impl IntoView + use<> {
                 <small>" " {format::params(member.size.n_params)} " parameters"</small>
             </h2>
             <p class="column-text">
-                <span class="output-prompt">{trial.prompt().before_text()}</span>
+                <span class="output-prompt">{visible(&trial.prompt().before_text())}</span>
                 <Marked stretches/>
             </p>
             <p class="quiet">{comparison}</p>

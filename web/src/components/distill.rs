@@ -283,9 +283,9 @@ fn OnTheDial(session: Session, distillation: Distillation) -> impl IntoView {
             <p role="status" id="teach-told">{status}</p>
         </div>
         <p class="quiet">
-            "More steps make a better student, but not a better family: after hundreds of steps the \
-             student depends less on its teacher's layers, and the sizes in between get worse. Run \
-             both presets and measure all sizes to see it."
+            "More steps make a better student, but after hundreds of steps it depends less on its \
+             teacher's layers: sizes in between are then worse than the student. The mean over sizes \
+             may fall all the same. Run both presets and measure all sizes to see it."
         </p>
     }
 }

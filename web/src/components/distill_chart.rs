@@ -23,10 +23,8 @@ pub fn DistillChart(distillation: Distillation) -> impl IntoView {
     });
     let has_table = Memo::new(move |_| is_still.get() && chart.with(Option::is_some));
     let table = move || selected.with(|run| run.as_ref().map(|run| table(&run.record)));
-    let trained_on = move || selected.with(|run| run.as_ref().map(|run| run.record.trained_on()));
     view! {
         <ChartFigure id="teach-chart" name="teaching" chart csv is_still=is_still/>
-        <p class="quiet" id="teach-data">{trained_on}</p>
         <Show when=move || has_table.get()>
             <details>
                 <summary>"Show table"</summary>

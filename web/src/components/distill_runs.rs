@@ -231,7 +231,7 @@ fn Actions(
     view! {
         <div class="button-row run-actions">
             <button type="button" class="run-dial" disabled=move || !is_idle.get() on:click=request(Task::PutOnDial)>
-                "Show on dial"
+                "Put on the dial"
             </button>
             <button type="button" class="run-measure" disabled=move || !is_idle.get() on:click=request(Task::MeasureSizes)>
                 "Measure all sizes"

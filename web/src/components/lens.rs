@@ -17,6 +17,7 @@ use crate::state::request_status::RequestStatus;
 use crate::state::session::Session;
 use crate::text::format;
 use crate::text::tokens::visible;
+use crate::text::visible::visible as shown_text;
 
 #[component]
 pub fn Lens(
@@ -55,8 +56,11 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
     let is_longer = Memo::new(move |_| text.get() != draft.prompt.get());
     let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
     let is_running = Memo::new(move |_| status.with(|status| status.is_running(session)));
-    let can_start =
-        Memo::new(move |_| session.can_ask() && text.with(|text| !text.trim().is_empty()));
+    let length = PromptSize::of(session, dial, draft);
+    let can_start = Memo::new(move |_| {
+        let fits = length.get().problem().is_none();
+        session.can_ask() && fits && text.with(|text| !text.trim().is_empty())
+    });
     let start = move || {
         let (patch, text) = (dial.patch.get_untracked(), text.get_untracked());
         let n_layers = dial.size.get_untracked().n_layers;
@@ -107,12 +111,12 @@ fn Layers(session: Session, dial: Dial, draft: Draft, state: LensState) -> impl 
             </p>
         </div>
         <div class="prompt-form">
-            <PromptField session dial draft length=PromptSize::of(session, dial, draft) on_submit=submit/>
+            <PromptField session dial draft length on_submit=submit/>
             <Examples prompts prompt=draft.prompt/>
         </div>
         <Show when=move || is_longer.get()>
             <p class="quiet">"Read with the text that was generated for this prompt:"</p>
-            <p class="lens-text" id="lens-text">{text}</p>
+            <p class="lens-text" id="lens-text">{move || text.with(|text| shown_text(text))}</p>
         </Show>
         <AskRow
             session

@@ -68,7 +68,7 @@ pub fn LessonCard(
                 {attempt.lesson.with_value(|lesson| lesson.title.clone())}
             </h1>
             <p class="quiet" role="status" id="lesson-place">
-                {move || format!("Step {} of {n_cards}", at.get() + 1)}
+                {move || format!("Card {} of {n_cards}", at.get() + 1)}
             </p>
             <div class="lesson-step" lang=language>{card}</div>
             <p class="button-row">

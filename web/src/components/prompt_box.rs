@@ -16,6 +16,7 @@ use crate::state::prompt_size::PromptSize;
 use crate::state::session::Session;
 use crate::text::format;
 use crate::text::unknown::note;
+use crate::text::visible::visible;
 
 #[component]
 pub fn PromptBox(
@@ -254,7 +255,7 @@ pub fn Examples(prompts: Vec<String>, prompt: RwSignal<String>) -> impl IntoView
                     aria-pressed=move || is_chosen.get().to_string()
                     on:click=move |_| prompt.set(text.clone())
                 >
-                    {shown}
+                    {visible(&shown)}
                 </button>
             </li>
         }

@@ -11,11 +11,17 @@ use crate::state::prompt_size::PromptSize;
 use crate::state::session::Session;
 
 #[component]
-pub fn PromptLine(session: Session, dial: Dial, draft: Draft, address: Address) -> impl IntoView {
+pub fn PromptLine(
+    session: Session,
+    dial: Dial,
+    draft: Draft,
+    address: Address,
+    length: Memo<PromptSize>,
+) -> impl IntoView {
     let prompts = dial.family.with_value(|family| family.manifest().prompts.clone());
     view! {
         <div class="prompt-form">
-            <PromptField session dial draft length=PromptSize::of(session, dial, draft) on_submit=|| {}/>
+            <PromptField session dial draft length on_submit=|| {}/>
             <Examples prompts prompt=draft.prompt/>
             <div class="prompt-foot">
                 <Sampling draft/>

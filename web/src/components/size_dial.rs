@@ -161,12 +161,7 @@ fn Numbers(dial: Dial) -> impl IntoView {
                 {dial.is_scored_here.get().then(|| view! { <small>" on this device"</small> })}
             }
             .into_any(),
-            None => view! {
-                <span class="unmeasured">"not measured"</span>
-                " "
-                <MeasureThisSet dial/>
-            }
-            .into_any(),
+            None => view! { <span class="unmeasured">"not measured"</span> }.into_any(),
         }
     };
     view! {
@@ -188,6 +183,10 @@ fn Numbers(dial: Dial) -> impl IntoView {
                 <dd id="quality">{quality}</dd>
             </div>
         </dl>
+        // A combination that is not on the dial has the button in its own note.
+        <Show when=move || dial.stop.get().is_some()>
+            <MeasureThisSet dial/>
+        </Show>
     }
 }
 

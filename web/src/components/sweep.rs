@@ -8,6 +8,7 @@ use super::download::data_url;
 use super::scroll_table::ScrollTable;
 use crate::state::dial::Dial;
 use crate::state::draft::Draft;
+use crate::state::prompt_size::PromptSize;
 use crate::state::session::{Session, TrialSlot};
 use crate::state::trial::sweep::{csv, finding};
 use crate::state::trial::{Trial, TrialMember, TrialState};
@@ -19,6 +20,8 @@ pub fn Sweep(
     session: Session,
     dial: Dial,
     draft: Draft,
+    /// Of the prompt.
+    length: Memo<PromptSize>,
     /// The field for the prompt.
     children: Children,
 ) -> impl IntoView {
@@ -26,7 +29,9 @@ pub fn Sweep(
     let last =
         Memo::new(move |_| dial.family.with_value(|family| session.last_fitting_stop(family)));
     let is_running = Memo::new(move |_| session.is_trying(TrialSlot::Sweep));
-    let can_start = Memo::new(move |_| session.can_ask() && draft.has_prompt());
+    let can_start = Memo::new(move |_| {
+        session.can_ask() && draft.has_prompt() && length.get().problem().is_none()
+    });
     let start = move || {
         let task = draft.task_alone(dial);
         session.start_trial(TrialSlot::Sweep, move |family| {

@@ -46,7 +46,9 @@ impl Bench {
     /// With the settings of the link, else the defaults.
     pub fn new(session: Session, family: Arc<FamilyCard>, link: Link) -> Self {
         let link_problems = StoredValue::new(link.problems(&family));
-        let text_members = link.is_of(&family).then(|| link.span_members(&family));
+        // Without its prompt, a link has no text to generate again.
+        let is_whole = link.is_of(&family) && !link.is_without_prompt;
+        let text_members = is_whole.then(|| link.span_members(&family));
         let (hidden, locked) = (link.hidden.clone(), link.locked.clone());
         let limits =
             Limits { hidden: hidden.unwrap_or_default(), locked: locked.unwrap_or_default() };

@@ -66,7 +66,7 @@ impl PromptSize {
         }
         let n_tokens = self.n_tokens.filter(|&n_tokens| n_tokens >= self.max_seq)?;
         Some(format!(
-            "The prompt has {} tokens, which leaves no room in the context window of {}: shorten it.",
+            "The prompt has {} tokens, which does not fit in the context window of {}: shorten it.",
             format::number(n_tokens),
             format::number(self.max_seq),
         ))

@@ -7,6 +7,7 @@ use crate::components::prompt_line::PromptLine;
 use crate::components::share::LinkNotes;
 use crate::components::sweep::Sweep;
 use crate::state::bench::Bench;
+use crate::state::prompt_size::PromptSize;
 use crate::state::session::Session;
 use crate::views::with_bench;
 
@@ -15,11 +16,12 @@ pub fn SweepView() -> impl IntoView {
     let session: Session = expect_context();
     let panel = |bench: Bench| {
         let Bench { session, dial, draft, address, link_problems, .. } = bench;
+        let length = PromptSize::of(session, dial, draft);
         view! {
             <LinkNotes problems=link_problems.get_value()/>
             <section class="panel" aria-labelledby="sweep-heading">
-                <Sweep session dial draft>
-                    <PromptLine session dial draft address/>
+                <Sweep session dial draft length>
+                    <PromptLine session dial draft address length/>
                 </Sweep>
             </section>
         }

@@ -127,7 +127,7 @@ fn kept_in_words(n_layers: usize, kept: KeptLayers) -> String {
 }
 
 fn not_reached(span: Span) -> String {
-    format!("the text has ended; {} layers were not needed", span.n_layers)
+    format!("the text has ended; the size with {} layers was not reached", span.n_layers)
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub fn mount(host: HtmlElement, root: &ShadowRoot) -> Result<Dial, JsValue> {
 
 #[wasm_bindgen]
 impl Dial {
-    /// The family, once it is loaded.
+    /// The family, once loading has started.
     #[wasm_bindgen(getter)]
     pub fn family(&self) -> JsValue {
         let loaded = self.state.loaded.borrow();

@@ -178,6 +178,7 @@ impl Trainer {
         }
         save(&run, manifest)?;
         let mut saved_at = now_millis();
+        let mut until_next_save = MILLIS_BETWEEN_CHECKPOINTS;
         let mut was_paused = false;
         let mut was_over = false;
         let mut last_step_at = None;
@@ -233,9 +234,12 @@ impl Trainer {
             if is_due && !run.is_done() {
                 look_at(&run, tokenizer, prompt).await?;
             }
-            if now_millis() - saved_at > MILLIS_BETWEEN_CHECKPOINTS {
+            if now_millis() - saved_at > until_next_save {
+                let began = now_millis();
                 save(&run, manifest)?;
                 saved_at = now_millis();
+                // A large student is stored for longer: at most a tenth of the time.
+                until_next_save = MILLIS_BETWEEN_CHECKPOINTS.max(9.0 * (saved_at - began));
             }
             last_step_at = Some(now_millis());
         }

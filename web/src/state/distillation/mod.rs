@@ -174,6 +174,10 @@ impl Distillation {
     pub fn stop(self, key: &str) {
         if self.has_worker(key) {
             self.ask(key, Request::Stop);
+        } else if self.with_run(key, |run| run.n_saved_steps.is_some()) == Some(true) {
+            // It waited for a core to be resumed: it is as it was.
+            self.update(key, |run| run.stage = DistillStage::Stopped);
+            self.start_waiting();
         } else {
             self.delete(key.to_owned());
         }

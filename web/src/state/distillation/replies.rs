@@ -131,8 +131,10 @@ impl Distillation {
     }
 
     fn on_saved(self, key: &str, n_steps: usize, files: Vec<Blob>) {
-        // A worker that was started from the checkpoint sends the same again.
-        if self.with_run(key, |run| run.n_saved_steps) == Some(Some(n_steps)) {
+        // A worker that was started from the checkpoint sends the same again; one that ends or pauses has
+        // measured since.
+        let is_known = |run: &Run| run.n_saved_steps == Some(n_steps) && !run.stage.is_busy();
+        if self.with_run(key, is_known) == Some(true) {
             return;
         }
         self.update(key, |run| run.n_saved_steps = Some(n_steps));

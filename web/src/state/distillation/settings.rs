@@ -34,7 +34,7 @@ pub struct Settings {
 pub enum Preset {
     /// As long as the demo's run: the student is weaker than its teacher, and the sizes in between climb.
     Short,
-    /// 30 times as long: a better student, whose sizes in between are worse.
+    /// 30 times as long: a better student; sizes in between are worse than it.
     TooLong,
 }
 

@@ -240,6 +240,7 @@ impl Session {
         if !can_use_cpu {
             return self.end(notice);
         }
+        self.end_text();
         self.abandon_question(RequestStatus::Failed(notice.clone()));
         let then = self.activity.try_update_untracked(|activity| activity.take_deferred());
         self.begin_loading(then.flatten());
@@ -251,6 +252,7 @@ impl Session {
 
     /// No engine can generate. Prompt and texts stay.
     pub(super) fn end(self, notice: Notice) {
+        self.end_text();
         self.abandon_question(RequestStatus::Failed(notice.clone()));
         self.activity.set(Activity::Failed(notice));
         // Not at once: this is called from a message of the worker that it terminates.

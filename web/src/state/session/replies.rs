@@ -7,6 +7,7 @@ use super::{Download, Progress, QuestionHandlers, Session, Stage, TrialSlot, Wat
 use crate::browser::engine::EngineClient;
 use crate::browser::worker::WorkerFailure;
 use crate::state::request_status::RequestStatus;
+use crate::state::run::Run;
 use crate::state::trial::Trial;
 
 impl EngineClient for Session {
@@ -114,7 +115,13 @@ impl Session {
     fn on_reply_to_run(self, reply: TextReply) {
         let is_last = reply.is_last();
         match reply {
-            TextReply::Failed { notice } => self.run_failure.set(Some(notice)),
+            TextReply::Failed { notice } => {
+                // What was written before a continuation that failed stays whole.
+                if self.run.with_untracked(|run| run.as_ref().is_some_and(Run::has_spans)) {
+                    self.end_text();
+                }
+                self.run_failure.set(Some(notice));
+            }
             TextReply::Event(event) => self.run.update(|run| {
                 if let Some(run) = run {
                     run.on_event(event);

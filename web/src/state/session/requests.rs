@@ -206,7 +206,9 @@ impl Session {
     }
 
     fn ask_model_now(self, id: u32, request: ModelRequest) {
-        if let ModelRequest::Generate { patch, .. } = &request {
+        if let ModelRequest::Generate { patch, .. } | ModelRequest::Continue { patch, .. } =
+            &request
+        {
             self.resume_for(patch);
         }
         self.ask(&Request::Model { id, request });

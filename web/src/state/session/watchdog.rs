@@ -114,7 +114,6 @@ impl Session {
                 let next = "Load the model again, perhaps with a smaller size.";
                 let what = "The model's worker does not answer.";
                 self.forget_engine();
-                self.end_text();
                 let notice = Notice::new(what, why, next);
                 self.fail(notice);
             }
@@ -135,13 +134,13 @@ impl Session {
     }
 
     /// The text so far stays, as one that was stopped.
-    fn end_text(self) {
+    pub(super) fn end_text(self) {
         let work = self.activity.with_untracked(|activity| activity.work().cloned());
         match work {
             Some(Work::Text) => self.run.update(|run| {
                 if let Some(run) = run {
                     let report = RunReport {
-                        n_tokens: run.pieces.len(),
+                        n_tokens: run.pieces.len() - run.n_earlier(),
                         n_reused: 0,
                         first_millis: 0.0,
                         rest_millis: 0.0,
