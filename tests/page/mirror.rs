@@ -35,9 +35,13 @@ async fn a_second_window_follows_to_other_views_and_lessons() {
     page.wait_for("main", "data-state", &["offered"]).await;
     for link in ["a[href='sweep/']", "a[href='learn/']", "a[href^='learn/?l=']"] {
         page.client.switch_to_window(first.clone()).await.unwrap();
-        page.click(link).await;
         let address = "return location.pathname + \
                        (new URLSearchParams(location.search).get('l') ?? '');";
+        let before = page.run(address, Vec::new()).await;
+        page.click(link).await;
+        // A click on a link is followed in a later turn.
+        let has_left = format!("{} !== {before};", address.trim_end_matches(';'));
+        page.wait_until(&has_left, json!(true)).await;
         let shown = page.run(address, Vec::new()).await;
         page.client.switch_to_window(second.clone()).await.unwrap();
         page.wait_until(address, shown).await;
