@@ -35,6 +35,9 @@ async fn a_second_window_follows_to_other_views_and_lessons() {
     page.wait_for("main", "data-state", &["offered"]).await;
     for link in ["a[href='sweep/']", "a[href='learn/']", "a[href^='learn/?l=']"] {
         page.client.switch_to_window(first.clone()).await.unwrap();
+        // The lessons of a language are loaded after their view is shown.
+        let is_shown = format!("return document.querySelector({link:?}) !== null;");
+        page.wait_until(&is_shown, json!(true)).await;
         let address = "return location.pathname + \
                        (new URLSearchParams(location.search).get('l') ?? '');";
         let before = page.run(address, Vec::new()).await;

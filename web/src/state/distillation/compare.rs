@@ -315,14 +315,14 @@ mod tests {
 
     #[test]
     fn lines_are_told_apart_without_color_and_older_runs_are_counted() {
-        let runs: Vec<Run> = (1..=8).map(|number| measured(number, &[2.0, 1.0])).collect();
+        let runs: Vec<Run> = (1..=14).map(|number| measured(number, &[2.0, 1.0])).collect();
         for chart in [losses(&runs).unwrap(), sizes(&runs).unwrap()] {
             let styles: HashSet<_> = chart.series.iter().map(|series| series.style).collect();
-            assert_eq!((styles.len(), chart.series.len()), (6, 6));
+            assert_eq!((styles.len(), chart.series.len()), (12, 12));
             assert!(chart.description.contains("older runs not shown"), "{}", chart.description);
         }
-        assert_eq!(losses_csv(&runs).lines().count(), 9);
-        assert_eq!(sizes_csv(&runs).lines().count(), 25);
+        assert_eq!(losses_csv(&runs).lines().count(), 15);
+        assert_eq!(sizes_csv(&runs).lines().count(), 43);
     }
 
     #[test]
