@@ -5,7 +5,7 @@
 //! Rounding to 16 bits changes a number by at most 1/65,534 of the largest in its block; sums of a block
 //! are exact, since 32 products of 15 and 7 bits fit into an i32.
 
-use super::isa::STEP;
+use super::isa::{Isa, STEP};
 
 /// Rows, or vectors, whose sums share a vector of f32.
 const N: usize = 4;
@@ -19,17 +19,15 @@ const LANES: usize = 8;
 /// The largest code of a rounded vector.
 pub(super) const LARGEST: f32 = 32_767.0;
 
-/// Vectors of integers, and the four f32 that they become.
+/// Vectors of integers, which become vectors of four f32.
 ///
 /// # Safety
-/// As many numbers as a function reads or writes are behind each pointer, aligned or not.
-pub(super) trait Integers {
+/// As for [`Isa`].
+pub(super) trait Integers: Isa {
     /// Eight 16-bit integers.
     type Wide: Copy;
     /// Four 32-bit integers.
     type Sums: Copy;
-    /// Four f32.
-    type Floats: Copy;
 
     /// Writes a block as 16-bit integers and returns their scale: NaN where a number is not finite.
     unsafe fn round(x: *const f32, codes: *mut i16) -> f32;
@@ -40,15 +38,9 @@ pub(super) trait Integers {
     unsafe fn dot(a: Self::Wide, b: Self::Wide) -> Self::Sums;
     unsafe fn plus(a: Self::Sums, b: Self::Sums) -> Self::Sums;
     /// The sum of the lanes of each.
-    unsafe fn totals(sums: [Self::Sums; N]) -> Self::Floats;
+    unsafe fn totals(sums: [Self::Sums; N]) -> Self::Vector;
     /// One f16 from each.
-    unsafe fn halves(at: [*const u8; N]) -> Self::Floats;
-    unsafe fn half(at: *const u8) -> Self::Floats;
-    unsafe fn splat(x: f32) -> Self::Floats;
-    unsafe fn load(at: *const f32) -> Self::Floats;
-    unsafe fn mul(a: Self::Floats, b: Self::Floats) -> Self::Floats;
-    unsafe fn add(a: Self::Floats, b: Self::Floats) -> Self::Floats;
-    unsafe fn numbers(x: Self::Floats) -> [f32; N];
+    unsafe fn halves(at: [*const u8; N]) -> Self::Vector;
 }
 
 /// Vectors as integers with a scale for each block.
@@ -92,13 +84,13 @@ pub(super) fn times<I: Integers>(x: &[f32], w: &[u8], stride: usize, y: &mut [f3
         let row = |index: usize| w.as_ptr().add(index * stride);
         for index in 0..n_each {
             let rows = std::array::from_fn(|quarter| row(quarter * n_each + index));
-            let found = I::numbers(rows_by_vector::<I>(rows, &x));
+            let found = numbers::<I>(rows_by_vector::<I>(rows, &x));
             for (quarter, found) in found.into_iter().enumerate() {
                 y[quarter * n_each + index] = found;
             }
         }
         for (index, y) in y.iter_mut().enumerate().skip(N * n_each) {
-            *y = I::numbers(rows_by_vector::<I>([row(index); N], &x))[0];
+            *y = numbers::<I>(rows_by_vector::<I>([row(index); N], &x))[0];
         }
     }
 }
@@ -126,7 +118,7 @@ pub(super) fn times_fours<I: Integers>(
         for row in 0..n_rows {
             let w = w.as_ptr().add(row * stride);
             for first in (0..n_vectors).step_by(N) {
-                let found = I::numbers(row_by_vectors::<I>(w, &x, first, width / STEP));
+                let found = numbers::<I>(row_by_vectors::<I>(w, &x, first, width / STEP));
                 for (vector, found) in found.into_iter().enumerate() {
                     y[(first + vector) * n_rows + row] = found;
                 }
@@ -145,7 +137,7 @@ fn check(width: usize, w: &[u8], stride: usize, n_rows: usize) {
 /// # Safety
 /// As for [`Integers`]; rows have as many blocks as `x`, which is one vector.
 #[inline(always)]
-unsafe fn rows_by_vector<I: Integers>(rows: [*const u8; N], x: &Rounded) -> I::Floats {
+unsafe fn rows_by_vector<I: Integers>(rows: [*const u8; N], x: &Rounded) -> I::Vector {
     // SAFETY: by the caller.
     unsafe {
         let mut sum = I::splat(0.0);
@@ -168,7 +160,7 @@ unsafe fn row_by_vectors<I: Integers>(
     x: &Rounded,
     first: usize,
     n_blocks: usize,
-) -> I::Floats {
+) -> I::Vector {
     // SAFETY: by the caller.
     unsafe {
         let width = n_blocks * STEP;
@@ -181,11 +173,21 @@ unsafe fn row_by_vectors<I: Integers>(
             let sums = std::array::from_fn(|vector| {
                 products::<I>(codes, load::<I>(of_x.add(vector * width + block * STEP)))
             });
-            let scales = I::mul(I::half(w), I::load(scales.add(block * N)));
+            let scales = I::mul(I::splat(I::half(w)), I::f32(scales.add(block * N).cast()));
             sum = I::add(sum, I::mul(I::totals(sums), scales));
         }
         sum
     }
+}
+
+/// # Safety
+/// As for [`Integers`].
+#[inline(always)]
+unsafe fn numbers<I: Integers>(x: I::Vector) -> [f32; N] {
+    let mut numbers = [0.0; N];
+    // SAFETY: by the caller; a vector has as many numbers.
+    unsafe { I::store(x, numbers.as_mut_ptr()) };
+    numbers
 }
 
 /// The codes of a block of weights.
@@ -223,21 +225,20 @@ unsafe fn products<I: Integers>(
 
 #[cfg(test)]
 mod tests {
-    use half::f16;
     use proptest::prelude::*;
 
+    use super::super::portable::Portable;
     use super::super::rows::Stored;
     use super::super::testing::{stored, values};
     use super::*;
     use crate::train::testing::numbers;
 
     /// One number after another.
-    struct Plain;
+    type Plain = Portable<N>;
 
     impl Integers for Plain {
         type Wide = [i16; LANES];
         type Sums = [i32; N];
-        type Floats = [f32; N];
 
         unsafe fn round(x: *const f32, codes: *mut i16) -> f32 {
             // SAFETY: as for all of them, by the caller.
@@ -279,31 +280,7 @@ mod tests {
         }
 
         unsafe fn halves(at: [*const u8; N]) -> [f32; N] {
-            at.map(|at| f16::from_le_bytes(unsafe { at.cast::<[u8; 2]>().read() }).to_f32())
-        }
-
-        unsafe fn half(at: *const u8) -> [f32; N] {
-            unsafe { Self::halves([at; N]) }
-        }
-
-        unsafe fn splat(x: f32) -> [f32; N] {
-            [x; N]
-        }
-
-        unsafe fn load(at: *const f32) -> [f32; N] {
-            unsafe { at.cast::<[f32; N]>().read() }
-        }
-
-        unsafe fn mul(a: [f32; N], b: [f32; N]) -> [f32; N] {
-            std::array::from_fn(|lane| a[lane] * b[lane])
-        }
-
-        unsafe fn add(a: [f32; N], b: [f32; N]) -> [f32; N] {
-            std::array::from_fn(|lane| a[lane] + b[lane])
-        }
-
-        unsafe fn numbers(x: [f32; N]) -> [f32; N] {
-            x
+            at.map(|at| unsafe { Self::half(at) })
         }
     }
 

@@ -4,26 +4,31 @@ use half::{bf16, f16};
 
 use super::isa::Isa;
 
-/// Eight numbers, as one by one.
-pub(super) struct Portable;
-
-const LANES: usize = 8;
+/// So many numbers, as one by one.
+pub(super) struct Portable<const LANES: usize = 8>;
 
 /// # Safety
 /// `N * LANES` bytes are readable.
 #[inline(always)]
-unsafe fn lanes<const N: usize>(at: *const u8, value: impl Fn([u8; N]) -> f32) -> [f32; LANES] {
+unsafe fn lanes<const N: usize, const LANES: usize>(
+    at: *const u8,
+    value: impl Fn([u8; N]) -> f32,
+) -> [f32; LANES] {
     // SAFETY: by the caller; arrays of bytes have no alignment.
     let stored = unsafe { at.cast::<[[u8; N]; LANES]>().read() };
     stored.map(value)
 }
 
 #[inline(always)]
-fn pairwise(a: [f32; LANES], b: [f32; LANES], value: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+fn pairwise<const LANES: usize>(
+    a: [f32; LANES],
+    b: [f32; LANES],
+    value: impl Fn(f32, f32) -> f32,
+) -> [f32; LANES] {
     std::array::from_fn(|lane| value(a[lane], b[lane]))
 }
 
-impl Isa for Portable {
+impl<const LANES: usize> Isa for Portable<LANES> {
     type Vector = [f32; LANES];
     const LANES: usize = LANES;
 

@@ -93,7 +93,6 @@ const ROUNDING: f32 = 12_582_912.0;
 impl Integers for Simd128 {
     type Wide = v128;
     type Sums = v128;
-    type Floats = v128;
 
     #[inline(always)]
     unsafe fn round(x: *const f32, codes: *mut i16) -> f32 {
@@ -154,40 +153,5 @@ impl Integers for Simd128 {
     unsafe fn halves([a, b, c, d]: [*const u8; 4]) -> v128 {
         let stored = |at: *const u8| unsafe { at.cast::<u16>().read_unaligned() };
         widened(u16x8(stored(a), stored(b), stored(c), stored(d), 0, 0, 0, 0))
-    }
-
-    #[inline(always)]
-    unsafe fn half(at: *const u8) -> v128 {
-        widened(unsafe { v128_load16_splat(at.cast()) })
-    }
-
-    #[inline(always)]
-    unsafe fn splat(x: f32) -> v128 {
-        f32x4_splat(x)
-    }
-
-    #[inline(always)]
-    unsafe fn load(at: *const f32) -> v128 {
-        unsafe { v128_load(at.cast()) }
-    }
-
-    #[inline(always)]
-    unsafe fn mul(a: v128, b: v128) -> v128 {
-        f32x4_mul(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn add(a: v128, b: v128) -> v128 {
-        f32x4_add(a, b)
-    }
-
-    #[inline(always)]
-    unsafe fn numbers(x: v128) -> [f32; 4] {
-        [
-            f32x4_extract_lane::<0>(x),
-            f32x4_extract_lane::<1>(x),
-            f32x4_extract_lane::<2>(x),
-            f32x4_extract_lane::<3>(x),
-        ]
     }
 }
