@@ -89,7 +89,7 @@ async fn script(page: &Page, body: &str, arguments: Vec<Value>) -> Value {
 
 /// The tokens of pieces.
 fn tokens(pieces: &Value) -> Vec<u32> {
-    let pieces = pieces.as_array().unwrap_or_else(|| panic!("{pieces} is no list"));
+    let pieces = pieces.as_array().unwrap_or_else(|| panic!("expected a list, found {pieces}"));
     pieces.iter().filter_map(|piece| Some(piece["token"].as_u64()? as u32)).collect()
 }
 

@@ -33,7 +33,7 @@ const MOST_SEED: f64 = 9_007_199_254_740_991.0;
 
 impl LoadSettings {
     /// # Errors
-    /// [`Kind::Argument`] for an option of another type than declared; `undefined` is no option.
+    /// [`Kind::Argument`] for an option of another type than declared; `undefined` counts as left out.
     pub fn read(options: &JsValue) -> Result<Self, Failure> {
         let options = Options::new(options)?;
         Ok(Self {

@@ -52,18 +52,12 @@ pub fn from_stored(stored: StoredRun) -> Result<Run, UnreadableRun> {
     let StoredRecord { number, teacher, bundle, n_saved_steps, mut record } = read;
     record.truncate(n_saved_steps);
     let is_done = n_saved_steps >= record.settings.n_steps;
+    let teacher = TeacherName { fingerprint: teacher, bundle };
     Ok(Run {
-        key,
-        number,
-        teacher: TeacherName { fingerprint: teacher, bundle },
-        record,
         stage: if is_done { DistillStage::Ended } else { DistillStage::Stopped },
         keeping: Keeping::Stored { n_steps: n_saved_steps },
         n_saved_steps: Some(n_saved_steps),
-        task: None,
-        measuring: Vec::new(),
-        failure: None,
-        suspended_millis: 0.0,
+        ..Run::new(key, number, teacher, record)
     })
 }
 

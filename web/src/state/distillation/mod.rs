@@ -27,7 +27,7 @@ use crate::browser::worker::{WorkerFailure, WorkerHandle};
 use crate::state::session::Session;
 use keeping::UnreadableRun;
 use record::Record;
-use run::{DistillStage, Keeping, Run, Task, TeacherName, n_slots, next_to_start};
+use run::{DistillStage, Run, Task, TeacherName, n_slots, next_to_start};
 use settings::Settings;
 
 /// The program, next to the page; fetched when a run is started.
@@ -121,19 +121,8 @@ impl Distillation {
         let number = number.unwrap_or(0) + 1;
         // In the order of time, also among those that are stored.
         let key = format!("{:014.0}-{number}", js_sys::Date::now());
-        let run = Run {
-            key: key.clone(),
-            number,
-            teacher: untrack(|| self.teacher()),
-            record: Record::new(settings, names, based_on),
-            stage: DistillStage::Queued,
-            keeping: Keeping::NotYet,
-            n_saved_steps: None,
-            task: None,
-            measuring: Vec::new(),
-            failure: None,
-            suspended_millis: 0.0,
-        };
+        let record = Record::new(settings, names, based_on);
+        let run = Run::new(key.clone(), number, untrack(|| self.teacher()), record);
         self.live.update_value(|live| {
             live.insert(key.clone(), LiveRun { texts, ..LiveRun::default() });
         });

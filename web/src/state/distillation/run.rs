@@ -28,6 +28,25 @@ pub struct Run {
     pub suspended_millis: f64,
 }
 
+impl Run {
+    /// A run that waits for its first step.
+    pub fn new(key: String, number: usize, teacher: TeacherName, record: Record) -> Self {
+        Self {
+            key,
+            number,
+            teacher,
+            record,
+            stage: DistillStage::Queued,
+            keeping: Keeping::NotYet,
+            n_saved_steps: None,
+            task: None,
+            measuring: Vec::new(),
+            failure: None,
+            suspended_millis: 0.0,
+        }
+    }
+}
+
 /// The teacher of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TeacherName {
@@ -151,19 +170,8 @@ pub(super) mod tests {
     use crate::state::distillation::record::tests::record;
 
     pub(in crate::state::distillation) fn run(number: usize, stage: DistillStage) -> Run {
-        Run {
-            key: number.to_string(),
-            number,
-            teacher: TeacherName::default(),
-            record: record(&[3.0, 2.0]),
-            stage,
-            keeping: Keeping::NotYet,
-            n_saved_steps: None,
-            task: None,
-            measuring: Vec::new(),
-            failure: None,
-            suspended_millis: 0.0,
-        }
+        let (key, record) = (number.to_string(), record(&[3.0, 2.0]));
+        Run { stage, ..Run::new(key, number, TeacherName::default(), record) }
     }
 
     #[test]
