@@ -11,6 +11,7 @@ use burn::tensor::Tensor;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::pace::Pace;
 use super::{
     GenerateError, LOGITS, Sampling, argmax_of_rows, check_readable, index_at, probabilities,
 };
@@ -32,7 +33,11 @@ pub struct DraftedGeneration<'model> {
     sampling: Sampling,
     rng: ChaCha8Rng,
     counts: DraftCounts,
+    /// Decides how many tokens to draft, and the clock in seconds that it measures rounds with.
+    pace: Option<(Pace, Clock<'model>)>,
 }
+
+type Clock<'model> = Box<dyn Fn() -> f64 + 'model>;
 
 /// How well the draft predicted the verifier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,7 +91,19 @@ impl<'model> DraftedGeneration<'model> {
             sampling,
             rng: sampling.rng(),
             counts: DraftCounts::default(),
+            pace: None,
         })
+    }
+
+    /// Drafts only where it is faster: up to as many tokens as it may, as measured with `clock`, in
+    /// seconds. Only greedy decoding gives the same tokens whatever is drafted, so that a sampled text,
+    /// which its seed should reproduce, drafts the same number as before.
+    #[must_use]
+    pub fn paced_by(mut self, clock: impl Fn() -> f64 + 'model) -> Self {
+        if self.sampling == Sampling::Greedy {
+            self.pace = Some((Pace::default(), Box::new(clock)));
+        }
+        self
     }
 
     /// The next token; `None` after the last one.
@@ -96,8 +113,10 @@ impl<'model> DraftedGeneration<'model> {
     pub async fn next(&mut self) -> Result<Option<u32>, GenerateError> {
         if self.ready.is_empty() && self.text.len() < self.end {
             let chosen = match self.sampling {
-                Sampling::Greedy => self.greedy_round().await?,
-                Sampling::Random { temperature, .. } => self.sampled_round(temperature).await?,
+                Sampling::Greedy => self.paced_round().await?,
+                Sampling::Random { temperature, .. } => {
+                    self.sampled_round(self.n_now(), temperature).await?
+                }
             };
             self.text.extend(&chosen);
             // The last token is not in any cache, and what was rejected leaves them.
@@ -117,9 +136,22 @@ impl<'model> DraftedGeneration<'model> {
         self.n_drafted.min(self.end - self.text.len() - 1)
     }
 
-    async fn greedy_round(&mut self) -> Result<Vec<u32>, GenerateError> {
+    async fn paced_round(&mut self) -> Result<Vec<u32>, GenerateError> {
+        let most = self.n_now();
+        let Some((mut pace, clock)) = self.pace.take() else {
+            return self.greedy_round(most).await;
+        };
+        let n_drafted = pace.n_to_draft(most);
+        let began = clock();
+        let chosen = self.greedy_round(n_drafted).await?;
+        pace.note(n_drafted, chosen.len() - 1, clock() - began);
+        self.pace = Some((pace, clock));
+        Ok(chosen)
+    }
+
+    async fn greedy_round(&mut self, n_drafted: usize) -> Result<Vec<u32>, GenerateError> {
         let mut text = self.text.clone();
-        for _ in 0..self.n_now() {
+        for _ in 0..n_drafted {
             let logits = self.draft.read(&text, 1);
             text.extend(argmax_of_rows(logits).await?);
         }
@@ -131,11 +163,15 @@ impl<'model> DraftedGeneration<'model> {
         Ok(best)
     }
 
-    async fn sampled_round(&mut self, temperature: f64) -> Result<Vec<u32>, GenerateError> {
+    async fn sampled_round(
+        &mut self,
+        n_drafted: usize,
+        temperature: f64,
+    ) -> Result<Vec<u32>, GenerateError> {
         let vocab = self.verifier.model.config().vocab;
         let mut text = self.text.clone();
         let mut proposed: Vec<Vec<f64>> = Vec::new();
-        for _ in 0..self.n_now() {
+        for _ in 0..n_drafted {
             let logits = read_finite(self.draft.read(&text, 1), LOGITS).await?;
             let q = probabilities(&logits, temperature);
             text.push(index_at(&q, self.rng.random()));
@@ -233,6 +269,25 @@ mod tests {
             assert_eq!(tokens, alone, "{n_drafted} drafted");
             assert!(counts.n_accepted <= counts.n_drafted);
         }
+    }
+
+    #[test]
+    fn greedy_tokens_are_the_same_whatever_the_clock_says() {
+        let (verifier, draft) = (model(1), model(2));
+        let (expected, _) = drafted([&verifier, &draft], 50, 4, Sampling::Greedy);
+        let ticks = std::cell::Cell::new(0_u32);
+        let clock = || {
+            ticks.set(ticks.get() + 1);
+            f64::from(ticks.get().wrapping_mul(2_654_435_761) % 97)
+        };
+        let run = DraftedGeneration::new(&verifier, &draft, &[1, 5, 3], 50, 4, Sampling::Greedy);
+        let mut run = run.unwrap().paced_by(clock);
+        let mut tokens = Vec::new();
+        while let Some(token) = block_on(run.next()).unwrap() {
+            tokens.push(token);
+        }
+        assert_eq!(tokens, expected);
+        assert!(ticks.get() > 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod certainty;
 mod comparison;
 mod drafted;
 mod open;
+mod pace;
 mod replay;
 mod retrace;
 mod switched;

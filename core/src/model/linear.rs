@@ -11,6 +11,10 @@ use super::decode::read;
 use super::numbers::numbers;
 use super::packed::Packed;
 
+/// More positions than this are multiplied with weights in f32 as any matrices, a few as they are in
+/// decoding.
+const FEW_IN_F32: usize = 8;
+
 /// A linear map.
 #[derive(Module, Debug)]
 pub(super) struct Linear {
@@ -32,8 +36,11 @@ impl Linear {
 /// Shapes: `[.., d_input]` -> `[.., d_output]`
 pub(super) fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     let bias = layer.bias.as_ref().map(Param::val);
-    let packed = layer.packed.of(&layer.weight);
-    match packed.and_then(|matrix| product(matrix, &x)) {
+    let product = match layer.packed.of(&layer.weight) {
+        Some(matrix) => product(matrix, &x),
+        None => few_products(&x, &layer.weight, |[_, d_output]| d_output, kernels::few_times_rows),
+    };
+    match product {
         Some(y) => match bias {
             Some(bias) => y + bias.unsqueeze(),
             None => y,
@@ -114,8 +121,12 @@ impl Table {
 
     /// The products with all rows. Shapes: `[rows, d_model]` -> `[rows, vocab]`
     pub(super) fn products(&self, states: Tensor<2>) -> Tensor<2> {
-        let packed = self.packed.of(&self.weight);
-        let found = packed.and_then(|matrix| product(matrix, &states));
+        let found = match self.packed.of(&self.weight) {
+            Some(matrix) => product(matrix, &states),
+            None => {
+                few_products(&states, &self.weight, |[vocab, _]| vocab, kernels::few_times_columns)
+            }
+        };
         found.unwrap_or_else(|| states.matmul(self.weight.val().transpose()))
     }
 
@@ -143,6 +154,29 @@ fn product<const D: usize>(matrix: &PackedMatrix, x: &Tensor<D>) -> Option<Tenso
     shape[D - 1] = matrix.n_rows();
     let mut y = vec![0.0; shape.iter().product()];
     matrix.times_many(&of_x, &mut y);
+    Some(Tensor::from_data(TensorData::new(y, shape), &x.device()))
+}
+
+/// The product of a few positions with weights in f32, such as the tokens of a draft; `None` for more of
+/// them, and where numbers are not found.
+///
+/// Shapes: `[.., d_input]` -> `[.., d_output]`
+fn few_products<const D: usize>(
+    x: &Tensor<D>,
+    weight: &Param<Tensor<2>>,
+    d_output: impl Fn([usize; 2]) -> usize,
+    multiply: impl Fn(usize, &[f32], &[f32], &mut [f32]),
+) -> Option<Tensor<D>> {
+    let mut shape = x.dims();
+    let n_vectors = shape[..D - 1].iter().product();
+    if n_vectors > FEW_IN_F32 {
+        return None;
+    }
+    let weight = weight.val();
+    let (of_x, of_weight) = (numbers(x)?, numbers(&weight)?);
+    shape[D - 1] = d_output(weight.dims());
+    let mut y = vec![0.0; shape.iter().product()];
+    kernels::together(|| multiply(n_vectors, &of_x, &of_weight, &mut y));
     Some(Tensor::from_data(TensorData::new(y, shape), &x.device()))
 }
 

@@ -9,7 +9,9 @@ mod packed;
 mod team;
 pub mod train;
 
-pub use packed::{PackedFormat, PackedMatrix, times_columns, times_rows};
+pub use packed::{
+    PackedFormat, PackedMatrix, few_times_columns, few_times_rows, times_columns, times_rows,
+};
 pub use team::{share_rows, together};
 
 /// Parallel sums, as wide as a vector register or a multiple of it.

@@ -2,6 +2,7 @@
 //! each output.
 
 use super::Baseline;
+use super::few::{self, Rows};
 use super::isa::{Isa, STEP};
 use super::rows::{self, AHEAD, Stored, TOGETHER};
 #[cfg(target_arch = "x86_64")]
@@ -17,105 +18,168 @@ const N_PARTS: usize = 4;
 
 /// `y = x · w`: `w` has a row of `y.len()` numbers for each of `x`. Sums are the same for any number of
 /// threads.
-#[inline(never)]
 pub fn times_rows(x: &[f32], w: &[f32], y: &mut [f32]) {
-    in_parts(x, w, y, |x, w, width, y| {
-        // SAFETY: `w` has a row of `width` numbers for each of `x`, of which its first are as many as
-        // `y` has; the processor is asked for the instructions.
+    few_times_rows(1, x, w, y);
+}
+
+/// As [`times_rows`], for `n_vectors` in `x` one after another, and as many in `y`: the weights are read
+/// from memory once for all, and each product has the bits that it has alone.
+#[inline(never)]
+pub fn few_times_rows(n_vectors: usize, x: &[f32], w: &[f32], y: &mut [f32]) {
+    in_parts(n_vectors, x, w, y, |x, w, y| {
+        // SAFETY: `w` has a row for each number of a vector, with as many numbers as `y.n`; the processor is asked for the instructions.
         unsafe {
             #[cfg(target_arch = "x86_64")]
             if Avx512::is_there() {
-                return with_avx512(x, w, width, y);
+                return with_avx512(x, w, y);
             } else if Avx2::is_there() {
-                return with_avx2(x, w, width, y);
+                return with_avx2(x, w, y);
             }
-            columns::<Baseline>(x, w, width, y);
+            columns::<Baseline>(x, w, y);
         }
     });
 }
 
-/// Calls `times` with parts of `x`, the rows of `w` for each from some column on, the width of these
-/// rows, and as many sums as columns are wanted.
+/// Some numbers of each vector.
+#[derive(Clone, Copy)]
+struct Vectors<'a> {
+    numbers: &'a [f32],
+    /// Numbers from the start of a vector to that of the next.
+    stride: usize,
+    /// Those that count.
+    n: usize,
+}
+
+/// Rows of numbers that begin `width` apart.
+#[derive(Clone, Copy)]
+struct Matrix<'a> {
+    numbers: &'a [f32],
+    width: usize,
+}
+
+/// Some columns of the products, a row for each vector.
+struct Columns<'a> {
+    sums: &'a mut [f32],
+    stride: usize,
+    n: usize,
+}
+
+/// Calls `times` with parts of the vectors, the rows of `w` for each from some column on, and the sums for
+/// some columns.
 #[inline(always)]
 fn in_parts(
+    n_vectors: usize,
     x: &[f32],
     w: &[f32],
     y: &mut [f32],
-    times: impl Fn(&[f32], &[f32], usize, &mut [f32]) + Sync,
+    times: impl Fn(Vectors<'_>, Matrix<'_>, Columns<'_>) + Sync,
 ) {
-    let width = y.len();
-    assert_eq!(w.len(), x.len() * width, "a row for each input");
-    let per_part = x.len() / N_PARTS;
-    if width == 0 || per_part < N_STREAMS {
-        return times(x, w, width, y);
+    let n_vectors = n_vectors.max(1);
+    let [depth, width] = [x.len(), y.len()].map(|n| n / n_vectors);
+    let lengths = [n_vectors * depth, n_vectors * width, depth * width];
+    assert_eq!([x.len(), y.len(), w.len()], lengths, "a row for each input");
+    let per_part = depth / N_PARTS;
+    if width == 0 {
+        return;
     }
-    let mut sums = vec![0.0; N_PARTS * width];
+    if per_part < N_STREAMS {
+        let x = Vectors { numbers: x, stride: depth, n: depth };
+        return times(
+            x,
+            Matrix { numbers: w, width },
+            Columns { sums: y, stride: width, n: width },
+        );
+    }
     // More threads than parts share the columns of each, too.
-    let whole = if n_threads() <= N_PARTS { width } else { STEP };
-    let smallest = whole.max(SHARED_BYTES / (4 * per_part));
-    share(&mut sums, whole, smallest, |first, mut sums| {
-        let mut column = first % width;
-        for part in first / width..N_PARTS {
-            let n = sums.len().min(width - column);
-            let end = if part + 1 == N_PARTS { x.len() } else { (part + 1) * per_part };
+    let n_blocks = if n_threads() <= N_PARTS { 1 } else { n_threads() };
+    let smallest = (SHARED_BYTES / (4 * per_part)).max(1).next_multiple_of(STEP);
+    let per_block = width.div_ceil(n_blocks).next_multiple_of(STEP).max(smallest).min(width);
+    let n_blocks = width.div_ceil(per_block);
+    let per_sums = n_vectors * per_block;
+    let mut sums = vec![0.0; N_PARTS * n_blocks * per_sums];
+    let smallest = SHARED_BYTES / (4 * per_part) * n_vectors;
+    share(&mut sums, per_sums, smallest, |first, sums| {
+        for (index, sums) in sums.chunks_exact_mut(per_sums).enumerate() {
+            let index = first / per_sums + index;
+            let (part, column) = (index / n_blocks, index % n_blocks * per_block);
+            let end = if part + 1 == N_PARTS { depth } else { (part + 1) * per_part };
             let rows = part * per_part..end;
-            let (now, later) = sums.split_at_mut(n);
-            times(&x[rows.clone()], &w[rows.start * width + column..rows.end * width], width, now);
-            (sums, column) = (later, 0);
-            if sums.is_empty() {
-                break;
-            }
+            let n = per_block.min(width - column);
+            let x = Vectors { numbers: &x[rows.start..], stride: depth, n: rows.len() };
+            let w = Matrix { numbers: &w[rows.start * width + column..rows.end * width], width };
+            times(x, w, Columns { sums, stride: per_block, n });
         }
     });
-    let mut parts = sums.chunks_exact(width);
-    let [Some(a), Some(b), Some(c), Some(d)] = std::array::from_fn(|_| parts.next()) else {
-        return;
-    };
-    for (column, y) in y.iter_mut().enumerate() {
-        *y = (a[column] + b[column]) + (c[column] + d[column]);
+    let of_part = n_blocks * per_sums;
+    for (vector, y) in y.chunks_exact_mut(width).enumerate() {
+        for (block, y) in y.chunks_mut(per_block).enumerate() {
+            let first = block * per_sums + vector * per_block;
+            let [a, b, c, d]: [&[f32]; N_PARTS] =
+                std::array::from_fn(|part| &sums[part * of_part + first..][..y.len()]);
+            for (column, y) in y.iter_mut().enumerate() {
+                *y = (a[column] + b[column]) + (c[column] + d[column]);
+            }
+        }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma,f16c")]
-unsafe fn with_avx512(x: &[f32], w: &[f32], width: usize, y: &mut [f32]) {
+unsafe fn with_avx512(x: Vectors<'_>, w: Matrix<'_>, y: Columns<'_>) {
     // SAFETY: by the caller.
-    unsafe { columns::<Avx512>(x, w, width, y) }
+    unsafe { columns::<Avx512>(x, w, y) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn with_avx2(x: &[f32], w: &[f32], width: usize, y: &mut [f32]) {
+unsafe fn with_avx2(x: Vectors<'_>, w: Matrix<'_>, y: Columns<'_>) {
     // SAFETY: by the caller.
-    unsafe { columns::<Avx2>(x, w, width, y) }
+    unsafe { columns::<Avx2>(x, w, y) }
 }
 
 /// # Safety
-/// As for [`Isa`]; rows of `w` begin `width` numbers apart, and have as many numbers as `y`.
+/// As for [`Isa`]; `w` has a row for each number of a vector, and in it as many numbers as `y.n`.
 #[inline(always)]
-unsafe fn columns<I: Isa>(x: &[f32], w: &[f32], width: usize, y: &mut [f32]) {
-    y.fill(0.0);
+unsafe fn columns<I: Isa>(x: Vectors<'_>, w: Matrix<'_>, y: Columns<'_>) {
+    let Columns { sums, stride, n } = y;
+    sums.fill(0.0);
     // Each stream goes through a quarter of the rows, without gaps.
-    let n_together = x.len() / N_STREAMS;
+    let n_together = x.n / N_STREAMS;
     // Where in a stream what is read in `AHEAD` bytes will be.
-    let n_ahead = (AHEAD / 4 / N_STREAMS).div_ceil(y.len().max(1)) * width;
+    let n_ahead = (AHEAD / 4 / N_STREAMS).div_ceil(n.max(1)) * w.width;
     for index in 0..n_together {
         let row = |stream: usize| stream * n_together + index;
-        let x = std::array::from_fn(|stream| x[row(stream)]);
-        let w = std::array::from_fn(|stream| w[row(stream) * width..].as_ptr());
-        // SAFETY: by the caller.
-        unsafe { add_rows::<I, N_STREAMS>(x, w, n_ahead, y) };
+        let w = std::array::from_fn(|stream| w.numbers[row(stream) * w.width..].as_ptr());
+        // What the first vector has read is in the cache for the others.
+        for (vector, y) in sums.chunks_exact_mut(stride).enumerate() {
+            let x = &x.numbers[vector * x.stride..][..x.n];
+            let x = std::array::from_fn(|stream| x[row(stream)]);
+            // SAFETY: by the caller.
+            unsafe {
+                if vector == 0 {
+                    add_rows::<I, N_STREAMS, true>(x, w, n_ahead, &mut y[..n]);
+                } else {
+                    add_rows::<I, N_STREAMS, false>(x, w, n_ahead, &mut y[..n]);
+                }
+            }
+        }
     }
-    for row in N_STREAMS * n_together..x.len() {
-        // SAFETY: by the caller.
-        unsafe { add_rows::<I, 1>([x[row]], [w[row * width..].as_ptr()], n_ahead, y) };
+    for row in N_STREAMS * n_together..x.n {
+        let w = [w.numbers[row * w.width..].as_ptr()];
+        for (vector, y) in sums.chunks_exact_mut(stride).enumerate() {
+            let x = [x.numbers[vector * x.stride + row]];
+            // SAFETY: by the caller.
+            unsafe { add_rows::<I, 1, true>(x, w, n_ahead, &mut y[..n]) };
+        }
     }
 }
 
+/// Asks for what is read later only if `AHEAD_OF_TIME`.
+///
 /// # Safety
 /// As for [`columns`].
 #[inline(always)]
-unsafe fn add_rows<I: Isa, const N: usize>(
+unsafe fn add_rows<I: Isa, const N: usize, const AHEAD_OF_TIME: bool>(
     x: [f32; N],
     w: [*const f32; N],
     n_ahead: usize,
@@ -129,7 +193,9 @@ unsafe fn add_rows<I: Isa, const N: usize>(
         for start in (0..n_whole).step_by(I::LANES) {
             let products: [I::Vector; N] = std::array::from_fn(|row| {
                 let w = w[row].add(start);
-                I::prefetch(w.wrapping_add(n_ahead).cast());
+                if AHEAD_OF_TIME {
+                    I::prefetch(w.wrapping_add(n_ahead).cast());
+                }
                 I::mul(factors[row], I::f32(w.cast()))
             });
             let to = to.add(start);
@@ -151,14 +217,35 @@ fn pairwise<T: Copy, const N: usize>(terms: [T; N], add: impl Fn(T, T) -> T) -> 
     }
 }
 
+/// As [`times_columns`], for `n_vectors` in `x` one after another, and as many in `y`: the weights are
+/// read from memory once for all, and each product has the bits that it has alone.
+pub fn few_times_columns(n_vectors: usize, x: &[f32], w: &[f32], y: &mut [f32]) {
+    let n_vectors = n_vectors.max(1);
+    let [width, n_rows] = [x.len(), y.len()].map(|n| n / n_vectors);
+    if n_vectors > 1 && width > 0 && width.is_multiple_of(STEP) {
+        assert_eq!(w.len(), n_rows * width, "a row for each output");
+        let rows = Rows { stored: Stored::F32, bytes: bytes(w), stride: 4 * width };
+        return few::times_few(x, width, rows, n_rows, y);
+    }
+    if width == 0 {
+        return y.fill(0.0);
+    }
+    let pairs = x.chunks_exact(width).zip(y.chunks_exact_mut(n_rows.max(1)));
+    pairs.for_each(|(x, y)| times_columns(x, w, y));
+}
+
+fn bytes(numbers: &[f32]) -> &[u8] {
+    // SAFETY: every f32 is four bytes.
+    unsafe { std::slice::from_raw_parts(numbers.as_ptr().cast::<u8>(), size_of_val(numbers)) }
+}
+
 /// `y = w · x`: `w` has a row of `x.len()` numbers for each of `y`.
 #[inline(never)]
 pub fn times_columns(x: &[f32], w: &[f32], y: &mut [f32]) {
     let width = x.len();
     assert_eq!(w.len(), y.len() * width, "a row for each output");
     let whole = &x[..width - width % STEP];
-    // SAFETY: every f32 is four bytes.
-    let bytes = unsafe { std::slice::from_raw_parts(w.as_ptr().cast::<u8>(), size_of_val(w)) };
+    let bytes = bytes(w);
     share(y, TOGETHER, SHARED_BYTES / (4 * width.max(1)), |first, y| {
         rows::times(Stored::F32, whole, &bytes[4 * first * width..], 4 * width, y);
         if whole.len() == width {
@@ -204,10 +291,29 @@ mod tests {
             times_rows(&x, &w, &mut y);
             let mut plain = vec![f32::NAN; d_output];
             // SAFETY: the lengths fit, and no instructions are asked for.
-            in_parts(&x, &w, &mut plain, |x, w, width, y| unsafe {
-                columns::<Portable>(x, w, width, y);
+            in_parts(1, &x, &w, &mut plain, |x, w, y| unsafe {
+                columns::<Portable>(x, w, y);
             });
             prop_assert_eq!(y, plain);
+        }
+
+        #[test]
+        fn a_product_has_the_same_bits_beside_others(
+            (n_vectors, d_input, d_output) in (1..7usize, 0..100usize, 1..100usize),
+        ) {
+            let (x, w) = (numbers(n_vectors * d_input, 7), numbers(d_input * d_output, 3));
+            let mut all = [(); 2].map(|()| vec![f32::NAN; n_vectors * d_output]);
+            let [rows, columns] = &mut all;
+            crate::together(|| few_times_rows(n_vectors, &x, &w, rows));
+            crate::together(|| few_times_columns(n_vectors, &x, &w, columns));
+            for vector in 0..n_vectors {
+                let x = &x[vector * d_input..][..d_input];
+                let mut alone = vec![f32::NAN; d_output];
+                times_rows(x, &w, &mut alone);
+                prop_assert_eq!(&alone, &rows[vector * d_output..][..d_output]);
+                times_columns(x, &w, &mut alone);
+                prop_assert_eq!(&alone, &columns[vector * d_output..][..d_output]);
+            }
         }
     }
 }

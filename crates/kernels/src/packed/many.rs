@@ -1,18 +1,13 @@
 //! Products of a packed matrix with several vectors: widened a piece at a time, then as any other.
 
+use super::few::{self, Rows};
 use super::{PackedFormat, PackedMatrix};
 
 /// Values that are widened at a time: they stay in the cache until they are multiplied.
 const PIECE: usize = 1 << 20;
 
-/// Fewer vectors than this are multiplied one by one: widening would take longer.
-fn is_few(format: PackedFormat, n_vectors: usize) -> bool {
-    n_vectors
-        < match format {
-            PackedFormat::F16 | PackedFormat::Bf16 => 6,
-            PackedFormat::Q8_0 => 16,
-        }
-}
+/// More vectors than this are multiplied with widened weights.
+const FEW: usize = 12;
 
 impl PackedMatrix {
     /// The products with rows `x` of `n_columns` numbers, rows of `n_rows` numbers in `y`.
@@ -26,9 +21,8 @@ impl PackedMatrix {
         if self.format == PackedFormat::Q8_0 && self.n_columns.is_multiple_of(PackedFormat::BLOCK) {
             return self.times_many_in_integers(x, n_vectors, y);
         }
-        if is_few(self.format, n_vectors) || self.n_rows == 0 {
-            let pairs = x.chunks_exact(self.n_columns.max(1)).zip(y.chunks_exact_mut(self.n_rows));
-            return crate::together(|| pairs.for_each(|(x, y)| self.times(x, y)));
+        if n_vectors <= FEW || self.n_rows == 0 {
+            return self.times_few(x, y);
         }
         let n_together = (PIECE / self.n_columns).clamp(1, self.n_rows);
         let mut wide = vec![0.0; n_together * self.n_columns];
@@ -38,6 +32,24 @@ impl PackedMatrix {
             self.widen(first, wide);
             multiply(x, wide, &mut y[first..], [n_vectors, self.n_columns, n, self.n_rows]);
         }
+    }
+
+    /// The weights are read once for all vectors.
+    fn times_few(&self, x: &[f32], y: &mut [f32]) {
+        let width = self.n_columns.next_multiple_of(PackedFormat::BLOCK);
+        let mut padded = Vec::new();
+        let x = if width == self.n_columns {
+            x
+        } else {
+            for x in x.chunks_exact(self.n_columns.max(1)) {
+                padded.extend_from_slice(x);
+                padded.resize(padded.len().next_multiple_of(PackedFormat::BLOCK), 0.0);
+            }
+            &padded
+        };
+        let stored = self.format.stored();
+        let rows = Rows { stored, bytes: self.bytes(), stride: self.stride() };
+        crate::together(|| few::times_few(x, width, rows, self.n_rows, y));
     }
 
     /// Four vectors at a time, the remaining ones one by one.
@@ -107,12 +119,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::testing::{FORMATS, matrix};
+    use super::FEW;
     use crate::train::testing::numbers;
 
     proptest! {
         #[test]
         fn several_vectors_are_multiplied_as_each(
-            (n_vectors, n_rows, n_columns) in (0..9_usize, 1..40_usize, 1..70_usize),
+            (n_vectors, n_rows, n_columns) in (0..16_usize, 1..40_usize, 1..70_usize),
         ) {
             let x = numbers(n_vectors * n_columns, 3);
             for format in FORMATS {
@@ -124,6 +137,7 @@ mod tests {
                     matrix.times(x, &mut one);
                     for (found, one) in found.iter().zip(&one) {
                         prop_assert!((found - one).abs() < 1e-3, "{format:?}: {found} {one}");
+                        prop_assert!(n_vectors > FEW || found == one, "{format:?}: other bits");
                     }
                 }
             }

@@ -5,6 +5,7 @@
 //! integers (`integer.rs`).
 
 mod columns;
+mod few;
 #[cfg(any(test, all(target_arch = "wasm32", target_feature = "simd128")))]
 mod integer;
 mod isa;
@@ -23,7 +24,7 @@ mod wasm;
 mod x86;
 
 use crate::team::{SHARED_BYTES, share};
-pub use columns::{times_columns, times_rows};
+pub use columns::{few_times_columns, few_times_rows, times_columns, times_rows};
 use isa::STEP;
 use rows::{Stored, times};
 

@@ -104,39 +104,43 @@ unsafe fn rows<I: Isa, S: Step>(x: &[f32], w: &[u8], stride: usize, y: &mut [f32
     unsafe {
         for index in 0..n_each {
             let first = index * step;
-            let found = dots::<I, S, TOGETHER>(x, w.add(first * stride), apart * stride, n_steps);
-            for (row, found) in found.into_iter().enumerate() {
+            let w = w.add(first * stride);
+            let found = dots::<I, S, TOGETHER, 1>([x], w, apart * stride, n_steps);
+            for (row, [found]) in found.into_iter().enumerate() {
                 together[first + row * apart] = found;
             }
         }
         for (index, y) in rest.iter_mut().enumerate() {
-            [*y] = dots::<I, S, 1>(x, w.add((n_together + index) * stride), stride, n_steps);
+            let w = w.add((n_together + index) * stride);
+            [[*y]] = dots::<I, S, 1, 1>([x], w, stride, n_steps);
         }
     }
 }
 
+/// The products of `N` rows with `V` vectors.
+///
 /// # Safety
 /// As for [`all_rows`].
 #[inline(always)]
-unsafe fn dots<I: Isa, S: Step, const N: usize>(
-    x: *const u8,
+pub(super) unsafe fn dots<I: Isa, S: Step, const N: usize, const V: usize>(
+    x: [*const u8; V],
     first: *const u8,
     stride: usize,
     n_steps: usize,
-) -> [f32; N] {
+) -> [[f32; V]; N] {
     // SAFETY: by the caller.
     unsafe {
-        // Two sums a row, so that one addition need not wait for the one before.
-        let mut sums = [[I::splat(0.0); 2]; N];
+        // Two sums for each, so that one addition need not wait for the one before.
+        let mut sums = [[[I::splat(0.0); 2]; V]; N];
         for step in 0..n_steps {
-            let x = x.add(step * F32::BYTES);
+            let x = x.map(|x| x.add(step * F32::BYTES));
             for (row, sums) in sums.iter_mut().enumerate() {
                 let w = first.add(row * stride + step * S::BYTES);
                 I::prefetch(w.wrapping_add(AHEAD));
-                *sums = S::add_to::<I>(*sums, x, w);
+                *sums = S::add_to::<I, V>(*sums, x, w);
             }
         }
-        sums.map(|[a, b]| I::sum(I::add(a, b)))
+        sums.map(|sums| sums.map(|[a, b]| I::sum(I::add(a, b))))
     }
 }
 
@@ -210,7 +214,7 @@ unsafe fn widen_steps<I: Isa, S: Step>(w: &[u8], out: &mut [f32]) {
 }
 
 /// [`STEP`] values of a row.
-trait Step {
+pub(super) trait Step {
     const BYTES: usize;
 
     /// Writes them as f32.
@@ -219,17 +223,21 @@ trait Step {
     /// As for [`Isa`]; there are as many at both.
     unsafe fn widen_to<I: Isa>(w: *const u8, out: *mut f32);
 
-    /// Adds their products with `x`.
+    /// Adds their products with each `x`; the sums of one are the same beside any others.
     ///
     /// # Safety
-    /// As for [`Isa`]; both are readable.
-    unsafe fn add_to<I: Isa>(sums: [I::Vector; 2], x: *const u8, w: *const u8) -> [I::Vector; 2];
+    /// As for [`Isa`]; all are readable.
+    unsafe fn add_to<I: Isa, const V: usize>(
+        sums: [[I::Vector; 2]; V],
+        x: [*const u8; V],
+        w: *const u8,
+    ) -> [[I::Vector; 2]; V];
 }
 
-struct F32;
-struct F16;
-struct Bf16;
-struct Q8_0;
+pub(super) struct F32;
+pub(super) struct F16;
+pub(super) struct Bf16;
+pub(super) struct Q8_0;
 
 macro_rules! floats {
     ($step:ident, $load:ident, $width:literal) => {
@@ -245,18 +253,21 @@ macro_rules! floats {
             }
 
             #[inline(always)]
-            unsafe fn add_to<I: Isa>(
-                mut sums: [I::Vector; 2],
-                x: *const u8,
+            unsafe fn add_to<I: Isa, const V: usize>(
+                mut sums: [[I::Vector; 2]; V],
+                x: [*const u8; V],
                 w: *const u8,
-            ) -> [I::Vector; 2] {
+            ) -> [[I::Vector; 2]; V] {
                 for vector in 0..STEP / I::LANES {
                     let start = vector * I::LANES;
-                    let sum = &mut sums[vector % 2];
                     // SAFETY: by the caller.
-                    *sum = unsafe {
-                        I::mul_add(I::$load(w.add($width * start)), I::f32(x.add(4 * start)), *sum)
-                    };
+                    unsafe {
+                        let w = I::$load(w.add($width * start));
+                        for (sums, x) in sums.iter_mut().zip(x) {
+                            let sum = &mut sums[vector % 2];
+                            *sum = I::mul_add(w, I::f32(x.add(4 * start)), *sum);
+                        }
+                    }
                 }
                 sums
             }
@@ -283,20 +294,27 @@ impl Step for Q8_0 {
     }
 
     #[inline(always)]
-    unsafe fn add_to<I: Isa>(
-        [even, odd]: [I::Vector; 2],
-        x: *const u8,
+    unsafe fn add_to<I: Isa, const V: usize>(
+        mut sums: [[I::Vector; 2]; V],
+        x: [*const u8; V],
         w: *const u8,
-    ) -> [I::Vector; 2] {
+    ) -> [[I::Vector; 2]; V] {
         // SAFETY: by the caller.
         unsafe {
             let scale = I::splat(I::half(w));
             let codes = w.add(2);
-            let mut sum = I::mul(I::i8(codes), I::f32(x));
+            let first = I::i8(codes);
+            let mut of_block = x.map(|x| I::mul(first, I::f32(x)));
             for start in (I::LANES..STEP).step_by(I::LANES) {
-                sum = I::mul_add(I::i8(codes.add(start)), I::f32(x.add(4 * start)), sum);
+                let w = I::i8(codes.add(start));
+                for (sum, x) in of_block.iter_mut().zip(x) {
+                    *sum = I::mul_add(w, I::f32(x.add(4 * start)), *sum);
+                }
             }
-            [I::mul_add(sum, scale, even), odd]
+            for ([even, _], sum) in sums.iter_mut().zip(of_block) {
+                *even = I::mul_add(sum, scale, *even);
+            }
+            sums
         }
     }
 }

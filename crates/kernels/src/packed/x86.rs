@@ -167,6 +167,10 @@ impl Isa for Avx512 {
 
     #[inline(always)]
     unsafe fn sum(x: __m512) -> f32 {
-        unsafe { _mm512_reduce_add_ps(x) }
+        // Not `_mm512_reduce_add_ps`, which the compiler may add in any order, another one in each loop.
+        unsafe {
+            let upper = _mm256_castpd_ps(_mm512_extractf64x4_pd::<1>(_mm512_castps_pd(x)));
+            Avx2::sum(_mm256_add_ps(_mm512_castps512_ps256(x), upper))
+        }
     }
 }

@@ -80,10 +80,11 @@ pub struct GenerateArgs {
     #[command(flatten)]
     pub weights: WeightArgs,
     /// Model that drafts tokens, which --model verifies several at a time: the same greedy tokens,
-    /// and the same distribution when sampling; a smaller size of the family, or the model itself
+    /// and the same distribution when sampling; a smaller size of the family, or the model itself.
+    /// A greedy text uses it only where that is faster
     #[arg(long, value_name = "MODEL", conflicts_with = "sizes")]
     pub draft: Option<PathBuf>,
-    /// Tokens to draft at a time
+    /// Tokens to draft at a time; for a greedy text the maximum
     #[arg(value_parser = count, long, default_value_t = 4, requires = "draft", value_name = "N")]
     pub draft_tokens: usize,
     /// As --weights, of the draft [default: q8_0 on the CPU, f32 on a GPU]
@@ -120,7 +121,8 @@ fn run_one(args: &GenerateArgs, path: &Path, device: &Device) -> anyhow::Result<
             let (n_tokens, n_drafted) = (args.tokens, args.draft_tokens);
             let source =
                 DraftedGeneration::new(&model, draft, &prompt, n_tokens, n_drafted, sampling);
-            Source::Drafted(source?)
+            let began = Instant::now();
+            Source::Drafted(source?.paced_by(move || began.elapsed().as_secs_f64()))
         }
     };
     let mut shown = ShownText::new(&tokenizer, &prompt, args.ids);
