@@ -27,15 +27,59 @@ const PROMPTS: &[&str] =
 pub(crate) struct Options {
     out: PathBuf,
     teacher: Teacher,
-    steps: usize,
+    /// Optimizer steps; by default as many as the scale has
+    steps: Option<usize>,
+    scale: Scale,
+    /// Whether a student with random weights is distilled for comparison
+    random_start: bool,
     /// `--device=…` for every command that computes
     device: Option<String>,
 }
 
+/// How much is sampled, distilled and measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scale {
+    /// All texts, every size, three orders: hours on two cores.
+    Full,
+    /// Half an hour on two cores: enough to see the curve.
+    Short,
+}
+
+impl Scale {
+    /// One of so many questions is asked, for texts that students read.
+    fn every_nth_text(self) -> usize {
+        match self {
+            Self::Full => 1,
+            Self::Short => 4,
+        }
+    }
+
+    fn steps(self) -> usize {
+        match self {
+            Self::Full => 600,
+            Self::Short => 120,
+        }
+    }
+
+    /// What is evaluated, for `boomerang eval`.
+    fn members(self) -> &'static str {
+        match self {
+            Self::Full => "--also-order first --also-order last",
+            Self::Short => "--members every:2",
+        }
+    }
+}
+
 impl Options {
     pub(crate) fn parse(args: &[String]) -> Result<Self> {
-        let mut options =
-            Self { out: "runs/smollm2".into(), teacher: Teacher::Hub, steps: 600, device: None };
+        let mut options = Self {
+            out: "runs/smollm2".into(),
+            teacher: Teacher::Hub,
+            steps: None,
+            scale: Scale::Full,
+            random_start: false,
+            device: None,
+        };
         let mut args = args.iter();
         match args.next().map(String::as_str) {
             Some("smollm2") => {}
@@ -48,8 +92,11 @@ impl Options {
                 "--out" => options.out = value()?.into(),
                 "--steps" => {
                     let steps = value()?;
-                    options.steps = steps.parse().with_context(|| format!("--steps {steps}"))?;
+                    let parsed = steps.parse().with_context(|| format!("--steps {steps}"))?;
+                    options.steps = Some(parsed);
                 }
+                "--short" => options.scale = Scale::Short,
+                "--random-start" => options.random_start = true,
                 "--teacher" => options.teacher = Teacher::parse(value()?),
                 "--wgpu" => options.device = Some("--device=wgpu".to_owned()),
                 "--cpu" => options.device = Some("--device=cpu".to_owned()),
@@ -71,7 +118,10 @@ pub(crate) fn family(workspace: &Workspace, options: &Options) -> Result<()> {
     for kind in KINDS {
         family.sample(&teacher, kind)?;
     }
-    let student = family.distill(&teacher)?;
+    let student = family.distill(&teacher, "run", FROM_LAYERS)?;
+    if options.random_start {
+        family.distill(&teacher, RANDOM_RUN, FROM_RANDOM)?;
+    }
     let order = family.search(&teacher, &student)?;
     let data = |path: &String| ("--data", path.clone());
     let held_out = HELD_OUT.map(|name| family.inside(&texts::samples(name)));
@@ -90,10 +140,13 @@ pub(crate) fn family(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// How it is distilled: 1,024 tokens a step, ends frozen so that the sizes stay tied as the teacher is.
+/// How students are distilled: 1,024 tokens a step.
 const DISTILL: &str = "--keep-first 2 --keep-last 1 --cosine-weight 10 --lr 1e-3 --batch-size 2 \
-                       --seq-len 512 --shuffle-seed 1 --held-out 16 --freeze embedding,head \
-                       --save-every 50";
+                       --seq-len 512 --shuffle-seed 1 --held-out 16 --save-every 50";
+/// Ends frozen, so that the sizes stay tied as the teacher is.
+const FROM_LAYERS: &str = "--freeze embedding,head";
+const FROM_RANDOM: &str = "--init random";
+const RANDOM_RUN: &str = "run-random";
 
 struct Family<'a> {
     workspace: &'a Workspace,
@@ -118,18 +171,20 @@ impl Family<'_> {
         run(child.args(words.split_whitespace()).args(&self.options.device))
     }
 
-    fn distill(&self, teacher: &str) -> Result<String> {
-        let (out, student) = (self.inside("run"), self.inside("run/student"));
-        if self.has("run/student") {
-            return Ok(student);
+    /// The student of a run.
+    fn distill(&self, teacher: &str, run: &str, start: &str) -> Result<String> {
+        let (out, student) = (self.inside(run), format!("{run}/student"));
+        if self.has(&student) {
+            return Ok(self.inside(&student));
         }
         let [chat, plain] = ["chat", "plain"].map(|name| self.inside(&texts::samples(name)));
-        let resume = if self.has("run/settings.json") { "--resume" } else { "" };
-        let words = format!("{DISTILL} --steps {} {resume}", self.options.steps);
+        let resume = if self.has(&format!("{run}/settings.json")) { "--resume" } else { "" };
+        let steps = self.options.steps.unwrap_or(self.options.scale.steps());
+        let words = format!("{DISTILL} {start} --steps {steps} {resume}");
         let flags =
             [("--teacher", teacher), ("--data", &chat), ("--data", &plain), ("--out", &out)];
         self.boomerang("distill", &words, &flags)?;
-        Ok(student)
+        Ok(self.inside(&student))
     }
 
     fn search(&self, teacher: &str, student: &str) -> Result<String> {
@@ -167,7 +222,12 @@ impl Family<'_> {
             ("--out", &out),
         ];
         flags.extend(on.iter().map(|(flag, path)| (*flag, path.as_str())));
-        self.boomerang("eval", "--also-order first --also-order last --max-length 512", &flags)?;
+        let random = self.inside(&format!("{RANDOM_RUN}/student"));
+        if self.options.random_start {
+            flags.push(("--random-student", &random));
+        }
+        let words = format!("{} --max-length 512", self.options.scale.members());
+        self.boomerang("eval", &words, &flags)?;
         Ok(out)
     }
 
@@ -207,7 +267,17 @@ mod tests {
         assert_eq!(teacher("smollm2"), Teacher::Hub);
         assert_eq!(teacher("smollm2 --teacher pip"), Teacher::PythonPackage);
         assert_eq!(teacher("smollm2 --teacher a/b.gguf"), Teacher::Path("a/b.gguf".into()));
-        assert_eq!(parsed("smollm2 --steps 40 --cpu").unwrap().steps, 40);
+    }
+
+    #[test]
+    fn steps_are_those_of_the_scale_unless_given() {
+        let steps = |line: &str| {
+            let options = parsed(line).unwrap();
+            options.steps.unwrap_or(options.scale.steps())
+        };
+        assert_eq!(steps("smollm2 --cpu"), 600);
+        assert_eq!(steps("smollm2 --short"), 120);
+        assert_eq!(steps("smollm2 --steps 40 --short --random-start"), 40);
     }
 
     #[test]

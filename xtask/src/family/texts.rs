@@ -56,7 +56,10 @@ impl Family<'_> {
         });
         let [topics, questions] = lists;
         let (file, out) = (self.inside(&format!("{}.txt", kind.name)), self.inside(kind.name));
-        fs::write(self.workspace.root.join(&file), prompts(&topics?, &questions?))
+        let is_held_out = HELD_OUT.contains(&kind.name);
+        let nth = if is_held_out { 1 } else { self.options.scale.every_nth_text() };
+        let prompts = prompts(&topics?, &questions?, nth);
+        fs::write(self.workspace.root.join(&file), prompts)
             .with_context(|| format!("writing {file}"))?;
         let chat = if kind.is_chat { "--chat" } else { "" };
         let words = format!("--temperature 0.7 --tokens 256 --seed {} {chat}", kind.seed);
@@ -65,11 +68,14 @@ impl Family<'_> {
     }
 }
 
-/// Every question about every topic, one on a line.
-fn prompts(topics: &str, questions: &str) -> String {
+/// Every `nth` question about every topic, one on a line; the questions differ from topic to topic.
+fn prompts(topics: &str, questions: &str, nth: usize) -> String {
+    fn lines(list: &str) -> impl Iterator<Item = &str> {
+        list.lines().filter(|line| !line.is_empty())
+    }
     let mut all = String::new();
-    for topic in topics.lines().filter(|line| !line.is_empty()) {
-        for question in questions.lines().filter(|line| !line.is_empty()) {
+    for (index, topic) in lines(topics).enumerate() {
+        for question in lines(questions).skip(index % nth).step_by(nth) {
             all.push_str(&question.replace("{topic}", topic));
             all.push('\n');
         }
@@ -83,7 +89,13 @@ mod tests {
 
     #[test]
     fn every_question_is_asked_about_every_topic() {
-        let all = prompts("tea\n\nbees\n", "Why {topic}?\nTell me about {topic}.\n");
+        let all = prompts("tea\n\nbees\n", "Why {topic}?\nTell me about {topic}.\n", 1);
         assert_eq!(all, "Why tea?\nTell me about tea.\nWhy bees?\nTell me about bees.\n");
+    }
+
+    #[test]
+    fn half_of_the_questions_are_other_ones_for_each_topic() {
+        let half = prompts("tea\n\nbees\n", "Why {topic}?\nTell me about {topic}.\n", 2);
+        assert_eq!(half, "Why tea?\nTell me about bees.\n");
     }
 }
