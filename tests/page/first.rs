@@ -96,7 +96,7 @@ async fn a_bundle_without_measurements_names_the_commands_that_add_them() {
     let json = serde_json::to_string(&manifest).unwrap();
     fs::write(folder.path().join(MANIFEST), json).unwrap();
     let page = Page::open_with(folder.path(), &[], "explore/").await;
-    page.wait_for("main", "data-state", &["offered"]).await;
+    page.wait_until("return document.querySelector('#unmeasured') !== null;", json!(true)).await;
     let text = page.text(".curve-panel").await;
     assert!(text.contains("boomerang eval") && text.contains("--eval measured"), "{text}");
     page.click(".curve-panel a[href='lens/']").await;

@@ -15,6 +15,8 @@ use crate::root;
 
 /// How long a state of the page may take: a software GPU compiles its shaders on two cores.
 const PATIENCE: Duration = Duration::from_secs(240);
+/// How long a control may be missing, covered or replaced before a click on it fails.
+const CLICK_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A browser with the page open, and everything that stands behind it.
 pub struct Page {
@@ -162,21 +164,56 @@ impl Page {
     }
 
     pub async fn text(&self, selector: &str) -> String {
-        match self.client.find(Locator::Css(selector)).await {
-            Ok(element) => element.text().await.unwrap_or_default(),
-            Err(_) => String::new(),
+        // An element that is replaced between being found and being read is found again.
+        for _ in 0..3 {
+            let Ok(element) = self.client.find(Locator::Css(selector)).await else { break };
+            if let Ok(text) = element.text().await {
+                return text;
+            }
         }
+        String::new()
     }
 
-    /// Clicks as a person does: what is in a closed menu is clicked after the menu.
+    /// Clicks as a person does: what is in a closed menu is clicked after the menu, and what still
+    /// moves, because something above it arrives, once it stands still.
     pub async fn click(&self, selector: &str) {
         let open = "document.querySelector(arguments[0])?.closest('.more:not([open]) > ul') \
                     ?.previousElementSibling.click();";
         self.run(open, vec![json!(selector)]).await;
-        let element = self.client.find(Locator::Css(selector)).await;
-        let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
-        element.click().await.unwrap_or_else(|error| panic!("clicking {selector}: {error}"));
+        let started = std::time::Instant::now();
+        loop {
+            self.stands_still(selector).await;
+            let clicked = match self.client.find(Locator::Css(selector)).await {
+                Ok(element) => element.click().await,
+                Err(error) => Err(error),
+            };
+            match clicked {
+                Ok(()) => break,
+                Err(error) if started.elapsed() > CLICK_PATIENCE => {
+                    panic!(
+                        "clicking {selector}: {error}; the page says:\n{}",
+                        self.text("body").await
+                    )
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
         self.drawn().await;
+    }
+
+    /// Scrolls to an element, and waits for two frames in which it is at the same place, at most a
+    /// second.
+    async fn stands_still(&self, selector: &str) {
+        let script = "const done = arguments[1]; const began = performance.now(); let last = ''; \
+                      document.querySelector(arguments[0])?.scrollIntoView({block: 'nearest', \
+                          behavior: 'instant'}); \
+                      const look = () => { \
+                          const box = document.querySelector(arguments[0])?.getBoundingClientRect(); \
+                          const now = JSON.stringify(box ?? null); \
+                          if (now === last || performance.now() - began > 1000) { done(); return; } \
+                          last = now; requestAnimationFrame(look); }; \
+                      requestAnimationFrame(look);";
+        self.client.execute_async(script, vec![json!(selector)]).await.expect("the page draws");
     }
 
     /// Sets a form control as a person does, so that the page hears of it.
