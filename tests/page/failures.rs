@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{PROMPT, SOFTWARE_GPU, copied_bundle, native_tokens, tokens_at};
 
 /// Keeps hold of the workers that the page starts from now on.
-const WATCH_WORKERS: &str = "window.workers = []; const Own = window.Worker; \
+pub(super) const WATCH_WORKERS: &str = "window.workers = []; const Own = window.Worker; \
                              window.Worker = function (...given) { \
                                  const worker = new Own(...given); \
                                  window.workers.push(worker); return worker; };";

@@ -2,6 +2,7 @@ use boomerang_tests::browser::Page;
 use serde_json::json;
 
 use super::Native;
+use super::failures::WATCH_WORKERS;
 use super::teach::{
     PANEL, are_equal, corpus, distill, native_run, native_sample, native_sizes, open, start, steps,
 };
@@ -61,6 +62,29 @@ async fn a_reload_resumes_a_run_with_the_losses_of_one_without_interruption() {
     let (corpus, seq) = corpus();
     let (_, native) = native_run(&Native::open(), corpus.batches(0, seq), N_STEPS);
     are_equal(&page, &native).await;
+    page.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_died_without_an_error_is_ended_by_stop_and_the_run_resumed() {
+    const N_STEPS: usize = 2_000;
+    let page = open().await;
+    page.run(WATCH_WORKERS, Vec::new()).await;
+    start(&page, N_STEPS).await;
+    let is_stored = "return Number(document.querySelector('#teach-kept')?.dataset.steps) > 0;";
+    page.wait_until(is_stored, json!(true)).await;
+    // As when the system ends its process: no message, and no error event.
+    page.run("window.workers.at(-1).terminate();", Vec::new()).await;
+    wait_for_text(&page, "#teach-kept", "has not answered").await;
+    page.click("#teach-stop").await;
+    page.wait_for(PANEL, "data-state", &["stopped"]).await;
+    let n_stored: usize = page.attribute("#teach-kept", "data-steps").await.parse().unwrap();
+    assert_eq!(steps(&page).await.len(), n_stored);
+    page.click(&format!("{} .run-resume", row(1))).await;
+    let goes_on = format!(
+        "return Number(document.querySelector('#teach-numbers')?.dataset.step) > {n_stored};"
+    );
+    page.wait_until(&goes_on, json!(true)).await;
     page.close().await;
 }
 

@@ -175,7 +175,13 @@ fn kept_in_words(run: &Run) -> String {
             format::seconds(millis / 1000.0)
         ),
     };
-    kept + &suspended
+    let silent = run.silent_seconds.map_or_else(String::new, |n_seconds| {
+        format!(
+            " The worker has not answered for {n_seconds} seconds: a step may take long, or the \
+             system has ended it. Stop ends the run at its last checkpoint."
+        )
+    });
+    kept + &suspended + &silent
 }
 
 /// The last step in numbers.

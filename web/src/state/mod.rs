@@ -22,3 +22,4 @@ pub mod stored;
 pub mod trial;
 pub mod typed_number;
 pub mod upload;
+pub mod watchdog;

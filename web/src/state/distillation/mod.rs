@@ -2,7 +2,8 @@
 //!
 //! Runs continue while other views are shown. Each has a worker of its own while it takes steps or
 //! something is requested of its student; between these its checkpoint is all that is left of it. What
-//! the workers reply is handled in `replies.rs`, what outlives a reload in `keeping.rs` and `storing.rs`.
+//! the workers reply is handled in `replies.rs`, what outlives a reload in `keeping.rs` and `storing.rs`, and
+//! `watching.rs` notices a worker that answers no more.
 
 pub mod compare;
 pub mod keeping;
@@ -11,6 +12,7 @@ mod replies;
 pub mod run;
 pub mod settings;
 mod storing;
+mod watching;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -25,6 +27,7 @@ use web_sys::Blob;
 use crate::browser::files::NamedFile;
 use crate::browser::worker::{WorkerFailure, WorkerHandle};
 use crate::state::session::Session;
+use crate::state::watchdog::Watchdog;
 use keeping::UnreadableRun;
 use record::Record;
 use run::{DistillStage, Run, Task, TeacherName, n_slots, next_to_start};
@@ -57,7 +60,6 @@ pub struct Distillation {
 }
 
 /// What a run has besides its numbers.
-#[derive(Default)]
 struct LiveRun {
     worker: Option<WorkerHandle>,
     /// Whether the worker listens; it has received nothing sent before.
@@ -73,6 +75,7 @@ struct LiveRun {
     /// Whether it is being stored, and whether a newer one has to follow.
     is_saving: bool,
     is_unsaved: bool,
+    watchdog: Watchdog,
 }
 
 impl Distillation {
@@ -103,6 +106,7 @@ impl Distillation {
             }
         });
         on_cleanup(move || warning.remove());
+        distillation.watch_workers();
         distillation
     }
 
@@ -124,7 +128,7 @@ impl Distillation {
         let record = Record::new(settings, names, based_on);
         let run = Run::new(key.clone(), number, untrack(|| self.teacher()), record);
         self.live.update_value(|live| {
-            live.insert(key.clone(), LiveRun { texts, ..LiveRun::default() });
+            live.insert(key.clone(), LiveRun::new(texts));
         });
         self.now.update_value(|runs| runs.push(run));
         self.selected_key.set(Some(key));
@@ -163,6 +167,7 @@ impl Distillation {
     pub fn stop(self, key: &str) {
         if self.has_worker(key) {
             self.ask(key, Request::Stop);
+            self.expect_stop(key);
         } else if self.with_run(key, |run| run.n_saved_steps.is_some()) == Some(true) {
             // It waited for a core to be resumed: it is as it was.
             self.update(key, |run| run.stage = DistillStage::Stopped);
@@ -242,6 +247,7 @@ impl Distillation {
                 self.update_live(key, |live| {
                     live.worker = Some(worker);
                     (live.is_listening, live.is_paused) = (false, is_paused);
+                    live.watchdog = LiveRun::watchdog();
                 });
             }
             Err(notice) => self.fail(key, notice),

@@ -17,6 +17,7 @@ const MILLIS_BETWEEN_UPDATES: f64 = 350.0;
 
 impl Distillation {
     pub(super) fn on_reply(self, key: &str, reply: Reply, files: Vec<Blob>) {
+        self.on_answer(key, &reply);
         // A worker that was started for a task alone takes no step: its run stays as it is.
         let is_busy = self.with_run(key, |run| run.stage.is_busy()) == Some(true);
         let stage = |stage: DistillStage| {

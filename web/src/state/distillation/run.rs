@@ -26,6 +26,8 @@ pub struct Run {
     pub failure: Option<Notice>,
     /// For how long the browser suspended the run.
     pub suspended_millis: f64,
+    /// For how long its worker has not answered, if for long.
+    pub silent_seconds: Option<u32>,
 }
 
 impl Run {
@@ -43,6 +45,7 @@ impl Run {
             measuring: Vec::new(),
             failure: None,
             suspended_millis: 0.0,
+            silent_seconds: None,
         }
     }
 }

@@ -28,7 +28,7 @@ impl Distillation {
                 }
             }
             self.live.update_value(|live| {
-                live.extend(runs.iter().map(|run| (run.key.clone(), LiveRun::default())));
+                live.extend(runs.iter().map(|run| (run.key.clone(), LiveRun::new(Vec::new()))));
             });
             if self.selected_key.get_untracked().is_none() {
                 self.selected_key.set(runs.last().map(|run| run.key.clone()));

@@ -25,7 +25,7 @@ use activity::{Activity, Deferred, Download, QuestionHandlers, Work};
 pub use activity::{Progress, Stage, TrialSlot, WorkKind};
 pub use adopting::{AdoptedFamily, FamilyHome};
 pub use memory::MemoryLimit;
-use watchdog::Watchdog;
+use watchdog::watchdog;
 
 use crate::browser::backend::BackendChoice;
 use crate::browser::engine::Engine;
@@ -35,6 +35,7 @@ use crate::family::FamilyCard;
 use crate::state::run::{Run, Task};
 use crate::state::stored::StoredModels;
 use crate::state::trial::Trial;
+use crate::state::watchdog::Watchdog;
 
 /// The state of the page.
 #[derive(Clone, Copy)]
@@ -120,7 +121,7 @@ impl Session {
             is_offline_ready: RwSignal::new(false),
             unresponsive_seconds: RwSignal::new(None),
             counted: RwSignal::new(None),
-            watchdog: StoredValue::new(Watchdog::default()),
+            watchdog: StoredValue::new(watchdog()),
             n_counts: StoredValue::new(0),
             comparison: RwSignal::new(None),
             sweep: RwSignal::new(None),

@@ -3,12 +3,13 @@
 use boomerang_engine::messages::{AnswerReply, FamilyReply, StoreReply, TextReply};
 use leptos::prelude::*;
 
-use super::{Download, Progress, QuestionHandlers, Session, Stage, TrialSlot, Watchdog, Work};
+use super::{Download, Progress, QuestionHandlers, Session, Stage, TrialSlot, Work};
 use crate::browser::engine::EngineClient;
 use crate::browser::worker::WorkerFailure;
 use crate::state::request_status::RequestStatus;
 use crate::state::run::Run;
 use crate::state::trial::Trial;
+use crate::state::watchdog::Watchdog;
 
 impl EngineClient for Session {
     fn on_any_reply(&self) {
