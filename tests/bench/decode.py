@@ -7,7 +7,8 @@ writes them; each is run by `boomerang generate --weights stored` and by llama.c
 `--tokens` greedy tokens after a short prompt, and a prompt of `--prompt-tokens`, each a process of its own.
 Both have to generate the same tokens from a file in f32. Prints the medians, the ratio of both with the
 range over the rounds, and the bandwidth at which weights were read, beside that of the memory as numpy
-reads and copies it. Prefetching makes more of it than numpy does. `--kl f32.gguf` first compares the
+reads and copies it. Prefetching makes more of it than numpy does. Last the peak memory while decoding,
+with the program's own code, against the size of the file. `--kl f32.gguf` first compares the
 predictions of narrower formats.
 """
 
@@ -76,11 +77,17 @@ def run_boomerang(program, file, prompt, n_tokens, threads):
         "--weights", "stored", "--timings", "--device", "cpu",
     ]
     environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
-    process = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    found = re.findall(r"(prompt|decoding): (\d+) tokens in \S+ s, (\S+) tokens/s", process.stderr)
+    with tempfile.TemporaryFile("w+") as stderr:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
+        tokens = [int(token) for token in process.stdout.read().split()]
+        _, status, used = os.wait4(process.pid, 0)
+        stderr.seek(0)
+        told = stderr.read()
+    assert status == 0, told
+    found = re.findall(r"(prompt|decoding): (\d+) tokens in \S+ s, (\S+) tokens/s", told)
     speed = {what: float(speed) for what, _, speed in found}
-    tokens = [int(token) for token in process.stdout.split()]
-    return {"n_prompt": int(found[0][1]), "tokens": tokens, "speed": speed}
+    # Linux counts in kB.
+    return {"n_prompt": int(found[0][1]), "tokens": tokens, "speed": speed, "peak": 1024 * used.ru_maxrss}
 
 
 def memory_bandwidth(threads):
@@ -169,7 +176,7 @@ def main():
     long = TEXT * max(1, args.prompt_tokens // 39)
     tasks = {"decoding": (SHORT, args.tokens), "prompt": (long, 1)}
     programs = {"boomerang": run_boomerang, "llama.cpp": run_llama}
-    speeds = {}
+    speeds, peaks = {}, {}
     for _ in range(args.rounds):
         for threads in args.threads:
             for file in args.files:
@@ -183,6 +190,8 @@ def main():
                     assert len(ours["tokens"]) == n_tokens, "the model ended the text; use another one"
                     if "f32" in os.path.basename(file).lower():
                         assert ours["tokens"] == theirs["tokens"], f"{file}: other tokens"
+                    if what == "decoding":
+                        peaks[file] = max(peaks.get(file, 0), ours["peak"])
                     pair = (ours["speed"][what], theirs["speed"][what])
                     speeds.setdefault((threads, what, file), []).append(pair)
     bandwidth = {threads: memory_bandwidth(threads) for threads in args.threads}
@@ -201,6 +210,9 @@ def main():
             read = ours * os.path.getsize(file) / 1e9
             line += f"  {read:.1f} GB/s of weights, memory {bandwidth[threads]:.1f}"
         print(line)
+    for file, peak in peaks.items():
+        ratio = peak / os.path.getsize(file)
+        print(f"{os.path.basename(file)}: peak memory {peak / 1e6:.0f} MB, {ratio:.2f} times the file")
 
 
 if __name__ == "__main__":
