@@ -27,7 +27,8 @@ pub fn times_rows(x: &[f32], w: &[f32], y: &mut [f32]) {
 #[inline(never)]
 pub fn few_times_rows(n_vectors: usize, x: &[f32], w: &[f32], y: &mut [f32]) {
     in_parts(n_vectors, x, w, y, |x, w, y| {
-        // SAFETY: `w` has a row for each number of a vector, with as many numbers as `y.n`; the processor is asked for the instructions.
+        // SAFETY: `w` has a row for each number of a vector, with as many numbers as `y.n`; the
+        // processor is asked for the instructions.
         unsafe {
             #[cfg(target_arch = "x86_64")]
             if Avx512::is_there() {
