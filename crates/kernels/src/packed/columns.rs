@@ -148,63 +148,86 @@ unsafe fn columns<I: Isa>(x: Vectors<'_>, w: Matrix<'_>, y: Columns<'_>) {
     let n_together = x.n / N_STREAMS;
     // Where in a stream what is read in `AHEAD` bytes will be.
     let n_ahead = (AHEAD / 4 / N_STREAMS).div_ceil(n.max(1)) * w.width;
+    let n_at_once = if I::HAS_MANY_REGISTERS { 4 } else { 2 };
     for index in 0..n_together {
         let row = |stream: usize| stream * n_together + index;
-        let w = std::array::from_fn(|stream| w.numbers[row(stream) * w.width..].as_ptr());
-        // What the first vector has read is in the cache for the others.
-        for (vector, y) in sums.chunks_exact_mut(stride).enumerate() {
-            let x = &x.numbers[vector * x.stride..][..x.n];
-            let x = std::array::from_fn(|stream| x[row(stream)]);
+        let w: [_; N_STREAMS] =
+            std::array::from_fn(|stream| w.numbers[row(stream) * w.width..].as_ptr());
+        // What the first vectors have read is in the cache for the others.
+        for (group, y) in sums.chunks_mut(n_at_once * stride).enumerate() {
+            let x = |vector: usize| {
+                let x = &x.numbers[(group * n_at_once + vector) * x.stride..][..x.n];
+                std::array::from_fn(|stream| x[row(stream)])
+            };
+            let from = Lanes { w, n_ahead: if group == 0 { n_ahead } else { 0 }, n };
             // SAFETY: by the caller.
             unsafe {
-                if vector == 0 {
-                    add_rows::<I, N_STREAMS, true>(x, w, n_ahead, &mut y[..n]);
-                } else {
-                    add_rows::<I, N_STREAMS, false>(x, w, n_ahead, &mut y[..n]);
+                match y.len() / stride {
+                    1 => from.add_to::<I, 1>(x, y, stride),
+                    2 => from.add_to::<I, 2>(x, y, stride),
+                    3 => from.add_to::<I, 3>(x, y, stride),
+                    _ => from.add_to::<I, 4>(x, y, stride),
                 }
             }
         }
     }
     for row in N_STREAMS * n_together..x.n {
-        let w = [w.numbers[row * w.width..].as_ptr()];
+        let from = Lanes { w: [w.numbers[row * w.width..].as_ptr()], n_ahead, n };
         for (vector, y) in sums.chunks_exact_mut(stride).enumerate() {
             let x = [x.numbers[vector * x.stride + row]];
             // SAFETY: by the caller.
-            unsafe { add_rows::<I, 1, true>(x, w, n_ahead, &mut y[..n]) };
+            unsafe { from.add_to::<I, 1>(|_| x, y, stride) };
         }
     }
 }
 
-/// Asks for what is read later only if `AHEAD_OF_TIME`.
-///
-/// # Safety
-/// As for [`columns`].
-#[inline(always)]
-unsafe fn add_rows<I: Isa, const N: usize, const AHEAD_OF_TIME: bool>(
-    x: [f32; N],
+/// Rows that are added at the same time, `n` numbers of each.
+struct Lanes<const N: usize> {
     w: [*const f32; N],
+    /// Numbers from what is read to what is asked for; 0 if it was asked for before.
     n_ahead: usize,
-    y: &mut [f32],
-) {
-    let n = y.len();
-    let (to, n_whole) = (y.as_mut_ptr(), n - n % I::LANES);
-    // SAFETY: by the caller.
-    unsafe {
-        let factors = x.map(|x| I::splat(x));
-        for start in (0..n_whole).step_by(I::LANES) {
-            let products: [I::Vector; N] = std::array::from_fn(|row| {
-                let w = w[row].add(start);
-                if AHEAD_OF_TIME {
-                    I::prefetch(w.wrapping_add(n_ahead).cast());
+    n: usize,
+}
+
+impl<const N: usize> Lanes<N> {
+    /// Adds them to rows of `y`, each time as often as `x` has it.
+    ///
+    /// # Safety
+    /// As for [`columns`].
+    #[inline(always)]
+    unsafe fn add_to<I: Isa, const V: usize>(
+        &self,
+        x: impl Fn(usize) -> [f32; N],
+        y: &mut [f32],
+        stride: usize,
+    ) {
+        let n_whole = self.n - self.n % I::LANES;
+        let x: [[f32; N]; V] = std::array::from_fn(x);
+        let y: [*mut f32; V] = std::array::from_fn(|vector| y[vector * stride..].as_mut_ptr());
+        // SAFETY: by the caller.
+        unsafe {
+            let factors = x.map(|x| x.map(|x| I::splat(x)));
+            for start in (0..n_whole).step_by(I::LANES) {
+                let w = self.w.map(|w| {
+                    if self.n_ahead > 0 {
+                        I::prefetch(w.add(start).wrapping_add(self.n_ahead).cast());
+                    }
+                    I::f32(w.add(start).cast())
+                });
+                for (factors, y) in factors.iter().zip(y) {
+                    let products: [I::Vector; N] =
+                        std::array::from_fn(|row| I::mul(factors[row], w[row]));
+                    let y = y.add(start);
+                    I::store(I::add(I::f32(y.cast()), pairwise(products, |a, b| I::add(a, b))), y);
                 }
-                I::mul(factors[row], I::f32(w.cast()))
-            });
-            let to = to.add(start);
-            I::store(I::add(I::f32(to.cast()), pairwise(products, |a, b| I::add(a, b))), to);
-        }
-        for index in n_whole..n {
-            let products: [f32; N] = std::array::from_fn(|row| x[row] * *w[row].add(index));
-            *to.add(index) += pairwise(products, |a, b| a + b);
+            }
+            for index in n_whole..self.n {
+                for (x, y) in x.iter().zip(y) {
+                    let products: [f32; N] =
+                        std::array::from_fn(|row| x[row] * *self.w[row].add(index));
+                    *y.add(index) += pairwise(products, |a, b| a + b);
+                }
+            }
         }
     }
 }

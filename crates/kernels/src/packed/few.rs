@@ -1,15 +1,15 @@
 //! Products of rows with a few vectors, such as the tokens of a draft: every weight is read from memory
 //! once for all of them, and each product has the bits that it has alone.
 
-use super::Baseline;
 use super::isa::{Isa, STEP};
 use super::rows::{Bf16, F16, F32, Q8_0, Step, Stored, dots};
 #[cfg(target_arch = "x86_64")]
 use super::x86::{Avx2, Avx512};
+use super::{Aligned, Baseline};
 use crate::team::{SHARED_BYTES, share};
 
-/// Vectors for which a row is widened once: as many sums fit into registers.
-const VECTORS: usize = 4;
+/// Vectors for which a row is widened once: as many sums fit into 32 registers, or into 16.
+const VECTORS: [usize; 2] = [6, 4];
 
 /// Bytes of rows that are multiplied by all vectors before the next rows are read.
 const BLOCK_BYTES: usize = 1 << 16;
@@ -34,6 +34,7 @@ pub(super) fn times_few(x: &[f32], width: usize, w: Rows<'_>, n_rows: usize, y: 
     if n_vectors == 0 {
         return;
     }
+    let x: &[f32] = &Aligned::copy(x);
     // Row by row first, so that threads share the rows of all vectors.
     let mut by_row = vec![0.0; y.len()];
     let smallest = SHARED_BYTES / w.stride.max(1) * n_vectors;
@@ -88,16 +89,19 @@ unsafe fn with_avx2(x: &[f32], width: usize, w: Rows<'_>, n_vectors: usize, y: &
 /// As for [`Isa`]; `w` has rows for each `n_vectors` of `y`, `x` that many vectors of `width`.
 #[inline(always)]
 unsafe fn all<I: Isa>(x: &[f32], width: usize, w: Rows<'_>, n_vectors: usize, y: &mut [f32]) {
-    for first in (0..n_vectors).step_by(VECTORS) {
+    let n_at_once = VECTORS[usize::from(!I::HAS_MANY_REGISTERS)];
+    for first in (0..n_vectors).step_by(n_at_once) {
         let x = &x[first * width..];
         let each = y.chunks_exact_mut(n_vectors).map(|y| &mut y[first..]);
         // SAFETY: by the caller.
         unsafe {
-            match n_vectors - first {
+            match n_at_once.min(n_vectors - first) {
                 1 => formats::<I, 1>(x, width, w, each),
                 2 => formats::<I, 2>(x, width, w, each),
                 3 => formats::<I, 3>(x, width, w, each),
-                _ => formats::<I, VECTORS>(x, width, w, each),
+                4 => formats::<I, 4>(x, width, w, each),
+                5 => formats::<I, 5>(x, width, w, each),
+                _ => formats::<I, 6>(x, width, w, each),
             }
         }
     }
@@ -130,15 +134,25 @@ unsafe fn rows<'y, I: Isa, S: Step, const V: usize>(
     x: &[f32],
     width: usize,
     w: Rows<'_>,
-    y: impl Iterator<Item = &'y mut [f32]>,
+    mut y: impl Iterator<Item = &'y mut [f32]>,
 ) {
     let x: [*const u8; V] = std::array::from_fn(|vector| x[vector * width..].as_ptr().cast());
-    for (row, y) in y.enumerate() {
+    let mut row = w.bytes.as_ptr();
+    while let Some(first) = y.next() {
         // SAFETY: by the caller.
-        let [found] = unsafe {
-            let w_row = w.bytes.as_ptr().add(row * w.stride);
-            dots::<I, S, 1, V>(x, w_row, w.stride, width / STEP)
-        };
-        y[..V].copy_from_slice(&found);
+        unsafe {
+            // With many registers two rows at once: every number of `x` is loaded for both.
+            let second = if I::HAS_MANY_REGISTERS { y.next() } else { None };
+            if let Some(second) = second {
+                let found = dots::<I, S, 2, V>(x, row, w.stride, width / STEP);
+                first[..V].copy_from_slice(&found[0]);
+                second[..V].copy_from_slice(&found[1]);
+                row = row.wrapping_add(2 * w.stride);
+            } else {
+                let [found] = dots::<I, S, 1, V>(x, row, w.stride, width / STEP);
+                first[..V].copy_from_slice(&found);
+                row = row.wrapping_add(w.stride);
+            }
+        }
     }
 }

@@ -15,6 +15,8 @@ pub(super) trait Isa {
     /// Whether the rows that are read together are far apart, one in each quarter of the matrix, where
     /// only the processor itself reads ahead: it follows long streams, and neighbouring rows are short.
     const READS_QUARTERS: bool = false;
+    /// Whether there are 32 registers or more.
+    const HAS_MANY_REGISTERS: bool = false;
 
     unsafe fn splat(x: f32) -> Self::Vector;
     unsafe fn f32(at: *const u8) -> Self::Vector;

@@ -82,6 +82,33 @@ struct Line([u8; LINE]);
 
 const LINE: usize = 64;
 
+/// A copy of numbers that begins with a line.
+struct Aligned {
+    lines: Vec<Line>,
+    n: usize,
+}
+
+impl Aligned {
+    fn copy(numbers: &[f32]) -> Self {
+        let n = numbers.len();
+        let mut lines = vec![Line([0; LINE]); size_of_val(numbers).div_ceil(LINE)];
+        // SAFETY: lines are bytes without padding, and any f32 may be written to them; as many were
+        // reserved, and they are aligned for more than an f32.
+        let copy = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<f32>(), n) };
+        copy.copy_from_slice(numbers);
+        Self { lines, n }
+    }
+}
+
+impl std::ops::Deref for Aligned {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        // SAFETY: as in `copy`.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.n) }
+    }
+}
+
 impl PackedMatrix {
     /// Zeros, to be written by [`PackedMatrix::rows_mut`].
     pub fn zeros(format: PackedFormat, n_rows: usize, n_columns: usize) -> Self {

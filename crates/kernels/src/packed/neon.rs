@@ -13,6 +13,7 @@ pub(super) struct Neon;
 impl Isa for Neon {
     type Vector = float32x4_t;
     const LANES: usize = 4;
+    const HAS_MANY_REGISTERS: bool = true;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> float32x4_t {

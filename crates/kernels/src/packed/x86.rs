@@ -106,6 +106,7 @@ impl Isa for Avx2 {
 impl Isa for Avx512 {
     type Vector = __m512;
     const LANES: usize = 16;
+    const HAS_MANY_REGISTERS: bool = true;
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> __m512 {
