@@ -1,12 +1,13 @@
 """Speculative decoding by the sizes of a family: tokens accepted, and speed beside decoding without a draft.
 
     python tests/bench/drafts.py --boomerang target/release/boomerang --teacher TEACHER --student run/student \\
-        --order order.json --layers 16 24 30
+        --order order.json --layers 16 24 --itself
 
-Writes these sizes with `boomerang patch`, and lets each draft in 8 bits (`boomerang generate --draft`) for the
-teacher, whose weights are kept in `--weights`. Greedy text after ten prompts, with and without a draft in
-turns; the tokens have to be the same. Prints a row for each size: share of drafted tokens that the teacher
-accepted, tokens/s of both and their ratio.
+Writes these sizes with `boomerang patch`, and lets each, and with `--itself` the teacher, draft in 8 bits
+(`boomerang generate --draft`) for the teacher, whose weights are kept in `--weights`. Greedy text after ten
+prompts, with and without a draft in turns; the tokens have to be the same. Prints a row for each size: share of
+drafted tokens that the teacher accepted, how many were drafted, tokens/s of both and their ratio. Fewer are
+drafted, or none, as far as the program finds that faster.
 """
 
 import argparse
@@ -33,7 +34,8 @@ def generate(args, prompt, draft=None):
     command = [args.boomerang, "generate", "--model", args.teacher, "--weights", args.weights, "--device", "cpu",
                "--prompt", prompt, "--tokens", str(args.tokens), "--ids", "--timings"]
     if draft:
-        command += ["--draft", draft, "--draft-tokens", str(args.draft_tokens)]
+        command += ["--draft", draft]
+        command += ["--draft-tokens", str(args.draft_tokens)] if args.draft_tokens else []
     run = subprocess.run(command, check=True, capture_output=True, text=True)
     n, seconds = re.search(r"decoding: (\d+) tokens in ([\d.]+) s", run.stderr).groups()
     accepted = re.search(r"draft: (\d+) of (\d+) tokens accepted", run.stderr)
@@ -44,22 +46,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--boomerang", default="target/release/boomerang")
     parser.add_argument("--teacher", required=True)
-    parser.add_argument("--student", required=True)
+    parser.add_argument("--student", help="for --layers")
     parser.add_argument("--order", default="last")
-    parser.add_argument("--layers", type=int, nargs="+", required=True)
+    parser.add_argument("--layers", type=int, nargs="*", default=[])
+    parser.add_argument("--itself", action="store_true", help="the teacher drafts for itself, too")
     parser.add_argument("--weights", default="f32")
     parser.add_argument("--tokens", type=int, default=200)
-    parser.add_argument("--draft-tokens", type=int, default=4)
+    parser.add_argument("--draft-tokens", type=int, help="at most so many at a time")
     args = parser.parse_args()
 
-    folder = tempfile.mkdtemp()
-    subprocess.run(
-        [args.boomerang, "patch", "--teacher", args.teacher, "--student", args.student, "--order", args.order, "--all",
-         "--format", "recipe", "--out", folder, "--force"], check=True, capture_output=True,
-    )
-    print("layers  accepted  tokens/s alone  with the draft  ratio")
-    for layers in args.layers:
-        draft = glob.glob(f"{folder}/layers-*{layers}.recipe.json")[0]
+    drafts = {"itself": args.teacher} if args.itself else {}
+    if args.layers:
+        folder = tempfile.mkdtemp()
+        subprocess.run(
+            [args.boomerang, "patch", "--teacher", args.teacher, "--student", args.student, "--order", args.order,
+             "--all", "--format", "recipe", "--out", folder, "--force"], check=True, capture_output=True,
+        )
+        drafts |= {layers: glob.glob(f"{folder}/layers-*{layers}.recipe.json")[0] for layers in args.layers}
+    print("layers  accepted  drafted  tokens/s alone  with the draft  ratio")
+    for layers, draft in drafts.items():
         (n_alone, alone), (n_with, drafted), counts = (0, 0.0), (0, 0.0), [0, 0]
         for prompt in PROMPTS:
             text, n, seconds, _ = generate(args, prompt)
@@ -69,8 +74,8 @@ def main():
             assert text == same, (prompt, text, same)
             counts = [a + b for a, b in zip(counts, found)]
         speeds = n_alone / alone, n_with / drafted
-        print(f"{layers:>6}  {100 * counts[0] / max(counts[1], 1):>7.1f} %  {speeds[0]:>14.1f}  {speeds[1]:>14.1f}  "
-              f"{speeds[1] / speeds[0]:>5.2f}  ({n_with} tokens, all the same)", flush=True)
+        print(f"{layers:>6}  {100 * counts[0] / max(counts[1], 1):>6.1f} %  {counts[1]:>7}  {speeds[0]:>14.1f}  "
+              f"{speeds[1]:>14.1f}  {speeds[1] / speeds[0]:>5.2f}  ({n_with} tokens, all the same)", flush=True)
 
 
 if __name__ == "__main__":

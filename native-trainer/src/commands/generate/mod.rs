@@ -84,9 +84,9 @@ pub struct GenerateArgs {
     /// A greedy text uses it only where that is faster
     #[arg(long, value_name = "MODEL", conflicts_with = "sizes")]
     pub draft: Option<PathBuf>,
-    /// Tokens to draft at a time; for a greedy text the maximum
-    #[arg(value_parser = count, long, default_value_t = 4, requires = "draft", value_name = "N")]
-    pub draft_tokens: usize,
+    /// Tokens to draft at a time; for a greedy text the maximum [default: 4, greedy 7]
+    #[arg(value_parser = count, long, requires = "draft", value_name = "N")]
+    pub draft_tokens: Option<usize>,
     /// As --weights, of the draft [default: q8_0 on the CPU, f32 on a GPU]
     #[arg(long, value_enum, requires = "draft", value_name = "FORMAT")]
     pub draft_weights: Option<WeightChoice>,
@@ -118,7 +118,7 @@ fn run_one(args: &GenerateArgs, path: &Path, device: &Device) -> anyhow::Result<
     let mut source = match &draft {
         None => Source::Alone(Generation::new(&model, &prompt, args.tokens, sampling)?),
         Some(draft) => {
-            let (n_tokens, n_drafted) = (args.tokens, args.draft_tokens);
+            let (n_tokens, n_drafted) = (args.tokens, args.n_drafted());
             let source =
                 DraftedGeneration::new(&model, draft, &prompt, n_tokens, n_drafted, sampling);
             let began = Instant::now();
@@ -200,6 +200,12 @@ impl GenerateArgs {
         } else {
             Sampling::Greedy
         }
+    }
+
+    /// Tokens to draft at a time: up to eight positions are verified in one reading of the weights.
+    fn n_drafted(&self) -> usize {
+        let default = if self.sampling() == Sampling::Greedy { 7 } else { 4 };
+        self.draft_tokens.unwrap_or(default)
     }
 
     /// The prompt as tokens, and the tokens that end a text after it.
