@@ -111,6 +111,6 @@ impl Distillation {
 
 fn dead() -> Notice {
     let why = format!("it has not answered for {}", format::seconds(f64::from(DEAD)));
-    let next = "Resume the run: it goes on from its last checkpoint.";
+    let next = "Resume the run: it continues from its last checkpoint.";
     Notice::new("The worker that distills does not answer.", why, next)
 }
