@@ -67,7 +67,7 @@ async fn a_reload_resumes_a_run_with_the_losses_of_one_without_interruption() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_died_without_an_error_is_ended_by_stop_and_the_run_resumed() {
-    const N_STEPS: usize = 2_000;
+    const N_STEPS: usize = 500;
     let page = open().await;
     page.run(WATCH_WORKERS, Vec::new()).await;
     start(&page, N_STEPS).await;
