@@ -298,7 +298,12 @@ pub fn serve(bundle: &Path) -> Server {
     Server::start(&site, bundle, ([127, 0, 0, 1], 0).into()).expect("the page can be served")
 }
 
+/// On a machine at its limits a driver may find its port taken, and end before it listens.
 fn start_driver() -> Driver {
+    (0..3).find_map(|_| try_to_start_driver()).expect("chromedriver says its port")
+}
+
+fn try_to_start_driver() -> Option<Driver> {
     let path = std::env::var_os("CHROMEDRIVER").unwrap_or_else(|| "chromedriver".into());
     let mut child = Command::new(&path)
         .arg("--port=0")
@@ -309,13 +314,13 @@ fn start_driver() -> Driver {
             panic!("{}: {error}; `cargo xtask test` installs it", path.to_string_lossy())
         });
     let output = child.stdout.take().expect("the output is piped");
-    let port = BufReader::new(output)
-        .lines()
-        .map_while(Result::ok)
-        .find_map(|line| {
-            let rest = line.split("started successfully on port ").nth(1)?;
-            rest.trim_end_matches('.').parse().ok()
-        })
-        .expect("chromedriver says its port");
-    Driver { child, port }
+    let port = BufReader::new(output).lines().map_while(Result::ok).find_map(|line| {
+        let rest = line.split("started successfully on port ").nth(1)?;
+        rest.trim_end_matches('.').parse().ok()
+    });
+    let Some(port) = port else {
+        let _ = child.wait();
+        return None;
+    };
+    Some(Driver { child, port })
 }
