@@ -37,7 +37,7 @@ impl Linear {
 pub(super) fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
     let bias = layer.bias.as_ref().map(Param::val);
     let product = match layer.packed.of(&layer.weight) {
-        Some(matrix) => product(matrix, &x),
+        Some(matrix) => packed_product(matrix, &x),
         None => few_products(&x, &layer.weight, |[_, d_output]| d_output, kernels::few_times_rows),
     };
     match product {
@@ -122,7 +122,7 @@ impl Table {
     /// The products with all rows. Shapes: `[rows, d_model]` -> `[rows, vocab]`
     pub(super) fn products(&self, states: Tensor<2>) -> Tensor<2> {
         let found = match self.packed.of(&self.weight) {
-            Some(matrix) => product(matrix, &states),
+            Some(matrix) => packed_product(matrix, &states),
             None => {
                 few_products(&states, &self.weight, |[vocab, _]| vocab, kernels::few_times_columns)
             }
@@ -144,17 +144,11 @@ impl Table {
     }
 }
 
-/// The product with a packed matrix; `None` where the numbers of `x` are not found, such as on the
-/// training graph.
+/// The product with a packed matrix; `None` where numbers are not found.
 ///
 /// Shapes: `[.., d_input]` -> `[.., d_output]`
-fn product<const D: usize>(matrix: &PackedMatrix, x: &Tensor<D>) -> Option<Tensor<D>> {
-    let of_x = numbers(x)?;
-    let mut shape = x.dims();
-    shape[D - 1] = matrix.n_rows();
-    let mut y = vec![0.0; shape.iter().product()];
-    matrix.times_many(&of_x, &mut y);
-    Some(Tensor::from_data(TensorData::new(y, shape), &x.device()))
+fn packed_product<const D: usize>(matrix: &PackedMatrix, x: &Tensor<D>) -> Option<Tensor<D>> {
+    product(x, matrix.n_rows(), |x, y| matrix.times_many(x, y))
 }
 
 /// The product of a few positions with weights in f32, such as the tokens of a draft; `None` for more of
@@ -167,16 +161,31 @@ fn few_products<const D: usize>(
     d_output: impl Fn([usize; 2]) -> usize,
     multiply: impl Fn(usize, &[f32], &[f32], &mut [f32]),
 ) -> Option<Tensor<D>> {
-    let mut shape = x.dims();
-    let n_vectors = shape[..D - 1].iter().product();
+    let n_vectors = x.dims()[..D - 1].iter().product();
     if n_vectors > FEW_IN_F32 {
         return None;
     }
     let weight = weight.val();
-    let (of_x, of_weight) = (numbers(x)?, numbers(&weight)?);
-    shape[D - 1] = d_output(weight.dims());
+    let of_weight = numbers(&weight)?;
+    product(x, d_output(weight.dims()), |x, y| {
+        kernels::together(|| multiply(n_vectors, x, &of_weight, y));
+    })
+}
+
+/// What `multiply` writes for the numbers of `x`; `None` where they are not found, such as on the training
+/// graph.
+///
+/// Shapes: `[.., d_input]` -> `[.., d_output]`
+fn product<const D: usize>(
+    x: &Tensor<D>,
+    d_output: usize,
+    multiply: impl FnOnce(&[f32], &mut [f32]),
+) -> Option<Tensor<D>> {
+    let of_x = numbers(x)?;
+    let mut shape = x.dims();
+    shape[D - 1] = d_output;
     let mut y = vec![0.0; shape.iter().product()];
-    kernels::together(|| multiply(n_vectors, &of_x, &of_weight, &mut y));
+    multiply(&of_x, &mut y);
     Some(Tensor::from_data(TensorData::new(y, shape), &x.device()))
 }
 

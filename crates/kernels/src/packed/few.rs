@@ -23,8 +23,8 @@ pub(super) struct Rows<'a> {
     pub(super) stride: usize,
 }
 
-/// `y = x · wᵀ`: vectors of `width` numbers, whole steps, in `x`, and in `y` a product for each of the
-/// `n_rows` rows of `w` after another, vector by vector.
+/// `y = x · wᵀ`: vectors of `width` numbers in `x`, and in `y` a product for each of the `n_rows` rows of `w`
+/// after another, vector by vector. Rows of `w` are whole steps.
 ///
 /// # Panics
 /// If lengths do not fit together.
@@ -34,7 +34,8 @@ pub(super) fn times_few(x: &[f32], width: usize, w: Rows<'_>, n_rows: usize, y: 
     if n_vectors == 0 {
         return;
     }
-    let x: &[f32] = &Aligned::copy(x);
+    let x: &[f32] = &Aligned::copy(x, width);
+    let width = x.len() / n_vectors;
     // Row by row first, so that threads share the rows of all vectors.
     let mut by_row = vec![0.0; y.len()];
     let smallest = SHARED_BYTES / w.stride.max(1) * n_vectors;
@@ -54,6 +55,7 @@ pub(super) fn times_few(x: &[f32], width: usize, w: Rows<'_>, n_rows: usize, y: 
 }
 
 /// Rows for each `n_vectors` products of `y`.
+#[inline(never)]
 fn block(x: &[f32], width: usize, w: Rows<'_>, n_vectors: usize, y: &mut [f32]) {
     let row_bytes = width / STEP * w.stored.step_bytes();
     assert!(width.is_multiple_of(STEP) && row_bytes <= w.stride, "whole steps");

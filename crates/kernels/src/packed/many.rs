@@ -1,7 +1,8 @@
-//! Products of a packed matrix with several vectors: widened a piece at a time, then as any other.
+//! Products of a packed matrix with several vectors: a few as in `few.rs`, for more of them the matrix is
+//! widened a piece at a time, then multiplied as any other.
 
-use super::few::{self, Rows};
-use super::{PackedFormat, PackedMatrix};
+use super::PackedMatrix;
+use super::few::{Rows, times_few};
 
 /// Values that are widened at a time: they stay in the cache until they are multiplied.
 const PIECE: usize = 1 << 20;
@@ -18,11 +19,15 @@ impl PackedMatrix {
         let n_vectors = x.len() / self.n_columns.max(1);
         assert_eq!([x.len(), y.len()], [n_vectors * self.n_columns, n_vectors * self.n_rows]);
         #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
-        if self.format == PackedFormat::Q8_0 && self.n_columns.is_multiple_of(PackedFormat::BLOCK) {
+        if self.format == super::PackedFormat::Q8_0
+            && self.n_columns.is_multiple_of(super::isa::STEP)
+        {
             return self.times_many_in_integers(x, n_vectors, y);
         }
         if n_vectors <= FEW || self.n_rows == 0 {
-            return self.times_few(x, y);
+            let stored = self.format.stored();
+            let rows = Rows { stored, bytes: self.bytes(), stride: self.stride() };
+            return crate::together(|| times_few(x, self.n_columns, rows, self.n_rows, y));
         }
         let n_together = (PIECE / self.n_columns).clamp(1, self.n_rows);
         let mut wide = vec![0.0; n_together * self.n_columns];
@@ -32,24 +37,6 @@ impl PackedMatrix {
             self.widen(first, wide);
             multiply(x, wide, &mut y[first..], [n_vectors, self.n_columns, n, self.n_rows]);
         }
-    }
-
-    /// The weights are read once for all vectors.
-    fn times_few(&self, x: &[f32], y: &mut [f32]) {
-        let width = self.n_columns.next_multiple_of(PackedFormat::BLOCK);
-        let mut padded = Vec::new();
-        let x = if width == self.n_columns {
-            x
-        } else {
-            for x in x.chunks_exact(self.n_columns.max(1)) {
-                padded.extend_from_slice(x);
-                padded.resize(padded.len().next_multiple_of(PackedFormat::BLOCK), 0.0);
-            }
-            &padded
-        };
-        let stored = self.format.stored();
-        let rows = Rows { stored, bytes: self.bytes(), stride: self.stride() };
-        crate::together(|| few::times_few(x, width, rows, self.n_rows, y));
     }
 
     /// Four vectors at a time, the remaining ones one by one.

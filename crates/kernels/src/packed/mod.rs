@@ -82,20 +82,23 @@ struct Line([u8; LINE]);
 
 const LINE: usize = 64;
 
-/// A copy of numbers that begins with a line.
+/// A copy of rows that begins with a line; each ends with zeros to a whole block.
 struct Aligned {
     lines: Vec<Line>,
     n: usize,
 }
 
 impl Aligned {
-    fn copy(numbers: &[f32]) -> Self {
-        let n = numbers.len();
-        let mut lines = vec![Line([0; LINE]); size_of_val(numbers).div_ceil(LINE)];
+    fn copy(rows: &[f32], width: usize) -> Self {
+        let padded = width.next_multiple_of(STEP);
+        let n = rows.len() / width * padded;
+        let mut lines = vec![Line([0; LINE]); (n * size_of::<f32>()).div_ceil(LINE)];
         // SAFETY: lines are bytes without padding, and any f32 may be written to them; as many were
         // reserved, and they are aligned for more than an f32.
         let copy = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<f32>(), n) };
-        copy.copy_from_slice(numbers);
+        for (copy, row) in copy.chunks_exact_mut(padded).zip(rows.chunks_exact(width)) {
+            copy[..width].copy_from_slice(row);
+        }
         Self { lines, n }
     }
 }
@@ -169,13 +172,12 @@ impl PackedMatrix {
     /// If they have other lengths.
     pub fn times(&self, x: &[f32], y: &mut [f32]) {
         assert_eq!([x.len(), y.len()], [self.n_columns, self.n_rows], "columns and rows");
-        let mut padded = Vec::new();
+        let padded;
         let x = if x.len().is_multiple_of(STEP) {
             x
         } else {
-            padded.extend_from_slice(x);
-            padded.resize(x.len().next_multiple_of(STEP), 0.0);
-            &padded
+            padded = Aligned::copy(x, x.len());
+            &*padded
         };
         let (stored, stride, w) = (self.format.stored(), self.stride(), self.bytes());
         share(y, rows::TOGETHER, SHARED_BYTES / stride.max(1), |first, y| {
