@@ -71,6 +71,10 @@ impl Scale {
 }
 
 impl Options {
+    fn steps(&self) -> usize {
+        self.steps.unwrap_or(self.scale.steps())
+    }
+
     pub(crate) fn parse(args: &[String]) -> Result<Self> {
         let mut options = Self {
             out: "runs/smollm2".into(),
@@ -179,8 +183,7 @@ impl Family<'_> {
         }
         let [chat, plain] = ["chat", "plain"].map(|name| self.inside(&texts::samples(name)));
         let resume = if self.has(&format!("{run}/settings.json")) { "--resume" } else { "" };
-        let steps = self.options.steps.unwrap_or(self.options.scale.steps());
-        let words = format!("{DISTILL} {start} --steps {steps} {resume}");
+        let words = format!("{DISTILL} {start} --steps {} {resume}", self.options.steps());
         let flags =
             [("--teacher", teacher), ("--data", &chat), ("--data", &plain), ("--out", &out)];
         self.boomerang("distill", &words, &flags)?;
@@ -271,10 +274,7 @@ mod tests {
 
     #[test]
     fn steps_are_those_of_the_scale_unless_given() {
-        let steps = |line: &str| {
-            let options = parsed(line).unwrap();
-            options.steps.unwrap_or(options.scale.steps())
-        };
+        let steps = |line: &str| parsed(line).unwrap().steps();
         assert_eq!(steps("smollm2 --cpu"), 600);
         assert_eq!(steps("smollm2 --short"), 120);
         assert_eq!(steps("smollm2 --steps 40 --short --random-start"), 40);
