@@ -23,7 +23,7 @@ pub use inputs::{forget_inputs, note_input, refuse_inputs};
 pub use mark::{
     YAML_MARK, is_bookkeeping, mark_as_ours, refuse_foreign_folder, refuse_unmarked, remove_output,
 };
-pub use partial::clean;
+pub use partial::{ScratchFolder, clean};
 pub use read::{
     Mapped, describe_folder, map, map_own, parent, read, read_if_present, read_own, read_own_text,
     read_text, shown,

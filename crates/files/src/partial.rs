@@ -32,13 +32,19 @@ pub(crate) struct PartialFolder {
 impl PartialFolder {
     /// Beside `target`, because a rename does not cross file systems.
     pub(crate) fn create(target: &Path) -> io::Result<Self> {
+        // The user's umask decides, as for any other folder.
+        Self::with_mode(target, 0o777)
+    }
+
+    fn with_mode(target: &Path, mode: u32) -> io::Result<Self> {
         let prefix = prefix(target);
         loop {
             let mut builder = Builder::new();
             builder.prefix(&prefix).suffix(SUFFIX).rand_bytes(N_RANDOM);
-            // The user's umask decides, as for any other folder.
             #[cfg(unix)]
-            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+            #[cfg(not(unix))]
+            let _ = mode;
             let folder = builder.tempdir_in(parent(target))?;
             match lock(folder.path()) {
                 Lock::Held(lock) => return Ok(Self { folder, _lock: Some(lock) }),
@@ -56,6 +62,30 @@ impl PartialFolder {
     /// Keeps the folder where it is, or leaves the name to whoever took it.
     pub(crate) fn keep(self) -> PathBuf {
         self.folder.keep()
+    }
+}
+
+/// A folder that is no output, only for as long as a program needs it; what a killed program left is removed
+/// when the next one is created.
+#[derive(Debug)]
+pub struct ScratchFolder(PartialFolder);
+
+impl ScratchFolder {
+    /// In the system's folder for temporary files, for this user alone.
+    ///
+    /// # Errors
+    /// As of the system, such as a full disk.
+    pub fn create(name: &str) -> io::Result<Self> {
+        Self::create_in(&std::env::temp_dir(), name)
+    }
+
+    fn create_in(parent: &Path, name: &str) -> io::Result<Self> {
+        clean(parent);
+        Ok(Self(PartialFolder::with_mode(&parent.join(name), 0o700)?))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 
@@ -170,6 +200,19 @@ mod tests {
             (create_file(&target).unwrap(), PartialFolder::create(&target).unwrap());
         clean(folder.path());
         assert!(file.path().exists() && inner.path().exists());
+    }
+
+    #[test]
+    fn a_scratch_folder_is_gone_with_its_program_or_when_the_next_is_created() {
+        let parent = tempfile::tempdir().unwrap();
+        let create = || ScratchFolder::create_in(parent.path(), "gguf").unwrap();
+        // As of a killed process: without a lock, and not removed.
+        let killed = create().0.keep();
+        fs::write(killed.join("weights"), "").unwrap();
+        let (one, other) = (create(), create());
+        assert!(!killed.exists() && one.path().exists() && other.path().exists());
+        drop((one, other));
+        assert!(names(parent.path()).is_empty());
     }
 
     #[test]

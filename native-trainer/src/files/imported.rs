@@ -11,8 +11,8 @@ use boomerang_core::checkpoint::{Precision, write_model};
 use boomerang_core::config::ModelConfig;
 use boomerang_core::gguf::{Gguf, config_of, import, import_tokenizer};
 use boomerang_core::prune::StudentConfig;
+use boomerang_files::ScratchFolder;
 use burn::tensor::Device;
-use tempfile::TempDir;
 
 use super::gguf::{GgufFile, gguf_plan};
 use crate::exit::{Exit, OrExit as _};
@@ -22,7 +22,7 @@ use crate::progress::note;
 ///
 /// # Errors
 /// When the file is damaged, or has something that is not understood; when the disk is full.
-pub(super) fn imported(path: &Path) -> anyhow::Result<TempDir> {
+pub(super) fn imported(path: &Path) -> anyhow::Result<ScratchFolder> {
     let file = GgufFile::open(path)?;
     let gguf = file.parse().or_exit(Exit::Unusable)?;
     let named = || path.display().to_string();
@@ -40,7 +40,7 @@ pub(super) fn imported(path: &Path) -> anyhow::Result<TempDir> {
 ///
 /// # Errors
 /// As [`imported`].
-pub(super) fn imported_without_weights(file: &GgufFile) -> anyhow::Result<TempDir> {
+pub(super) fn imported_without_weights(file: &GgufFile) -> anyhow::Result<ScratchFolder> {
     let gguf = file.parse().or_exit(Exit::Unusable)?;
     let named = || file.path().display().to_string();
     let config = config_of(&gguf).with_context(named).or_exit(Exit::Unusable)?;
@@ -48,9 +48,13 @@ pub(super) fn imported_without_weights(file: &GgufFile) -> anyhow::Result<TempDi
 }
 
 /// Config, plan and tokenizer of a file in a temporary folder.
-fn folder_of(file: &GgufFile, gguf: &Gguf<'_>, config: &ModelConfig) -> anyhow::Result<TempDir> {
+fn folder_of(
+    file: &GgufFile,
+    gguf: &Gguf<'_>,
+    config: &ModelConfig,
+) -> anyhow::Result<ScratchFolder> {
     let path = file.path();
-    let folder = tempfile::Builder::new().prefix("boomerang-gguf-").tempdir()?;
+    let folder = ScratchFolder::create("gguf").context("creating a temporary folder")?;
     let write = |name: &str, text: &str| {
         fs::write(folder.path().join(name), text)
             .with_context(|| format!("writing a temporary {name} for {}", path.display()))

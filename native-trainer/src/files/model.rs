@@ -12,7 +12,6 @@ use boomerang_core::gguf::import_as;
 use boomerang_core::model::{LanguageModel, WeightFormat};
 use boomerang_core::prune::Teacher;
 use burn::tensor::Device;
-use tempfile::TempDir;
 
 use super::beside::read_config;
 use super::gguf::{GgufFile, is_gguf};
@@ -25,6 +24,7 @@ use super::{Mapped, note_input};
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::Download;
 use boomerang_core::checkpoint::files::CONFIG;
+use boomerang_files::ScratchFolder;
 use boomerang_hub::{self as hub, HubId, HubSettings};
 
 /// A folder with a supported `config.json` and complete weights.
@@ -34,7 +34,7 @@ pub struct ModelFolder {
     /// Where the files are: `path`, or what was made of a GGUF file.
     folder: PathBuf,
     /// Keeps that.
-    imported: Option<TempDir>,
+    imported: Option<ScratchFolder>,
     config: ModelConfig,
     weights: Weights,
 }
@@ -106,7 +106,7 @@ impl ModelFolder {
     fn open_folder(
         path: &Path,
         folder: PathBuf,
-        imported: Option<TempDir>,
+        imported: Option<ScratchFolder>,
     ) -> anyhow::Result<Self> {
         let config = read_config(&folder)?;
         let weights = Weights::Files(weights::map_all(&folder)?);
