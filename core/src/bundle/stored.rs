@@ -94,10 +94,12 @@ impl StoringLoss {
     }
 }
 
-/// Two significant digits, however small the number: `0.00042 nats`.
+/// Two significant digits, however small the number: `0.00042 nats`, `2.1e-7 nats`.
 fn nats(kl: f64) -> String {
-    let n_decimals =
-        if kl > 0.0 { (1.0 - kl.log10().floor()).clamp(1.0, 12.0) as usize } else { 0 };
+    if kl > 0.0 && kl < 1e-4 {
+        return format!("{kl:.1e} nats");
+    }
+    let n_decimals = if kl > 0.0 { (1.0 - kl.log10().floor()).max(1.0) as usize } else { 0 };
     format!("{kl:.n_decimals$} nats")
 }
 
@@ -108,9 +110,9 @@ mod tests {
 
     #[test]
     fn a_small_loss_has_two_significant_digits() {
-        let shown = [0.0, 0.000_423, 0.0123, 1.5, 21.25, 1e-30].map(nats);
+        let shown = [0.0, 0.000_423, 0.0123, 1.5, 21.25, 2.14e-7].map(nats);
         assert_eq!(shown[..3], ["0 nats", "0.00042 nats", "0.012 nats"]);
-        assert_eq!(shown[3..], ["1.5 nats", "21.2 nats", "0.000000000000 nats"]);
+        assert_eq!(shown[3..], ["1.5 nats", "21.2 nats", "2.1e-7 nats"]);
     }
 
     #[test]

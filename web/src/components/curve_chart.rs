@@ -86,12 +86,7 @@ fn MeasuredCurve(
     let chosen = RwSignal::new(Coverage::Subject);
     let can_zoom = Memo::new(move |_| chart.with(|it| it.as_ref().is_some_and(Chart::can_zoom)));
     let coverage = Memo::new(move |_| if can_zoom.get() { chosen.get() } else { Coverage::All });
-    let zoom = move || {
-        can_zoom.get().then(|| {
-            let options = vec![(Coverage::Subject, "Zoomed"), (Coverage::All, "All lines")];
-            view! { <Choice legend="Vertical axis" options chosen/> }
-        })
-    };
+    let zoom = move || can_zoom.get().then(|| view! { <Zoom legend="Vertical axis" chosen/> });
 
     let figure = NodeRef::<html::Div>::new();
     let width = width_of(figure);
@@ -167,8 +162,19 @@ fn is_wide() -> bool {
     width.is_some_and(|width| width >= LEAST_WIDTH_OF_GUIDE)
 }
 
+/// The vertical axis of the first line or of all, for a chart in which that makes a difference.
+#[component]
+pub(super) fn Zoom(
+    /// As for [`Choice`].
+    legend: &'static str,
+    chosen: RwSignal<Coverage>,
+) -> impl IntoView {
+    let options = vec![(Coverage::Subject, "Zoomed"), (Coverage::All, "All lines")];
+    view! { <Choice legend options chosen/> }
+}
+
 /// Which lines leave the plot, and how far; `None` if none does.
-fn cut_in_words(cut: &[(String, f64)], format: Format) -> Option<String> {
+pub(super) fn cut_in_words(cut: &[(String, f64)], format: Format) -> Option<String> {
     let lines =
         cut.iter().map(|(name, value)| format!("{name} (reaches {})", format.value(*value)));
     let lines: Vec<String> = lines.collect();

@@ -1,9 +1,10 @@
 //! A larger family, as it was measured: its curve and what its sizes generated.
 
-use boomerang_core::chart::{Measure, SizeAxis};
+use boomerang_core::chart::{Coverage, Measure, SizeAxis};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
+use super::curve_chart::{Zoom, cut_in_words};
 use super::download::data_url;
 use super::recorded_text::Text;
 use crate::state::dial::Dial;
@@ -33,7 +34,7 @@ pub fn Published(dial: Dial) -> impl IntoView {
 
 #[component]
 fn Results(family: PublishedFamily) -> impl IntoView {
-    let chart = chart(&family);
+    let chart = view! { <PublishedChart family=family.clone()/> };
     let texts = family.shown().into_iter().map(|shown| view! { <li><Text shown/></li> });
     view! {
         <section class="panel published" id="published" aria-labelledby="published-heading">
@@ -55,13 +56,24 @@ fn Results(family: PublishedFamily) -> impl IntoView {
 }
 
 /// The loss of every size.
-pub(super) fn chart(family: &PublishedFamily) -> Option<impl IntoView + use<>> {
-    let chart = family.curve.chart(SizeAxis::Layers, Measure::Nats)?;
-    let picture = data_url("image/svg+xml", &chart.to_svg(WIDTH, HEIGHT));
+#[component]
+pub(super) fn PublishedChart(family: PublishedFamily) -> impl IntoView {
+    let measure = Measure::Nats;
+    let chart = family.curve.chart(SizeAxis::Layers, measure)?;
+    let can_zoom = chart.can_zoom();
+    let chosen = RwSignal::new(if can_zoom { Coverage::Subject } else { Coverage::All });
+    let (title, drawn) = (chart.title.clone(), chart.clone());
+    let cut = move || {
+        let geometry = chart.geometry_of(chosen.get(), WIDTH, HEIGHT);
+        cut_in_words(&geometry.cut, measure.format())
+    };
+    let picture = move || data_url("image/svg+xml", &drawn.to_svg_of(chosen.get(), WIDTH, HEIGHT));
     Some(view! {
         <figure>
-            <img src=picture width=WIDTH.to_string() height=HEIGHT.to_string() alt=chart.title.clone()/>
-            <figcaption class="quiet">{chart.title.clone()}</figcaption>
+            {can_zoom.then(|| view! { <Zoom legend="Vertical axis of this curve" chosen/> })}
+            <img src=picture width=WIDTH.to_string() height=HEIGHT.to_string() alt=title.clone()/>
+            <figcaption class="quiet">{title.clone()}</figcaption>
+            <p class="quiet">{cut}</p>
         </figure>
     })
 }

@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::published::chart;
+use super::published::PublishedChart;
 use super::recorded_text::Text;
 use crate::text::format;
 use crate::text::published::{NAME, PublishedFamily};
@@ -23,7 +23,7 @@ pub fn PublishedSizes(family: PublishedFamily) -> impl IntoView {
     };
     let layers = move || format::count(n_layers[stop.get()], "layer");
     let layers_of_text = layers.clone();
-    let picture = chart(&family);
+    let picture = view! { <PublishedChart family=family.clone()/> };
     let texts = move || {
         let recordings = &family.recordings;
         let text = |prompt: &str| shown(recordings, prompt, stop.get());
