@@ -13,7 +13,7 @@ use boomerang_core::evaluate::{PrefixTree, Request, Stack, answer};
 use boomerang_core::generate::{Generation, Sampling, certainties, retrace};
 use boomerang_core::model::LanguageModel;
 use boomerang_core::plan::{LayerPlan, PatchOrder};
-use boomerang_core::prune::Teacher;
+use boomerang_core::prune::{Student, Teacher};
 use boomerang_native_trainer::device::{DeviceChoice, choose, cpu};
 use boomerang_native_trainer::files::ModelFolder;
 use boomerang_native_trainer::train::teacher::streamed_teacher;
@@ -48,6 +48,35 @@ fn distill(device: &Device, levers: Levers) -> Vec<StepReport> {
     };
     let batches: [Batch; 2] = [tiny_batch(2, 12), tiny_batch(3, 9)];
     (0..6).map(|_| block_on(distiller.step(&batches)).unwrap()).collect()
+}
+
+#[test]
+fn a_run_read_back_without_blocking_is_resumed_with_its_losses() {
+    let family = tiny_family(&gpu());
+    let settings = DistillSettings {
+        loss: LossWeights::default(),
+        update: UpdateSettings::new(Schedule::cosine(3e-3, 6)),
+        alignment: None,
+    };
+    let student = family.teacher().prune(family.plan()).unwrap();
+    let teacher = || TeacherSource::from(family.teacher().clone());
+    let mut distiller = Distiller::new(teacher(), student, settings.clone(), 0);
+    let batches = [tiny_batch(2, 12)];
+    let step = |distiller: &mut Distiller| block_on(distiller.step(&batches)).unwrap().terms.total;
+    step(&mut distiller);
+    step(&mut distiller);
+    let optimizer = block_on(distiller.optimizer_state_by(&cpu())).unwrap();
+    let mut expected = Vec::new();
+    distiller.write_optimizer_state(&mut expected).unwrap();
+    assert!(optimizer == expected);
+
+    let on_cpu = block_on(distiller.student_on(&cpu())).unwrap();
+    assert_eq!(on_cpu.model().device(), cpu());
+    let back = block_on(on_cpu.model().on_device(&gpu())).unwrap();
+    let student = Student::new(back, family.plan().clone()).unwrap();
+    let resumed = Distiller::new(teacher(), student, settings, 2);
+    let mut resumed = resumed.with_optimizer_state(&optimizer).unwrap();
+    assert_eq!(step(&mut resumed), step(&mut distiller));
 }
 
 #[test]

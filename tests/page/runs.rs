@@ -1,11 +1,13 @@
+use boomerang_core::plan::LayerPlan;
 use boomerang_tests::browser::Page;
 use serde_json::json;
 
-use super::Native;
 use super::failures::WATCH_WORKERS;
 use super::teach::{
-    PANEL, are_equal, corpus, distill, native_run, native_sample, native_sizes, open, start, steps,
+    PANEL, are_equal, are_within, corpus, distill, native_run, native_run_of, native_sample,
+    native_sizes, open, start, steps,
 };
+use super::{Native, SOFTWARE_GPU};
 
 /// The state of a run in the table.
 async fn wait_for_run(page: &Page, number: usize, states: &[&str]) {
@@ -62,6 +64,47 @@ async fn a_reload_resumes_a_run_with_the_losses_of_one_without_interruption() {
     let (corpus, seq) = corpus();
     let (_, native) = native_run(&Native::open(), corpus.batches(0, seq), N_STEPS);
     are_equal(&page, &native).await;
+    page.close().await;
+}
+
+/// What the GPU computes, if only a software one, differs from the CPU by rounding: losses by less than
+/// this.
+const TOLERANCE: f64 = 1e-3;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_on_the_gpu_has_the_losses_of_the_cpu_and_is_resumed_there() {
+    const N_STEPS: usize = 3;
+    let page = Page::open(&SOFTWARE_GPU, "teach/?device=webgpu").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    let adapter = "return await navigator.gpu?.requestAdapter() ? 'found' : 'none';";
+    if page.promised(adapter, Vec::new()).await != json!("found") {
+        println!("not tested: this browser has no software GPU");
+        return page.close().await;
+    }
+    wait_for_text(&page, "#teach-device-told", "Computed by WebGPU").await;
+    // A software GPU takes ten seconds for a step of the demo's student.
+    page.set("#keep-many", "1").await;
+    page.click("#keep-first").await;
+    start(&page, N_STEPS).await;
+    let has_begun = "return document.querySelector('#teach-numbers') !== null;";
+    page.wait_until(has_begun, json!(true)).await;
+    page.click("#teach-pause").await;
+    page.wait_for(PANEL, "data-state", &["paused", "ended"]).await;
+    wait_for_text(&page, &row(1), "GPU").await;
+    let n_done: usize = page.attribute("#teach-numbers", "data-step").await.parse().unwrap();
+    wait_until_stored(&page, n_done).await;
+
+    // Without the address, the software GPU is not used.
+    page.go("teach/").await;
+    page.wait_for("main", "data-state", &["offered"]).await;
+    wait_for_text(&page, "#teach-device-told", "Computed on the CPU").await;
+    if n_done < N_STEPS {
+        page.click(&format!("{} .run-resume", row(1))).await;
+        page.wait_for(PANEL, "data-state", &["ended"]).await;
+    }
+    let (plan, (corpus, seq)) = (LayerPlan::keep(&[0], 12).unwrap(), corpus());
+    let (_, native) = native_run_of(&plan, &Native::open(), corpus.batches(0, seq), N_STEPS);
+    are_within(TOLERANCE, &page, &native).await;
     page.close().await;
 }
 

@@ -1,7 +1,7 @@
 use boomerang_core::corpus::{Corpus, distill_recipe};
 use boomerang_core::distill::{Batch, Distiller, StepReport, TextRows};
 use boomerang_core::generate::{Generation, Sampling};
-use boomerang_core::plan::{Patch, PatchOrder};
+use boomerang_core::plan::{LayerPlan, Patch, PatchOrder};
 use boomerang_tests::browser::Page;
 use boomerang_tests::{block_on, read_json, root};
 use serde_json::{Value, json};
@@ -32,8 +32,18 @@ pub(super) fn native_run(
     batches: impl Iterator<Item = Batch>,
     n_steps: usize,
 ) -> (Distiller, Vec<StepReport>) {
+    native_run_of(&native.manifest.plan, native, batches, n_steps)
+}
+
+/// The same for a student that keeps other layers.
+pub(super) fn native_run_of(
+    plan: &LayerPlan,
+    native: &Native,
+    batches: impl Iterator<Item = Batch>,
+    n_steps: usize,
+) -> (Distiller, Vec<StepReport>) {
     let teacher = native.family.teacher().clone();
-    let student = teacher.prune(&native.manifest.plan).unwrap();
+    let student = teacher.prune(plan).unwrap();
     let settings = distill_recipe::settings(
         distill_recipe::loss_weights(),
         distill_recipe::LEARNING_RATE,
@@ -105,8 +115,13 @@ pub(super) async fn start(page: &Page, n_steps: usize) {
     page.click("#teach-start").await;
 }
 
-/// Compares the steps of the selected run with those in native code.
+/// Compares the steps of the selected run with those in native code on the CPU.
 pub(super) async fn are_equal(page: &Page, native: &[StepReport]) {
+    are_within(1e-4, page, native).await;
+}
+
+/// As [`are_equal`], with differences below `tolerance`.
+pub(super) async fn are_within(tolerance: f64, page: &Page, native: &[StepReport]) {
     let reported = steps(page).await;
     assert_eq!(reported.len(), native.len());
     for (step, native) in reported.iter().zip(native) {
@@ -121,7 +136,10 @@ pub(super) async fn are_equal(page: &Page, native: &[StepReport]) {
         ];
         for (name, value) in expected {
             let (_, found) = step.iter().find(|(own, _)| own == name).unwrap();
-            assert!((found - value).abs() < 1e-4, "{name}: {found} here, {value} in native code");
+            assert!(
+                (found - value).abs() < tolerance,
+                "{name}: {found} here, {value} in native code"
+            );
         }
     }
 }

@@ -110,7 +110,7 @@ pub(crate) fn build(
     if mode == Mode::Release { weigh(&workspace.site()) } else { Ok(()) }
 }
 
-/// The page without the worker for WebGPU, or with links that build it in less time; `None` when it
+/// The page without the workers for WebGPU, or with links that build it in less time; `None` when it
 /// is built as it stands.
 fn other_index(root: &Path, mode: Mode, workers: Workers) -> Result<Option<String>> {
     if mode != Mode::Local && workers == Workers::All {
@@ -119,9 +119,11 @@ fn other_index(root: &Path, mode: Mode, workers: Workers) -> Result<Option<Strin
     let index = root.join("index.html");
     let mut html = fs::read_to_string(&index).with_context(|| index.display().to_string())?;
     if workers == Workers::Cpu {
-        println!("The page comes without its WebGPU worker; `cargo xtask page` builds both");
-        html = without_gpu_worker(&html)
-            .with_context(|| format!("{} links no engine-gpu", index.display()))?;
+        println!("The page comes without its WebGPU workers; `cargo xtask page` builds all");
+        for name in GPU_WORKERS {
+            html = without(&html, name)
+                .with_context(|| format!("{} links no {name}", index.display()))?;
+        }
     }
     Ok(Some(if mode == Mode::Local { built_together(&html) } else { html }))
 }
@@ -137,9 +139,12 @@ fn built_together(html: &str) -> String {
         .replace("data-cargo-features=\"teach\"", WORKERS)
 }
 
-/// `None` when there is no link to remove.
-fn without_gpu_worker(html: &str) -> Option<String> {
-    let name = html.find("data-bin=\"engine-gpu\"")?;
+/// The programs that compute on WebGPU.
+const GPU_WORKERS: [&str; 2] = ["engine-gpu", "engine-teach-gpu"];
+
+/// The page without the link of this program; `None` when there is none to remove.
+fn without(html: &str, program: &str) -> Option<String> {
+    let name = html.find(&format!("data-bin=\"{program}\""))?;
     let start = html[..name].rfind("<link")?;
     let end = name + html[name..].find('>')? + 1;
     Some(format!("{}{}", &html[..start], &html[end..]))
@@ -150,9 +155,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_gpu_worker_is_taken_out() {
+    fn only_the_named_program_is_taken_out() {
         let html = "<link data-bin=\"engine-cpu\">\n<link a\n data-bin=\"engine-gpu\" b>\n<p>";
-        assert_eq!(without_gpu_worker(html).unwrap(), "<link data-bin=\"engine-cpu\">\n\n<p>");
+        assert_eq!(without(html, "engine-gpu").unwrap(), "<link data-bin=\"engine-cpu\">\n\n<p>");
+        assert_eq!(without(html, "engine"), None);
     }
 
     #[test]
@@ -164,10 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn the_index_has_a_gpu_worker_to_take_out() {
-        let html = include_str!("../../index.html");
-        let without = without_gpu_worker(html).unwrap();
-        assert!(!without.contains("engine-gpu"));
-        assert!(without.contains("engine-cpu") && without.contains("engine-teach"));
+    fn the_index_has_gpu_workers_to_take_out() {
+        let mut html = include_str!("../../index.html").to_owned();
+        for name in GPU_WORKERS {
+            html = without(&html, name).unwrap();
+        }
+        assert!(!html.contains("gpu"), "{html}");
+        assert!(html.contains("\"engine-cpu\"") && html.contains("\"engine-teach\""));
     }
 }

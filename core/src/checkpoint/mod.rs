@@ -53,6 +53,8 @@ pub use precision::{Precision, StoredAs};
 pub(crate) use read::transpose;
 pub use write::{layer_to_bytes, model_to_bytes, tensors_to_bytes, write_model};
 
+use crate::model::TransferError;
+
 /// The tensors of a model, borrowed from the bytes of its files.
 #[derive(Debug)]
 pub struct Checkpoint<'bytes> {
@@ -146,6 +148,8 @@ pub enum CheckpointError {
     Write(#[source] SafeTensorError),
     #[error("writing the weights failed")]
     Output(#[source] io::Error),
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     #[error("invalid model.safetensors.index.json: {0}")]
     Index(String),
 }

@@ -140,6 +140,23 @@ impl Distiller {
         self.updater.write_optimizer_state(out)
     }
 
+    /// The optimizer state as safetensors bytes, by way of `host` and without blocking: a program in a
+    /// browser cannot wait for WebGPU.
+    ///
+    /// # Errors
+    /// As [`Distiller::write_optimizer_state`]; [`CheckpointError::Transfer`] when a device is lost.
+    pub async fn optimizer_state_by(&self, host: &Device) -> Result<Vec<u8>, CheckpointError> {
+        self.updater.optimizer_state_by(host).await
+    }
+
+    /// The student as it is now, on `host`, read back without blocking.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Transfer`] when a device is lost.
+    pub async fn student_on(&self, host: &Device) -> Result<Student, CheckpointError> {
+        Ok(Student::trained(self.updater.model().on_device(host).await?, &self.plan))
+    }
+
     /// Steps taken, those before a resume included.
     pub fn n_steps(&self) -> usize {
         self.updater.step()

@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::checkpoint::{CheckpointError, OutputTensor, Precision, write_tensors};
 use crate::model::LanguageModel;
 use crate::model::parameters::AnyTensor as _;
+use crate::model::transfer::{Requested, TransferError, request};
 
 /// The optimizer state of another run, or of none.
 #[derive(Debug, Error)]
@@ -71,6 +72,24 @@ impl Moments {
             write: Box::new(move |out| Precision::F32.write(LOSS_SCALE, &numbers, out)),
         }));
         write_tensors(collect.found, None, out)
+    }
+
+    /// The same on `device`, read back without blocking.
+    ///
+    /// # Errors
+    /// [`TransferError`] when the device that they are on is lost.
+    pub(super) async fn on_device(
+        &self,
+        model: &LanguageModel,
+        device: &Device,
+    ) -> Result<Self, TransferError> {
+        let mut requests = Requests { moments: &self.of_gradients, of: Vec::new() };
+        model.visit(&mut requests);
+        let mut moved = Self { device: Some(device.clone()), ..Self::default() };
+        for (which, values, put) in requests.of {
+            put(values.await?, device, &mut moved.of_gradients[which]);
+        }
+        Ok(moved)
     }
 
     /// Returns the loss scale, where the state has one.
@@ -164,6 +183,29 @@ impl ModuleVisitor for Collect<'_> {
             };
             let shape = param.dims().to_vec();
             self.found.push(OutputTensor { name, dtype, shape, write: Box::new(write) });
+        }
+    }
+}
+
+/// Registers a moment's values under its parameter.
+type Put = Box<dyn FnOnce(TensorData, &Device, &mut GradientsParams)>;
+
+struct Requests<'a> {
+    moments: &'a [GradientsParams; 2],
+    /// The first or second moment of a parameter, its values, and what becomes of them.
+    of: Vec<(usize, Requested, Put)>,
+}
+
+impl ModuleVisitor for Requests<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        for (which, moments) in self.moments.iter().enumerate() {
+            // A frozen parameter has none.
+            let Some(moment) = moments.get::<D>(param.id) else { continue };
+            let id = param.id;
+            let put: Put = Box::new(move |values, device, moments| {
+                moments.register(id, Tensor::<D>::from_data(values, device));
+            });
+            self.of.push((which, request(moment), put));
         }
     }
 }

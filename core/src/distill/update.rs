@@ -188,6 +188,20 @@ impl Updater {
         self.moments.write(self.model(), self.loss_scale.map(LossScale::to_numbers), out)
     }
 
+    /// The same bytes, by way of another device and without blocking.
+    ///
+    /// # Errors
+    /// As [`Updater::write_optimizer_state`]; [`CheckpointError::Transfer`] when a device is lost.
+    pub(crate) async fn optimizer_state_by(
+        &self,
+        host: &Device,
+    ) -> Result<Vec<u8>, CheckpointError> {
+        let moments = self.moments.on_device(self.model(), host).await?;
+        let mut bytes = Vec::new();
+        moments.write(self.model(), self.loss_scale.map(LossScale::to_numbers), &mut bytes)?;
+        Ok(bytes)
+    }
+
     /// # Errors
     /// [`OptimizerStateError`] for bytes that are not the optimizer state of such a model.
     pub(crate) fn with_optimizer_state(

@@ -24,6 +24,7 @@ mod packed;
 pub mod parameters;
 mod rope;
 mod switch;
+pub(crate) mod transfer;
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -39,6 +40,7 @@ use norm::{Norm, normalize};
 pub(crate) use packed::Packable;
 pub use packed::{Values, WeightFormat};
 use parameters::Parameter;
+pub use transfer::TransferError;
 
 use crate::config::ModelConfig;
 use attention::softcap;

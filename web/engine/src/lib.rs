@@ -1,8 +1,8 @@
 //! The model in a web worker, off the page's thread.
 //!
 //! [`worker`] loads a bundle and generates texts with the same `core` as the command line; its
-//! protocol with the page is in [`messages`]. [`distillation`] trains a student. Three programs are
-//! built from this crate: the model for the CPU, the model for WebGPU, and the distillation. The page
+//! protocol with the page is in [`messages`]. [`distillation`] trains a student. Four programs are
+//! built from this crate: the model and the distillation, each for the CPU and for WebGPU. The page
 //! and the npm package link only the messages, the notices, the fetching, the waiting, the parts of
 //! [`store`] that read and that hold runs, and [`sealed`].
 
@@ -11,6 +11,8 @@ mod checking;
 pub mod distillation;
 pub mod fetch;
 mod generating;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod lens;
 mod loading;
 mod measuring;

@@ -4,13 +4,14 @@ use boomerang_client::budget::Budget;
 use boomerang_engine::notice::Notice;
 use js_sys::Reflect;
 use leptos::prelude::{document, window};
+use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 
 use crate::browser::js::{call, promised, property};
 use crate::browser::location::query;
 use crate::text::format;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Backend {
     Cpu,
     WebGpu,
@@ -64,6 +65,14 @@ impl Backend {
         match self {
             Self::Cpu => "engine-cpu_loader.js",
             Self::WebGpu => "engine-gpu_loader.js",
+        }
+    }
+
+    /// The script that starts a worker that distills.
+    pub fn distillation_script(self) -> &'static str {
+        match self {
+            Self::Cpu => "engine-teach_loader.js",
+            Self::WebGpu => "engine-teach-gpu_loader.js",
         }
     }
 

@@ -18,6 +18,7 @@ use crate::text::format;
 #[component]
 pub fn Distill(session: Session, dial: Dial, distillation: Distillation) -> impl IntoView {
     distillation.open_stored();
+    distillation.look_for_gpu(dial.family.with_value(|family| family.largest_tensor_bytes()));
     let selected = distillation.selected;
     let state = move || selected.with(|run| run.as_ref().map_or("idle", |run| run.stage.name()));
     let failure = move || {
@@ -29,7 +30,7 @@ pub fn Distill(session: Session, dial: Dial, distillation: Distillation) -> impl
             <h1 id="teach-heading">"Distill a student here"</h1>
             <p class="quiet">
                 "The teacher is pruned to the layers that you keep, and the student is distilled by \
-                 the same code as on the command line, on this machine's CPU."
+                 the same code as on the command line, on this machine."
             </p>
         </div>
         <p class="prose">

@@ -5,6 +5,7 @@ use leptos::prelude::*;
 
 use super::chart_figure::ChartFigure;
 use super::download::{data_url, save};
+use crate::browser::backend::Backend;
 use crate::state::distillation::Distillation;
 use crate::state::distillation::compare::{
     Setting, losses, losses_csv, marked, mean_over_sizes, sizes, sizes_csv, sizes_in_words,
@@ -291,7 +292,7 @@ fn mean(run: &Run) -> String {
 }
 
 fn status(run: &Run) -> String {
-    match run.stage {
+    let stage = match run.stage {
         DistillStage::Queued => "waiting for a core",
         DistillStage::Starting | DistillStage::Loading { .. } => "loading",
         DistillStage::Running => "running",
@@ -299,6 +300,9 @@ fn status(run: &Run) -> String {
         DistillStage::Stopped => "stopped",
         DistillStage::Ended => "done",
         DistillStage::Failed => "failed",
+    };
+    match run.record.backend {
+        Backend::Cpu => stage.to_owned(),
+        Backend::WebGpu => format!("{stage}, GPU"),
     }
-    .to_owned()
 }

@@ -5,7 +5,9 @@ use boomerang_core::distill::loss::{LossTerm, LossWeights};
 use boomerang_core::plan::LayerPlan;
 use leptos::prelude::*;
 
+use super::choice::Choice;
 use super::number_field::NumberField;
+use crate::browser::backend::Backend;
 use crate::browser::dropped::chosen;
 use crate::state::dial::Dial;
 use crate::state::distillation::Distillation;
@@ -56,6 +58,7 @@ pub fn DistillSettingsForm(dial: Dial, distillation: Distillation) -> impl IntoV
             <div class="sampling-fields">
                 {LossTerm::ALL.map(|term| view! { <Weight term weights=settings.loss/> }).collect_view()}
             </div>
+            <Device distillation/>
         </fieldset>
     }
 }
@@ -120,6 +123,26 @@ fn Repeated(dial: Dial, distillation: Distillation) -> impl IntoView {
         })
     };
     view! { <p role="status" id="teach-repeated">{words}</p> }
+}
+
+/// GPU or CPU, where there is a choice.
+#[component]
+fn Device(distillation: Distillation) -> impl IntoView {
+    let options = vec![(Backend::WebGpu, "GPU"), (Backend::Cpu, "CPU")];
+    view! {
+        <div class="button-row" id="teach-device">
+            <Show when=move || distillation.has_gpu()>
+                <Choice
+                    legend="Device that distills"
+                    options=options.clone()
+                    chosen=distillation.settings.backend
+                />
+            </Show>
+            <p class="quiet" role="status" id="teach-device-told">
+                {move || distillation.device_in_words()}
+            </p>
+        </div>
+    }
 }
 
 /// The training texts.

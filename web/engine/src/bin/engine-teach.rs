@@ -1,8 +1,8 @@
-//! Distillation of the small family, in a web worker of its own.
+//! Distillation on the CPU, in a web worker of its own.
 
 use boomerang_engine::distillation::worker::serve;
 use burn::tensor::Device;
 
 fn main() {
-    serve(Device::flex());
+    serve(async { Ok(Device::flex()) });
 }

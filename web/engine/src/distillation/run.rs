@@ -17,6 +17,7 @@ use boomerang_core::evaluate::ReadBackError;
 use boomerang_core::plan::{LayerPlan, Patch, PlanError};
 use boomerang_core::prune::{Family, FamilyError, Student, Teacher};
 use boomerang_core::similarity::block_similarity;
+use burn::tensor::Device;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -286,16 +287,17 @@ impl DistillRun {
     /// What the run is resumed from.
     ///
     /// # Errors
-    /// [`RunCheckpointError`] when it would be too large, or a value is not finite.
-    pub fn checkpoint(&self, manifest: &Manifest) -> Result<RunCheckpoint, RunCheckpointError> {
-        let student = self.student();
+    /// [`RunCheckpointError`] when it would be too large, a value is not finite, or the GPU is lost.
+    pub async fn checkpoint(
+        &self,
+        manifest: &Manifest,
+    ) -> Result<RunCheckpoint, RunCheckpointError> {
         // Its weights and two moments of each.
-        let n_bytes = 3 * 4 * student.model().n_params();
+        let n_bytes = 3 * 4 * self.student().model().n_params();
         if n_bytes > MOST_CHECKPOINT {
             return Err(RunCheckpointError::TooLarge { found: n_bytes });
         }
-        let mut optimizer = Vec::new();
-        self.distiller.write_optimizer_state(&mut optimizer)?;
+        let optimizer = self.distiller.optimizer_state_by(&host()).await?;
         let (documents, texts) = match &self.data {
             TrainingData::Corpus => (Vec::new(), None),
             TrainingData::Texts(documents, read) => (documents.clone(), Some(read.clone())),
@@ -307,6 +309,7 @@ impl DistillRun {
             texts,
             documents,
         };
+        let student = self.distiller.student_on(&host()).await?;
         let student = model_to_bytes(student.model(), Precision::F32)?;
         Ok(RunCheckpoint { head, student, optimizer })
     }
@@ -321,8 +324,10 @@ impl DistillRun {
         bundle: &Manifest,
         label: &str,
     ) -> Result<Vec<(String, Vec<u8>)>, DistillRunError> {
-        let family = self.family()?;
-        let similarity = block_similarity(&family, std::slice::from_ref(&self.held_out)).await?;
+        let held_out = std::slice::from_ref(&self.held_out);
+        let similarity = block_similarity(&self.family()?, held_out).await?;
+        let student = self.distiller.student_on(&host()).await;
+        let student = student.map_err(RunCheckpointError::from)?;
         let name = bundle.name.split(SUFFIX).next().unwrap_or(&bundle.name);
         let texts = match self.data {
             TrainingData::Corpus => "",
@@ -335,8 +340,13 @@ impl DistillRun {
             precision: Precision::F16,
             similarity,
         };
-        Ok(student_files(bundle, family.student(), contents)?)
+        Ok(student_files(bundle, &student, contents)?)
     }
+}
+
+/// Where values are read from: a program in a browser cannot wait for WebGPU.
+fn host() -> Device {
+    Device::flex()
 }
 
 /// Held-out sequences, and a batch for each step.

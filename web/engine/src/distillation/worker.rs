@@ -30,15 +30,24 @@ const MILLIS_BETWEEN_CHECKPOINTS: f64 = 2000.0;
 /// A longer wait between two steps is not the machine's: the browser has suspended the page.
 const LONGEST_WAIT_MILLIS: f64 = 3000.0;
 
-/// Answers the page's requests from now on.
-pub fn serve(device: Device) {
+/// Answers the page's requests from now on, on the device that `device` opens.
+pub fn serve(device: impl Future<Output = Result<Device, Notice>> + 'static) {
     std::panic::set_hook(Box::new(|panic| {
         console_error_panic_hook::hook(panic);
         let next = "Start again; fewer layers need less memory.";
         let notice = Notice::new("The distillation stopped.", panic, next);
         post(&Reply::Failed { notice }, &[]);
     }));
-    let trainer = Rc::new(Trainer::new(device));
+    spawn_local(async move {
+        match device.await {
+            Ok(device) => listen(Trainer::new(device)),
+            Err(notice) => post(&Reply::Failed { notice }, &[]),
+        }
+    });
+}
+
+fn listen(trainer: Trainer) {
+    let trainer = Rc::new(trainer);
     let on_message = move |event: MessageEvent| match unpack(&event.data()) {
         Ok((request, files)) => Trainer::on_request(&trainer, request, files),
         Err(error) => {
@@ -176,7 +185,7 @@ impl Trainer {
         if run.n_steps_done() == 0 {
             look_at(&run, tokenizer, prompt).await?;
         }
-        save(&run, manifest)?;
+        save(&run, manifest).await?;
         let mut saved_at = now_millis();
         let mut until_next_save = MILLIS_BETWEEN_CHECKPOINTS;
         let mut was_paused = false;
@@ -236,7 +245,7 @@ impl Trainer {
             }
             if now_millis() - saved_at > until_next_save {
                 let began = now_millis();
-                save(&run, manifest)?;
+                save(&run, manifest).await?;
                 saved_at = now_millis();
                 // A large student is stored for longer: at most a tenth of the time.
                 until_next_save = MILLIS_BETWEEN_CHECKPOINTS.max(9.0 * (saved_at - began));
@@ -258,7 +267,7 @@ impl Trainer {
         prompt: &str,
     ) -> Result<(), Notice> {
         look_at(run, tokenizer, prompt).await?;
-        save(run, manifest)
+        save(run, manifest).await
     }
 
     /// Measures every size of the student, then those of the bundle's family.
@@ -299,8 +308,8 @@ async fn look_at(run: &DistillRun, tokenizer: &Tokenizer, prompt: &str) -> Resul
 }
 
 /// Sends a checkpoint, or why there is none; the run continues without.
-fn save(run: &DistillRun, manifest: &Manifest) -> Result<(), Notice> {
-    match run.checkpoint(manifest) {
+async fn save(run: &DistillRun, manifest: &Manifest) -> Result<(), Notice> {
+    match run.checkpoint(manifest).await {
         Ok(checkpoint) => {
             let file = [as_blob(&checkpoint.to_bytes())?];
             post(&Reply::Saved { n_steps_done: run.n_steps_done() }, &file);

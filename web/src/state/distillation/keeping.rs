@@ -9,7 +9,7 @@ use super::record::Record;
 use super::run::{DistillStage, Keeping, Run, TeacherName};
 
 /// Whatever changes in [`StoredRecord`] or in a message that it contains changes the version.
-const FORMAT: SealedFormat = SealedFormat { magic: *b"bmrg-rec", version: 1 };
+const FORMAT: SealedFormat = SealedFormat { magic: *b"bmrg-rec", version: 2 };
 
 /// All of a run but its weights.
 #[derive(Serialize, Deserialize)]

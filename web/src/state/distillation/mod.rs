@@ -2,10 +2,11 @@
 //!
 //! Runs continue while other views are shown. Each has a worker of its own while it takes steps or
 //! something is requested of its student; between these its checkpoint is all that is left of it. What
-//! the workers reply is handled in `replies.rs`, what outlives a reload in `keeping.rs` and `storing.rs`, and
-//! `watching.rs` notices a worker that answers no more.
+//! the workers reply is handled in `replies.rs`, what outlives a reload in `keeping.rs` and `storing.rs`;
+//! `device.rs` chooses between CPU and GPU, and `watching.rs` notices a worker that answers no more.
 
 pub mod compare;
+mod device;
 pub mod keeping;
 pub mod record;
 mod replies;
@@ -24,6 +25,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web_sys::Blob;
 
+use crate::browser::backend::BackendChoice;
 use crate::browser::files::NamedFile;
 use crate::browser::worker::{WorkerFailure, WorkerHandle};
 use crate::state::session::Session;
@@ -32,9 +34,6 @@ use keeping::UnreadableRun;
 use record::Record;
 use run::{DistillStage, Run, Task, TeacherName, n_slots, next_to_start};
 use settings::Settings;
-
-/// The program, next to the page; fetched when a run is started.
-const SCRIPT: &str = "engine-teach_loader.js";
 
 /// All runs; they live as long as the page, and longer where they are stored.
 #[derive(Clone, Copy)]
@@ -51,6 +50,8 @@ pub struct Distillation {
     pub store_failure: RwSignal<Option<String>>,
     /// The run whose student was last put on the dial, and its steps.
     pub on_dial: RwSignal<Option<(String, usize)>>,
+    /// Whether the browser has a GPU for it, once it has answered.
+    choice: RwSignal<Option<BackendChoice>>,
     session: Session,
     /// As they are now; shown a few times a second.
     now: StoredValue<Vec<Run>>,
@@ -94,6 +95,7 @@ impl Distillation {
             unreadable: RwSignal::new(Vec::new()),
             store_failure: RwSignal::new(None),
             on_dial: RwSignal::new(None),
+            choice: RwSignal::new(None),
             session,
             now: StoredValue::new(Vec::new()),
             live: StoredValue::new_local(HashMap::new()),
@@ -125,7 +127,8 @@ impl Distillation {
         let number = number.unwrap_or(0) + 1;
         // In the order of time, also among those that are stored.
         let key = format!("{:014.0}-{number}", js_sys::Date::now());
-        let record = Record::new(settings, names, based_on);
+        let backend = untrack(|| self.backend());
+        let record = Record { backend, ..Record::new(settings, names, based_on) };
         let run = Run::new(key.clone(), number, untrack(|| self.teacher()), record);
         self.live.update_value(|live| {
             live.insert(key.clone(), LiveRun::new(texts));
@@ -242,7 +245,8 @@ impl Distillation {
             Ok((reply, files)) => self.on_reply(&own, reply, files),
             Err(failure) => self.fail(&own, failure.notice()),
         };
-        match WorkerHandle::start(SCRIPT, "distillation worker", Rc::new(on_reply)) {
+        let script = self.backend_of(key).distillation_script();
+        match WorkerHandle::start(script, "distillation worker", Rc::new(on_reply)) {
             Ok(worker) => {
                 self.update_live(key, |live| {
                     live.worker = Some(worker);

@@ -7,6 +7,7 @@ use boomerang_engine::distillation::messages::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::browser::backend::Backend;
 use crate::text::format;
 use crate::text::tokens::quoted;
 
@@ -19,6 +20,8 @@ const MOST_LINES: usize = 10;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     pub settings: DistillSettings,
+    /// What computes the steps.
+    pub backend: Backend,
     /// The number of the run whose settings were copied.
     pub based_on: Option<usize>,
     /// Of the user's texts; none for the generated corpus.
@@ -43,9 +46,11 @@ pub struct StepRange {
 }
 
 impl Record {
+    /// A record without steps, of a run on the CPU.
     pub fn new(settings: DistillSettings, names: Vec<String>, based_on: Option<usize>) -> Self {
         Self {
             settings,
+            backend: Backend::Cpu,
             based_on,
             names,
             steps: Vec::new(),
@@ -195,16 +200,18 @@ impl Record {
     /// A line for each step, with the names of the native trainer's log.
     pub fn csv(&self) -> String {
         let keys = LossTerm::ALL.map(LossTerm::key).join(",");
-        let mut csv = format!("step,loss,{keys},grad_norm,lr,tokens,tokens_per_second,taught_on\n");
+        let mut csv =
+            format!("step,loss,{keys},grad_norm,lr,tokens,tokens_per_second,device,taught_on\n");
         let taught_on = match &self.texts {
             None => "generated corpus".to_owned(),
             Some(texts) => quoted(&texts.names.join(", ")),
         };
+        let device = self.backend.name();
         for it in &self.steps {
             let number = |value: Option<f64>| value.map_or_else(String::new, |it| it.to_string());
             let terms = LossTerm::ALL.map(|term| number(term.value(&it.terms))).join(",");
             csv.push_str(&format!(
-                "{},{},{terms},{},{},{},{:.0},{taught_on}\n",
+                "{},{},{terms},{},{},{},{:.0},{device},{taught_on}\n",
                 it.step,
                 it.terms.total,
                 it.grad_norm,
@@ -352,8 +359,8 @@ pub(super) mod tests {
     fn a_step_is_a_line_of_the_file() {
         assert_eq!(
             record(&[3.0]).csv(),
-            "step,loss,ce,kl,cosine,grad_norm,lr,tokens,tokens_per_second,taught_on\n\
-             1,3.5,3,,0.25,1,0.5,100,1234,generated corpus\n"
+            "step,loss,ce,kl,cosine,grad_norm,lr,tokens,tokens_per_second,device,taught_on\n\
+             1,3.5,3,,0.25,1,0.5,100,1234,cpu,generated corpus\n"
         );
     }
 }

@@ -6,6 +6,7 @@ use boomerang_core::plan::{KeepRule, LayerPlan, PlanError};
 use boomerang_engine::distillation::messages::DistillSettings;
 use leptos::prelude::*;
 
+use crate::browser::backend::Backend;
 use crate::browser::files::NamedFile;
 use crate::state::typed_number::TypedNumber;
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub learning_rate: TypedNumber<f64>,
     pub loss: RwSignal<LossWeights>,
     pub seed: TypedNumber<u64>,
+    /// What the visitor wants runs to be computed on, where there is a GPU.
+    pub backend: RwSignal<Backend>,
     /// Training texts; none for the generated corpus.
     pub texts: RwSignal<Vec<NamedFile>, LocalStorage>,
     /// The number of the run whose settings are repeated with a change.
@@ -99,6 +102,7 @@ impl Settings {
             learning_rate: TypedNumber::new(distill_recipe::LEARNING_RATE, learning_rate),
             loss: RwSignal::new(distill_recipe::loss_weights()),
             seed: TypedNumber::new(0, seed),
+            backend: RwSignal::new(Backend::WebGpu),
             texts: RwSignal::new_local(Vec::new()),
             based_on: RwSignal::new(None),
         }

@@ -82,7 +82,8 @@ impl Distillation {
                 }
                 Verdict::StopIgnored => self.end_without_answer(&key),
                 Verdict::Dead => {
-                    self.fail(&key, dead());
+                    let is_saved = self.with_run(&key, |run| run.n_saved_steps.is_some());
+                    self.fail(&key, dead(is_saved == Some(true)));
                     self.show();
                 }
             }
@@ -109,8 +110,11 @@ impl Distillation {
     }
 }
 
-fn dead() -> Notice {
+fn dead(is_saved: bool) -> Notice {
     let why = format!("it has not answered for {}", format::seconds(f64::from(DEAD)));
-    let next = "Resume the run: it continues from its last checkpoint.";
+    let next = match is_saved {
+        true => "Resume the run: it continues from its last checkpoint.",
+        false => "Start the run again with the same settings.",
+    };
     Notice::new("The worker that distills does not answer.", why, next)
 }

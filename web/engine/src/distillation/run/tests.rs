@@ -165,7 +165,7 @@ fn a_resumed_run_has_the_losses_of_one_without_interruption() {
         let expected = losses(&mut whole, 6);
         let mut first = start();
         assert_eq!(losses(&mut first, 3), expected[..3]);
-        let bytes = first.checkpoint(&manifest).unwrap().to_bytes();
+        let bytes = block_on(first.checkpoint(&manifest)).unwrap().to_bytes();
         let checkpoint = RunCheckpoint::parse(&bytes).unwrap();
         let mut second = DistillRun::restored(teacher(&manifest), &manifest, checkpoint).unwrap();
         assert_eq!(second.n_steps_done(), 3);
@@ -179,7 +179,7 @@ fn a_resumed_run_has_the_losses_of_one_without_interruption() {
 fn a_checkpoint_of_another_teacher_is_refused() {
     let manifest = manifest();
     let run = run(&settings(&[0, 6], distill_recipe::loss_weights())).unwrap();
-    let checkpoint = run.checkpoint(&manifest).unwrap();
+    let checkpoint = block_on(run.checkpoint(&manifest)).unwrap();
     let mut other = manifest.clone();
     other.teacher.layers[3].sha256 = "0".repeat(64);
     let refused = DistillRun::restored(teacher(&manifest), &other, checkpoint).err().unwrap();
