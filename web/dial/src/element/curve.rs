@@ -1,7 +1,7 @@
-//! The measured curve of a family with the current size marked, as SVG nodes.
+//! The measured curve of a family, zoomed to its own line, with the current size marked, as SVG nodes.
 
 use boomerang_client::family::FamilyCard;
-use boomerang_core::chart::{Here, LegendItem, Measure, SizeAxis};
+use boomerang_core::chart::{Coverage, Here, LegendItem, Measure, SizeAxis};
 use wasm_bindgen::JsValue;
 use web_sys::{Document, Element};
 
@@ -10,6 +10,8 @@ use crate::values::SizeEntry;
 const WIDTH: f64 = 420.0;
 const HEIGHT: f64 = 380.0;
 const MARKER_RADIUS: f64 = 4.0;
+/// Names within an element are its own.
+const CLIP: &str = "plot";
 
 /// Draws the curve into `parent`; nothing where nothing was measured.
 ///
@@ -22,10 +24,12 @@ pub(super) fn draw_curve(
     size: &SizeEntry,
 ) -> Result<(), JsValue> {
     let axis = SizeAxis::Layers;
-    let chart_of = |measure| Some((measure, card.manifest().curve.chart(axis, measure)?));
+    let curve = card.manifest().curve.in_own_order();
+    let chart_of = |measure| Some((measure, curve.chart(axis, measure)?));
     let chart = [Measure::Accuracy, Measure::Nats].into_iter().find_map(chart_of);
     let Some((measure, chart)) = chart else { return Ok(()) };
-    let geometry = chart.geometry(WIDTH, HEIGHT);
+    let coverage = if chart.can_zoom() { Coverage::Subject } else { Coverage::All };
+    let geometry = chart.geometry_of(coverage, WIDTH, HEIGHT);
     let plot = geometry.plot;
     let box_size = format!("0 0 {WIDTH} {HEIGHT}");
     let about = [("viewBox", &*box_size), ("role", "img"), ("aria-label", &chart.title)];
@@ -49,6 +53,9 @@ pub(super) fn draw_curve(
     path(&svg, "axis", &format!("M{:.1} {:.1}H{:.1}", plot.left, plot.bottom, plot.right))?;
     text(0.0, geometry.y_label_at, "start", &chart.y.label)?;
     text(plot.right, HEIGHT - 4.0, "end", &chart.x.label)?;
+    if let Some(note) = &geometry.start_note {
+        text(0.0, HEIGHT - 4.0, "start", note)?;
+    }
 
     for item in &geometry.legend {
         let group = node(document, &svg, "g", &[("class", item.style.class())])?;
@@ -58,8 +65,12 @@ pub(super) fn draw_curve(
         path(&group, "marker", &item.style.marker(middle, item.y, MARKER_RADIUS))?;
         text(item.text_x(), item.y + 5.0, "start", &item.name)?;
     }
+    let clip = node(document, &svg, "clipPath", &[("id", CLIP)])?;
+    path(&clip, "", &geometry.clip_path())?;
+    let within = format!("url(#{CLIP})");
+    let lines = node(document, &svg, "g", &[("clip-path", &*within)])?;
     for series in &geometry.series {
-        let group = node(document, &svg, "g", &[("class", series.style.class())])?;
+        let group = node(document, &lines, "g", &[("class", series.style.class())])?;
         let line = path(&group, "line", &series.path())?;
         line.set_attribute("stroke-dasharray", series.style.dash())?;
         for point in &series.points {
