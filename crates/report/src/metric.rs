@@ -97,10 +97,18 @@ impl Metric {
 
     /// As in a sentence.
     pub(crate) fn words(&self) -> String {
-        if self.is_mean {
-            format!("mean {} of {} tasks", self.metric, self.tasks.len())
-        } else {
-            format!("{} {}", self.tasks[0], self.metric)
+        let unit = match self.metric.as_str() {
+            "nats_per_token" => Some("nats per token"),
+            "bits_per_byte" => Some("bits per byte"),
+            // By the name that the task's authors know.
+            _ => None,
+        };
+        match (self.is_mean, unit) {
+            (true, _) => {
+                format!("mean {} of {} tasks", unit.unwrap_or(&self.metric), self.tasks.len())
+            }
+            (false, Some(unit)) => format!("{unit} on {}", self.tasks[0]),
+            (false, None) => format!("{} {}", self.tasks[0], self.metric),
         }
     }
 
@@ -169,6 +177,17 @@ mod tests {
         assert_eq!(all.iter().map(Metric::key).collect::<Vec<_>>(), ["arc:acc"]);
         assert_eq!(Metric::find(Some("acc"), &all), Some(&all[0]));
         assert_eq!(Metric::find(Some("f1"), &all), None);
+    }
+
+    #[test]
+    fn a_loss_is_named_by_its_unit_and_a_metric_by_its_name() {
+        let words = |metric: &str, tasks: &[&str]| {
+            let tasks = tasks.iter().map(|&task| task.to_owned()).collect();
+            Metric::new(metric, tasks, false, &[]).words()
+        };
+        assert_eq!(words("nats_per_token", &["texts"]), "nats per token on texts");
+        assert_eq!(words("acc_norm", &["arc_easy"]), "arc_easy acc_norm");
+        assert_eq!(words("bits_per_byte", &["a", "b"]), "mean bits per byte of 2 tasks");
     }
 
     #[test]
