@@ -196,8 +196,12 @@ impl Updater {
         &self,
         host: &Device,
     ) -> Result<Vec<u8>, CheckpointError> {
-        let moments = self.moments.on_device(self.model(), host).await?;
         let mut bytes = Vec::new();
+        if self.model().device() == *host {
+            self.write_optimizer_state(&mut bytes)?;
+            return Ok(bytes);
+        }
+        let moments = self.moments.on_device(self.model(), host).await?;
         moments.write(self.model(), self.loss_scale.map(LossScale::to_numbers), &mut bytes)?;
         Ok(bytes)
     }
