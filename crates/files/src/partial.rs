@@ -65,8 +65,8 @@ impl PartialFolder {
     }
 }
 
-/// A folder that is no output, only for as long as a program needs it; what a killed program left is removed
-/// when the next one is created.
+/// A temporary folder, removed when this is dropped; what a killed program left is removed when the next
+/// one is created.
 #[derive(Debug)]
 pub struct ScratchFolder(PartialFolder);
 
