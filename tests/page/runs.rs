@@ -82,7 +82,7 @@ async fn a_run_on_the_gpu_has_the_losses_of_the_cpu_and_is_resumed_there() {
         return page.close().await;
     }
     wait_for_text(&page, "#teach-device-told", "Computed by WebGPU").await;
-    // A software GPU takes ten seconds for a step of the demo's student.
+    // A step of the demo's student takes a software GPU longer.
     page.set("#keep-many", "1").await;
     page.click("#keep-first").await;
     start(&page, N_STEPS).await;
