@@ -31,8 +31,10 @@ fn main() {
         for file in files {
             println!("cargo::rerun-if-changed={}", file.display());
             let lesson = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let path = fs::canonicalize(&file).unwrap_or(file);
-            let _ = write!(texts, "({code:?}, {lesson:?}, include_str!({path:?})), ");
+            let text = fs::read_to_string(&file)
+                .unwrap_or_else(|error| panic!("{} cannot be read: {error}", file.display()));
+            // The text itself: other clones share the target folder, and this one may be gone by then.
+            let _ = write!(texts, "({code:?}, {lesson:?}, {text:?}), ");
         }
     }
     let source = format!(
