@@ -81,7 +81,7 @@ async fn a_run_on_the_gpu_has_the_losses_of_the_cpu_and_is_resumed_there() {
         println!("not tested: this browser has no software GPU");
         return page.close().await;
     }
-    wait_for_text(&page, "#teach-device-told", "Computed by WebGPU").await;
+    wait_for_text(&page, "#teach-device-status", "Computed by WebGPU").await;
     // A step of the demo's student takes a software GPU longer.
     page.set("#keep-many", "1").await;
     page.click("#keep-first").await;
@@ -97,7 +97,7 @@ async fn a_run_on_the_gpu_has_the_losses_of_the_cpu_and_is_resumed_there() {
     // Without the address, the software GPU is not used.
     page.go("teach/").await;
     page.wait_for("main", "data-state", &["offered"]).await;
-    wait_for_text(&page, "#teach-device-told", "Computed on the CPU").await;
+    wait_for_text(&page, "#teach-device-status", "Computed on the CPU").await;
     if n_done < N_STEPS {
         page.click(&format!("{} .run-resume", row(1))).await;
         page.wait_for(PANEL, "data-state", &["ended"]).await;
@@ -139,7 +139,7 @@ async fn a_student_survives_a_reload_and_is_put_on_the_dial() {
     reload(&page).await;
     wait_for_run(&page, 1, &["ended"]).await;
     page.click(&format!("{} .run-dial", row(1))).await;
-    page.wait_until("return document.querySelector('#teach-told a') !== null;", json!(true)).await;
+    page.wait_until("return document.querySelector('#teach-status a') !== null;", json!(true)).await;
     let name = page.text(".foot").await;
     assert!(name.contains("Boomerang demo, distilled here, run 1"), "{name}");
     page.close().await;
@@ -223,7 +223,7 @@ async fn with_full_storage_a_run_continues_in_memory_and_leaving_asks_first() {
     assert!(warns(&page).await);
     // The student is there all the same.
     page.click("#teach-take").await;
-    page.wait_until("return document.querySelector('#teach-told a') !== null;", json!(true)).await;
+    page.wait_until("return document.querySelector('#teach-status a') !== null;", json!(true)).await;
     page.close().await;
 }
 

@@ -184,7 +184,7 @@ async fn a_student_is_distilled_on_the_users_own_text() {
     std::fs::write(&file, &text).unwrap();
     page.choose("#teach-texts", &file).await;
     let told =
-        "return document.querySelector('#teach-texts-told').textContent.includes('mine.txt');";
+        "return document.querySelector('#teach-texts-status').textContent.includes('mine.txt');";
     page.wait_until(told, json!(true)).await;
 
     let native = Native::open();
@@ -199,14 +199,14 @@ async fn a_student_is_distilled_on_the_users_own_text() {
     assert!(caption.contains(&format!("{n_held_out} are held out")), "{caption}");
     assert!(caption.contains("the held-out loss fell from"), "{caption}");
     page.click("#teach-take").await;
-    let on_dial = "return document.querySelector('#teach-told a') !== null;";
+    let on_dial = "return document.querySelector('#teach-status a') !== null;";
     page.wait_until(on_dial, json!(true)).await;
     let name = page.text(".foot").await;
     assert!(name.contains("distilled here on your own texts"), "{name}");
 
     // And the generated corpus again.
     page.click("#teach-corpus").await;
-    assert!(page.text("#teach-texts-told").await.contains("generated corpus"));
+    assert!(page.text("#teach-texts-status").await.contains("generated corpus"));
     page.close().await;
 }
 
@@ -225,7 +225,7 @@ async fn unusable_texts_are_refused_with_numbers() {
         std::fs::write(&file, bytes).unwrap();
         page.choose("#teach-texts", &file).await;
         let told = format!(
-            "return document.querySelector('#teach-texts-told').textContent.includes('{name}');"
+            "return document.querySelector('#teach-texts-status').textContent.includes('{name}');"
         );
         page.wait_until(&told, json!(true)).await;
         page.click("#teach-start").await;
@@ -245,7 +245,7 @@ async fn a_student_of_few_layers_pauses_resumes_and_is_put_on_the_dial() {
     let page = open().await;
     page.set("#keep-many", "2").await;
     page.click("#keep-first").await;
-    assert!(page.text("#kept-told").await.starts_with("2 layers of 12"));
+    assert!(page.text("#kept-status").await.starts_with("2 layers of 12"));
     page.set("#teach-steps", "500").await;
     page.click("#teach-start").await;
     page.wait_for(PANEL, "data-state", &["teaching"]).await;
@@ -270,7 +270,7 @@ async fn a_student_of_few_layers_pauses_resumes_and_is_put_on_the_dial() {
     assert!(losses.last() < losses.first(), "{losses:?}");
 
     page.click("#teach-take").await;
-    let on_dial = "return document.querySelector('#teach-told a') !== null;";
+    let on_dial = "return document.querySelector('#teach-status a') !== null;";
     page.wait_until(on_dial, json!(true)).await;
     page.wait_for("main", "data-state", &["ready"]).await;
     page.click("nav a[href='explore/']").await;

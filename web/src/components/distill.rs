@@ -287,7 +287,7 @@ fn OnTheDial(session: Session, distillation: Distillation) -> impl IntoView {
                     "Restore the page's own student"
                 </button>
             </Show>
-            <p role="status" id="teach-told">{status}</p>
+            <p role="status" id="teach-status">{status}</p>
         </div>
         <p class="quiet">
             "More steps make a better student, but after hundreds of steps it depends less on its \

@@ -138,7 +138,7 @@ fn Device(distillation: Distillation) -> impl IntoView {
                     chosen=distillation.settings.backend
                 />
             </Show>
-            <p class="quiet" role="status" id="teach-device-told">
+            <p class="quiet" role="status" id="teach-device-status">
                 {move || distillation.device_in_words()}
             </p>
         </div>
@@ -176,7 +176,7 @@ fn Texts(distillation: Distillation) -> impl IntoView {
                 "Use the generated corpus"
             </button>
         </div>
-        <p class="quiet" role="status" id="teach-texts-told">
+        <p class="quiet" role="status" id="teach-texts-status">
             {move || distillation.settings.texts_in_words()}
         </p>
     }
@@ -269,7 +269,7 @@ fn KeptLayers(dial: Dial, distillation: Distillation) -> impl IntoView {
                 </div>
             </div>
             <div class="layer-boxes">{boxes.collect_view()}</div>
-            <p class="quiet" id="kept-told">
+            <p class="quiet" id="kept-status">
                 {status} ". The first is always kept, since it follows the embedding."
             </p>
         </fieldset>
