@@ -172,7 +172,7 @@ mod tests {
             let error = boomerang_core::bundle::Manifest::from_json(json).unwrap_err();
             Failure::unusable(&error).kind
         };
-        assert_eq!(kind(r#"{"format": "boomerang-bundle", "version": 2}"#), Kind::Version);
+        assert_eq!(kind(r#"{"format": "boomerang-bundle", "version": 3}"#), Kind::Version);
         assert_eq!(kind("<!doctype html>"), Kind::NotABundle);
     }
 

@@ -84,7 +84,7 @@ export interface Piece {
 export interface Report {
     readonly tokens: number;
     readonly ending: "length" | "window" | "end-of-text" | "stopped";
-    /** After the first token. */
+    /** Of the tokens after the first, if there are at least eight of them. */
     readonly tokensPerSecond?: number;
 }
 

@@ -233,17 +233,17 @@ mod tests {
     #[test]
     fn the_report_counts_resampled_tokens() {
         let report = RunReport {
-            n_tokens: 5,
+            n_tokens: 13,
             n_reused: 2,
             first_millis: 1.0,
-            rest_millis: 100.0,
+            rest_millis: 500.0,
             ending: Ending::Length,
             kept: None,
         };
-        let words = "5 tokens, the first 2 resampled without running the model, 20 tokens/s";
+        let words = "13 tokens, the first 2 resampled without running the model, 20 tokens/s";
         assert_eq!(in_words(report), words);
-        let resampled = RunReport { n_reused: 5, first_millis: 0.0, rest_millis: 0.0, ..report };
-        assert_eq!(in_words(resampled), "5 tokens, resampled without running the model");
+        let resampled = RunReport { n_reused: 13, first_millis: 0.0, rest_millis: 0.0, ..report };
+        assert_eq!(in_words(resampled), "13 tokens, resampled without running the model");
     }
 
     #[test]

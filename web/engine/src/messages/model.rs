@@ -233,10 +233,12 @@ pub enum Ending {
 }
 
 impl RunReport {
-    /// Of the computed tokens; `None` for a single one, whose time is that of the prompt.
+    /// Of the computed tokens after the first, whose time is that of the prompt; `None` for fewer than
+    /// eight of them, which a small model writes in less time than a browser's clock can tell.
     pub fn tokens_per_second(&self) -> Option<f64> {
-        let n_computed = self.n_tokens.saturating_sub(self.n_reused);
-        let is_timed = n_computed > 1 && self.rest_millis > 0.0;
-        is_timed.then(|| (n_computed - 1) as f64 * 1000.0 / self.rest_millis)
+        const FEWEST: usize = 8;
+        let n_timed = self.n_tokens.saturating_sub(self.n_reused).saturating_sub(1);
+        let is_timed = n_timed >= FEWEST && self.rest_millis > 0.0;
+        is_timed.then(|| n_timed as f64 * 1000.0 / self.rest_millis)
     }
 }

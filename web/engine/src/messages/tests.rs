@@ -78,7 +78,21 @@ fn the_first_token_does_not_count_towards_the_speed() {
         kept: None,
     };
     assert_eq!(report.tokens_per_second(), Some(20.0));
+    assert_eq!(RunReport { n_tokens: 9, ..report }.tokens_per_second(), Some(16.0));
     assert_eq!(RunReport { n_tokens: 1, ..report }.tokens_per_second(), None);
+}
+
+#[test]
+fn a_few_tokens_have_no_speed() {
+    let report = RunReport {
+        n_tokens: 8,
+        n_reused: 0,
+        first_millis: 1.0,
+        rest_millis: 3.0,
+        ending: Ending::Length,
+        kept: None,
+    };
+    assert_eq!(report.tokens_per_second(), None);
 }
 
 #[test]
