@@ -115,12 +115,13 @@ impl CutFamily {
         };
         let model = |model: &CutModel| ModelFiles {
             ends: file(&model.ends),
+            own_ends: None,
             tied: model.tied,
             layers: model.layers.iter().map(file).collect(),
         };
         Manifest {
             format: Manifest::FORMAT.to_owned(),
-            version: Manifest::VERSION,
+            version: Manifest::FIRST_VERSION,
             name: self.name.clone(),
             config: serde_json::from_str(&self.config.to_json()).unwrap_or_default(),
             end_tokens: self.config.other_end_tokens().map(<[u32]>::to_vec),

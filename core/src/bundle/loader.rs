@@ -20,7 +20,12 @@ pub struct BundleLoader {
     device: Device,
     format: WeightFormat,
     layers: BTreeMap<String, DecoderLayer>,
+    /// By the paths of [`ModelFiles::ends`].
     ends: BTreeMap<String, LanguageModel>,
+    /// The same with [`ModelFiles::own_ends`] in them, by the paths of these.
+    own_ends: BTreeMap<String, LanguageModel>,
+    /// Own ends that came before those that they go into: a few vectors, as a rule.
+    early: BTreeMap<String, Vec<u8>>,
     tokenizer: Option<Tokenizer>,
 }
 
@@ -29,9 +34,17 @@ impl BundleLoader {
     /// [`BundleError::Config`].
     pub fn new(manifest: Manifest, device: Device) -> Result<Self, BundleError> {
         let config = manifest.config()?;
-        let (layers, ends) = (BTreeMap::new(), BTreeMap::new());
-        let format = WeightFormat::F32;
-        Ok(Self { manifest, config, device, format, layers, ends, tokenizer: None })
+        Ok(Self {
+            manifest,
+            config,
+            device,
+            format: WeightFormat::F32,
+            layers: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            own_ends: BTreeMap::new(),
+            early: BTreeMap::new(),
+            tokenizer: None,
+        })
     }
 
     /// Keeps the matrices of files that are added from now on in this format, where the device is the
@@ -56,22 +69,40 @@ impl BundleLoader {
             self.tokenizer = Some(Tokenizer::from_json(bytes)?);
             return Ok(());
         }
+        let models = [&self.manifest.student, &self.manifest.teacher];
+        if models.iter().any(|files| files.own_ends.as_ref() == Some(file)) {
+            self.early.insert(path, bytes.to_vec());
+            return self.complete_ends();
+        }
+        let tied_ends =
+            models.into_iter().find(|files| files.ends.path == path).map(|files| files.tied);
         let wrap = |source| BundleError::Checkpoint { path: path.clone(), source };
         let checkpoint = Checkpoint::parse([(path.clone(), bytes)]).map_err(wrap)?;
-        let tied_ends = [&self.manifest.student, &self.manifest.teacher]
-            .into_iter()
-            .find(|files| files.ends.path == path)
-            .map(|files| files.tied);
         if let Some(tied) = tied_ends {
             let config = self.config.with_layers(Vec::new(), tied);
             let ends = checkpoint.read_model_as(self.format, &config, &self.device, |_| {});
             let ends = ends.map_err(wrap)?;
             self.ends.insert(path, ends);
+            self.complete_ends()?;
         } else {
             let kind = self.kind(&path)?;
             let layer = checkpoint.read_layer_as(self.format, &self.config, kind, &self.device);
             let layer = layer.map_err(wrap)?;
             self.layers.insert(path, layer);
+        }
+        Ok(())
+    }
+
+    /// Puts own ends into those that they belong to, where both are there.
+    fn complete_ends(&mut self) -> Result<(), BundleError> {
+        for files in [&self.manifest.student, &self.manifest.teacher] {
+            let Some(path) = files.own_ends.as_ref().map(|file| &file.path) else { continue };
+            let Some(ends) = self.ends.get(&files.ends.path) else { continue };
+            let Some(bytes) = self.early.remove(path) else { continue };
+            let own = Checkpoint::parse([(path.clone(), &*bytes)])
+                .and_then(|own| own.read_over(self.format, ends, &self.device))
+                .map_err(|source| BundleError::Checkpoint { path: path.clone(), source })?;
+            self.own_ends.insert(path.clone(), own);
         }
         Ok(())
     }
@@ -83,8 +114,8 @@ impl BundleLoader {
         if own.config != theirs.config || own.end_tokens != theirs.end_tokens {
             return;
         }
-        let theirs: Vec<&BundleFile> = other.manifest.files().collect();
-        let shared = self.manifest.files().filter(|file| theirs.contains(file));
+        let their_files: Vec<&BundleFile> = theirs.files().collect();
+        let shared = own.files().filter(|file| their_files.contains(file));
         for path in shared.map(|file| &file.path) {
             if let Some(layer) = other.layers.get(path) {
                 self.layers.insert(path.clone(), layer.clone());
@@ -94,6 +125,16 @@ impl BundleLoader {
             }
             if *path == self.manifest.tokenizer.path {
                 self.tokenizer.clone_from(&other.tokenizer);
+            }
+        }
+        let theirs = [&theirs.student, &theirs.teacher];
+        for files in [&own.student, &own.teacher] {
+            let has_both = |it: &&ModelFiles| it.ends().eq(files.ends());
+            if let Some(BundleFile { path, .. }) = &files.own_ends
+                && theirs.iter().any(has_both)
+                && let Some(ends) = other.own_ends.get(path)
+            {
+                self.own_ends.insert(path.clone(), ends.clone());
             }
         }
     }
@@ -113,7 +154,19 @@ impl BundleLoader {
     pub fn has(&self, file: &BundleFile) -> bool {
         let path = &file.path;
         let is_tokenizer = *path == self.manifest.tokenizer.path && self.tokenizer.is_some();
-        is_tokenizer || self.ends.contains_key(path) || self.layers.contains_key(path)
+        is_tokenizer
+            || self.early.contains_key(path)
+            || [&self.ends, &self.own_ends].into_iter().any(|ends| ends.contains_key(path))
+            || self.layers.contains_key(path)
+    }
+
+    /// Embedding, norm and head of one of the two models.
+    fn ends(&self, files: &ModelFiles) -> Result<&LanguageModel, BundleError> {
+        let found = match &files.own_ends {
+            Some(own) => self.own_ends.get(&own.path),
+            None => self.ends.get(&files.ends.path),
+        };
+        found.ok_or_else(|| missing(&files.ends))
     }
 
     /// The tokenizer, once it is loaded.
@@ -132,10 +185,7 @@ impl BundleLoader {
         let recipe = self.manifest.plan.recipe(patch);
         let ends = recipe.ends(HeadPolicy::Untied, |owner| self.manifest.of(owner).tied);
         let ends = ends.expect("two matrices are always possible");
-        let end = |owner| {
-            let file = &self.manifest.of(owner).ends;
-            self.ends.get(&file.path).ok_or_else(|| missing(file))
-        };
+        let end = |owner| self.ends(self.manifest.of(owner));
         let layer = |source: &LayerSource| {
             let (owner, layer) = source.place();
             let file = &self.manifest.of(owner).layers[layer];
@@ -156,7 +206,7 @@ impl BundleLoader {
     /// [`BundleError::Missing`] names a file that is not loaded.
     pub fn finish(self) -> Result<(Manifest, Tokenizer, Family), BundleError> {
         let assemble = |files: &ModelFiles| -> Result<LanguageModel, BundleError> {
-            let ends = self.ends.get(&files.ends.path).ok_or_else(|| missing(&files.ends))?;
+            let ends = self.ends(files)?;
             let layers: Vec<DecoderLayer> = files
                 .layers
                 .iter()

@@ -90,11 +90,32 @@ pub struct ChatFormat {
 /// The files of teacher or student.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFiles {
-    /// Embedding, final norm, and the head unless tied.
+    /// Embedding, final norm, and the head unless tied. Since version 2, a student that has tensors in
+    /// common with its teacher has the teacher's file.
     pub ends: BundleFile,
+    /// The other tensors, in place of those of [`ModelFiles::ends`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_ends: Option<BundleFile>,
     pub tied: bool,
     /// First layer first.
     pub layers: Vec<BundleFile>,
+}
+
+impl ModelFiles {
+    /// What is outside the layers.
+    pub fn ends(&self) -> impl Iterator<Item = &BundleFile> {
+        [&self.ends].into_iter().chain(&self.own_ends)
+    }
+
+    pub fn files(&self) -> impl Iterator<Item = &BundleFile> {
+        self.ends().chain(&self.layers)
+    }
+
+    /// The version of a bundle with this student and a teacher.
+    fn version(&self, teacher: &Self) -> u32 {
+        let shares_ends = self.ends == teacher.ends;
+        if shares_ends { Manifest::VERSION } else { Manifest::FIRST_VERSION }
+    }
 }
 
 /// Why a bundle cannot be used.
@@ -103,8 +124,9 @@ pub enum BundleError {
     #[error("not a bundle manifest: {0}")]
     Manifest(#[from] serde_json::Error),
     #[error(
-        "the manifest has format {format:?}, version {version}; expected {:?}, version {}",
+        "the manifest has format {format:?}, version {version}; expected {:?}, version {} to {}",
         Manifest::FORMAT,
+        Manifest::FIRST_VERSION,
         Manifest::VERSION
     )]
     Version { format: String, version: u32 },
@@ -156,7 +178,10 @@ impl BundleError {
 
 impl Manifest {
     pub const FORMAT: &'static str = "boomerang-bundle";
-    pub const VERSION: u32 = 1;
+    /// The newest version, of families whose models share a file.
+    pub const VERSION: u32 = 2;
+    /// The version of all others, which older programs read too.
+    pub const FIRST_VERSION: u32 = 1;
 
     /// # Errors
     /// [`BundleError`] for another format, a path outside the bundle, or layer lists that do not
@@ -168,7 +193,7 @@ impl Manifest {
             version: u32,
         }
         let Header { format, version } = serde_json::from_str(text)?;
-        if format != Self::FORMAT || version != Self::VERSION {
+        if format != Self::FORMAT || !(Self::FIRST_VERSION..=Self::VERSION).contains(&version) {
             return Err(BundleError::Version { format, version });
         }
         let manifest: Self = serde_json::from_str(text)?;
@@ -205,13 +230,14 @@ impl Manifest {
     /// The files that all members are made of, in the order in which the page should download them:
     /// tokenizer, student, then the teacher in patch order.
     pub fn files(&self) -> impl Iterator<Item = &BundleFile> {
-        let student = [&self.student.ends].into_iter().chain(&self.student.layers);
+        let student = self.student.files();
         let order = self.order.layers(&self.plan).unwrap_or_default();
         let teacher_layers = order
             .into_iter()
             .flat_map(|layer| self.plan.block(layer))
             .filter_map(|layer| self.teacher.layers.get(layer));
-        let teacher = [&self.teacher.ends].into_iter().chain(teacher_layers);
+        let is_new = |file: &&BundleFile| file.path != self.student.ends.path;
+        let teacher = self.teacher.ends().filter(is_new).chain(teacher_layers);
         [&self.tokenizer].into_iter().chain(student).chain(teacher)
     }
 
@@ -227,9 +253,9 @@ impl Manifest {
             let (owner, layer) = source.place();
             self.of(owner).layers.get(layer)
         });
-        let ends = [recipe.embedding, recipe.head].map(|owner| &self.of(owner).ends);
-        let own: Vec<&str> =
-            ends.into_iter().chain(layers).map(|file| file.path.as_str()).collect();
+        let ends = [recipe.embedding, recipe.head].map(|owner| self.of(owner).ends());
+        let ends = ends.into_iter().flatten();
+        let own: Vec<&str> = ends.chain(layers).map(|file| file.path.as_str()).collect();
         let is_own = |file: &&BundleFile| {
             file.path == self.tokenizer.path || own.contains(&file.path.as_str())
         };
@@ -267,7 +293,7 @@ impl Manifest {
     pub fn teacher_fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(self.config.to_string());
-        for file in [&self.tokenizer, &self.teacher.ends].into_iter().chain(&self.teacher.layers) {
+        for file in [&self.tokenizer].into_iter().chain(self.teacher.files()) {
             hash.update(&file.sha256);
         }
         hex(&hash.finalize()[..6])
@@ -282,10 +308,9 @@ impl Manifest {
         }
     }
 
-    /// The weight files of both parents.
+    /// The weight files of both parents; one of both comes twice.
     pub fn weights(&self) -> impl Iterator<Item = &BundleFile> {
-        let models = [&self.student, &self.teacher];
-        models.into_iter().flat_map(|files| [&files.ends].into_iter().chain(&files.layers))
+        [&self.student, &self.teacher].into_iter().flat_map(ModelFiles::files)
     }
 
     /// Total size of [`Manifest::files`].

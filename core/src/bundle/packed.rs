@@ -12,8 +12,7 @@ impl Manifest {
     /// Bits per weight in the files.
     pub fn bits_per_param(&self, config: &ModelConfig) -> u32 {
         let teacher = &self.teacher;
-        let files = teacher.layers.iter().chain([&teacher.ends]);
-        let n_bytes: u64 = files.map(|file| file.bytes).sum();
+        let n_bytes: u64 = teacher.files().map(|file| file.bytes).sum();
         let n_params = config.n_params_of(teacher.layers.len(), teacher.tied);
         (8.0 * n_bytes as f64 / n_params as f64).round() as u32
     }

@@ -64,8 +64,9 @@ pub fn bundle_files(
 ) -> Result<Vec<(String, Vec<u8>)>, BundleError> {
     let mut files = Files::default();
     let stored_as = contents.stored_as;
-    let student = files.add_model(family.student().model(), "student", stored_as)?;
+    let mut student = files.add_model(family.student().model(), "student", stored_as)?;
     let teacher = files.add_model(family.teacher().model(), "teacher", stored_as)?;
+    files.share_ends(&mut student, &teacher)?;
     let tokenizer = files.add("tokenizer.json".to_owned(), contents.tokenizer_json.to_vec());
     let tokenizer_gz = contents.tokenizer_gz.map(<[u8]>::to_vec);
     let tokenizer_gz = tokenizer_gz.map(|bytes| files.add("tokenizer.json.gz".to_owned(), bytes));
@@ -76,7 +77,7 @@ pub fn bundle_files(
     let config = family.teacher().model().config();
     let mut manifest = Manifest {
         format: Manifest::FORMAT.to_owned(),
-        version: Manifest::VERSION,
+        version: student.version(&teacher),
         name: contents.name.to_owned(),
         config: serde_json::from_str(&config.to_json())?,
         end_tokens: config.other_end_tokens().map(<[u32]>::to_vec),
@@ -134,6 +135,7 @@ pub fn student_files(
     let mut files = Files::default();
     let model = files.add_model(student.model(), contents.folder, contents.precision)?;
     files.end(&Manifest {
+        version: model.version(&bundle.teacher),
         name: contents.name.to_owned(),
         plan,
         order: bundle.order_of_another_student(),
@@ -172,7 +174,33 @@ impl Files {
             let bytes = layer_to_bytes(layer, config, stored_as)?;
             layers.push(self.add(format!("{folder}/layer-{number:02}.safetensors"), bytes));
         }
-        Ok(ModelFiles { ends, tied: model.is_tied(), layers })
+        Ok(ModelFiles { ends, own_ends: None, tied: model.is_tied(), layers })
+    }
+
+    /// Replaces the student's ends by the teacher's, with a file of the tensors in which they differ, if
+    /// they have others in common: the embedding, where it was frozen.
+    fn share_ends(
+        &mut self,
+        student: &mut ModelFiles,
+        teacher: &ModelFiles,
+    ) -> Result<(), BundleError> {
+        let own = self.0.iter().position(|(path, _)| *path == student.ends.path);
+        let base = self.0.iter().find(|(path, _)| *path == teacher.ends.path);
+        let (Some(own), Some((_, base))) = (own, base) else { return Ok(()) };
+        if self.0[own].1 == *base {
+            self.0.remove(own);
+            student.ends.clone_from(&teacher.ends);
+            return Ok(());
+        }
+        let parse = |bytes| Checkpoint::parse([("ends".to_owned(), bytes)]);
+        let changes = parse(&self.0[own].1)?.changes_from(&parse(base)?)?;
+        if let Some(changes) = changes {
+            let (path, bytes) = &mut self.0[own];
+            *bytes = changes;
+            student.own_ends = Some(BundleFile::of(path.clone(), bytes));
+            student.ends.clone_from(&teacher.ends);
+        }
+        Ok(())
     }
 
     fn end(mut self, manifest: &Manifest) -> Result<Vec<(String, Vec<u8>)>, BundleError> {
@@ -191,8 +219,10 @@ mod tests {
 
     use super::super::BundleLoader;
     use super::*;
+    use crate::checkpoint::tensors_to_bytes;
     use crate::config::ModelConfig;
     use crate::distill::Initialization;
+    use crate::model::WeightFormat;
     use crate::plan::LayerPlan;
     use crate::prune::Teacher;
 
@@ -205,10 +235,14 @@ mod tests {
     fn files(teacher: &Teacher, order: PatchOrder) -> Vec<(String, Vec<u8>)> {
         let student = teacher.prune(&LayerPlan::keep(&[0, 2], 4).unwrap()).unwrap();
         let family = Family::new(teacher.clone(), student).unwrap();
-        let contents = BundleContents {
+        bundle_files(&family, contents(order, Precision::F32.into())).unwrap()
+    }
+
+    fn contents(order: PatchOrder, stored_as: StoredAs) -> BundleContents<'static> {
+        BundleContents {
             name: "old",
             order,
-            stored_as: Precision::F32.into(),
+            stored_as,
             tokenizer_json: TOKENIZER.as_bytes(),
             tokenizer_gz: None,
             chat: None,
@@ -218,13 +252,77 @@ mod tests {
             recordings: None,
             task: None,
             loss: None,
-        };
-        bundle_files(&family, contents).unwrap()
+        }
     }
 
     fn manifest(files: &[(String, Vec<u8>)]) -> Manifest {
         let (_, text) = files.last().unwrap();
         Manifest::from_json(std::str::from_utf8(text).unwrap()).unwrap()
+    }
+
+    /// A random model, with the ends of `teacher` but for the final norm.
+    fn with_embedding_of(teacher: &LanguageModel, seed: u64) -> LanguageModel {
+        let random = Initialization::HuggingFace;
+        let model = LanguageModel::random(teacher.config(), random, seed, &Device::flex());
+        let norm = norm_of(0.5);
+        let norm = Checkpoint::parse([("norm".to_owned(), &*norm)]).unwrap();
+        let norm = norm.read_over(WeightFormat::F32, &model, &Device::flex()).unwrap();
+        let head = (!teacher.is_tied()).then_some(teacher);
+        LanguageModel::assemble(teacher, model.layers().to_vec(), &norm, head, model.config())
+    }
+
+    fn norm_of(value: f32) -> Vec<u8> {
+        let norm = ("model.norm.weight".to_owned(), vec![8], vec![value; 8]);
+        tensors_to_bytes(vec![norm], Precision::F32).unwrap()
+    }
+
+    #[test]
+    fn a_frozen_embedding_is_stored_once() {
+        let plan = LayerPlan::keep(&[0, 2], 4).unwrap();
+        for tied in [true, false] {
+            let config = CONFIG.replacen('{', &format!("{{\"tie_word_embeddings\": {tied}, "), 1);
+            let config = ModelConfig::from_json(&config).unwrap();
+            let random = Initialization::HuggingFace;
+            let teacher = LanguageModel::random(&config, random, 1, &Device::flex());
+            let student = Teacher::new(with_embedding_of(&teacher, 2)).prune(&plan).unwrap();
+            let family = Family::new(Teacher::new(teacher), student).unwrap();
+            for stored_as in [Precision::F32.into(), StoredAs::Q8_0] {
+                let stored = as_stored(&family, stored_as, &Device::flex()).unwrap();
+                let files = bundle_files(&family, contents(PatchOrder::Last, stored_as)).unwrap();
+                let manifest = manifest(&files);
+                assert_eq!((manifest.version, manifest.files().count()), (2, files.len() - 1));
+                let own = manifest.student.own_ends.clone().unwrap();
+                assert!(own.bytes < 200, "{}", own.bytes);
+                // In both orders: a page fetches several at a time.
+                let mut order: Vec<&BundleFile> = manifest.files().collect();
+                for _ in 0..2 {
+                    order.reverse();
+                    let mut loader = BundleLoader::new(manifest.clone(), Device::flex()).unwrap();
+                    for file in &order {
+                        assert!(!loader.has(file));
+                        let (_, bytes) = files.iter().find(|(path, _)| *path == file.path).unwrap();
+                        loader.add(file, bytes).unwrap();
+                        assert!(loader.has(file));
+                    }
+                    let (_, _, loaded) = loader.finish().unwrap();
+                    let bytes = |model| model_to_bytes(model, Precision::F32).unwrap();
+                    assert_eq!(bytes(loaded.student().model()), bytes(stored.student().model()));
+                    assert_eq!(bytes(loaded.teacher().model()), bytes(stored.teacher().model()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_student_with_the_teachers_ends_adds_only_layers() {
+        let config = ModelConfig::from_json(CONFIG).unwrap();
+        let random = Initialization::HuggingFace;
+        let teacher = Teacher::new(LanguageModel::random(&config, random, 1, &Device::flex()));
+        let files = files(&teacher, PatchOrder::Last);
+        let manifest = manifest(&files);
+        assert_eq!(manifest.student.ends, manifest.teacher.ends);
+        let of_student = files.iter().filter(|(path, _)| path.starts_with("student/"));
+        assert!(of_student.map(|(path, _)| path).all(|path| path.contains("/layer-")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Bytes in, values out: callers open files. Memory is never reserved based on a header alone;
 //! every size is checked against the available bytes.
 
+mod changes;
 mod delta;
 mod dtype;
 mod eight_bits;

@@ -13,7 +13,7 @@ use super::stored::RawTensor;
 use super::used::{Described, Used};
 use super::{Checkpoint, CheckpointError, Names, Share, pack};
 use crate::config::{LayerKind, ModelConfig};
-use crate::model::parameters::Parameter;
+use crate::model::parameters::{self, Parameter};
 use crate::model::{DecoderLayer, LanguageModel, Packable, Values, WeightFormat};
 
 impl<'bytes> Checkpoint<'bytes> {
@@ -123,6 +123,28 @@ impl<'bytes> Checkpoint<'bytes> {
         Used::by(config).refuse_others(self.described())?;
         let without_layers = config.with_layers(Vec::new(), config.tied);
         self.read_parameters(WeightFormat::F32, &without_layers, device, release)
+    }
+
+    /// `model` with the parameters that this checkpoint holds in place of its own; the others are
+    /// shared with it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read_model_as`], but that any tensor may be missing.
+    pub fn read_over(
+        &self,
+        format: WeightFormat,
+        model: &LanguageModel,
+        device: &Device,
+    ) -> Result<LanguageModel, CheckpointError> {
+        let config = model.config();
+        let names = Names::of(config);
+        Used::by(config).refuse_others(self.described())?;
+        parameters::replace(model.clone(), "", device, |parameter| {
+            let location = location_of(&names, parameter)?;
+            let is_here = location.names().any(|name| self.contains(name));
+            let values = is_here.then(|| self.values(format, &names, parameter, &mut |_| {}));
+            values.transpose()
+        })
     }
 
     /// Reads a single layer from a file that holds nothing else, with tensor names relative to the

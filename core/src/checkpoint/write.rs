@@ -16,7 +16,7 @@ use crate::model::parameters::{AnyTensor, for_each};
 use crate::model::{DecoderLayer, LanguageModel};
 
 /// transformers rejects files without this entry.
-const FORMAT: Option<(&str, &str)> = Some(("format", "pt"));
+pub(super) const FORMAT: Option<(&str, &str)> = Some(("format", "pt"));
 
 /// The weights of a model as the bytes of a `model.safetensors`.
 ///

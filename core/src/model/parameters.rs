@@ -31,7 +31,20 @@ pub fn fill<M: Module + Packs, V: Into<Values>, E>(
     module: M,
     prefix: &str,
     device: &Device,
-    source: impl FnMut(&Parameter) -> Result<V, E>,
+    mut source: impl FnMut(&Parameter) -> Result<V, E>,
+) -> Result<M, E> {
+    replace(module, prefix, device, |parameter| source(parameter).map(Some))
+}
+
+/// As [`fill`], and keeps the parameters for which `source` has `None`; copies no value of them.
+///
+/// # Errors
+/// The first error of `source`.
+pub fn replace<M: Module + Packs, V: Into<Values>, E>(
+    module: M,
+    prefix: &str,
+    device: &Device,
+    source: impl FnMut(&Parameter) -> Result<Option<V>, E>,
 ) -> Result<M, E> {
     let path = prefix.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
     let mut filler = Filler { path, device, source, packed: BTreeMap::new(), error: None };
@@ -74,7 +87,7 @@ struct Filler<'a, F, E> {
 
 impl<F, V: Into<Values>, E> ModuleMapper for Filler<'_, F, E>
 where
-    F: FnMut(&Parameter) -> Result<V, E>,
+    F: FnMut(&Parameter) -> Result<Option<V>, E>,
 {
     fn enter_module(&mut self, name: &str, _container: &str) {
         self.path.push(name.to_owned());
@@ -91,9 +104,12 @@ where
         let parameter =
             Parameter { path: self.path.join("."), shape: param.lazy_shape().as_slice().to_vec() };
         let id = id_of(&parameter.path);
-        match (self.source)(&parameter).map(Into::into) {
-            Ok(Values::Wide(data)) => Param::initialized(id, Tensor::from_data(data, self.device)),
-            Ok(Values::Packed(matrix)) => {
+        match (self.source)(&parameter).map(|values| values.map(Into::into)) {
+            Ok(None) => param,
+            Ok(Some(Values::Wide(data))) => {
+                Param::initialized(id, Tensor::from_data(data, self.device))
+            }
+            Ok(Some(Values::Packed(matrix))) => {
                 let packable = Packable::find(&parameter).expect("a parameter that may be packed");
                 assert_eq!([matrix.n_rows(), matrix.n_columns()], packable.shape(&parameter));
                 let matrix = Arc::new(matrix);

@@ -178,11 +178,11 @@ mod tests {
     #[test]
     fn a_bundle_of_another_version_is_refused_with_both_versions() {
         let bundle = tempfile::tempdir().unwrap();
-        for (version, remedy) in [(0, "Create the bundle again"), (2, "from a newer version")] {
+        for (version, remedy) in [(0, "Create the bundle again"), (3, "from a newer version")] {
             let manifest = format!("{{\"format\": \"boomerang-bundle\", \"version\": {version}}}");
             std::fs::write(bundle.path().join(MANIFEST), manifest).unwrap();
             let refusal = format!("{:#}", check_manifest(bundle.path()).unwrap_err());
-            for part in [MANIFEST, &format!("version {version}"), "version 1", remedy] {
+            for part in [MANIFEST, &format!("version {version}"), "version 1 to 2", remedy] {
                 assert!(refusal.contains(part), "{refusal}");
             }
         }
