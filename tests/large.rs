@@ -3,6 +3,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use boomerang_core::gguf::{Announced, GgufType, GgufValue, Metadata, header};
 use serde_json::{Map, Value, json};
 
 /// A llama's folder whose weights are holes: a header, and nothing behind it that takes space.
@@ -153,4 +154,64 @@ fn a_family_four_times_as_large_as_memory_is_measured() {
         .unwrap();
     // A model of zeros finds all tokens equally likely.
     assert!(said(&output).contains("6.238"), "ln 512");
+}
+
+/// What a command says that cannot have the memory it needs.
+fn refused_for_memory(model: &Path, weights: &str) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_boomerang-under-test"))
+        .args(["generate", "--device", "cpu", "--prompt", "a", "--weights", weights, "--model"])
+        .arg(model)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_model_of_a_trillion_parameters_is_refused_before_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("model");
+    write_sparse(&model, &config(16384, 65536, 256, 65536), 256);
+    let tokenizer = json!({"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}});
+    fs::write(model.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    for (weights, needed) in [
+        ("f32", "in f32 needs about 3925."),
+        ("q8_0", "in q8_0 needs about 1042."),
+        ("stored", "as it is stored needs about 1962."),
+    ] {
+        let said = refused_for_memory(&model, weights);
+        assert!(said.contains(needed), "{said}");
+        assert_eq!(said.contains("--weights q8_0"), weights != "q8_0", "{said}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_gguf_file_that_does_not_fit_in_memory_is_refused_before_it_is_widened() {
+    let mut metadata = Metadata::default();
+    metadata.set("general.architecture", GgufValue::text("llama"));
+    let sizes = [
+        ("block_count", 1),
+        ("embedding_length", 1 << 17),
+        ("feed_forward_length", 128),
+        ("attention.head_count", 1 << 10),
+        ("context_length", 128),
+    ];
+    for (key, value) in sizes {
+        metadata.set(&format!("llama.{key}"), GgufValue::U32(value));
+    }
+    metadata.set("llama.attention.layer_norm_rms_epsilon", GgufValue::F32(1e-5));
+    let dims = [1 << 17, 1 << 23];
+    let n_bytes = GgufType::F16.n_bytes(&dims).unwrap();
+    let embedding =
+        Announced { name: "token_embd.weight", dims: &dims, kind: GgufType::F16, n_bytes };
+    let header = header(&metadata, [embedding].into_iter());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("large.gguf");
+    let mut file = File::create(&path).unwrap();
+    file.write_all(&header).unwrap();
+    file.set_len((header.len() + n_bytes) as u64).unwrap();
+    let said = refused_for_memory(&path, "f32");
+    assert!(said.contains("large.gguf in f32 needs about 46"), "{said}");
 }

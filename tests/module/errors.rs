@@ -134,9 +134,9 @@ async fn a_bundle_of_another_version_is_refused() {
     let folder = copied_bundle();
     let path = folder.path().join(MANIFEST);
     let mut manifest: Value = serde_json::from_slice(&read(&path)).unwrap();
-    manifest["version"] = json!(2);
+    manifest["version"] = json!(3);
     fs::write(&path, manifest.to_string()).unwrap();
-    assert_fails(&failure_of(folder.path().to_owned()).await, "version", "version 2");
+    assert_fails(&failure_of(folder.path().to_owned()).await, "version", "version 3");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -139,7 +139,8 @@ async fn a_student_survives_a_reload_and_is_put_on_the_dial() {
     reload(&page).await;
     wait_for_run(&page, 1, &["ended"]).await;
     page.click(&format!("{} .run-dial", row(1))).await;
-    page.wait_until("return document.querySelector('#teach-status a') !== null;", json!(true)).await;
+    page.wait_until("return document.querySelector('#teach-status a') !== null;", json!(true))
+        .await;
     let name = page.text(".foot").await;
     assert!(name.contains("Boomerang demo, distilled here, run 1"), "{name}");
     page.close().await;
@@ -223,7 +224,8 @@ async fn with_full_storage_a_run_continues_in_memory_and_leaving_asks_first() {
     assert!(warns(&page).await);
     // The student is there all the same.
     page.click("#teach-take").await;
-    page.wait_until("return document.querySelector('#teach-status a') !== null;", json!(true)).await;
+    page.wait_until("return document.querySelector('#teach-status a') !== null;", json!(true))
+        .await;
     page.close().await;
 }
 

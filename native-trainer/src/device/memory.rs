@@ -1,4 +1,7 @@
-//! How much memory the machine has.
+//! How much memory the machine, or this program's container, has.
+
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -13,9 +16,30 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// `None` where the system does not report it.
+    /// Of the machine, or of the container if that has less; `None` where the system does not report it.
     pub fn of_this_machine() -> Option<Self> {
-        std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| Self::parse(&text))
+        let machine = fs::read_to_string("/proc/meminfo").ok();
+        let mut memory = Self::parse(&machine?)?;
+        for group in control_groups() {
+            if let Some(group) = Self::of_control_group(&group) {
+                memory.total_bytes = memory.total_bytes.min(group.total_bytes);
+                memory.free_bytes = memory.free_bytes.min(group.free_bytes);
+            }
+        }
+        Some(memory)
+    }
+
+    /// The limit of a control group (version 2), as containers have one; `None` without a limit.
+    fn of_control_group(folder: &Path) -> Option<Self> {
+        let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+        let total_bytes = read("memory.max")?.trim().parse().ok()?;
+        let used: u64 = read("memory.current")?.trim().parse().ok()?;
+        // Contents of files that the system drops when memory is short.
+        let statistics = read("memory.stat").unwrap_or_default();
+        let droppable = statistics.lines().find_map(|line| line.strip_prefix("inactive_file "));
+        let droppable: u64 = droppable.and_then(|value| value.trim().parse().ok()).unwrap_or(0);
+        let free_bytes = u64::saturating_sub(total_bytes, used.saturating_sub(droppable));
+        Some(Self { total_bytes, free_bytes })
     }
 
     /// Reads Linux's `/proc/meminfo`.
@@ -27,15 +51,26 @@ impl Memory {
     }
 }
 
+/// The folders of this program's control group and of those around it.
+fn control_groups() -> Vec<PathBuf> {
+    const ROOT: &str = "/sys/fs/cgroup";
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let Some(path) = own.lines().find_map(|line| line.strip_prefix("0::/")) else {
+        return Vec::new();
+    };
+    let inner = Path::new(ROOT).join(path);
+    inner.ancestors().take_while(|folder| folder.starts_with(ROOT)).map(Path::to_owned).collect()
+}
+
 /// The most memory that this program has had, in bytes; `None` where the system does not tell.
 pub fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = fs::read_to_string("/proc/self/status").ok()?;
     kibibytes(&status, "VmHWM:")
 }
 
 /// The memory of this program that is not swapped out, in bytes; `None` where the system does not tell.
 pub fn resident_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let status = fs::read_to_string("/proc/self/status").ok()?;
     kibibytes(&status, "VmRSS:")
 }
 
@@ -72,6 +107,23 @@ mod tests {
         let text = "MemTotal:       16303412 kB\nMemFree: 1 kB\nMemAvailable:    9012345 kB\n";
         let expected = Memory { total_bytes: 16_303_412 * 1024, free_bytes: 9_012_345 * 1024 };
         assert_eq!(Memory::parse(text), Some(expected));
+    }
+
+    #[test]
+    fn a_container_has_what_its_limit_leaves() {
+        let group = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(group.path().join(name), text).unwrap();
+        write("memory.current", "700\n");
+        write("memory.stat", "anon 500\ninactive_file 150\nactive_file 50\n");
+        assert_eq!(Memory::of_control_group(group.path()), None);
+        for (limit, expected) in [
+            ("max", None),
+            ("1000", Some(Memory { total_bytes: 1000, free_bytes: 450 })),
+            ("300", Some(Memory { total_bytes: 300, free_bytes: 0 })),
+        ] {
+            write("memory.max", limit);
+            assert_eq!(Memory::of_control_group(group.path()), expected);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use boomerang_files::ScratchFolder;
 use burn::tensor::Device;
 
 use super::gguf::{GgufFile, gguf_plan};
+use super::in_memory::require_memory_in_f32;
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::note;
 
@@ -26,6 +27,8 @@ pub(super) fn imported(path: &Path) -> anyhow::Result<ScratchFolder> {
     let file = GgufFile::open(path)?;
     let gguf = file.parse().or_exit(Exit::Unusable)?;
     let named = || path.display().to_string();
+    let config = config_of(&gguf).with_context(named).or_exit(Exit::Unusable)?;
+    require_memory_in_f32(path, config.n_params())?;
     let model = import(&gguf, &Device::flex()).with_context(named).or_exit(Exit::Unusable)?;
     let folder = folder_of(&file, &gguf, model.config())?;
     let weights = folder.path().join(WEIGHTS);

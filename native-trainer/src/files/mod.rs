@@ -9,6 +9,7 @@ pub mod documents;
 mod fingerprint;
 mod gguf;
 mod imported;
+mod in_memory;
 mod kinds;
 mod markers;
 mod model;

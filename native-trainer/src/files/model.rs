@@ -21,6 +21,7 @@ use super::recipe::RecipeFile;
 use super::stream::Sources;
 use super::weights::{self, Weights};
 use super::{Mapped, note_input};
+use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::Download;
 use boomerang_core::checkpoint::files::CONFIG;
@@ -36,7 +37,7 @@ pub struct ModelFolder {
     /// Keeps that.
     imported: Option<ScratchFolder>,
     config: ModelConfig,
-    weights: Weights,
+    pub(super) weights: Weights,
 }
 
 impl ModelFolder {
@@ -175,6 +176,9 @@ impl ModelFolder {
         if format != WeightFormat::F32 && is_widened {
             // What was imported is in f32.
             return Self::open_for(&self.path, format)?.model_as(format, device);
+        }
+        if *device == device::cpu() {
+            self.require_memory(format)?;
         }
         let model = match &self.weights {
             Weights::Gguf(file) => {
