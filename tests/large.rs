@@ -199,7 +199,7 @@ fn a_gguf_file_that_does_not_fit_in_memory_is_refused_before_it_is_widened() {
         ("context_length", 128),
     ];
     for (key, value) in sizes {
-        metadata.set(&format!("llama.{key}"), GgufValue::U32(value));
+        metadata.set(format!("llama.{key}"), GgufValue::U32(value));
     }
     metadata.set("llama.attention.layer_norm_rms_epsilon", GgufValue::F32(1e-5));
     let dims = [1 << 17, 1 << 23];

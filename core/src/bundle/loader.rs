@@ -162,11 +162,11 @@ impl BundleLoader {
 
     /// Embedding, norm and head of one of the two models.
     fn ends(&self, files: &ModelFiles) -> Result<&LanguageModel, BundleError> {
-        let found = match &files.own_ends {
-            Some(own) => self.own_ends.get(&own.path),
-            None => self.ends.get(&files.ends.path),
-        };
-        found.ok_or_else(|| missing(&files.ends))
+        let base = self.ends.get(&files.ends.path).ok_or_else(|| missing(&files.ends))?;
+        match &files.own_ends {
+            Some(own) => self.own_ends.get(&own.path).ok_or_else(|| missing(own)),
+            None => Ok(base),
+        }
     }
 
     /// The tokenizer, once it is loaded.
