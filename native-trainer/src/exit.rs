@@ -98,13 +98,17 @@ impl std::error::Error for Failure {
 /// Attaches an exit code to an error.
 pub trait OrExit<T> {
     /// # Errors
-    /// The same error, with `exit` as its code; its sentence is unchanged.
+    /// The same error, with `exit` as its code, unless memory is short; its sentence is unchanged.
     fn or_exit(self, exit: Exit) -> anyhow::Result<T>;
 }
 
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     fn or_exit(self, exit: Exit) -> anyhow::Result<T> {
-        self.map_err(|error| Failure { exit, error: error.into() }.into())
+        self.map_err(|error| {
+            let error = error.into();
+            let is_short = code_of(&error) == Exit::OutOfMemory;
+            Failure { exit: if is_short { Exit::OutOfMemory } else { exit }, error }.into()
+        })
     }
 }
 

@@ -18,6 +18,7 @@ pub mod exit;
 pub mod files;
 mod logger;
 pub mod measure;
+pub mod memory;
 mod parallel;
 pub mod progress;
 pub mod serve;

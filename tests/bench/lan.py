@@ -24,8 +24,9 @@ CHUNK = 1 << 16
 def files_in_order(manifest):
     """Paths of the smallest size, and of everything after it."""
     student, teacher = manifest["student"], manifest["teacher"]
-    first = [manifest.get("tokenizer_gz") or manifest["tokenizer"], student["ends"], *student["layers"]]
-    rest = [teacher["ends"], *teacher["layers"]]
+    own = [student["own_ends"]] if "own_ends" in student else []
+    first = [manifest.get("tokenizer_gz") or manifest["tokenizer"], student["ends"], *own, *student["layers"]]
+    rest = [file for file in [teacher["ends"], *teacher["layers"]] if file["path"] != student["ends"]["path"]]
     return [file["path"] for file in first], [file["path"] for file in rest]
 
 

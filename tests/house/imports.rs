@@ -7,10 +7,11 @@ use boomerang_tests::root;
 use super::{sources, text, without_tests};
 
 /// The trainer's folders and files; each imports only those before it, and itself.
-const TRAINER: [&str; 18] = [
+const TRAINER: [&str; 19] = [
     "allocator",
     "progress",
     "exit",
+    "memory",
     "files",
     "device",
     "args",

@@ -24,7 +24,7 @@ pub struct BundleLoader {
     ends: BTreeMap<String, LanguageModel>,
     /// The same with [`ModelFiles::own_ends`] in them, by the paths of these.
     own_ends: BTreeMap<String, LanguageModel>,
-    /// Own ends that came before those that they go into: a few vectors, as a rule.
+    /// Own ends that were downloaded before the ends that they belong to: a few vectors.
     early: BTreeMap<String, Vec<u8>>,
     tokenizer: Option<Tokenizer>,
 }
@@ -70,7 +70,7 @@ impl BundleLoader {
             return Ok(());
         }
         let models = [&self.manifest.student, &self.manifest.teacher];
-        if models.iter().any(|files| files.own_ends.as_ref() == Some(file)) {
+        if self.manifest.student.own_ends.as_ref() == Some(file) {
             self.early.insert(path, bytes.to_vec());
             return self.complete_ends();
         }
@@ -93,14 +93,15 @@ impl BundleLoader {
         Ok(())
     }
 
-    /// Puts own ends into those that they belong to, where both are there.
+    /// Puts the student's own ends into those that they belong to, once both are there.
     fn complete_ends(&mut self) -> Result<(), BundleError> {
-        for files in [&self.manifest.student, &self.manifest.teacher] {
-            let Some(path) = files.own_ends.as_ref().map(|file| &file.path) else { continue };
-            let Some(ends) = self.ends.get(&files.ends.path) else { continue };
-            let Some(bytes) = self.early.remove(path) else { continue };
+        let ModelFiles { ends, own_ends, .. } = &self.manifest.student;
+        if let Some(BundleFile { path, .. }) = own_ends
+            && let Some(ends) = self.ends.get(&ends.path)
+            && let Some(bytes) = self.early.remove(path)
+        {
             let own = Checkpoint::parse([(path.clone(), &*bytes)])
-                .and_then(|own| own.read_over(self.format, ends, &self.device))
+                .and_then(|own| own.read_vectors_over(ends, &self.device))
                 .map_err(|source| BundleError::Checkpoint { path: path.clone(), source })?;
             self.own_ends.insert(path.clone(), own);
         }
@@ -127,15 +128,11 @@ impl BundleLoader {
                 self.tokenizer.clone_from(&other.tokenizer);
             }
         }
-        let theirs = [&theirs.student, &theirs.teacher];
-        for files in [&own.student, &own.teacher] {
-            let has_both = |it: &&ModelFiles| it.ends().eq(files.ends());
-            if let Some(BundleFile { path, .. }) = &files.own_ends
-                && theirs.iter().any(has_both)
-                && let Some(ends) = other.own_ends.get(path)
-            {
-                self.own_ends.insert(path.clone(), ends.clone());
-            }
+        if let Some(BundleFile { path, .. }) = &own.student.own_ends
+            && own.student.ends().eq(theirs.student.ends())
+            && let Some(ends) = other.own_ends.get(path)
+        {
+            self.own_ends.insert(path.clone(), ends.clone());
         }
     }
 
@@ -183,7 +180,10 @@ impl BundleLoader {
     /// [`BundleError::Missing`] names a file that is not loaded.
     pub fn member(&self, patch: &Patch) -> Result<LanguageModel, BundleError> {
         let recipe = self.manifest.plan.recipe(patch);
-        let ends = recipe.ends(HeadPolicy::Untied, |owner| self.manifest.of(owner).tied);
+        let with = |policy| recipe.ends(policy, |owner| self.manifest.of(owner).tied);
+        // One matrix for embedding and head, where it is both models'.
+        let tied = with(HeadPolicy::Teacher).filter(|_| self.manifest.shares_ends());
+        let ends = tied.or_else(|| with(HeadPolicy::Untied));
         let ends = ends.expect("two matrices are always possible");
         let end = |owner| self.ends(self.manifest.of(owner));
         let layer = |source: &LayerSource| {

@@ -9,6 +9,7 @@ mod file;
 mod loader;
 mod packed;
 mod recordings;
+mod shared_ends;
 mod stored;
 mod task_file;
 mod write;
@@ -90,10 +91,10 @@ pub struct ChatFormat {
 /// The files of teacher or student.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFiles {
-    /// Embedding, final norm, and the head unless tied. Since version 2, a student that has tensors in
-    /// common with its teacher has the teacher's file.
+    /// Embedding, final norm, and the head unless tied. In a bundle of version 2, both models have the
+    /// same file.
     pub ends: BundleFile,
-    /// The other tensors, in place of those of [`ModelFiles::ends`].
+    /// The student's vectors that differ from those in [`ModelFiles::ends`], if that is the teacher's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_ends: Option<BundleFile>,
     pub tied: bool,
@@ -102,19 +103,13 @@ pub struct ModelFiles {
 }
 
 impl ModelFiles {
-    /// What is outside the layers.
+    /// The files with what is outside the layers.
     pub fn ends(&self) -> impl Iterator<Item = &BundleFile> {
         [&self.ends].into_iter().chain(&self.own_ends)
     }
 
     pub fn files(&self) -> impl Iterator<Item = &BundleFile> {
         self.ends().chain(&self.layers)
-    }
-
-    /// The version of a bundle with this student and a teacher.
-    fn version(&self, teacher: &Self) -> u32 {
-        let shares_ends = self.ends == teacher.ends;
-        if shares_ends { Manifest::VERSION } else { Manifest::FIRST_VERSION }
     }
 }
 
@@ -144,6 +139,11 @@ pub enum BundleError {
     Json { path: String, source: serde_json::Error },
     #[error("{path} cannot be used: {reason}")]
     Unfit { path: String, reason: String },
+    #[error(
+        "the manifest's files of student and teacher are neither distinct nor shared as version 2 \
+         allows"
+    )]
+    Ends,
     #[error("the manifest lists {found} {owner} layers; the plan has {expected}")]
     Layers { owner: Owner, found: usize, expected: usize },
     #[error(transparent)]
@@ -178,7 +178,7 @@ impl BundleError {
 
 impl Manifest {
     pub const FORMAT: &'static str = "boomerang-bundle";
-    /// The newest version, of families whose models share a file.
+    /// The newest version, of families whose models have the same [`ModelFiles::ends`].
     pub const VERSION: u32 = 2;
     /// The version of all others, which older programs read too.
     pub const FIRST_VERSION: u32 = 1;
@@ -210,6 +210,7 @@ impl Manifest {
                 return Err(BundleError::Layers { owner, found, expected });
             }
         }
+        manifest.ensure_ends_are_distinct_or_shared()?;
         manifest.order.layers(&manifest.plan)?;
         manifest.config()?;
         Ok(manifest)
@@ -308,7 +309,7 @@ impl Manifest {
         }
     }
 
-    /// The weight files of both parents; one of both comes twice.
+    /// The weight files of both parents; a shared file is listed twice.
     pub fn weights(&self) -> impl Iterator<Item = &BundleFile> {
         [&self.student, &self.teacher].into_iter().flat_map(ModelFiles::files)
     }

@@ -177,8 +177,8 @@ impl Files {
         Ok(ModelFiles { ends, own_ends: None, tied: model.is_tied(), layers })
     }
 
-    /// Replaces the student's ends by the teacher's, with a file of the tensors in which they differ, if
-    /// they have others in common: the embedding, where it was frozen.
+    /// Replaces the student's ends by the teacher's, with a file of the vectors in which they differ, if
+    /// all matrices are the same, as embedding and head are where they were frozen.
     fn share_ends(
         &mut self,
         student: &mut ModelFiles,
@@ -193,7 +193,7 @@ impl Files {
             return Ok(());
         }
         let parse = |bytes| Checkpoint::parse([("ends".to_owned(), bytes)]);
-        let changes = parse(&self.0[own].1)?.changes_from(&parse(base)?)?;
+        let changes = parse(&self.0[own].1)?.vectors_over(&parse(base)?)?;
         if let Some(changes) = changes {
             let (path, bytes) = &mut self.0[own];
             *bytes = changes;
@@ -214,31 +214,32 @@ fn to_json(value: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use burn::tensor::Device;
 
     use super::super::BundleLoader;
     use super::*;
-    use crate::checkpoint::tensors_to_bytes;
     use crate::config::ModelConfig;
     use crate::distill::Initialization;
-    use crate::model::WeightFormat;
     use crate::plan::LayerPlan;
     use crate::prune::Teacher;
 
-    const CONFIG: &str = r#"{"model_type": "qwen3", "hidden_size": 8, "intermediate_size": 12,
+    pub(in crate::bundle) const CONFIG: &str = r#"{"model_type": "qwen3", "hidden_size": 8, "intermediate_size": 12,
         "num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 4,
         "num_hidden_layers": 4, "vocab_size": 11}"#;
     const TOKENIZER: &str =
         r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
 
-    fn files(teacher: &Teacher, order: PatchOrder) -> Vec<(String, Vec<u8>)> {
+    pub(in crate::bundle) fn files(teacher: &Teacher, order: PatchOrder) -> Vec<(String, Vec<u8>)> {
         let student = teacher.prune(&LayerPlan::keep(&[0, 2], 4).unwrap()).unwrap();
         let family = Family::new(teacher.clone(), student).unwrap();
         bundle_files(&family, contents(order, Precision::F32.into())).unwrap()
     }
 
-    fn contents(order: PatchOrder, stored_as: StoredAs) -> BundleContents<'static> {
+    pub(in crate::bundle) fn contents(
+        order: PatchOrder,
+        stored_as: StoredAs,
+    ) -> BundleContents<'static> {
         BundleContents {
             name: "old",
             order,
@@ -255,74 +256,9 @@ mod tests {
         }
     }
 
-    fn manifest(files: &[(String, Vec<u8>)]) -> Manifest {
+    pub(in crate::bundle) fn manifest(files: &[(String, Vec<u8>)]) -> Manifest {
         let (_, text) = files.last().unwrap();
         Manifest::from_json(std::str::from_utf8(text).unwrap()).unwrap()
-    }
-
-    /// A random model, with the ends of `teacher` but for the final norm.
-    fn with_embedding_of(teacher: &LanguageModel, seed: u64) -> LanguageModel {
-        let random = Initialization::HuggingFace;
-        let model = LanguageModel::random(teacher.config(), random, seed, &Device::flex());
-        let norm = norm_of(0.5);
-        let norm = Checkpoint::parse([("norm".to_owned(), &*norm)]).unwrap();
-        let norm = norm.read_over(WeightFormat::F32, &model, &Device::flex()).unwrap();
-        let head = (!teacher.is_tied()).then_some(teacher);
-        LanguageModel::assemble(teacher, model.layers().to_vec(), &norm, head, model.config())
-    }
-
-    fn norm_of(value: f32) -> Vec<u8> {
-        let norm = ("model.norm.weight".to_owned(), vec![8], vec![value; 8]);
-        tensors_to_bytes(vec![norm], Precision::F32).unwrap()
-    }
-
-    #[test]
-    fn a_frozen_embedding_is_stored_once() {
-        let plan = LayerPlan::keep(&[0, 2], 4).unwrap();
-        for tied in [true, false] {
-            let config = CONFIG.replacen('{', &format!("{{\"tie_word_embeddings\": {tied}, "), 1);
-            let config = ModelConfig::from_json(&config).unwrap();
-            let random = Initialization::HuggingFace;
-            let teacher = LanguageModel::random(&config, random, 1, &Device::flex());
-            let student = Teacher::new(with_embedding_of(&teacher, 2)).prune(&plan).unwrap();
-            let family = Family::new(Teacher::new(teacher), student).unwrap();
-            for stored_as in [Precision::F32.into(), StoredAs::Q8_0] {
-                let stored = as_stored(&family, stored_as, &Device::flex()).unwrap();
-                let files = bundle_files(&family, contents(PatchOrder::Last, stored_as)).unwrap();
-                let manifest = manifest(&files);
-                assert_eq!((manifest.version, manifest.files().count()), (2, files.len() - 1));
-                let own = manifest.student.own_ends.clone().unwrap();
-                assert!(own.bytes < 200, "{}", own.bytes);
-                // In both orders: a page fetches several at a time.
-                let mut order: Vec<&BundleFile> = manifest.files().collect();
-                for _ in 0..2 {
-                    order.reverse();
-                    let mut loader = BundleLoader::new(manifest.clone(), Device::flex()).unwrap();
-                    for file in &order {
-                        assert!(!loader.has(file));
-                        let (_, bytes) = files.iter().find(|(path, _)| *path == file.path).unwrap();
-                        loader.add(file, bytes).unwrap();
-                        assert!(loader.has(file));
-                    }
-                    let (_, _, loaded) = loader.finish().unwrap();
-                    let bytes = |model| model_to_bytes(model, Precision::F32).unwrap();
-                    assert_eq!(bytes(loaded.student().model()), bytes(stored.student().model()));
-                    assert_eq!(bytes(loaded.teacher().model()), bytes(stored.teacher().model()));
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_student_with_the_teachers_ends_adds_only_layers() {
-        let config = ModelConfig::from_json(CONFIG).unwrap();
-        let random = Initialization::HuggingFace;
-        let teacher = Teacher::new(LanguageModel::random(&config, random, 1, &Device::flex()));
-        let files = files(&teacher, PatchOrder::Last);
-        let manifest = manifest(&files);
-        assert_eq!(manifest.student.ends, manifest.teacher.ends);
-        let of_student = files.iter().filter(|(path, _)| path.starts_with("student/"));
-        assert!(of_student.map(|(path, _)| path).all(|path| path.contains("/layer-")));
     }
 
     #[test]

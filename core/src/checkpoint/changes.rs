@@ -1,44 +1,71 @@
-//! A file with only those tensors that differ from another file's.
+//! A file with only those vectors that differ from another file's: written, and read.
 
 use std::io::Write;
 
+use burn::tensor::Device;
 use safetensors::tensor::TensorView;
 
-use super::eight_bits::scales_name;
 use super::output::{OutputTensor, tensors_in_memory};
+use super::read::location_of;
+use super::used::Used;
 use super::write::FORMAT;
-use super::{Checkpoint, CheckpointError};
+use super::{Checkpoint, CheckpointError, Names};
+use crate::model::{LanguageModel, parameters};
 
 impl Checkpoint<'_> {
-    /// A safetensors file with the tensors that differ from `base`'s in bytes, shape or dtype, for
-    /// [`Checkpoint::read_over`] a model that was read from `base`. A matrix in 8 bits comes with its
-    /// scales.
-    ///
-    /// `None` when the two have other names, or no tensor in common.
+    /// A safetensors file with the vectors that differ from `base`'s, for [`Checkpoint::read_vectors_over`]
+    /// a model that was read from `base`. `None` when the two differ in anything else.
     ///
     /// # Errors
     /// [`CheckpointError::Write`].
-    pub fn changes_from(&self, base: &Self) -> Result<Option<Vec<u8>>, CheckpointError> {
+    pub fn vectors_over(&self, base: &Self) -> Result<Option<Vec<u8>>, CheckpointError> {
         if !self.names().eq(base.names()) {
             return Ok(None);
         }
-        let differs = |name: &str| self.tensors.get(name) != base.tensors.get(name);
-        let is_changed = |name: &str| match name.strip_suffix(&*scales_name("")) {
-            Some(matrix) => differs(matrix) || differs(name),
-            None => differs(name) || differs(&scales_name(name)),
-        };
-        let changed: Vec<_> = self.tensors.iter().filter(|(name, _)| is_changed(name)).collect();
-        if changed.len() == self.tensors.len() {
-            return Ok(None);
+        let mut changed = Vec::new();
+        for ((name, view), base) in self.tensors.iter().zip(base.tensors.values()) {
+            if view == base {
+                continue;
+            }
+            if view.shape().len() != 1
+                || (view.dtype(), view.shape()) != (base.dtype(), base.shape())
+            {
+                return Ok(None);
+            }
+            changed.push(as_stored(name, view));
         }
-        tensors_in_memory(changed.into_iter().map(as_stored).collect(), FORMAT).map(Some)
+        tensors_in_memory(changed, FORMAT).map(Some)
+    }
+
+    /// `model` with the vectors of this checkpoint, which holds nothing else, in place of its own; all
+    /// other parameters are shared with it.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Shape`] for a matrix, and as [`Checkpoint::read_model`] for a vector.
+    pub fn read_vectors_over(
+        &self,
+        model: &LanguageModel,
+        device: &Device,
+    ) -> Result<LanguageModel, CheckpointError> {
+        let config = model.config();
+        let names = Names::of(config);
+        Used::by(config).refuse_others(self.described())?;
+        if let Some((name, view)) = self.tensors.iter().find(|(_, view)| view.shape().len() != 1) {
+            let (name, found) = (name.clone(), view.shape().to_vec());
+            return Err(CheckpointError::Shape { name, expected: vec![config.d_model], found });
+        }
+        parameters::replace(model.clone(), "", device, |parameter| {
+            let location = location_of(&names, parameter)?;
+            let is_here = location.names().any(|name| self.contains(name));
+            is_here.then(|| self.parameter(&names, parameter, &mut |_| {})).transpose()
+        })
     }
 }
 
-fn as_stored<'a>((name, view): (&'a String, &'a TensorView<'_>)) -> OutputTensor<'a> {
+fn as_stored<'a>(name: &str, view: &'a TensorView<'_>) -> OutputTensor<'a> {
     let bytes = view.data();
     OutputTensor {
-        name: name.clone(),
+        name: name.to_owned(),
         dtype: view.dtype(),
         shape: view.shape().to_vec(),
         write: Box::new(move |out: &mut dyn Write| {
@@ -53,47 +80,44 @@ mod tests {
 
     use super::*;
 
-    /// A file of tensors of one row of bytes each.
-    fn file(tensors: &[(&str, &[u8])]) -> Vec<u8> {
-        let views = tensors.iter().map(|&(name, bytes)| {
-            (name, TensorView::new(Dtype::I8, vec![1, bytes.len()], bytes).unwrap())
+    /// A file of tensors of bytes, of rank 1 or 2.
+    fn file(tensors: &[(&str, usize, &[u8])]) -> Vec<u8> {
+        let views = tensors.iter().map(|&(name, rank, bytes)| {
+            let shape = [vec![1; rank - 1], vec![bytes.len()]].concat();
+            (name, TensorView::new(Dtype::I8, shape, bytes).unwrap())
         });
         safetensors::serialize(views, None).unwrap()
     }
 
-    /// The names of what differs.
-    fn changes(own: &[(&str, &[u8])], base: &[(&str, &[u8])]) -> Option<Vec<String>> {
-        let [own, base] = [own, base].map(file);
+    const BASE: [(&str, usize, &[u8]); 3] = [("a", 2, &[1, 2]), ("b", 1, &[3]), ("c", 1, &[4])];
+
+    /// The names of what differs from `BASE`.
+    fn changes(own: &[(&str, usize, &[u8])]) -> Option<Vec<String>> {
+        let [own, base] = [own, &BASE].map(file);
         let parse = |bytes| Checkpoint::parse([(String::new(), bytes)]).unwrap();
-        let changed = parse(&*own).changes_from(&parse(&*base)).unwrap()?;
-        let changed = parse(&*changed);
-        assert!(
-            changed.tensors().iter().all(|(name, view)| parse(&*own).tensor(name).unwrap() == view)
-        );
+        let changed = parse(&*own).vectors_over(&parse(&*base)).unwrap()?;
+        let (changed, own) = (parse(&*changed), parse(&*own));
+        assert!(changed.tensors().iter().all(|(name, view)| own.tensor(name).unwrap() == view));
         Some(changed.names().map(str::to_owned).collect())
     }
 
-    const BASE: [(&str, &[u8]); 3] = [("a", &[1, 2]), ("a.scales", &[3]), ("b", &[4])];
-
     #[test]
-    fn only_what_differs_is_written() {
-        let own: [(&str, &[u8]); 3] = [("a", &[1, 2]), ("a.scales", &[3]), ("b", &[5])];
-        assert_eq!(changes(&own, &BASE).unwrap(), ["b"]);
-        assert!(changes(&BASE, &BASE).unwrap().is_empty());
+    fn vectors_that_differ_are_written() {
+        let own: [(&str, usize, &[u8]); 3] = [("a", 2, &[1, 2]), ("b", 1, &[3]), ("c", 1, &[5])];
+        assert_eq!(changes(&own).unwrap(), ["c"]);
+        assert!(changes(&BASE).unwrap().is_empty());
     }
 
     #[test]
-    fn codes_and_scales_stay_together() {
-        for (codes, scale) in [(&[1, 3][..], &[3][..]), (&[1, 2], &[7])] {
-            let own: [(&str, &[u8]); 3] = [("a", codes), ("a.scales", scale), ("b", &[4])];
-            assert_eq!(changes(&own, &BASE).unwrap(), ["a", "a.scales"]);
+    fn files_that_differ_in_anything_else_have_no_changes() {
+        let others: [[(&str, usize, &[u8]); 3]; 3] = [
+            [("a", 2, &[1, 3]), ("b", 1, &[3]), ("c", 1, &[4])],
+            [("a", 2, &[1, 2]), ("b", 1, &[3, 3]), ("c", 1, &[4])],
+            [("a", 2, &[1, 2]), ("b", 1, &[3]), ("d", 1, &[4])],
+        ];
+        for own in others {
+            assert_eq!(changes(&own), None, "{own:?}");
         }
-    }
-
-    #[test]
-    fn files_with_nothing_in_common_or_other_names_have_no_changes() {
-        let own: [(&str, &[u8]); 3] = [("a", &[9, 2]), ("a.scales", &[3]), ("b", &[5])];
-        assert_eq!(changes(&own, &BASE), None);
-        assert_eq!(changes(&BASE[..2], &BASE), None);
+        assert_eq!(changes(&BASE[..2]), None);
     }
 }

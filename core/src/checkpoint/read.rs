@@ -13,7 +13,7 @@ use super::stored::RawTensor;
 use super::used::{Described, Used};
 use super::{Checkpoint, CheckpointError, Names, Share, pack};
 use crate::config::{LayerKind, ModelConfig};
-use crate::model::parameters::{self, Parameter};
+use crate::model::parameters::Parameter;
 use crate::model::{DecoderLayer, LanguageModel, Packable, Values, WeightFormat};
 
 impl<'bytes> Checkpoint<'bytes> {
@@ -125,28 +125,6 @@ impl<'bytes> Checkpoint<'bytes> {
         self.read_parameters(WeightFormat::F32, &without_layers, device, release)
     }
 
-    /// `model` with the parameters that this checkpoint holds in place of its own; the others are
-    /// shared with it.
-    ///
-    /// # Errors
-    /// As [`Checkpoint::read_model_as`], but that any tensor may be missing.
-    pub fn read_over(
-        &self,
-        format: WeightFormat,
-        model: &LanguageModel,
-        device: &Device,
-    ) -> Result<LanguageModel, CheckpointError> {
-        let config = model.config();
-        let names = Names::of(config);
-        Used::by(config).refuse_others(self.described())?;
-        parameters::replace(model.clone(), "", device, |parameter| {
-            let location = location_of(&names, parameter)?;
-            let is_here = location.names().any(|name| self.contains(name));
-            let values = is_here.then(|| self.values(format, &names, parameter, &mut |_| {}));
-            values.transpose()
-        })
-    }
-
     /// Reads a single layer from a file that holds nothing else, with tensor names relative to the
     /// layer; its matrices are kept in this format where the device is the CPU.
     ///
@@ -180,7 +158,7 @@ impl<'bytes> Checkpoint<'bytes> {
         })
     }
 
-    fn described(&self) -> impl Iterator<Item = Described<'_>> {
+    pub(super) fn described(&self) -> impl Iterator<Item = Described<'_>> {
         let tensors = self.tensors.iter();
         tensors.map(|(name, view)| Described { name, dtype: view.dtype(), shape: view.shape() })
     }
@@ -244,7 +222,7 @@ impl<'bytes> Checkpoint<'bytes> {
         Ok(Some(matrix))
     }
 
-    fn parameter(
+    pub(super) fn parameter(
         &self,
         names: &Names<'_>,
         parameter: &Parameter,
@@ -354,7 +332,7 @@ fn each_parameter(
     outcome
 }
 
-fn location_of(
+pub(super) fn location_of(
     names: &Names<'_>,
     parameter: &Parameter,
 ) -> Result<TensorLocation, CheckpointError> {

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::device::{self, Adapter, DeviceChoice, Memory, Target};
+use crate::device::{self, Adapter, DeviceChoice, Target};
+use crate::memory::Memory;
 use crate::progress::print;
 use crate::train::ranks;
 

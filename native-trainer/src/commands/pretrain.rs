@@ -16,6 +16,7 @@ use crate::args::numbers::{count, positive, probability, sequence_length, share}
 use crate::args::{DeviceArgs, OutputArgs};
 use crate::device;
 use crate::exit::{Exit, OrExit as _};
+use crate::memory::require_memory;
 use crate::progress::{Progress, note, print};
 use crate::train::interrupt::Interrupt;
 
@@ -96,11 +97,7 @@ pub fn run(args: &PretrainArgs) -> anyhow::Result<()> {
             patch_probability: 0.0,
         };
         let n_bytes = StepMemory::of(&shape, &Levers::default()).total();
-        device::require_memory(
-            "a step",
-            n_bytes,
-            "lower --batch-size, --seq-len or the model's size",
-        )?;
+        require_memory("a step", n_bytes, "lower --batch-size, --seq-len or the model's size")?;
     }
     let model = LanguageModel::random(&config, Initialization::Scaled, args.seed, &device.device);
     let n_params = model.n_params();

@@ -5,7 +5,6 @@
 mod adapters;
 #[cfg(feature = "wgpu")]
 mod gpu;
-mod memory;
 mod peak;
 
 use std::ops::Range;
@@ -13,7 +12,6 @@ use std::ops::Range;
 use burn::tensor::Device;
 
 pub use adapters::{Adapter, AdapterKind, Api, Limits, adapters};
-pub use memory::{Memory, peak_memory, require_memory, resident_memory};
 pub use peak::measured_peak;
 
 use crate::exit::Exit;

@@ -27,8 +27,7 @@ pub(super) fn imported(path: &Path) -> anyhow::Result<ScratchFolder> {
     let file = GgufFile::open(path)?;
     let gguf = file.parse().or_exit(Exit::Unusable)?;
     let named = || path.display().to_string();
-    let config = config_of(&gguf).with_context(named).or_exit(Exit::Unusable)?;
-    require_memory_in_f32(path, config.n_params())?;
+    require_memory_in_f32(path, &gguf)?;
     let model = import(&gguf, &Device::flex()).with_context(named).or_exit(Exit::Unusable)?;
     let folder = folder_of(&file, &gguf, model.config())?;
     let weights = folder.path().join(WEIGHTS);

@@ -9,7 +9,7 @@ use safetensors::Dtype;
 
 use super::ModelFolder;
 use super::weights::Weights;
-use crate::device;
+use crate::memory::require_memory;
 
 impl ModelFolder {
     /// # Errors
@@ -24,11 +24,12 @@ impl ModelFolder {
     }
 }
 
-/// As [`ModelFolder::require_memory`], for a model that is widened to f32.
+/// As [`ModelFolder::require_memory`], for all tensors of a file widened to f32.
 ///
 /// # Errors
 /// The same.
-pub(super) fn require_memory_in_f32(path: &Path, n_params: u64) -> anyhow::Result<()> {
+pub(super) fn require_memory_in_f32(path: &Path, file: &Gguf<'_>) -> anyhow::Result<()> {
+    let n_params = file.tensors().iter().map(|tensor| tensor.n_values() as u64).sum();
     let format = WeightFormat::F32;
     require(path, format, of_params(n_params, format), n_params)
 }
@@ -37,7 +38,7 @@ fn require(path: &Path, format: WeightFormat, n_bytes: u64, n_params: u64) -> an
     let packed = of_params(n_params, WeightFormat::Q8_0);
     let or_packed = match packed < n_bytes {
         true => {
-            format!(", or --weights q8_0 where the command has it ({:.1} GB)", packed as f64 / 1e9)
+            format!(", or --weights q8_0, if supported ({:.1} GB)", packed as f64 / 1e9)
         }
         false => String::new(),
     };
@@ -45,7 +46,7 @@ fn require(path: &Path, format: WeightFormat, n_bytes: u64, n_params: u64) -> an
         WeightFormat::Stored => format!("loading {} as it is stored", path.display()),
         format => format!("loading {} in {format}", path.display()),
     };
-    device::require_memory(&what, n_bytes, &format!("use a smaller model or size{or_packed}"))
+    require_memory(&what, n_bytes, &format!("use a smaller model or size{or_packed}"))
 }
 
 /// Bytes of so many weights; vectors, which stay in f32, are too few to count.

@@ -21,7 +21,6 @@ use super::recipe::RecipeFile;
 use super::stream::Sources;
 use super::weights::{self, Weights};
 use super::{Mapped, note_input};
-use crate::device;
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::Download;
 use boomerang_core::checkpoint::files::CONFIG;
@@ -177,7 +176,7 @@ impl ModelFolder {
             // What was imported is in f32.
             return Self::open_for(&self.path, format)?.model_as(format, device);
         }
-        if *device == device::cpu() {
+        if *device == Device::flex() {
             self.require_memory(format)?;
         }
         let model = match &self.weights {

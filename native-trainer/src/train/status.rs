@@ -7,7 +7,7 @@ use boomerang_core::distill::loss::{LossTerm, LossTerms, LossWeights};
 use serde_json::{Value, json};
 
 use super::best::Measured;
-use crate::device::resident_memory;
+use crate::memory::resident_memory;
 use crate::progress::Report;
 
 /// The state of a run after its last step.

@@ -17,20 +17,32 @@ use crate::family::FamilyCard;
 
 const TOKENIZER: &str = r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
 
-/// Six layers pruned to four, all weights zero.
+/// Six layers pruned to four; all weights of the teacher are zero, and those of the student one.
 pub fn family(tied: bool) -> Family {
+    let teacher = model(tied, 0.0);
+    let plan = LayerPlan::keep(&[0, 2, 4, 5], 6).unwrap();
+    let student = Teacher::new(model(tied, 1.0)).prune(&plan).unwrap();
+    Family::new(Teacher::new(teacher), student).unwrap()
+}
+
+/// The same with a student that has the teacher's weights.
+pub fn pruned_family(tied: bool) -> Family {
+    let teacher = Teacher::new(model(tied, 0.0));
+    let student = teacher.prune(&LayerPlan::keep(&[0, 2, 4, 5], 6).unwrap()).unwrap();
+    Family::new(teacher, student).unwrap()
+}
+
+fn model(tied: bool, weight: f32) -> LanguageModel {
     let config = format!(
         r#"{{"model_type": "qwen3", "hidden_size": 8, "intermediate_size": 12,
             "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 6,
             "num_hidden_layers": 6, "vocab_size": 11, "tie_word_embeddings": {tied}}}"#
     );
     let config = ModelConfig::from_json(&config).unwrap();
-    let zeros = |parameter: &boomerang_core::model::parameters::Parameter| {
-        Ok::<_, ()>(TensorData::zeros::<f32, _>(parameter.shape.clone()))
+    let constant = |parameter: &boomerang_core::model::parameters::Parameter| {
+        Ok::<_, ()>(TensorData::full::<f32, _>(parameter.shape.clone(), weight))
     };
-    let teacher = Teacher::new(LanguageModel::build(&config, &Device::flex(), zeros).unwrap());
-    let student = teacher.prune(&LayerPlan::keep(&[0, 2, 4, 5], 6).unwrap()).unwrap();
-    Family::new(teacher, student).unwrap()
+    LanguageModel::build(&config, &Device::flex(), constant).unwrap()
 }
 
 /// What its manifest says.

@@ -8,8 +8,9 @@ use futures_lite::future::block_on;
 
 use super::DistillArgs;
 use super::fit::{Fit, described, gigabytes, program};
-use crate::device::{ChosenDevice, measured_peak, peak_memory};
+use crate::device::{ChosenDevice, measured_peak};
 use crate::exit::Exit;
+use crate::memory::peak_memory;
 use crate::progress::print;
 use crate::train::run::LoopSettings;
 

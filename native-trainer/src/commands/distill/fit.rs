@@ -4,8 +4,9 @@ use boomerang_core::distill::{Levers, MixedPrecision, Part, StepMemory, StepShap
 
 use super::DistillArgs;
 use crate::args::{Chosen, Demand};
-use crate::device::{self, ChosenDevice, Memory};
+use crate::device::{self, ChosenDevice};
 use crate::exit::Exit;
+use crate::memory::Memory;
 use crate::progress::note;
 use crate::train::status::Arithmetic;
 

@@ -19,7 +19,7 @@ use boomerang_core::prune::{Family, Student, Teacher};
 use boomerang_core::similarity::block_similarity;
 use futures_lite::future::block_on;
 
-use crate::device::{self, ChosenDevice, Memory};
+use crate::device::{self, ChosenDevice};
 use crate::exit::{Exit, OrExit as _};
 use crate::files::{self, ModelFolder, OutputFolder};
 use crate::measure::answers::{
@@ -29,6 +29,7 @@ use crate::measure::bytes::ByteCount;
 use crate::measure::curve::{print_table, write_curve};
 use crate::measure::members::{Candidate, Member, members};
 use crate::measure::order;
+use crate::memory::Memory;
 use crate::progress::{note, print};
 use crate::train::data::similarity_batches;
 pub use args::{Contexts, EngineArgs, EvalArgs, MemoryMode, Sharing, WhichArgs};

@@ -177,7 +177,7 @@ mod tests {
     use boomerang_core::checkpoint::{Precision, StoredAs};
 
     use super::*;
-    use crate::testing::{card, family};
+    use crate::testing::{card, family, pruned_family};
 
     #[test]
     fn sizes_are_those_of_the_models_themselves() {
@@ -232,9 +232,28 @@ mod tests {
             n_complete.push(card.path().iter().filter(is_complete).count());
         }
         assert!(n_complete.is_sorted());
-        // Tokenizer, the same ends for both, four student layers, and the teacher's six.
-        assert_eq!(n_complete.len(), 12);
-        assert_eq!([n_complete[5], n_complete[11]], [1, 3]);
+        // Tokenizer, both ends, four student layers, and the teacher's six.
+        assert_eq!(n_complete.len(), 13);
+        assert_eq!([n_complete[5], n_complete[12]], [1, 3]);
+    }
+
+    #[test]
+    fn a_tied_matrix_of_both_models_counts_once() {
+        let family = pruned_family(true);
+        let card = card(&family, Precision::F32);
+        let teacher = card.size(&Patch::all(family.plan()));
+        for layers in [vec![], vec![0], vec![3], vec![0, 3], vec![1, 2]] {
+            let size = card.size(&Patch::of(&layers, family.plan()).unwrap());
+            assert!(
+                size.n_params <= teacher.n_params && size.n_bytes <= teacher.n_bytes,
+                "{layers:?}"
+            );
+            let (n_layers, config) = (size.n_layers, family.teacher().model().config());
+            assert_eq!(size.n_params, config.n_params_of(n_layers, true), "{layers:?}");
+        }
+        let both = family.student().model().n_layers() + family.teacher().model().n_layers();
+        let n_params = family.teacher().model().config().n_params_of(both, true);
+        assert_eq!(card.bytes_in_memory(card.path().len()), 4 * n_params);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use boomerang_core::plan::{Owner, Patch, Recipe};
+use boomerang_core::plan::{Patch, Recipe};
 use serde::{Deserialize, Serialize};
 
 use super::FamilyCard;
@@ -50,13 +50,15 @@ impl FamilyCard {
         let with = |patch: &Patch| {
             let recipe = manifest.plan.recipe(patch);
             for owner in [recipe.embedding, recipe.head] {
-                if seen.insert((owner == Owner::Teacher, None)) {
-                    n_params += config.n_end_params(manifest.of(owner).tied);
+                let files = manifest.of(owner);
+                if seen.insert(&files.ends.path) {
+                    n_params += config.n_end_params(files.tied);
                 }
             }
             for source in recipe.layers {
                 let (owner, layer) = source.place();
-                if seen.insert((owner == Owner::Teacher, Some(layer))) {
+                let file = manifest.of(owner).layers.get(layer);
+                if file.is_some_and(|file| seen.insert(&file.path)) {
                     n_params += config.n_layer_params();
                 }
             }
@@ -84,7 +86,8 @@ impl FamilyCard {
 
     /// Whether embedding and head are one matrix.
     fn shares_matrix(&self, recipe: &Recipe) -> bool {
-        recipe.embedding == recipe.head && self.manifest.of(recipe.head).tied
+        let is_same = recipe.embedding == recipe.head || self.manifest.shares_ends();
+        is_same && self.manifest.of(recipe.head).tied
     }
 
     /// Bytes of the layers' files, and the member's share of the ends' files.

@@ -1,4 +1,4 @@
-//! How much memory the machine, or this program's container, has.
+//! How much memory this program may have.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 
-/// The memory of this machine, in bytes.
+/// The memory of this machine, or of the container that this program is in, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Memory {
     pub total_bytes: u64,
@@ -29,15 +29,17 @@ impl Memory {
         Some(memory)
     }
 
-    /// The limit of a control group (version 2), as containers have one; `None` without a limit.
+    /// The limit of a control group of version 2, as containers have one; `None` without a limit.
     fn of_control_group(folder: &Path) -> Option<Self> {
         let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
         let total_bytes = read("memory.max")?.trim().parse().ok()?;
         let used: u64 = read("memory.current")?.trim().parse().ok()?;
-        // Contents of files that the system drops when memory is short.
+        // Contents of files, and tables of the system, which it drops when memory is short.
+        const DROPPABLE: [&str; 3] = ["inactive_file", "active_file", "slab_reclaimable"];
         let statistics = read("memory.stat").unwrap_or_default();
-        let droppable = statistics.lines().find_map(|line| line.strip_prefix("inactive_file "));
-        let droppable: u64 = droppable.and_then(|value| value.trim().parse().ok()).unwrap_or(0);
+        let statistics = statistics.lines().filter_map(|line| line.split_once(' '));
+        let droppable = statistics.filter(|(key, _)| DROPPABLE.contains(key));
+        let droppable: u64 = droppable.filter_map(|(_, value)| value.parse::<u64>().ok()).sum();
         let free_bytes = u64::saturating_sub(total_bytes, used.saturating_sub(droppable));
         Some(Self { total_bytes, free_bytes })
     }
@@ -62,13 +64,15 @@ fn control_groups() -> Vec<PathBuf> {
     inner.ancestors().take_while(|folder| folder.starts_with(ROOT)).map(Path::to_owned).collect()
 }
 
-/// The most memory that this program has had, in bytes; `None` where the system does not tell.
+/// The most memory that this program has had, in bytes; `None` where the system does not report
+/// it.
 pub fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     kibibytes(&status, "VmHWM:")
 }
 
-/// The memory of this program that is not swapped out, in bytes; `None` where the system does not tell.
+/// The memory of this program that is not swapped out, in bytes; `None` where the system does not report
+/// it.
 pub fn resident_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     kibibytes(&status, "VmRSS:")
@@ -114,7 +118,7 @@ mod tests {
         let group = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| fs::write(group.path().join(name), text).unwrap();
         write("memory.current", "700\n");
-        write("memory.stat", "anon 500\ninactive_file 150\nactive_file 50\n");
+        write("memory.stat", "anon 500\ninactive_file 100\nactive_file 40\nslab_reclaimable 10\n");
         assert_eq!(Memory::of_control_group(group.path()), None);
         for (limit, expected) in [
             ("max", None),
