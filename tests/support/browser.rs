@@ -9,7 +9,6 @@ use std::time::Duration;
 use boomerang_native_trainer::serve::Server;
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::root;
@@ -35,8 +34,6 @@ static TURN: Mutex<()> = Mutex::const_new(());
 struct Driver {
     child: Child,
     port: u16,
-    /// For its files and the browser's, which a driver that is killed would leave behind.
-    _temporary: TempDir,
 }
 
 impl Drop for Driver {
@@ -308,10 +305,8 @@ fn start_driver() -> Driver {
 
 fn try_to_start_driver() -> Option<Driver> {
     let path = std::env::var_os("CHROMEDRIVER").unwrap_or_else(|| "chromedriver".into());
-    let temporary = TempDir::new().expect("a temporary folder can be created");
     let mut child = Command::new(&path)
         .arg("--port=0")
-        .env("TMPDIR", temporary.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -327,5 +322,5 @@ fn try_to_start_driver() -> Option<Driver> {
         let _ = child.wait();
         return None;
     };
-    Some(Driver { child, port, _temporary: temporary })
+    Some(Driver { child, port })
 }
