@@ -22,10 +22,10 @@ pub struct BundleLoader {
     layers: BTreeMap<String, DecoderLayer>,
     /// By the paths of [`ModelFiles::ends`].
     ends: BTreeMap<String, LanguageModel>,
-    /// The same with [`ModelFiles::own_ends`] in them, by the paths of these.
-    own_ends: BTreeMap<String, LanguageModel>,
-    /// Own ends that were downloaded before the ends that they belong to: a few vectors.
-    early: BTreeMap<String, Vec<u8>>,
+    /// The student's, with its [`ModelFiles::own_ends`] in them.
+    own_ends: Option<LanguageModel>,
+    /// The file of own ends, until the ends that they belong to are loaded: a few vectors.
+    early: Option<Vec<u8>>,
     tokenizer: Option<Tokenizer>,
 }
 
@@ -41,8 +41,8 @@ impl BundleLoader {
             format: WeightFormat::F32,
             layers: BTreeMap::new(),
             ends: BTreeMap::new(),
-            own_ends: BTreeMap::new(),
-            early: BTreeMap::new(),
+            own_ends: None,
+            early: None,
             tokenizer: None,
         })
     }
@@ -69,15 +69,16 @@ impl BundleLoader {
             self.tokenizer = Some(Tokenizer::from_json(bytes)?);
             return Ok(());
         }
-        let models = [&self.manifest.student, &self.manifest.teacher];
         if self.manifest.student.own_ends.as_ref() == Some(file) {
-            self.early.insert(path, bytes.to_vec());
+            self.early = Some(bytes.to_vec());
             return self.complete_ends();
         }
-        let tied_ends =
-            models.into_iter().find(|files| files.ends.path == path).map(|files| files.tied);
         let wrap = |source| BundleError::Checkpoint { path: path.clone(), source };
         let checkpoint = Checkpoint::parse([(path.clone(), bytes)]).map_err(wrap)?;
+        let tied_ends = [&self.manifest.student, &self.manifest.teacher]
+            .into_iter()
+            .find(|files| files.ends.path == path)
+            .map(|files| files.tied);
         if let Some(tied) = tied_ends {
             let config = self.config.with_layers(Vec::new(), tied);
             let ends = checkpoint.read_model_as(self.format, &config, &self.device, |_| {});
@@ -98,12 +99,12 @@ impl BundleLoader {
         let ModelFiles { ends, own_ends, .. } = &self.manifest.student;
         if let Some(BundleFile { path, .. }) = own_ends
             && let Some(ends) = self.ends.get(&ends.path)
-            && let Some(bytes) = self.early.remove(path)
+            && let Some(bytes) = self.early.take()
         {
             let own = Checkpoint::parse([(path.clone(), &*bytes)])
                 .and_then(|own| own.read_vectors_over(ends, &self.device))
                 .map_err(|source| BundleError::Checkpoint { path: path.clone(), source })?;
-            self.own_ends.insert(path.clone(), own);
+            self.own_ends = Some(own);
         }
         Ok(())
     }
@@ -128,11 +129,8 @@ impl BundleLoader {
                 self.tokenizer.clone_from(&other.tokenizer);
             }
         }
-        if let Some(BundleFile { path, .. }) = &own.student.own_ends
-            && own.student.ends().eq(theirs.student.ends())
-            && let Some(ends) = other.own_ends.get(path)
-        {
-            self.own_ends.insert(path.clone(), ends.clone());
+        if other.own_ends.is_some() && own.student.ends().eq(theirs.student.ends()) {
+            self.own_ends.clone_from(&other.own_ends);
         }
     }
 
@@ -151,9 +149,11 @@ impl BundleLoader {
     pub fn has(&self, file: &BundleFile) -> bool {
         let path = &file.path;
         let is_tokenizer = *path == self.manifest.tokenizer.path && self.tokenizer.is_some();
+        let is_own = self.manifest.student.own_ends.as_ref() == Some(file);
+        let has_own = self.early.is_some() || self.own_ends.is_some();
         is_tokenizer
-            || self.early.contains_key(path)
-            || [&self.ends, &self.own_ends].into_iter().any(|ends| ends.contains_key(path))
+            || (is_own && has_own)
+            || self.ends.contains_key(path)
             || self.layers.contains_key(path)
     }
 
@@ -161,7 +161,7 @@ impl BundleLoader {
     fn ends(&self, files: &ModelFiles) -> Result<&LanguageModel, BundleError> {
         let base = self.ends.get(&files.ends.path).ok_or_else(|| missing(&files.ends))?;
         match &files.own_ends {
-            Some(own) => self.own_ends.get(&own.path).ok_or_else(|| missing(own)),
+            Some(own) => self.own_ends.as_ref().ok_or_else(|| missing(own)),
             None => Ok(base),
         }
     }

@@ -17,7 +17,7 @@ impl Manifest {
             false => !has_own,
             true => {
                 let own = student.own_ends.as_ref();
-                student.version(teacher) <= *version
+                *version >= Self::VERSION
                     && student.ends == teacher.ends
                     && student.tied == teacher.tied
                     && teacher.own_ends.is_none()

@@ -1,14 +1,11 @@
 //! A file with only those vectors that differ from another file's: written, and read.
 
-use std::io::Write;
-
 use burn::tensor::Device;
-use safetensors::tensor::TensorView;
 
-use super::output::{OutputTensor, tensors_in_memory};
+use super::output::tensors_in_memory;
 use super::read::location_of;
 use super::used::Used;
-use super::write::FORMAT;
+use super::write::{FORMAT, ready};
 use super::{Checkpoint, CheckpointError, Names};
 use crate::model::{LanguageModel, parameters};
 
@@ -32,7 +29,8 @@ impl Checkpoint<'_> {
             {
                 return Ok(None);
             }
-            changed.push(as_stored(name, view));
+            let (dtype, shape) = (view.dtype(), view.shape().to_vec());
+            changed.push(ready((name.clone(), dtype, shape, view.data().to_vec())));
         }
         tensors_in_memory(changed, FORMAT).map(Some)
     }
@@ -62,21 +60,10 @@ impl Checkpoint<'_> {
     }
 }
 
-fn as_stored<'a>(name: &str, view: &'a TensorView<'_>) -> OutputTensor<'a> {
-    let bytes = view.data();
-    OutputTensor {
-        name: name.to_owned(),
-        dtype: view.dtype(),
-        shape: view.shape().to_vec(),
-        write: Box::new(move |out: &mut dyn Write| {
-            out.write_all(bytes).map_err(CheckpointError::Output)
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use safetensors::Dtype;
+    use safetensors::tensor::TensorView;
 
     use super::*;
 

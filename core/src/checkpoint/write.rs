@@ -169,7 +169,7 @@ fn read<T>(parameter: &dyn AnyTensor, act: impl FnOnce(&[f32]) -> T) -> T {
 }
 
 /// A tensor whose bytes are there.
-fn ready<'a>(
+pub(super) fn ready<'a>(
     (name, dtype, shape, bytes): (String, Dtype, Vec<usize>, Vec<u8>),
 ) -> OutputTensor<'a> {
     let write: Box<dyn FnOnce(&mut dyn Write) -> _> =

@@ -19,16 +19,17 @@ const TOKENIZER: &str = r#"{"model": {"type": "WordLevel", "vocab": {"a": 0}, "u
 
 /// Six layers pruned to four; all weights of the teacher are zero, and those of the student one.
 pub fn family(tied: bool) -> Family {
-    let teacher = model(tied, 0.0);
-    let plan = LayerPlan::keep(&[0, 2, 4, 5], 6).unwrap();
-    let student = Teacher::new(model(tied, 1.0)).prune(&plan).unwrap();
-    Family::new(Teacher::new(teacher), student).unwrap()
+    family_of(tied, 1.0)
 }
 
 /// The same with a student that has the teacher's weights.
 pub fn pruned_family(tied: bool) -> Family {
-    let teacher = Teacher::new(model(tied, 0.0));
-    let student = teacher.prune(&LayerPlan::keep(&[0, 2, 4, 5], 6).unwrap()).unwrap();
+    family_of(tied, 0.0)
+}
+
+fn family_of(tied: bool, student_weight: f32) -> Family {
+    let [teacher, source] = [0.0, student_weight].map(|weight| Teacher::new(model(tied, weight)));
+    let student = source.prune(&LayerPlan::keep(&[0, 2, 4, 5], 6).unwrap()).unwrap();
     Family::new(teacher, student).unwrap()
 }
 
