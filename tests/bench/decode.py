@@ -2,14 +2,15 @@
 
     python tests/bench/decode.py --boomerang target/release/boomerang f32.gguf f16.gguf q8_0.gguf
 
-needs llama-cpp-python and numpy. The files are one model in several formats, as `boomerang export --dtype`
+needs numpy and llama-cpp-python, or with `--peer xllamacpp` the package of that name, which is another build
+of llama.cpp. The files are one model in several formats, as `boomerang export --dtype`
 writes them; each is run by `boomerang generate --weights stored` and by llama.cpp with 1 and 2 threads:
 `--tokens` greedy tokens after a short prompt, and a prompt of `--prompt-tokens`, each a process of its own.
-Both have to generate the same tokens from a file in f32. Prints the medians, the ratio of both with the
+Both have to generate the same text from a file in f32. Prints the medians, the ratio of both with the
 range over the rounds, and the bandwidth at which weights were read, beside that of the memory as numpy
 reads and copies it. Prefetching makes more of it than numpy does. Last the peak memory while decoding,
-with the program's own code, against the size of the file. `--kl f32.gguf` first compares the
-predictions of narrower formats.
+with the program's own code, against the size of the file; of llama.cpp without what Python takes before
+it. `--kl f32.gguf` first compares the predictions of narrower formats (llama-cpp-python tokenizes).
 """
 
 import argparse
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 
+MARK = "found: "
 SHORT = "The sea was"
 TEXT = (
     "The harbour had been quiet since the morning, and nobody could say why the boats stayed where they "
@@ -36,13 +38,24 @@ OTHER = __doc__ + (
 )
 
 
-def timed_llama(file, prompt, n_tokens, threads):
-    """Runs in a process of its own; prints a line of JSON."""
+def resident(which):
+    """Bytes of this process: `VmRSS` now, or `VmHWM` at most so far."""
+    with open("/proc/self/status") as status:
+        return 1024 * int(re.search(rf"{which}:\s+(\d+)", status.read()).group(1))
+
+
+def n_context(prompt, n_tokens):
+    """No more positions than the text can take, so that both programs keep as many."""
+    return 256 if len(prompt) + n_tokens < 250 else 1024
+
+
+def timed_llama_cpp(file, prompt, n_tokens, threads):
     import llama_cpp
     import numpy
 
+    before, size = resident("VmRSS"), n_context(prompt, n_tokens)
     model = llama_cpp.Llama(
-        file, n_ctx=1024, n_batch=1024, n_ubatch=1024, n_threads=threads, n_threads_batch=threads,
+        file, n_ctx=size, n_batch=size, n_ubatch=size, n_threads=threads, n_threads_batch=threads,
         verbose=False,
     )
     tokens = model.tokenize(prompt.encode(), add_bos=False, special=True)
@@ -62,24 +75,51 @@ def timed_llama(file, prompt, n_tokens, threads):
         found.append(next_token())
     seconds = time.perf_counter() - started
     speed = {"prompt": len(tokens) / prompt_seconds, "decoding": (len(found) - 1) / max(seconds, 1e-9)}
-    print(json.dumps({"n_prompt": len(tokens), "tokens": found, "speed": speed}))
+    text = model.detokenize(found, prev_tokens=tokens, special=True).decode(errors="replace")
+    return {"n_prompt": len(tokens), "text": text, "speed": speed, "peak": resident("VmHWM") - before}
 
 
-def run_llama(_, file, prompt, n_tokens, threads):
-    command = [sys.executable, __file__, "--llama", file, prompt, str(n_tokens), str(threads)]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(output.splitlines()[-1])
+def timed_xllamacpp(file, prompt, n_tokens, threads):
+    import xllamacpp
+
+    before, size = resident("VmRSS"), n_context(prompt, n_tokens)
+    params = xllamacpp.CommonParams()
+    params.model.path, params.n_parallel, params.warmup = file, 1, True
+    params.n_ctx = params.n_batch = params.n_ubatch = size
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+    server = xllamacpp.Server(params)
+    answer = server.handle_completions(
+        {"prompt": prompt, "n_predict": n_tokens, "temperature": 0, "ignore_eos": True, "cache_prompt": False}
+    )
+    times = answer["timings"]
+    return {
+        "n_prompt": times["prompt_n"],
+        "text": answer["choices"][0]["text"],
+        "speed": {"prompt": times["prompt_per_second"], "decoding": times["predicted_per_second"]},
+        "peak": resident("VmHWM") - before,
+    }
+
+
+PEERS = {"llama-cpp-python": timed_llama_cpp, "xllamacpp": timed_xllamacpp}
+
+
+def run_llama(peer, file, prompt, n_tokens, threads):
+    """In a process of its own, which writes a line of JSON."""
+    command = [sys.executable, __file__, "--llama", peer, file, prompt, str(n_tokens), str(threads)]
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
+    assert run.returncode == 0, run.stderr
+    return next(json.loads(line[len(MARK):]) for line in run.stdout.splitlines() if line.startswith(MARK))
 
 
 def run_boomerang(program, file, prompt, n_tokens, threads):
     command = [
-        program, "generate", "--model", file, "--prompt", prompt, "--tokens", str(n_tokens), "--ids",
+        program, "generate", "--model", file, "--prompt", prompt, "--tokens", str(n_tokens),
         "--weights", "stored", "--timings", "--device", "cpu",
     ]
     environment = {**os.environ, "RAYON_NUM_THREADS": str(threads)}
     with tempfile.TemporaryFile("w+") as stderr:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
-        tokens = [int(token) for token in process.stdout.read().split()]
+        text = process.stdout.read()
         _, status, used = os.wait4(process.pid, 0)
         stderr.seek(0)
         told = stderr.read()
@@ -87,7 +127,9 @@ def run_boomerang(program, file, prompt, n_tokens, threads):
     found = re.findall(r"(prompt|decoding): (\d+) tokens in \S+ s, (\S+) tokens/s", told)
     speed = {what: float(speed) for what, _, speed in found}
     # Linux counts in kB.
-    return {"n_prompt": int(found[0][1]), "tokens": tokens, "speed": speed, "peak": 1024 * used.ru_maxrss}
+    n_tokens = 1 + sum(int(n) for what, n, _ in found if what == "decoding")
+    return {"n_prompt": int(found[0][1]), "n_tokens": n_tokens, "text": text, "speed": speed,
+            "peak": 1024 * used.ru_maxrss}
 
 
 def memory_bandwidth(threads):
@@ -164,34 +206,37 @@ def main():
     parser.add_argument("--prompt-tokens", type=int, default=700)
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--kl", metavar="GGUF", help="a file in f32, to compare narrower formats with it")
-    parser.add_argument("--llama", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--peer", choices=list(PEERS), default="llama-cpp-python")
+    parser.add_argument("--llama", nargs=5, help=argparse.SUPPRESS)
     parser.add_argument("files", nargs="*", metavar="GGUF")
     args = parser.parse_args()
     if args.llama:
-        file, prompt, n_tokens, threads = args.llama
-        return timed_llama(file, prompt, int(n_tokens), int(threads))
+        peer, file, prompt, n_tokens, threads = args.llama
+        print(MARK + json.dumps(PEERS[peer](file, prompt, int(n_tokens), int(threads))), flush=True)
+        return
     if args.kl:
         print_divergence(args.boomerang, args.kl, 256)
     # A sentence has 37 tokens or so; what counts is what both programs count.
     long = TEXT * max(1, args.prompt_tokens // 39)
     tasks = {"decoding": (SHORT, args.tokens), "prompt": (long, 1)}
-    programs = {"boomerang": run_boomerang, "llama.cpp": run_llama}
+    programs = {"boomerang": (run_boomerang, args.boomerang), "llama.cpp": (run_llama, args.peer)}
     speeds, peaks = {}, {}
     for _ in range(args.rounds):
         for threads in args.threads:
             for file in args.files:
                 for what, (prompt, n_tokens) in tasks.items():
                     found = {
-                        name: run(args.boomerang, file, prompt, n_tokens, threads)
-                        for name, run in programs.items()
+                        name: run(which, file, prompt, n_tokens, threads)
+                        for name, (run, which) in programs.items()
                     }
                     ours, theirs = found["boomerang"], found["llama.cpp"]
                     assert ours["n_prompt"] == theirs["n_prompt"], (ours["n_prompt"], theirs["n_prompt"])
-                    assert len(ours["tokens"]) == n_tokens, "the model ended the text; use another one"
+                    assert ours["n_tokens"] == n_tokens, "the model ended the text; use another one"
                     if "f32" in os.path.basename(file).lower():
-                        assert ours["tokens"] == theirs["tokens"], f"{file}: other tokens"
+                        texts = ours["text"].strip(), theirs["text"].strip()
+                        assert texts[0] == texts[1], f"{file}: {texts[0]!r} against {texts[1]!r}"
                     if what == "decoding":
-                        peaks[file] = max(peaks.get(file, 0), ours["peak"])
+                        peaks.setdefault(file, []).append((ours["peak"], theirs["peak"]))
                     pair = (ours["speed"][what], theirs["speed"][what])
                     speeds.setdefault((threads, what, file), []).append(pair)
     bandwidth = {threads: memory_bandwidth(threads) for threads in args.threads}
@@ -210,9 +255,10 @@ def main():
             read = ours * os.path.getsize(file) / 1e9
             line += f"  {read:.1f} GB/s of weights, memory {bandwidth[threads]:.1f}"
         print(line)
-    for file, peak in peaks.items():
-        ratio = peak / os.path.getsize(file)
-        print(f"{os.path.basename(file)}: peak memory {peak / 1e6:.0f} MB, {ratio:.2f} times the file")
+    for file, pairs in peaks.items():
+        size = os.path.getsize(file)
+        ours, theirs = (f"{peak / 1e6:.0f} MB ({peak / size:.2f} times the file)" for peak in map(max, zip(*pairs)))
+        print(f"{os.path.basename(file)}: peak memory {ours}, llama.cpp {theirs}")
 
 
 if __name__ == "__main__":

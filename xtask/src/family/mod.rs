@@ -15,7 +15,7 @@ use crate::backend::{Backend, build_release};
 use crate::run::{Workspace, run};
 
 /// English that the teacher did not write, for perplexity.
-const ENGLISH: [&str; 1] = ["docs/evaluation.md"];
+const ENGLISH: [&str; 1] = ["assets/families/smollm2/english.txt"];
 /// Short questions with answers to choose from.
 const TASKS: &str = "assets/families/smollm2/tasks.jsonl";
 /// What the page offers, in and outside of the model's chat form.
@@ -136,7 +136,10 @@ pub(crate) fn family(workspace: &Workspace, options: &Options) -> Result<()> {
     let tasks = [("--tasks", TASKS.to_owned())];
     family.evaluate(&teacher, &student, &order, "eval-tasks", &tasks)?;
     let bundle = family.bundle(&teacher, &student, &order, &on_teacher_text)?;
-    println!("The family is in {bundle}. Open it with: boomerang explore {bundle}");
+    println!(
+        "The family is in {bundle}. Open it with: cargo xtask page, and then: {} explore {bundle}",
+        family.boomerang.display()
+    );
     println!(
         "Its curves are in {0}/eval, {0}/eval-english and {0}/eval-tasks",
         options.out.display()
