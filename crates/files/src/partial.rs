@@ -80,8 +80,15 @@ impl ScratchFolder {
     }
 
     fn create_in(parent: &Path, name: &str) -> io::Result<Self> {
-        clean(parent);
-        Ok(Self(PartialFolder::with_mode(&parent.join(name), 0o700)?))
+        let target = parent.join(name);
+        // The parent is shared with other programs and users: nothing else in it is touched, and
+        // nothing is restored.
+        for (path, _) in partials(parent).filter(|(_, found)| *found == target) {
+            if let Lock::Held(_lock) = lock(&path) {
+                let _ = fs::remove_dir_all(&path);
+            }
+        }
+        Ok(Self(PartialFolder::with_mode(&target, 0o700)?))
     }
 
     pub fn path(&self) -> &Path {
@@ -106,11 +113,20 @@ pub(crate) fn create_file(target: &Path) -> io::Result<NamedTempFile> {
     }
 }
 
+/// Temporary files and folders in a folder, with their final paths.
+fn partials(folder: &Path) -> impl Iterator<Item = (PathBuf, PathBuf)> {
+    fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| {
+        // Writers make no links: one was put there by somebody else, and may lead anywhere.
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        let path = entry.path();
+        let target = target_of(&path).filter(|_| !is_link)?;
+        Some((path, target))
+    })
+}
+
 /// Removes the leftovers of killed writers in a folder, and restores what one of them had moved.
 pub fn clean(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        let Some(target) = target_of(&path) else { continue };
+    for (path, target) in partials(folder) {
         let Lock::Held(_lock) = lock(&path) else { continue };
         if !path.is_dir() {
             let _ = fs::remove_file(&path);
@@ -213,6 +229,31 @@ mod tests {
         assert!(!killed.exists() && one.path().exists() && other.path().exists());
         drop((one, other));
         assert!(names(parent.path()).is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_with_the_name_of_a_leftover_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        fs::create_dir(elsewhere.path().join(OLD)).unwrap();
+        let links = [".gguf.abcdef.boomerang.partial", ".x.abcdef.boomerang.partial"];
+        for name in links {
+            std::os::unix::fs::symlink(elsewhere.path(), folder.path().join(name)).unwrap();
+        }
+        clean(folder.path());
+        drop(ScratchFolder::create_in(folder.path(), "gguf").unwrap());
+        assert_eq!(names(folder.path()), links);
+        assert_eq!(names(elsewhere.path()), [OLD]);
+    }
+
+    #[test]
+    fn a_scratch_folder_leaves_what_other_writers_left() {
+        let parent = tempfile::tempdir().unwrap();
+        let aside = PartialFolder::create(&parent.path().join("model")).unwrap().keep();
+        fs::create_dir(aside.join(OLD)).unwrap();
+        drop(ScratchFolder::create_in(parent.path(), "gguf").unwrap());
+        assert!(aside.join(OLD).exists() && !parent.path().join("model").exists());
     }
 
     #[test]
