@@ -52,11 +52,13 @@ pub struct DraftCounts {
 struct Reader<'model> {
     model: &'model LanguageModel,
     cache: KvCache,
+    /// Positions that it can read.
+    capacity: usize,
 }
 
 impl<'model> DraftedGeneration<'model> {
-    /// Continues `prompt` by at most `n_tokens`, fewer if the window of one of the two ends; the draft
-    /// proposes `n_drafted` tokens at a time.
+    /// Continues `prompt` by at most `n_tokens`, fewer if the verifier's window ends; the draft proposes
+    /// `n_drafted` tokens at a time, and none beyond its own window.
     ///
     /// # Errors
     /// [`GenerateError`] if the prompt is not valid for one of the two models, or if they have different
@@ -75,12 +77,15 @@ impl<'model> DraftedGeneration<'model> {
         }
         check_readable(verifier, prompt)?;
         check_readable(draft, prompt)?;
-        let max_seq = verifier.config().max_seq.min(draft.config().max_seq);
+        let max_seq = verifier.config().max_seq;
         if prompt.len() >= max_seq {
             return Err(GenerateError::PromptTooLong { n_tokens: prompt.len(), max_seq });
         }
         let end = prompt.len() + n_tokens.min(max_seq - prompt.len());
-        let reader = |model| Reader { model, cache: KvCache::new(model, end) };
+        let reader = |model: &'model LanguageModel| {
+            let capacity = end.min(model.config().max_seq);
+            Reader { model, cache: KvCache::new(model, capacity), capacity }
+        };
         Ok(Self {
             verifier: reader(verifier),
             draft: reader(draft),
@@ -131,9 +136,11 @@ impl<'model> DraftedGeneration<'model> {
         self.counts
     }
 
-    /// Tokens to draft now: the verifier adds one to those it accepts.
+    /// Tokens to draft now: the verifier adds one to those it accepts, and the draft reads all but the
+    /// last of them.
     fn n_now(&self) -> usize {
-        self.n_drafted.min(self.end - self.text.len() - 1)
+        let in_window = (self.draft.capacity + 1).saturating_sub(self.text.len());
+        self.n_drafted.min(self.end - self.text.len() - 1).min(in_window)
     }
 
     async fn paced_round(&mut self) -> Result<Vec<u32>, GenerateError> {
@@ -225,18 +232,18 @@ mod tests {
     use crate::distill::Initialization;
     use crate::generate::Generation;
 
-    fn config(vocab: usize) -> ModelConfig {
+    fn config(vocab: usize, window: usize) -> ModelConfig {
         let json = serde_json::json!({
             "model_type": "llama", "vocab_size": vocab, "hidden_size": 16,
             "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 4,
-            "num_key_value_heads": 2, "max_position_embeddings": 64, "rms_norm_eps": 1e-6,
+            "num_key_value_heads": 2, "max_position_embeddings": window, "rms_norm_eps": 1e-6,
             "tie_word_embeddings": true, "eos_token_id": 2,
         });
         ModelConfig::from_json(&json.to_string()).unwrap()
     }
 
     fn model(seed: u64) -> LanguageModel {
-        LanguageModel::random(&config(11), Initialization::Scaled, seed, &Device::flex())
+        LanguageModel::random(&config(11, 64), Initialization::Scaled, seed, &Device::flex())
     }
 
     fn drafted(
@@ -291,6 +298,20 @@ mod tests {
     }
 
     #[test]
+    fn a_draft_proposes_nothing_beyond_its_window() {
+        let verifier = model(1);
+        let alone = drafted([&verifier, &verifier], 50, 0, Sampling::Greedy).0;
+        // The verifier adds a token to those of each round.
+        for (window, n_drafted) in [(2, 0), (3, 1), (10, 4 + 3)] {
+            let config = config(11, window);
+            let draft = LanguageModel::random(&config, Initialization::Scaled, 1, &Device::flex());
+            let (tokens, counts) = drafted([&verifier, &draft], 50, 4, Sampling::Greedy);
+            assert_eq!(tokens, alone, "{window}");
+            assert_eq!(counts.n_drafted, n_drafted, "{window}");
+        }
+    }
+
+    #[test]
     fn a_model_accepts_all_that_it_drafted_itself() {
         let verifier = model(1);
         let (tokens, counts) = drafted([&verifier, &verifier], 40, 4, Sampling::Greedy);
@@ -327,7 +348,8 @@ mod tests {
 
     #[test]
     fn a_draft_of_another_vocabulary_is_refused() {
-        let other = LanguageModel::random(&config(12), Initialization::Scaled, 0, &Device::flex());
+        let other =
+            LanguageModel::random(&config(12, 64), Initialization::Scaled, 0, &Device::flex());
         let verifier = model(1);
         let found = DraftedGeneration::new(&verifier, &other, &[1], 4, 2, Sampling::Greedy);
         assert!(matches!(

@@ -116,13 +116,17 @@ fn run_one(args: &GenerateArgs, path: &Path, device: &Device) -> anyhow::Result<
     let sampling = args.sampling();
     let (prompt, end_tokens) = args.encode(&folder, &tokenizer, model.config())?;
     let mut source = match &draft {
-        None => Source::Alone(Generation::new(&model, &prompt, args.tokens, sampling)?),
+        None => {
+            let source = Generation::new(&model, &prompt, args.tokens, sampling)?;
+            Source::Alone(Box::new(source))
+        }
         Some(draft) => {
             let (n_tokens, n_drafted) = (args.tokens, args.n_drafted());
             let source =
                 DraftedGeneration::new(&model, draft, &prompt, n_tokens, n_drafted, sampling);
             let began = Instant::now();
-            Source::Drafted(source?.paced_by(move || began.elapsed().as_secs_f64()))
+            let source = source?.paced_by(move || began.elapsed().as_secs_f64());
+            Source::Drafted(Box::new(source))
         }
     };
     let mut shown = ShownText::new(&tokenizer, &prompt, args.ids);
@@ -180,8 +184,8 @@ fn show(piece: &str) -> anyhow::Result<()> {
 
 /// Where tokens come from.
 enum Source<'model> {
-    Alone(Generation<'model>),
-    Drafted(DraftedGeneration<'model>),
+    Alone(Box<Generation<'model>>),
+    Drafted(Box<DraftedGeneration<'model>>),
 }
 
 impl Source<'_> {
