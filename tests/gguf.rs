@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 /// The config of a fixture model, with some of its keys changed; null takes a key away.
-fn config(folder: &Path, changes: &Value) -> ModelConfig {
+pub(crate) fn config(folder: &Path, changes: &Value) -> ModelConfig {
     let mut json = read_json(folder.join("config.json"));
     let object = json.as_object_mut().unwrap();
     for (key, value) in changes.as_object().unwrap() {
@@ -29,7 +29,7 @@ fn config(folder: &Path, changes: &Value) -> ModelConfig {
 }
 
 /// The weight files of a fixture model.
-fn weights(folder: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn weights(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let names = files.filter_map(|path| {
         let name = path.file_name()?.to_str()?.to_owned();
@@ -39,7 +39,7 @@ fn weights(folder: &Path) -> Vec<(String, Vec<u8>)> {
     names.collect()
 }
 
-fn checkpoint(files: &[(String, Vec<u8>)]) -> Checkpoint<'_> {
+pub(crate) fn checkpoint(files: &[(String, Vec<u8>)]) -> Checkpoint<'_> {
     let files = files.iter().map(|(name, bytes)| (name.clone(), bytes.as_slice()));
     Checkpoint::parse(files).unwrap()
 }
@@ -86,7 +86,7 @@ fn every_architecture_has_the_tensors_that_llama_cpps_conventions_ask_for() {
 }
 
 /// The bytes of a whole file.
-fn file_of(conversion: &Conversion<'_>) -> Vec<u8> {
+pub(crate) fn file_of(conversion: &Conversion<'_>) -> Vec<u8> {
     let announced = conversion.tensors.iter().map(|tensor| Announced {
         name: &tensor.name,
         dims: &tensor.dims,

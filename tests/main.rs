@@ -44,6 +44,8 @@ mod experiment;
 mod formats_in_memory;
 /// GGUF files hold what other programs would write.
 mod gguf;
+/// What a GGUF file says of its model is understood as llama.cpp does, or refused by name.
+mod gguf_input;
 /// Members of two GGUF files are what a folder's would be, and recipes for another program.
 mod gguf_members;
 /// A software GPU computes what the CPU computes.

@@ -52,6 +52,7 @@ pub(crate) use output::{OutputTensor, write_tensors};
 pub(crate) use packed::{copy, keeps_8_bits, pack};
 pub use precision::{Precision, StoredAs};
 pub(crate) use read::transpose;
+pub(crate) use write::{ReadValues, write_parameters};
 pub use write::{layer_to_bytes, model_to_bytes, tensors_to_bytes, write_model};
 
 use crate::model::TransferError;

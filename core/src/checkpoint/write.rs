@@ -12,7 +12,7 @@ use super::output::{OutputTensor, tensors_in_memory, write_tensors};
 use super::read::transpose;
 use super::{CheckpointError, Names, Precision, Share, Storage, StoredAs, TensorLocation};
 use crate::config::ModelConfig;
-use crate::model::parameters::{AnyTensor, for_each};
+use crate::model::parameters::{Parameter, for_each};
 use crate::model::{DecoderLayer, LanguageModel};
 
 /// transformers rejects files without this entry.
@@ -55,65 +55,94 @@ pub fn layer_to_bytes(
     tensors_in_memory(module_tensors(layer, config, stored_as.into())?, FORMAT)
 }
 
+/// Calls its argument with the row-major values of a parameter.
+pub(crate) type ReadValues<'m> =
+    Box<dyn Fn(&mut dyn FnMut(&[f32])) -> Result<(), CheckpointError> + 'm>;
+
+/// Writes parameters as a `model.safetensors`, and reads each of them when it is its turn.
+///
+/// # Errors
+/// As [`write_model`], and whatever reading a parameter fails with.
+pub(crate) fn write_parameters<'m>(
+    parameters: impl Iterator<Item = (Parameter, ReadValues<'m>)>,
+    config: &ModelConfig,
+    stored_as: impl Into<StoredAs>,
+    out: &mut dyn Write,
+) -> Result<(), CheckpointError> {
+    write_tensors(parameter_tensors(parameters, config, stored_as.into())?, FORMAT, out)
+}
+
 fn module_tensors<'m, M: Module>(
     module: &'m M,
     config: &ModelConfig,
     stored_as: StoredAs,
 ) -> Result<Vec<OutputTensor<'m>>, CheckpointError> {
+    let mut parameters: Vec<(Parameter, ReadValues<'m>)> = Vec::new();
+    for_each(module, |parameter, tensor| {
+        let tensor = tensor.shared();
+        let read: ReadValues<'m> = Box::new(move |act| {
+            tensor.read(act);
+            Ok(())
+        });
+        parameters.push((parameter.clone(), read));
+    });
+    parameter_tensors(parameters.into_iter(), config, stored_as)
+}
+
+fn parameter_tensors<'m>(
+    parameters: impl Iterator<Item = (Parameter, ReadValues<'m>)>,
+    config: &ModelConfig,
+    stored_as: StoredAs,
+) -> Result<Vec<OutputTensor<'m>>, CheckpointError> {
     let names = Names::of(config);
-    let mut tensors: Vec<ModelTensor> = Vec::new();
+    let mut tensors: Vec<ModelTensor<'m>> = Vec::new();
     // Fused tensors: the index in `tensors` by name.
     let mut shared = HashMap::<String, usize>::new();
-    let mut unnamed = None;
-    for_each(module, |parameter, tensor| {
+    for (parameter, read) in parameters {
         let location = names.find(&parameter.path);
         let stored = location.and_then(|location| {
             let shape = location.stored_shape(&parameter.shape)?;
             Some((location, shape))
         });
         let Some((TensorLocation { name, storage, .. }, shape)) = stored else {
-            unnamed.get_or_insert_with(|| parameter.path.clone());
-            return;
+            return Err(CheckpointError::Unnamed { path: parameter.path });
         };
         let stored_as = of_parameter(stored_as, &parameter.path, &shape);
-        let part = Part { parameter: tensor.shared(), shape: parameter.shape.clone(), storage };
+        let part = Part { read, shape: parameter.shape, storage };
         let index = *shared.entry(name.clone()).or_insert_with(|| {
             tensors.push(ModelTensor { name, shape, stored_as, parts: Vec::new() });
             tensors.len() - 1
         });
         tensors[index].parts.push(part);
-    });
-    if let Some(path) = unnamed {
-        return Err(CheckpointError::Unnamed { path });
     }
     let outputs = tensors.into_iter().map(ModelTensor::outputs);
     Ok(outputs.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// A tensor of a model's file.
-struct ModelTensor {
+struct ModelTensor<'m> {
     name: String,
     shape: Vec<usize>,
     stored_as: StoredAs,
-    parts: Vec<Part>,
+    parts: Vec<Part<'m>>,
 }
 
 /// A parameter, and its place in a tensor.
-struct Part {
-    parameter: Box<dyn AnyTensor>,
+struct Part<'m> {
+    read: ReadValues<'m>,
     shape: Vec<usize>,
     storage: Storage,
 }
 
-impl ModelTensor {
+impl<'m> ModelTensor<'m> {
     /// As it is written; an 8-bit tensor is followed by its scales.
-    fn outputs<'a>(self) -> Result<Vec<OutputTensor<'a>>, CheckpointError> {
+    fn outputs(self) -> Result<Vec<OutputTensor<'m>>, CheckpointError> {
         match self.stored_as {
             StoredAs::Floats(precision) => {
                 let (name, dtype, shape) =
                     (self.name.clone(), precision.dtype(), self.shape.clone());
                 let write: Box<dyn FnOnce(&mut dyn Write) -> _> = Box::new(move |out| {
-                    self.with_values(|values| precision.write(&self.name, values, out))
+                    self.with_values(|values| precision.write(&self.name, values, out))?
                 });
                 Ok(vec![OutputTensor { name, dtype, shape, write }])
             }
@@ -122,7 +151,7 @@ impl ModelTensor {
                 let name = &self.name;
                 let [codes, scales] = self.with_values(|values| {
                     eight_bits::encode(name, values, n_columns).map(<[_; 2]>::from)
-                })?;
+                })??;
                 let scales =
                     (scales_name(name), Precision::F16.dtype(), scales_shape(&self.shape), scales);
                 let codes = (self.name, Dtype::I8, self.shape, codes);
@@ -132,12 +161,15 @@ impl ModelTensor {
     }
 
     /// Calls `act` with the stored values, in row-major order.
-    fn with_values<T>(&self, act: impl FnOnce(&[f32]) -> T) -> T {
+    ///
+    /// # Errors
+    /// What reading a part fails with.
+    fn with_values<T>(&self, act: impl FnOnce(&[f32]) -> T) -> Result<T, CheckpointError> {
         if let [part] = &*self.parts
             && part.storage.share == Share::WHOLE
             && !part.is_transposed()
         {
-            return read(&*part.parameter, act);
+            return part.read(act);
         }
         let mut stored = vec![0.0; self.shape.iter().product()];
         for part in &self.parts {
@@ -145,27 +177,27 @@ impl ModelTensor {
                 true => stored.copy_from_slice(values),
                 false => fill_share(&mut stored, &self.shape, part.storage, values),
             };
-            read(&*part.parameter, |values| match *part.shape.as_slice() {
+            part.read(|values| match *part.shape.as_slice() {
                 [n_inputs, n_outputs] if part.is_transposed() => {
                     place(&transpose(values, n_inputs, n_outputs));
                 }
                 _ => place(values),
-            });
+            })?;
         }
-        act(&stored)
+        Ok(act(&stored))
     }
 }
 
-impl Part {
+impl Part<'_> {
+    fn read<T>(&self, act: impl FnOnce(&[f32]) -> T) -> Result<T, CheckpointError> {
+        let (mut act, mut outcome) = (Some(act), None);
+        (self.read)(&mut |values| outcome = act.take().map(|act| act(values)))?;
+        Ok(outcome.expect("a parameter is read once"))
+    }
+
     fn is_transposed(&self) -> bool {
         self.storage.transposed && self.shape.len() == 2
     }
-}
-
-fn read<T>(parameter: &dyn AnyTensor, act: impl FnOnce(&[f32]) -> T) -> T {
-    let (mut act, mut outcome) = (Some(act), None);
-    parameter.read(&mut |values| outcome = act.take().map(|act| act(values)));
-    outcome.expect("a tensor is read once")
 }
 
 /// A tensor whose bytes are there.

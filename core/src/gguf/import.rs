@@ -35,15 +35,14 @@ pub fn import_as(
     device: &Device,
     mut release: impl FnMut(&[u8]),
 ) -> Result<LanguageModel, GgufError> {
-    let traits = super::metadata::traits_of(file)?;
-    let config = super::settings::config_of(file, traits)?;
-    let import = Import { file, traits, config: &config, used: RefCell::default() };
+    let config = config_of(file)?;
+    let import = Import::of(file, &config)?;
     let model = LanguageModel::build(&config, device, |parameter| {
         match import.packed(format, parameter, &mut release)? {
             Some(matrix) => Ok::<_, GgufError>(Values::Packed(matrix)),
             None => {
                 let values = import.parameter(parameter)?;
-                release(import.place(parameter)?.tensor.data);
+                release(import.stored(parameter)?);
                 Ok(Values::Wide(values))
             }
         }
@@ -60,7 +59,8 @@ pub fn config_of(file: &Gguf<'_>) -> Result<ModelConfig, GgufError> {
     super::settings::config_of(file, super::metadata::traits_of(file)?)
 }
 
-struct Import<'a> {
+/// Finds the parameters of a model in a file.
+pub(super) struct Import<'a> {
     file: &'a Gguf<'a>,
     traits: &'static Traits,
     config: &'a ModelConfig,
@@ -75,8 +75,32 @@ struct Place<'a> {
     form: Form,
 }
 
-impl Import<'_> {
-    fn parameter(&self, parameter: &Parameter) -> Result<TensorData, GgufError> {
+impl<'a> Import<'a> {
+    pub(super) fn of(file: &'a Gguf<'a>, config: &'a ModelConfig) -> Result<Self, GgufError> {
+        let traits = super::metadata::traits_of(file)?;
+        Ok(Self { file, traits, config, used: RefCell::default() })
+    }
+
+    /// All parameters, none of which has been read.
+    ///
+    /// # Errors
+    /// Names the tensor that is missing, has other dimensions, or is not known.
+    pub(super) fn parameters(&self) -> Result<Vec<Parameter>, GgufError> {
+        let mut parameters = Vec::new();
+        LanguageModel::for_each_parameter(self.config, |parameter| {
+            parameters.push(parameter.clone());
+        });
+        parameters.iter().try_for_each(|parameter| self.place(parameter).map(|_| ()))?;
+        self.refuse_others()?;
+        Ok(parameters)
+    }
+
+    /// Stored bytes of the tensor that holds a parameter.
+    pub(super) fn stored(&self, parameter: &Parameter) -> Result<&[u8], GgufError> {
+        Ok(self.place(parameter)?.tensor.data)
+    }
+
+    pub(super) fn parameter(&self, parameter: &Parameter) -> Result<TensorData, GgufError> {
         let Place { tensor, first, len, form } = self.place(parameter)?;
         let n_inputs = if form == Form::Vector { 1 } else { tensor.dims[0] };
         let mut values = match form {

@@ -210,8 +210,7 @@ impl<'a, 'bytes> GgufFamily<'a, 'bytes> {
 
 impl<'a, 'bytes> Parent<'a, 'bytes> {
     fn new(owner: Owner, file: &'a Gguf<'bytes>, expected: usize) -> Result<Self, GgufError> {
-        if let Some(count @ 2..) = file.metadata.size("split.count") {
-            let part = file.metadata.size("split.no").unwrap_or(0) + 1;
+        if let Some((part, count)) = file.part() {
             return Err(GgufError::Split { owner, part, count });
         }
         let missing = |what: &str| GgufError::Missing { owner, what: what.to_owned() };

@@ -1,6 +1,7 @@
 //! Converts a model config to GGUF metadata; a config that cannot be fully expressed is rejected.
 
 use super::rows::{Biases, Head, Kinds, Rope, Scale, Softcaps, Traits};
+use super::value::shown;
 use super::{Gguf, GgufArray, GgufError, GgufValue, Metadata};
 use crate::architecture::{Bias, NormKind, ResidualRule};
 use crate::config::{ModelConfig, RopeScaling, Rotary};
@@ -47,9 +48,12 @@ pub(super) struct Described {
 /// # Errors
 /// [`GgufError::Architecture`] names it.
 pub(super) fn traits_of(file: &Gguf<'_>) -> Result<&'static Traits, GgufError> {
+    if let Some((part, count)) = file.part() {
+        return Err(GgufError::Part { part, count });
+    }
     let found = file.architecture().unwrap_or_default();
     Traits::named(found).ok_or_else(|| GgufError::Architecture {
-        found: found.to_owned(),
+        found: shown(found),
         supported: Traits::names(),
     })
 }

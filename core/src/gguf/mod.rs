@@ -13,11 +13,13 @@ mod member;
 mod metadata;
 mod read;
 mod rows;
+mod scaling;
 mod settings;
 mod tensor;
 mod tokenizer;
 mod types;
 mod value;
+mod widen;
 mod write;
 
 use thiserror::Error;
@@ -36,6 +38,7 @@ pub use tensor::Converted;
 pub use tokenizer::{ImportedTokenizer, TokenizerFiles, describe_tokenizer, import_tokenizer};
 pub use types::GgufType;
 pub use value::{GgufArray, GgufValue, Metadata};
+pub use widen::{check, widen};
 pub use write::{Announced, header, padding};
 
 /// Magic bytes of every file.
@@ -159,8 +162,15 @@ pub enum GgufError {
          llama-gguf-split --merge"
     )]
     Split { owner: Owner, part: usize, count: usize },
+    #[error(
+        "the file is part {part} of a model in {count} files; join them first with llama.cpp's \
+         llama-gguf-split --merge"
+    )]
+    Part { part: usize, count: usize },
     #[error("the tokenizer cannot be expressed in a GGUF file: {reason}")]
     Tokenizer { reason: String },
+    #[error("the tokenizer in the metadata is not read: {reason}")]
+    StoredTokenizer { reason: String },
 }
 
 impl GgufError {

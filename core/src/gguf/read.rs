@@ -115,6 +115,12 @@ impl<'bytes> Gguf<'bytes> {
         self.metadata.text("general.architecture")
     }
 
+    /// Which part of how many files this is, from 1; `None` for a model in one file.
+    pub(super) fn part(&self) -> Option<(usize, usize)> {
+        let count = self.metadata.size("split.count").filter(|&count| count > 1)?;
+        Some((self.metadata.size("split.no").unwrap_or(0).saturating_add(1), count))
+    }
+
     /// The value of `KEY`, stored as `ARCHITECTURE.KEY`.
     pub fn get(&self, key: &str) -> Option<&GgufValue<'bytes>> {
         self.metadata.get(&format!("{}.{key}", self.architecture()?))

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::rows::{Head, Kinds, Rope, Traits};
-use super::{Gguf, GgufError, GgufValue, dequantize};
-use crate::config::{ModelConfig, RopeScaling};
+use super::rows::{Head, Kinds, Rope, Softcaps, Traits};
+use super::tokenizer::special_id;
+use super::{Gguf, GgufError, GgufValue, scaling};
+use crate::config::ModelConfig;
 
 /// # Errors
 /// [`GgufError`] names a key that is missing, or whose value is not understood.
@@ -15,15 +16,15 @@ pub(super) fn config_of(file: &Gguf<'_>, traits: &Traits) -> Result<ModelConfig,
             .map_err(|error| GgufError::Config { reason: error.to_string() })
     };
     let config = parse(&json)?;
-    match factors(file, "rope_freqs.weight")? {
+    match scaling::factors(file, "rope_freqs.weight")? {
         None => Ok(config),
-        Some(found) => with_llama3(json, &found, parse),
+        Some(found) => scaling::with_llama3(json, &found, parse),
     }
 }
 
 /// Reads keys of the file's architecture.
-struct Keys<'a> {
-    file: &'a Gguf<'a>,
+pub(super) struct Keys<'a> {
+    pub(super) file: &'a Gguf<'a>,
 }
 
 impl Keys<'_> {
@@ -33,14 +34,12 @@ impl Keys<'_> {
         }
     }
 
-    fn size(&self, key: &str) -> Result<Option<usize>, GgufError> {
+    pub(super) fn size(&self, key: &str) -> Result<Option<usize>, GgufError> {
         match self.file.get(key) {
             None => Ok(None),
-            Some(value) => value.as_size().map(Some).ok_or_else(|| GgufError::Key {
-                key: key.to_owned(),
-                found: value.describe(),
-                expected: "one whole number",
-            }),
+            Some(value) => {
+                value.as_size().map(Some).ok_or_else(|| refused(key, value, "one whole number"))
+            }
         }
     }
 
@@ -48,22 +47,38 @@ impl Keys<'_> {
         self.size(key)?.ok_or_else(|| self.missing(key))
     }
 
-    fn float(&self, key: &str) -> Result<Option<f64>, GgufError> {
+    pub(super) fn float(&self, key: &str) -> Result<Option<f64>, GgufError> {
+        let Some(value) = self.file.get(key) else { return Ok(None) };
+        let number = match value {
+            GgufValue::F32(number) => Some(shortest(*number)),
+            GgufValue::F64(number) => Some(*number),
+            _ => None,
+        };
+        // JSON has no other numbers, and would take them for a missing value.
+        let number = number.filter(|number| number.is_finite());
+        number.map(Some).ok_or_else(|| refused(key, value, "a finite float"))
+    }
+
+    pub(super) fn text(&self, key: &str) -> Result<Option<&str>, GgufError> {
+        let Some(value) = self.file.get(key) else { return Ok(None) };
+        value.as_text().map(Some).ok_or_else(|| refused(key, value, "a text in UTF-8"))
+    }
+
+    fn required_flag(&self, key: &str) -> Result<bool, GgufError> {
         match self.file.get(key) {
-            None => Ok(None),
-            Some(GgufValue::F32(value)) => Ok(Some(shortest(*value))),
-            Some(GgufValue::F64(value)) => Ok(Some(*value)),
-            Some(other) => Err(GgufError::Key {
-                key: key.to_owned(),
-                found: other.describe(),
-                expected: "a float",
-            }),
+            Some(GgufValue::Bool(flag)) => Ok(*flag),
+            Some(other) => Err(refused(key, other, "true or false")),
+            None => Err(self.missing(key)),
         }
     }
 }
 
+fn refused(key: &str, found: &GgufValue<'_>, expected: &'static str) -> GgufError {
+    GgufError::Key { key: key.to_owned(), found: found.describe(), expected }
+}
+
 /// The decimal number that an f32 was written from: 1e-6, not 9.999999974752427e-7.
-fn shortest(value: f32) -> f64 {
+pub(super) fn shortest(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
 }
 
@@ -90,15 +105,15 @@ fn settings(file: &Gguf<'_>, traits: &Traits) -> Result<Map<String, Value>, Gguf
     let inner = keys.required("feed_forward_length")?;
     let theta = keys.float("rope.freq_base")?.unwrap_or(10000.0);
     let rotated = keys.size("rope.dimension_count")?.unwrap_or(d_head);
-    let epsilon = match keys.float("attention.layer_norm_rms_epsilon")? {
-        Some(epsilon) => Some(epsilon),
-        None => keys.float("attention.layer_norm_epsilon")?,
+    let epsilon = match traits.name {
+        "gpt2" | "gptneox" => "attention.layer_norm_epsilon",
+        _ => "attention.layer_norm_rms_epsilon",
     };
-    let epsilon = epsilon.ok_or_else(|| keys.missing("attention.layer_norm_rms_epsilon"))?;
+    let epsilon = keys.float(epsilon)?.ok_or_else(|| keys.missing(epsilon))?;
     if rotated != d_head && !matches!(traits.rope, Rope::Long | Rope::Partial | Rope::None) {
         return Err(GgufError::Key {
             key: "rope.dimension_count".to_owned(),
-            found: rotated.to_string(),
+            found: format!("{rotated}, and a head has {d_head} (attention.key_length)"),
             expected: "all dimensions of a head",
         });
     }
@@ -116,7 +131,7 @@ fn settings(file: &Gguf<'_>, traits: &Traits) -> Result<Map<String, Value>, Gguf
     for (key, name) in
         [("bos_token_id", "bos"), ("eos_token_id", "eos"), ("pad_token_id", "padding")]
     {
-        if let Some(id) = file.metadata.size(&format!("tokenizer.ggml.{name}_token_id")) {
+        if let Some(id) = special_id(&file.metadata, name) {
             set(key, json!(id));
         }
     }
@@ -145,8 +160,10 @@ fn settings(file: &Gguf<'_>, traits: &Traits) -> Result<Map<String, Value>, Gguf
         set("hidden_act", json!("gelu"));
         set("rotary_pct", json!(rotated as f64 / d_head as f64));
         set("rotary_emb_base", json!(theta));
-        let parallel = matches!(file.get("use_parallel_residual"), Some(GgufValue::Bool(true)));
-        set("use_parallel_residual", json!(parallel));
+        set("use_parallel_residual", json!(keys.required_flag("use_parallel_residual")?));
+        if let Some(scaling) = scaling::of_metadata(&keys, traits)? {
+            set("rope_scaling", scaling);
+        }
         return Ok(config);
     }
     set("num_key_value_heads", json!(n_kv));
@@ -181,7 +198,14 @@ fn settings(file: &Gguf<'_>, traits: &Traits) -> Result<Map<String, Value>, Gguf
     if traits.name == "internlm2" {
         set("bias", json!(has("blk.0.attn_output.bias")));
     }
-    let window = keys.size("attention.sliding_window")?.filter(|&window| window > 0);
+    let window = match (keys.size("attention.sliding_window")?, traits.softcaps) {
+        // llama.cpp takes Gemma 2's own window; shorter texts are the same without one.
+        (None, Softcaps::Both) => Some(4096).filter(|&window| window < context),
+        (Some(0), Softcaps::Both) => {
+            return Err(refused("attention.sliding_window", &GgufValue::U32(0), "at least 1"));
+        }
+        (window, _) => window.filter(|&window| window > 0),
+    };
     match traits.kinds {
         Kinds::WindowedButEach(n) => {
             let kind = |layer: usize| match window.is_some() && traits.kinds.of_layer(layer).0 {
@@ -200,14 +224,15 @@ fn settings(file: &Gguf<'_>, traits: &Traits) -> Result<Map<String, Value>, Gguf
             set("no_rope_layer_interval", json!(n));
         }
         Kinds::Alike if traits.rope == Rope::Long => set("sliding_window", json!(window)),
-        Kinds::Alike if window.is_some() => {
-            return Err(GgufError::Key {
-                key: "attention.sliding_window".to_owned(),
-                found: format!("{window:?}"),
-                expected: "none, as llama.cpp has it for this architecture",
-            });
+        Kinds::Alike => {
+            if let Some(window) = window {
+                return Err(GgufError::Key {
+                    key: "attention.sliding_window".to_owned(),
+                    found: window.to_string(),
+                    expected: "none, as llama.cpp has it for this architecture",
+                });
+            }
         }
-        Kinds::Alike => {}
     }
     if is_gemma {
         let scale = match traits.scale {
@@ -215,8 +240,12 @@ fn settings(file: &Gguf<'_>, traits: &Traits) -> Result<Map<String, Value>, Gguf
             _ => d_head,
         };
         set("query_pre_attn_scalar", json!(scale));
-        set("attn_logit_softcapping", json!(keys.float("attn_logit_softcapping")?));
-        set("final_logit_softcapping", json!(keys.float("final_logit_softcapping")?));
+        // Without one, the architecture's: 50 and 30 for Gemma 2, as in llama.cpp.
+        for key in ["attn_logit_softcapping", "final_logit_softcapping"] {
+            if let Some(cap) = keys.float(key)? {
+                set(key, json!(cap));
+            }
+        }
     }
     if traits.name == "gemma3" {
         let local = keys.float("rope.freq_base_swa")?.unwrap_or(10000.0);
@@ -226,66 +255,9 @@ fn settings(file: &Gguf<'_>, traits: &Traits) -> Result<Map<String, Value>, Gguf
         set("partial_rotary_factor", json!(rotated as f64 / d_head as f64));
         let original = keys.size("rope.scaling.original_context_length")?;
         set("original_max_position_embeddings", json!(original.unwrap_or(context)));
-        let long = factors(file, "rope_factors_long.weight")?;
-        let short = factors(file, "rope_factors_short.weight")?;
-        if let (Some(long), Some(short)) = (long, short) {
-            let decimal = |list: Vec<f32>| list.into_iter().map(shortest).collect::<Vec<_>>();
-            set(
-                "rope_scaling",
-                json!({"type": "longrope", "long_factor": decimal(long), "short_factor": decimal(short)}),
-            );
-        }
-    } else if let Some(kind) = file.get("rope.scaling.type").and_then(GgufValue::as_text)
-        && kind != "none"
-    {
-        let factor = keys.float("rope.scaling.factor")?;
-        match (kind, factor) {
-            ("linear", Some(factor)) => {
-                set("rope_scaling", json!({"rope_type": "linear", "factor": factor}));
-            }
-            _ => {
-                return Err(GgufError::Key {
-                    key: "rope.scaling.type".to_owned(),
-                    found: kind.to_owned(),
-                    expected: "none or linear",
-                });
-            }
-        }
+    }
+    if let Some(scaling) = scaling::of_metadata(&keys, traits)? {
+        set("rope_scaling", scaling);
     }
     Ok(config)
-}
-
-/// The values of a small tensor; `None` where there is none.
-fn factors(file: &Gguf<'_>, name: &str) -> Result<Option<Vec<f32>>, GgufError> {
-    file.tensor(name).map(|tensor| dequantize(tensor, tensor.data)).transpose()
-}
-
-/// The config with Llama 3's scaling, whose settings are those that give these factors.
-fn with_llama3(
-    mut json: Value,
-    found: &[f32],
-    parse: impl Fn(&Value) -> Result<ModelConfig, GgufError>,
-) -> Result<ModelConfig, GgufError> {
-    let unknown = || GgufError::Key {
-        key: "rope_freqs.weight".to_owned(),
-        found: format!("{found:?}"),
-        expected: "factors of Llama 3's scaling",
-    };
-    let factor = found.iter().copied().fold(1.0_f32, f32::max);
-    // Published models have 8192; any other is tried by doubling.
-    let lengths = [8192].into_iter().chain((3..20).map(|power| 1 << power));
-    for original in lengths {
-        json["rope_scaling"] = json!({"rope_type": "llama3", "factor": shortest(factor),
-            "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-            "original_max_position_embeddings": original});
-        let config = parse(&json)?;
-        let rotary = config.rotary.first().ok_or_else(unknown)?;
-        debug_assert!(matches!(rotary.scaling, RopeScaling::Llama3 { .. }));
-        let expected = super::metadata::llama3_factors(rotary);
-        let near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-3 * b.abs();
-        if expected.len() == found.len() && found.iter().zip(&expected).all(near) {
-            return Ok(config);
-        }
-    }
-    Err(unknown())
 }

@@ -140,12 +140,21 @@ impl<'bytes> GgufValue<'bytes> {
             Self::I32(value) => value.to_string(),
             Self::F32(value) => value.to_string(),
             Self::Bool(value) => value.to_string(),
-            Self::Text(bytes) => format!("{:?}", String::from_utf8_lossy(bytes)),
+            Self::Text(bytes) => format!("{:?}", shown(&String::from_utf8_lossy(bytes))),
             Self::Array(array) => format!("an array of {}", array.len),
             Self::U64(value) => value.to_string(),
             Self::I64(value) => value.to_string(),
             Self::F64(value) => value.to_string(),
         }
+    }
+}
+
+/// The beginning of a text, for errors: a file's may be as long as the file.
+pub(super) fn shown(text: &str) -> String {
+    const MAX_CHARS: usize = 80;
+    match text.char_indices().nth(MAX_CHARS) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{} …", &text[..end]),
     }
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::Context as _;
 use boomerang_core::bundle::hex;
 use boomerang_core::generate::{SampledPrompt, SampledText, sample_together};
 use boomerang_core::model::LanguageModel;
@@ -112,8 +111,7 @@ struct Prompts {
 
 impl Prompts {
     fn read(args: &SampleArgs, folder: &ModelFolder) -> anyhow::Result<Self> {
-        let tokenizer =
-            folder.tokenizer()?.context("sampling needs a tokenizer.json in the model's folder")?;
+        let tokenizer = folder.required_tokenizer()?;
         let template = match args.chat {
             true => Some(folder.required_chat_template()?),
             false => None,

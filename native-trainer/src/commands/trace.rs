@@ -35,7 +35,7 @@ pub struct TraceArgs {
 pub fn run(args: &TraceArgs) -> anyhow::Result<()> {
     let device = device::choose(args.device.device)?;
     let format = args.weights.on(&device.device)?;
-    let folder = ModelFolder::open_for(&args.model, format)?;
+    let folder = ModelFolder::open(&args.model)?;
     let out = args.output.file()?;
     let model = folder.model_as(format, &device.device)?;
     let vocab = model.config().vocab;

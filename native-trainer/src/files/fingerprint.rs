@@ -35,26 +35,26 @@ impl ModelFolder {
     /// # Errors
     /// Names both folders and both fingerprints.
     pub fn check_teacher(&self, teacher: &Self, allow_mismatch: bool) -> anyhow::Result<()> {
-        let found = teacher.fingerprint()?;
         let path = self.path().join(FINGERPRINTS);
         if let Some(json) = read_if_present(&path)? {
             let file = FingerprintsFile::parse(&json)
                 .or_exit(Exit::Unusable)
                 .with_context(|| path.display().to_string())?;
-            if file.teacher.weights != found.weights {
+            let found = teacher.checkpoint()?.weights_fingerprint();
+            if file.teacher.weights != found {
                 let sentence = format!(
                     "{} was made from another teacher than {}: expected weights with fingerprint {}, \
                      found {}",
                     self.path().display(),
                     teacher.path().display(),
                     file.teacher.weights,
-                    found.weights
+                    found
                 );
                 mismatch(sentence, allow_mismatch)?;
             }
         }
-        let own = self.tokenizer_fingerprint()?;
-        if let (Some(own), Some(teachers)) = (own, found.tokenizer)
+        let tokenizers = (self.tokenizer_fingerprint()?, teacher.tokenizer_fingerprint()?);
+        if let (Some(own), Some(teachers)) = tokenizers
             && own != teachers
         {
             let sentence = format!(

@@ -1,52 +1,128 @@
-//! A GGUF file as a model folder: its weights in f32, to the bit as they are stored, in a temporary folder
-//! that all commands read as any other.
+//! A GGUF file as a model folder: what is beside the weights in a temporary folder, and the weights there
+//! as well, in f32, for what reads them by their names in safetensors.
 
 use std::fs;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write as _};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use boomerang_core::checkpoint::files::{CONFIG, STUDENT_CONFIG, TOKENIZER, WEIGHTS};
-use boomerang_core::checkpoint::{Precision, write_model};
 use boomerang_core::config::ModelConfig;
-use boomerang_core::gguf::{Gguf, config_of, import, import_tokenizer};
+use boomerang_core::gguf::{Gguf, check, import_tokenizer, widen};
 use boomerang_core::prune::StudentConfig;
 use boomerang_files::ScratchFolder;
-use burn::tensor::Device;
 
 use super::gguf::{GgufFile, gguf_plan};
-use super::in_memory::require_memory_in_f32;
+use super::weights::map_all;
+use super::{Mapped, Sources as _};
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::note;
 
-/// Writes the model of a file into a temporary folder, which lives as long as the value.
-///
-/// # Errors
-/// When the file is damaged, or has something that is not understood; when the disk is full.
-pub(super) fn imported(path: &Path) -> anyhow::Result<ScratchFolder> {
-    let file = GgufFile::open(path)?;
-    let gguf = file.parse().or_exit(Exit::Unusable)?;
-    let named = || path.display().to_string();
-    require_memory_in_f32(path, &gguf)?;
-    let model = import(&gguf, &Device::flex()).with_context(named).or_exit(Exit::Unusable)?;
-    let folder = folder_of(&file, &gguf, model.config())?;
-    let weights = folder.path().join(WEIGHTS);
-    let out = fs::File::create(&weights).with_context(|| weights.display().to_string())?;
-    write_model(&model, Precision::F32, &mut BufWriter::new(out)).with_context(|| {
-        format!("writing the weights of {} into {}", path.display(), folder.path().display())
-    })?;
-    Ok(folder)
+/// The file of a model, and what was made of it.
+pub(super) struct Imported {
+    pub(super) file: GgufFile,
+    /// Before the folder, which some systems remove only without mapped files.
+    widened: OnceLock<Vec<(String, Mapped)>>,
+    folder: ScratchFolder,
 }
 
-/// As [`imported`], without the weights.
-///
-/// # Errors
-/// As [`imported`].
-pub(super) fn imported_without_weights(file: &GgufFile) -> anyhow::Result<ScratchFolder> {
-    let gguf = file.parse().or_exit(Exit::Unusable)?;
-    let named = || file.path().display().to_string();
-    let config = config_of(&gguf).with_context(named).or_exit(Exit::Unusable)?;
-    folder_of(file, &gguf, &config)
+impl Imported {
+    /// Writes config, plan and tokenizer into a temporary folder; no weight is read.
+    ///
+    /// # Errors
+    /// When the file is damaged, or has something that is not understood; when the disk is full.
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = GgufFile::open(path)?;
+        let gguf = file.parse().or_exit(Exit::Unusable)?;
+        let config = check(&gguf).with_context(|| path.display().to_string());
+        let folder = folder_of(&file, &gguf, &config.or_exit(Exit::Unusable)?)?;
+        Ok(Self { file, widened: OnceLock::new(), folder })
+    }
+
+    /// The temporary folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The weights in f32, to the bit as they are stored, in files under the names of safetensors; made
+    /// when they are first asked for.
+    ///
+    /// # Errors
+    /// When a value is not finite, or there is no space for the file.
+    pub(super) fn widened(&self) -> anyhow::Result<&[(String, Mapped)]> {
+        if let Some(files) = self.widened.get() {
+            return Ok(files);
+        }
+        let gguf = self.file.parse()?;
+        let n_params: u64 = gguf.tensors().iter().map(|tensor| tensor.n_values() as u64).sum();
+        self.require_space(n_params.saturating_mul(size_of::<f32>() as u64))?;
+        let path = self.folder().join(WEIGHTS);
+        let named = || format!("writing the weights of {} in f32", self.file.path().display());
+        let mut out = BufWriter::new(fs::File::create(&path).with_context(named)?);
+        let written = widen(&gguf, &mut out, |bytes| self.file.release(bytes));
+        written.with_context(named).or_exit(Exit::Unusable)?;
+        out.flush().with_context(named)?;
+        let files = map_all(self.folder())?;
+        Ok(self.widened.get_or_init(|| files))
+    }
+
+    /// The files in f32 that have been made.
+    pub(super) fn made(&self) -> &[(String, Mapped)] {
+        self.widened.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// # Errors
+    /// When the disk of the temporary folder has less space than that.
+    fn require_space(&self, n_bytes: u64) -> anyhow::Result<()> {
+        let Some(free) = free_space(self.folder()) else { return Ok(()) };
+        if n_bytes <= free {
+            return Ok(());
+        }
+        let gigabytes = |bytes: u64| bytes as f64 / 1e9;
+        Err(Exit::Disk.error(format!(
+            "the weights of {} in f32 need {:.1} GB in the folder for temporary files {}, which has {:.1} GB \
+             of space; set TMPDIR to a folder with more",
+            self.file.path().display(),
+            gigabytes(n_bytes),
+            self.folder().parent().unwrap_or(self.folder()).display(),
+            gigabytes(free)
+        )))
+    }
+
+    /// Releases the memory of weights that have been read.
+    pub(super) fn release(&self, bytes: &[u8]) {
+        self.file.release(bytes);
+        self.made().iter().for_each(|(_, mapped)| mapped.release(bytes));
+    }
+
+    pub(super) fn find(&self, bytes: &[u8]) -> Option<(&fs::File, u64)> {
+        let in_made = |(_, mapped): &'_ (String, Mapped)| mapped.offset_of(bytes).is_some();
+        match self.made().iter().find(|entry| in_made(entry)) {
+            Some((_, mapped)) => Some((mapped.file(), mapped.offset_of(bytes)?)),
+            None => self.file.find(bytes),
+        }
+    }
+}
+
+/// Bytes that this user may still write to the disk of a folder; `None` where the system does not say.
+fn free_space(folder: &Path) -> Option<u64> {
+    #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+    {
+        use std::os::unix::ffi::OsStrExt as _;
+
+        let path = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
+        // SAFETY: all zeros are a value of this plain struct, which the call fills.
+        let mut found: libc::statvfs64 = unsafe { std::mem::zeroed() };
+        // SAFETY: the path ends with a zero byte, and the struct lives through the call.
+        let status = unsafe { libc::statvfs64(path.as_ptr(), &raw mut found) };
+        (status == 0).then(|| found.f_bavail.saturating_mul(found.f_frsize))
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
+    {
+        let _ = folder;
+        None
+    }
 }
 
 /// Config, plan and tokenizer of a file in a temporary folder.
@@ -65,7 +141,7 @@ fn folder_of(
     if let Some(plan) = gguf_plan(path, gguf)? {
         write(STUDENT_CONFIG, &StudentConfig::of(&plan).to_json())?;
     }
-    match import_tokenizer(&gguf.metadata) {
+    match import_tokenizer(&gguf.metadata, config.vocab) {
         Ok(None) => {}
         Ok(Some(tokenizer)) => {
             write(TOKENIZER, &tokenizer.tokenizer)?;

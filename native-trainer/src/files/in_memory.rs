@@ -16,22 +16,12 @@ impl ModelFolder {
     /// When the weights in this format need clearly more memory than is free.
     pub(super) fn require_memory(&self, format: WeightFormat) -> anyhow::Result<()> {
         let n_bytes = match (format, &self.weights) {
-            (WeightFormat::Stored, Weights::Gguf(file)) => of_gguf(&file.parse()?),
+            (WeightFormat::Stored, Weights::Gguf(imported)) => of_gguf(&imported.file.parse()?),
             (WeightFormat::Stored, _) => of_checkpoint(&self.checkpoint()?),
             _ => of_params(self.config().n_params(), format),
         };
         require(self.path(), format, n_bytes, self.config().n_params())
     }
-}
-
-/// As [`ModelFolder::require_memory`], for all tensors of a file widened to f32.
-///
-/// # Errors
-/// The same.
-pub(super) fn require_memory_in_f32(path: &Path, file: &Gguf<'_>) -> anyhow::Result<()> {
-    let n_params = file.tensors().iter().map(|tensor| tensor.n_values() as u64).sum();
-    let format = WeightFormat::F32;
-    require(path, format, of_params(n_params, format), n_params)
 }
 
 fn require(path: &Path, format: WeightFormat, n_bytes: u64, n_params: u64) -> anyhow::Result<()> {

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use boomerang_core::checkpoint::Checkpoint;
+use boomerang_core::checkpoint::{Checkpoint, Precision};
 use boomerang_core::config::ModelConfig;
 use boomerang_core::gguf::import_as;
 use boomerang_core::model::{LanguageModel, WeightFormat};
@@ -14,8 +14,8 @@ use boomerang_core::prune::Teacher;
 use burn::tensor::Device;
 
 use super::beside::read_config;
-use super::gguf::{GgufFile, is_gguf};
-use super::imported::{imported, imported_without_weights};
+use super::gguf::is_gguf;
+use super::imported::Imported;
 use super::kinds::{refuse_file_of_other_kind, refuse_other_kinds};
 use super::recipe::RecipeFile;
 use super::stream::Sources;
@@ -24,7 +24,6 @@ use super::{Mapped, note_input};
 use crate::exit::{Exit, OrExit as _};
 use crate::progress::Download;
 use boomerang_core::checkpoint::files::CONFIG;
-use boomerang_files::ScratchFolder;
 use boomerang_hub::{self as hub, HubId, HubSettings};
 
 /// A folder with a supported `config.json` and complete weights.
@@ -33,8 +32,6 @@ pub struct ModelFolder {
     path: PathBuf,
     /// Where the files are: `path`, or what was made of a GGUF file.
     folder: PathBuf,
-    /// Keeps that.
-    imported: Option<ScratchFolder>,
     config: ModelConfig,
     pub(super) weights: Weights,
 }
@@ -53,24 +50,6 @@ impl ModelFolder {
         }
     }
 
-    /// As [`ModelFolder::open`], for [`ModelFolder::model_as`] with this format: the weights of a GGUF
-    /// file stay as they are.
-    ///
-    /// # Errors
-    /// As [`ModelFolder::open`].
-    pub fn open_for(path: &Path, format: WeightFormat) -> anyhow::Result<Self> {
-        if format == WeightFormat::F32 || !is_gguf(path) {
-            return Self::open(path);
-        }
-        note_input(path);
-        let file = GgufFile::open(path)?;
-        let imported = imported_without_weights(&file)?;
-        let folder = imported.path().to_owned();
-        let config = read_config(&folder)?;
-        let (path, weights) = (path.to_owned(), Weights::Gguf(file));
-        Ok(Self { path, folder, imported: Some(imported), config, weights })
-    }
-
     fn open_fetched(id: &HubId, settings: &HubSettings) -> anyhow::Result<Self> {
         let folder = hub::fetch(id, settings, &mut Download::default())
             .with_context(|| format!("{id} is not a local folder"))?;
@@ -81,9 +60,11 @@ impl ModelFolder {
     pub(super) fn open_here(path: &Path) -> anyhow::Result<Self> {
         note_input(path);
         if is_gguf(path) {
-            let imported = imported(path)?;
-            let folder = imported.path().to_owned();
-            return Self::open_folder(path, folder, Some(imported));
+            let imported = Imported::open(path)?;
+            let folder = imported.folder().to_owned();
+            let config = read_config(&folder)?;
+            let (path, weights) = (path.to_owned(), Weights::Gguf(imported));
+            return Ok(Self { path, folder, config, weights });
         }
         refuse_file_of_other_kind(path)?;
         if path.is_file() && path.extension().is_some_and(|extension| extension == "json") {
@@ -91,7 +72,7 @@ impl ModelFolder {
             let (_, config) = parents.member()?;
             let (path, folder) = (path.to_owned(), path.to_owned());
             let weights = Weights::Parents(parents);
-            return Ok(Self { path, folder, imported: None, config, weights });
+            return Ok(Self { path, folder, config, weights });
         }
         if !path.is_dir() {
             return Err(weights::not_a_folder(path));
@@ -100,17 +81,9 @@ impl ModelFolder {
         if !path.join(CONFIG).exists() {
             return Err(weights::lacks(path, CONFIG));
         }
-        Self::open_folder(path, path.to_owned(), None)
-    }
-
-    fn open_folder(
-        path: &Path,
-        folder: PathBuf,
-        imported: Option<ScratchFolder>,
-    ) -> anyhow::Result<Self> {
-        let config = read_config(&folder)?;
-        let weights = Weights::Files(weights::map_all(&folder)?);
-        let opened = Self { path: path.to_owned(), folder, imported, config, weights };
+        let config = read_config(path)?;
+        let weights = Weights::Files(weights::map_all(path)?);
+        let opened = Self { path: path.to_owned(), folder: path.to_owned(), config, weights };
         opened.check()?;
         Ok(opened)
     }
@@ -119,7 +92,7 @@ impl ModelFolder {
     #[cfg(test)]
     pub(super) fn of_extras(path: &Path, config: ModelConfig) -> Self {
         let (path, folder) = (path.to_owned(), path.to_owned());
-        Self { path, folder, imported: None, config, weights: Weights::Files(Vec::new()) }
+        Self { path, folder, config, weights: Weights::Files(Vec::new()) }
     }
 
     pub fn path(&self) -> &Path {
@@ -135,16 +108,23 @@ impl ModelFolder {
     /// # Errors
     /// When a file is not safetensors.
     pub fn checkpoint(&self) -> anyhow::Result<Checkpoint<'_>> {
+        let files = match &self.weights {
+            Weights::Files(files) => files,
+            Weights::Gguf(imported) => imported.widened()?,
+            Weights::Parents(parents) => return Ok(parents.member()?.0),
+        };
+        let files = files.iter().map(|(name, bytes)| (name.clone(), &**bytes));
+        Checkpoint::parse(files).with_context(|| self.path.display().to_string())
+    }
+
+    /// How the weights are stored; a GGUF file's count as f32.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::checkpoint`].
+    pub fn precision(&self) -> anyhow::Result<Precision> {
         match &self.weights {
-            Weights::Files(files) => {
-                let files = files.iter().map(|(name, bytes)| (name.clone(), &**bytes));
-                Checkpoint::parse(files).with_context(|| self.path.display().to_string())
-            }
-            Weights::Parents(parents) => Ok(parents.member()?.0),
-            Weights::Gguf(_) => Err(Exit::Unusable.error(format!(
-                "{} is opened in the formats of a GGUF file, without names of safetensors; omit --weights",
-                self.path.display()
-            ))),
+            Weights::Gguf(_) => Ok(Precision::F32),
+            _ => Ok(Precision::of_checkpoint(&self.checkpoint()?)),
         }
     }
 
@@ -171,17 +151,12 @@ impl ModelFolder {
     pub fn model_as(&self, format: WeightFormat, device: &Device) -> anyhow::Result<LanguageModel> {
         let named = || self.path.display().to_string();
         let release = |bytes: &[u8]| self.release(bytes);
-        let is_widened = self.imported.is_some() && matches!(self.weights, Weights::Files(_));
-        if format != WeightFormat::F32 && is_widened {
-            // What was imported is in f32.
-            return Self::open_for(&self.path, format)?.model_as(format, device);
-        }
         if *device == Device::flex() {
             self.require_memory(format)?;
         }
         let model = match &self.weights {
-            Weights::Gguf(file) => {
-                let model = import_as(format, &file.parse()?, device, release);
+            Weights::Gguf(imported) => {
+                let model = import_as(format, &imported.file.parse()?, device, release);
                 model.with_context(named).or_exit(Exit::Unusable)?
             }
             _ => {
@@ -221,6 +196,15 @@ impl ModelFolder {
     /// Whether the model is a recipe's member.
     pub(super) fn is_recipe(&self) -> bool {
         matches!(self.weights, Weights::Parents(_))
+    }
+
+    /// A file beside weights and config, as errors name it: what was made of a GGUF file is the file.
+    pub(super) fn named(&self, name: &str) -> PathBuf {
+        match &self.weights {
+            Weights::Parents(parents) => parents.teacher.named(name),
+            Weights::Gguf(_) => self.path.clone(),
+            Weights::Files(_) => self.folder.join(name),
+        }
     }
 
     /// The folder with the files beside weights and config; a recipe's is its teacher's.

@@ -6,6 +6,7 @@ use boomerang_core::tokenizer::Tokenizer;
 
 use super::kinds::{has_slow_tokenizer, no_tokenizer};
 use super::{ModelFolder, read_if_present};
+use crate::exit::{Exit, OrExit as _};
 use crate::progress::note;
 
 impl ModelFolder {
@@ -25,7 +26,21 @@ impl ModelFolder {
 
     /// Why the folder has no `tokenizer.json`, and what to do.
     pub fn no_tokenizer(&self) -> String {
-        no_tokenizer(self.extras())
+        let path = self.named(TOKENIZER);
+        if path.ends_with(TOKENIZER) {
+            return no_tokenizer(self.extras());
+        }
+        format!(
+            "{} has no tokenizer, or none that is read (see docs/formats.md); use the model's \
+             folder of safetensors, with its tokenizer.json",
+            path.display()
+        )
+    }
+
+    /// # Errors
+    /// When there is none, or it is not a tokenizer.
+    pub fn required_tokenizer(&self) -> anyhow::Result<Tokenizer> {
+        self.tokenizer()?.with_context(|| self.no_tokenizer()).or_exit(Exit::Unusable)
     }
 
     /// Warns on standard error when there is only a tokenizer of an unsupported kind.
@@ -39,8 +54,8 @@ impl ModelFolder {
             }
             return Ok(None);
         };
-        let path = self.extras().join(TOKENIZER);
-        Ok(Some(Tokenizer::from_json(&json).with_context(|| path.display().to_string())?))
+        let named = || self.named(TOKENIZER).display().to_string();
+        Ok(Some(Tokenizer::from_json(&json).with_context(named)?))
     }
 
     /// The token that separates documents; `None` when `config.json` names none.
@@ -49,6 +64,6 @@ impl ModelFolder {
     /// When it is outside the model's vocabulary.
     pub fn eos_token(&self) -> anyhow::Result<Option<u32>> {
         let token = self.config().eos_token();
-        token.with_context(|| self.extras().join(CONFIG).display().to_string())
+        token.with_context(|| self.named(CONFIG).display().to_string())
     }
 }

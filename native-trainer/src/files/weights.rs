@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use boomerang_core::checkpoint::shard_names;
 
-use super::gguf::GgufFile;
+use super::imported::Imported;
 use super::recipe::Parents;
 use super::stream::Sources as _;
 use super::{Mapped, describe_folder, map, read_text};
@@ -20,8 +20,8 @@ pub(super) enum Weights {
     Files(Vec<(String, Mapped)>),
     /// A recipe's: the weights are the parents'.
     Parents(Parents),
-    /// Those of a GGUF file, in the formats of the file.
-    Gguf(GgufFile),
+    /// Those of a GGUF file, in the formats of the file or widened.
+    Gguf(Imported),
 }
 
 impl Weights {
@@ -33,7 +33,7 @@ impl Weights {
                 parents.teacher.release(bytes);
                 parents.student.release(bytes);
             }
-            Self::Gguf(file) => file.release(bytes),
+            Self::Gguf(imported) => imported.release(bytes),
         }
     }
 
@@ -47,7 +47,9 @@ impl Weights {
                 let both = [&parents.teacher, &parents.student];
                 both.into_iter().flat_map(|parent| parent.weight_files()).collect()
             }
-            Self::Gguf(file) => vec![(file.path().to_owned(), file.bytes())],
+            Self::Gguf(imported) => {
+                vec![(imported.file.path().to_owned(), imported.file.bytes())]
+            }
         }
     }
 
@@ -60,7 +62,7 @@ impl Weights {
             Self::Parents(parents) => {
                 parents.teacher.find(bytes).or_else(|| parents.student.find(bytes))
             }
-            Self::Gguf(file) => file.find(bytes),
+            Self::Gguf(imported) => imported.find(bytes),
         }
     }
 }

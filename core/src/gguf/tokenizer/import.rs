@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::refusal;
 use super::split::pre_tokenizer;
 use super::vocabulary::token_type;
 use crate::gguf::{GgufError, GgufValue, Metadata};
@@ -17,18 +16,31 @@ pub struct ImportedTokenizer {
     pub tokenizer_config: String,
 }
 
+/// The longest token that is taken apart, in bytes; known vocabularies stay far below it.
+const MAX_TOKEN_BYTES: usize = 1024;
+/// Known vocabularies have two or three merges for each token.
+const MAX_MERGES_PER_TOKEN: usize = 32;
+
 /// The vocabulary as it is stored.
 struct Stored<'a> {
     tokens: Vec<&'a str>,
     types: Vec<i32>,
 }
 
-/// The tokenizer of a file; `None` where it has none.
+/// The tokenizer of a file whose embedding has `n_rows` rows; `None` where it has none.
 ///
 /// # Errors
-/// [`GgufError::Tokenizer`] names what is missing or not understood.
-pub fn import_tokenizer(metadata: &Metadata<'_>) -> Result<Option<ImportedTokenizer>, GgufError> {
-    let model = metadata.text("tokenizer.ggml.model").unwrap_or("none");
+/// [`GgufError::StoredTokenizer`] names what is missing or not understood.
+pub fn import_tokenizer(
+    metadata: &Metadata<'_>,
+    n_rows: usize,
+) -> Result<Option<ImportedTokenizer>, GgufError> {
+    let model = match metadata.get("tokenizer.ggml.model") {
+        None => return Ok(None),
+        Some(GgufValue::Text(_)) => metadata.text("tokenizer.ggml.model"),
+        Some(other) => return Err(refusal(format!("its model is {}", other.describe()))),
+    };
+    let model = model.ok_or_else(|| refusal("the name of its model is not UTF-8"))?;
     if model == "none" || model == "no_vocab" {
         return Ok(None);
     }
@@ -42,6 +54,9 @@ pub fn import_tokenizer(metadata: &Metadata<'_>) -> Result<Option<ImportedTokeni
         texts.ok_or_else(|| refusal(format!("its {key} are not texts in UTF-8")))
     };
     let tokens = texts("tokens")?;
+    if tokens.len() > n_rows {
+        return Err(refusal(format!("{} tokens for {n_rows} rows of the embedding", tokens.len())));
+    }
     let number = |value: &GgufValue<'_>| match value {
         GgufValue::I32(number) => *number,
         other => other.as_size().map_or(token_type::NORMAL, |number| number as i32),
@@ -52,9 +67,9 @@ pub fn import_tokenizer(metadata: &Metadata<'_>) -> Result<Option<ImportedTokeni
         return Err(refusal(format!("{} token types for {} tokens", types.len(), tokens.len())));
     }
     let stored = Stored { tokens: tokens.iter().map(String::as_str).collect(), types };
+    let pre = metadata.text("tokenizer.ggml.pre").unwrap_or("default");
     let mut tokenizer = match model {
         "gpt2" => {
-            let pre = metadata.text("tokenizer.ggml.pre").unwrap_or("default");
             byte_level(&stored, &texts("merges")?, pre)?
         }
         "llama" => {
@@ -63,22 +78,30 @@ pub fn import_tokenizer(metadata: &Metadata<'_>) -> Result<Option<ImportedTokeni
                 GgufValue::F32(score) => *score,
                 _ => 0.0,
             };
-            let has_prefix = flag(metadata, "add_space_prefix").unwrap_or(true);
-            sentence_piece(&stored, &scores.iter().map(score).collect::<Vec<_>>(), has_prefix)
+            let has_prefix = flag(metadata, "add_space_prefix")?.unwrap_or(true);
+            sentence_piece(&stored, &scores.iter().map(score).collect::<Vec<_>>(), has_prefix)?
         }
-        other => return Err(refusal(format!("its model is {other}; expected gpt2 or llama"))),
+        other => {
+            let found = GgufValue::text(other).describe();
+            return Err(refusal(format!("its model is {found}; expected gpt2 or llama")));
+        }
     };
     tokenizer["added_tokens"] = stored.added();
     let special = |name: &str| {
-        let id = metadata.size(&format!("tokenizer.ggml.{name}_token_id"))?;
+        let id = special_id(metadata, name)?;
         Some((stored.tokens.get(id)?.to_string(), id))
     };
-    // llama.cpp's defaults for either kind.
-    let adds_bos = flag(metadata, "add_bos_token").unwrap_or(model == "llama");
-    let adds_eos = flag(metadata, "add_eos_token").unwrap_or(false);
-    let around = [(adds_bos, special("bos")), (adds_eos, special("eos"))]
-        .map(|(is_added, token)| token.filter(|_| is_added));
-    tokenizer["post_processor"] = post_processor(&around);
+    // llama.cpp's defaults.
+    let has_bos = model == "llama" || LLAMA3.contains(&pre);
+    let adds_bos = flag(metadata, "add_bos_token")?.unwrap_or(has_bos);
+    let adds_eos = flag(metadata, "add_eos_token")?.unwrap_or(false);
+    let around = |is_added: bool, name: &str| match is_added {
+        false => Ok(None),
+        true => special(name).map(Some).ok_or_else(|| {
+            refusal(format!("it adds a {name} token to texts, and {name}_token_id names none"))
+        }),
+    };
+    tokenizer["post_processor"] = post_processor(&[around(adds_bos, "bos")?, around(adds_eos, "eos")?]);
     let mut config = Map::new();
     for (key, name) in [("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")] {
         if let Some((text, _)) = special(name) {
@@ -96,11 +119,35 @@ pub fn import_tokenizer(metadata: &Metadata<'_>) -> Result<Option<ImportedTokeni
     }))
 }
 
-fn flag(metadata: &Metadata<'_>, name: &str) -> Option<bool> {
-    match metadata.get(&format!("tokenizer.ggml.{name}"))? {
-        GgufValue::Bool(flag) => Some(*flag),
-        _ => None,
+/// Pre-tokenizers with which llama.cpp adds a BOS token unless told otherwise.
+const LLAMA3: [&str; 3] = ["llama-bpe", "llama3", "llama-v3"];
+
+/// The id of a special token, by its name in the metadata; a SentencePiece vocabulary that names none
+/// has llama.cpp's.
+pub(in crate::gguf) fn special_id(metadata: &Metadata<'_>, name: &str) -> Option<usize> {
+    let named = metadata.get(&format!("tokenizer.ggml.{name}_token_id"));
+    match (named, name) {
+        (Some(id), _) => id.as_size(),
+        _ if metadata.text("tokenizer.ggml.model") != Some("llama") => None,
+        (None, "unknown") => Some(0),
+        (None, "bos") => Some(1),
+        (None, "eos") => Some(2),
+        (None, _) => None,
     }
+}
+
+fn flag(metadata: &Metadata<'_>, name: &str) -> Result<Option<bool>, GgufError> {
+    match metadata.get(&format!("tokenizer.ggml.{name}")) {
+        None => Ok(None),
+        Some(GgufValue::Bool(flag)) => Ok(Some(*flag)),
+        Some(other) => {
+            Err(refusal(format!("{name} is {}; expected true or false", other.describe())))
+        }
+    }
+}
+
+fn refusal(reason: impl Into<String>) -> GgufError {
+    GgufError::StoredTokenizer { reason: reason.into() }
 }
 
 impl Stored<'_> {
@@ -127,7 +174,8 @@ impl Stored<'_> {
 fn byte_level(stored: &Stored<'_>, merges: &[String], pre: &str) -> Result<Value, GgufError> {
     let (steps, ignore_merges, normalizer) = pre_tokenizer(pre).ok_or_else(|| {
         refusal(format!(
-            "its pre-tokenizer {pre:?} is not known, and would split texts differently"
+            "its pre-tokenizer {} is not known, and would split texts differently",
+            GgufValue::text(pre).describe()
         ))
     })?;
     Ok(json!({
@@ -146,13 +194,27 @@ fn byte_level(stored: &Stored<'_>, merges: &[String], pre: &str) -> Result<Value
 
 /// BPE whose merges are those that make tokens, the better the score the earlier, as transformers'
 /// converter has it.
-fn sentence_piece(stored: &Stored<'_>, scores: &[f32], has_prefix: bool) -> Value {
+///
+/// # Errors
+/// When a vocabulary is unlike any that is known, and would take time and memory out of proportion.
+fn sentence_piece(
+    stored: &Stored<'_>,
+    scores: &[f32],
+    has_prefix: bool,
+) -> Result<Value, GgufError> {
+    let most = MAX_MERGES_PER_TOKEN * stored.tokens.len();
     let ids: HashMap<&str, usize> =
         stored.tokens.iter().enumerate().map(|(id, text)| (*text, id)).collect();
     let mut merges: Vec<(usize, [usize; 2])> = Vec::new();
     for (id, text) in stored.tokens.iter().enumerate() {
         if stored.types[id] != token_type::NORMAL {
             continue;
+        }
+        if text.len() > MAX_TOKEN_BYTES {
+            return Err(refusal(format!(
+                "its token {id} has {} bytes; expected at most {MAX_TOKEN_BYTES}",
+                text.len()
+            )));
         }
         let cuts = text.char_indices().skip(1).filter_map(|(cut, _)| {
             let (left, right) = text.split_at(cut);
@@ -161,6 +223,13 @@ fn sentence_piece(stored: &Stored<'_>, scores: &[f32], has_prefix: bool) -> Valu
         let mut cuts: Vec<[usize; 2]> = cuts.collect();
         cuts.sort_unstable();
         merges.extend(cuts.into_iter().map(|cut| (id, cut)));
+        if merges.len() > most {
+            return Err(refusal(format!(
+                "its tokens up to {id} can be put together in {} ways; expected at most {most}, \
+                 {MAX_MERGES_PER_TOKEN} for each token",
+                merges.len()
+            )));
+        }
     }
     let score = |id: usize| scores.get(id).copied().unwrap_or(0.0);
     merges.sort_by(|(a, _), (b, _)| score(*b).total_cmp(&score(*a)));
@@ -180,7 +249,7 @@ fn sentence_piece(stored: &Stored<'_>, scores: &[f32], has_prefix: bool) -> Valu
     if has_prefix {
         decoders.push(json!({"type": "Strip", "content": " ", "start": 1, "stop": 0}));
     }
-    json!({
+    Ok(json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": [],
         "normalizer": {"type": "Sequence", "normalizers": normalizers},
         "pre_tokenizer": null, "post_processor": null,
@@ -190,7 +259,7 @@ fn sentence_piece(stored: &Stored<'_>, scores: &[f32], has_prefix: bool) -> Valu
             "continuing_subword_prefix": null, "end_of_word_suffix": null, "fuse_unk": true,
             "byte_fallback": true, "ignore_merges": false,
             "vocab": stored.vocabulary(), "merges": merges},
-    })
+    }))
 }
 
 /// Special tokens before and after a text.

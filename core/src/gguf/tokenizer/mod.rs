@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{GgufArray, GgufError, GgufValue, Metadata};
 use crate::config::ModelConfig;
 pub use import::{ImportedTokenizer, import_tokenizer};
+pub(super) use import::special_id;
 use split::{refuse_normalizer, sentence_piece_prefix, split_name};
 use vocabulary::{Merge, Tokens, Words, scores};
 

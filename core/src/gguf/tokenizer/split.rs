@@ -31,8 +31,9 @@ pub(super) const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?
 /// The pre-tokenizer of a name, whether a word that is a token needs no merges, and its normalizer; the
 /// reverse of [`split_name`].
 pub(super) fn pre_tokenizer(name: &str) -> Option<(Vec<Value>, bool, Value)> {
-    // SmolLM2's and GPT-2's own names for what they share.
+    // Other names for the same.
     let name = match name {
+        "llama3" | "llama-v3" => "llama-bpe",
         "smollm" | "smollm2" => "smollm",
         "gpt2" => "gpt-2",
         other => other,

@@ -154,7 +154,7 @@ impl Folders {
             }
             None => None,
         };
-        let precision = Precision::of_checkpoint(&teacher.checkpoint()?);
+        let precision = teacher.precision()?;
         let folders = Self { teacher, student, plan, random, precision, format };
         for folder in &folders.all()[1..] {
             let (own, teachers) = (folder.config(), folders.teacher.config());

@@ -107,8 +107,8 @@ pub fn run(args: &GenerateArgs) -> anyhow::Result<()> {
 
 fn run_one(args: &GenerateArgs, path: &Path, device: &Device) -> anyhow::Result<()> {
     let format = args.weights.on(device)?;
-    let folder = ModelFolder::open_for(path, format)?;
-    let tokenizer = tokenizer_of(&folder)?;
+    let folder = ModelFolder::open(path)?;
+    let tokenizer = folder.required_tokenizer()?;
     let model = folder.model_as(format, device)?;
     let draft = args.draft.as_ref().map(|path| args.open_draft(path, &folder, device));
     let draft = draft.transpose()?;
@@ -146,10 +146,6 @@ fn run_one(args: &GenerateArgs, path: &Path, device: &Device) -> anyhow::Result<
         }
     }
     Ok(())
-}
-
-fn tokenizer_of(folder: &ModelFolder) -> anyhow::Result<Tokenizer> {
-    folder.tokenizer()?.context("generation needs a tokenizer.json in the model's folder")
 }
 
 /// Text on standard output, as it is generated.
@@ -241,7 +237,7 @@ impl GenerateArgs {
         let narrow = if is_cpu { WeightChoice::Q8_0 } else { WeightChoice::F32 };
         let weights = self.draft_weights.unwrap_or(narrow);
         let format = WeightArgs { weights }.on(device)?;
-        let draft = ModelFolder::open_for(path, format)?;
+        let draft = ModelFolder::open(path)?;
         if draft.tokenizer_fingerprint()? != model.tokenizer_fingerprint()? {
             return Err(Exit::Unusable.error(format!(
                 "{} has another tokenizer than {}; a draft has to have the same tokens",
@@ -288,8 +284,11 @@ impl Timings {
     fn lines(&self) -> [String; 2] {
         let line = |what: &str, n_tokens: usize, took: Duration| {
             let seconds = took.as_secs_f64();
-            let speed = n_tokens as f64 / seconds.max(f64::MIN_POSITIVE);
-            format!("{what}: {n_tokens} tokens in {seconds:.3} s, {speed:.1} tokens/s")
+            let speed = match took.is_zero() {
+                true => String::new(),
+                false => format!(", {:.1} tokens/s", n_tokens as f64 / seconds),
+            };
+            format!("{what}: {n_tokens} tokens in {seconds:.3} s{speed}")
         };
         let n_decoded = self.n_tokens.saturating_sub(1);
         [

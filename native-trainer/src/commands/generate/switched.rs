@@ -6,7 +6,7 @@ use boomerang_core::plan::Patch;
 use burn::tensor::Device;
 use futures_lite::future::block_on;
 
-use super::{GenerateArgs, ShownText, Timings, show, tokenizer_of};
+use super::{GenerateArgs, ShownText, Timings, show};
 use crate::allocator;
 use crate::args::FamilyArgs;
 use crate::args::numbers::count;
@@ -43,7 +43,7 @@ pub(super) fn run(
     let format = args.weights.on(device)?;
     let spans = &args.sizes;
     let teacher = ModelFolder::open(&family_args.teacher)?;
-    let tokenizer = tokenizer_of(&teacher)?;
+    let tokenizer = teacher.required_tokenizer()?;
     // What is wrong with the sizes is reported before weights are read.
     let plan = family_args.plan_of(&teacher, &ModelFolder::open(&family_args.student)?)?;
     if family_args.order_is_auto() {

@@ -76,8 +76,16 @@ impl Findings {
         let known = |value: Option<String>| value.unwrap_or_else(|| "unknown".to_owned());
         let size = |value: Option<usize>| known(value.map(|value| value.to_string()));
         line(&mut text, "format", "GGUF".to_owned());
-        line(&mut text, "architecture", known(self.architecture.clone()));
-        line(&mut text, "name", known(self.name.clone()));
+        // What the file says may hold what a terminal obeys, and have any length.
+        let shown = |value: &String| -> String {
+            let escaped = value.chars().take(200).map(|letter| match letter.is_control() {
+                true => letter.escape_default().to_string(),
+                false => letter.to_string(),
+            });
+            escaped.collect()
+        };
+        line(&mut text, "architecture", known(self.architecture.as_ref().map(shown)));
+        line(&mut text, "name", known(self.name.as_ref().map(shown)));
         line(&mut text, "layers", size(self.n_layers));
         line(&mut text, "width", size(self.d_model));
         line(&mut text, "context", format!("{} tokens", size(self.max_seq)));
@@ -87,7 +95,7 @@ impl Findings {
         let types: Vec<String> =
             self.types.iter().map(|(kind, bytes)| format!("{kind} {bytes}")).collect();
         line(&mut text, "bytes", types.join(", "));
-        let tokenizer = self.tokenizer.clone().unwrap_or_else(|| "none".to_owned());
+        let tokenizer = self.tokenizer.as_ref().map_or_else(|| "none".to_owned(), shown);
         line(&mut text, "tokenizer", tokenizer);
         if let Some((n_layers, kept)) = &self.student_of {
             let student = format!("kept layers {kept:?} of a teacher with {n_layers} layers");
