@@ -77,7 +77,7 @@ fn a_page_opens_with_what_was_found() {
     for sentence in [
         "5 layers (5.00 M parameters) keep 69 % of the largest model&#39;s",
         "At 5 layers the family reaches 62.5 %; pruning alone, with the same number of layers, 35.0 %.",
-        "1 of 3 pairs of neighbouring sizes do not differ significantly",
+        "1 of 3 pairs of neighboring sizes do not differ significantly",
     ] {
         let sentence = sentence.replace("&#39;", "'");
         assert!(html.contains(&sentence), "{sentence}");
@@ -175,7 +175,7 @@ fn the_folder_of_an_older_evaluation_will_do() {
     .unwrap();
     let html = String::from_utf8(read(dir.path().join("report/report.html"))).unwrap();
     assert!(html.contains("mean acc of 13 tasks"));
-    assert!(html.contains("neighbouring sizes are not compared"));
+    assert!(html.contains("neighboring sizes are not compared"));
 }
 
 #[test]

@@ -115,10 +115,10 @@ mod tests {
         assert_eq!(order(1, 0), order(1, 0));
         assert_ne!(order(1, 0), order(2, 0));
         assert_ne!(order(1, 0), order(1, 1));
-        // Neighbours are not neighbours.
+        // Neighbors are not neighbors.
         let order = order(1, 0);
-        let n_neighbours = order.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1);
-        assert!(n_neighbours.count() < 10);
+        let n_neighbors = order.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) == 1);
+        assert!(n_neighbors.count() < 10);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) struct Attention {
     pub(super) d_head: usize,
     pub(super) scale: f64,
     pub(super) softcap: Option<f64>,
-    /// Queries and keys are normalised before they are split into heads.
+    /// Queries and keys are normalized before they are split into heads.
     pub(super) norms_all_heads: bool,
 }
 
@@ -189,7 +189,7 @@ impl Attention {
         mixed
     }
 
-    /// Queries or keys as they meet: normalised, in heads, rotated.
+    /// Queries or keys as they meet: normalized, in heads, rotated.
     ///
     /// Shapes: `[batch, seq, heads * d_head]` -> `[batch, heads, seq, d_head]`
     fn prepare(

@@ -18,7 +18,7 @@ use crate::config::{LayerKind, ModelConfig};
 /// Attention and MLP, each behind its norms and added to the residual stream.
 ///
 /// A layer does not know its index in the stack: the same layer serves every member of a family.
-/// What it does differently from its neighbours, it carries along as its [`LayerKind`].
+/// What it does differently from its neighbors, it carries along as its [`LayerKind`].
 #[derive(Module, Debug)]
 pub struct DecoderLayer {
     pub(super) attention_norm: Option<Norm>,
@@ -70,7 +70,7 @@ impl DecoderLayer {
         parameters::fill(Self::lazy(config, kind, device), prefix, device, source)
     }
 
-    /// What this layer does that its neighbour may not.
+    /// What this layer does that its neighbor may not.
     pub fn kind(&self) -> LayerKind {
         self.kind
     }

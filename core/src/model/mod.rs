@@ -192,7 +192,7 @@ impl LanguageModel {
         normalize(self.norm.as_ref(), x)
     }
 
-    /// Logits of normalised states. Shapes: `[rows, d_model]` -> `[rows, vocab]`
+    /// Logits of normalized states. Shapes: `[rows, d_model]` -> `[rows, vocab]`
     pub fn logits(&self, states: Tensor<2>) -> Tensor<2> {
         let Some(transform) = &self.transform else {
             return softcap(self.config.logit_softcap, self.head().products(states));

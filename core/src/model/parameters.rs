@@ -1,7 +1,7 @@
 //! Every parameter of a module by its path: the one way in which weights enter and leave a model.
 //!
 //! A path is the fields that lead to the parameter, `layers.3.attention.query.weight`. Reading a
-//! checkpoint, random initialisation, writing and counting all go through here.
+//! checkpoint, random initialization, writing and counting all go through here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub struct Parameter {
 
 /// Gives every parameter of `module` the values that `source` has for it, on `device`.
 ///
-/// The module may be lazy: what it was initialised with is never computed.
+/// The module may be lazy: what it was initialized with is never computed.
 ///
 /// # Errors
 /// The first error of `source`.

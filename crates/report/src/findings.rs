@@ -130,7 +130,7 @@ fn beside_sentence(measured: &[(&Stop<'_>, f64)], other: &Line, metric: &Metric)
 fn steps_sentence(steps: &Steps, metric: &Metric) -> String {
     let n_alike = steps.next.iter().filter(|step| !step.differs()).count();
     let mut sentence = format!(
-        "{n_alike} of {} pairs of neighbouring sizes do not differ significantly in {} (5 % level, paired \
+        "{n_alike} of {} pairs of neighboring sizes do not differ significantly in {} (5 % level, paired \
          bootstrap, Holm's correction)",
         steps.next.len(),
         metric.words()

@@ -140,7 +140,7 @@ impl Report {
             if self.steps.is_none() && line.members.len() > 1 {
                 self.notes.push(format!(
                     "The evaluation of {} has no answers per question (members/*/samples_*.jsonl), \
-                     so neighbouring sizes are not compared.",
+                     so neighboring sizes are not compared.",
                     line.name
                 ));
             }

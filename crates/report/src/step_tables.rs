@@ -8,7 +8,7 @@ use crate::steps::{Step, Steps};
 use crate::table::Table;
 
 impl Steps {
-    /// The comparisons as tables: neighbours, with the largest, and neighbours task by task.
+    /// The comparisons as tables: neighbors, with the largest, and neighbors task by task.
     pub(crate) fn tables(&self, metric: &Metric) -> [Table; 3] {
         let words = metric.words();
         let next = format!("{}: each size with the next, {words}.", self.line);

@@ -126,7 +126,7 @@ fn size(n_bytes: u64) -> String {
     const UNITS: [&str; 5] = ["bytes", "kB", "MB", "GB", "TB"];
     let n_bytes = n_bytes as f64;
     let steps = UNITS.iter().zip([1.0, 1e3, 1e6, 1e9, 1e12]);
-    // 2^64 and its neighbours mean "no limit".
+    // 2^64 and its neighbors mean "no limit".
     match steps.rev().find(|(_, unit)| n_bytes >= *unit) {
         Some((name, unit)) if n_bytes < 1e15 => format!("{:.1} {name}", n_bytes / unit),
         Some(_) => "any size".to_owned(),

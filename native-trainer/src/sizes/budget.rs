@@ -100,7 +100,7 @@ impl Budget {
         format!("{} layers, {} {}{cache}{kl}", size.n_layers, self.unit.of(size), self.unit.name())
     }
 
-    /// The neighbours of what was chosen, in a sentence.
+    /// The neighbors of what was chosen, in a sentence.
     pub fn sentence(self, chosen: &Chosen) -> String {
         let describe = |size: &Option<Size>| {
             size.as_ref().map_or_else(|| "none".to_owned(), |size| self.describe(size))
@@ -161,7 +161,7 @@ mod tests {
     const PARAMS: Budget = Budget { limit: 599, unit: Unit::Parameters };
 
     #[test]
-    fn the_largest_size_within_a_budget_is_chosen_and_its_neighbours_are_shown() {
+    fn the_largest_size_within_a_budget_is_chosen_and_its_neighbors_are_shown() {
         let chosen = PARAMS.choose(vec![size(4), size(5), size(6)]).unwrap();
         assert_eq!(chosen.best.n_layers, 5);
         assert_eq!(

@@ -76,7 +76,7 @@ impl ChoiceArgs {
         }
     }
 
-    /// The sizes that are written, and a sentence on a budget's neighbours.
+    /// The sizes that are written, and a sentence on a budget's neighbors.
     ///
     /// # Errors
     /// When even the smallest size exceeds the budget.

@@ -27,7 +27,7 @@ pub struct Stretch {
     pub differs: bool,
 }
 
-/// Merges neighbouring pieces of text that [`differing`] marks alike.
+/// Merges neighboring pieces of text that [`differing`] marks alike.
 pub fn stretches<'a>(pieces: impl IntoIterator<Item = &'a str>, differs: &[bool]) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
     for (piece, &differs) in pieces.into_iter().zip(differs) {

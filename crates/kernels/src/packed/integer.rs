@@ -34,7 +34,7 @@ pub(super) trait Integers: Isa {
     /// Eight codes of 8 bits.
     unsafe fn narrow(at: *const u8) -> Self::Wide;
     unsafe fn wide(at: *const i16) -> Self::Wide;
-    /// The sums of neighbouring products.
+    /// The sums of neighboring products.
     unsafe fn dot(a: Self::Wide, b: Self::Wide) -> Self::Sums;
     unsafe fn plus(a: Self::Sums, b: Self::Sums) -> Self::Sums;
     /// The sum of the lanes of each.
@@ -79,7 +79,7 @@ pub(super) fn times<I: Integers>(x: &[f32], w: &[u8], stride: usize, y: &mut [f3
     unsafe {
         let x = round::<I>(x, x.len(), 1);
         // Rows that are read together are in four quarters: the processor reads ahead in long streams,
-        // and neighbouring rows are short.
+        // and neighboring rows are short.
         let n_each = y.len() / N;
         let row = |index: usize| w.as_ptr().add(index * stride);
         for index in 0..n_each {

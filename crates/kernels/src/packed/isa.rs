@@ -13,7 +13,7 @@ pub(super) trait Isa {
     /// Numbers of a vector; divides [`STEP`].
     const LANES: usize;
     /// Whether the rows that are read together are far apart, one in each quarter of the matrix, where
-    /// only the processor itself reads ahead: it follows long streams, and neighbouring rows are short.
+    /// only the processor itself reads ahead: it follows long streams, and neighboring rows are short.
     const READS_QUARTERS: bool = false;
     /// Whether there are 32 registers or more.
     const HAS_MANY_REGISTERS: bool = false;

@@ -1,4 +1,4 @@
-//! The behaviour of Python that lm-evaluation-harness depends on: values and how they are printed
+//! The behavior of Python that lm-evaluation-harness depends on: values and how they are printed
 //! and parsed, regular expressions, random numbers.
 
 mod literal;

@@ -110,7 +110,7 @@ pub enum MemoryMode {
     Auto,
     /// Keep them in memory
     Resident,
-    /// Stream them from disk, one layer in memory at a time
+    /// Stream them from disk, two layers in memory at a time
     Stream,
 }
 

@@ -228,7 +228,7 @@ impl Folders {
             }
         };
         if is_streamed {
-            note("streaming weights from disk, one layer in memory at a time");
+            note("streaming weights from disk, two layers in memory at a time");
             return Ok(None);
         }
         self.all()

@@ -163,7 +163,7 @@ impl Sample {
         sizes.windows(2).map(step).collect()
     }
 
-    /// Mean distance of sizes from the middle between their neighbours, over seeds.
+    /// Mean distance of sizes from the middle between their neighbors, over seeds.
     pub(super) fn roughness(&self, line: usize, measure: Measure) -> Vec<Vec<f64>> {
         let sizes = self.sizes(line);
         let mut seeds: Vec<Vec<f64>> = Vec::new();

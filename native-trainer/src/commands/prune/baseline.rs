@@ -17,7 +17,7 @@ use crate::progress::{note, print};
 pub enum Baseline {
     /// ShortGPT: drop the layers that change the direction of the residual stream least
     Shortgpt,
-    /// LaCo: merge neighbouring layers while the last hidden states stay similar
+    /// LaCo: merge neighboring layers while the last hidden states stay similar
     Laco,
 }
 
