@@ -165,7 +165,7 @@ fn a_parameter_that_is_stored_twice_has_one_value() {
 }
 
 #[test]
-fn quantised_weights_are_refused_by_what_stands_beside_them() {
+fn quantized_weights_are_refused_by_what_stands_beside_them() {
     let up = "model.layers.0.mlp.up_proj";
     for (part, dtype) in [
         ("weight_scale_inv", Dtype::F32),

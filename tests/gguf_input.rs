@@ -1,8 +1,8 @@
 use boomerang_core::checkpoint::{Precision, model_to_bytes};
 use boomerang_core::config::{ModelConfig, RopeScaling};
 use boomerang_core::gguf::{
-    Conversion, Encoding, Gguf, GgufArray, GgufError, GgufValue, Metadata, check, import,
-    import_tokenizer, widen,
+    Conversion, Encoding, Gguf, GgufArray, GgufError, GgufValue, Metadata, check,
+    embedding_fingerprint, import, import_tokenizer, widen,
 };
 use boomerang_native_trainer::device::cpu;
 use boomerang_tests::{fixtures, read_json};
@@ -71,11 +71,16 @@ fn the_magnitude_of_longrope_is_that_of_the_file() {
     let config = set(LONG, "phi3.rope.scaling.attn_factor", GgufValue::F32(3.0)).unwrap();
     let RopeScaling::LongRope { magnitude, .. } = config.rotary[0].scaling else { panic!() };
     assert!((magnitude - 3.0).abs() < 1e-9, "{magnitude}");
-    let kind = changed(LONG, |metadata| {
-        metadata.set("phi3.rope.scaling.type", GgufValue::text("linear"));
-        metadata.set("phi3.rope.scaling.factor", GgufValue::F32(2.0));
-    });
-    assert_refused(kind, "expected none or longrope");
+    let config = without(LONG, "attn_factor").unwrap();
+    let RopeScaling::LongRope { magnitude, .. } = config.rotary[0].scaling else { panic!() };
+    assert!((magnitude - 1.0).abs() < 1e-9, "{magnitude}");
+    for kind in ["linear", "longrope"] {
+        let found = changed(LONG, |metadata| {
+            metadata.set("phi3.rope.scaling.type", GgufValue::text(kind));
+            metadata.set("phi3.rope.scaling.factor", GgufValue::F32(2.0));
+        });
+        assert_refused(found, "expected none, or longrope without a factor");
+    }
 }
 
 #[test]
@@ -135,6 +140,9 @@ fn widened_weights_are_those_of_the_model() {
         widen(&file, &mut widened, |_| {}).unwrap();
         let model = import(&file, &cpu()).unwrap();
         assert!(widened == model_to_bytes(&model, Precision::F32).unwrap(), "{name}");
+        let widened = [("model.safetensors".to_owned(), widened)];
+        let expected = checkpoint(&widened).embedding_fingerprint(model.config(), |_| {}).unwrap();
+        assert_eq!(embedding_fingerprint(&file).unwrap(), expected, "{name}");
     }
 }
 

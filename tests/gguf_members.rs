@@ -75,7 +75,7 @@ fn members_of_two_files_are_the_members_of_their_folders() {
 }
 
 #[test]
-fn tensors_are_copied_as_they_are_whatever_they_are_quantised_to() {
+fn tensors_are_copied_as_they_are_whatever_they_are_quantized_to() {
     let (dir, _) = family_on_disk(true);
     let paths = [("dir", dir.path())];
     boomerang("export {dir}/teacher --dtype q4_0 --out {dir}/t.gguf", &paths).unwrap();

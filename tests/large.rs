@@ -3,7 +3,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use boomerang_core::gguf::{Announced, GgufType, GgufValue, Metadata, header};
+use boomerang_core::gguf::{Announced, GgufArray, GgufType, GgufValue, Metadata, header};
 use serde_json::{Map, Value, json};
 
 /// A llama's folder whose weights are holes: a header, and nothing behind it that takes space.
@@ -188,25 +188,46 @@ fn a_model_of_a_trillion_parameters_is_refused_before_it_is_read() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_gguf_file_that_does_not_fit_in_memory_is_refused_before_it_is_widened() {
+fn a_gguf_file_that_does_not_fit_in_memory_is_refused_before_it_is_read() {
     let mut metadata = Metadata::default();
     metadata.set("general.architecture", GgufValue::text("llama"));
     let sizes = [
         ("block_count", 1),
-        ("embedding_length", 1 << 17),
+        ("embedding_length", 1 << 10),
         ("feed_forward_length", 128),
-        ("attention.head_count", 1 << 10),
+        ("attention.head_count", 8),
         ("context_length", 128),
     ];
     for (key, value) in sizes {
         metadata.set(format!("llama.{key}"), GgufValue::U32(value));
     }
     metadata.set("llama.attention.layer_norm_rms_epsilon", GgufValue::F32(1e-5));
-    let dims = [1 << 17, 1 << 23];
-    let n_bytes = GgufType::F16.n_bytes(&dims).unwrap();
-    let embedding =
-        Announced { name: "token_embd.weight", dims: &dims, kind: GgufType::F16, n_bytes };
-    let header = header(&metadata, [embedding].into_iter());
+    metadata.set("tokenizer.ggml.model", GgufValue::text("gpt2"));
+    metadata.set("tokenizer.ggml.pre", GgufValue::text("gpt-2"));
+    let texts = |texts: &[&str]| GgufValue::Array(GgufArray::of_texts(texts.iter()));
+    metadata.set("tokenizer.ggml.tokens", texts(&["a"]));
+    metadata.set("tokenizer.ggml.merges", texts(&[]));
+    let (width, square) = (vec![1 << 10], vec![1 << 10, 1 << 10]);
+    let tensors = [
+        ("token_embd.weight", vec![1 << 10, 1 << 30]),
+        ("output_norm.weight", width.clone()),
+        ("blk.0.attn_norm.weight", width.clone()),
+        ("blk.0.attn_q.weight", square.clone()),
+        ("blk.0.attn_k.weight", square.clone()),
+        ("blk.0.attn_v.weight", square.clone()),
+        ("blk.0.attn_output.weight", square),
+        ("blk.0.ffn_norm.weight", width),
+        ("blk.0.ffn_gate.weight", vec![1 << 10, 128]),
+        ("blk.0.ffn_up.weight", vec![1 << 10, 128]),
+        ("blk.0.ffn_down.weight", vec![128, 1 << 10]),
+    ];
+    let kind = GgufType::F16;
+    let n_bytes = |dims: &[usize]| kind.n_bytes(dims).unwrap();
+    let announced =
+        tensors.iter().map(|(name, dims)| Announced { name, dims, kind, n_bytes: n_bytes(dims) });
+    let header = header(&metadata, announced);
+    // All are multiples of the alignment.
+    let n_bytes: usize = tensors.iter().map(|(_, dims)| n_bytes(dims)).sum();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("large.gguf");
     let mut file = File::create(&path).unwrap();

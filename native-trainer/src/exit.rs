@@ -133,6 +133,13 @@ fn by_type(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         let inner = error.get_ref().and_then(|inner| by_type(inner));
         return inner.or_else(|| by_kind(error.kind()));
     }
+    // What was written is good, and the disk is not.
+    if let (Some(CheckpointError::Output(error)), _)
+    | (_, Some(GgufError::Checkpoint(CheckpointError::Output(error)))) =
+        (cause.downcast_ref(), cause.downcast_ref())
+    {
+        return by_type(error);
+    }
     let by_library = match (
         cause.downcast_ref::<FileError>(),
         cause.downcast_ref::<HubError>(),
@@ -210,7 +217,15 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_recognised_below_the_context() {
+    fn a_full_disk_is_recognized_where_weights_are_written() {
+        let checkpoint = || CheckpointError::Output(storage_full());
+        assert_eq!(code_of(&checkpoint().into()), Exit::Disk);
+        let gguf = anyhow::Error::new(GgufError::from(checkpoint())).context("widening");
+        assert_eq!(code_of(&gguf), Exit::Disk);
+    }
+
+    #[test]
+    fn a_full_disk_is_recognized_below_the_context() {
         let error = anyhow::Error::new(storage_full()).context("writing a.json").context("saving");
         assert_eq!(code_of(&error), Exit::Disk);
     }

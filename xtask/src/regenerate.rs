@@ -73,7 +73,7 @@ pub(crate) fn teacher(workspace: &Workspace, args: &[String]) -> Result<()> {
         bail!("unexpected argument {arg:?}; see `cargo xtask help`");
     }
     let boomerang = build_boomerang(workspace, Backend::choose(args))?;
-    // A checkout changes the times of files, so that the command would not recognise them as its
+    // A checkout changes the times of files, so that the command would not recognize them as its
     // own; git has them.
     fs::remove_dir_all(workspace.root.join(TEACHER))
         .with_context(|| format!("removing {TEACHER}"))?;

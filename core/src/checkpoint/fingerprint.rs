@@ -1,11 +1,13 @@
 //! SHA-256 fingerprints of a model's parts: the same weights have the same fingerprint wherever
 //! they are stored and in whichever member.
 
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use sha2::{Digest, Sha256};
 
 use super::{Checkpoint, CheckpointError, Names};
 use crate::config::ModelConfig;
+use crate::model::parameters::Parameter;
 
 /// A SHA-256 hash.
 pub type Fingerprint = [u8; 32];
@@ -84,6 +86,31 @@ impl Checkpoint<'_> {
         }
         Ok(embedding.finalize().into())
     }
+}
+
+/// The fingerprint that [`Checkpoint::embedding_fingerprint`] finds where the embedding is stored in f32.
+/// `values` has the row-major values of a parameter.
+///
+/// # Errors
+/// Of `values`.
+pub(crate) fn embedding_fingerprint<E>(
+    config: &ModelConfig,
+    parameters: &[Parameter],
+    values: impl Fn(&Parameter) -> Result<Vec<f32>, E>,
+) -> Result<Fingerprint, E> {
+    let names = Names::of(config);
+    let mut embedding = Sha256::new();
+    for path in names.end_paths().filter(|path| path.starts_with("embedding.")) {
+        let Some(parameter) = parameters.iter().find(|parameter| parameter.path == path) else {
+            continue;
+        };
+        embedding.update(format!("{path} {:?} {:?}\0", Dtype::F32, parameter.shape));
+        for piece in values(parameter)?.chunks(PIECE) {
+            embedding
+                .update(piece.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>());
+        }
+    }
+    Ok(embedding.finalize().into())
 }
 
 /// Bytes read before each release.

@@ -72,12 +72,12 @@ const HEADS: [&str; 7] =
 /// Rejects a tensor that the model does not use, if its name reveals the kind of checkpoint.
 ///
 /// # Errors
-/// [`CheckpointError::Quantised`], [`CheckpointError::Adapter`] or [`CheckpointError::OtherHead`].
+/// [`CheckpointError::Quantized`], [`CheckpointError::Adapter`] or [`CheckpointError::OtherHead`].
 pub(super) fn refuse_foreign(tensor: &Described<'_>) -> Result<(), CheckpointError> {
     let name = tensor.name;
     if let Some(method) = quantization(name) {
         let marker = format!("tensor {name:?}");
-        return Err(CheckpointError::Quantised { method: method.to_owned(), marker });
+        return Err(CheckpointError::Quantized { method: method.to_owned(), marker });
     }
     let parts = || name.split('.');
     if parts().any(|part| part.starts_with("lora_") || part == "modules_to_save") {
@@ -105,7 +105,7 @@ fn quantization(name: &str) -> Option<&'static str> {
 /// Checks that a weight is stored in a supported number format.
 ///
 /// # Errors
-/// [`CheckpointError::Quantised`] for integers and for floats of less than 8 bits, which need
+/// [`CheckpointError::Quantized`] for integers and for floats of less than 8 bits, which need
 /// scales, and [`CheckpointError::Dtype`] for other unsupported formats.
 pub(super) fn refuse_dtype(name: &str, dtype: Dtype) -> Result<(), CheckpointError> {
     match dtype {
@@ -115,7 +115,7 @@ pub(super) fn refuse_dtype(name: &str, dtype: Dtype) -> Result<(), CheckpointErr
         Dtype::F64 | Dtype::C64 => {
             Err(CheckpointError::Dtype { name: name.to_owned(), found: dtype })
         }
-        _ => Err(CheckpointError::Quantised {
+        _ => Err(CheckpointError::Quantized {
             method: format!("{dtype:?} codes"),
             marker: format!("tensor {name:?}"),
         }),

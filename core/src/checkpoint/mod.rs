@@ -36,6 +36,7 @@ use thiserror::Error;
 pub use delta::{Delta, DeltaError, DeltaParents, DeltaSizes};
 pub(crate) use dtype::to_f32;
 pub(crate) use eight_bits::{GROUP, quantize};
+pub(crate) use fingerprint::embedding_fingerprint;
 pub use fingerprint::{Fingerprint, Fingerprints};
 pub(crate) use finite::{Range, Refusal};
 pub use finite::{ensure_finite, n_not_finite};
@@ -135,7 +136,7 @@ pub enum CheckpointError {
         "quantized with {method} (found: {marker}); Boomerang reads weights in f32, f16, bf16 and \
          unscaled 8-bit floats: use the model that it was quantized from, or save it dequantized"
     )]
-    Quantised { method: String, marker: String },
+    Quantized { method: String, marker: String },
     #[error(
         "{name:?} is part of an adapter, not of a complete model; merge it into its base model (in \
          peft: merge_and_unload) and use the result"

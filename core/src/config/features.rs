@@ -88,7 +88,7 @@ fn refuse_quantized(keys: Keys<'_>) -> Result<(), ConfigError> {
     };
     let method = ["quant_method", "quant_algo", "method", "format"].map(|key| value.get(key));
     let method = method.into_iter().flatten().find_map(Value::as_str).or(value.as_str());
-    Err(ConfigError::Quantised {
+    Err(ConfigError::Quantized {
         method: method.unwrap_or("an unnamed method").to_owned(),
         marker: format!("{key} in config.json"),
     })

@@ -99,7 +99,7 @@ pub enum ConfigError {
         "quantized with {method} (found: {marker}); Boomerang reads weights in f32, f16, bf16 and \
          unscaled 8-bit floats: use the model that it was quantized from, or save it dequantized"
     )]
-    Quantised { method: String, marker: String },
+    Quantized { method: String, marker: String },
     #[error(
         "this is {found} ({marker}), not a language model: it has no head over the vocabulary; use \
          the causal or masked language model that it is based on"

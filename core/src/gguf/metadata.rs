@@ -8,6 +8,8 @@ use crate::config::{ModelConfig, RopeScaling, Rotary};
 use crate::plan::LayerPlan;
 use crate::prune::{StudentConfig, StudentConfigError};
 
+/// The window of every second layer of Gemma 2 in llama.cpp, for a file that names none.
+pub(super) const GEMMA_2_WINDOW: usize = 4096;
 pub(super) const COPIED: &str = "boomerang.copied_teacher_layers";
 pub(super) const PRUNED: &str = "boomerang.pruned_teacher_layers";
 
@@ -52,10 +54,8 @@ pub(super) fn traits_of(file: &Gguf<'_>) -> Result<&'static Traits, GgufError> {
         return Err(GgufError::Part { part, count });
     }
     let found = file.architecture().unwrap_or_default();
-    Traits::named(found).ok_or_else(|| GgufError::Architecture {
-        found: shown(found),
-        supported: Traits::names(),
-    })
+    Traits::named(found)
+        .ok_or_else(|| GgufError::Architecture { found: shown(found), supported: Traits::names() })
 }
 
 /// # Errors
@@ -193,6 +193,15 @@ fn context(
             let found = (layer.window.is_some(), layer.rotary.is_some());
             return Err(kind_error(number, found, (is_windowed, is_rotated), traits));
         }
+    }
+    // llama.cpp takes Gemma 2's own window where the file has none.
+    if traits.softcaps == Softcaps::Both && window.is_none() && config.max_seq > GEMMA_2_WINDOW {
+        return Err(GgufError::Unsupported {
+            key: "sliding_window".to_owned(),
+            value: "none".to_owned(),
+            expected: format!("one, for more than {GEMMA_2_WINDOW} positions"),
+            architecture: traits.name,
+        });
     }
     let shortened = window.filter(|&window| window < config.max_seq);
     let Some(window) = shortened.filter(|_| traits.kinds == Kinds::Alike) else {

@@ -38,7 +38,7 @@ pub use tensor::Converted;
 pub use tokenizer::{ImportedTokenizer, TokenizerFiles, describe_tokenizer, import_tokenizer};
 pub use types::GgufType;
 pub use value::{GgufArray, GgufValue, Metadata};
-pub use widen::{check, widen};
+pub use widen::{check, embedding_fingerprint, widen};
 pub use write::{Announced, header, padding};
 
 /// Magic bytes of every file.

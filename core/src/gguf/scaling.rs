@@ -44,11 +44,11 @@ pub(super) fn of_metadata(keys: &Keys<'_>, traits: &Traits) -> Result<Option<Val
 }
 
 fn long(keys: &Keys<'_>, kind: &str, factor: Option<f64>) -> Result<Option<Value>, GgufError> {
-    if !matches!((kind, factor), ("none" | "longrope", _) | ("linear", None)) {
+    if !matches!((kind, factor), ("none", _) | ("linear" | "longrope", None)) {
         return Err(GgufError::Key {
             key: TYPE.to_owned(),
             found: format!("{} with a factor", GgufValue::text(kind).describe()),
-            expected: "none or longrope",
+            expected: "none, or longrope without a factor",
         });
     }
     let [long, short] = ["rope_factors_long.weight", "rope_factors_short.weight"];
@@ -57,11 +57,10 @@ fn long(keys: &Keys<'_>, kind: &str, factor: Option<f64>) -> Result<Option<Value
     match found {
         (None, None) => refuse_magnitude(keys).map(|()| None),
         (Some(long), Some(short)) => {
-            let mut scaling = json!({"type": "longrope", "long_factor": decimal(long), "short_factor": decimal(short)});
-            if let Some(magnitude) = keys.float(MAGNITUDE)? {
-                scaling["attention_factor"] = json!(magnitude);
-            }
-            Ok(Some(scaling))
+            // Without one, llama.cpp does not scale; transformers would derive it from the lengths.
+            let magnitude = keys.float(MAGNITUDE)?.unwrap_or(1.0);
+            Ok(Some(json!({"type": "longrope", "long_factor": decimal(long),
+                "short_factor": decimal(short), "attention_factor": magnitude})))
         }
         (None, Some(_)) => Err(GgufError::MissingTensor { name: long.to_owned() }),
         (Some(_), None) => Err(GgufError::MissingTensor { name: short.to_owned() }),

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::metadata::GEMMA_2_WINDOW;
 use super::rows::{Head, Kinds, Rope, Softcaps, Traits};
 use super::tokenizer::special_id;
 use super::{Gguf, GgufError, GgufValue, scaling};
@@ -199,8 +200,8 @@ fn settings(file: &Gguf<'_>, traits: &Traits) -> Result<Map<String, Value>, Gguf
         set("bias", json!(has("blk.0.attn_output.bias")));
     }
     let window = match (keys.size("attention.sliding_window")?, traits.softcaps) {
-        // llama.cpp takes Gemma 2's own window; shorter texts are the same without one.
-        (None, Softcaps::Both) => Some(4096).filter(|&window| window < context),
+        // Shorter texts are the same without one.
+        (None, Softcaps::Both) => Some(GEMMA_2_WINDOW).filter(|&window| window < context),
         (Some(0), Softcaps::Both) => {
             return Err(refused("attention.sliding_window", &GgufValue::U32(0), "at least 1"));
         }

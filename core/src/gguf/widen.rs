@@ -5,7 +5,9 @@ use std::io::{self, Write};
 
 use super::import::{Import, config_of};
 use super::{Gguf, GgufError};
-use crate::checkpoint::{CheckpointError, Precision, ReadValues, write_parameters};
+use crate::checkpoint::{
+    self, CheckpointError, Fingerprint, Precision, ReadValues, write_parameters,
+};
 use crate::config::ModelConfig;
 use crate::model::parameters::Parameter;
 
@@ -17,6 +19,19 @@ pub fn check(file: &Gguf<'_>) -> Result<ModelConfig, GgufError> {
     let config = config_of(file)?;
     Import::of(file, &config)?.parameters()?;
     Ok(config)
+}
+
+/// The fingerprint of the embedding as it would be widened.
+///
+/// # Errors
+/// As [`widen`].
+pub fn embedding_fingerprint(file: &Gguf<'_>) -> Result<Fingerprint, GgufError> {
+    let config = config_of(file)?;
+    let import = Import::of(file, &config)?;
+    checkpoint::embedding_fingerprint(&config, &import.parameters()?, |parameter| {
+        let data = import.parameter(parameter)?;
+        Ok(data.try_into_vec::<f32>().expect("values are in f32"))
+    })
 }
 
 /// Writes the weights under Hugging Face's names, one tensor after another in memory. `release` is given
@@ -42,7 +57,7 @@ pub fn widen(
                 Ok(data)
             });
             match values {
-                Ok(data) => act(data.as_slice::<f32>().unwrap_or_default()),
+                Ok(data) => act(data.as_slice::<f32>().expect("values are in f32")),
                 Err(found) => {
                     failed.replace(Some(found));
                     return Err(CheckpointError::Output(io::Error::other("a tensor is not read")));

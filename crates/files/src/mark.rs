@@ -24,7 +24,7 @@ use crate::write::{Overwrite, write_atomic};
 /// The name of the list in a folder.
 pub(crate) const MARK: &str = ".boomerang.json";
 
-/// Larger files are recognised only by length and time; hashing them would take as long as writing.
+/// Larger files are recognized only by length and time; hashing them would take as long as writing.
 const MOST_HASHED: u64 = 16 << 20;
 
 /// What was written to a folder, by path inside of it.

@@ -66,7 +66,7 @@ impl Answers {
         // A task with several filters has a line for each.
         let filter = fields.get("filter").and_then(Value::as_str).filter(|name| *name != "none");
         for (name, value) in fields {
-            // The question's own fields are not metrics; counts among them are recognised by their
+            // The question's own fields are not metrics; counts among them are recognized by their
             // names.
             if NO_METRICS.contains(&name.as_str()) {
                 continue;

@@ -63,6 +63,8 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<()> {
     let folder = ModelFolder::open(&args.model)?;
     let prompts = Prompts::read(args, &folder)?;
     let out = args.output.folder()?;
+    // Before the work: a GGUF file may need space that is not there.
+    let fingerprint = folder.fingerprint()?;
     let model = folder.model(&device.device)?;
     let texts = prompts.sample(args, &model)?;
     let mut lines = String::new();
@@ -84,7 +86,7 @@ pub fn run(args: &SampleArgs) -> anyhow::Result<()> {
     let sampling = json!({
         "format": "boomerang-samples",
         "model": args.model,
-        "fingerprint": folder.fingerprint()?,
+        "fingerprint": fingerprint,
         "prompts_sha256": prompts.sha256,
         "chat": args.chat,
         "max_new_tokens": args.tokens,

@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::Context as _;
 use boomerang_core::checkpoint::files::{CONFIG, STUDENT_CONFIG, TOKENIZER, WEIGHTS};
@@ -24,6 +24,8 @@ pub(super) struct Imported {
     pub(super) file: GgufFile,
     /// Before the folder, which some systems remove only without mapped files.
     widened: OnceLock<Vec<(String, Mapped)>>,
+    /// Held while they are made.
+    widening: Mutex<()>,
     folder: ScratchFolder,
 }
 
@@ -37,7 +39,7 @@ impl Imported {
         let gguf = file.parse().or_exit(Exit::Unusable)?;
         let config = check(&gguf).with_context(|| path.display().to_string());
         let folder = folder_of(&file, &gguf, &config.or_exit(Exit::Unusable)?)?;
-        Ok(Self { file, widened: OnceLock::new(), folder })
+        Ok(Self { file, widened: OnceLock::new(), widening: Mutex::new(()), folder })
     }
 
     /// The temporary folder.
@@ -51,6 +53,7 @@ impl Imported {
     /// # Errors
     /// When a value is not finite, or there is no space for the file.
     pub(super) fn widened(&self) -> anyhow::Result<&[(String, Mapped)]> {
+        let _one = self.widening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(files) = self.widened.get() {
             return Ok(files);
         }
@@ -61,7 +64,7 @@ impl Imported {
         let named = || format!("writing the weights of {} in f32", self.file.path().display());
         let mut out = BufWriter::new(fs::File::create(&path).with_context(named)?);
         let written = widen(&gguf, &mut out, |bytes| self.file.release(bytes));
-        written.with_context(named).or_exit(Exit::Unusable)?;
+        written.with_context(named)?;
         out.flush().with_context(named)?;
         let files = map_all(self.folder())?;
         Ok(self.widened.get_or_init(|| files))

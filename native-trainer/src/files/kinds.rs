@@ -1,4 +1,4 @@
-//! Folders that hold an adapter or a quantised model, recognised by their files.
+//! Folders that hold an adapter or a quantized model, recognized by their files.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ const ADAPTER_CONFIG: &str = "adapter_config.json";
 /// An adapter's weights, in the formats that peft writes.
 const ADAPTER_WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
 
-/// Files that quantisation tools leave beside the weights, and their methods.
-const QUANTISED: [(&str, &str); 5] = [
+/// Files that quantization tools leave beside the weights, and their methods.
+const QUANTIZED: [(&str, &str); 5] = [
     ("quantize_config.json", "GPTQ"),
     ("quant_config.json", "AWQ or HQQ"),
     ("hf_quant_config.json", "NVIDIA ModelOpt"),
@@ -25,7 +25,7 @@ const QUANTISED: [(&str, &str); 5] = [
 const SLOW_TOKENIZERS: [(&str, &str); 3] =
     [("tokenizer.model", "SentencePiece"), ("vocab.json", "BPE"), ("vocab.txt", "WordPiece")];
 
-/// Refuses adapters and quantised models.
+/// Refuses adapters and quantized models.
 ///
 /// # Errors
 /// Names what the folder holds, and what to use instead.
@@ -34,11 +34,11 @@ pub(super) fn refuse_other_kinds(folder: &Path) -> anyhow::Result<()> {
     if let Some(file) = [ADAPTER_CONFIG].iter().chain(&ADAPTER_WEIGHTS).find(|name| has(name)) {
         return Err(Exit::Unusable.error(adapter(folder, file)?));
     }
-    match QUANTISED.iter().find(|(name, _)| has(name)) {
+    match QUANTIZED.iter().find(|(name, _)| has(name)) {
         None => Ok(()),
         Some((name, method)) => Err(Exit::Unusable.error(format!(
-            "{}: quantised with {method} (found: {name}); Boomerang reads weights in f32, f16, bf16 \
-             and unscaled 8-bit floats; use the original model, or dequantise it",
+            "{}: quantized with {method} (found: {name}); Boomerang reads weights in f32, f16, bf16 \
+             and unscaled 8-bit floats; use the original model, or dequantize it",
             folder.display()
         ))),
     }
@@ -123,8 +123,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_quantisation_tool_shows_a_quantised_model() {
-        for (name, _) in QUANTISED {
+    fn a_file_of_a_quantization_tool_shows_a_quantized_model() {
+        for (name, _) in QUANTIZED {
             let folder = folder_of(&[(name, b"{}")]);
             let sentence = describe(&refuse_other_kinds(folder.path()).unwrap_err());
             assert!(sentence.contains(&format!("(found: {name})")), "{sentence}");

@@ -14,7 +14,7 @@ use boomerang_core::prune::Teacher;
 use burn::tensor::Device;
 
 use super::beside::read_config;
-use super::gguf::is_gguf;
+use super::gguf::{GgufFile, is_gguf};
 use super::imported::Imported;
 use super::kinds::{refuse_file_of_other_kind, refuse_other_kinds};
 use super::recipe::RecipeFile;
@@ -191,6 +191,14 @@ impl ModelFolder {
     /// The weight files that are mapped, with their paths.
     pub(super) fn weight_files(&self) -> Vec<(PathBuf, &Mapped)> {
         self.weights.files(&self.folder)
+    }
+
+    /// The GGUF file that the model is in.
+    pub fn gguf(&self) -> Option<&GgufFile> {
+        match &self.weights {
+            Weights::Gguf(imported) => Some(&imported.file),
+            Weights::Files(_) | Weights::Parents(_) => None,
+        }
     }
 
     /// Whether the model is a recipe's member.

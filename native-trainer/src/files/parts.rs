@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use boomerang_core::checkpoint::Fingerprints;
+use boomerang_core::gguf::embedding_fingerprint;
 use boomerang_core::model::{DecoderLayer, LanguageModel};
 use boomerang_core::plan::LayerPlan;
 use boomerang_core::prune::{FamilyError, Student};
@@ -58,6 +59,10 @@ impl ModelFolder {
             return Ok(false);
         }
         let of = |folder: &Self| {
+            if let Some(file) = folder.gguf() {
+                let found = embedding_fingerprint(&file.parse()?);
+                return found.with_context(|| folder.path().display().to_string());
+            }
             let checkpoint = folder.checkpoint()?;
             let found =
                 checkpoint.embedding_fingerprint(folder.config(), |bytes| folder.release(bytes));

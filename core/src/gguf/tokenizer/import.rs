@@ -69,9 +69,7 @@ pub fn import_tokenizer(
     let stored = Stored { tokens: tokens.iter().map(String::as_str).collect(), types };
     let pre = metadata.text("tokenizer.ggml.pre").unwrap_or("default");
     let mut tokenizer = match model {
-        "gpt2" => {
-            byte_level(&stored, &texts("merges")?, pre)?
-        }
+        "gpt2" => byte_level(&stored, &texts("merges")?, pre)?,
         "llama" => {
             let scores = values("scores").ok_or_else(|| refusal("it has no scores"))?;
             let score = |value: &GgufValue<'_>| match value {
@@ -101,7 +99,8 @@ pub fn import_tokenizer(
             refusal(format!("it adds a {name} token to texts, and {name}_token_id names none"))
         }),
     };
-    tokenizer["post_processor"] = post_processor(&[around(adds_bos, "bos")?, around(adds_eos, "eos")?]);
+    tokenizer["post_processor"] =
+        post_processor(&[around(adds_bos, "bos")?, around(adds_eos, "eos")?]);
     let mut config = Map::new();
     for (key, name) in [("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")] {
         if let Some((text, _)) = special(name) {

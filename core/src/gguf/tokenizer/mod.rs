@@ -14,8 +14,8 @@ use serde_json::Value;
 
 use super::{GgufArray, GgufError, GgufValue, Metadata};
 use crate::config::ModelConfig;
-pub use import::{ImportedTokenizer, import_tokenizer};
 pub(super) use import::special_id;
+pub use import::{ImportedTokenizer, import_tokenizer};
 use split::{refuse_normalizer, sentence_piece_prefix, split_name};
 use vocabulary::{Merge, Tokens, Words, scores};
 

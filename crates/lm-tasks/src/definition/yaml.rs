@@ -62,7 +62,7 @@ pub(crate) fn parse(text: &str) -> Result<Value> {
     convert(yaml, "the file", Functions::Refused)
 }
 
-/// The keys of a file without its includes, to recognise it; functions are left out.
+/// The keys of a file without its includes, to recognize it; functions are left out.
 pub(crate) fn glance(path: &Path) -> Option<Value> {
     let mut yaml: Yaml = serde_yaml_ng::from_str(&files::read_text(path).ok()?).ok()?;
     yaml.apply_merge().ok()?;

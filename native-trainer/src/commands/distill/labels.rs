@@ -60,7 +60,7 @@ pub(super) fn check(args: &DistillArgs, n_steps: usize, rows: &Rows) -> anyhow::
                 number + 1,
                 start + 1,
                 if args.ignores_eos() {
-                    "all its tokens but the first are end-of-text tokens or labelled -100"
+                    "all its tokens but the first are end-of-text tokens or labeled -100"
                 } else {
                     "its documents have a single token or only labels of -100"
                 }

@@ -104,7 +104,7 @@ impl Asked {
         if has_tasks {
             asked.tasks = tasks::load(&args.tasks.options()).or_exit(Exit::Unusable)?;
             let tokenizer =
-                tokenizer.context("--tasks needs a tokenizer.json in the teacher's folder");
+                tokenizer.with_context(|| format!("--tasks: {}", teacher.no_tokenizer()));
             asked.ask_tasks(teacher, tokenizer.or_exit(Exit::Unusable)?).or_exit(Exit::Unusable)?;
         }
         asked.check_vocabulary(teacher)?;

@@ -214,7 +214,7 @@ impl Folders {
         let is_streamed = match mode {
             MemoryMode::Stream if self.format != WeightFormat::F32 => {
                 return Err(Exit::Usage.error(format!(
-                    "--memory stream computes in f32, a layer at a time; found --weights {}; omit \
+                    "--memory stream computes in f32, two layers at a time; found --weights {}; omit \
                      one of the two",
                     self.format
                 )));

@@ -41,7 +41,7 @@ struct Curves {
     rules: Vec<(&'static str, Vec<Measured>)>,
 }
 
-/// Distils students, asks every size every question, and writes what each rule would have chosen.
+/// Distills students, asks every size every question, and writes what each rule would have chosen.
 ///
 /// # Errors
 /// When training diverges, a result is not finite, or a file cannot be written.

@@ -69,7 +69,7 @@ impl<'a> Bench<'a> {
         Ok(Self { embedded, n_seeds, parts: embedded.parts(PARTS, n_questions)?, calibration })
     }
 
-    /// Distils the students of every line, builds its models and measures them.
+    /// Distills the students of every line, builds its models and measures them.
     pub(super) fn run(&self, design: &Design) -> anyhow::Result<Results> {
         let runs = self.runs(design)?;
         self.print_estimate(design, &runs)?;

@@ -1,4 +1,4 @@
-//! Members of two GGUF files: tensors are copied unchanged, however they are quantised.
+//! Members of two GGUF files: tensors are copied unchanged, however they are quantized.
 
 use std::fs::File;
 

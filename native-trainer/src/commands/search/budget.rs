@@ -23,7 +23,7 @@ pub struct BudgetArgs {
     #[arg(long, value_parser = parse_amount, value_name = "N", conflicts_with = "bytes")]
     pub params: Option<u64>,
     /// Also select the member closest to the teacher with at most this many bytes of stored
-    /// weights, e.g. 1.2GB
+    /// weights, e.g. 1.2GB; weights of a GGUF file count in f32
     #[arg(long, value_parser = parse_amount, value_name = "N")]
     pub bytes: Option<u64>,
     /// Count a 16-bit KV cache towards --bytes: context length in tokens and batch size, e.g.
