@@ -193,9 +193,9 @@ fn a_gguf_file_that_does_not_fit_in_memory_is_refused_before_it_is_read() {
     metadata.set("general.architecture", GgufValue::text("llama"));
     let sizes = [
         ("block_count", 1),
-        ("embedding_length", 1 << 10),
+        ("embedding_length", 1 << 17),
         ("feed_forward_length", 128),
-        ("attention.head_count", 8),
+        ("attention.head_count", 1 << 10),
         ("context_length", 128),
     ];
     for (key, value) in sizes {
@@ -207,9 +207,9 @@ fn a_gguf_file_that_does_not_fit_in_memory_is_refused_before_it_is_read() {
     let texts = |texts: &[&str]| GgufValue::Array(GgufArray::of_texts(texts.iter()));
     metadata.set("tokenizer.ggml.tokens", texts(&["a"]));
     metadata.set("tokenizer.ggml.merges", texts(&[]));
-    let (width, square) = (vec![1 << 10], vec![1 << 10, 1 << 10]);
+    let (width, square) = (vec![1 << 17], vec![1 << 17, 1 << 17]);
     let tensors = [
-        ("token_embd.weight", vec![1 << 10, 1 << 30]),
+        ("token_embd.weight", vec![1 << 17, 1 << 23]),
         ("output_norm.weight", width.clone()),
         ("blk.0.attn_norm.weight", width.clone()),
         ("blk.0.attn_q.weight", square.clone()),
@@ -217,9 +217,9 @@ fn a_gguf_file_that_does_not_fit_in_memory_is_refused_before_it_is_read() {
         ("blk.0.attn_v.weight", square.clone()),
         ("blk.0.attn_output.weight", square),
         ("blk.0.ffn_norm.weight", width),
-        ("blk.0.ffn_gate.weight", vec![1 << 10, 128]),
-        ("blk.0.ffn_up.weight", vec![1 << 10, 128]),
-        ("blk.0.ffn_down.weight", vec![128, 1 << 10]),
+        ("blk.0.ffn_gate.weight", vec![1 << 17, 128]),
+        ("blk.0.ffn_up.weight", vec![1 << 17, 128]),
+        ("blk.0.ffn_down.weight", vec![128, 1 << 17]),
     ];
     let kind = GgufType::F16;
     let n_bytes = |dims: &[usize]| kind.n_bytes(dims).unwrap();
@@ -234,5 +234,5 @@ fn a_gguf_file_that_does_not_fit_in_memory_is_refused_before_it_is_read() {
     file.write_all(&header).unwrap();
     file.set_len((header.len() + n_bytes) as u64).unwrap();
     let said = refused_for_memory(&path, "f32");
-    assert!(said.contains("large.gguf in f32 needs about 4398.0 GB"), "{said}");
+    assert!(said.contains("large.gguf in f32 needs about 4673.1 GB"), "{said}");
 }
