@@ -51,7 +51,7 @@ impl Imported {
     /// when they are first asked for.
     ///
     /// # Errors
-    /// When a value is not finite, or there is no space for the file.
+    /// When a value is NaN or infinite, or the disk is too small for the file.
     pub(super) fn widened(&self) -> anyhow::Result<&[(String, Mapped)]> {
         let _one = self.widening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(files) = self.widened.get() {

@@ -118,7 +118,7 @@ pub fn import_tokenizer(
     }))
 }
 
-/// Pre-tokenizers with which llama.cpp adds a BOS token unless told otherwise.
+/// Pre-tokenizers with which llama.cpp adds a BOS token by default.
 const LLAMA3: [&str; 3] = ["llama-bpe", "llama3", "llama-v3"];
 
 /// The id of a special token, by its name in the metadata; a SentencePiece vocabulary that names none
